@@ -1,0 +1,1 @@
+//! Principals, access tokens, API keys and the checks on them.

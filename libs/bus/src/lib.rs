@@ -1,0 +1,1 @@
+//! The event log: topics of partitions on one embedded write-ahead log.

@@ -1,0 +1,1 @@
+//! The cache, rate limits and pub/sub.

@@ -1,0 +1,1 @@
+//! The clock, ids and randomness: the only place that reads them.

@@ -1,0 +1,1 @@
+//! How a service starts, serves, reports and ends.

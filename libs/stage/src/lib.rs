@@ -1,0 +1,1 @@
+//! Event-sourced stages: journals, lanes, transitions, snapshots, takeover.

@@ -1,0 +1,1 @@
+//! The SQL store: pools, migrations and transactions.

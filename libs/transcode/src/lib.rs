@@ -1,0 +1,1 @@
+//! HTTP/JSON to gRPC and back, from descriptors.

@@ -1,0 +1,1 @@
+//! The account stage: cash, holds, positions, limits and orders of accounts, pure.

@@ -1,0 +1,1 @@
+//! The matching stage: price-time priority books, pure.
