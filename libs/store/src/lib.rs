@@ -1,1 +1,143 @@
-//! The SQL store: pools, migrations and transactions.
+//! The SQL store behind one seam: pools, migrations, transactions and consumer positions.
+//!
+//! One URL names where every service's schema lives; a service opens its own schema and gets a
+//! [`Pool`] that says which engine is behind it. Today that is SQLite. PostgreSQL joins as a second
+//! variant, and because services match on the variant to pick their `store/<engine>.rs`, the
+//! compiler then lists every place that needs it.
+//!
+//! It owns how a schema is opened, migrated, written by one writer and read by many, and how rows
+//! and a consumer's position commit together (I2). It refuses to know any table of a service, to
+//! hide SQL behind objects, and to retry: whether a retry can help is part of each [`Error`].
+
+mod error;
+mod migrate;
+mod position;
+pub mod sqlite;
+#[cfg(feature = "suite")]
+pub mod suite;
+
+use std::path::PathBuf;
+
+pub use error::{Error, Gap, Result};
+pub use migrate::Migration;
+pub use position::Source;
+
+/// What a crash of the machine may take from a schema. A crash of the process takes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Rows that the event log replays: the newest transactions may be lost with the power, always
+    /// as a whole and together with the position that says so.
+    Projection,
+    /// Rows whose source is this store (users, keys, idempotency): a commit is on the disk.
+    Source,
+}
+
+/// The engine and place of all schemas, from one URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// `sqlite:DIRECTORY`: a file `<schema>.db` for each schema in this directory.
+    Sqlite(PathBuf),
+}
+
+impl Location {
+    /// Reads a URL. Only `sqlite:` is served so far.
+    pub fn parse(url: &str) -> Result<Location> {
+        let directory = url
+            .strip_prefix("sqlite:")
+            .map(|rest| rest.trim_start_matches("//"));
+        match directory {
+            Some(directory) if !directory.is_empty() => {
+                Ok(Location::Sqlite(PathBuf::from(directory)))
+            }
+            _ => Err(Error::Url(url.to_owned())),
+        }
+    }
+}
+
+/// How a schema is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The schema's name, by rule the service's: lower-case letters, digits and `_`.
+    pub schema: String,
+    /// What the schema's rows are worth.
+    pub durability: Durability,
+    /// How many connections read at the same time.
+    pub readers_max: u32,
+    /// How long a caller waits for a connection or for another process's lock, in milliseconds.
+    pub wait_ms_max: u64,
+    /// How long one read, or one whole write transaction, may compute, in milliseconds.
+    pub statement_ms_max: u64,
+}
+
+impl Options {
+    /// The defaults: 4 readers, 5 s of waiting, 30 s of computing.
+    pub fn new(schema: &str, durability: Durability) -> Options {
+        Options {
+            schema: schema.to_owned(),
+            durability,
+            readers_max: 4,
+            wait_ms_max: 5_000,
+            statement_ms_max: 30_000,
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if self.schema.is_empty() || !self.schema.chars().all(name) {
+            return Err(Error::Schema(self.schema.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// An open, migrated schema on one of the engines. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Pool {
+    /// One file in the data directory.
+    Sqlite(sqlite::Pool),
+}
+
+impl Pool {
+    /// Opens a schema, creates it when absent, and brings it to the newest of `migrations`.
+    pub async fn open(
+        location: &Location,
+        options: &Options,
+        migrations: &[Migration],
+    ) -> Result<Pool> {
+        options.validate()?;
+        match location {
+            Location::Sqlite(directory) => sqlite::Pool::open(directory, options, migrations)
+                .await
+                .map(Pool::Sqlite),
+        }
+    }
+
+    /// Waits for what is running and closes the schema.
+    pub async fn close(&self) {
+        match self {
+            Pool::Sqlite(pool) => pool.close().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_an_engine_and_a_place() {
+        let directory = |path: &str| Some(Location::Sqlite(PathBuf::from(path)));
+        assert_eq!(
+            Location::parse("sqlite:/var/lib/prepx").ok(),
+            directory("/var/lib/prepx")
+        );
+        assert_eq!(
+            Location::parse("sqlite:///var/lib/prepx").ok(),
+            directory("/var/lib/prepx")
+        );
+        assert_eq!(Location::parse("sqlite:data").ok(), directory("data"));
+        for wrong in ["", "sqlite:", "postgres://db/prepx", "/var/lib/prepx"] {
+            assert!(matches!(Location::parse(wrong), Err(Error::Url(url)) if url == wrong));
+        }
+    }
+}

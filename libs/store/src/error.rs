@@ -1,0 +1,123 @@
+//! What can go wrong in the store, and whether trying again can help.
+
+use std::path::PathBuf;
+
+/// A result of the store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Records are missing between what a consumer has applied and what it was given: an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a record no later than {expected}, the batch begins at {found}")]
+pub struct Gap {
+    /// The sequence that should have come next.
+    pub expected: u64,
+    /// The first sequence that came.
+    pub found: u64,
+}
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL names no engine that is served.
+    #[error("`{0}` is no store: give `sqlite:DIRECTORY`")]
+    Url(String),
+    /// The name of the schema cannot be a file's and a schema's name.
+    #[error("`{0}` is no schema name: use lower-case letters, digits and `_`")]
+    Schema(String),
+    /// The directory or file cannot be opened.
+    #[error("cannot open {path}: {source}")]
+    Open {
+        /// What was opened.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// All connections are taken, or another process holds the lock: nothing was done.
+    #[error("the store is busy: no connection or lock within the wait limit; try again")]
+    Busy,
+    /// A statement computed for longer than its limit and was stopped; it had no effect.
+    #[error("a statement was stopped at its time limit")]
+    Timeout,
+    /// A row with this key exists: the unique constraint that refused, in the engine's words.
+    #[error("already there: {0}")]
+    Conflict(String),
+    /// The disk is full; it had no effect.
+    #[error("the disk that holds the store is full")]
+    Full,
+    /// The file is damaged.
+    #[error("the store's file is damaged: {0}")]
+    Corrupt(String),
+    /// A consumer was given records that do not follow what it has applied (I2).
+    #[error("{consumer} of {topic}/{partition}: {gap}")]
+    Gap {
+        /// Who applies.
+        consumer: String,
+        /// Whose records.
+        topic: String,
+        /// Which partition.
+        partition: u32,
+        /// What was expected and what came.
+        gap: Gap,
+    },
+    /// A migration that was applied differs from the one in this binary.
+    #[error("migration {version} ({name}) was changed after it was applied: add a new one instead")]
+    MigrationChanged {
+        /// The migration's number.
+        version: u32,
+        /// Its name in this binary.
+        name: &'static str,
+    },
+    /// A newer binary has migrated this schema.
+    #[error("the schema is at version {found}, this binary knows {known}: start a newer binary")]
+    Newer {
+        /// The newest version applied.
+        found: u32,
+        /// The newest version this binary has.
+        known: u32,
+    },
+    /// A migration's SQL failed; the schema is as it was.
+    #[error("migration {version} ({name}) failed")]
+    Migration {
+        /// The migration's number.
+        version: u32,
+        /// Its name.
+        name: &'static str,
+        /// What the engine said.
+        source: sqlx::Error,
+    },
+    /// Anything else that the engine refuses: a mistake in our SQL or a broken machine.
+    #[error("the store failed: {0}")]
+    Sql(sqlx::Error),
+}
+
+impl Error {
+    /// Whether the same call may succeed a little later. Nothing took effect.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Error::Busy)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Error {
+        let database = match error {
+            sqlx::Error::PoolTimedOut => return Error::Busy,
+            sqlx::Error::Database(ref database) => database,
+            other => return Error::Sql(other),
+        };
+        if database.is_unique_violation() {
+            return Error::Conflict(database.message().to_owned());
+        }
+        // SQLite's result codes: the low byte is the class, the rest a detail.
+        match database
+            .code()
+            .and_then(|code| code.parse::<u32>().ok())
+            .map(|code| code & 0xff)
+        {
+            Some(5 | 6) => Error::Busy,
+            Some(9) => Error::Timeout,
+            Some(11 | 26) => Error::Corrupt(database.message().to_owned()),
+            Some(13) => Error::Full,
+            _ => Error::Sql(error),
+        }
+    }
+}

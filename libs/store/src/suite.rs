@@ -1,0 +1,324 @@
+//! What every engine behind the seam promises, as one suite that each of them must pass.
+//!
+//! A caller gives an opener that opens the same schema each time; the suite closes, reopens and
+//! drops it to play a crash. Each check panics with what was promised and broken. The SQL here is
+//! of the kind that serves every engine.
+
+use std::sync::Arc;
+
+use crate::{Error, Migration, Pool, Result, Source, sqlite};
+
+/// Opens the suite's schema with these migrations; the same schema at each call.
+pub trait Opener {
+    /// Opens it now.
+    fn open(&self, migrations: &[Migration]) -> impl Future<Output = Result<Pool>> + Send;
+}
+
+const ROWS: Migration = Migration {
+    version: 1,
+    name: "rows",
+    sql: "CREATE TABLE rows (id BIGINT NOT NULL PRIMARY KEY, amount_minor BIGINT NOT NULL,
+          note TEXT, body BYTEA)",
+};
+const COLUMN: Migration = Migration {
+    version: 2,
+    name: "column",
+    sql: "ALTER TABLE rows ADD COLUMN extra TEXT",
+};
+const SOURCE: Source<'static> = Source {
+    consumer: "suite",
+    topic: "numbers",
+    partition: 7,
+};
+
+/// Runs every check. Each needs a fresh, empty schema from `opener`.
+pub async fn run<O: Opener + Sync>(fresh: impl Fn() -> O) {
+    migrations_apply_once(&fresh()).await;
+    history_is_not_edited(&fresh()).await;
+    a_failed_migration_leaves_nothing(&fresh()).await;
+    values_come_back_exactly(&fresh()).await;
+    writers_take_turns(&fresh()).await;
+    rows_and_position_commit_together(&fresh()).await;
+    a_dropped_write_leaves_nothing(&fresh()).await;
+    what_was_committed_survives_a_crash(&fresh()).await;
+    a_repeated_key_is_a_conflict(&fresh()).await;
+    a_runaway_statement_is_stopped(&fresh()).await;
+}
+
+/// Applying the same migrations again, also twice at the same time, changes nothing.
+async fn migrations_apply_once(opener: &impl Opener) {
+    let (one, two) = tokio::join!(opener.open(&[ROWS]), opener.open(&[ROWS]));
+    let (one, two) = (
+        one.expect("first of two starts"),
+        two.expect("second of two starts"),
+    );
+    insert(&one, &[1]).await;
+    let grown = opener
+        .open(&[ROWS, COLUMN])
+        .await
+        .expect("a longer history");
+    assert_eq!(count(&grown).await, 1, "rows outlive a migration");
+    assert_eq!(count(&two).await, 1);
+}
+
+/// A changed migration is refused, and so is a schema that a newer binary has migrated.
+async fn history_is_not_edited(opener: &impl Opener) {
+    opener
+        .open(&[ROWS, COLUMN])
+        .await
+        .expect("open")
+        .close()
+        .await;
+    let edited = Migration {
+        sql: "CREATE TABLE rows (id BIGINT)",
+        ..ROWS
+    };
+    let changed = opener.open(&[edited, COLUMN]).await;
+    assert!(
+        matches!(changed, Err(Error::MigrationChanged { version: 1, .. })),
+        "{changed:?}"
+    );
+    let newer = opener.open(&[ROWS]).await;
+    assert!(
+        matches!(newer, Err(Error::Newer { found: 2, known: 1 })),
+        "{newer:?}"
+    );
+}
+
+/// When one of several fails, none of them has happened, and a repaired one can be applied.
+async fn a_failed_migration_leaves_nothing(opener: &impl Opener) {
+    let broken = Migration {
+        sql: "CREATE TABLE other (id BIGINT); CREATE TABEL x",
+        ..COLUMN
+    };
+    let failed = opener.open(&[ROWS, broken]).await;
+    assert!(
+        matches!(failed, Err(Error::Migration { version: 2, .. })),
+        "{failed:?}"
+    );
+    let pool = opener
+        .open(&[ROWS, COLUMN])
+        .await
+        .expect("the repaired history");
+    assert_eq!(count(&pool).await, 0);
+}
+
+type Values = (i64, i64, Option<String>, Option<Vec<u8>>);
+
+/// 64-bit integers, text, bytes and NULL are not changed by the engine.
+async fn values_come_back_exactly(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    let rows = [
+        (
+            1,
+            i64::MAX,
+            Some("Grüße, 世界".to_owned()),
+            Some(vec![0u8, 255, 0]),
+        ),
+        (2, i64::MIN, Some(String::new()), Some(vec![])),
+        (3, 0, None, None),
+    ];
+    let Pool::Sqlite(sqlite) = &pool;
+    let mut tx = sqlite.begin().await.expect("begin");
+    let into = "INSERT INTO rows (id, amount_minor, note, body)";
+    tx.insert_rows(into, 4, "", &rows, |row, out| {
+        out.push(row.0)
+            .push(row.1)
+            .push(row.2.clone())
+            .push(row.3.clone());
+    })
+    .await
+    .expect("insert");
+    tx.commit().await.expect("commit");
+    let sql = "SELECT id, amount_minor, note, body FROM rows ORDER BY id";
+    let mut reader = sqlite.read().await.expect("read");
+    let back: Vec<Values> = sqlx::query_as(sql)
+        .fetch_all(&mut *reader)
+        .await
+        .expect("select");
+    assert_eq!(back, rows);
+}
+
+/// Read-then-write from many tasks at once loses no update, and bulk inserts keep every row.
+async fn writers_take_turns(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    insert(&pool, &[1]).await;
+    let pool = Arc::new(pool);
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    let mut tx = begin(&pool).await;
+                    let read: i64 = sqlx::query_scalar("SELECT amount_minor FROM rows")
+                        .fetch_one(&mut *tx)
+                        .await
+                        .expect("select");
+                    tokio::task::yield_now().await;
+                    sqlx::query("UPDATE rows SET amount_minor = $1")
+                        .bind(read + 1)
+                        .execute(&mut *tx)
+                        .await
+                        .expect("update");
+                    tx.commit().await.expect("commit");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a writer");
+    }
+    assert_eq!(
+        scalar(&pool, "SELECT amount_minor FROM rows").await,
+        160,
+        "an update was lost"
+    );
+    insert(&pool, &(2..=1_000).collect::<Vec<_>>()).await;
+    assert_eq!(count(&pool).await, 1_000);
+}
+
+/// I2: a consumer's rows and position are one; repeats are skipped, a gap stops it.
+async fn rows_and_position_commit_together(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    assert_eq!(apply(&pool, 1..=5, true).await, Ok(5));
+    assert_eq!(apply(&pool, 4..=8, false).await, Ok(3));
+    assert_eq!(
+        (count(&pool).await, position(&pool).await),
+        (5, 5),
+        "neither without the commit"
+    );
+    assert_eq!(apply(&pool, 4..=8, true).await, Ok(3));
+    assert_eq!(apply(&pool, 2..=6, true).await, Ok(0), "a repeat");
+    assert_eq!((count(&pool).await, position(&pool).await), (8, 8));
+    assert_eq!(apply(&pool, 10..=11, true).await, Err((9, 10)));
+    assert_eq!(
+        (count(&pool).await, position(&pool).await),
+        (8, 8),
+        "a gap applies nothing"
+    );
+}
+
+/// A write that ends without commit, by error or by being dropped, leaves nothing and no lock.
+async fn a_dropped_write_leaves_nothing(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    for _ in 0..3 {
+        let mut tx = begin(&pool).await;
+        let sql = "INSERT INTO rows (id, amount_minor) VALUES (1, 1)";
+        sqlx::query(sql).execute(&mut *tx).await.expect("insert");
+        drop(tx);
+        assert_eq!(count(&pool).await, 0);
+    }
+    insert(&pool, &[1]).await;
+    assert_eq!(count(&pool).await, 1);
+}
+
+/// After the process is gone without a close, everything committed is there and nothing else.
+async fn what_was_committed_survives_a_crash(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    assert_eq!(apply(&pool, 1..=100, true).await, Ok(100));
+    let mut open_write = begin(&pool).await;
+    let sql = "DELETE FROM rows";
+    sqlx::query(sql)
+        .execute(&mut *open_write)
+        .await
+        .expect("delete");
+    drop(open_write);
+    drop(pool);
+    let pool = opener.open(&[ROWS]).await.expect("reopen");
+    assert_eq!((count(&pool).await, position(&pool).await), (100, 100));
+}
+
+/// A unique constraint answers with a conflict that no retry would cure.
+async fn a_repeated_key_is_a_conflict(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    insert(&pool, &[1]).await;
+    let mut tx = begin(&pool).await;
+    let sql = "INSERT INTO rows (id, amount_minor) VALUES (1, 1)";
+    let error = Error::from(
+        sqlx::query(sql)
+            .execute(&mut *tx)
+            .await
+            .expect_err("a repeated key"),
+    );
+    assert!(matches!(error, Error::Conflict(_)), "{error:?}");
+    assert!(!error.is_retryable());
+}
+
+/// A statement that never ends is stopped at the schema's limit and the reader serves again.
+async fn a_runaway_statement_is_stopped(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    let Pool::Sqlite(sqlite) = &pool;
+    let sql =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let mut reader = sqlite.read().await.expect("read");
+    let ended = sqlx::query_scalar::<_, i64>(sql)
+        .fetch_one(&mut *reader)
+        .await;
+    let error = Error::from(ended.expect_err("an endless statement"));
+    assert!(matches!(error, Error::Timeout), "{error:?}");
+    drop(reader);
+    assert_eq!(count(&pool).await, 0);
+}
+
+async fn begin(pool: &Pool) -> sqlite::Tx {
+    let Pool::Sqlite(pool) = pool;
+    pool.begin().await.expect("begin")
+}
+
+async fn insert(pool: &Pool, ids: &[i64]) {
+    let mut tx = begin(pool).await;
+    insert_ids(&mut tx, ids).await;
+    tx.commit().await.expect("commit");
+}
+
+async fn insert_ids(tx: &mut sqlite::Tx, ids: &[i64]) {
+    tx.insert_rows(
+        "INSERT INTO rows (id, amount_minor)",
+        2,
+        "",
+        ids,
+        |id, row| {
+            row.push(*id).push(0i64);
+        },
+    )
+    .await
+    .expect("insert");
+}
+
+/// Applies numbered records; how many were fresh, or what was expected and found at a gap.
+async fn apply(
+    pool: &Pool,
+    records: std::ops::RangeInclusive<u64>,
+    commit: bool,
+) -> std::result::Result<usize, (u64, u64)> {
+    let mut tx = begin(pool).await;
+    let skip = match tx.advance(&SOURCE, *records.start(), *records.end()).await {
+        Ok(skip) => skip,
+        Err(Error::Gap { gap, .. }) => return Err((gap.expected, gap.found)),
+        Err(error) => panic!("{error}"),
+    };
+    let fresh: Vec<i64> = records.skip(skip).map(|id| id as i64).collect();
+    insert_ids(&mut tx, &fresh).await;
+    if commit {
+        tx.commit().await.expect("commit");
+    }
+    Ok(fresh.len())
+}
+
+async fn scalar(pool: &Pool, sql: &'static str) -> i64 {
+    let Pool::Sqlite(pool) = pool;
+    let mut reader = pool.read().await.expect("read");
+    sqlx::query_scalar(sql)
+        .fetch_one(&mut *reader)
+        .await
+        .expect("select")
+}
+
+async fn count(pool: &Pool) -> i64 {
+    scalar(pool, "SELECT count(*) FROM rows").await
+}
+
+async fn position(pool: &Pool) -> u64 {
+    let Pool::Sqlite(pool) = pool;
+    pool.position(&SOURCE).await.expect("position")
+}

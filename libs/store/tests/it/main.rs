@@ -1,0 +1,96 @@
+//! SQLite against the suite of the seam, and what only a file can be asked.
+
+use prepx_store::suite::Opener;
+use prepx_store::{Durability, Error, Location, Migration, Options, Pool, Result, suite};
+use tempfile::TempDir;
+
+struct Sqlite {
+    directory: TempDir,
+    options: Options,
+}
+
+fn sqlite(durability: Durability) -> Sqlite {
+    let directory = TempDir::new().expect("a temporary directory");
+    let options = Options {
+        statement_ms_max: 500,
+        ..Options::new("suite", durability)
+    };
+    Sqlite { directory, options }
+}
+
+impl Opener for Sqlite {
+    async fn open(&self, migrations: &[Migration]) -> Result<Pool> {
+        let location = Location::Sqlite(self.directory.path().to_owned());
+        Pool::open(&location, &self.options, migrations).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_keeps_the_promises_for_projections() {
+    suite::run(|| sqlite(Durability::Projection)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_keeps_the_promises_for_sources() {
+    suite::run(|| sqlite(Durability::Source)).await;
+}
+
+#[tokio::test]
+async fn durability_is_what_the_engine_was_told() {
+    for (durability, synchronous) in [(Durability::Projection, 1), (Durability::Source, 2)] {
+        let opener = sqlite(durability);
+        let Pool::Sqlite(pool) = opener.open(&[]).await.expect("open");
+        let mut tx = pool.begin().await.expect("begin");
+        let found: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut *tx)
+            .await
+            .expect("pragma");
+        assert_eq!(found, synchronous);
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut *tx)
+            .await
+            .expect("pragma");
+        assert_eq!(mode, "wal");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
+    let mut opener = sqlite(Durability::Source);
+    opener.options.readers_max = 1;
+    opener.options.wait_ms_max = 50;
+    let Pool::Sqlite(pool) = opener.open(&[]).await.expect("open");
+    let mut reader = pool.read().await.expect("read");
+    assert!(
+        sqlx::query("CREATE TABLE x (i BIGINT)")
+            .execute(&mut *reader)
+            .await
+            .is_err()
+    );
+    let second = pool.read().await;
+    assert!(
+        second.as_ref().is_err_and(Error::is_retryable),
+        "{second:?}"
+    );
+    let _held = pool.begin().await.expect("begin");
+    let second = pool.begin().await;
+    assert!(
+        second.as_ref().is_err_and(Error::is_retryable),
+        "{second:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let opener = sqlite(Durability::Source);
+    std::fs::write(opener.directory.path().join("suite.db"), [7u8; 4096]).expect("write");
+    let opened = opener.open(&[]).await;
+    assert!(matches!(opened, Err(Error::Corrupt(_))), "{opened:?}");
+}
+
+#[tokio::test]
+async fn a_schema_name_cannot_leave_its_directory() {
+    let mut opener = sqlite(Durability::Source);
+    opener.options.schema = "../other".to_owned();
+    assert!(matches!(opener.open(&[]).await, Err(Error::Schema(_))));
+}
