@@ -1,1 +1,25 @@
-//! The event log: topics of partitions on one embedded write-ahead log.
+//! The event log: the seam ([`Log`]) that every stage and projection stands on, and its embedded
+//! engine, one write-ahead log for all topics.
+//!
+//! Owns: topics and their partitions, atomic batches, offsets, fencing of stale owners, the
+//! durable watermark, retention. Refuses: to know what is inside a record, to read a clock, to
+//! show anybody a record that is not durable (I8), to buffer without a bound (I10).
+//!
+//! | invariant | where it is kept |
+//! | --- | --- |
+//! | I1 acknowledged is never lost | [`Watermark`] moves only after a sync; damage is loud |
+//! | I2 nothing takes effect twice | a [`Batch`] is atomic; a fenced [`Owner`] appends nothing |
+//! | I8 only durable is visible | [`Log::read`] and [`Log::end`] stop at the watermark |
+//! | I10 bounded, refused before accepted | [`AppendError::Full`] |
+
+mod batch;
+mod log;
+mod topic;
+mod watermark;
+
+pub use batch::Batch;
+pub use log::{
+    AppendError, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, WaitError,
+};
+pub use topic::{Topic, TopicPartition, UnknownTopic};
+pub use watermark::{Progress, Watermark};

@@ -1,0 +1,93 @@
+//! Records that become durable together or not at all.
+
+use crate::TopicPartition;
+
+/// Records for any partitions, appended as one atomic frame, in this order.
+///
+/// One batch is meant to be cleared and filled again: in the steady state it allocates nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Partition of each record, and where its payload ends in `payloads`.
+    records: Vec<(TopicPartition, usize)>,
+    payloads: Vec<u8>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Adds a record with a copy of `payload`.
+    pub fn push(&mut self, to: TopicPartition, payload: &[u8]) {
+        self.push_with(to, |buffer| buffer.extend_from_slice(payload));
+    }
+
+    /// Adds a record whose payload is what `encode` appends to the buffer it is given. `encode`
+    /// must only append: it sees the payloads of the records before.
+    pub fn push_with(&mut self, to: TopicPartition, encode: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.payloads.len();
+        encode(&mut self.payloads);
+        assert!(
+            self.payloads.len() >= start,
+            "the encoder of a record shortened the batch"
+        );
+        self.records.push((to, self.payloads.len()));
+    }
+
+    /// Forgets the records and keeps the memory.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.payloads.clear();
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The sum of the payloads.
+    pub fn payload_bytes(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// The records in order.
+    pub fn iter(&self) -> impl Iterator<Item = (TopicPartition, &[u8])> {
+        self.records.iter().scan(0, |start, &(to, end)| {
+            let payload = &self.payloads[*start..end];
+            *start = end;
+            Some((to, payload))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Topic;
+
+    #[test]
+    fn a_batch_gives_back_its_records_in_order_and_can_be_used_again() {
+        let (a, b) = (
+            Topic::MarketData.partition(0),
+            Topic::AuditLogs.partition(3),
+        );
+        let mut batch = Batch::new();
+        batch.push(a, b"one");
+        batch.push(b, b"");
+        batch.push_with(a, |buffer| buffer.extend_from_slice(b"two"));
+        let records: Vec<_> = batch.iter().collect();
+        assert_eq!(records, [(a, &b"one"[..]), (b, &b""[..]), (a, &b"two"[..])]);
+        assert_eq!((batch.len(), batch.payload_bytes()), (3, 6));
+
+        batch.clear();
+        assert!(batch.is_empty() && batch.iter().next().is_none());
+        batch.push(b, b"three");
+        assert_eq!(batch.iter().collect::<Vec<_>>(), [(b, &b"three"[..])]);
+    }
+}

@@ -1,0 +1,231 @@
+//! The seam: what the embedded log and Apache Kafka can both do, and not one thing more.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Batch, Progress, TopicPartition, Watermark};
+
+/// A record as readers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where the record stands in its partition. Offsets rise strictly; the embedded log's are
+    /// dense from 0, Kafka's have holes (a commit marker takes one), so the next one to read is
+    /// always `offset + 1`, and density is proved by lane numbers, not by offsets.
+    pub offset: u64,
+    /// The bytes as they were appended.
+    pub payload: Bytes,
+}
+
+/// The right to append to one journal: whoever fenced it last. A clone is the same right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The journal that is owned.
+    pub journal: TopicPartition,
+    /// Rises with every fence of the journal, from 1; never falls, whatever crashes.
+    pub epoch: u32,
+}
+
+/// Where an accepted batch ends in the order of one log handle. Monotone over all partitions.
+///
+/// Only good for waiting at the handle that gave it. To be stored across restarts there are
+/// offsets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The log has failed for good: nothing more is accepted, and the process should end (I8).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event log has failed and takes nothing more until the process is restarted: {0}")]
+pub struct Poisoned(pub Arc<str>);
+
+/// Why a batch was not accepted. Nothing of it was.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else has fenced the journal: this owner is stale and must stop.
+    #[error("epoch {} of {} is fenced: the epoch is {current} now", owner.epoch, owner.journal)]
+    Fenced {
+        /// Who tried.
+        owner: Owner,
+        /// The epoch that holds; 0 when the journal was never fenced.
+        current: u32,
+    },
+    /// A record for a journal that the caller does not own.
+    #[error("{journal} takes records of its fenced owner only")]
+    NotOwner {
+        /// The journal of the record.
+        journal: TopicPartition,
+    },
+    /// The buffer is full: try again when the watermark has moved (I10).
+    #[error("the event log's buffer holds {buffered_bytes} of {limit_bytes} bytes; try later")]
+    Full {
+        /// What is accepted and not yet durable.
+        buffered_bytes: u64,
+        /// The bound.
+        limit_bytes: u64,
+    },
+    /// The batch can never be accepted.
+    #[error("a batch of {batch_bytes} bytes is above the limit of {limit_bytes}; split it")]
+    TooLarge {
+        /// The batch with its framing.
+        batch_bytes: u64,
+        /// The bound.
+        limit_bytes: u64,
+    },
+    /// A batch without records has no place in the order.
+    #[error("an empty batch cannot be appended")]
+    Empty,
+    /// A partition number beyond what a topic can have.
+    #[error("{0} is beyond the {max} partitions of a topic", max = TopicPartition::COUNT_MAX)]
+    UnknownPartition(TopicPartition),
+    /// The log is dead.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+}
+
+/// Why a journal could not be fenced.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FenceError {
+    /// Only journals have owners.
+    #[error("{0} is no journal and has no owner")]
+    NotAJournal(TopicPartition),
+    /// A partition number beyond what a topic can have.
+    #[error("{0} is beyond the {max} partitions of a topic", max = TopicPartition::COUNT_MAX)]
+    UnknownPartition(TopicPartition),
+    /// The log is dead.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+}
+
+/// Why a wait ended before the position was durable.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WaitError {
+    /// Not yet durable: whether it will be is unknown.
+    #[error("position {wanted} was not durable after {timeout_ms} ms; {durable} is")]
+    Timeout {
+        /// What was waited for.
+        wanted: Position,
+        /// What is durable.
+        durable: Position,
+        /// How long was waited.
+        timeout_ms: u128,
+    },
+    /// The batch was accepted and then lost to a fence; it will never be visible. Only engines
+    /// whose stages do not run ahead ([`Log::runs_ahead`]) can answer this.
+    #[error("the batch at position {0} was aborted: its owner has been fenced")]
+    Fenced(Position),
+    /// The log is dead.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+}
+
+/// Why a partition could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The offset is gone by retention.
+    #[error("{partition} starts at offset {start}; {wanted} was removed or archived")]
+    Truncated {
+        /// The partition.
+        partition: TopicPartition,
+        /// What was asked for.
+        wanted: u64,
+        /// The first offset that can be read.
+        start: u64,
+    },
+    /// The reader knows an offset that the log does not: one of them has lost data.
+    #[error("{partition} ends at offset {end}; a reader at {wanted} has seen what is lost here")]
+    PastEnd {
+        /// The partition.
+        partition: TopicPartition,
+        /// What was asked for.
+        wanted: u64,
+        /// One past the last durable offset.
+        end: u64,
+    },
+    /// What was durable does not read back as it was written.
+    #[error("the log is damaged: {0}")]
+    Damaged(String),
+    /// The disk or the network said no.
+    #[error("cannot read the log: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The event log.
+///
+/// Contract of every engine (the `conformance` module holds it to account):
+///
+/// - A batch is atomic: readers see all of it or nothing, whatever crashes when.
+/// - Within a partition records are seen in the order in which their batches were accepted.
+/// - [`Log::read`] and [`Log::end`] know durable records only.
+/// - When [`Log::fence`] has returned, the journal's content at [`Log::end`] is final for every
+///   earlier epoch: batches of stale owners are in it whole or will never be.
+pub trait Log: Send + Sync {
+    /// Makes the caller the owner of a journal: durably raises its epoch, so that every append
+    /// with a lower one is refused from now on. `who` is for people: which process took over.
+    /// Blocks for a sync (embedded) or a round trip (Kafka).
+    fn fence(&self, journal: TopicPartition, who: &str) -> Result<Owner, FenceError>;
+
+    /// Accepts a batch, or refuses it and leaves nothing behind. Returns before it is durable.
+    ///
+    /// With an owner, the batch may hold records of that owner's journal and of any topic that
+    /// is no journal; without one, of topics that are no journals.
+    fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError>;
+
+    /// The durable watermark: to wait on, or to be called by.
+    fn watermark(&self) -> &Watermark;
+
+    /// Durable records of a partition from offset `from` on: as many as fit into `max_bytes` of
+    /// payload, but at least one if there is one. Empty when `from` is the end.
+    fn read(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError>;
+
+    /// The first offset that can be read: 0, or what retention left.
+    fn start(&self, partition: TopicPartition) -> u64;
+
+    /// One past the last durable offset.
+    fn end(&self, partition: TopicPartition) -> u64;
+
+    /// One past the last accepted offset: what the next record of this partition will get, if
+    /// nobody else appends to it meanwhile. The same as [`Log::end`] unless
+    /// [`Log::runs_ahead`].
+    fn accepted_end(&self, partition: TopicPartition) -> u64;
+
+    /// Whether any durable prefix of this log is causally closed over all its partitions, so
+    /// that a stage may act on its own accepted batches before they are durable. True for the
+    /// embedded log, false for Kafka: there everyone waits for the watermark first.
+    fn runs_ahead(&self) -> bool;
+
+    /// Nothing before `offset` is needed any more. Space is given back when the engine can (a
+    /// segment at a time, or by its own retention); readers of earlier offsets get
+    /// [`ReadError::Truncated`] from now on. Never goes beyond the durable end.
+    fn truncate_before(&self, partition: TopicPartition, offset: u64) -> Result<(), Poisoned>;
+
+    /// The last durable position.
+    fn durable(&self) -> Position {
+        self.watermark().position()
+    }
+
+    /// Waits until `position` is durable, at most for `timeout`.
+    fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
+        match self.watermark().wait(position, timeout) {
+            Progress::Failed(poisoned) => Err(poisoned.into()),
+            Progress::Durable(durable) if durable >= position => Ok(()),
+            Progress::Durable(durable) => Err(WaitError::Timeout {
+                wanted: position,
+                durable,
+                timeout_ms: timeout.as_millis(),
+            }),
+        }
+    }
+}
