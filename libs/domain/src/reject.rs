@@ -1,0 +1,236 @@
+//! Why the account stage refuses a command: every reason, with the numbers that a client needs to
+//! do it right.
+
+use crate::ascii::{Asset, Symbol};
+use crate::code::Code;
+use crate::decimal::{format, format_grouped};
+
+/// Decimal places of prices and quantities in a message.
+pub type Scale = u32;
+
+/// A typed refusal. Nothing has changed when one is given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reject {
+    /// The account is not known here.
+    #[error("account not found")]
+    UnknownAccount,
+    /// The instrument is not known.
+    #[error("asset {0} not found; GET /v2/assets lists what trades here")]
+    UnknownInstrument(Symbol),
+    /// The order is not known, or is another account's.
+    #[error("order not found")]
+    UnknownOrder,
+    /// Less is available than the command needs.
+    #[error("insufficient balance for {asset}: needs {}, {} available", format_grouped(*.needed_minor, *.scale), format_grouped(*.available_minor, *.scale))]
+    InsufficientBalance {
+        /// Of what.
+        asset: Asset,
+        /// Decimal places of the two numbers.
+        scale: Scale,
+        /// What the command would hold or take, in minor units.
+        needed_minor: i64,
+        /// What is neither held nor spent, in minor units.
+        available_minor: i64,
+    },
+    /// An operator or a limit has stopped the account.
+    #[error("the account is stopped by an operator: only cancels are taken")]
+    AccountBlocked,
+    /// The instrument is halted: only cancels are taken.
+    #[error("{0} is halted: only cancels are taken")]
+    Halted(Symbol),
+    /// A value is not positive.
+    #[error("{field} is {}: it must be above 0", format(*.value_minor, *.scale))]
+    NotPositive {
+        /// The field's name.
+        field: &'static str,
+        /// The value in minor units.
+        value_minor: i64,
+        /// Its decimal places.
+        scale: Scale,
+    },
+    /// A price is not a multiple of the tick, or a quantity not one of the lot.
+    #[error("{field} {} is not a multiple of {}", format(*.value_minor, *.scale), format(*.step_minor, *.scale))]
+    OffStep {
+        /// The field's name.
+        field: &'static str,
+        /// The value in minor units.
+        value_minor: i64,
+        /// The step in minor units.
+        step_minor: i64,
+        /// Decimal places of both.
+        scale: Scale,
+    },
+    /// A number is larger than an order may carry.
+    #[error("{field} is larger than an order may carry")]
+    TooLarge {
+        /// The field's name.
+        field: &'static str,
+    },
+    /// A market or stop order needs a reference price and there is none yet.
+    #[error("{0} has no reference price yet: send a limit order, or wait for a first trade")]
+    NoReferencePrice(Symbol),
+    /// The limit price is on the wrong side of the band around the reference price.
+    #[error("limit_price {} is outside the allowed band {} to {}", format(*.price_minor, *.scale), format(*.low_minor, *.scale), format(*.high_minor, *.scale))]
+    OutsideCollar {
+        /// The price asked, in quote minor units.
+        price_minor: i64,
+        /// The lowest price allowed.
+        low_minor: i64,
+        /// The highest price allowed.
+        high_minor: i64,
+        /// Decimal places of the three.
+        scale: Scale,
+    },
+    /// Larger than the account's limit for the quantity of one order.
+    #[error("qty {} is above this account's limit of {} an order", format(*.asked_minor, *.scale), format(*.limit_minor, *.scale))]
+    OrderQuantityLimit {
+        /// Asked, in base minor units.
+        asked_minor: i64,
+        /// Allowed.
+        limit_minor: i64,
+        /// Decimal places of both.
+        scale: Scale,
+    },
+    /// Larger than the account's limit for the money of one order.
+    #[error("the order's value of {} is above this account's limit of {} an order", format_grouped(*.asked_minor, *.scale), format_grouped(*.limit_minor, *.scale))]
+    OrderNotionalLimit {
+        /// Asked, in quote minor units.
+        asked_minor: i64,
+        /// Allowed.
+        limit_minor: i64,
+        /// Decimal places of both.
+        scale: Scale,
+    },
+    /// As many orders are open as the account may have.
+    #[error("{limit} orders are open, as many as this account may have: cancel one first")]
+    OpenOrdersLimit {
+        /// The limit.
+        limit: u32,
+    },
+    /// The position would pass the account's limit if all open buys traded.
+    #[error("the position in {asset} could become {}, above this account's limit of {}", format(*.asked_minor, *.scale), format(*.limit_minor, *.scale))]
+    PositionLimit {
+        /// The asset.
+        asset: Asset,
+        /// What it could become, in minor units.
+        asked_minor: i64,
+        /// Allowed.
+        limit_minor: i64,
+        /// Decimal places of both.
+        scale: Scale,
+    },
+    /// Another order of the account has this client order id, open or in the last 24 hours.
+    #[error(
+        "client_order_id must be unique: {0:?} is used by an order that is open or less than 24 hours old"
+    )]
+    DuplicateClientOrderId(String),
+    /// The account has as many remembered client order ids as it may.
+    #[error(
+        "{limit} client order ids of the last 24 hours are remembered, as many as an account may have: try later"
+    )]
+    TooManyClientOrderIds {
+        /// The bound.
+        limit: u32,
+    },
+    /// The order has ended.
+    #[error("the order has ended: it can be neither replaced nor cancelled")]
+    OrderEnded,
+    /// A replacement of this order is under way.
+    #[error("a replacement of this order is under way: wait for its answer")]
+    ReplacePending,
+    /// The order's kind has no such price.
+    #[error("{field} cannot be changed: an order of this type has none")]
+    NoSuchPrice {
+        /// The field's name.
+        field: &'static str,
+    },
+    /// The new quantity is not more than what has traded.
+    #[error("qty {} must be above the {} that have traded", format(*.asked_minor, *.scale), format(*.traded_minor, *.scale))]
+    QuantityTraded {
+        /// Asked, in base minor units.
+        asked_minor: i64,
+        /// Traded.
+        traded_minor: i64,
+        /// Decimal places of both.
+        scale: Scale,
+    },
+    /// The combination of kind and time in force, or post-only, makes no sense.
+    #[error("{0}")]
+    Contradiction(&'static str),
+    /// The command was stamped longer ago than the stage remembers.
+    #[error(
+        "the command is {age_s} s old and at most {limit_s} s are remembered: ask for the order before sending it again"
+    )]
+    Stale {
+        /// How old, in seconds.
+        age_s: i64,
+        /// How old it may be, in seconds.
+        limit_s: i64,
+    },
+    /// The user has an account already.
+    #[error("the user has an account already")]
+    AccountExists,
+}
+
+impl Reject {
+    /// The closed code of this reason.
+    pub const fn code(&self) -> Code {
+        match self {
+            Reject::UnknownAccount | Reject::UnknownOrder => Code::NotFound,
+            Reject::InsufficientBalance { .. } => Code::InsufficientBalance,
+            Reject::AccountBlocked | Reject::Halted(_) => Code::TradingBlocked,
+            Reject::TooManyClientOrderIds { .. } => Code::TooManyRequests,
+            Reject::AccountExists => Code::Conflict,
+            _ => Code::Invalid,
+        }
+    }
+
+    /// The stable name of this reason, for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Reject::UnknownAccount => "UNKNOWN_ACCOUNT",
+            Reject::UnknownInstrument(_) => "UNKNOWN_INSTRUMENT",
+            Reject::UnknownOrder => "UNKNOWN_ORDER",
+            Reject::InsufficientBalance { .. } => "INSUFFICIENT_BALANCE",
+            Reject::AccountBlocked => "ACCOUNT_BLOCKED",
+            Reject::Halted(_) => "HALTED",
+            Reject::NotPositive { .. } => "NOT_POSITIVE",
+            Reject::OffStep { .. } => "OFF_STEP",
+            Reject::TooLarge { .. } => "TOO_LARGE",
+            Reject::NoReferencePrice(_) => "NO_REFERENCE_PRICE",
+            Reject::OutsideCollar { .. } => "OUTSIDE_COLLAR",
+            Reject::OrderQuantityLimit { .. } => "ORDER_QUANTITY_LIMIT",
+            Reject::OrderNotionalLimit { .. } => "ORDER_NOTIONAL_LIMIT",
+            Reject::OpenOrdersLimit { .. } => "OPEN_ORDERS_LIMIT",
+            Reject::PositionLimit { .. } => "POSITION_LIMIT",
+            Reject::DuplicateClientOrderId(_) => "DUPLICATE_CLIENT_ORDER_ID",
+            Reject::TooManyClientOrderIds { .. } => "TOO_MANY_CLIENT_ORDER_IDS",
+            Reject::OrderEnded => "ORDER_ENDED",
+            Reject::ReplacePending => "REPLACE_PENDING",
+            Reject::NoSuchPrice { .. } => "NO_SUCH_PRICE",
+            Reject::QuantityTraded { .. } => "QUANTITY_TRADED",
+            Reject::Contradiction(_) => "CONTRADICTION",
+            Reject::Stale { .. } => "STALE",
+            Reject::AccountExists => "ACCOUNT_EXISTS",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn insufficient_balance_is_worded_for_clients_that_match_on_it() {
+        let reject = Reject::InsufficientBalance {
+            asset: "USD".parse().expect("an asset"),
+            scale: 8,
+            needed_minor: 123_456_000_000,
+            available_minor: 100_000_000_000,
+        };
+        expect!["insufficient balance for USD: needs 1,234.56, 1,000.00 available"]
+            .assert_eq(&reject.to_string());
+        assert_eq!(reject.code(), Code::InsufficientBalance);
+    }
+}
