@@ -1,0 +1,36 @@
+# The two commands: `make run` and `make test`. The rest is for developers; CONTRIBUTING.md says when.
+
+CARGO ?= cargo
+PYTHON ?= python3
+
+.PHONY: run test lint fmt soak bench preflight
+
+## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
+run: preflight
+	$(CARGO) run --release --locked --bin prepx -- start
+
+## Everything that CI runs.
+test: preflight lint
+	$(CARGO) test --workspace --locked
+
+## Formatting and lints, warnings as errors.
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+## Format in place.
+fmt:
+	$(CARGO) fmt --all
+
+## The long rounds of what `make test` does briefly: run before a release.
+soak: preflight
+	PREPX_SOAK=1 $(CARGO) test --release --workspace --locked -- --nocapture
+
+## Benchmarks against the peers, in one run; fills the table of bench/README.md.
+bench: preflight
+	bench/run
+
+preflight:
+	@command -v $(CARGO) >/dev/null || { echo "PrepX needs the Rust toolchain (1.95 or newer): https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "PrepX needs a C compiler: apt-get install gcc" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "the tests of PrepX need Python 3: apt-get install python3" >&2; exit 1; }
