@@ -1,1 +1,3 @@
-//! The trading service.
+//! The trading service: order entry, the matching stage, instruments and the market clock.
+
+pub mod domain;

@@ -1,0 +1,3 @@
+//! What order entry knows by itself: calendars. Pure.
+
+pub mod calendar;
