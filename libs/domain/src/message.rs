@@ -115,6 +115,8 @@ pub struct PlaceOrder {
     pub qty_minor: i64,
     /// Refuse it if it would trade on arrival.
     pub post_only: bool,
+    /// Whether it may trade outside the regular session; kept for show and for its expiry.
+    pub extended_hours: bool,
     /// When it ends by itself; `None` for never.
     pub expires_at: Option<Micros>,
     /// The client's own name for it, at most 128 characters; drawn by the server when absent.

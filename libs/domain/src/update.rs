@@ -114,6 +114,8 @@ pub struct OrderView {
     pub time_in_force: TimeInForce,
     /// Refused if it would trade on arrival.
     pub post_only: bool,
+    /// Whether it may trade outside the regular session.
+    pub extended_hours: bool,
     /// Where it stands.
     pub status: OrderStatus,
     /// Asked, in base minor units.
