@@ -1,0 +1,83 @@
+//! Why a caller is refused, as the caller may know it.
+
+use prepx_domain::Code;
+
+use crate::{Role, Scope};
+
+/// A result of a check.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A refusal. Its text goes to the caller and tells nothing that helps to guess.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The method needs a principal and the request has no credentials.
+    #[error(
+        "credentials are missing: send APCA-API-KEY-ID and APCA-API-SECRET-KEY, or an access token \
+         as `Authorization: Bearer`"
+    )]
+    Missing,
+    /// The headers cannot be read as credentials.
+    #[error("the credentials cannot be read: {0}")]
+    Malformed(&'static str),
+    /// No such key, a revoked one, or another secret: one answer for all three.
+    #[error("the key is unknown or revoked, or its secret is wrong")]
+    WrongKey,
+    /// The token is not one of ours: its form, signature, key, issuer or audience.
+    #[error("the access token is not valid: {0}")]
+    BadToken(&'static str),
+    /// The token was good once.
+    #[error("the access token has expired: refresh it or sign in again")]
+    Expired,
+    /// The session or key behind the token was revoked.
+    #[error("the access token was revoked: sign in again")]
+    Revoked,
+    /// The method is for another role.
+    #[error("this needs the role {needs}, the caller is {is}")]
+    Role {
+        /// The role that the method asks for.
+        needs: Role,
+        /// The role of the caller.
+        is: Role,
+    },
+    /// The key or token was not given this scope.
+    #[error("the key lacks the scope `{0}`")]
+    Scope(Scope),
+    /// The caller has no trading account.
+    #[error("the caller has no trading account")]
+    NoAccount,
+    /// The user service cannot be asked now. Nothing was done.
+    #[error("credentials cannot be checked right now: try again in a second")]
+    Unavailable,
+}
+
+impl Error {
+    /// The closed code that clients see.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::Missing
+            | Error::Malformed(_)
+            | Error::WrongKey
+            | Error::BadToken(_)
+            | Error::Expired
+            | Error::Revoked => Code::Unauthenticated,
+            Error::Role { .. } | Error::Scope(_) | Error::NoAccount => Code::Forbidden,
+            Error::Unavailable => Code::Unavailable,
+        }
+    }
+
+    /// The stable word for programs, beside the code.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Error::Missing => "CREDENTIALS_MISSING",
+            Error::Malformed(_) => "CREDENTIALS_MALFORMED",
+            Error::WrongKey => "WRONG_KEY",
+            Error::BadToken(_) => "BAD_TOKEN",
+            Error::Expired => "TOKEN_EXPIRED",
+            Error::Revoked => "TOKEN_REVOKED",
+            Error::Role { .. } => "ROLE_REQUIRED",
+            Error::Scope(_) => "SCOPE_REQUIRED",
+            Error::NoAccount => "NO_ACCOUNT",
+            Error::Unavailable => "AUTH_UNAVAILABLE",
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What was revoked before its access tokens end: bounded, and never forgetting too early.
+
+use std::collections::BTreeMap;
+
+use prepx_domain::Micros;
+
+use crate::token::ACCESS_TOKEN_LIFE;
+
+/// Revoked keys and sessions whose tokens may still be alive.
+///
+/// When more are revoked within a token's life than fit, everything that was issued before is
+/// refused instead: clients then show their key or refresh, and the store answers anew.
+#[derive(Debug)]
+pub(crate) struct Revoked {
+    entries_max: usize,
+    until: BTreeMap<String, Micros>,
+    floor: Micros,
+}
+
+impl Revoked {
+    pub fn new(entries_max: usize) -> Revoked {
+        Revoked {
+            entries_max,
+            until: BTreeMap::new(),
+            floor: Micros(i64::MIN),
+        }
+    }
+
+    pub fn insert(&mut self, key_id: &str, now: Micros) {
+        if self.until.len() >= self.entries_max {
+            self.until.retain(|_, until| *until > now);
+        }
+        if self.until.len() >= self.entries_max {
+            self.until.clear();
+            self.floor = now;
+            return;
+        }
+        // Twice a token's life: one was perhaps being signed when this came, and clocks differ.
+        let life_us = ACCESS_TOKEN_LIFE.as_micros() as i64;
+        self.until
+            .insert(key_id.to_owned(), now.plus_us(2 * life_us));
+    }
+
+    pub fn has(&self, key_id: &str, issued_at: Micros) -> bool {
+        issued_at < self.floor || self.until.contains_key(key_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_stays_while_its_tokens_live_and_then_makes_room() {
+        let life_us = ACCESS_TOKEN_LIFE.as_micros() as i64;
+        let mut revoked = Revoked::new(2);
+        revoked.insert("a", Micros(0));
+        revoked.insert("b", Micros(life_us));
+        assert!(revoked.has("a", Micros(0)) && revoked.has("b", Micros(0)));
+        revoked.insert("c", Micros(2 * life_us));
+        assert!(revoked.has("b", Micros(0)) && revoked.has("c", Micros(0)));
+        assert!(
+            !revoked.has("other", Micros(0)),
+            "nobody else is refused while there is room"
+        );
+    }
+
+    #[test]
+    fn too_many_refuse_everything_older_instead_of_forgetting_one() {
+        let mut revoked = Revoked::new(2);
+        for key in ["a", "b", "c"] {
+            revoked.insert(key, Micros(10));
+        }
+        for key in ["a", "b", "c", "other"] {
+            assert!(revoked.has(key, Micros(9)), "{key}");
+            assert!(!revoked.has(key, Micros(11)), "{key}");
+        }
+    }
+}

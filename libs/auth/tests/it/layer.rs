@@ -1,0 +1,115 @@
+//! The layer in front of a handler, under the rules in the real protos.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use prepx_auth::{AuthLayer, Error, Identity, Policy, principal};
+use prepx_domain::Code;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::{World, world};
+
+/// Answers with the caller's key id, or a refusal's code.
+async fn call(world: &World, path: &str, headers: &[(&str, &str)]) -> Result<String, Code> {
+    let mut request = Request::builder().uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(world, request.body(()).unwrap()).await
+}
+
+async fn send(world: &World, request: Request<()>) -> Result<String, Code> {
+    type Answer = Result<String, Code>;
+    let handler = service_fn(|request: Request<()>| async move {
+        let caller = principal(request.extensions())
+            .map_or("nobody", |who| &who.key_id)
+            .to_owned();
+        Ok::<_, Infallible>(Response::new(Ok::<_, Code>(caller)))
+    });
+    let policy = Policy::from_descriptors(prepx_proto::descriptors()).expect("sound protos");
+    let refuse = |error: &Error| Response::new(Err(error.code()));
+    let layer = AuthLayer::<Answer>::new(world.authenticator.clone(), Arc::new(policy), refuse);
+    let response = layer
+        .layer(handler)
+        .ready()
+        .await
+        .unwrap()
+        .call(request)
+        .await
+        .unwrap();
+    response.into_body()
+}
+
+const DEMO: [(&str, &str); 2] = [
+    ("apca-api-key-id", "demo"),
+    ("apca-api-secret-key", "secret"),
+];
+const OPERATOR: [(&str, &str); 2] = [
+    ("apca-api-key-id", "operator"),
+    ("apca-api-secret-key", "secret"),
+];
+
+#[tokio::test]
+async fn a_method_without_a_rule_needs_a_principal() {
+    let world = world();
+    assert_eq!(
+        call(&world, "/x.Y/Unknown", &[]).await,
+        Err(Code::Unauthenticated)
+    );
+    assert_eq!(
+        call(&world, "/x.Y/Unknown", &DEMO).await,
+        Ok("demo".to_owned())
+    );
+    assert_eq!(
+        call(&world, "/x.Y/Unknown", &DEMO[..1]).await,
+        Err(Code::Unauthenticated)
+    );
+}
+
+#[tokio::test]
+async fn health_is_open() {
+    assert_eq!(
+        call(&world(), "/grpc.health.v1.Health/Check", &[]).await,
+        Ok("nobody".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn scopes_and_roles_are_those_of_the_protos() {
+    let world = world();
+    let read = "/prepx.trading.v1.TradingService/GetOrders";
+    let write = "/prepx.trading.v1.TradingService/SubmitOrder";
+    assert_eq!(call(&world, read, &DEMO).await, Ok("demo".to_owned()));
+    assert_eq!(call(&world, write, &DEMO).await, Err(Code::Forbidden));
+    assert_eq!(
+        call(&world, write, &OPERATOR).await,
+        Ok("operator".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_identity_in_the_extensions_is_believed_and_checked() {
+    let world = world();
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in DEMO {
+        headers.insert(name, value.parse().unwrap());
+    }
+    let identity: Arc<Identity> = world
+        .authenticator
+        .authenticate(&headers)
+        .await
+        .unwrap()
+        .unwrap();
+    for (path, answer) in [
+        ("/x.Y/Z", Ok("demo".to_owned())),
+        (
+            "/prepx.trading.v1.TradingService/SubmitOrder",
+            Err(Code::Forbidden),
+        ),
+    ] {
+        let mut request = Request::builder().uri(path).body(()).unwrap();
+        request.extensions_mut().insert(identity.clone());
+        assert_eq!(send(&world, request).await, answer);
+    }
+}
