@@ -17,6 +17,7 @@ pub mod order;
 pub mod reject;
 pub mod time;
 pub mod update;
+pub mod view;
 
 pub use ascii::{Asset, Symbol};
 pub use code::Code;

@@ -1,1 +1,3 @@
 //! Event-sourced stages: journals, lanes, transitions, snapshots, takeover.
+
+pub mod port;

@@ -1,0 +1,85 @@
+//! The stages as services reach them, wherever they run: in this process through the core's rings,
+//! elsewhere through the log and the owners' addresses. Nothing above this seam knows which.
+//!
+//! Nothing is answered that is not durable (I8).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use prepx_domain::message::{Command, ToMatching};
+use prepx_domain::update::{OrderView, Reply};
+use prepx_domain::view::{AccountView, InstrumentView};
+use prepx_domain::{AccountId, OrderId};
+
+/// An answer that arrives later. Dropping it does not stop a write that has begun.
+pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Why a command has no decision.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The queue is full: nothing was accepted (I10).
+    #[error("the order path is busy and took nothing; try again in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// This process is draining or has no owner for the slot: nothing was accepted.
+    #[error("the order path is not open here: {0}; nothing was accepted, try again")]
+    Closed(String),
+    /// It was accepted and its decision did not arrive: it may or may not take effect.
+    #[error("the outcome is unknown: {0}; ask for the order, or send the same command again")]
+    Unknown(String),
+}
+
+/// Why a read has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Too many reads wait (I10).
+    #[error("too many reads are waiting; try again in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// No owner could be asked.
+    #[error("no owner of the partition answers: {0}; try again")]
+    Unavailable(String),
+}
+
+/// Which of an account's orders to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhichOrders {
+    /// The one with this id.
+    Id(OrderId),
+    /// The newest with this name.
+    ClientOrderId(String),
+    /// Those that live.
+    Open,
+    /// Those that live and those that ended lately, as far as the owner remembers.
+    Remembered,
+}
+
+/// The account stage.
+pub trait AccountPort: Send + Sync {
+    /// Has commands decided, in their order; one outcome for each, in the same order.
+    fn submit(&self, commands: Vec<Command>) -> Answer<Vec<Result<Reply, SubmitError>>>;
+
+    /// The account as it is now, if it is known.
+    fn account(&self, account: AccountId) -> Answer<Result<Option<AccountView>, ReadError>>;
+
+    /// Orders of an account, oldest first; empty when there are none.
+    fn orders(
+        &self,
+        account: AccountId,
+        which: WhichOrders,
+    ) -> Answer<Result<Vec<OrderView>, ReadError>>;
+}
+
+/// The matching stage.
+pub trait MatchingPort: Send + Sync {
+    /// Has an operator's command on an instrument decided; returns when it is durable.
+    fn command(&self, command: ToMatching) -> Answer<Result<(), SubmitError>>;
+
+    /// All instruments, in the order of their symbols.
+    fn instruments(&self) -> Answer<Result<Vec<InstrumentView>, ReadError>>;
+}
