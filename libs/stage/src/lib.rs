@@ -1,3 +1,5 @@
 //! Event-sourced stages: journals, lanes, transitions, snapshots, takeover.
 
-pub mod port;
+mod codec;
+
+pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
