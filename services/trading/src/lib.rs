@@ -1,3 +1,11 @@
-//! The trading service: order entry, the matching stage, instruments and the market clock.
+//! The trading service: order entry, instruments and the market clock.
+//!
+//! It checks the form of what traders ask and has the stages decide it. It refuses to know balances:
+//! those are the account stage's.
 
+pub mod app;
 pub mod domain;
+pub mod error;
+mod instruments;
+
+pub use error::Error;

@@ -1,0 +1,331 @@
+//! The use cases of order entry, one function each: check the form, have it decided, answer.
+
+use std::sync::Arc;
+
+use prepx_domain::message::{Action, Command, ToMatching};
+use prepx_domain::update::{Ack, OrderView, Reply};
+use prepx_domain::view::InstrumentView;
+use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId, Side, Slot};
+use prepx_env::{Clock, Random};
+use prepx_stage::port::{AccountPort, MatchingPort, SubmitError, WhichOrders};
+use uuid::Uuid;
+
+use crate::domain::calendar::Nyse;
+use crate::domain::form::{OrderForm, ReplaceForm};
+use crate::error::Error;
+use crate::instruments::Instruments;
+
+/// What order entry stands on.
+pub struct Deps {
+    /// Decides commands and knows orders.
+    pub accounts: Arc<dyn AccountPort>,
+    /// Knows instruments.
+    pub matching: Arc<dyn MatchingPort>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws command ids.
+    pub random: Arc<Random>,
+}
+
+/// Order entry.
+pub struct App {
+    deps: Deps,
+    instruments: Instruments,
+    nyse: Nyse,
+}
+
+/// Which orders a listing shows.
+#[derive(Clone, Debug)]
+pub struct OrderQuery {
+    /// Living ones, ended ones or both.
+    pub status: QueryStatus,
+    /// At most this many.
+    pub limit: usize,
+    /// Only those accepted after this time.
+    pub after: Option<Micros>,
+    /// Only those accepted at or before this time.
+    pub until: Option<Micros>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// Only this side.
+    pub side: Option<Side>,
+    /// Only these symbols, with or without slash; all when empty.
+    pub symbols: Vec<String>,
+}
+
+/// Which orders by where they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryStatus {
+    /// Living.
+    Open,
+    /// Ended.
+    Closed,
+    /// Both.
+    All,
+}
+
+impl App {
+    /// Order entry over its dependencies.
+    pub fn new(deps: Deps, nyse: Nyse) -> Self {
+        let instruments = Instruments::new(Arc::clone(&deps.matching));
+        App {
+            deps,
+            instruments,
+            nyse,
+        }
+    }
+
+    /// Places an order; answers when the account's decision is durable.
+    pub async fn place(
+        &self,
+        account: AccountId,
+        symbol: &str,
+        mut form: OrderForm<'_>,
+    ) -> Result<OrderView, Error> {
+        let instrument = self.instrument(symbol).await?;
+        let command = self.deps.random.uuid();
+        let drawn = command.to_string();
+        if form.client_order_id.is_empty() {
+            form.client_order_id = &drawn;
+        }
+        let now = self.deps.clock.now();
+        let order = form.place(account, &instrument, &self.nyse, now)?;
+        let hint = format!(
+            "; GET /v2/orders:by_client_order_id?client_order_id={} tells",
+            order.client_order_id
+        );
+        self.order_of(
+            self.decide(command, account, now, Action::Place(order), &hint)
+                .await?,
+        )
+    }
+
+    /// Replaces an order by a new one.
+    pub async fn replace(
+        &self,
+        account: AccountId,
+        order: OrderId,
+        mut form: ReplaceForm<'_>,
+    ) -> Result<OrderView, Error> {
+        let old = self.order(account, order).await?;
+        let instrument = self.instruments.by_id(old.instrument).await?;
+        let instrument = instrument.ok_or_else(|| Error::UnknownAsset(old.symbol.to_string()))?;
+        let command = self.deps.random.uuid();
+        let drawn = command.to_string();
+        if form.client_order_id.is_empty() {
+            form.client_order_id = &drawn;
+        }
+        let now = self.deps.clock.now();
+        let replace = form.replace(account, order, &instrument, &self.nyse, now)?;
+        let hint = format!("; GET /v2/orders/{order} tells");
+        self.order_of(
+            self.decide(command, account, now, Action::Replace(replace), &hint)
+                .await?,
+        )
+    }
+
+    /// Asks the market to end an order.
+    pub async fn cancel(&self, account: AccountId, order: OrderId) -> Result<(), Error> {
+        let hint = format!("; GET /v2/orders/{order} tells");
+        self.decide_now(account, Action::Cancel { account, order }, &hint)
+            .await
+            .map(drop)
+    }
+
+    /// Asks the market to end every open order of the account; says which.
+    pub async fn cancel_all(&self, account: AccountId) -> Result<Vec<OrderId>, Error> {
+        let hint = "; GET /v2/orders tells";
+        match self
+            .decide_now(account, Action::CancelAll { account }, hint)
+            .await?
+        {
+            Ack::Canceling(orders) => Ok(orders),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// One order of the account.
+    pub async fn order(&self, account: AccountId, order: OrderId) -> Result<OrderView, Error> {
+        let found = self
+            .deps
+            .accounts
+            .orders(account, WhichOrders::Id(order))
+            .await?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::UnknownOrder(order.to_string()))
+    }
+
+    /// The newest order of the account with this name.
+    pub async fn order_by_name(&self, account: AccountId, name: &str) -> Result<OrderView, Error> {
+        let which = WhichOrders::ClientOrderId(name.to_owned());
+        let found = self.deps.accounts.orders(account, which).await?;
+        found
+            .into_iter()
+            .next_back()
+            .ok_or_else(|| Error::UnknownOrder(name.to_owned()))
+    }
+
+    /// The orders of the account that a query asks for.
+    pub async fn orders(
+        &self,
+        account: AccountId,
+        query: &OrderQuery,
+    ) -> Result<Vec<OrderView>, Error> {
+        let which = match query.status {
+            QueryStatus::Open => WhichOrders::Open,
+            QueryStatus::Closed | QueryStatus::All => WhichOrders::Remembered,
+        };
+        let mut orders = self.deps.accounts.orders(account, which).await?;
+        orders.retain(|order| query.shows(order));
+        if query.newest_first {
+            orders.reverse();
+        }
+        orders.truncate(query.limit);
+        Ok(orders)
+    }
+
+    /// Every instrument as it is now.
+    pub async fn assets(&self) -> Result<Vec<InstrumentView>, Error> {
+        Ok(self.instruments.all().await?)
+    }
+
+    /// One instrument, by symbol or UUID.
+    pub async fn asset(&self, symbol_or_id: &str) -> Result<InstrumentView, Error> {
+        let view = self.instruments.view(symbol_or_id).await?;
+        view.ok_or_else(|| Error::UnknownAsset(symbol_or_id.to_owned()))
+    }
+
+    /// Starts trading an instrument; `id` in the definition is replaced by the one allotted here.
+    /// Repeating it with the same values changes nothing.
+    pub async fn define(&self, mut wanted: Instrument) -> Result<InstrumentView, Error> {
+        let symbol = wanted.symbol;
+        if let Some(view) = self.instruments.view(symbol.as_str()).await? {
+            wanted.id = view.instrument.id;
+            if view.instrument == wanted {
+                return Ok(view);
+            }
+            return Err(Error::Conflict(format!(
+                "{} is listed with other values; a definition does not change",
+                view.instrument.symbol
+            )));
+        }
+        let slot = Slot::of_symbol(symbol.as_str());
+        wanted.id = InstrumentId::next(slot, self.deps.clock.now(), None);
+        self.tell_matching(ToMatching::Define(wanted)).await?;
+        self.asset(symbol.as_str()).await
+    }
+
+    /// Stops or resumes continuous trading in an instrument, by symbol or UUID.
+    pub async fn set_halted(
+        &self,
+        symbol_or_id: &str,
+        halted: bool,
+    ) -> Result<InstrumentView, Error> {
+        let id = self.asset(symbol_or_id).await?.instrument.id;
+        let command = if halted {
+            ToMatching::Halt(id)
+        } else {
+            ToMatching::Resume(id)
+        };
+        self.tell_matching(command).await?;
+        self.asset(symbol_or_id).await
+    }
+
+    /// Commands of one account from its order-entry stream, in order; one outcome for each.
+    pub async fn submit(&self, commands: Vec<Command>) -> Vec<Result<Reply, SubmitError>> {
+        self.deps.accounts.submit(commands).await
+    }
+
+    /// The instrument of a symbol.
+    pub async fn instrument(&self, symbol: &str) -> Result<Instrument, Error> {
+        let found = self.instruments.by_symbol(symbol).await?;
+        found.ok_or_else(|| Error::UnknownAsset(symbol.to_owned()))
+    }
+
+    /// The exchange's calendar.
+    pub fn nyse(&self) -> &Nyse {
+        &self.nyse
+    }
+
+    /// The time.
+    pub fn now(&self) -> Micros {
+        self.deps.clock.now()
+    }
+
+    async fn tell_matching(&self, command: ToMatching) -> Result<(), Error> {
+        let hint = "; GET /api/v1/admin/instruments tells".to_owned();
+        let told = self.deps.matching.command(command).await;
+        told.map_err(|source| Error::Submit { source, hint })
+    }
+
+    async fn decide_now(&self, account: AccountId, what: Action, hint: &str) -> Result<Ack, Error> {
+        let (command, now) = (self.deps.random.uuid(), self.deps.clock.now());
+        self.decide(command, account, now, what, hint).await
+    }
+
+    async fn decide(
+        &self,
+        id: Uuid,
+        account: AccountId,
+        stamped_at: Micros,
+        action: Action,
+        hint: &str,
+    ) -> Result<Ack, Error> {
+        let command = Command {
+            id,
+            stamped_at,
+            slot: account.slot(),
+            action,
+        };
+        let outcome = self.deps.accounts.submit(vec![command]).await.pop();
+        let outcome = outcome.unwrap_or_else(|| Err(SubmitError::Unknown("no answer".into())));
+        match outcome {
+            Ok(reply) => Ok(reply.outcome?),
+            Err(source) => {
+                let asks = matches!(source, SubmitError::Unknown(_));
+                Err(Error::Submit {
+                    source,
+                    hint: if asks { hint.into() } else { String::new() },
+                })
+            }
+        }
+    }
+
+    fn order_of(&self, ack: Ack) -> Result<OrderView, Error> {
+        match ack {
+            Ack::Order(order) => Ok(*order),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// The stage answered something else than was asked: a fault of ours, whose effect is unknown.
+fn unexpected(ack: &Ack) -> Error {
+    let source = SubmitError::Unknown(format!("the account stage answered {ack:?}"));
+    Error::Submit {
+        source,
+        hint: String::new(),
+    }
+}
+
+impl OrderQuery {
+    fn shows(&self, order: &OrderView) -> bool {
+        let plain = |symbol: &str| symbol.replace('/', "");
+        let status = match self.status {
+            QueryStatus::Open => !order.status.is_final(),
+            QueryStatus::Closed => order.status.is_final(),
+            QueryStatus::All => true,
+        };
+        status
+            && self.after.is_none_or(|after| order.created_at > after)
+            && self.until.is_none_or(|until| order.created_at <= until)
+            && self.side.is_none_or(|side| order.side == side)
+            && (self.symbols.is_empty()
+                || self
+                    .symbols
+                    .iter()
+                    .any(|s| plain(s) == plain(order.symbol.as_str())))
+    }
+}

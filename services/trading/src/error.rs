@@ -1,0 +1,80 @@
+//! What order entry answers when it cannot do what was asked.
+
+use prepx_domain::{Code, Reject};
+use prepx_stage::port::{ReadError, SubmitError};
+
+use crate::domain::form;
+
+/// Why a use case of order entry failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The form of the request is wrong.
+    #[error(transparent)]
+    Form(#[from] form::Error),
+    /// The account stage refused it.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
+    /// A command has no decision.
+    #[error("{source}{hint}")]
+    Submit {
+        /// Why.
+        source: SubmitError,
+        /// How to ask for the outcome; empty when nothing was accepted.
+        hint: String,
+    },
+    /// A read has no answer.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// No such instrument.
+    #[error("asset {0} not found; GET /v2/assets lists what trades here")]
+    UnknownAsset(String),
+    /// No such order of this account.
+    #[error("order not found for {0}")]
+    UnknownOrder(String),
+    /// It exists with other values.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+impl Error {
+    /// The closed code of this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            Error::Form(_) => Code::Invalid,
+            Error::Rejected(reject) => reject.code(),
+            Error::Submit {
+                source: SubmitError::Busy { .. },
+                ..
+            }
+            | Error::Read(ReadError::Busy { .. }) => Code::TooManyRequests,
+            Error::Submit { .. } | Error::Read(_) => Code::Unavailable,
+            Error::UnknownAsset(_) | Error::UnknownOrder(_) => Code::NotFound,
+            Error::Conflict(_) => Code::Conflict,
+        }
+    }
+
+    /// The stable name of the reason, for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Error::Form(_) => "INVALID_FIELD",
+            Error::Rejected(reject) => reject.reason(),
+            Error::Submit {
+                source: SubmitError::Busy { .. },
+                ..
+            }
+            | Error::Read(ReadError::Busy { .. }) => "BUSY",
+            Error::Submit {
+                source: SubmitError::Unknown(_),
+                ..
+            } => "OUTCOME_UNKNOWN",
+            Error::Submit {
+                source: SubmitError::Closed(_),
+                ..
+            }
+            | Error::Read(_) => "UNAVAILABLE",
+            Error::UnknownAsset(_) => "UNKNOWN_ASSET",
+            Error::UnknownOrder(_) => "UNKNOWN_ORDER",
+            Error::Conflict(_) => "CONFLICT",
+        }
+    }
+}
