@@ -13,11 +13,16 @@
 //! | I10 bounded, refused before accepted | [`AppendError::Full`] |
 
 mod batch;
+pub mod conformance;
+pub mod embedded;
+pub mod faulty;
+pub mod file;
 mod log;
 mod topic;
 mod watermark;
 
 pub use batch::Batch;
+pub use embedded::{EmbeddedLog, spawn_writer};
 pub use log::{
     AppendError, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, WaitError,
 };

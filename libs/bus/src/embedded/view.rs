@@ -1,0 +1,331 @@
+//! What readers may see: the durable part of the log (I8), its sparse index and its recent tail.
+//!
+//! Refuses: anything that has not been synced. The writer adds to it after the sync, recovery
+//! after reading, both through [`View::absorb`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::frame::{Frame, Kind};
+use super::partitions::PartitionMap;
+use super::segment::{Segment, Standing};
+use crate::{ReadError, Record, TopicPartition};
+
+/// A partition has an index entry at least this often, so that reading from any offset looks at
+/// no more than this many bytes before it finds it.
+pub const SPACING_BYTES: u64 = 32 << 10;
+
+/// The durable log in memory: everything about it but the frames that are only on disk.
+pub struct View {
+    /// In the order of their addresses; the last one is written to.
+    pub segments: VecDeque<Arc<Segment>>,
+    /// The address after the last durable frame.
+    pub end: u64,
+    partitions: PartitionMap<Partition>,
+    tail: VecDeque<Block>,
+    tail_bytes: usize,
+    tail_bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Partition {
+    standing: Standing,
+    /// Some of the partition's records, at least the first in each segment.
+    index: VecDeque<Entry>,
+}
+
+/// The first record of the partition in the frame at `address` has this offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub offset: u64,
+    pub address: u64,
+}
+
+/// Whole frames, as they were written in one go.
+struct Block {
+    address: u64,
+    frames: Bytes,
+}
+
+/// Where to look on disk for records.
+pub struct Span {
+    pub segment: Arc<Segment>,
+    /// The frame to begin with.
+    pub address: u64,
+    /// No frame from this address on needs to be looked at.
+    pub stop: u64,
+    /// The end of the readable part of the segment; above `stop` if a frame straddles that.
+    pub end: u64,
+}
+
+/// Records being gathered for a reader.
+pub struct Gather {
+    partition: TopicPartition,
+    /// The next offset wanted.
+    pub want: u64,
+    /// No offset from here on is wanted.
+    pub until: u64,
+    left_bytes: usize,
+    pub records: Vec<Record>,
+}
+
+impl Gather {
+    pub fn new(partition: TopicPartition, from: u64, until: u64, max_bytes: usize) -> Gather {
+        Gather {
+            partition,
+            want: from,
+            until,
+            left_bytes: max_bytes,
+            records: Vec::new(),
+        }
+    }
+
+    /// Takes what is wanted from a frame; false when there is nothing more to take.
+    pub fn take(&mut self, frame: &Frame<'_>, bytes: &Bytes, frame_at: usize) -> bool {
+        for record in frame.records() {
+            if record.to != self.partition || record.offset != self.want {
+                continue;
+            }
+            let size = record.payload.len();
+            if self.want >= self.until || (size > self.left_bytes && !self.records.is_empty()) {
+                self.until = self.want;
+                return false;
+            }
+            let payload =
+                bytes.slice(frame_at + record.payload.start..frame_at + record.payload.end);
+            self.records.push(Record {
+                offset: record.offset,
+                payload,
+            });
+            self.left_bytes = self.left_bytes.saturating_sub(size);
+            self.want += 1;
+        }
+        self.want < self.until
+    }
+}
+
+impl View {
+    /// A view of segments whose frames are still to be absorbed, from the last one's base on.
+    pub fn new(segments: VecDeque<Arc<Segment>>, tail_bytes_max: usize) -> View {
+        let (Some(first), Some(last)) = (segments.front(), segments.back()) else {
+            unreachable!("a log has at least the segment that is written to");
+        };
+        let mut partitions = PartitionMap::<Partition>::default();
+        for (at, standing) in last.standings.iter() {
+            partitions.get_mut(at).standing = *standing;
+        }
+        // What was in segments that are gone cannot be read, whatever the last header knew.
+        for (at, standing) in first.standings.iter() {
+            let start = &mut partitions.get_mut(at).standing.start;
+            *start = standing.end.max(*start);
+        }
+        let end = last.base;
+        View {
+            segments,
+            end,
+            partitions,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            tail_bytes_max,
+        }
+    }
+
+    pub fn standing(&self, partition: TopicPartition) -> Standing {
+        self.partitions
+            .get(partition)
+            .map(|known| known.standing)
+            .unwrap_or_default()
+    }
+
+    /// Where every partition stands at the end, for the header of the next segment.
+    pub fn standings(&self) -> PartitionMap<Standing> {
+        let mut standings = PartitionMap::default();
+        for (at, partition) in self.partitions.iter() {
+            *standings.get_mut(at) = partition.standing;
+        }
+        standings
+    }
+
+    /// Adds the next durable frame; an error says how it contradicts what came before.
+    pub fn absorb(&mut self, frame: &Frame<'_>) -> Result<(), String> {
+        let segment_base = self.segments.back().map_or(0, |segment| segment.base);
+        if let (Kind::Fence, Some(owner)) = (frame.kind, frame.owner) {
+            let epoch = &mut self.partitions.get_mut(owner.journal).standing.epoch;
+            if owner.epoch <= *epoch {
+                return Err(format!("{} goes back from epoch {epoch}", owner.journal));
+            }
+            *epoch = owner.epoch;
+        }
+        for record in frame.records() {
+            let partition = self.partitions.get_mut(record.to);
+            let end = partition.standing.end;
+            if record.offset != end {
+                return Err(format!(
+                    "{} goes from {end} to {}",
+                    record.to, record.offset
+                ));
+            }
+            partition.standing.end += 1;
+            partition.note(
+                Entry {
+                    offset: end,
+                    address: frame.address,
+                },
+                segment_base,
+            );
+        }
+        self.end = frame.end();
+        Ok(())
+    }
+
+    /// Adds whole frames that have just been synced, and keeps them in the tail.
+    pub fn publish(&mut self, frames: Bytes) -> Result<(), String> {
+        let address = self.end;
+        while self.end < address + frames.len() as u64 {
+            let rest = &frames[(self.end - address) as usize..];
+            let frame = Frame::trust(rest, self.end).map_err(|invalid| invalid.to_string())?;
+            self.absorb(&frame)?;
+        }
+        self.tail_bytes += frames.len();
+        self.tail.push_back(Block { address, frames });
+        while self.tail_bytes > self.tail_bytes_max && self.tail.len() > 1 {
+            self.tail_bytes -= self.tail.pop_front().map_or(0, |block| block.frames.len());
+        }
+        Ok(())
+    }
+
+    /// Adds the index of a sealed segment, in order.
+    pub fn add_index(&mut self, entries: impl IntoIterator<Item = (TopicPartition, Entry)>) {
+        for (at, entry) in entries {
+            self.partitions.get_mut(at).index.push_back(entry);
+        }
+    }
+
+    /// The index of the segment from `base` on.
+    pub fn index_from(&self, base: u64) -> impl Iterator<Item = (TopicPartition, Entry)> {
+        self.partitions.iter().flat_map(move |(at, partition)| {
+            let first = partition
+                .index
+                .partition_point(|entry| entry.address < base);
+            partition
+                .index
+                .range(first..)
+                .map(move |entry| (at, *entry))
+        })
+    }
+
+    /// Gathers from the tail in memory, or says where to look on disk; none when all is gathered.
+    pub fn gather(&self, gather: &mut Gather) -> Result<Option<Span>, ReadError> {
+        while gather.want < gather.until {
+            let (address, stop) = self.locate(gather.partition, gather.want)?;
+            if self
+                .tail
+                .front()
+                .is_none_or(|block| address < block.address)
+            {
+                return self.span(address, stop).map(Some);
+            }
+            let before = gather.want;
+            self.gather_tail(gather, address, stop);
+            if gather.want == before {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The frames that hold `offset`, if it is durable: the first to look at, and where to stop.
+    fn locate(&self, partition: TopicPartition, offset: u64) -> Result<(u64, u64), ReadError> {
+        let index = self.partitions.get(partition).map(|known| &known.index);
+        let found = index.and_then(|index| {
+            let next = index.partition_point(|entry| entry.offset <= offset);
+            let entry = index.get(next.checked_sub(1)?)?;
+            let stop = entry.address + SPACING_BYTES;
+            let stop = index.get(next).map_or(stop, |next| next.address.min(stop));
+            // Two entries may share a frame only by way of their offsets, never twice the frame.
+            Some((entry.address, stop.max(entry.address + 1).min(self.end)))
+        });
+        found.ok_or_else(|| {
+            ReadError::Damaged(format!(
+                "the index of {partition} does not know offset {offset}"
+            ))
+        })
+    }
+
+    fn span(&self, address: u64, stop: u64) -> Result<Span, ReadError> {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.base <= address);
+        let end = self.segments.get(after).map_or(self.end, |next| next.base);
+        match after.checked_sub(1).and_then(|at| self.segments.get(at)) {
+            Some(segment) => Ok(Span {
+                segment: Arc::clone(segment),
+                address,
+                stop: stop.min(end),
+                end,
+            }),
+            None => Err(ReadError::Damaged(format!(
+                "no segment holds address {address}"
+            ))),
+        }
+    }
+
+    fn gather_tail(&self, gather: &mut Gather, address: u64, stop: u64) {
+        let first = self
+            .tail
+            .partition_point(|block| block.address <= address)
+            .saturating_sub(1);
+        let mut at = address;
+        for block in self.tail.range(first..) {
+            while at < block.address + block.frames.len() as u64 {
+                let frame_at = (at - block.address) as usize;
+                let Ok(frame) = Frame::trust(&block.frames[frame_at..], at) else {
+                    unreachable!("blocks hold whole frames that were absorbed");
+                };
+                if at >= stop || !gather.take(&frame, &block.frames, frame_at) {
+                    return;
+                }
+                at = frame.end();
+            }
+        }
+    }
+
+    /// Raises the first needed offset of a partition.
+    pub fn truncate(&mut self, partition: TopicPartition, offset: u64) {
+        let standing = &mut self.partitions.get_mut(partition).standing;
+        standing.start = standing.start.max(offset.min(standing.end));
+    }
+
+    /// Forgets the oldest segment if nothing in it is needed, and gives it back to be removed.
+    pub fn pop_unneeded(&mut self) -> Option<Arc<Segment>> {
+        let next = self.segments.get(1)?;
+        let base = next.base;
+        if next
+            .standings
+            .iter()
+            .any(|(at, then)| self.standing(at).start < then.end)
+        {
+            return None;
+        }
+        for (_, partition) in self.partitions.iter_mut() {
+            let gone = partition
+                .index
+                .partition_point(|entry| entry.address < base);
+            partition.index.drain(..gone);
+        }
+        self.segments.pop_front()
+    }
+}
+
+impl Partition {
+    fn note(&mut self, entry: Entry, segment_base: u64) {
+        let needed = self.index.back().is_none_or(|last| {
+            last.address < segment_base || entry.address >= last.address + SPACING_BYTES
+        });
+        if needed {
+            self.index.push_back(entry);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The thread that writes and syncs.
+//!
+//! Refuses: to wait for company. It flushes as soon as something is there; what arrives during a
+//! sync shares the next one, so that the batch grows with the load by itself.
+
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::{EmbeddedLog, lock};
+use crate::Poisoned;
+
+/// The running writer; dropping it stops it after a last flush.
+pub struct WriterHandle {
+    log: Arc<EmbeddedLog>,
+    thread: Option<JoinHandle<Result<(), Poisoned>>>,
+}
+
+/// Starts the thread that flushes `log` whenever something has been accepted. A failure is told
+/// through the watermark; the process should end then. One writer a log.
+pub fn spawn_writer(log: Arc<EmbeddedLog>) -> std::io::Result<WriterHandle> {
+    lock(&log.front).closing = false;
+    let running = Arc::clone(&log);
+    let thread = thread::Builder::new()
+        .name("log-writer".into())
+        .spawn(move || {
+            while running.wait_for_work() {
+                running.flush()?;
+            }
+            Ok(())
+        })?;
+    Ok(WriterHandle {
+        log,
+        thread: Some(thread),
+    })
+}
+
+impl WriterHandle {
+    /// Flushes what has been accepted and ends the thread.
+    pub fn stop(mut self) -> Result<(), Poisoned> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<(), Poisoned> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        lock(&self.log.front).closing = true;
+        self.log.arrived.notify_one();
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(self.log.poison("the log's writer panicked")))
+    }
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        // Whoever wants to know the outcome stops it; the watermark has it as well.
+        let _ = self.join();
+    }
+}
+
+impl EmbeddedLog {
+    /// Waits until there is something to flush; false when there is nothing and will be nothing.
+    fn wait_for_work(&self) -> bool {
+        let idle = |front: &mut super::Front| {
+            let idle = front.buffer.is_empty() && !front.closing;
+            front.writer_waits = idle;
+            idle
+        };
+        let front = self
+            .arrived
+            .wait_while(lock(&self.front), idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        !front.buffer.is_empty()
+    }
+}

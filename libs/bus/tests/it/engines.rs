@@ -1,0 +1,121 @@
+//! The embedded log as engines for the conformance suite.
+
+use std::sync::Arc;
+
+use prepx_bus::Log;
+use prepx_bus::conformance::Engine;
+use prepx_bus::embedded::{Config, EmbeddedLog, WriterHandle, spawn_writer};
+use prepx_bus::faulty::FaultyDir;
+use prepx_bus::file::{Dir, RealDir};
+
+/// Small enough that every check meets full buffers, several segments and reads from disk.
+pub fn small() -> Config {
+    Config {
+        segment_bytes: 4_096,
+        buffer_bytes: 64 << 10,
+        batch_bytes_max: 8 << 10,
+        tail_bytes: 1_000,
+        holder: "a test".into(),
+    }
+}
+
+/// On a disk in memory that loses and tears what was not synced; flushed by hand.
+pub struct Faulty {
+    dir: Arc<FaultyDir>,
+    log: Option<Arc<EmbeddedLog>>,
+    /// After how many changes to the disk the next crash comes.
+    changes: u64,
+}
+
+impl Faulty {
+    pub fn new(seed: u64) -> Faulty {
+        Faulty {
+            dir: FaultyDir::new(seed),
+            log: None,
+            changes: 1 + seed % 3,
+        }
+    }
+}
+
+impl Engine for Faulty {
+    fn open(&mut self) -> Arc<dyn Log> {
+        self.log = None;
+        let dir: Arc<dyn Dir> = self.dir.clone();
+        let log = EmbeddedLog::open(dir, small()).unwrap();
+        self.log = Some(Arc::clone(&log));
+        log
+    }
+
+    /// The power goes while the log writes what it had accepted.
+    fn crash(&mut self) {
+        self.dir.die_after(self.changes);
+        self.changes = self.changes % 7 + 1;
+        if let Some(log) = self.log.take() {
+            // Whether it gets through depends on when the power goes.
+            let _ = log.flush();
+        }
+        self.dir = self.dir.crash();
+    }
+
+    fn settle(&mut self) {
+        self.log.as_ref().unwrap().flush().unwrap();
+    }
+
+    fn dense_offsets(&self) -> bool {
+        true
+    }
+
+    fn buffer_bytes(&self) -> u64 {
+        small().buffer_bytes
+    }
+}
+
+/// On files, flushed by hand or by the writer's thread. A crash forgets what was not flushed.
+pub struct Real {
+    path: tempfile::TempDir,
+    log: Option<Arc<EmbeddedLog>>,
+    threaded: bool,
+    writer: Option<WriterHandle>,
+}
+
+impl Real {
+    pub fn new(threaded: bool) -> Real {
+        Real {
+            path: tempfile::tempdir().unwrap(),
+            log: None,
+            threaded,
+            writer: None,
+        }
+    }
+}
+
+impl Engine for Real {
+    fn open(&mut self) -> Arc<dyn Log> {
+        self.crash();
+        let log = EmbeddedLog::open(RealDir::open(self.path.path()).unwrap(), small()).unwrap();
+        self.writer = self
+            .threaded
+            .then(|| spawn_writer(Arc::clone(&log)).unwrap());
+        self.log = Some(Arc::clone(&log));
+        log
+    }
+
+    fn crash(&mut self) {
+        self.writer = None;
+        self.log = None;
+    }
+
+    fn settle(&mut self) {
+        if !self.threaded {
+            self.log.as_ref().unwrap().flush().unwrap();
+        }
+    }
+
+    fn dense_offsets(&self) -> bool {
+        true
+    }
+
+    fn buffer_bytes(&self) -> u64 {
+        small().buffer_bytes
+    }
+}

@@ -1,0 +1,7 @@
+//! The embedded log from outside: the conformance suite, crashes against a model, damage.
+
+// Clippy takes only #[test] functions for tests; helpers of a test crate are tests too.
+#![allow(clippy::unwrap_used)]
+
+mod conformance;
+mod engines;
