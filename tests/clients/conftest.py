@@ -1,0 +1,117 @@
+"""A PrepX of its own for the tests, or the one at PREPX_URL; accounts and instruments through
+`prepx admin`, as an operator makes them."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from alpaca.trading.client import TradingClient
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATOR = {"PREPX_KEY_ID": "operator", "PREPX_SECRET_KEY": "operator-secret"}
+
+
+def binary() -> Path:
+    """The program as cargo has built it for the tests."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return Path(os.environ.get("PREPX_BIN", target / "debug" / "prepx"))
+
+
+class Server:
+    """`prepx start --dev` on a free port and a data directory that outlives a crash."""
+
+    def __init__(self, data_dir: Path):
+        self.data_dir = data_dir
+        self.process = None
+        self.url = None
+
+    def start(self) -> "Server":
+        command = [
+            binary(), "start", "--dev", "--simulate", "off",
+            "--listen", "127.0.0.1:0", "--data-dir", self.data_dir,
+        ]
+        log = open(self.data_dir.parent / "stderr.log", "ab")
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        line = self.process.stdout.readline()
+        assert line.startswith("ready http://"), f"instead of the ready line: {line!r}"
+        self.url = line.split()[1]
+        return self
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=10)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def admin(self, *arguments: str) -> dict:
+        environment = {**os.environ, **OPERATOR, "PREPX_URL": self.url}
+        done = subprocess.run(
+            [binary(), "admin", *arguments, "--json"],
+            env=environment, capture_output=True, text=True, timeout=30,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+class Remote(Server):
+    """A server that runs already: neither started nor ended here."""
+
+    def __init__(self, url: str):
+        super().__init__(Path("."))
+        self.url = url
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    if url := os.environ.get("PREPX_URL"):
+        yield Remote(url)
+        return
+    own = Server(tmp_path_factory.mktemp("prepx") / "data").start()
+    yield own
+    assert own.stop() == 0
+
+
+@dataclass
+class Trader:
+    """An account with an unmodified alpaca-py client."""
+
+    account_id: str
+    key_id: str
+    secret_key: str
+    client: TradingClient
+
+
+def trader(server: Server, *deposits: str) -> Trader:
+    arguments = ["account", "add", "--email", f"{uuid.uuid4()}@example.com"]
+    for deposit in deposits:
+        arguments += ["--deposit", deposit]
+    made = server.admin(*arguments)
+    client = TradingClient(made["key_id"], made["secret_key"], url_override=server.url)
+    return Trader(made["account_id"], made["key_id"], made["secret_key"], client)
+
+
+@pytest.fixture
+def add_trader(server):
+    return lambda *deposits: trader(server, *deposits)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def symbol(server) -> str:
+    """A fresh instrument, so that tests do not meet each other's orders: reference price 100."""
+    name = f"T{os.getpid()}X{next(_numbers)}"
+    server.admin(
+        "instrument", "add", "--symbol", name, "--class", "us_equity", "--tick", "0.01",
+        "--lot", "0.001", "--calendar", "always", "--reference-price", "100",
+    )
+    return name
