@@ -30,6 +30,8 @@ pub fn recover(dir: &dyn Dir, config: &Config) -> Result<View, OpenError> {
             None => load_last(&mut view, segment, config)?,
         }
     }
+    // The process before this one may have died before it did so.
+    dir.sync()?;
     Ok(view)
 }
 
@@ -118,8 +120,8 @@ fn load_sealed(
     )?)
 }
 
-/// The last segment ends where its frames do. What is behind is cut off, and what may not have
-/// been synced is written once more: after a failed sync the kernel shows as clean what the disk
+/// The last segment ends where its frames do. What is behind is cut off, and the header and what
+/// else may not have been synced is written once more: after a failed sync the kernel shows as clean what the disk
 /// does not have.
 fn load_last(view: &mut View, segment: &Segment, config: &Config) -> Result<(), OpenError> {
     let size = segment.file.size()?;
@@ -148,6 +150,7 @@ fn load_last(view: &mut View, segment: &Segment, config: &Config) -> Result<(), 
         }
     }
     let end = view.end;
+    segment.rewrite_header()?;
     if end > synced {
         let unsure = segment.read(synced, end - synced)?;
         segment

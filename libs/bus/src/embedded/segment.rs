@@ -120,6 +120,12 @@ impl Segment {
         })
     }
 
+    /// Writes the header once more, as it is; the caller syncs.
+    pub fn rewrite_header(&self) -> io::Result<()> {
+        self.file
+            .write_at(0, &encode_header(self.base, &self.standings))
+    }
+
     /// Where the frame of an address is in the file.
     pub fn position_of(&self, address: u64) -> u64 {
         self.header_bytes + (address - self.base)
