@@ -83,7 +83,9 @@ impl Error {
         let info = info.unwrap_or_default();
         let mut details: BTreeMap<String, String> = info.metadata.into_iter().collect();
         let named = details.remove(CODE_KEY).and_then(|text| text.parse().ok());
-        let code = named.and_then(Code::from_number).unwrap_or_else(|| from_grpc(grpc_code));
+        let code = named
+            .and_then(Code::from_number)
+            .unwrap_or_else(|| from_grpc(grpc_code));
         let (reason, message) = if deliberate {
             (info.reason, message.to_owned())
         } else {
@@ -94,7 +96,13 @@ impl Error {
             let millis = u64::try_from(delay.nanos / 1_000_000).ok()?;
             Some(seconds.saturating_mul(1_000).saturating_add(millis))
         });
-        Error { code, reason, message, details, retry_after_ms }
+        Error {
+            code,
+            reason,
+            message,
+            details,
+            retry_after_ms,
+        }
     }
 
     /// As a gRPC status: its code, its message, and the bytes of `grpc-status-details-bin`. The inverse
@@ -102,17 +110,30 @@ impl Error {
     pub fn to_status(&self) -> (i32, String, Vec<u8>) {
         let mut metadata: HashMap<String, String> = self.details.clone().into_iter().collect();
         metadata.insert(CODE_KEY.to_owned(), self.code.number().to_string());
-        let info = ErrorInfo { reason: self.reason.clone(), domain: DOMAIN.to_owned(), metadata };
+        let info = ErrorInfo {
+            reason: self.reason.clone(),
+            domain: DOMAIN.to_owned(),
+            metadata,
+        };
         let mut details = vec![any(ERROR_INFO_URL, &info)];
         if let Some(millis) = self.retry_after_ms {
             let delay = prost_types::Duration {
                 seconds: i64::try_from(millis / 1_000).unwrap_or(i64::MAX),
                 nanos: i32::try_from(millis % 1_000).unwrap_or(0) * 1_000_000,
             };
-            details.push(any(RETRY_INFO_URL, &RetryInfo { retry_delay: Some(delay) }));
+            details.push(any(
+                RETRY_INFO_URL,
+                &RetryInfo {
+                    retry_delay: Some(delay),
+                },
+            ));
         }
         let code = to_grpc(self.code);
-        let status = RpcStatus { code, message: self.message.clone(), details };
+        let status = RpcStatus {
+            code,
+            message: self.message.clone(),
+            details,
+        };
         (code, self.message.clone(), status.encode_to_vec())
     }
 }
@@ -180,12 +201,18 @@ fn outward(code: Code, message: &str) -> String {
 }
 
 fn find<M: prost::Message + Default>(status: &RpcStatus, type_url: &str) -> Option<M> {
-    let detail = status.details.iter().find(|detail| detail.type_url == type_url)?;
+    let detail = status
+        .details
+        .iter()
+        .find(|detail| detail.type_url == type_url)?;
     M::decode(detail.value.as_slice()).ok()
 }
 
 fn any(type_url: &str, message: &impl prost::Message) -> prost_types::Any {
-    prost_types::Any { type_url: type_url.to_owned(), value: message.encode_to_vec() }
+    prost_types::Any {
+        type_url: type_url.to_owned(),
+        value: message.encode_to_vec(),
+    }
 }
 
 /// `google.rpc.Status`.

@@ -10,7 +10,7 @@
 //!
 //! let call = router.find(&method, uri.path())?;          // 404, or 405 with `Error::allow`
 //! let route = call.route();                              // Arc<Route>
-//! route.auth(), route.scope(), route.resend()            // who may call, may it be resent
+//! route.auth(), route.scope(), route.effect()            // who may call, may it be resent
 //! route.body_limit_bytes()                               // read no more than this
 //! let request = call.decode(uri.query(), content_type, &body)?;      // Vec<u8> of protobuf
 //! … one gRPC call of route.grpc_path() ("/prepx.trading.v1.Trading/PlaceOrder") …
@@ -30,6 +30,27 @@
 //! knows nothing of connections, principals or time, and allocates no more than a small multiple of
 //! the body's size, which is bounded before any of it is read.
 
+mod call;
+mod codec;
+mod decode;
+mod encode;
 pub mod error;
+mod json;
+mod near;
+mod plan;
+mod query;
+mod route;
+mod router;
+mod rule;
+mod stream;
+mod template;
+mod text;
+mod wire;
 
+pub use call::Call;
+pub use codec::Codec;
 pub use error::Error;
+pub use route::{BuildError, DEFAULT_BODY_LIMIT_BYTES, Effect, Route};
+pub use router::Router;
+pub use rule::Auth;
+pub use stream::Framing;

@@ -1,0 +1,431 @@
+//! JSON into protobuf, along the plans and without a value in between.
+
+use std::borrow::Cow;
+
+use prepx_domain::Code;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+use crate::error::Error;
+use crate::json::{Parser, SyntaxError, Type};
+use crate::near;
+use crate::plan::{FieldPlan, FieldSet, Kind, MessageId, MessagePlan, Plans, Shape, Shared};
+use crate::text;
+use crate::wire::prefix_length;
+
+/// How much of a wrong value is shown.
+const SHOWN_VALUE: usize = 60;
+
+/// What is wrong with a request, on its way up to where the whole name of the field is known.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The text is not JSON.
+    Syntax(SyntaxError),
+    /// A field that cannot be taken.
+    Field(Box<FieldFault>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FieldFault {
+    /// The field, as `legs[1].limit_price`.
+    pub path: String,
+    pub reason: &'static str,
+    /// What follows the field's name in the message.
+    pub problem: String,
+    pub value: Option<String>,
+    pub expected: Option<String>,
+}
+
+impl From<SyntaxError> for Fault {
+    fn from(error: SyntaxError) -> Fault {
+        Fault::Syntax(error)
+    }
+}
+
+impl Fault {
+    /// A value of the wrong type or out of range.
+    pub fn value(value: &str, expected: String) -> Fault {
+        let shown = shorten(value);
+        Fault::Field(Box::new(FieldFault {
+            path: String::new(),
+            reason: "INVALID_VALUE",
+            problem: format!("{shown} is not {expected}"),
+            value: Some(shown),
+            expected: Some(expected),
+        }))
+    }
+
+    /// Any other complaint about a field.
+    pub fn field(reason: &'static str, name: &str, problem: impl Into<String>) -> Fault {
+        Fault::Field(Box::new(FieldFault {
+            path: name.to_owned(),
+            reason,
+            problem: problem.into(),
+            ..FieldFault::default()
+        }))
+    }
+
+    /// The same, one level further out.
+    #[must_use]
+    pub fn within(mut self, parent: &str) -> Fault {
+        if let Fault::Field(fault) = &mut self {
+            let separator = match fault.path.as_bytes().first() {
+                None | Some(b'[') => "",
+                Some(_) => ".",
+            };
+            fault.path = format!("{parent}{separator}{}", fault.path);
+        }
+        self
+    }
+
+    /// As the client is told.
+    pub fn into_error(self) -> Error {
+        match self {
+            Fault::Syntax(SyntaxError {
+                problem,
+                line,
+                column,
+            }) => Error::new(
+                Code::Unreadable,
+                "UNREADABLE_JSON",
+                format!("the body is not JSON: {problem} at line {line} column {column}"),
+            )
+            .with("line", line.to_string())
+            .with("column", column.to_string()),
+            Fault::Field(fault) => {
+                let path = if fault.path.is_empty() {
+                    "the body"
+                } else {
+                    &fault.path
+                };
+                let message = format!("{path}: {}", fault.problem);
+                let mut error =
+                    Error::new(Code::Invalid, fault.reason, message).with("field", path);
+                error
+                    .details
+                    .extend(fault.value.map(|value| ("value".to_owned(), value)));
+                error
+                    .details
+                    .extend(fault.expected.map(|text| ("expected".to_owned(), text)));
+                error
+            }
+        }
+    }
+}
+
+/// The beginning of a value, for messages.
+pub(crate) fn shorten(value: &str) -> String {
+    match value.char_indices().nth(SHOWN_VALUE) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+/// The complaint about a name that no field has.
+pub(crate) fn unknown_field(plan: &MessagePlan, name: &str) -> Fault {
+    let shown = shorten(name);
+    let known: Vec<&str> = plan
+        .fields
+        .iter()
+        .map(|field| field.name.as_str())
+        .collect();
+    let near = near::matches(name, &known);
+    let hint = match (near.as_slice(), known.as_slice()) {
+        ([], []) => "no fields are known here".to_owned(),
+        ([], known) => format!("known are {}", known.join(", ")),
+        (near, _) => format!("did you mean {}?", near.join(" or ")),
+    };
+    let mut fault = Fault::field("UNKNOWN_FIELD", &shown, format!("unknown field; {hint}"));
+    if let Fault::Field(fault) = &mut fault {
+        fault.expected = (!near.is_empty()).then(|| near.join(", "));
+    }
+    fault
+}
+
+/// Reads one JSON body.
+pub(crate) struct Decoder<'p, 'b> {
+    plans: &'p Plans,
+    parser: Parser<'b>,
+    ignore_unknown: bool,
+}
+
+impl<'p, 'b> Decoder<'p, 'b> {
+    /// Over a body; `ignore_unknown` passes over keys that name no field.
+    pub fn new(plans: &'p Plans, body: &'b [u8], ignore_unknown: bool) -> Result<Self, Fault> {
+        Ok(Decoder {
+            plans,
+            parser: Parser::new(body)?,
+            ignore_unknown,
+        })
+    }
+
+    /// The whole body is one message; its fields are appended. Those in `taken` come from elsewhere.
+    pub fn whole_message(
+        mut self,
+        id: MessageId,
+        taken: FieldSet,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        if self.parser.peek()? == Type::Null {
+            self.parser.null()?;
+        } else {
+            self.message(id, taken, out)?;
+        }
+        Ok(self.parser.end()?)
+    }
+
+    /// The whole body is the value of one field.
+    pub fn whole_field(mut self, field: &FieldPlan, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.field(field, out)?;
+        Ok(self.parser.end()?)
+    }
+
+    /// A message that is not `null`, without its length.
+    fn message(&mut self, id: MessageId, taken: FieldSet, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let plans = self.plans;
+        let plan = &plans.messages[id];
+        match plan.shape {
+            Shape::Object | Shape::Union => self.object(id, taken, out),
+            Shape::Flat => self.field(&plan.fields[0], out),
+            Shape::Value => self.any_value(plan, out),
+            Shape::Timestamp | Shape::Duration => {
+                // As a value it has its length in front; a message of its own has not.
+                let mut value = Vec::new();
+                self.scalar(Kind::Message(id), &mut value)?;
+                let mut rest = value.as_slice();
+                prost::encoding::decode_varint(&mut rest).expect("the length just written");
+                out.extend_from_slice(rest);
+                Ok(())
+            }
+        }
+    }
+
+    fn object(&mut self, id: MessageId, taken: FieldSet, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let plan = &self.plans.messages[id];
+        if self.parser.peek()? != Type::Object {
+            return Err(self.wrong("an object"));
+        }
+        self.parser.open()?;
+        let mut first = true;
+        // `seen` has the keys, nulls included; `set` those that have a value, for the oneofs.
+        let (mut seen, mut set): (FieldSet, FieldSet) = (0, taken);
+        while let Some(name) = self.parser.key(&mut first)? {
+            let Some(&index) = plan.names.get(name.as_ref()) else {
+                if self.ignore_unknown {
+                    self.parser.skip()?;
+                    continue;
+                }
+                return Err(unknown_field(plan, &name));
+            };
+            let bit: FieldSet = 1 << index;
+            if taken & bit != 0 {
+                let problem = "is given by the path; leave it out of the body";
+                return Err(Fault::field("FIELD_TAKEN", &name, problem));
+            }
+            if seen & bit != 0 {
+                return Err(Fault::field("DUPLICATE_FIELD", &name, "occurs twice"));
+            }
+            seen |= bit;
+            let field = &plan.fields[index];
+            if self.parser.peek()? == Type::Null && !self.is_value(field) {
+                self.parser.null()?;
+                continue;
+            }
+            check_rivals(plan, index, set)?;
+            set |= bit;
+            self.field(field, out)
+                .map_err(|fault| fault.within(&field.name))?;
+        }
+        Ok(())
+    }
+
+    /// Whether `null` is a value of this field and not its absence.
+    fn is_value(&self, field: &FieldPlan) -> bool {
+        let Kind::Message(id) = field.kind else {
+            return false;
+        };
+        field.cardinality == Shared::One && self.plans.messages[id].shape == Shape::Value
+    }
+
+    /// A value of a field with its key, or many; nothing for `null`.
+    fn field(&mut self, field: &FieldPlan, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let found = self.parser.peek()?;
+        if found == Type::Null && !self.is_value(field) {
+            return Ok(self.parser.null()?);
+        }
+        match field.cardinality {
+            Shared::One => {
+                encode_key(field.number, wire_type(field.kind), out);
+                self.value(field.kind, out)
+            }
+            Shared::List if found == Type::List => self.list(field, out),
+            Shared::List => Err(self.wrong("a list")),
+            Shared::Map(key) if found == Type::Object => self.map(field, key, out),
+            Shared::Map(_) => Err(self.wrong("an object")),
+        }
+    }
+
+    fn list(&mut self, field: &FieldPlan, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.parser.open()?;
+        let wire_type = wire_type(field.kind);
+        let packed = wire_type != WireType::LengthDelimited;
+        if packed {
+            encode_key(field.number, WireType::LengthDelimited, out);
+        }
+        let start = out.len();
+        let (mut first, mut index) = (true, 0_usize);
+        while self.parser.element(&mut first)? {
+            if !packed {
+                encode_key(field.number, wire_type, out);
+            }
+            self.value(field.kind, out)
+                .map_err(|fault| fault.within(&format!("[{index}]")))?;
+            index += 1;
+        }
+        if packed {
+            prefix_length(out, start);
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, field: &FieldPlan, key: Kind, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.parser.open()?;
+        let mut first = true;
+        let mut seen = std::collections::BTreeSet::new();
+        while let Some(name) = self.parser.key(&mut first)? {
+            encode_key(field.number, WireType::LengthDelimited, out);
+            let start = out.len();
+            encode_key(1, wire_type(key), out);
+            if text::read(self.plans, key, &name, out).is_none() {
+                let expected = text::expected(self.plans, key);
+                return Err(Fault::value(&format!("key {name:?}"), expected));
+            }
+            encode_key(2, wire_type(field.kind), out);
+            self.value(field.kind, out)
+                .map_err(|fault| fault.within(&name))?;
+            prefix_length(out, start);
+            if !seen.insert(name.clone()) {
+                return Err(Fault::field("DUPLICATE_FIELD", &name, "occurs twice"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A value without its key.
+    fn value(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Kind::Message(id) = kind else {
+            return self.scalar(kind, out);
+        };
+        match self.plans.messages[id].shape {
+            Shape::Timestamp | Shape::Duration => self.scalar(kind, out),
+            _ => {
+                let start = out.len();
+                self.message(id, 0, out)?;
+                prefix_length(out, start);
+                Ok(())
+            }
+        }
+    }
+
+    fn scalar(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let found = self.parser.peek()?;
+        let start = self.parser.position();
+        let text: Cow<'b, str> = match (found, kind) {
+            (Type::Bool, Kind::Bool) => {
+                encode_varint(u64::from(self.parser.bool()?), out);
+                return Ok(());
+            }
+            (Type::String, kind) if kind != Kind::Bool => self.parser.string()?,
+            (Type::Number, kind) if takes_numbers(kind) => self.parser.number()?.into(),
+            _ => return Err(self.wrong(&text::expected(self.plans, kind))),
+        };
+        text::read(self.plans, kind, &text, out)
+            .ok_or_else(|| Fault::value(self.parser.since(start), text::expected(self.plans, kind)))
+    }
+
+    /// `google.protobuf.Value`: a number, a string, a bool, `null`, an object or a list.
+    fn any_value(&mut self, plan: &MessagePlan, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let (number, name) = match self.parser.peek()? {
+            Type::Null => {
+                self.parser.null()?;
+                prost::encoding::int32::encode(1, &0, out);
+                return Ok(());
+            }
+            Type::Number => (2, "number_value"),
+            Type::String => (3, "string_value"),
+            Type::Bool => (4, "bool_value"),
+            Type::Object => (5, "struct_value"),
+            Type::List => (6, "list_value"),
+        };
+        let index = plan.field_index(number).ok_or_else(|| {
+            Fault::field(
+                "INVALID_VALUE",
+                name,
+                "is missing from google.protobuf.Value",
+            )
+        })?;
+        self.field(&plan.fields[index], out)
+    }
+
+    /// The complaint about the value that comes next.
+    fn wrong(&mut self, expected: &str) -> Fault {
+        let start = self.parser.position();
+        match self.parser.skip() {
+            Ok(()) => Fault::value(self.parser.since(start), expected.to_owned()),
+            Err(error) => Fault::Syntax(error),
+        }
+    }
+}
+
+/// Refuses a second member of a oneof.
+pub(crate) fn check_rivals(plan: &MessagePlan, index: usize, set: FieldSet) -> Result<(), Fault> {
+    let field = &plan.fields[index];
+    let Some(oneof) = field.oneof else {
+        return Ok(());
+    };
+    let others = plan.oneofs[oneof] & set & !(1 << index);
+    if others == 0 {
+        return Ok(());
+    }
+    let other = &plan.fields[others.trailing_zeros() as usize].name;
+    Err(Fault::field(
+        "FIELD_CONFLICT",
+        &field.name,
+        format!("excludes {other}; send one of them"),
+    ))
+}
+
+fn takes_numbers(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Bool
+            | Kind::String
+            | Kind::Bytes
+            | Kind::Date
+            | Kind::TimestampUs
+            | Kind::Enum(_)
+            | Kind::Message(_)
+    )
+}
+
+/// How values of this kind stand on the wire.
+pub(crate) fn wire_type(kind: Kind) -> WireType {
+    match kind {
+        Kind::Bool
+        | Kind::Int32
+        | Kind::Sint32
+        | Kind::Uint32
+        | Kind::Int64
+        | Kind::Sint64
+        | Kind::Uint64
+        | Kind::TimestampUs
+        | Kind::Enum(_) => WireType::Varint,
+        Kind::Sfixed32 | Kind::Fixed32 | Kind::Float => WireType::ThirtyTwoBit,
+        Kind::Sfixed64 | Kind::Fixed64 | Kind::Double => WireType::SixtyFourBit,
+        Kind::String
+        | Kind::Bytes
+        | Kind::Decimal
+        | Kind::Number
+        | Kind::Date
+        | Kind::Message(_) => WireType::LengthDelimited,
+    }
+}
