@@ -138,6 +138,9 @@ pub enum Reject {
     /// A replacement of this order is under way.
     #[error("a replacement of this order is under way: wait for its answer")]
     ReplacePending,
+    /// A cancel of this order is under way.
+    #[error("a cancel of this order is under way: it cannot be replaced any more")]
+    CancelPending,
     /// The order's kind has no such price.
     #[error("{field} cannot be changed: an order of this type has none")]
     NoSuchPrice {
@@ -165,6 +168,16 @@ pub enum Reject {
         /// How old, in seconds.
         age_s: i64,
         /// How old it may be, in seconds.
+        limit_s: i64,
+    },
+    /// The command was stamped further in the future than clocks may differ.
+    #[error(
+        "the command is stamped {ahead_s} s in the future and at most {limit_s} s are taken: set the sender's clock"
+    )]
+    Ahead {
+        /// How far ahead, in seconds.
+        ahead_s: i64,
+        /// How far ahead it may be, in seconds.
         limit_s: i64,
     },
     /// The user has an account already.
@@ -207,10 +220,12 @@ impl Reject {
             Reject::TooManyClientOrderIds { .. } => "TOO_MANY_CLIENT_ORDER_IDS",
             Reject::OrderEnded => "ORDER_ENDED",
             Reject::ReplacePending => "REPLACE_PENDING",
+            Reject::CancelPending => "CANCEL_PENDING",
             Reject::NoSuchPrice { .. } => "NO_SUCH_PRICE",
             Reject::QuantityTraded { .. } => "QUANTITY_TRADED",
             Reject::Contradiction(_) => "CONTRADICTION",
             Reject::Stale { .. } => "STALE",
+            Reject::Ahead { .. } => "AHEAD",
             Reject::AccountExists => "ACCOUNT_EXISTS",
         }
     }

@@ -236,6 +236,9 @@ pub enum Ack {
     },
     /// The order that was placed, or the new order of a replacement, as it was then.
     Order(Box<OrderView>),
+    /// As [`Ack::Order`], to a repeat that comes after the order has ended and left the stage's
+    /// memory: the order history has it.
+    PastOrder(OrderId),
     /// The orders whose cancel went to the market.
     Canceling(Vec<OrderId>),
     /// Done; there is nothing to tell.
