@@ -106,8 +106,11 @@ impl FaultyDir {
         let mut disk = self.disk();
         let inode = disk.names[name];
         let inode = &mut disk.inodes[inode];
-        inode.durable[at] ^= flip;
         inode.current[at] ^= flip;
+        // What was never synced is not on the disk yet.
+        if let Some(byte) = inode.durable.get_mut(at) {
+            *byte ^= flip;
+        }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {

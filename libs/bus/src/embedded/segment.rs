@@ -181,7 +181,7 @@ impl Frames<'_> {
                 }
                 Err(Invalid::Short { needed_bytes }) if self.can_grow(needed_bytes) => {
                     wanted = wanted.max(needed_bytes as u64).min(self.end - self.address);
-                    self.window = self.segment.read(self.address, wanted)?;
+                    self.window = self.fetch(wanted)?;
                 }
                 Err(invalid) => {
                     return Err(FrameError::Invalid {
@@ -192,6 +192,24 @@ impl Frames<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// A file that ends before the log does is damaged, not unreadable.
+    fn fetch(&self, wanted: u64) -> Result<Bytes, FrameError> {
+        self.segment
+            .read(self.address, wanted)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    let invalid = Invalid::Short {
+                        needed_bytes: wanted as usize,
+                    };
+                    FrameError::Invalid {
+                        address: self.address,
+                        invalid,
+                    }
+                }
+                _ => error.into(),
+            })
     }
 
     fn can_grow(&self, needed_bytes: usize) -> bool {

@@ -23,8 +23,9 @@ pub fn spawn_writer(log: Arc<EmbeddedLog>) -> std::io::Result<WriterHandle> {
     let thread = thread::Builder::new()
         .name("log-writer".into())
         .spawn(move || {
-            while running.wait_for_work() {
-                running.flush()?;
+            let alarm = Alarm(running);
+            while alarm.0.wait_for_work() {
+                alarm.0.flush()?;
             }
             Ok(())
         })?;
@@ -48,7 +49,21 @@ impl WriterHandle {
         self.log.arrived.notify_one();
         thread
             .join()
-            .unwrap_or_else(|_| Err(self.log.poison("the log's writer panicked")))
+            .unwrap_or_else(|_| Err(self.log.poison(PANICKED)))
+    }
+}
+
+const PANICKED: &str = "the log's writer panicked";
+
+/// Fails the log when the writer panics (in a subscriber's hook, say), so that nobody waits for
+/// a watermark that will not move again.
+struct Alarm(Arc<EmbeddedLog>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.poison(PANICKED);
+        }
     }
 }
 

@@ -5,4 +5,6 @@
 
 mod conformance;
 mod crashes;
+mod damage;
 mod engines;
+mod threads;
