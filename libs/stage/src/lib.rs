@@ -1,6 +1,42 @@
 //! Event-sourced stages: journals, lanes, transitions, snapshots, takeover.
+//!
+//! Owns how a pure [`Machine`](prepx_domain::Machine) becomes a stage that survives: every group
+//! of inputs becomes one [`Transition`] in the journal of its partition, in one atomic batch with
+//! everything that it tells others. Refuses: to know what a stage decides, to decide an input
+//! twice, to run a thread, to read a clock that it was not given.
+//!
+//! | invariant | where it is kept |
+//! | --- | --- |
+//! | I1 acknowledged is never lost | [`Partition::open`] folds the journal to its end, checking every hash |
+//! | I2 nothing takes effect twice | [`Head`] moves with the transition; [`lane::repeats`] |
+//! | I6 journals and state agree | [`State::fold`] is the only way from one to the other |
+//! | I7 same seed, same run | ordered maps, time and inputs as values |
+//! | I8 only durable is visible | [`Answer`]s carry the position to wait for |
+//! | I10 bounded | [`Partition::is_full`], [`AppendError::Full`](prepx_bus::AppendError::Full) |
 
+mod clock;
 mod codec;
+mod feed;
+mod keeper;
+pub mod lane;
+mod outbox;
+mod partition;
 pub mod port;
+mod retention;
+pub mod snapshot;
+mod spine;
+mod state;
+mod topology;
+mod transition;
+mod wire;
 
+pub use clock::SteadyClock;
 pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
+pub use keeper::{Error as KeeperError, Keeper, Pace};
+pub use partition::{Answer, Error, Parcel, Partition, Takeover};
+pub use retention::Retention;
+pub use snapshot::Snapshots;
+pub use spine::{Decided, Spine, Turn};
+pub use state::{BadRecord, FoldError, Head, State};
+pub use topology::{Seat, Stage, Topology};
+pub use transition::{Taken, Transition};

@@ -1,0 +1,174 @@
+//! The shadow fold: snapshots made from durable records, beside the owner and not by it.
+//!
+//! A bug that let memory and journal drift apart would be written into a snapshot of the owner's
+//! memory; a fold of the journal cannot inherit it. The shadow lives only while a snapshot is
+//! made: the one before is loaded, the records since are folded, the result is written. So every
+//! snapshot is proved readable by the next, and no second copy of the state stays in memory.
+
+use std::sync::Arc;
+
+use prepx_bus::{Log, Poisoned, ReadError};
+
+use crate::codec::Codec;
+use crate::retention::Retention;
+use crate::snapshot::{self, KEPT, Loaded, Snapshots};
+use crate::state::{BadRecord, Head};
+use crate::topology::Seat;
+
+const READ_BYTES: usize = 1 << 20;
+/// The name under which snapshots hold on to what they need of the log.
+const CONSUMER: &str = "snapshots";
+
+/// When a snapshot is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// After this many events, so that a restart has a bounded number of them to fold.
+    pub events: u64,
+    /// After the log has grown by this much altogether, so that a quiet partition does not hold
+    /// on to old segments.
+    pub log_bytes: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            events: 500_000,
+            log_bytes: 512 << 20,
+        }
+    }
+}
+
+/// A snapshot is not made before its size is this small a part of the journal since: an event is
+/// taken for so many bytes of snapshot, so that a large state is not written over and over.
+const SNAPSHOT_BYTES_PER_EVENT: u64 = 64;
+
+/// Why a snapshot could not be made. The partition itself is not concerned.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The journal does not fold.
+    #[error(transparent)]
+    BadRecord(#[from] BadRecord),
+    /// The directory of snapshots failed.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    /// The log is dead.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+}
+
+/// Makes the snapshots of one partition.
+pub struct Keeper<C: Codec> {
+    codec: Arc<C>,
+    seat: Seat,
+    snapshots: Snapshots,
+    pace: Pace,
+    /// Generation, head and next offset of the good snapshots, newest first; at most [`KEPT`].
+    marks: Vec<(u64, Head, u64)>,
+    bytes: u64,
+    /// The log's position when the last snapshot was made.
+    log_position: u64,
+}
+
+impl<C: Codec> Keeper<C> {
+    /// Finds the snapshots that are there, and holds on to what they need of the log.
+    pub fn open(
+        codec: Arc<C>,
+        seat: Seat,
+        log: &dyn Log,
+        snapshots: Snapshots,
+        retention: &Retention,
+        pace: Pace,
+    ) -> Result<Keeper<C>, Error> {
+        let mut marks = snapshots.marks(seat)?;
+        marks.truncate(KEPT);
+        let keeper = Keeper {
+            codec,
+            seat,
+            snapshots,
+            pace,
+            marks,
+            bytes: 0,
+            log_position: log.durable().0,
+        };
+        keeper.release(retention)?;
+        Ok(keeper)
+    }
+
+    /// Whether a snapshot is due, when the owner has come to `events` events.
+    pub fn is_due(&self, log: &dyn Log, events: u64) -> bool {
+        let since = match self.marks.first() {
+            Some((_, head, _)) => events.saturating_sub(head.events),
+            None => events,
+        };
+        let enough = self.pace.events.max(self.bytes / SNAPSHOT_BYTES_PER_EVENT);
+        let grown = log.durable().0.saturating_sub(self.log_position);
+        let oldest = match self.marks.get(KEPT - 1) {
+            Some(&(_, _, next_offset)) => next_offset,
+            None => 0,
+        };
+        let holds_back = oldest < log.end(self.seat.journal());
+        since >= enough || (grown >= self.pace.log_bytes && holds_back)
+    }
+
+    /// Makes a snapshot of what is durable now and lets go of what only older ones needed.
+    pub fn snapshot(&mut self, log: &dyn Log, retention: &Retention) -> Result<(), Error> {
+        let log_position = log.durable().0;
+        let mut shadow = self.snapshots.load(&*self.codec, self.seat)?;
+        self.fold_to_end(log, &mut shadow)?;
+        let newest = self.snapshots.generations(self.seat)?.pop();
+        let generation = newest.map_or(1, |(generation, _)| generation + 1);
+        let (state, next_offset) = (&shadow.state, shadow.next_offset);
+        self.bytes =
+            self.snapshots
+                .write(&*self.codec, self.seat, generation, state, next_offset)?;
+        self.log_position = log_position;
+        // What could not be read when this one was made is not worth keeping.
+        self.marks.retain(|&(good, ..)| good <= shadow.generation);
+        self.marks
+            .insert(0, (generation, state.head.clone(), next_offset));
+        self.marks.truncate(KEPT);
+        let kept: Vec<u64> = self
+            .marks
+            .iter()
+            .map(|&(generation, ..)| generation)
+            .collect();
+        self.snapshots.keep_only(self.seat, &kept)?;
+        Ok(self.release(retention)?)
+    }
+
+    fn fold_to_end(&self, log: &dyn Log, shadow: &mut Loaded<C>) -> Result<(), Error> {
+        let end = log.end(self.seat.journal());
+        while shadow.next_offset < end {
+            let records = log.read(self.seat.journal(), shadow.next_offset, READ_BYTES)?;
+            if records.is_empty() {
+                break;
+            }
+            for record in records {
+                let folded = shadow.state.fold(&self.codec, &record.payload);
+                folded.map_err(|source| BadRecord {
+                    seat: self.seat,
+                    offset: record.offset,
+                    source,
+                })?;
+                shadow.next_offset = record.offset + 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything behind the older of the two snapshots can go; with fewer, nothing can.
+    fn release(&self, retention: &Retention) -> Result<(), Poisoned> {
+        let seat = self.seat;
+        let oldest = self.marks.get(KEPT - 1);
+        let journal_next = oldest.map_or(0, |&(_, _, next_offset)| next_offset);
+        retention.release(CONSUMER, seat.journal(), journal_next)?;
+        for from in [seat.commands(), seat.lanes()] {
+            let next = oldest.and_then(|(_, head, _)| head.consumed.get(&from));
+            retention.release(CONSUMER, from, next.copied().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Lanes: what one stage partition sends to one partition of a topic, numbered densely from 1.
+//!
+//! Owns the bytes of a lane record and the one rule of every receiver, stage or projection: keep
+//! the last number of each lane where the effects are kept, drop repeats, stop at a gap (I2).
+//! A record carries the neighbouring messages of one transition, so that framing is paid once.
+//!
+//! Layout, version 1: version (1 byte), source, seq, first number, count, then each message after
+//! its length. Numbers are varints.
+
+use prepx_bus::TopicPartition;
+
+use crate::DecodeError;
+use crate::wire::{Reader, put_partition, put_varint};
+
+const VERSION: u8 = 1;
+
+/// Messages on one lane, borrowed from the bytes of their record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// The journal of the stage partition that sent them.
+    pub source: TopicPartition,
+    /// The transition that caused them, in that journal.
+    pub seq: u64,
+    /// The lane number of the first message.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    message_bytes: &'a [u8],
+}
+
+pub(crate) struct Header {
+    pub source: TopicPartition,
+    pub seq: u64,
+    pub first: u64,
+    pub count: u64,
+}
+
+/// Appends a record. `message_bytes` has each message after its length.
+pub(crate) fn encode(header: &Header, message_bytes: &[u8], to: &mut Vec<u8>) {
+    to.push(VERSION);
+    put_partition(to, header.source);
+    put_varint(to, header.seq);
+    put_varint(to, header.first);
+    put_varint(to, header.count);
+    to.extend_from_slice(message_bytes);
+}
+
+impl<'a> Run<'a> {
+    /// A run from exactly the bytes of one.
+    pub fn decode(bytes: &'a [u8]) -> Result<Run<'a>, DecodeError> {
+        let mut reader = Reader::new("a lane record", bytes);
+        let version = reader.byte()?;
+        if version != VERSION {
+            return Err(reader.error(format!(
+                "it is of version {version}; this program reads {VERSION}"
+            )));
+        }
+        Ok(Run {
+            source: reader.partition()?,
+            seq: reader.varint()?,
+            first: reader.varint()?,
+            count: reader.count()? as u64,
+            message_bytes: reader.rest(),
+        })
+    }
+
+    /// The bytes of each message, with its number.
+    pub fn messages(&self) -> impl Iterator<Item = Result<(u64, &'a [u8]), DecodeError>> + use<'a> {
+        let mut reader = Reader::new("the messages of a lane record", self.message_bytes);
+        let (mut number, mut left) = (self.first, self.count);
+        std::iter::from_fn(move || match (left, reader.is_empty()) {
+            (0, true) => None,
+            (0, false) => {
+                let surplus = reader.finish().err();
+                reader.rest();
+                surplus.map(Err)
+            }
+            _ => {
+                left -= 1;
+                let message = reader.prefixed().map(|bytes| (number, bytes));
+                number = number.saturating_add(1);
+                Some(message.inspect_err(|_| left = 0))
+            }
+        })
+    }
+}
+
+/// A number is missing on a lane: something that was sent did not arrive, or arrived too early.
+/// Going on would lose it, so the receiver stops and alarms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lane from {source_journal} has a gap: {found} follows {last}")]
+pub struct Gap {
+    /// The journal of the sender.
+    pub source_journal: TopicPartition,
+    /// The last number that was taken.
+    pub last: u64,
+    /// The number that came next.
+    pub found: u64,
+}
+
+/// How many of a run's messages the receiver has already taken, when `last` (0 for none) is the
+/// last number that it has: those are repeats, the rest is next.
+pub fn repeats(
+    source_journal: TopicPartition,
+    last: u64,
+    first: u64,
+    count: u64,
+) -> Result<u64, Gap> {
+    match last.saturating_add(1).checked_sub(first) {
+        Some(repeats) => Ok(repeats.min(count)),
+        None => Err(Gap {
+            source_journal,
+            last,
+            found: first,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::put_prefixed;
+    use expect_test::expect;
+    use prepx_bus::Topic;
+
+    #[test]
+    fn golden_bytes_of_version_1() {
+        let mut messages = Vec::new();
+        put_prefixed(&mut messages, |to| to.extend_from_slice(b"place"));
+        put_prefixed(&mut messages, |to| to.extend_from_slice(b"cancel"));
+        let header = Header {
+            source: Topic::AccountJournal.partition(3),
+            seq: 1_000,
+            first: 200,
+            count: 2,
+        };
+        let mut bytes = Vec::new();
+        encode(&header, &messages, &mut bytes);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        expect!["010e03e807c8010205706c6163650663616e63656c"].assert_eq(&hex);
+
+        let run = Run::decode(&bytes).unwrap();
+        let found: Result<Vec<_>, _> = run.messages().collect();
+        assert_eq!(found.unwrap(), [(200, &b"place"[..]), (201, b"cancel")]);
+        for cut in 0..bytes.len() {
+            let whole = Run::decode(&bytes[..cut])
+                .and_then(|run| run.messages().collect::<Result<Vec<_>, _>>());
+            assert!(whole.is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_receiver_drops_repeats_and_stops_at_a_gap() {
+        let source = Topic::AccountJournal.partition(0);
+        let check = |last, first, count| repeats(source, last, first, count);
+        assert_eq!(check(0, 1, 5), Ok(0));
+        assert_eq!(check(3, 1, 5), Ok(3));
+        assert_eq!(check(9, 1, 5), Ok(5));
+        assert_eq!(check(5, 6, 1), Ok(0));
+        let gap = check(5, 7, 1).unwrap_err();
+        expect!["the lane from account-journal/0 has a gap: 7 follows 5"]
+            .assert_eq(&gap.to_string());
+    }
+}

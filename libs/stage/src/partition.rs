@@ -1,0 +1,526 @@
+//! The owner of one stage partition: takes inputs, decides, and appends transitions.
+//!
+//! Owns the live state. Refuses: to take an input out of order, to go on after an error (every
+//! error here but a full log is final: the partition is damaged in memory and must be opened
+//! again), to show anybody what it decided (that is for whoever watches the log's durable end, I8).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use prepx_bus::{AppendError, Batch, FenceError, Log, Owner, Position, ReadError, TopicPartition};
+use prepx_domain::{Machine, Micros};
+
+use crate::DecodeError;
+use crate::codec::{Codec, Event, Input, Output};
+use crate::lane::{self, Gap};
+use crate::outbox::Outbox;
+use crate::snapshot::{self, Snapshots};
+use crate::state::{BadRecord, Head, State};
+use crate::topology::{Seat, Topology};
+use crate::transition::{self, Taken};
+use crate::wire::put_prefixed;
+
+/// A transition takes no further input when its records have grown to this size.
+const GROUP_BYTES: usize = 256 << 10;
+/// Nor when it has taken this many inputs.
+const GROUP_INPUTS: usize = 512;
+/// One input may set off this many more before the machine is taken to be in an endless loop.
+const FOLLOW_UPS_MAX: u32 = 1 << 20;
+/// How much of a journal is read at once.
+const READ_BYTES: usize = 4 << 20;
+/// Outputs that are sent again are appended in batches of about this size.
+const REEMIT_BYTES: usize = 1 << 20;
+
+/// Why a stage partition cannot be opened, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal could not be taken over.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The journal does not fold.
+    #[error(transparent)]
+    BadRecord(#[from] BadRecord),
+    /// No snapshot could be read.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    /// The journal's events do not lead to the outputs that were numbered when they were decided.
+    #[error("{journal}: {number} messages were sent to {to}, {derived} follow from the journal")]
+    Derived {
+        /// The journal.
+        journal: TopicPartition,
+        /// Where the lane goes.
+        to: TopicPartition,
+        /// The last number that the journal says.
+        number: u64,
+        /// The last number that the events lead to.
+        derived: u64,
+    },
+    /// An input is no input.
+    #[error("a poison input for {journal}, from {from} at offset {offset}: {source}")]
+    Poison {
+        /// Who was to take it.
+        journal: TopicPartition,
+        /// Where it stands.
+        from: TopicPartition,
+        /// At which offset.
+        offset: u64,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A message of a lane is missing.
+    #[error("{journal} has stopped: {source}")]
+    Gap {
+        /// Who misses it.
+        journal: TopicPartition,
+        /// What is missing.
+        source: Gap,
+    },
+    /// One input led to ever more decisions.
+    #[error("{journal} has stopped: one input led to more than {FOLLOW_UPS_MAX} decisions")]
+    Endless {
+        /// Whose machine.
+        journal: TopicPartition,
+    },
+    /// The log takes no transition of this owner.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// Neighbouring messages of one lane, from one record of the log, as typed values.
+pub struct Parcel<I> {
+    /// The journal of the sender.
+    pub source: TopicPartition,
+    /// Where the record stands.
+    pub from: TopicPartition,
+    /// At which offset.
+    pub offset: u64,
+    /// The lane number of the first message.
+    pub first: u64,
+    /// The messages, as inputs of the receiver.
+    pub inputs: Vec<I>,
+}
+
+/// What became of a command once its transition is accepted by the log.
+#[derive(Debug)]
+pub struct Answer<O> {
+    /// What the caller named the command by.
+    pub token: u64,
+    /// The reply, if the stage gave one.
+    pub reply: Option<O>,
+}
+
+/// The live owner of one stage partition. See the module's documentation.
+pub struct Partition<C: Codec> {
+    codec: Arc<C>,
+    seat: Seat,
+    owner: Owner,
+    state: State<C>,
+    outbox: Outbox<C>,
+    /// What may not have left before the takeover, to be appended first.
+    backlog: VecDeque<Batch>,
+    open: Open<C>,
+}
+
+/// The transition that takes inputs or waits to be appended. Kept for its buffers.
+struct Open<C: Codec> {
+    /// Whether there is something that must be recorded.
+    begun: bool,
+    /// Whether it is encoded and takes nothing more.
+    sealed: bool,
+    now: Micros,
+    /// The offset of the next command that is recorded with this transition.
+    command_next: u64,
+    taken: Vec<Taken>,
+    inputs: usize,
+    event_count: usize,
+    event_bytes: Vec<u8>,
+    batch: Batch,
+    answers: Vec<Answer<Output<C>>>,
+    events: Vec<Event<C>>,
+    outputs: Vec<Output<C>>,
+}
+
+impl<C: Codec> Open<C> {
+    fn new() -> Open<C> {
+        Open {
+            begun: false,
+            sealed: false,
+            now: Micros(0),
+            command_next: 0,
+            taken: Vec::new(),
+            inputs: 0,
+            event_count: 0,
+            event_bytes: Vec::new(),
+            batch: Batch::new(),
+            answers: Vec::new(),
+            events: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.begun = false;
+        self.sealed = false;
+        self.taken.clear();
+        self.inputs = 0;
+        self.event_count = 0;
+        self.event_bytes.clear();
+        self.batch.clear();
+    }
+
+    /// Notes an input, together with its neighbour if that is what came before.
+    fn note(&mut self, taken: Taken) {
+        if let (
+            Some(Taken::Recorded {
+                from,
+                offset,
+                count,
+            }),
+            Taken::Recorded {
+                from: next_from,
+                offset: next_offset,
+                count: more,
+            },
+        ) = (self.taken.last_mut(), &taken)
+            && *from == *next_from
+            && *offset + *count == *next_offset
+        {
+            *count += more;
+            return;
+        }
+        self.taken.push(taken);
+    }
+}
+
+/// How a partition is taken over.
+#[derive(Clone, Copy, Debug)]
+pub struct Takeover<'a> {
+    /// Which process takes over, for people.
+    pub who: &'a str,
+    /// The time now.
+    pub now: Micros,
+    /// Whether everything that follows from the journal after the snapshot is sent again. Needed
+    /// where outputs may have been lost apart from their journal, as after restoring a journal
+    /// from its archive; a transition and its outputs are one atomic batch otherwise.
+    pub reemit: bool,
+}
+
+impl<C: Codec> Partition<C> {
+    /// Takes a partition over: fences the owner before, folds the journal to its end, and begins
+    /// the first transition of the new epoch, which the caller appends before anything else.
+    pub fn open(
+        codec: Arc<C>,
+        seat: Seat,
+        topology: Topology,
+        log: &dyn Log,
+        snapshots: &Snapshots,
+        takeover: Takeover<'_>,
+    ) -> Result<Partition<C>, Error> {
+        let owner = log.fence(seat.journal(), takeover.who)?;
+        let loaded = snapshots.load(&*codec, seat)?;
+        let sent = loaded.state.head.sent.clone();
+        let mut partition = Partition {
+            outbox: Outbox::new(seat, topology, sent),
+            codec,
+            seat,
+            owner,
+            state: loaded.state,
+            backlog: VecDeque::new(),
+            open: Open::new(),
+        };
+        partition.fold_from(log, loaded.next_offset, takeover.reemit)?;
+        partition.begin(log, takeover.now);
+        partition.open.begun = true;
+        Ok(partition)
+    }
+
+    fn fold_from(&mut self, log: &dyn Log, next: u64, reemit: bool) -> Result<(), Error> {
+        let journal = self.seat.journal();
+        let mut next = next;
+        loop {
+            let records = log.read(journal, next, READ_BYTES)?;
+            let Some(last) = records.last() else { break };
+            next = last.offset + 1;
+            for record in &records {
+                let folded = match reemit {
+                    false => self.state.fold(&self.codec, &record.payload),
+                    true => self.fold_again(&record.payload),
+                };
+                folded.map_err(|source| BadRecord {
+                    seat: self.seat,
+                    offset: record.offset,
+                    source,
+                })?;
+            }
+        }
+        match reemit {
+            true => self.check_derived(),
+            false => {
+                let sent = self.state.head.sent.clone();
+                self.outbox.go_on_after(sent);
+                Ok(())
+            }
+        }
+    }
+
+    /// Folds a record and puts what it sent into the backlog.
+    fn fold_again(&mut self, record: &[u8]) -> Result<(), crate::FoldError> {
+        let (codec, outbox) = (&self.codec, &mut self.outbox);
+        self.state.fold_into(codec, record, outbox)?;
+        if self.outbox.bytes() > 0 {
+            let filled = |batch: &&mut Batch| batch.payload_bytes() < REEMIT_BYTES;
+            if self.backlog.back_mut().filter(filled).is_none() {
+                self.backlog.push_back(Batch::new());
+            }
+            if let Some(batch) = self.backlog.back_mut() {
+                self.outbox.encode(self.state.head.seq, batch);
+            }
+            self.outbox.drain().for_each(drop);
+        }
+        Ok(())
+    }
+
+    fn check_derived(&self) -> Result<(), Error> {
+        let sent = &self.state.head.sent;
+        let differs = |&(to, derived): &(TopicPartition, u64)| sent.get(&to) != Some(&derived);
+        match self.outbox.lanes().find(differs) {
+            None => Ok(()),
+            Some((to, derived)) => Err(Error::Derived {
+                journal: self.seat.journal(),
+                to,
+                number: sent.get(&to).copied().unwrap_or_default(),
+                derived,
+            }),
+        }
+    }
+
+    /// Which partition this is.
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    pub(crate) fn codec(&self) -> &C {
+        &self.codec
+    }
+
+    /// The machine as it is now; ahead of what is durable.
+    pub fn machine(&self) -> &C::Machine {
+        &self.state.machine
+    }
+
+    /// How far the partition has come; ahead of what is durable.
+    pub fn head(&self) -> &Head {
+        &self.state.head
+    }
+
+    /// The state as it is now; ahead of what is durable.
+    pub fn state(&self) -> &State<C> {
+        &self.state
+    }
+
+    /// Begins a transition at `now`, or at the time of the last one if that is later. Does
+    /// nothing if one is open.
+    pub fn begin(&mut self, log: &dyn Log, now: Micros) {
+        if self.open.taken.is_empty() && !self.open.begun {
+            self.open.now = now.max(self.state.head.now);
+            self.open.command_next = log.accepted_end(self.seat.commands());
+        }
+    }
+
+    /// Whether the open transition is to be appended before it takes more.
+    pub fn is_full(&self) -> bool {
+        let open = &self.open;
+        let bytes = open.event_bytes.len() + open.batch.payload_bytes() + self.outbox.bytes();
+        open.sealed || open.inputs >= GROUP_INPUTS || bytes >= GROUP_BYTES
+    }
+
+    /// Takes a command that came straight from its sender; it is recorded with the transition.
+    pub fn take_command(&mut self, token: u64, input: &Input<C>) -> Result<(), Error> {
+        let (to, offset) = (self.seat.commands(), self.open.command_next);
+        let codec = &*self.codec;
+        let batch = &mut self.open.batch;
+        batch.push_with(to, |bytes| codec.encode_input(input, bytes));
+        self.open.command_next += 1;
+        self.open.answers.push(Answer { token, reply: None });
+        self.note(Taken::Recorded {
+            from: to,
+            offset,
+            count: 1,
+        })?;
+        self.decide(input, true)
+    }
+
+    /// Takes a command that is on the log already; one that was taken before changes nothing.
+    pub fn take_recorded(&mut self, offset: u64, input: &Input<C>) -> Result<(), Error> {
+        let from = self.seat.commands();
+        if self.state.head.consumed.get(&from).copied().unwrap_or(0) > offset {
+            return Ok(());
+        }
+        self.note(Taken::Recorded {
+            from,
+            offset,
+            count: 1,
+        })?;
+        self.decide(input, false)
+    }
+
+    /// Takes messages of a lane; those that were taken before change nothing.
+    pub fn take_parcel(&mut self, parcel: &Parcel<Input<C>>) -> Result<(), Error> {
+        let last = self.state.head.received.get(&parcel.source).copied();
+        let last = last.unwrap_or_default();
+        let count = parcel.inputs.len() as u64;
+        let repeats =
+            lane::repeats(parcel.source, last, parcel.first, count).map_err(|gap| self.gap(gap))?;
+        self.note(Taken::Lane {
+            source: parcel.source,
+            from: parcel.from,
+            offset: parcel.offset,
+            first: last + 1,
+            count: count - repeats,
+        })?;
+        for input in parcel.inputs.iter().skip(repeats as usize) {
+            self.decide(input, false)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the machine look whether something is due. Recorded only if something was.
+    pub fn take_timer(&mut self) -> Result<(), Error> {
+        let before = self.open.event_count;
+        let timer = self.codec.timer();
+        self.decide(&timer, false)?;
+        self.open.inputs += 1;
+        if self.open.event_count > before {
+            self.open.begun = true;
+            self.open.note(Taken::Timer);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, taken: Taken) -> Result<(), Error> {
+        debug_assert!(!self.open.sealed, "a sealed transition takes nothing");
+        self.state.head.take(&taken).map_err(|gap| self.gap(gap))?;
+        self.open.begun = true;
+        self.open.inputs += 1;
+        self.open.note(taken);
+        Ok(())
+    }
+
+    fn gap(&self, source: Gap) -> Error {
+        Error::Gap {
+            journal: self.seat.journal(),
+            source,
+        }
+    }
+
+    fn decide(&mut self, input: &Input<C>, answering: bool) -> Result<(), Error> {
+        self.decide_once(input, answering);
+        for _ in 0..FOLLOW_UPS_MAX {
+            let Some(next) = self.state.machine.follow_up() else {
+                return Ok(());
+            };
+            self.decide_once(&next, answering);
+        }
+        Err(Error::Endless {
+            journal: self.seat.journal(),
+        })
+    }
+
+    fn decide_once(&mut self, input: &Input<C>, answering: bool) {
+        let (codec, machine, open) = (&*self.codec, &mut self.state.machine, &mut self.open);
+        machine.decide(input, open.now, &mut open.events);
+        open.event_count += open.events.len();
+        for event in open.events.drain(..) {
+            put_prefixed(&mut open.event_bytes, |to| codec.encode_event(&event, to));
+            machine.apply(&event);
+            machine.outputs(&event, open.now, &mut open.outputs);
+            for output in open.outputs.drain(..) {
+                let Some(reply) = self.outbox.push(codec, output) else {
+                    continue;
+                };
+                // What is answered to nobody here was answered when the command came, or will be
+                // when it is repeated.
+                if let Some(answer) = open.answers.last_mut().filter(|_| answering) {
+                    answer.reply.get_or_insert(reply);
+                }
+            }
+        }
+    }
+
+    /// Appends the open transition, if there is anything to record. After
+    /// [`AppendError::Full`] nothing is lost: call again when the log has room. Every other error
+    /// is final.
+    pub fn append(&mut self, log: &dyn Log) -> Result<Option<Position>, AppendError> {
+        while let Some(batch) = self.backlog.front() {
+            log.append(Some(self.owner), batch)?;
+            self.backlog.pop_front();
+        }
+        if !self.open.begun {
+            self.open.clear();
+            return Ok(None);
+        }
+        self.seal();
+        self.outbox.foresee_offsets(log);
+        let position = log.append(Some(self.owner), &self.open.batch)?;
+        self.open.clear();
+        Ok(Some(position))
+    }
+
+    fn seal(&mut self) {
+        let open = &mut self.open;
+        if std::mem::replace(&mut open.sealed, true) {
+            return;
+        }
+        let head = &mut self.state.head;
+        head.epoch = self.owner.epoch;
+        head.seq += 1;
+        head.now = open.now;
+        head.events += open.event_count as u64;
+        let sent: Vec<_> = self.outbox.sent().collect();
+        head.sent.extend(sent.iter().copied());
+        let header = transition::Header {
+            epoch: head.epoch,
+            seq: head.seq,
+            now: head.now,
+            inputs: &open.taken,
+            sent: &sent,
+            event_count: open.event_count,
+        };
+        let (hash_before, events) = (head.state_hash, &open.event_bytes);
+        let hash = &mut head.state_hash;
+        open.batch.push_with(self.seat.journal(), |to| {
+            *hash = transition::encode(&header, events, hash_before, to);
+        });
+        self.outbox.encode(head.seq, &mut open.batch);
+    }
+
+    /// The commands of the transitions appended since the last call, in their order.
+    pub fn drain_answers(&mut self) -> impl Iterator<Item = Answer<Output<C>>> {
+        debug_assert!(!self.open.begun, "answers come after the append");
+        self.open.answers.drain(..)
+    }
+
+    /// What the last appended transition sent to the other stage, as it is to be handed over in
+    /// this process. To be called after every append.
+    pub fn drain_sent<I>(
+        &mut self,
+        mut hand_over: impl FnMut(TopicPartition, Parcel<I>),
+        receive: impl Fn(C::Sends) -> I,
+    ) {
+        debug_assert!(!self.open.begun, "what is sent is known after the append");
+        let source = self.seat.journal();
+        for run in self.outbox.drain().filter(|run| !run.typed.is_empty()) {
+            let parcel = Parcel {
+                source,
+                from: run.to,
+                offset: run.offset,
+                first: run.first,
+                inputs: run.typed.into_iter().map(&receive).collect(),
+            };
+            hand_over(parcel.from, parcel);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The order path of one process: account → matching → account, on one thread, over typed values.
+//!
+//! Owns all partitions of both stages and what is on its way between them. One call of
+//! [`Spine::turn`] takes what was submitted through both stages until nothing is left to do, and
+//! appends a transition for every group; nothing waits for the disk. That is sound only on a log
+//! whose durable prefix is causally closed ([`Log::runs_ahead`]): what a partition took from
+//! another is never durable before what it was taken from.
+//!
+//! No threads, no sockets, no clock of its own: the core's thread and the simulation drive the
+//! same code.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use prepx_bus::{AppendError, Log, Position, TopicPartition};
+use prepx_domain::Slot;
+use prepx_env::Clock;
+
+use crate::clock::SteadyClock;
+use crate::codec::{Codec, Input, Output};
+use crate::feed;
+use crate::partition::{Answer, Error, Parcel, Partition, Takeover};
+use crate::snapshot::Snapshots;
+use crate::topology::{Stage, Topology};
+
+/// Rounds of account → matching → account after which a turn is taken to go in circles.
+const ROUNDS_MAX: u32 = 10_000;
+
+/// What a turn has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing is left to do.
+    Idle,
+    /// The log's buffer is full. Nothing is lost: go on when the watermark has moved.
+    Blocked,
+}
+
+/// A command whose decision is on its way to the disk.
+#[derive(Debug)]
+pub struct Decided<O> {
+    /// What the caller named the command by.
+    pub token: u64,
+    /// It may be told when this is durable (I8).
+    pub position: Position,
+    /// The reply, if the stage gave one.
+    pub reply: Option<O>,
+}
+
+/// Both stages. See the module's documentation.
+pub struct Spine<A: Codec, M: Codec> {
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    steady: SteadyClock,
+    topology: Topology,
+    accounts: Bank<A>,
+    matching: Bank<M>,
+    /// The end of the last transition.
+    head: Position,
+}
+
+/// The partitions of one stage, with what they have yet to take and what they have decided.
+struct Bank<C: Codec> {
+    codec: Arc<C>,
+    cells: Vec<Cell<C>>,
+    decided: Vec<Decided<Output<C>>>,
+}
+
+struct Cell<C: Codec> {
+    partition: Partition<C>,
+    inbox: VecDeque<Work<Input<C>>>,
+    /// Whether a transition waits for room in the log.
+    blocked: bool,
+}
+
+/// What a partition is to take.
+pub(crate) enum Work<I> {
+    Command { token: u64, input: I },
+    Recorded { offset: u64, input: I },
+    Parcel(Parcel<I>),
+    Timer,
+}
+
+impl<A, M> Spine<A, M>
+where
+    A: Codec<Sends = <M as Codec>::Receives>,
+    M: Codec<Sends = <A as Codec>::Receives>,
+{
+    /// Takes all partitions over and puts what they had not taken yet before them. The first
+    /// [`Self::turn`] records the new epochs.
+    pub fn open(
+        accounts: Arc<A>,
+        matching: Arc<M>,
+        topology: Topology,
+        log: Arc<dyn Log>,
+        snapshots: &Snapshots,
+        clock: Arc<dyn Clock>,
+        who: &str,
+    ) -> Result<Spine<A, M>, Error> {
+        assert!(
+            log.runs_ahead(),
+            "stages that run ahead of the disk need a log whose durable prefix is causally closed"
+        );
+        let mut steady = SteadyClock::new(&*clock);
+        let takeover = Takeover {
+            who,
+            now: steady.now(&*clock),
+            reemit: false,
+        };
+        let open = (&*log, snapshots, takeover);
+        Ok(Spine {
+            accounts: Bank::open(accounts, Stage::ACCOUNT, topology, open)?,
+            matching: Bank::open(matching, Stage::MATCHING, topology, open)?,
+            head: log.durable(),
+            topology,
+            steady,
+            clock,
+            log,
+        })
+    }
+
+    /// Puts a command before the account partition of its slot. It is named by `token` when it
+    /// has been decided.
+    pub fn submit(&mut self, token: u64, slot: Slot, input: Input<A>) {
+        let partition = slot.partition(self.topology.account_partitions);
+        self.accounts.put(partition, Work::Command { token, input });
+    }
+
+    /// Puts an operator's command before the matching partition of its slot.
+    pub fn submit_matching(&mut self, token: u64, slot: Slot, input: Input<M>) {
+        let partition = slot.partition(self.topology.matching_partitions);
+        self.matching.put(partition, Work::Command { token, input });
+    }
+
+    /// Lets every partition look whether something is due, at the next turn.
+    pub fn tick(&mut self) {
+        self.accounts.tick();
+        self.matching.tick();
+    }
+
+    /// Decides everything that is there, in both stages, until nothing is left. After an error
+    /// the spine is good for nothing more.
+    pub fn turn(&mut self) -> Result<Turn, Error> {
+        let now = self.steady.now(&*self.clock);
+        for _ in 0..ROUNDS_MAX {
+            let round = Round {
+                log: &*self.log,
+                now,
+            };
+            let (accounts, matching) = (&mut self.accounts, &mut self.matching);
+            let went = accounts.run(round, matching, &mut self.head)?;
+            let came = matching.run(round, accounts, &mut self.head)?;
+            match (went, came) {
+                (Ran::Blocked, _) | (_, Ran::Blocked) => return Ok(Turn::Blocked),
+                (Ran::Nothing, Ran::Nothing) => return Ok(Turn::Idle),
+                _ => {}
+            }
+        }
+        Err(Error::Endless {
+            journal: Stage::ACCOUNT.seat(0).journal(),
+        })
+    }
+
+    /// The account commands decided since the last call.
+    pub fn drain_decided(&mut self) -> impl Iterator<Item = Decided<Output<A>>> {
+        self.accounts.decided.drain(..)
+    }
+
+    /// The operators' commands decided since the last call.
+    pub fn drain_decided_matching(&mut self) -> impl Iterator<Item = Decided<Output<M>>> {
+        self.matching.decided.drain(..)
+    }
+
+    /// The end of the last transition: what is read from memory now may be told when this is
+    /// durable (I8).
+    pub fn head(&self) -> Position {
+        self.head
+    }
+
+    /// The account partitions, by number.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Partition<A>> {
+        self.accounts.cells.iter().map(|cell| &cell.partition)
+    }
+
+    /// The matching partitions, by number.
+    pub fn matching(&self) -> impl ExactSizeIterator<Item = &Partition<M>> {
+        self.matching.cells.iter().map(|cell| &cell.partition)
+    }
+
+    /// The account partition of a slot.
+    pub fn account_partition(&self, slot: Slot) -> &Partition<A> {
+        let partition = slot.partition(self.topology.account_partitions);
+        &self.accounts.cells[partition as usize].partition
+    }
+
+    /// Whether the wall clock has been stepped and is not followed.
+    pub fn is_clock_stepped(&self) -> bool {
+        self.steady.is_stepped()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    log: &'a dyn Log,
+    now: prepx_domain::Micros,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    Nothing,
+    Something,
+    Blocked,
+}
+
+impl<C: Codec> Bank<C> {
+    fn open(
+        codec: Arc<C>,
+        stage: Stage,
+        topology: Topology,
+        (log, snapshots, takeover): (&dyn Log, &Snapshots, Takeover<'_>),
+    ) -> Result<Bank<C>, Error> {
+        let open = |seat| {
+            let codec = Arc::clone(&codec);
+            let partition = Partition::open(codec, seat, topology, log, snapshots, takeover)?;
+            let inbox = feed::unread(&partition, log)?;
+            Ok(Cell {
+                partition,
+                inbox,
+                // The transition of the new epoch is to be appended.
+                blocked: true,
+            })
+        };
+        let cells = topology
+            .seats(stage)
+            .map(open)
+            .collect::<Result<_, Error>>()?;
+        Ok(Bank {
+            codec,
+            cells,
+            decided: Vec::new(),
+        })
+    }
+
+    fn put(&mut self, partition: u32, work: Work<Input<C>>) {
+        self.cells[partition as usize].inbox.push_back(work);
+    }
+
+    fn tick(&mut self) {
+        for cell in &mut self.cells {
+            cell.inbox.push_back(Work::Timer);
+        }
+    }
+
+    /// Takes every partition through its inbox.
+    fn run<D: Codec<Receives = C::Sends>>(
+        &mut self,
+        round: Round<'_>,
+        other: &mut Bank<D>,
+        head: &mut Position,
+    ) -> Result<Ran, Error> {
+        let mut ran = Ran::Nothing;
+        for cell in &mut self.cells {
+            while cell.blocked || !cell.inbox.is_empty() {
+                ran = Ran::Something;
+                cell.fill(round)?;
+                let position = match cell.partition.append(round.log) {
+                    Err(AppendError::Full { .. }) => return Ok(Ran::Blocked),
+                    appended => appended?,
+                };
+                cell.blocked = false;
+                let Some(position) = position else { continue };
+                *head = position;
+                other.take_over(&mut cell.partition);
+                let decided = |Answer { token, reply }| Decided {
+                    token,
+                    position,
+                    reply,
+                };
+                self.decided
+                    .extend(cell.partition.drain_answers().map(decided));
+            }
+        }
+        Ok(ran)
+    }
+
+    /// Puts what a partition of the other stage has just sent before the partitions here.
+    fn take_over<D: Codec<Sends = C::Receives>>(&mut self, sender: &mut Partition<D>) {
+        let (codec, cells) = (&self.codec, &mut self.cells);
+        sender.drain_sent(
+            |to: TopicPartition, parcel| {
+                cells[to.partition as usize]
+                    .inbox
+                    .push_back(Work::Parcel(parcel));
+            },
+            |message| codec.receive(message),
+        );
+    }
+}
+
+impl<C: Codec> Cell<C> {
+    /// Fills the open transition, unless one waits for room already.
+    fn fill(&mut self, round: Round<'_>) -> Result<(), Error> {
+        if std::mem::replace(&mut self.blocked, true) {
+            return Ok(());
+        }
+        let partition = &mut self.partition;
+        partition.begin(round.log, round.now);
+        while !partition.is_full()
+            && let Some(work) = self.inbox.pop_front()
+        {
+            match work {
+                Work::Command { token, input } => partition.take_command(token, &input)?,
+                Work::Recorded { offset, input } => partition.take_recorded(offset, &input)?,
+                Work::Parcel(parcel) => partition.take_parcel(&parcel)?,
+                Work::Timer => partition.take_timer()?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Which topics each stage has, and how many partitions.
+
+use prepx_bus::{Topic, TopicPartition};
+
+/// A stage by its topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Where its transitions are.
+    pub journal: Topic,
+    /// Where commands of clients and operators to it are recorded.
+    pub commands: Topic,
+    /// Where it receives the lanes of the other stage.
+    pub lanes: Topic,
+}
+
+impl Stage {
+    /// The account stage.
+    pub const ACCOUNT: Stage = Stage {
+        journal: Topic::AccountJournal,
+        commands: Topic::TradingCommands,
+        lanes: Topic::OrderExecutions,
+    };
+    /// The matching stage.
+    pub const MATCHING: Stage = Stage {
+        journal: Topic::MatchingJournal,
+        commands: Topic::InstrumentCommands,
+        lanes: Topic::OrderProcessing,
+    };
+
+    /// One of the stage's partitions.
+    pub const fn seat(self, partition: u32) -> Seat {
+        Seat {
+            stage: self,
+            partition,
+        }
+    }
+}
+
+/// One partition of a stage. All of its topics have the same partition number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The stage.
+    pub stage: Stage,
+    /// Its partition.
+    pub partition: u32,
+}
+
+impl Seat {
+    /// Its journal, which is also its name as the source of a lane.
+    pub const fn journal(self) -> TopicPartition {
+        self.stage.journal.partition(self.partition)
+    }
+
+    /// Where commands to it are recorded.
+    pub const fn commands(self) -> TopicPartition {
+        self.stage.commands.partition(self.partition)
+    }
+
+    /// Where it receives lanes.
+    pub const fn lanes(self) -> TopicPartition {
+        self.stage.lanes.partition(self.partition)
+    }
+}
+
+/// How many partitions each stage has. Written once when the data is created: partition counts
+/// never change in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topology {
+    /// Partitions of the account stage and of everything that goes by account.
+    pub account_partitions: u32,
+    /// Partitions of the matching stage and of everything that goes by instrument.
+    pub matching_partitions: u32,
+}
+
+impl Topology {
+    /// The number of partitions of a topic.
+    pub const fn partitions(self, topic: Topic) -> u32 {
+        match topic {
+            Topic::MatchingJournal
+            | Topic::InstrumentCommands
+            | Topic::OrderProcessing
+            | Topic::MarketData => self.matching_partitions,
+            _ => self.account_partitions,
+        }
+    }
+
+    /// Every seat of a stage.
+    pub fn seats(self, stage: Stage) -> impl Iterator<Item = Seat> {
+        (0..self.partitions(stage.journal)).map(move |partition| stage.seat(partition))
+    }
+}
