@@ -1,0 +1,255 @@
+//! Folding events into the state. Nothing is decided here and nothing can fail.
+
+use prepx_domain::{Instrument, InstrumentId, OrderId};
+
+use crate::Engine;
+use crate::arrive::worst_ticks;
+use crate::book::{Book, SlotIds};
+use crate::event::{Event, LiveOrder, Standing, Trade};
+use crate::orders::{Order, Place};
+
+impl Engine {
+    pub(crate) fn apply_event(&mut self, event: &Event) {
+        match *event {
+            Event::Defined(ref instrument) => self.define(instrument),
+            Event::Halted { instrument, halted } => {
+                let book = self.told(instrument, 1);
+                book.halted = halted;
+            }
+            Event::Reference {
+                instrument,
+                price_ticks,
+                at,
+            } => {
+                let book = self.told(instrument, 0);
+                book.reference_ticks = Some(price_ticks);
+                book.reference_at = at;
+            }
+            Event::Rested(ref live) => {
+                self.told(live.order.instrument, 1);
+                self.settle(live, Place::Book);
+            }
+            Event::Waited(ref live) => self.settle(live, Place::Stops),
+            Event::Triggered { order, waited, .. } => {
+                if waited {
+                    self.trigger(order);
+                }
+            }
+            Event::Released { order } => self.remove_order(order),
+            Event::Traded(ref trade) => self.trade(trade),
+            Event::Replaced {
+                instrument,
+                old,
+                stood,
+                ..
+            } => self.leave(instrument, old, stood),
+            Event::Reduced {
+                instrument,
+                old,
+                new,
+                left_lots,
+                stood,
+                ..
+            } => {
+                self.told(instrument, stood.updates());
+                self.reduce(old, new, left_lots);
+            }
+            Event::ReplaceRejected {
+                account, old, new, ..
+            } => {
+                let lives = self.orders.find_own(old);
+                if let Some(at) = lives.filter(|&at| self.orders.get(at).account == account) {
+                    self.orders.set_pair(at, new);
+                }
+            }
+            Event::Ended {
+                instrument,
+                order,
+                stood,
+                ..
+            } => {
+                if stood != Standing::Arriving {
+                    self.leave(instrument, order, stood);
+                }
+            }
+            Event::ExpiryContinued { until } => self.expire_until = until,
+        }
+    }
+
+    fn define(&mut self, instrument: &Instrument) {
+        let slot = instrument.id.slot();
+        let known = self.slots.iter().position(|ids| ids.slot == slot);
+        let slot_at = known.unwrap_or_else(|| {
+            self.slots.push(SlotIds {
+                slot,
+                trade: None,
+                execution: None,
+            });
+            self.slots.len() - 1
+        });
+        let at = self.books.len() as u32;
+        let mut book = Book::new(*instrument, slot_at as u32);
+        book.updates = 1;
+        self.books.push(book);
+        self.by_instrument.insert(instrument.id, at);
+    }
+
+    /// The instrument's book, after `updates` more market updates.
+    fn told(&mut self, instrument: InstrumentId, updates: u64) -> &mut Book {
+        let at = self.known_book_at(instrument);
+        let book = &mut self.books[at as usize];
+        book.updates += updates;
+        book
+    }
+
+    fn settle(&mut self, live: &LiveOrder, place: Place) {
+        let at = self.stand(live, place);
+        if live.order.expires_at.is_some() {
+            self.await_expiry(at);
+        }
+    }
+
+    /// Puts an order last in its level of the book or the stops, or last in the queue.
+    pub(crate) fn stand(&mut self, live: &LiveOrder, place: Place) -> u32 {
+        let book_at = self.known_book_at(live.order.instrument);
+        let at = self.orders.insert(live, book_at, place);
+        let book = &mut self.books[book_at as usize];
+        let side = live.order.side;
+        let (ladder, key) = match place {
+            Place::Book => (book.orders_mut(side), worst_ticks(&live.order)),
+            Place::Stops => (book.stops_mut(side), live.order.kind.stop()),
+            Place::Queue => {
+                self.queue.push(&mut self.orders.hot, at);
+                return at;
+            }
+        };
+        let key = key.expect("an order on a ladder has a price");
+        let level_at = self.levels.find_or_insert(ladder, key);
+        let level = self.levels.get_mut(level_at);
+        level.lots += i128::from(live.order.qty_lots - live.cum_lots);
+        level.queue.push(&mut self.orders.hot, at);
+        self.orders.hot[at as usize].level = level_at;
+        at
+    }
+
+    /// Puts an order that expires last among those that expire at the same time.
+    pub(crate) fn await_expiry(&mut self, at: u32) {
+        let terms = &self.orders.terms[at as usize];
+        let expires_at = terms
+            .expires_at
+            .expect("only orders that expire are awaited");
+        let level_at = self.levels.find_or_insert(&mut self.expiry, expires_at.0);
+        let queue = &mut self.levels.get_mut(level_at).queue;
+        queue.push(&mut self.orders.terms, at);
+        self.orders.terms[at as usize].expiry_level = level_at;
+    }
+
+    fn leave(&mut self, instrument: InstrumentId, order: OrderId, stood: Standing) {
+        self.told(instrument, stood.updates());
+        self.remove_order(order);
+    }
+
+    fn remove_order(&mut self, order: OrderId) {
+        let at = self.known_order(order);
+        self.remove(at);
+    }
+
+    fn known_order(&self, order: OrderId) -> u32 {
+        self.orders
+            .find_own(order)
+            .expect("events name orders that live")
+    }
+
+    /// Takes an order from wherever it stands and forgets it.
+    fn remove(&mut self, at: u32) {
+        self.unstand(at);
+        if self.orders.get(at).has_terms {
+            self.forget_expiry(at);
+        }
+        self.orders.remove(at);
+    }
+
+    fn unstand(&mut self, at: u32) {
+        let Order {
+            place,
+            level: level_at,
+            book,
+            side,
+            left_lots,
+            ..
+        } = *self.orders.get(at);
+        if place == Place::Queue {
+            self.queue.unlink(&mut self.orders.hot, at);
+            return;
+        }
+        let level = self.levels.get_mut(level_at);
+        level.lots -= i128::from(left_lots);
+        level.queue.unlink(&mut self.orders.hot, at);
+        if level.queue.is_empty() {
+            let book = &mut self.books[book as usize];
+            let ladder = match place {
+                Place::Book => book.orders_mut(side),
+                Place::Stops | Place::Queue => book.stops_mut(side),
+            };
+            self.levels.remove(ladder, level_at);
+        }
+    }
+
+    fn forget_expiry(&mut self, at: u32) {
+        let terms = &self.orders.terms[at as usize];
+        if terms.expires_at.is_none() {
+            return;
+        }
+        let level_at = terms.expiry_level;
+        let queue = &mut self.levels.get_mut(level_at).queue;
+        queue.unlink(&mut self.orders.terms, at);
+        if queue.is_empty() {
+            self.levels.remove(&mut self.expiry, level_at);
+        }
+    }
+
+    fn trigger(&mut self, order: OrderId) {
+        let at = self.known_order(order);
+        self.unstand(at);
+        let hot = &mut self.orders.hot[at as usize];
+        hot.place = Place::Queue;
+        hot.triggered = true;
+        self.queue.push(&mut self.orders.hot, at);
+    }
+
+    fn trade(&mut self, trade: &Trade) {
+        let book = self.told(trade.instrument, 2);
+        book.last_ticks = Some(trade.price_ticks);
+        let slot = book.slot as usize;
+        self.slots[slot].trade = Some(trade.trade);
+        self.slots[slot].execution = Some(trade.taker.execution);
+        let at = self.known_order(trade.maker.order);
+        let maker = &mut self.orders.hot[at as usize];
+        maker.left_lots = trade.maker.left_lots;
+        maker.cum_lots = trade.maker.cum_lots;
+        let level = self.levels.get_mut(maker.level);
+        level.lots -= i128::from(trade.qty_lots);
+        if trade.maker.left_lots == 0 {
+            self.remove(at);
+        }
+    }
+
+    fn reduce(&mut self, old: OrderId, new: OrderId, left_lots: i64) {
+        let at = self.known_order(old);
+        let order = &mut self.orders.hot[at as usize];
+        let level = self.levels.get_mut(order.level);
+        level.lots -= i128::from(order.left_lots - left_lots);
+        order.left_lots = left_lots;
+        self.orders.rename(at, new);
+    }
+}
+
+impl Standing {
+    /// How many market updates it takes to tell that an order there changed.
+    pub(crate) fn updates(self) -> u64 {
+        match self {
+            Standing::Resting { .. } => 1,
+            Standing::Arriving | Standing::Waiting => 0,
+        }
+    }
+}

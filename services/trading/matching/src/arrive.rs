@@ -1,0 +1,359 @@
+//! An order that arrives at its book: what refuses it, what it trades with, what becomes of the rest,
+//! and which stops its trades trigger.
+
+use prepx_domain::message::{BookOrder, CancelReason, End, Refusal};
+use prepx_domain::{ExecutionId, Instrument, Micros, Side, TimeInForce, TradeId};
+
+use crate::book::Book;
+use crate::event::{Event, LiveOrder, Party, Standing, Trade};
+use crate::fifo::NONE;
+use crate::orders::Order;
+use crate::{Engine, REFERENCE_INTERVAL_US, REFERENCE_STEP_PER_MILLE};
+
+/// One decision about one arriving order, with what it has decided so far.
+pub(crate) struct Arrival<'a> {
+    engine: &'a Engine,
+    book: &'a Book,
+    live: LiveOrder,
+    worst_ticks: Option<i64>,
+    left_lots: i64,
+    /// The order in the state that this one replaces.
+    replaced: u32,
+    last_trade: Option<TradeId>,
+    last_execution: Option<ExecutionId>,
+    /// The prices of this arrival's first and last trade.
+    traded_ticks: Option<(i64, i64)>,
+    now: Micros,
+    events: &'a mut Vec<Event>,
+}
+
+/// Why an order stopped trading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// It has traded whole.
+    Whole,
+    /// Nothing on the other side is left.
+    Empty,
+    /// What is left there is beyond its worst price.
+    Beyond,
+    /// The next order there is of the same account.
+    OwnOrder,
+    /// The money of the next trade does not fit its number; no hold can have covered it.
+    Uncovered,
+}
+
+/// The worst price at which an order trades: its limit, but never beyond what its hold covers.
+pub(crate) fn worst_ticks(order: &BookOrder) -> Option<i64> {
+    match (order.kind.limit(), order.protect_ticks) {
+        (Some(limit), Some(protect)) => Some(match order.side {
+            Side::Buy => limit.min(protect),
+            Side::Sell => limit.max(protect),
+        }),
+        (limit, protect) => limit.or(protect),
+    }
+}
+
+/// The money of a trade and the fees of maker and taker.
+fn money(instrument: &Instrument, price_ticks: i64, qty_lots: i64) -> Option<(i64, i64, i64)> {
+    let notional_minor = instrument.notional_minor(price_ticks, qty_lots)?;
+    let maker = Instrument::fee_minor(notional_minor, instrument.maker_fee_ppm)?;
+    let taker = Instrument::fee_minor(notional_minor, instrument.taker_fee_ppm)?;
+    Some((notional_minor, maker, taker))
+}
+
+impl<'a> Arrival<'a> {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        book: &'a Book,
+        live: LiveOrder,
+        now: Micros,
+        events: &'a mut Vec<Event>,
+    ) -> Arrival<'a> {
+        let ids = &engine.slots[book.slot as usize];
+        Arrival {
+            engine,
+            book,
+            worst_ticks: worst_ticks(&live.order),
+            left_lots: live.order.qty_lots - live.cum_lots,
+            live,
+            replaced: NONE,
+            last_trade: ids.trade,
+            last_execution: ids.execution,
+            traded_ticks: None,
+            now,
+            events,
+        }
+    }
+
+    pub(crate) fn replacing(&mut self, order: u32) {
+        self.replaced = order;
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Whether it waits for its trigger price before it reaches the book.
+    fn waits(&self) -> bool {
+        !self.live.triggered && self.live.order.kind.stop().is_some() && !self.triggers()
+    }
+
+    fn triggers(&self) -> bool {
+        let order = &self.live.order;
+        match (order.kind.stop(), self.book.last_ticks) {
+            (Some(stop), Some(last)) => order.side.triggers(stop, last),
+            _ => false,
+        }
+    }
+
+    /// Why the book refuses the order, if it does.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        if self.waits() || !self.crosses() {
+            return None;
+        }
+        if self.live.order.post_only {
+            return Some(Refusal::PostOnlyWouldTrade);
+        }
+        self.outside_collar()
+    }
+
+    fn crosses(&self) -> bool {
+        let best = self.book.best(self.live.order.side.opposite());
+        best != NONE && self.accepts(self.engine.levels.get(best).key)
+    }
+
+    fn accepts(&self, price_ticks: i64) -> bool {
+        let side = self.live.order.side;
+        self.worst_ticks
+            .is_none_or(|worst| side.accepts(worst, price_ticks))
+    }
+
+    /// The band is around the last trade; orders without a limit have their protect price instead.
+    fn outside_collar(&self) -> Option<Refusal> {
+        let order = &self.live.order;
+        order.kind.limit()?;
+        let worst = self.worst_ticks?;
+        let seed = self.book.instrument.seed_reference_ticks;
+        let reference = self.book.last_ticks.or(seed)?;
+        let (low_ticks, high_ticks) = self.book.instrument.band_ticks(reference);
+        let outside = match order.side {
+            Side::Buy => worst > high_ticks,
+            Side::Sell => worst < low_ticks,
+        };
+        outside.then_some(Refusal::OutsideCollar {
+            low_ticks,
+            high_ticks,
+        })
+    }
+
+    /// Decides everything that follows from the arrival.
+    pub(crate) fn enter(mut self) {
+        if self.waits() {
+            return self.push(Event::Waited(self.live));
+        }
+        if !self.live.triggered && self.live.order.kind.stop().is_some() {
+            self.live.triggered = true;
+            self.push(Event::Triggered {
+                instrument: self.live.order.instrument,
+                account: self.live.order.account,
+                order: self.live.order.order,
+                waited: false,
+            });
+        }
+        if let Some(refusal) = self.refusal() {
+            return self.end(End::Rejected(refusal));
+        }
+        if self.live.order.time_in_force == TimeInForce::FillOrKill {
+            match self.fillable() {
+                Stopped::Whole => {}
+                Stopped::OwnOrder => return self.end(End::Canceled(CancelReason::SelfTrade)),
+                _ => return self.end(End::Canceled(CancelReason::NotWhole)),
+            }
+        }
+        let stopped = self.take();
+        self.leave_rest(stopped);
+        if let Some((first, last)) = self.traded_ticks {
+            self.trigger_stops(first.min(last), first.max(last));
+            self.move_reference(last);
+        }
+    }
+
+    /// Ends what is left of the order.
+    pub(crate) fn end(&mut self, end: End) {
+        let event = Event::Ended {
+            instrument: self.live.order.instrument,
+            account: self.live.order.account,
+            order: self.live.order.order,
+            cum_lots: self.live.cum_lots,
+            end,
+            stood: Standing::Arriving,
+        };
+        self.push(event);
+    }
+
+    /// How the order would stop trading.
+    fn fillable(&mut self) -> Stopped {
+        let (left_lots, instrument) = (self.left_lots, &self.book.instrument);
+        let stopped = self.walk(|arrival, price_ticks, maker| {
+            let qty_lots = arrival.left_lots.min(maker.left_lots);
+            money(instrument, price_ticks, qty_lots)?;
+            arrival.left_lots -= qty_lots;
+            Some(())
+        });
+        self.left_lots = left_lots;
+        stopped
+    }
+
+    /// Trades until the order stops.
+    fn take(&mut self) -> Stopped {
+        self.walk(Self::trade)
+    }
+
+    /// Meets the orders of the other side in price-time priority while anything is left. `meet`
+    /// takes from what is left; it returns `None` when the money of the trade leaves its number.
+    fn walk(&mut self, mut meet: impl FnMut(&mut Self, i64, &Order) -> Option<()>) -> Stopped {
+        let engine = self.engine;
+        let side = self.live.order.side;
+        let mut level_at = self.book.best(side.opposite());
+        while level_at != NONE {
+            let level = engine.levels.get(level_at);
+            if !self.accepts(level.key) {
+                return Stopped::Beyond;
+            }
+            let mut at = level.queue.head;
+            while at != NONE {
+                let maker = engine.orders.get(at);
+                if maker.account == self.live.order.account {
+                    return Stopped::OwnOrder;
+                }
+                if meet(self, level.key, maker).is_none() {
+                    return Stopped::Uncovered;
+                }
+                if self.left_lots == 0 {
+                    return Stopped::Whole;
+                }
+                at = maker.link.next;
+            }
+            level_at = match side {
+                Side::Buy => level.higher,
+                Side::Sell => level.lower,
+            };
+        }
+        Stopped::Empty
+    }
+
+    fn trade(&mut self, price_ticks: i64, maker: &Order) -> Option<()> {
+        let instrument = &self.book.instrument;
+        let qty_lots = self.left_lots.min(maker.left_lots);
+        let (notional_minor, maker_fee, taker_fee) = money(instrument, price_ticks, qty_lots)?;
+        let slot = instrument.id.slot();
+        let trade = TradeId::next(slot, self.now, self.last_trade);
+        let maker_execution = ExecutionId::next(slot, self.now, self.last_execution);
+        let taker_execution = ExecutionId::next(slot, self.now, Some(maker_execution));
+        self.last_trade = Some(trade);
+        self.last_execution = Some(taker_execution);
+        self.left_lots -= qty_lots;
+        self.live.cum_lots += qty_lots;
+        let first = self.traded_ticks.map_or(price_ticks, |traded| traded.0);
+        self.traded_ticks = Some((first, price_ticks));
+        let event = Event::Traded(Trade {
+            instrument: instrument.id,
+            trade,
+            price_ticks,
+            qty_lots,
+            notional_minor,
+            taker_side: self.live.order.side,
+            maker: Party {
+                execution: maker_execution,
+                account: maker.account,
+                order: maker.id,
+                fee_minor: maker_fee,
+                cum_lots: maker.cum_lots + qty_lots,
+                left_lots: maker.left_lots - qty_lots,
+            },
+            taker: Party {
+                execution: taker_execution,
+                account: self.live.order.account,
+                order: self.live.order.order,
+                fee_minor: taker_fee,
+                cum_lots: self.live.cum_lots,
+                left_lots: self.left_lots,
+            },
+        });
+        self.push(event);
+        Some(())
+    }
+
+    /// Rests what is left of the order, or ends it.
+    fn leave_rest(&mut self, stopped: Stopped) {
+        let order = &self.live.order;
+        let bound = self.worst_ticks != order.kind.limit();
+        let reason = match stopped {
+            Stopped::Whole => return,
+            Stopped::OwnOrder => CancelReason::SelfTrade,
+            Stopped::Uncovered => CancelReason::ProtectPrice,
+            Stopped::Empty | Stopped::Beyond
+                if order.time_in_force.rests() && order.kind.limit().is_some() =>
+            {
+                return self.push(Event::Rested(self.live));
+            }
+            Stopped::Beyond if bound => CancelReason::ProtectPrice,
+            Stopped::Empty | Stopped::Beyond => CancelReason::Unfilled,
+        };
+        self.end(End::Canceled(reason));
+    }
+
+    /// Stops whose price lies within what has just traded queue for the book: buys from the lowest
+    /// stop price up, then sells from the highest down, in order of arrival within a price.
+    fn trigger_stops(&mut self, low_ticks: i64, high_ticks: i64) {
+        let mut level_at = self.book.stops(Side::Buy).lowest;
+        while level_at != NONE && self.engine.levels.get(level_at).key <= high_ticks {
+            self.trigger_level(level_at);
+            level_at = self.engine.levels.get(level_at).higher;
+        }
+        let mut level_at = self.book.stops(Side::Sell).highest;
+        while level_at != NONE && self.engine.levels.get(level_at).key >= low_ticks {
+            self.trigger_level(level_at);
+            level_at = self.engine.levels.get(level_at).lower;
+        }
+    }
+
+    fn trigger_level(&mut self, level_at: u32) {
+        let mut at = self.engine.levels.get(level_at).queue.head;
+        while at != NONE {
+            let stop = self.engine.orders.get(at);
+            // The order that this one replaces has left already.
+            if at != self.replaced {
+                self.push(Event::Triggered {
+                    instrument: self.book.instrument.id,
+                    account: stop.account,
+                    order: stop.id,
+                    waited: true,
+                });
+            }
+            at = stop.link.next;
+        }
+    }
+
+    /// Account partitions learn the new price when it has moved far enough or long enough ago.
+    fn move_reference(&mut self, price_ticks: i64) {
+        let far_or_old = match self.book.reference_ticks {
+            None => true,
+            Some(known) => {
+                let moved = price_ticks.abs_diff(known).saturating_mul(1_000);
+                let waited_us = self.now.0.saturating_sub(self.book.reference_at.0);
+                let step = known
+                    .unsigned_abs()
+                    .saturating_mul(REFERENCE_STEP_PER_MILLE);
+                moved > 0 && (moved >= step || waited_us >= REFERENCE_INTERVAL_US)
+            }
+        };
+        if far_or_old {
+            self.push(Event::Reference {
+                instrument: self.book.instrument.id,
+                price_ticks,
+                at: self.now,
+            });
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What each input causes. Looks at the state, changes nothing.
+
+use prepx_domain::message::{BookOrder, BookReplace, CancelReason, End, Refusal, ToMatching};
+use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId};
+
+use crate::arrive::Arrival;
+use crate::book::Book;
+use crate::event::{Event, Input, LiveOrder, Standing};
+use crate::fifo::NONE;
+use crate::orders::{Order, Place};
+use crate::{EXPIRIES_MAX, Engine, REFERENCE_INTERVAL_US};
+
+impl Engine {
+    pub(crate) fn decide_input(&self, input: &Input, now: Micros, events: &mut Vec<Event>) {
+        match input {
+            Input::Command(ToMatching::Define(instrument)) => {
+                self.decide_define(instrument, events)
+            }
+            Input::Command(ToMatching::Halt(id)) => self.decide_halted(*id, true, events),
+            Input::Command(ToMatching::Resume(id)) => self.decide_halted(*id, false, events),
+            Input::Command(ToMatching::Place(order)) => self.decide_place(order, now, events),
+            Input::Command(ToMatching::Replace(replace)) => {
+                self.decide_replace(replace, now, events);
+            }
+            Input::Command(ToMatching::Cancel {
+                account,
+                instrument,
+                order,
+            }) => self.decide_cancel(*account, *instrument, *order, events),
+            Input::Timer => self.decide_timer(now, events),
+            Input::Triggered(order) => self.decide_triggered(*order, now, events),
+        }
+    }
+
+    fn decide_define(&self, instrument: &Instrument, events: &mut Vec<Event>) {
+        let mut known = self.books.iter().map(|book| &book.instrument);
+        if !known.any(|book| book.id == instrument.id || book.symbol == instrument.symbol) {
+            events.push(Event::Defined(*instrument));
+        }
+    }
+
+    fn decide_halted(&self, instrument: InstrumentId, halted: bool, events: &mut Vec<Event>) {
+        if let Some(at) = self.book_at(instrument)
+            && self.books[at as usize].halted != halted
+        {
+            events.push(Event::Halted { instrument, halted });
+        }
+    }
+
+    fn decide_place(&self, order: &BookOrder, now: Micros, events: &mut Vec<Event>) {
+        let end = match self.open_book(order.instrument) {
+            Err(refusal) => End::Rejected(refusal),
+            Ok(_) if is_over(order, now) => End::Expired,
+            Ok(book) => {
+                let live = LiveOrder {
+                    order: *order,
+                    cum_lots: 0,
+                    triggered: false,
+                    pair: None,
+                };
+                Arrival::new(self, book, live, now, events).enter();
+                return;
+            }
+        };
+        events.push(Event::Ended {
+            instrument: order.instrument,
+            account: order.account,
+            order: order.order,
+            cum_lots: 0,
+            end,
+            stood: Standing::Arriving,
+        });
+    }
+
+    fn open_book(&self, instrument: InstrumentId) -> Result<&Book, Refusal> {
+        let at = self.book_at(instrument).ok_or(Refusal::UnknownInstrument)?;
+        let book = &self.books[at as usize];
+        if book.halted {
+            Err(Refusal::Halted)
+        } else {
+            Ok(book)
+        }
+    }
+
+    fn decide_replace(&self, replace: &BookReplace, now: Micros, events: &mut Vec<Event>) {
+        if let Err(refusal) = self.try_replace(replace, now, events) {
+            events.push(Event::ReplaceRejected {
+                account: replace.new.account,
+                old: replace.old,
+                new: replace.new.order,
+                refusal,
+            });
+        }
+    }
+
+    fn try_replace(
+        &self,
+        replace: &BookReplace,
+        now: Micros,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Refusal> {
+        let BookReplace { old, ref new } = *replace;
+        let book = self.open_book(new.instrument)?;
+        let at = self.orders.find_own(old).ok_or(Refusal::NotLiving)?;
+        let order = self.orders.get(at);
+        let same = order.account == new.account
+            && order.side == new.side
+            && self.books[order.book as usize].instrument.id == new.instrument;
+        if !same {
+            return Err(Refusal::NotLiving);
+        }
+        let cum_lots = order.cum_lots;
+        if new.qty_lots <= cum_lots {
+            return Err(Refusal::QuantityTraded { cum_lots });
+        }
+        let stood = self.standing(order);
+        if self.only_reduces(at, order, new) {
+            events.push(Event::Reduced {
+                instrument: new.instrument,
+                account: new.account,
+                old,
+                new: new.order,
+                cum_lots,
+                left_lots: new.qty_lots - cum_lots,
+                stood,
+            });
+            return Ok(());
+        }
+        let live = LiveOrder {
+            order: *new,
+            cum_lots,
+            // What was triggered stays triggered: its stop price has done its work.
+            triggered: order.triggered && new.kind.stop().is_some(),
+            pair: Some(old),
+        };
+        let mut arrival = Arrival::new(self, book, live, now, events);
+        arrival.replacing(at);
+        if let Some(refusal) = arrival.refusal() {
+            return Err(refusal);
+        }
+        arrival.push(Event::Replaced {
+            instrument: new.instrument,
+            account: new.account,
+            old,
+            new: new.order,
+            cum_lots,
+            stood,
+        });
+        if is_over(new, now) {
+            arrival.end(End::Expired);
+        } else {
+            arrival.enter();
+        }
+        Ok(())
+    }
+
+    /// Whether `new` changes nothing but the quantity, and does not raise it.
+    fn only_reduces(&self, at: u32, order: &Order, new: &BookOrder) -> bool {
+        let terms = self.orders.terms(at, self.levels.get(order.level).key);
+        new.qty_lots <= order.cum_lots + order.left_lots
+            && new.kind == terms.kind
+            && new.protect_ticks == terms.protect_ticks
+            && new.expires_at == terms.expires_at
+            && new.time_in_force == order.time_in_force
+            && new.post_only == order.post_only
+    }
+
+    fn standing(&self, order: &Order) -> Standing {
+        match order.place {
+            Place::Book => Standing::Resting {
+                side: order.side,
+                price_ticks: self.levels.get(order.level).key,
+            },
+            Place::Stops | Place::Queue => Standing::Waiting,
+        }
+    }
+
+    fn decide_cancel(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        order: OrderId,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(at) = self.orders.find(order) else {
+            return;
+        };
+        let found = self.orders.get(at);
+        if found.account == account && self.books[found.book as usize].instrument.id == instrument {
+            let end = End::Canceled(CancelReason::Requested);
+            events.push(self.ended(found, end));
+        }
+    }
+
+    fn ended(&self, order: &Order, end: End) -> Event {
+        Event::Ended {
+            instrument: self.books[order.book as usize].instrument.id,
+            account: order.account,
+            order: order.id,
+            cum_lots: order.cum_lots,
+            end,
+            stood: self.standing(order),
+        }
+    }
+
+    fn decide_timer(&self, now: Micros, events: &mut Vec<Event>) {
+        let until = now.max(self.expire_until);
+        let mut left = EXPIRIES_MAX;
+        let mut level_at = self.expiry.lowest;
+        while level_at != NONE && self.levels.get(level_at).key <= until.0 {
+            let level = self.levels.get(level_at);
+            let mut at = level.queue.head;
+            while at != NONE {
+                if left == 0 {
+                    events.push(Event::ExpiryContinued { until });
+                    return;
+                }
+                left -= 1;
+                events.push(self.ended(self.orders.get(at), End::Expired));
+                at = self.orders.terms[at as usize].next_to_expire();
+            }
+            level_at = level.higher;
+        }
+        for book in &self.books {
+            let waited_us = now.0.saturating_sub(book.reference_at.0);
+            if let Some(price_ticks) = book.last_ticks
+                && book.reference_ticks != Some(price_ticks)
+                && waited_us >= REFERENCE_INTERVAL_US
+            {
+                events.push(Event::Reference {
+                    instrument: book.instrument.id,
+                    price_ticks,
+                    at: now,
+                });
+            }
+        }
+    }
+
+    fn decide_triggered(&self, order: OrderId, now: Micros, events: &mut Vec<Event>) {
+        let Some(at) = self.orders.find_own(order) else {
+            return;
+        };
+        let found = self.orders.get(at);
+        if found.place != Place::Queue {
+            return;
+        }
+        let book = &self.books[found.book as usize];
+        let live = self.orders.live(at, 0, book.instrument.id);
+        events.push(Event::Released { order });
+        Arrival::new(self, book, live, now, events).enter();
+    }
+}
+
+/// Whether an order that arrives now has ended by itself already.
+fn is_over(order: &BookOrder, now: Micros) -> bool {
+    order.expires_at.is_some_and(|at| at <= now)
+}

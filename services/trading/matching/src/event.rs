@@ -1,0 +1,214 @@
+//! What the matching stage is told, what it decides, and what it tells others.
+//!
+//! Events are journalled: flat, plain data with final numbers. They name orders and instruments by
+//! id only, never by a place in memory, so that any version can fold them.
+
+use prepx_domain::message::{BookOrder, End, Refusal, ToAccount, ToMatching};
+use prepx_domain::update::MarketUpdate;
+use prepx_domain::{
+    AccountId, ExecutionId, Instrument, InstrumentId, Micros, OrderId, Side, Slot, TradeId,
+};
+
+/// What happens to the stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A message of an account partition or an operator.
+    Command(ToMatching),
+    /// Time has passed: orders expire, held-back reference prices leave.
+    Timer,
+    /// The stop that [`follow_up`](prepx_domain::Machine::follow_up) named now reaches the book.
+    Triggered(OrderId),
+}
+
+/// What the stage decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An instrument trades from now on.
+    Defined(Instrument),
+    /// Continuous trading stopped or goes on.
+    Halted {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Whether it is stopped.
+        halted: bool,
+    },
+    /// Account partitions learn the last trade's price.
+    Reference {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// The last trade, in ticks.
+        price_ticks: i64,
+        /// When: the next one is held back for a while.
+        at: Micros,
+    },
+    /// What is left of an order rests on the book, last in its level.
+    Rested(LiveOrder),
+    /// A stop waits for its trigger price, last in its level.
+    Waited(LiveOrder),
+    /// A stop's trigger price was reached.
+    Triggered {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Whose order.
+        account: AccountId,
+        /// Which order.
+        order: OrderId,
+        /// Whether it had waited, and now queues for the book; otherwise it triggered on arrival.
+        waited: bool,
+    },
+    /// A triggered stop leaves the queue and arrives at the book: the events that follow say what
+    /// becomes of it.
+    Released {
+        /// Which order.
+        order: OrderId,
+    },
+    /// Two orders traded.
+    Traded(Trade),
+    /// An order left its place for its replacement, which arrives with the events that follow.
+    Replaced {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Whose orders.
+        account: AccountId,
+        /// Ended.
+        old: OrderId,
+        /// Arrives.
+        new: OrderId,
+        /// What the old one has traded, in lots; the new one starts from here.
+        cum_lots: i64,
+        /// Where the old one stood.
+        stood: Standing,
+    },
+    /// A replacement that only lowers the quantity took over the old order's place in its queue.
+    Reduced {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Whose orders.
+        account: AccountId,
+        /// Ended.
+        old: OrderId,
+        /// Lives.
+        new: OrderId,
+        /// What has traded, in lots.
+        cum_lots: i64,
+        /// What is left of the new order, in lots.
+        left_lots: i64,
+        /// Where both stand.
+        stood: Standing,
+    },
+    /// A replacement was refused.
+    ReplaceRejected {
+        /// Whose orders.
+        account: AccountId,
+        /// Lives on, if it still does.
+        old: OrderId,
+        /// Never lived.
+        new: OrderId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Nothing more happens to an order. Orders that traded whole end with their last trade instead.
+    Ended {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Whose order.
+        account: AccountId,
+        /// Which order.
+        order: OrderId,
+        /// What it has traded in all, in lots.
+        cum_lots: i64,
+        /// How it ended.
+        end: End,
+        /// Where it stood.
+        stood: Standing,
+    },
+    /// More orders expire by `until` than one decision takes; the rest follow.
+    ExpiryContinued {
+        /// Orders that end until then are due.
+        until: Micros,
+    },
+}
+
+/// An order that lives in the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveOrder {
+    /// The order as it was accepted.
+    pub order: BookOrder,
+    /// What has traded of it, in lots.
+    pub cum_lots: i64,
+    /// Whether it is a stop that was triggered.
+    pub triggered: bool,
+    /// The other id of its last replacement: the order it replaced, or a refused replacement of it.
+    /// A cancel of that id ends this order.
+    pub pair: Option<OrderId>,
+}
+
+/// Where an order stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nowhere yet: it was arriving.
+    Arriving,
+    /// On the book.
+    Resting {
+        /// Bids or asks.
+        side: Side,
+        /// Its level, in ticks.
+        price_ticks: i64,
+    },
+    /// Among the stops, waiting or triggered.
+    Waiting,
+}
+
+/// A trade: the money computed once, the same for both sides (I3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// Which instrument.
+    pub instrument: InstrumentId,
+    /// The trade.
+    pub trade: TradeId,
+    /// The resting order's price, in ticks.
+    pub price_ticks: i64,
+    /// In lots.
+    pub qty_lots: i64,
+    /// In quote minor units.
+    pub notional_minor: i64,
+    /// The side that arrived.
+    pub taker_side: Side,
+    /// The order that rested.
+    pub maker: Party,
+    /// The order that arrived.
+    pub taker: Party,
+}
+
+/// One side of a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// Unique to this side.
+    pub execution: ExecutionId,
+    /// Whose order.
+    pub account: AccountId,
+    /// Which order.
+    pub order: OrderId,
+    /// What this side pays, in quote minor units.
+    pub fee_minor: i64,
+    /// What the order has traded in all, this included, in lots.
+    pub cum_lots: i64,
+    /// What is left of it, in lots; an order with nothing left has ended.
+    pub left_lots: i64,
+}
+
+/// What the stage tells others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To the account partition of a slot.
+    Account {
+        /// Whose partition.
+        slot: Slot,
+        /// What it is told.
+        message: ToAccount,
+    },
+    /// To every account partition.
+    Everyone(ToAccount),
+    /// To the market.
+    Market(MarketUpdate),
+}

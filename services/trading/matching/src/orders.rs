@@ -1,0 +1,257 @@
+//! Every living order, in a slab: what each operation needs in one cache line, the rest apart.
+
+use prepx_domain::message::BookOrder;
+use prepx_domain::{AccountId, InstrumentId, Micros, OrderId, OrderKind, Side, TimeInForce};
+
+use crate::event::LiveOrder;
+use crate::fifo::{Link, Linked, NONE};
+use crate::index::Index;
+
+/// Where a living order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the book.
+    Book,
+    /// Among the waiting stops.
+    Stops,
+    /// Triggered, queueing for the book.
+    Queue,
+}
+
+/// What is read whenever an order is met: 64 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) id: OrderId,
+    pub(crate) account: AccountId,
+    pub(crate) left_lots: i64,
+    pub(crate) cum_lots: i64,
+    /// The raw bits of the other id that a cancel may use; [`NO_PAIR`] when there is none.
+    pair: i64,
+    /// In the queue of its level; the next free order when this one is free.
+    pub(crate) link: Link,
+    /// Its level in a ladder, by price or stop price.
+    pub(crate) level: u32,
+    /// Its instrument's book.
+    pub(crate) book: u32,
+    pub(crate) side: Side,
+    pub(crate) place: Place,
+    pub(crate) time_in_force: TimeInForce,
+    pub(crate) post_only: bool,
+    pub(crate) triggered: bool,
+    /// Whether its [`Terms`] say more than "limit at its level's price, for ever".
+    pub(crate) has_terms: bool,
+}
+
+const NO_PAIR: i64 = -1;
+
+/// What few orders have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) kind: OrderKind,
+    pub(crate) protect_ticks: Option<i64>,
+    pub(crate) expires_at: Option<Micros>,
+    /// In the queue of its level in the expiry ladder.
+    link: Link,
+    /// Its level in the expiry ladder; `NONE` when it never expires.
+    pub(crate) expiry_level: u32,
+}
+
+impl Linked for Order {
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
+    }
+}
+
+impl Linked for Terms {
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
+    }
+}
+
+impl Order {
+    /// The other id that a cancel may use.
+    pub(crate) fn pair(&self) -> Option<OrderId> {
+        OrderId::new(self.pair)
+    }
+
+    fn is(&self, id: OrderId) -> bool {
+        self.id == id || self.pair == id.raw()
+    }
+}
+
+/// The slab and its index.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    /// Queued in the levels of books and stops.
+    pub(crate) hot: Vec<Order>,
+    /// Queued in the levels of the expiry ladder; beside `hot`, index by index.
+    pub(crate) terms: Vec<Terms>,
+    index: Index,
+    free: u32,
+}
+
+impl Orders {
+    pub(crate) fn new() -> Orders {
+        Orders {
+            hot: Vec::new(),
+            terms: Vec::new(),
+            index: Index::new(),
+            free: NONE,
+        }
+    }
+
+    pub(crate) fn get(&self, at: u32) -> &Order {
+        &self.hot[at as usize]
+    }
+
+    /// The order that `id` or its pair names.
+    pub(crate) fn find(&self, id: OrderId) -> Option<u32> {
+        self.index.get(id, |at| self.get(at).is(id))
+    }
+
+    /// The order whose own id is `id`.
+    pub(crate) fn find_own(&self, id: OrderId) -> Option<u32> {
+        self.find(id).filter(|&at| self.get(at).id == id)
+    }
+
+    /// Adds an order that stands nowhere yet.
+    pub(crate) fn insert(&mut self, live: &LiveOrder, book: u32, place: Place) -> u32 {
+        let order = &live.order;
+        let has_terms = !matches!(order.kind, OrderKind::Limit { .. })
+            || order.protect_ticks.is_some()
+            || order.expires_at.is_some();
+        let hot = Order {
+            id: order.order,
+            account: order.account,
+            left_lots: order.qty_lots - live.cum_lots,
+            cum_lots: live.cum_lots,
+            pair: live.pair.map_or(NO_PAIR, OrderId::raw),
+            link: Link::UNLINKED,
+            level: NONE,
+            book,
+            side: order.side,
+            place,
+            time_in_force: order.time_in_force,
+            post_only: order.post_only,
+            triggered: live.triggered,
+            has_terms,
+        };
+        let at = self.allot(hot);
+        if has_terms {
+            self.terms[at as usize] = Terms {
+                kind: order.kind,
+                protect_ticks: order.protect_ticks,
+                expires_at: order.expires_at,
+                ..Terms::PLAIN
+            };
+        }
+        self.index.insert(order.order, at);
+        if let Some(pair) = live.pair {
+            self.index.insert(pair, at);
+        }
+        at
+    }
+
+    fn allot(&mut self, hot: Order) -> u32 {
+        if self.free == NONE {
+            self.hot.push(hot);
+            self.terms.push(Terms::PLAIN);
+            return self.hot.len() as u32 - 1;
+        }
+        let at = self.free;
+        self.free = self.get(at).link.next;
+        self.hot[at as usize] = hot;
+        at
+    }
+
+    /// Removes an order that stands nowhere any more.
+    pub(crate) fn remove(&mut self, at: u32) {
+        let Order { id, pair, .. } = *self.get(at);
+        self.index.remove(id, at);
+        if let Some(pair) = OrderId::new(pair) {
+            self.index.remove(pair, at);
+        }
+        self.hot[at as usize].link.next = self.free;
+        self.free = at;
+    }
+
+    /// Gives the order a new id of its own; the one it had becomes its pair.
+    pub(crate) fn rename(&mut self, at: u32, new: OrderId) {
+        let old = self.get(at).id;
+        self.forget_pair(at);
+        self.index.insert(new, at);
+        let order = &mut self.hot[at as usize];
+        order.id = new;
+        order.pair = old.raw();
+    }
+
+    /// Lets cancels name the order by `pair` too, and by no third id.
+    pub(crate) fn set_pair(&mut self, at: u32, pair: OrderId) {
+        self.forget_pair(at);
+        self.index.insert(pair, at);
+        self.hot[at as usize].pair = pair.raw();
+    }
+
+    fn forget_pair(&mut self, at: u32) {
+        if let Some(pair) = self.get(at).pair() {
+            self.index.remove(pair, at);
+        }
+    }
+
+    /// The order as plain data; `level_ticks` is its level's price.
+    pub(crate) fn live(&self, at: u32, level_ticks: i64, instrument: InstrumentId) -> LiveOrder {
+        let order = self.get(at);
+        let terms = self.terms(at, level_ticks);
+        LiveOrder {
+            order: BookOrder {
+                order: order.id,
+                account: order.account,
+                instrument,
+                side: order.side,
+                kind: terms.kind,
+                time_in_force: order.time_in_force,
+                qty_lots: order.cum_lots + order.left_lots,
+                protect_ticks: terms.protect_ticks,
+                post_only: order.post_only,
+                expires_at: terms.expires_at,
+            },
+            cum_lots: order.cum_lots,
+            triggered: order.triggered,
+            pair: order.pair(),
+        }
+    }
+
+    /// The order's terms; `level_ticks` is its level's price.
+    pub(crate) fn terms(&self, at: u32, level_ticks: i64) -> Terms {
+        if self.get(at).has_terms {
+            self.terms[at as usize]
+        } else {
+            Terms {
+                kind: OrderKind::Limit { limit: level_ticks },
+                ..Terms::PLAIN
+            }
+        }
+    }
+}
+
+impl Terms {
+    const PLAIN: Terms = Terms {
+        kind: OrderKind::Market,
+        protect_ticks: None,
+        expires_at: None,
+        link: Link::UNLINKED,
+        expiry_level: NONE,
+    };
+
+    pub(crate) fn next_to_expire(&self) -> u32 {
+        self.link.next
+    }
+}

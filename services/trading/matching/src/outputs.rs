@@ -1,0 +1,215 @@
+//! What others are told of an event, from the event and the state after it.
+
+use prepx_domain::message::{End, Fill, ToAccount};
+use prepx_domain::update::{MarketChange, MarketUpdate};
+use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, Side};
+
+use crate::Engine;
+use crate::arrive::worst_ticks;
+use crate::event::{Event, LiveOrder, Output, Party, Standing, Trade};
+
+impl Engine {
+    pub(crate) fn tell(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
+        let mut teller = Teller {
+            engine: self,
+            now,
+            outputs,
+        };
+        teller.tell(event);
+    }
+}
+
+struct Teller<'a> {
+    engine: &'a Engine,
+    now: Micros,
+    outputs: &'a mut Vec<Output>,
+}
+
+impl Teller<'_> {
+    fn tell(&mut self, event: &Event) {
+        match *event {
+            Event::Defined(ref instrument) => self.defined(instrument),
+            Event::Halted { instrument, halted } => {
+                self.everyone(ToAccount::Halted { instrument, halted });
+                self.market(instrument, 0, MarketChange::Halted(halted));
+            }
+            Event::Reference {
+                instrument,
+                price_ticks,
+                ..
+            } => self.everyone(ToAccount::Reference {
+                instrument,
+                price_ticks,
+            }),
+            Event::Rested(ref live) => self.rested(live),
+            Event::Triggered { account, order, .. } => {
+                self.account(account, ToAccount::Triggered { account, order });
+            }
+            Event::Waited(_) | Event::Released { .. } | Event::ExpiryContinued { .. } => {}
+            Event::Traded(ref trade) => self.traded(trade),
+            Event::Replaced { .. } | Event::Reduced { .. } => self.replaced(event),
+            Event::ReplaceRejected {
+                account,
+                old,
+                new,
+                refusal,
+            } => self.account(
+                account,
+                ToAccount::ReplaceRejected {
+                    account,
+                    old,
+                    new,
+                    refusal,
+                },
+            ),
+            Event::Ended {
+                instrument,
+                account,
+                order,
+                cum_lots,
+                end,
+                stood,
+            } => {
+                let message = ToAccount::Ended {
+                    account,
+                    order,
+                    cum_lots,
+                    end,
+                };
+                self.account(account, message);
+                self.stood(instrument, stood);
+            }
+        }
+    }
+
+    fn account(&mut self, account: AccountId, message: ToAccount) {
+        self.outputs.push(Output::Account {
+            slot: account.slot(),
+            message,
+        });
+    }
+
+    fn everyone(&mut self, message: ToAccount) {
+        self.outputs.push(Output::Everyone(message));
+    }
+
+    /// A market update that `later` others of the same event follow.
+    fn market(&mut self, instrument: InstrumentId, later: u64, change: MarketChange) {
+        self.outputs.push(Output::Market(MarketUpdate {
+            instrument,
+            number: self.engine.known_book(instrument).updates - later,
+            at: self.now,
+            change,
+        }));
+    }
+
+    /// The size that a level has now, as the last market update of an event.
+    fn level(&mut self, instrument: InstrumentId, side: Side, price_ticks: i64) {
+        let ladder = self.engine.known_book(instrument).orders(side);
+        let lots = match self.engine.levels.find(ladder, price_ticks) {
+            Some(level) => self.engine.levels.get(level).lots,
+            None => 0,
+        };
+        let change = MarketChange::Level {
+            side,
+            price_ticks,
+            qty_lots: i64::try_from(lots).unwrap_or(i64::MAX),
+        };
+        self.market(instrument, 0, change);
+    }
+
+    fn stood(&mut self, instrument: InstrumentId, stood: Standing) {
+        if let Standing::Resting { side, price_ticks } = stood {
+            self.level(instrument, side, price_ticks);
+        }
+    }
+
+    fn defined(&mut self, instrument: &Instrument) {
+        self.everyone(ToAccount::Defined(*instrument));
+        let change = MarketChange::Defined(Box::new(*instrument));
+        self.market(instrument.id, 0, change);
+    }
+
+    fn rested(&mut self, live: &LiveOrder) {
+        let price_ticks = worst_ticks(&live.order).expect("an order that rests has a price");
+        self.level(live.order.instrument, live.order.side, price_ticks);
+    }
+
+    fn replaced(&mut self, event: &Event) {
+        let (Event::Replaced {
+            instrument,
+            account,
+            old,
+            new,
+            cum_lots,
+            stood,
+        }
+        | Event::Reduced {
+            instrument,
+            account,
+            old,
+            new,
+            cum_lots,
+            stood,
+            ..
+        }) = *event
+        else {
+            return;
+        };
+        let message = ToAccount::Replaced {
+            account,
+            old,
+            new,
+            cum_lots,
+        };
+        self.account(account, message);
+        self.stood(instrument, stood);
+    }
+
+    fn traded(&mut self, trade: &Trade) {
+        let maker_side = trade.taker_side.opposite();
+        self.fill(trade, &trade.maker, maker_side, true);
+        self.fill(trade, &trade.taker, trade.taker_side, false);
+        self.filled(&trade.maker);
+        self.filled(&trade.taker);
+        let change = MarketChange::Trade {
+            trade: trade.trade,
+            price_ticks: trade.price_ticks,
+            qty_lots: trade.qty_lots,
+            taker: trade.taker_side,
+        };
+        self.market(trade.instrument, 1, change);
+        self.level(trade.instrument, maker_side, trade.price_ticks);
+    }
+
+    fn fill(&mut self, trade: &Trade, party: &Party, side: Side, maker: bool) {
+        let fill = Fill {
+            execution: party.execution,
+            trade: trade.trade,
+            account: party.account,
+            order: party.order,
+            instrument: trade.instrument,
+            side,
+            price_ticks: trade.price_ticks,
+            qty_lots: trade.qty_lots,
+            notional_minor: trade.notional_minor,
+            fee_minor: party.fee_minor,
+            cum_lots: party.cum_lots,
+            maker,
+        };
+        self.account(party.account, ToAccount::Fill(fill));
+    }
+
+    /// An order with nothing left ends after its last fill.
+    fn filled(&mut self, party: &Party) {
+        if party.left_lots == 0 {
+            let message = ToAccount::Ended {
+                account: party.account,
+                order: party.order,
+                cum_lots: party.cum_lots,
+                end: End::Filled,
+            };
+            self.account(party.account, message);
+        }
+    }
+}

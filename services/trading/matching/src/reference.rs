@@ -1,0 +1,618 @@
+//! The slow, obvious book (I5): one list of orders, scanned from end to end for every question.
+//!
+//! Written from the rules and not from the engine, so that the two check each other. It changes its
+//! state as it goes and knows no events; what it tells others must equal what the engine tells.
+
+use std::collections::VecDeque;
+
+use prepx_domain::message::{
+    BookOrder, BookReplace, CancelReason, End, Fill, Refusal, ToAccount, ToMatching,
+};
+use prepx_domain::update::{MarketChange, MarketUpdate};
+use prepx_domain::{
+    AccountId, ExecutionId, Instrument, InstrumentId, Micros, OrderId, Side, Slot, TimeInForce,
+    TradeId,
+};
+
+use crate::event::{Input, Output};
+
+/// Where an order is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Book,
+    Stops,
+    Nowhere,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    is: BookOrder,
+    cum_lots: i64,
+    triggered: bool,
+    pair: Option<OrderId>,
+    place: Place,
+    arrival: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Market {
+    is: Instrument,
+    halted: bool,
+    last: Option<i64>,
+    told: Option<i64>,
+    told_at: Micros,
+    updates: u64,
+}
+
+/// The whole state, and what the current input has caused.
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    markets: Vec<Market>,
+    orders: Vec<Order>,
+    trades: Vec<(Slot, TradeId)>,
+    executions: Vec<(Slot, ExecutionId)>,
+    triggered: VecDeque<Order>,
+    arrivals: u64,
+    now: Micros,
+    outputs: Vec<Output>,
+}
+
+impl Order {
+    fn left(&self) -> i64 {
+        self.is.qty_lots - self.cum_lots
+    }
+
+    fn worst(&self) -> Option<i64> {
+        let mut prices = vec![];
+        prices.extend(self.is.kind.limit());
+        prices.extend(self.is.protect_ticks);
+        match self.is.side {
+            Side::Buy => prices.into_iter().min(),
+            Side::Sell => prices.into_iter().max(),
+        }
+    }
+
+    fn is_named(&self, id: OrderId) -> bool {
+        self.is.order == id || self.pair == Some(id)
+    }
+
+    /// Sorts the orders of one side: the best first.
+    fn priority(&self) -> (i64, u64) {
+        let price = self.worst().expect("it rests");
+        match self.is.side {
+            Side::Buy => (-price, self.arrival),
+            Side::Sell => (price, self.arrival),
+        }
+    }
+}
+
+impl Reference {
+    /// Everything that an input at `now` causes, in order.
+    pub fn step(&mut self, input: &Input, now: Micros) -> Vec<Output> {
+        self.now = now;
+        match input {
+            Input::Command(ToMatching::Define(instrument)) => self.define(instrument),
+            Input::Command(ToMatching::Halt(id)) => self.set_halted(*id, true),
+            Input::Command(ToMatching::Resume(id)) => self.set_halted(*id, false),
+            Input::Command(ToMatching::Place(order)) => self.place(order),
+            Input::Command(ToMatching::Replace(replace)) => self.replace(replace),
+            Input::Command(ToMatching::Cancel {
+                account,
+                instrument,
+                order,
+            }) => self.cancel(*account, *instrument, *order),
+            Input::Timer => self.timer(),
+            Input::Triggered(_) => {}
+        }
+        while let Some(order) = self.triggered.pop_front() {
+            self.enter(order);
+        }
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Every order on an instrument's book, the best of each side first: id, side, price, what is
+    /// left in lots.
+    pub fn resting(&self, instrument: InstrumentId) -> Vec<(OrderId, Side, i64, i64)> {
+        let mut all = Vec::new();
+        for side in [Side::Buy, Side::Sell] {
+            for order in self.side(instrument, side) {
+                let price = order.worst().expect("it rests");
+                all.push((order.is.order, side, price, order.left()));
+            }
+        }
+        all
+    }
+
+    fn side(&self, instrument: InstrumentId, side: Side) -> Vec<Order> {
+        let mut all: Vec<Order> = self.orders.clone();
+        all.retain(|order| {
+            order.place == Place::Book && order.is.instrument == instrument && order.is.side == side
+        });
+        all.sort_by_key(Order::priority);
+        all
+    }
+
+    fn market(&mut self, instrument: InstrumentId) -> &mut Market {
+        let mut markets = self.markets.iter_mut();
+        markets
+            .find(|market| market.is.id == instrument)
+            .expect("it is defined")
+    }
+
+    fn open_market(&self, instrument: InstrumentId) -> Result<Market, Refusal> {
+        let mut markets = self.markets.iter();
+        match markets.find(|market| market.is.id == instrument) {
+            None => Err(Refusal::UnknownInstrument),
+            Some(market) if market.halted => Err(Refusal::Halted),
+            Some(market) => Ok(*market),
+        }
+    }
+
+    fn tell(&mut self, account: AccountId, message: ToAccount) {
+        let slot = account.slot();
+        self.outputs.push(Output::Account { slot, message });
+    }
+
+    fn tell_market(&mut self, instrument: InstrumentId, change: MarketChange) {
+        let at = self.now;
+        let market = self.market(instrument);
+        market.updates += 1;
+        let update = MarketUpdate {
+            instrument,
+            number: market.updates,
+            at,
+            change,
+        };
+        self.outputs.push(Output::Market(update));
+    }
+
+    fn tell_level(&mut self, instrument: InstrumentId, side: Side, price_ticks: i64) {
+        let orders = self.side(instrument, side);
+        let here = orders
+            .iter()
+            .filter(|order| order.worst() == Some(price_ticks));
+        let total: i128 = here.map(|order| i128::from(order.left())).sum();
+        let change = MarketChange::Level {
+            side,
+            price_ticks,
+            qty_lots: total.min(i128::from(i64::MAX)) as i64,
+        };
+        self.tell_market(instrument, change);
+    }
+
+    fn tell_end(&mut self, order: &Order, end: End) {
+        let account = order.is.account;
+        let message = ToAccount::Ended {
+            account,
+            order: order.is.order,
+            cum_lots: order.cum_lots,
+            end,
+        };
+        self.tell(account, message);
+    }
+
+    fn define(&mut self, instrument: &Instrument) {
+        for market in &self.markets {
+            if market.is.id == instrument.id || market.is.symbol == instrument.symbol {
+                return;
+            }
+        }
+        self.markets.push(Market {
+            is: *instrument,
+            halted: false,
+            last: None,
+            told: instrument.seed_reference_ticks,
+            told_at: Micros(0),
+            updates: 0,
+        });
+        self.outputs
+            .push(Output::Everyone(ToAccount::Defined(*instrument)));
+        self.tell_market(instrument.id, MarketChange::Defined(Box::new(*instrument)));
+    }
+
+    fn set_halted(&mut self, instrument: InstrumentId, halted: bool) {
+        let mut markets = self.markets.iter_mut();
+        let Some(market) = markets.find(|market| market.is.id == instrument) else {
+            return;
+        };
+        if market.halted != halted {
+            market.halted = halted;
+            let message = ToAccount::Halted { instrument, halted };
+            self.outputs.push(Output::Everyone(message));
+            self.tell_market(instrument, MarketChange::Halted(halted));
+        }
+    }
+
+    fn place(&mut self, order: &BookOrder) {
+        let order = Order {
+            is: *order,
+            cum_lots: 0,
+            triggered: false,
+            pair: None,
+            place: Place::Nowhere,
+            arrival: 0,
+        };
+        match self.open_market(order.is.instrument) {
+            Err(refusal) => self.tell_end(&order, End::Rejected(refusal)),
+            Ok(_) if order.is.expires_at.is_some_and(|at| at <= self.now) => {
+                self.tell_end(&order, End::Expired);
+            }
+            Ok(_) => self.enter(order),
+        }
+    }
+
+    /// An order arrives at its book, or waits for its stop price.
+    fn enter(&mut self, mut order: Order) {
+        let market = *self.market(order.is.instrument);
+        if self.must_wait(&order, &market) {
+            self.stand(order, Place::Stops);
+            return;
+        }
+        if order.is.kind.stop().is_some() && !order.triggered {
+            order.triggered = true;
+            self.tell_triggered(&order);
+        }
+        if let Some(refusal) = self.refusal(&order, &market) {
+            self.tell_end(&order, End::Rejected(refusal));
+            return;
+        }
+        if order.is.time_in_force == TimeInForce::FillOrKill {
+            let (fillable, own) = self.fillable(&order, &market);
+            if fillable < order.left() {
+                let reason = if own {
+                    CancelReason::SelfTrade
+                } else {
+                    CancelReason::NotWhole
+                };
+                self.tell_end(&order, End::Canceled(reason));
+                return;
+            }
+        }
+        self.trade(order, &market);
+    }
+
+    fn must_wait(&self, order: &Order, market: &Market) -> bool {
+        let Some(stop) = order.is.kind.stop() else {
+            return false;
+        };
+        let reached = match (order.is.side, market.last) {
+            (_, None) => false,
+            (Side::Buy, Some(last)) => last >= stop,
+            (Side::Sell, Some(last)) => last <= stop,
+        };
+        !order.triggered && !reached
+    }
+
+    fn tell_triggered(&mut self, order: &Order) {
+        let (account, order) = (order.is.account, order.is.order);
+        self.tell(account, ToAccount::Triggered { account, order });
+    }
+
+    fn reaches(order: &Order, price: i64) -> bool {
+        match (order.is.side, order.worst()) {
+            (_, None) => true,
+            (Side::Buy, Some(worst)) => price <= worst,
+            (Side::Sell, Some(worst)) => price >= worst,
+        }
+    }
+
+    fn refusal(&self, order: &Order, market: &Market) -> Option<Refusal> {
+        if self.must_wait(order, market) {
+            return None;
+        }
+        let others = self.side(order.is.instrument, order.is.side.opposite());
+        let best = others.first()?.worst()?;
+        if !Self::reaches(order, best) {
+            return None;
+        }
+        if order.is.post_only {
+            return Some(Refusal::PostOnlyWouldTrade);
+        }
+        order.is.kind.limit()?;
+        let reference = market.last.or(market.is.seed_reference_ticks)?;
+        let (low_ticks, high_ticks) = market.is.band_ticks(reference);
+        let worst = order.worst()?;
+        let outside = match order.is.side {
+            Side::Buy => worst > high_ticks,
+            Side::Sell => worst < low_ticks,
+        };
+        outside.then_some(Refusal::OutsideCollar {
+            low_ticks,
+            high_ticks,
+        })
+    }
+
+    /// How much could trade before the end, the worst price or an own order, and whether it was an
+    /// own order.
+    fn fillable(&self, order: &Order, market: &Market) -> (i64, bool) {
+        let mut sum = 0;
+        for other in self.side(order.is.instrument, order.is.side.opposite()) {
+            let price = other.worst().expect("it rests");
+            let qty = other.left().min(order.left() - sum);
+            if sum == order.left() || !Self::reaches(order, price) {
+                break;
+            }
+            if other.is.account == order.is.account {
+                return (sum, true);
+            }
+            if market.is.notional_minor(price, qty).is_none() {
+                break;
+            }
+            sum += qty;
+        }
+        (sum, false)
+    }
+
+    fn trade(&mut self, mut order: Order, market: &Market) {
+        let mut prices = Vec::new();
+        let mut end = CancelReason::Unfilled;
+        let mut may_rest = order.is.kind.limit().is_some() && order.is.time_in_force.rests();
+        for other in self.side(order.is.instrument, order.is.side.opposite()) {
+            let price = other.worst().expect("it rests");
+            if order.left() == 0 {
+                break;
+            }
+            if !Self::reaches(&order, price) {
+                if order.worst() != order.is.kind.limit() {
+                    end = CancelReason::ProtectPrice;
+                }
+                break;
+            }
+            if other.is.account == order.is.account {
+                (end, may_rest) = (CancelReason::SelfTrade, false);
+                break;
+            }
+            let qty = other.left().min(order.left());
+            let Some(notional) = market.is.notional_minor(price, qty) else {
+                (end, may_rest) = (CancelReason::ProtectPrice, false);
+                break;
+            };
+            order.cum_lots += qty;
+            self.fill(&order, other.is.order, price, qty, notional);
+            prices.push(price);
+        }
+        if order.left() > 0 && may_rest {
+            self.stand(order, Place::Book);
+        } else if order.left() > 0 {
+            self.tell_end(&order, End::Canceled(end));
+        }
+        if let (Some(low), Some(high)) = (prices.iter().min(), prices.iter().max()) {
+            self.trigger(order.is.instrument, *low, *high);
+            self.tell_reference(order.is.instrument, false);
+        }
+    }
+
+    fn fill(&mut self, taker: &Order, maker: OrderId, price: i64, qty: i64, notional: i64) {
+        let instrument = self.market(taker.is.instrument).is;
+        let slot = instrument.id.slot();
+        let at = self.position(maker);
+        self.orders[at].cum_lots += qty;
+        let maker = self.orders[at];
+        if maker.left() == 0 {
+            self.orders.remove(at);
+        }
+        let last = self.trades.iter().rev().find(|last| last.0 == slot);
+        let trade = TradeId::next(slot, self.now, last.map(|last| last.1));
+        self.trades.retain(|last| last.0 != slot);
+        self.trades.push((slot, trade));
+        for (order, resting, ppm) in [
+            (&maker, true, instrument.maker_fee_ppm),
+            (taker, false, instrument.taker_fee_ppm),
+        ] {
+            let last = self.executions.iter().rev().find(|last| last.0 == slot);
+            let execution = ExecutionId::next(slot, self.now, last.map(|last| last.1));
+            self.executions.retain(|last| last.0 != slot);
+            self.executions.push((slot, execution));
+            let fill = Fill {
+                execution,
+                trade,
+                account: order.is.account,
+                order: order.is.order,
+                instrument: instrument.id,
+                side: order.is.side,
+                price_ticks: price,
+                qty_lots: qty,
+                notional_minor: notional,
+                fee_minor: Instrument::fee_minor(notional, ppm).expect("fees are below 100 %"),
+                cum_lots: order.cum_lots,
+                maker: resting,
+            };
+            self.tell(order.is.account, ToAccount::Fill(fill));
+        }
+        for order in [&maker, taker] {
+            if order.left() == 0 {
+                self.tell_end(order, End::Filled);
+            }
+        }
+        let change = MarketChange::Trade {
+            trade,
+            price_ticks: price,
+            qty_lots: qty,
+            taker: taker.is.side,
+        };
+        self.tell_market(instrument.id, change);
+        self.tell_level(instrument.id, maker.is.side, price);
+        self.market(instrument.id).last = Some(price);
+    }
+
+    /// Buy stops from the lowest up, then sell stops from the highest down.
+    fn trigger(&mut self, instrument: InstrumentId, low: i64, high: i64) {
+        let mut reached: Vec<Order> = self.orders.clone();
+        reached.retain(|order| {
+            let stop = order.is.kind.stop();
+            order.place == Place::Stops
+                && order.is.instrument == instrument
+                && stop.is_some_and(|stop| match order.is.side {
+                    Side::Buy => stop <= high,
+                    Side::Sell => stop >= low,
+                })
+        });
+        reached.sort_by_key(|order| {
+            let stop = order.is.kind.stop().expect("a stop");
+            match order.is.side {
+                Side::Buy => (0, stop, order.arrival),
+                Side::Sell => (1, -stop, order.arrival),
+            }
+        });
+        for mut order in reached {
+            let at = self.position(order.is.order);
+            self.orders.remove(at);
+            self.tell_triggered(&order);
+            order.triggered = true;
+            self.triggered.push_back(order);
+        }
+    }
+
+    fn tell_reference(&mut self, instrument: InstrumentId, only_by_time: bool) {
+        let now = self.now;
+        let market = self.market(instrument);
+        let Some(last) = market.last else {
+            return;
+        };
+        let long_ago = now.0 - market.told_at.0 >= 100_000;
+        let tell = match market.told {
+            None => true,
+            Some(told) if told == last => false,
+            Some(told) => long_ago || (!only_by_time && (last - told).abs() * 1_000 >= told),
+        };
+        if tell {
+            market.told = Some(last);
+            market.told_at = now;
+            let message = ToAccount::Reference {
+                instrument,
+                price_ticks: last,
+            };
+            self.outputs.push(Output::Everyone(message));
+        }
+    }
+
+    fn stand(&mut self, mut order: Order, place: Place) {
+        self.arrivals += 1;
+        order.place = place;
+        order.arrival = self.arrivals;
+        self.orders.push(order);
+        if place == Place::Book {
+            let price = order.worst().expect("it rests");
+            self.tell_level(order.is.instrument, order.is.side, price);
+        }
+    }
+
+    fn position(&self, id: OrderId) -> usize {
+        let mut orders = self.orders.iter();
+        orders
+            .position(|order| order.is.order == id)
+            .expect("it lives")
+    }
+
+    fn replace(&mut self, replace: &BookReplace) {
+        if let Err(refusal) = self.try_replace(replace) {
+            let account = replace.new.account;
+            for order in &mut self.orders {
+                if order.is.order == replace.old && order.is.account == account {
+                    order.pair = Some(replace.new.order);
+                }
+            }
+            let message = ToAccount::ReplaceRejected {
+                account,
+                old: replace.old,
+                new: replace.new.order,
+                refusal,
+            };
+            self.tell(account, message);
+        }
+    }
+
+    fn try_replace(&mut self, replace: &BookReplace) -> Result<(), Refusal> {
+        let new = replace.new;
+        let market = self.open_market(new.instrument)?;
+        let living = self.orders.iter().position(|order| {
+            let is = &order.is;
+            is.order == replace.old
+                && (is.account, is.instrument, is.side) == (new.account, new.instrument, new.side)
+        });
+        let at = living.ok_or(Refusal::NotLiving)?;
+        let old = self.orders[at];
+        let cum_lots = old.cum_lots;
+        if new.qty_lots <= cum_lots {
+            return Err(Refusal::QuantityTraded { cum_lots });
+        }
+        let mut order = Order {
+            is: new,
+            cum_lots,
+            triggered: old.triggered && new.kind.stop().is_some(),
+            pair: Some(replace.old),
+            place: Place::Nowhere,
+            arrival: 0,
+        };
+        let but_for_id_and_size = BookOrder {
+            order: old.is.order,
+            qty_lots: old.is.qty_lots,
+            ..new
+        };
+        let keeps_place = but_for_id_and_size == old.is && new.qty_lots <= old.is.qty_lots;
+        if keeps_place {
+            order.place = old.place;
+            order.arrival = old.arrival;
+            self.orders[at] = order;
+        } else {
+            if let Some(refusal) = self.refusal(&order, &market) {
+                return Err(refusal);
+            }
+            self.orders.remove(at);
+        }
+        let message = ToAccount::Replaced {
+            account: new.account,
+            old: replace.old,
+            new: new.order,
+            cum_lots,
+        };
+        self.tell(new.account, message);
+        if old.place == Place::Book {
+            let price = old.worst().expect("it rests");
+            self.tell_level(new.instrument, new.side, price);
+        }
+        if keeps_place {
+            return Ok(());
+        }
+        if new.expires_at.is_some_and(|at| at <= self.now) {
+            self.tell_end(&order, End::Expired);
+        } else {
+            self.enter(order);
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, account: AccountId, instrument: InstrumentId, id: OrderId) {
+        let living = self.orders.iter().position(|order| {
+            order.is_named(id) && order.is.account == account && order.is.instrument == instrument
+        });
+        if let Some(at) = living {
+            self.end_standing(at, End::Canceled(CancelReason::Requested));
+        }
+    }
+
+    fn end_standing(&mut self, at: usize, end: End) {
+        let order = self.orders.remove(at);
+        self.tell_end(&order, end);
+        if order.place == Place::Book {
+            let price = order.worst().expect("it rests");
+            self.tell_level(order.is.instrument, order.is.side, price);
+        }
+    }
+
+    fn timer(&mut self) {
+        loop {
+            let over = |order: &&Order| order.is.expires_at.is_some_and(|at| at <= self.now);
+            let due = self.orders.iter().filter(over);
+            let Some(first) = due.min_by_key(|order| (order.is.expires_at, order.arrival)) else {
+                break;
+            };
+            let at = self.position(first.is.order);
+            self.end_standing(at, End::Expired);
+        }
+        for at in 0..self.markets.len() {
+            let instrument = self.markets[at].is.id;
+            self.tell_reference(instrument, true);
+        }
+    }
+}

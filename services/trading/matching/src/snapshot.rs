@@ -1,0 +1,163 @@
+//! The state as plain data, and back. A restored engine goes on exactly as its original.
+
+use prepx_domain::{Instrument, Micros, OrderId};
+
+use crate::Engine;
+use crate::book::{Book, SlotIds};
+use crate::event::LiveOrder;
+use crate::fifo::{Fifo, NONE};
+use crate::ladder::Ladder;
+use crate::orders::Place;
+
+/// The whole state of one partition's matching stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last ids of each slot, in order of first definition.
+    pub slots: Vec<SlotIds>,
+    /// The instruments, in order of definition.
+    pub books: Vec<BookSnapshot>,
+    /// Triggered stops that have not reached their book, in order. Empty between transitions.
+    pub triggered: Vec<LiveOrder>,
+    /// Every order that ends by itself, in the order in which they expire.
+    pub expiring: Vec<OrderId>,
+    /// Orders that end until then are due.
+    pub expire_until: Option<Micros>,
+}
+
+/// One instrument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookSnapshot {
+    /// What is traded.
+    pub instrument: Instrument,
+    /// Whether continuous trading is stopped.
+    pub halted: bool,
+    /// The last trade, in ticks.
+    pub last_ticks: Option<i64>,
+    /// The reference price that account partitions know, in ticks.
+    pub reference_ticks: Option<i64>,
+    /// When they were last told.
+    pub reference_at: Micros,
+    /// The number of the last market update.
+    pub updates: u64,
+    /// The orders on the book and the waiting stops: each side by price, in order of arrival within
+    /// a price.
+    pub orders: Vec<LiveOrder>,
+}
+
+impl Engine {
+    /// The state as plain data.
+    pub fn export(&self) -> Snapshot {
+        Snapshot {
+            slots: self.slots.clone(),
+            books: self
+                .books
+                .iter()
+                .map(|book| self.export_book(book))
+                .collect(),
+            triggered: self.queue_orders(self.queue).collect(),
+            expiring: self.export_expiring(),
+            expire_until: (self.expire_until.0 != i64::MIN).then_some(self.expire_until),
+        }
+    }
+
+    /// The state that was exported.
+    pub fn restore(snapshot: &Snapshot) -> Engine {
+        let mut engine = Engine {
+            slots: snapshot.slots.clone(),
+            expire_until: snapshot.expire_until.unwrap_or(Micros(i64::MIN)),
+            ..Engine::default()
+        };
+        for book in &snapshot.books {
+            engine.restore_book(book);
+        }
+        for live in &snapshot.triggered {
+            engine.stand(live, Place::Queue);
+        }
+        for &order in &snapshot.expiring {
+            let at = engine.orders.find_own(order);
+            engine.await_expiry(at.expect("an order that expires lives"));
+        }
+        engine
+    }
+
+    fn export_book(&self, book: &Book) -> BookSnapshot {
+        use prepx_domain::Side::{Buy, Sell};
+        let ladders = [
+            book.orders(Buy),
+            book.orders(Sell),
+            book.stops(Buy),
+            book.stops(Sell),
+        ];
+        let levels = ladders
+            .into_iter()
+            .flat_map(|ladder| self.levels_of(ladder));
+        BookSnapshot {
+            instrument: book.instrument,
+            halted: book.halted,
+            last_ticks: book.last_ticks,
+            reference_ticks: book.reference_ticks,
+            reference_at: book.reference_at,
+            updates: book.updates,
+            orders: levels
+                .flat_map(|level| self.queue_orders(self.levels.get(level).queue))
+                .collect(),
+        }
+    }
+
+    fn restore_book(&mut self, from: &BookSnapshot) {
+        let slot = from.instrument.id.slot();
+        let slot_at = self.slots.iter().position(|ids| ids.slot == slot);
+        let slot_at = slot_at.expect("a snapshot has the ids of every book's slot");
+        let mut book = Book::new(from.instrument, slot_at as u32);
+        book.halted = from.halted;
+        book.last_ticks = from.last_ticks;
+        book.reference_ticks = from.reference_ticks;
+        book.reference_at = from.reference_at;
+        book.updates = from.updates;
+        let book_at = self.books.len() as u32;
+        self.books.push(book);
+        self.by_instrument.insert(from.instrument.id, book_at);
+        for live in &from.orders {
+            let waits = live.order.kind.stop().is_some() && !live.triggered;
+            self.stand(live, if waits { Place::Stops } else { Place::Book });
+        }
+    }
+
+    /// The levels of a ladder, by key.
+    fn levels_of(&self, ladder: &Ladder) -> impl Iterator<Item = u32> {
+        let next = |at: u32| (at != NONE).then_some(at);
+        std::iter::successors(next(ladder.lowest), move |&at| {
+            next(self.levels.get(at).higher)
+        })
+    }
+
+    /// The orders of a queue, in order.
+    pub(crate) fn queue_orders(&self, queue: Fifo) -> impl Iterator<Item = LiveOrder> {
+        let next = |at: u32| (at != NONE).then_some(at);
+        let order = std::iter::successors(next(queue.head), move |&at| {
+            next(self.orders.get(at).link.next)
+        });
+        order.map(|at| {
+            let order = self.orders.get(at);
+            // An order that was triggered has its price in its terms, not in a level.
+            let level_ticks = match order.place {
+                Place::Queue => 0,
+                Place::Book | Place::Stops => self.levels.get(order.level).key,
+            };
+            let instrument = self.books[order.book as usize].instrument.id;
+            self.orders.live(at, level_ticks, instrument)
+        })
+    }
+
+    fn export_expiring(&self) -> Vec<OrderId> {
+        let mut expiring = Vec::new();
+        for level in self.levels_of(&self.expiry) {
+            let mut at = self.levels.get(level).queue.head;
+            while at != NONE {
+                expiring.push(self.orders.get(at).id);
+                at = self.orders.terms[at as usize].next_to_expire();
+            }
+        }
+        expiring
+    }
+}

@@ -1,0 +1,5 @@
+//! The engine against the rules (scenarios) and against the slow, obvious book (properties).
+
+mod generator;
+mod property;
+mod run;
