@@ -13,6 +13,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 }
 
+pub mod journal;
+
 pub use generated::google;
 pub use generated::prepx::*;
 

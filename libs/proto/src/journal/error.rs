@@ -1,0 +1,55 @@
+//! Why bytes are not a value of the domain.
+
+use prepx_domain::ascii;
+
+/// Why bytes are not a value of the domain. None of these can be helped by trying again: the reader
+/// stops.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not a message at all.
+    #[error("the bytes are no message: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// A part without which the value means nothing, or one that a newer version wrote.
+    #[error("{0} is missing, or of a kind that this version does not know")]
+    Missing(&'static str),
+    /// A value of an enum that a newer version wrote.
+    #[error("{field} is {number}, which this version does not know")]
+    Unknown {
+        /// The message and field.
+        field: &'static str,
+        /// The number that was found.
+        number: i32,
+    },
+    /// A number that the domain does not allow.
+    #[error("{field} is {number}, outside its range")]
+    OutOfRange {
+        /// The message and field.
+        field: &'static str,
+        /// The number that was found.
+        number: i128,
+    },
+    /// A text that is no name of an asset or an instrument.
+    #[error("{field} is no name: {source}")]
+    Name {
+        /// The message and field.
+        field: &'static str,
+        /// What is wrong with it.
+        source: ascii::Error,
+    },
+    /// A fixed text of a reject that cannot be kept: too long, or one too many.
+    #[error(
+        "{field} has {len} bytes and {kept} texts are kept; {max_len} bytes and {max_kept} texts are the most"
+    )]
+    Text {
+        /// The message and field.
+        field: &'static str,
+        /// How long the text is.
+        len: usize,
+        /// How many texts are kept already.
+        kept: usize,
+        /// The longest text, in bytes.
+        max_len: usize,
+        /// The most texts.
+        max_kept: usize,
+    },
+}

@@ -1,0 +1,78 @@
+//! What is on the event log, as bytes: the messages of `prepx.journal.v1` and how they stand for
+//! the values of the domain.
+//!
+//! A value is written by [`encode`] and read by [`decode`]. Reading is strict: a number out of its
+//! range, an enum value or a member of a oneof that this version does not know is an [`Error`],
+//! because a reader that skips an event it does not understand makes a state that nobody decided.
+//! Owns no rule of trading, and refuses to repair what it reads.
+
+mod account;
+mod command;
+mod error;
+mod market;
+mod matching;
+mod reject;
+mod reply;
+pub mod value;
+
+#[cfg(test)]
+mod tests;
+
+use prepx_domain::instrument::Instrument;
+use prepx_domain::message::{Command, ToAccount, ToMatching};
+use prepx_domain::update::{AccountUpdate, MarketUpdate, Reply};
+use prost::Message;
+
+pub use crate::generated::prepx::journal::v1;
+pub use error::Error;
+
+/// A value of the domain that is a whole message of the log.
+pub trait Record: Sized {
+    /// How it is written.
+    type Wire: Message + Default + for<'a> From<&'a Self> + TryInto<Self, Error = Error>;
+}
+
+impl Record for AccountUpdate {
+    type Wire = v1::AccountUpdate;
+}
+
+impl Record for Command {
+    type Wire = v1::Command;
+}
+
+impl Record for Instrument {
+    type Wire = v1::Instrument;
+}
+
+impl Record for MarketUpdate {
+    type Wire = v1::MarketUpdate;
+}
+
+impl Record for Reply {
+    type Wire = v1::Reply;
+}
+
+impl Record for ToAccount {
+    type Wire = v1::ToAccount;
+}
+
+impl Record for ToMatching {
+    type Wire = v1::ToMatching;
+}
+
+/// Appends `value` to `to`. Equal values give equal bytes.
+pub fn encode<T: Record>(value: &T, to: &mut Vec<u8>) {
+    encode_message(&T::Wire::from(value), to);
+}
+
+/// The value that `bytes` stand for, all of them.
+pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, Error> {
+    T::Wire::decode(bytes)?.try_into()
+}
+
+/// Appends `message` to `to`: for stages, whose events are made of the messages of this package.
+pub fn encode_message(message: &impl Message, to: &mut Vec<u8>) {
+    message
+        .encode(to)
+        .expect("a vector grows as far as it must");
+}
