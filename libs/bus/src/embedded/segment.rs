@@ -293,3 +293,43 @@ pub fn find_frame(bytes: &[u8], address: u64, test: impl Fn(&Frame<'_>) -> bool)
             .map(|frame| frame.address)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Topic;
+
+    #[test]
+    fn golden_bytes_of_a_header() {
+        let mut standings = PartitionMap::default();
+        *standings.get_mut(Topic::MatchingJournal.partition(1)) = Standing {
+            end: 5,
+            start: 4,
+            epoch: 3,
+        };
+        let header = encode_header(258, &standings);
+        let hex: String = header.iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = "50524550584c4f47010000003e000000e25e4614000000000201000000000000\
+                        010000000f00010000000500000000000000040000000000000003000000";
+        assert_eq!(hex, expected);
+        let (base, decoded) = decode_header(&header).unwrap();
+        assert_eq!(base, 258);
+        assert!(decoded.iter().eq(standings.iter()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_of_garbage_is_refused_and_never_panics(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200), right_magic: bool
+        ) {
+            let mut bytes = bytes;
+            if right_magic && bytes.len() >= 12 {
+                bytes[..8].copy_from_slice(MAGIC);
+                bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+            }
+            prop_assert!(decode_header(&bytes).is_err());
+        }
+    }
+}

@@ -126,6 +126,27 @@ fn a_damaged_index_is_made_again() {
 }
 
 #[test]
+fn frames_of_a_future_that_never_was_do_not_come_back() {
+    let dir = FaultyDir::new(3);
+    let log = open(&dir).unwrap();
+    (0..3).for_each(|n| append(&log, &[n; 20]));
+    log.flush().unwrap();
+    drop(log);
+    let dir = dir.kill();
+    // The first of three frames of one sync is torn, as if the power had gone before its end.
+    dir.corrupt(&segments(&dir)[0], 100, 1);
+    let log = open(&dir).unwrap();
+    assert_eq!(log.end(TO), 0);
+    // A frame of the same length fits exactly before those that were behind the torn one.
+    append(&log, &[9; 20]);
+    log.flush().unwrap();
+    drop(log);
+    let log = open(&dir.kill()).unwrap();
+    assert_eq!(log.end(TO), 1);
+    assert_eq!(log.read(TO, 0, 100).unwrap()[0].payload[..], [9; 20]);
+}
+
+#[test]
 fn a_missing_segment_is_damage() {
     let dir = written(12, 1_000);
     let names = segments(&dir);
