@@ -226,7 +226,7 @@ impl<'p, 'b> Decoder<'p, 'b> {
             }
             seen |= bit;
             let field = &plan.fields[index];
-            if self.parser.peek()? == Type::Null && !self.is_value(field) {
+            if self.parser.peek()? == Type::Null {
                 self.parser.null()?;
                 continue;
             }
@@ -238,18 +238,10 @@ impl<'p, 'b> Decoder<'p, 'b> {
         Ok(())
     }
 
-    /// Whether `null` is a value of this field and not its absence.
-    fn is_value(&self, field: &FieldPlan) -> bool {
-        let Kind::Message(id) = field.kind else {
-            return false;
-        };
-        field.cardinality == Shared::One && self.plans.messages[id].shape == Shape::Value
-    }
-
     /// A value of a field with its key, or many; nothing for `null`.
     fn field(&mut self, field: &FieldPlan, out: &mut Vec<u8>) -> Result<(), Fault> {
         let found = self.parser.peek()?;
-        if found == Type::Null && !self.is_value(field) {
+        if found == Type::Null {
             return Ok(self.parser.null()?);
         }
         match field.cardinality {
@@ -338,8 +330,12 @@ impl<'p, 'b> Decoder<'p, 'b> {
             (Type::Number, kind) if takes_numbers(kind) => self.parser.number()?.into(),
             _ => return Err(self.wrong(&text::expected(self.plans, kind))),
         };
-        text::read(self.plans, kind, &text, out)
-            .ok_or_else(|| Fault::value(self.parser.since(start), text::expected(self.plans, kind)))
+        text::read(self.plans, kind, &text, out).ok_or_else(|| {
+            Fault::value(
+                self.parser.since(start),
+                text::expected_instead(self.plans, kind, &text),
+            )
+        })
     }
 
     /// `google.protobuf.Value`: a number, a string, a bool, `null`, an object or a list.

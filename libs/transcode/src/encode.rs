@@ -314,7 +314,12 @@ impl<'p, 'a, 'o> Encoder<'p, 'a, 'o> {
     /// The shortest digits that mean this number. JSON has no NaN and no infinity: `null`.
     fn float(&mut self, number: Option<impl std::fmt::Debug>) {
         match number {
-            Some(number) => write!(self.out, "{number:?}").expect("a vector takes any text"),
+            Some(number) => {
+                write!(self.out, "{number:?}").expect("a vector takes any text");
+                if self.out.ends_with(b".0") {
+                    self.out.truncate(self.out.len() - 2);
+                }
+            }
             None => self.out.extend_from_slice(b"null"),
         }
     }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use prepx_domain::Code;
 use prost::Message as _;
 
+use crate::json::write_string;
+
 /// The `domain` of every ErrorInfo that PrepX writes.
 pub const DOMAIN: &str = "prepx";
 /// The ErrorInfo metadata key under which a service names one of the closed set of codes.
@@ -61,14 +63,25 @@ impl Error {
 
     /// `{"code":int,"message":str,"reason":str,"request_id":str,"details":{…}}`.
     pub fn to_json(&self, request_id: &str) -> Vec<u8> {
-        let body = serde_json::json!({
-            "code": self.code.number(),
-            "message": self.message,
-            "reason": self.reason,
-            "request_id": request_id,
-            "details": self.details,
-        });
-        body.to_string().into_bytes()
+        let mut out = format!("{{\"code\":{},\"message\":", self.code).into_bytes();
+        write_string(&mut out, &self.message);
+        for (key, value) in [("reason", self.reason.as_str()), ("request_id", request_id)] {
+            out.push(b',');
+            write_string(&mut out, key);
+            out.push(b':');
+            write_string(&mut out, value);
+        }
+        out.extend_from_slice(b",\"details\":{");
+        for (index, (key, value)) in self.details.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_string(&mut out, key);
+            out.push(b':');
+            write_string(&mut out, value);
+        }
+        out.extend_from_slice(b"}}");
+        out
     }
 
     /// From a gRPC status: its code, its message, and the bytes of `grpc-status-details-bin` (a

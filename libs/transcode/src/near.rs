@@ -1,6 +1,6 @@
 //! Which known names a mistyped one may have meant.
 
-/// The names within two edits of the given one (one, for short names), nearest first, at most three.
+/// The names within two edits of the given one (fewer, for short names), nearest first, at most three.
 /// A swap of neighbours is one edit. Capitals and hyphens do not count: `clientOrderId` means
 /// `client_order_id`.
 pub(crate) fn matches<'n>(wrong: &str, known: &[&'n str]) -> Vec<&'n str> {
@@ -9,7 +9,11 @@ pub(crate) fn matches<'n>(wrong: &str, known: &[&'n str]) -> Vec<&'n str> {
         return Vec::new();
     }
     let wrong = plain(wrong);
-    let allowed = if wrong.len() <= 4 { 1 } else { 2 };
+    let allowed = match wrong.len() {
+        0 | 1 => 0,
+        2..=4 => 1,
+        _ => 2,
+    };
     let mut found: Vec<(usize, &str)> = known
         .iter()
         .map(|&name| (distance(&wrong, &plain(name)), name))

@@ -53,8 +53,9 @@ pub(crate) fn resolve<'n>(
     names: impl Iterator<Item = &'n str>,
 ) -> Result<FieldPath, Fault> {
     let mut path = FieldPath::new();
-    let mut inner = Some(message);
+    let (mut inner, mut last) = (Some(message), "");
     for name in names {
+        last = name;
         let id =
             inner.ok_or_else(|| Fault::field("UNKNOWN_FIELD", name, "has no fields within"))?;
         let plan = &plans.messages[id];
@@ -70,11 +71,18 @@ pub(crate) fn resolve<'n>(
     }
     let field = last_field(plans, message, &path);
     if matches!(field.cardinality, Shared::Map(_)) || !is_word(plans, field.kind) {
-        return Err(Fault::field(
-            "UNKNOWN_FIELD",
-            "",
-            "cannot be given in the URL",
-        ));
+        let within = match (field.kind, field.cardinality) {
+            (Kind::Message(id), Shared::One) => plans.messages[id].fields.first(),
+            _ => None,
+        };
+        let problem = match within {
+            Some(within) => format!(
+                "is an object; give its fields, such as {last}.{}",
+                within.name
+            ),
+            None => "cannot be given in the URL".to_owned(),
+        };
+        return Err(Fault::field("UNKNOWN_FIELD", last, problem));
     }
     Ok(path)
 }
@@ -110,8 +118,12 @@ pub(crate) fn write_word(
         prefix_length(out, start);
         return Ok(());
     }
-    text::read(plans, field.kind, word, out)
-        .ok_or_else(|| Fault::value(&format!("{word:?}"), text::expected(plans, field.kind)))
+    text::read(plans, field.kind, word, out).ok_or_else(|| {
+        Fault::value(
+            &format!("{word:?}"),
+            text::expected_instead(plans, field.kind, word),
+        )
+    })
 }
 
 /// Reads the parameters of one query.

@@ -328,7 +328,7 @@ fn body(
         )),
         name => {
             let index = field_called(plans, input, name).map_err(|text| format!("body: {text}"))?;
-            if variables.iter().any(|variable| variable.path[0] == index) {
+            if top_level().any(|variable| variable.path[0] == index) {
                 return Err(format!("field {name} is in the path and is the body"));
             }
             Ok(Body::Field(index))

@@ -25,6 +25,18 @@ const LENIENT: GeneralPurposeConfig =
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 const PLAIN: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 
+/// What would be right instead of a text that [`read`] refused.
+pub(crate) fn expected_instead(plans: &Plans, kind: Kind, text: &str) -> String {
+    let number = matches!(
+        kind,
+        Kind::Decimal | Kind::Number | Kind::Float | Kind::Double
+    );
+    if number && text.len() > MAX_NUMBER_LENGTH {
+        return format!("a number of at most {MAX_NUMBER_LENGTH} characters");
+    }
+    expected(plans, kind)
+}
+
 /// What would be right, for a value of this kind.
 pub(crate) fn expected(plans: &Plans, kind: Kind) -> String {
     let text = match kind {
@@ -168,13 +180,16 @@ fn read_decimal(text: &str) -> Option<std::borrow::Cow<'_, str>> {
     if !text.is_empty() && number_length(text.as_bytes()) == text.len() {
         return Some(text.into());
     }
-    let unsigned = text.strip_prefix('+').unwrap_or(text);
-    let repaired = match unsigned.strip_prefix("-.") {
-        Some(fraction) => format!("-0.{fraction}"),
-        None => match unsigned.strip_prefix('.') {
-            Some(fraction) => format!("0.{fraction}"),
-            None => unsigned.to_owned(),
-        },
+    let (sign, digits) = match text.as_bytes().first() {
+        Some(b'+') => ("", &text[1..]),
+        Some(b'-') => ("-", &text[1..]),
+        _ => ("", text),
+    };
+    let zero = if digits.starts_with('.') { "0" } else { "" };
+    let repaired = if digits.starts_with('-') {
+        String::new()
+    } else {
+        format!("{sign}{zero}{digits}")
     };
     (!repaired.is_empty() && number_length(repaired.as_bytes()) == repaired.len())
         .then(|| repaired.into())

@@ -1,0 +1,8 @@
+//! The transcoder against descriptors compiled at test time: the same route as the real ones take.
+
+mod desk;
+mod properties;
+mod replies;
+mod requests;
+mod routing;
+mod spec;
