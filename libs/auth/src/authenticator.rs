@@ -12,13 +12,12 @@ use moka::future::Cache;
 use prepx_domain::Micros;
 use prepx_env::Clock;
 
-use crate::revoked::Revoked;
+use crate::revoked::Revocations;
 use crate::token::{ACCESS_TOKEN_LIFE, Verifier};
 use crate::{Credentials, Error, Principal, Result};
 
 /// Identities that are kept, by key and by token each.
 const IDENTITIES_MAX: u64 = 100_000;
-const REVOKED_MAX: usize = 100_000;
 /// A kept token is renewed when less than this is left, so that it outlives the call it goes with.
 const RENEW_BEFORE_US: i64 = 60_000_000;
 /// The published keys are asked for again at most this often.
@@ -71,12 +70,17 @@ pub struct Authenticator {
     /// By the hash of key id and secret, or of the token: a wrong secret finds nothing.
     keys: Cache<[u8; 32], Arc<Identity>>,
     tokens: Cache<[u8; 32], Arc<Identity>>,
-    revoked: RwLock<Revoked>,
+    revocations: Arc<Revocations>,
 }
 
 impl Authenticator {
-    /// An authenticator that asks `authority` what it does not know.
-    pub fn new(authority: Arc<dyn Authority>, clock: Arc<dyn Clock>) -> Authenticator {
+    /// An authenticator that asks `authority` what it does not know and refuses what is among
+    /// `revocations`.
+    pub fn new(
+        authority: Arc<dyn Authority>,
+        clock: Arc<dyn Clock>,
+        revocations: Arc<Revocations>,
+    ) -> Authenticator {
         // The caches' own clock only frees memory; whether an identity is good is decided by ours.
         let cache = || {
             let life = ACCESS_TOKEN_LIFE + Duration::from_secs(60);
@@ -92,7 +96,7 @@ impl Authenticator {
             published_at: RwLock::new(None),
             keys: cache(),
             tokens: cache(),
-            revoked: RwLock::new(Revoked::new(REVOKED_MAX)),
+            revocations,
         }
     }
 
@@ -110,18 +114,9 @@ impl Authenticator {
         }
     }
 
-    /// From now on nothing that this key or session was given is accepted in this process.
-    pub fn revoke(&self, key_id: &str) {
-        let now = self.clock.now();
-        self.revoked
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key_id, now);
-    }
-
     fn is_revoked(&self, identity: &Identity) -> bool {
-        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
-        revoked.has(&identity.principal.key_id, identity.issued_at)
+        self.revocations
+            .has(&identity.principal.key_id, identity.issued_at)
     }
 
     async fn by_key(&self, key_id: &str, secret: &str) -> Result<Arc<Identity>> {

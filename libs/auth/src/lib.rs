@@ -34,7 +34,10 @@ pub use credentials::Credentials;
 pub use error::{Error, Result};
 pub use jsonwebtoken::jwk::{Jwk, JwkSet};
 pub use key::{ApiKey, SecretHash};
-pub use layer::{AuthLayer, AuthService, Refuse, identity, principal};
+pub use layer::{AuthLayer, AuthService, identity, on_behalf, principal};
 pub use policy::{Access, Policy, PolicyError, Rule};
 pub use principal::{Principal, Role, Scope, Scopes};
-pub use token::{ACCESS_TOKEN_LIFE, SigningKey, SigningKeyError, Verified, Verifier};
+pub use revoked::Revocations;
+pub use token::{
+    ACCESS_TOKEN_LIFE, SigningKey, SigningKeyError, Verified, Verifier, rsa_components,
+};

@@ -1,24 +1,60 @@
 //! What was revoked before its access tokens end: bounded, and never forgetting too early.
 
 use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 
 use prepx_domain::Micros;
 
 use crate::token::ACCESS_TOKEN_LIFE;
+
+const ENTRIES_MAX: usize = 100_000;
+
+/// What was revoked in this process: the user service adds, the authenticator asks.
+#[derive(Debug)]
+pub struct Revocations(RwLock<Revoked>);
+
+impl Revocations {
+    /// Nothing is revoked yet.
+    pub fn new() -> Revocations {
+        Revocations(RwLock::new(Revoked::new(ENTRIES_MAX)))
+    }
+
+    /// From `now` on nothing that this key or session was given is accepted in this process. To be
+    /// called when the revocation is durable.
+    pub fn revoke(&self, key_id: &str, now: Micros) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key_id, now);
+    }
+
+    pub(crate) fn has(&self, key_id: &str, issued_at: Micros) -> bool {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .has(key_id, issued_at)
+    }
+}
+
+impl Default for Revocations {
+    fn default() -> Revocations {
+        Revocations::new()
+    }
+}
 
 /// Revoked keys and sessions whose tokens may still be alive.
 ///
 /// When more are revoked within a token's life than fit, everything that was issued before is
 /// refused instead: clients then show their key or refresh, and the store answers anew.
 #[derive(Debug)]
-pub(crate) struct Revoked {
+struct Revoked {
     entries_max: usize,
     until: BTreeMap<String, Micros>,
     floor: Micros,
 }
 
 impl Revoked {
-    pub fn new(entries_max: usize) -> Revoked {
+    fn new(entries_max: usize) -> Revoked {
         Revoked {
             entries_max,
             until: BTreeMap::new(),
@@ -26,7 +62,7 @@ impl Revoked {
         }
     }
 
-    pub fn insert(&mut self, key_id: &str, now: Micros) {
+    fn insert(&mut self, key_id: &str, now: Micros) {
         if self.until.len() >= self.entries_max {
             self.until.retain(|_, until| *until > now);
         }
@@ -41,7 +77,7 @@ impl Revoked {
             .insert(key_id.to_owned(), now.plus_us(2 * life_us));
     }
 
-    pub fn has(&self, key_id: &str, issued_at: Micros) -> bool {
+    fn has(&self, key_id: &str, issued_at: Micros) -> bool {
         issued_at < self.floor || self.until.contains_key(key_id)
     }
 }

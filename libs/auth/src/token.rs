@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use prepx_domain::{AccountId, Micros};
 use prepx_env::Random;
@@ -184,6 +186,14 @@ impl Verifier {
 
     fn keys(&self) -> Arc<BTreeMap<String, DecodingKey>> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Modulus and exponent of a public RSA key, base64url; `None` for other kinds.
+pub fn rsa_components(key: &Jwk) -> Option<(&str, &str)> {
+    match &key.algorithm {
+        AlgorithmParameters::RSA(key) => Some((&key.n, &key.e)),
+        _ => None,
     }
 }
 

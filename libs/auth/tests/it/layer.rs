@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use prepx_auth::{AuthLayer, Error, Identity, Policy, principal};
+use prepx_auth::{AuthLayer, Identity, Policy, on_behalf, principal};
 use prepx_domain::Code;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -20,16 +20,14 @@ async fn call(world: &World, path: &str, headers: &[(&str, &str)]) -> Result<Str
 }
 
 async fn send(world: &World, request: Request<()>) -> Result<String, Code> {
-    type Answer = Result<String, Code>;
     let handler = service_fn(|request: Request<()>| async move {
         let caller = principal(request.extensions())
             .map_or("nobody", |who| &who.key_id)
             .to_owned();
-        Ok::<_, Infallible>(Response::new(Ok::<_, Code>(caller)))
+        Ok::<_, Infallible>(Response::new(caller))
     });
     let policy = Policy::from_descriptors(prepx_proto::descriptors()).expect("sound protos");
-    let refuse = |error: &Error| Response::new(Err(error.code()));
-    let layer = AuthLayer::<Answer>::new(world.authenticator.clone(), Arc::new(policy), refuse);
+    let layer = AuthLayer::new(world.authenticator.clone(), Arc::new(policy));
     let response = layer
         .layer(handler)
         .ready()
@@ -38,7 +36,10 @@ async fn send(world: &World, request: Request<()>) -> Result<String, Code> {
         .call(request)
         .await
         .unwrap();
-    response.into_body()
+    match tonic::Status::from_header_map(response.headers()) {
+        Some(status) => Err(prepx_runtime::status::read(&status).code),
+        None => Ok(response.into_body()),
+    }
 }
 
 const DEMO: [(&str, &str); 2] = [
@@ -112,4 +113,19 @@ async fn an_identity_in_the_extensions_is_believed_and_checked() {
         request.extensions_mut().insert(identity.clone());
         assert_eq!(send(&world, request).await, answer);
     }
+}
+
+#[tokio::test]
+async fn a_call_on_behalf_of_somebody_is_that_somebody_here_and_elsewhere() {
+    let world = world();
+    let key = prepx_auth::Credentials::key("demo", "secret").unwrap();
+    let identity = world.authenticator.identify(&key).await.unwrap().unwrap();
+    let (metadata, extensions, ()) = on_behalf(&identity, ()).into_parts();
+    let mut here = Request::builder().uri("/x.Y/Z").body(()).unwrap();
+    *here.extensions_mut() = extensions;
+    assert_eq!(send(&world, here).await, Ok("demo".to_owned()));
+    let mut elsewhere = Request::builder().uri("/x.Y/Z").body(()).unwrap();
+    *elsewhere.headers_mut() = metadata.into_headers();
+    let other = crate::world();
+    assert_eq!(send(&other, elsewhere).await, Ok("demo".to_owned()));
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use prepx_auth::{
-    Authenticator, Authority, Error, Grant, JwkSet, Principal, Result, Role, Scope, Scopes,
-    SigningKey,
+    Authenticator, Authority, Error, Grant, JwkSet, Principal, Result, Revocations, Role, Scope,
+    Scopes, SigningKey,
 };
 use prepx_domain::{AccountId, Micros, Slot};
 use prepx_env::{Clock, ManualClock, Random};
@@ -88,6 +88,7 @@ impl Authority for Users {
 struct World {
     clock: Arc<ManualClock>,
     users: Arc<Users>,
+    revocations: Arc<Revocations>,
     authenticator: Arc<Authenticator>,
 }
 
@@ -102,8 +103,10 @@ fn world() -> World {
         exchanges: AtomicUsize::new(0),
         questions: AtomicUsize::new(0),
     });
-    let authenticator = Authenticator::new(users.clone(), clock.clone());
+    let revocations = Arc::new(Revocations::new());
+    let authenticator = Authenticator::new(users.clone(), clock.clone(), revocations.clone());
     World {
+        revocations,
         clock,
         users,
         authenticator: Arc::new(authenticator),
@@ -165,7 +168,7 @@ async fn a_revoked_key_and_its_tokens_are_refused_at_once() {
     let (token, _) = KEYS[0].sign(&trader("demo"), NOW).unwrap();
     assert!(world.token(&token).await.is_ok());
     world.users.revoked.lock().unwrap().push("demo".to_owned());
-    world.authenticator.revoke("demo");
+    world.revocations.revoke("demo", NOW);
     assert_eq!(world.key("demo", "secret").await, Err(Error::WrongKey));
     assert_eq!(world.token(&token).await, Err(Error::Revoked));
     assert!(
