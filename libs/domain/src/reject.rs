@@ -60,8 +60,8 @@ pub enum Reject {
         /// Decimal places of both.
         scale: Scale,
     },
-    /// A number is larger than an order may carry.
-    #[error("{field} is larger than an order may carry")]
+    /// A number is larger than the exact arithmetic of orders and balances carries.
+    #[error("{field} is larger than can be carried here: send a smaller one")]
     TooLarge {
         /// The field's name.
         field: &'static str,

@@ -1,1 +1,71 @@
 //! The account stage: cash, holds, positions, limits and orders of accounts, pure.
+//!
+//! It owns what an account has, what its open orders hold of that, and where each order stands. It
+//! decides whether a command is accepted, and turns what the market says into money. It refuses
+//! everything by a typed reason with numbers, keeps no history beyond what is bounded in number and
+//! time, and reads no clock: `now` and ids come with the input.
+//!
+//! Its invariants: every event's postings add up to zero for each asset (I3); total = available +
+//! held, and an account without open orders holds nothing (I4); a repeated command is told the first
+//! decision and changes nothing (I2). [`Stage::check_invariants`] asserts them over a whole state.
+
+#![deny(clippy::float_arithmetic)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod apply;
+mod commands;
+mod config;
+mod decide;
+mod event;
+mod invariants;
+mod order;
+mod outputs;
+mod postings;
+mod read;
+mod snapshot;
+mod state;
+
+use prepx_domain::message::{Command, ToAccount};
+use prepx_domain::{Machine, Micros};
+
+pub use commands::{Decision, Moved};
+pub use config::Config;
+pub use event::{Cause, Event};
+pub use order::{Order, Phase};
+pub use outputs::Output;
+pub use read::PositionView;
+pub use snapshot::{AccountRecord, Snapshot};
+pub use state::{Balance, Books, LastIds, Market, Name, Stage};
+
+/// What happens to the stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A client or an operator asks for something.
+    Command(Command),
+    /// The market says something.
+    FromMatching(ToAccount),
+    /// Time has passed.
+    Timer,
+}
+
+impl Machine for Stage {
+    type Input = Input;
+    type Event = Event;
+    type Output = Output;
+
+    fn decide(&self, input: &Input, now: Micros, events: &mut Vec<Event>) {
+        self.decide_input(input, now, events);
+    }
+
+    fn apply(&mut self, event: &Event) {
+        self.fold(event);
+    }
+
+    fn follow_up(&self) -> Option<Input> {
+        None
+    }
+
+    fn outputs(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
+        self.tell(event, now, outputs);
+    }
+}

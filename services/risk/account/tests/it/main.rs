@@ -1,0 +1,4 @@
+//! The account stage from outside: hand-computed scenarios and properties.
+
+mod desk;
+mod money;
