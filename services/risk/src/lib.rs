@@ -1,1 +1,20 @@
-//! The risk service.
+//! The risk service: the controls of accounts, and what the account stage writes on the log.
+//!
+//! The stage's rules are the pure crate beside this one, `account`. This crate refuses to hold
+//! balances of its own.
+
+mod app;
+mod grpc;
+
+use std::sync::Arc;
+
+use prepx_proto::risk::v1::admin_service_server::AdminServiceServer;
+use prepx_runtime::Service;
+
+pub use app::{App, Deps, Error};
+
+/// The service, without the layers that every service gets around it.
+pub fn build(deps: Deps) -> Service {
+    let handler = grpc::Handler(Arc::new(App::new(deps)));
+    Service::new().grpc(AdminServiceServer::new(handler))
+}

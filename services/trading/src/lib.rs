@@ -6,6 +6,10 @@
 pub mod app;
 pub mod domain;
 pub mod error;
+mod grpc;
 mod instruments;
+mod service;
 
+pub use app::Deps;
 pub use error::Error;
+pub use service::build;

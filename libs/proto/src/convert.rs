@@ -1,0 +1,179 @@
+//! Orders and instruments as the public API shows them: one form for every service that does.
+
+use prepx_domain::decimal::{div_half_even, format, power_of_ten};
+use prepx_domain::instrument::Instrument;
+use prepx_domain::message::{End, Refusal};
+use prepx_domain::order::{OrderKind, OrderStatus, Side, TimeInForce};
+use prepx_domain::update::OrderView;
+use prepx_domain::view::InstrumentView;
+use prepx_domain::{AssetClass, Micros};
+
+use crate::trading::v1 as wire;
+
+/// The venue that every equity is listed at here.
+const EQUITY_EXCHANGE: &str = "NASDAQ";
+/// The venue of every crypto pair.
+const CRYPTO_EXCHANGE: &str = "CRYPTO";
+
+/// The venue of an instrument.
+pub const fn exchange(class: AssetClass) -> &'static str {
+    match class {
+        AssetClass::UsEquity => EQUITY_EXCHANGE,
+        AssetClass::Crypto => CRYPTO_EXCHANGE,
+    }
+}
+
+/// The class of an instrument.
+pub const fn asset_class(class: AssetClass) -> wire::AssetClass {
+    match class {
+        AssetClass::UsEquity => wire::AssetClass::UsEquity,
+        AssetClass::Crypto => wire::AssetClass::Crypto,
+    }
+}
+
+/// Cost over quantity in quote minor units, for show: never stored, never computed with.
+pub fn average_price_minor(cost_minor: i64, qty_minor: i64, base_scale: u32) -> Option<i64> {
+    let scaled = i128::from(cost_minor).checked_mul(i128::from(power_of_ten(base_scale)))?;
+    div_half_even(scaled, i128::from(qty_minor))
+}
+
+/// An instrument as traders see it.
+pub fn asset(view: &InstrumentView) -> wire::Asset {
+    let instrument = &view.instrument;
+    let lot = format(instrument.lot_minor, instrument.base_scale);
+    wire::Asset {
+        id: instrument.id.to_string(),
+        class: asset_class(instrument.class).into(),
+        exchange: exchange(instrument.class).to_owned(),
+        symbol: instrument.symbol.to_string(),
+        name: instrument.symbol.to_string(),
+        status: wire::AssetStatus::Active.into(),
+        tradable: !view.halted,
+        marginable: false,
+        shortable: false,
+        easy_to_borrow: false,
+        fractionable: instrument.lot_minor < power_of_ten(instrument.base_scale),
+        min_order_size: Some(lot.clone()),
+        min_trade_increment: Some(lot),
+        price_increment: Some(format(instrument.tick_minor, instrument.quote_scale)),
+        attributes: Vec::new(),
+    }
+}
+
+/// An order as its owner sees it.
+pub fn order(view: &OrderView, instrument: &Instrument) -> wire::Order {
+    let money = |minor: i64| format(minor, instrument.quote_scale);
+    let quantity = |minor: i64| format(minor, instrument.base_scale);
+    let average = average_price_minor(
+        view.filled_notional_minor,
+        view.filled_minor,
+        instrument.base_scale,
+    );
+    let ended_as = |status: OrderStatus| match view.ended_at {
+        Some(Micros(at_us)) if view.status == status => at_us,
+        _ => 0,
+    };
+    let kind = order_type(view.kind);
+    wire::Order {
+        id: view.id.to_string(),
+        client_order_id: view.client_order_id.clone(),
+        created_at: view.created_at.0,
+        updated_at: view.updated_at.0,
+        submitted_at: view.created_at.0,
+        filled_at: ended_as(OrderStatus::Filled),
+        expired_at: ended_as(OrderStatus::Expired),
+        expires_at: view.expires_at.map_or(0, |at| at.0),
+        canceled_at: ended_as(OrderStatus::Canceled),
+        failed_at: ended_as(OrderStatus::Rejected),
+        replaced_at: ended_as(OrderStatus::Replaced),
+        replaced_by: view.replaced_by.map(|id| id.to_string()),
+        replaces: view.replaces.map(|id| id.to_string()),
+        asset_id: view.instrument.to_string(),
+        symbol: view.symbol.to_string(),
+        asset_class: asset_class(instrument.class).into(),
+        notional: None,
+        qty: Some(quantity(view.qty_minor)),
+        filled_qty: quantity(view.filled_minor),
+        filled_avg_price: average.map(money),
+        order_class: wire::OrderClass::Simple.into(),
+        order_type: kind.into(),
+        r#type: kind.into(),
+        side: side(view.side).into(),
+        time_in_force: time_in_force(view.time_in_force).into(),
+        limit_price: view.kind.limit().map(money),
+        stop_price: view.kind.stop().map(money),
+        status: order_status(view.status).into(),
+        extended_hours: view.extended_hours,
+        legs: Vec::new(),
+        trail_percent: None,
+        trail_price: None,
+        hwm: None,
+        position_intent: intent(view.side).into(),
+        post_only: view.post_only,
+        reject_reason: match view.end {
+            Some(End::Rejected(refusal)) => Some(refusal_reason(refusal).to_owned()),
+            _ => None,
+        },
+    }
+}
+
+/// Which way.
+pub const fn side(side: Side) -> wire::OrderSide {
+    match side {
+        Side::Buy => wire::OrderSide::Buy,
+        Side::Sell => wire::OrderSide::Sell,
+    }
+}
+
+/// Accounts hold no short positions, so a buy opens or extends and a sell closes or reduces.
+const fn intent(side: Side) -> wire::PositionIntent {
+    match side {
+        Side::Buy => wire::PositionIntent::BuyToOpen,
+        Side::Sell => wire::PositionIntent::SellToClose,
+    }
+}
+
+const fn order_type(kind: OrderKind) -> wire::OrderType {
+    match kind {
+        OrderKind::Market => wire::OrderType::Market,
+        OrderKind::Limit { .. } => wire::OrderType::Limit,
+        OrderKind::Stop { .. } => wire::OrderType::Stop,
+        OrderKind::StopLimit { .. } => wire::OrderType::StopLimit,
+    }
+}
+
+const fn time_in_force(tif: TimeInForce) -> wire::TimeInForce {
+    match tif {
+        TimeInForce::Day => wire::TimeInForce::Day,
+        TimeInForce::GoodTilCanceled => wire::TimeInForce::Gtc,
+        TimeInForce::ImmediateOrCancel => wire::TimeInForce::Ioc,
+        TimeInForce::FillOrKill => wire::TimeInForce::Fok,
+    }
+}
+
+const fn order_status(status: OrderStatus) -> wire::OrderStatus {
+    match status {
+        OrderStatus::New => wire::OrderStatus::New,
+        OrderStatus::PartiallyFilled => wire::OrderStatus::PartiallyFilled,
+        OrderStatus::Filled => wire::OrderStatus::Filled,
+        OrderStatus::Canceled => wire::OrderStatus::Canceled,
+        OrderStatus::Expired => wire::OrderStatus::Expired,
+        OrderStatus::Replaced => wire::OrderStatus::Replaced,
+        OrderStatus::PendingCancel => wire::OrderStatus::PendingCancel,
+        OrderStatus::PendingReplace => wire::OrderStatus::PendingReplace,
+        OrderStatus::PendingNew => wire::OrderStatus::PendingNew,
+        OrderStatus::Rejected => wire::OrderStatus::Rejected,
+    }
+}
+
+/// Why the market refused an order, as an upper-case word.
+pub const fn refusal_reason(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::PostOnlyWouldTrade => "POST_ONLY_WOULD_TRADE",
+        Refusal::OutsideCollar { .. } => "OUTSIDE_COLLAR",
+        Refusal::Halted => "HALTED",
+        Refusal::UnknownInstrument => "UNKNOWN_INSTRUMENT",
+        Refusal::NotLiving => "NOT_LIVING",
+        Refusal::QuantityTraded { .. } => "QUANTITY_TRADED",
+    }
+}

@@ -1,0 +1,113 @@
+//! What operators do with accounts: stop them, let them trade again, and limit them.
+
+use std::sync::Arc;
+
+use prepx_domain::message::{Action, Command, Limits};
+use prepx_domain::view::AccountView;
+use prepx_domain::{AccountId, Code, Reject};
+use prepx_env::{Clock, Random};
+use prepx_stage::port::{AccountPort, ReadError, SubmitError};
+
+/// What the controls of accounts stand on.
+pub struct Deps {
+    /// Decides commands and knows accounts.
+    pub accounts: Arc<dyn AccountPort>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws command ids.
+    pub random: Arc<Random>,
+}
+
+/// Why an account's controls could not be shown or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The account stage refused it.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
+    /// A command has no decision. Every one of these may be sent again: a repeat changes nothing.
+    #[error("{0}; it is safe to ask again")]
+    Submit(#[from] SubmitError),
+    /// A read has no answer.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Error {
+    /// The closed code of this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            Error::Rejected(reject) => reject.code(),
+            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => {
+                Code::TooManyRequests
+            }
+            Error::Submit(_) | Error::Read(_) => Code::Unavailable,
+        }
+    }
+
+    /// The stable name of the reason, for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Error::Rejected(reject) => reject.reason(),
+            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => "BUSY",
+            Error::Submit(_) | Error::Read(_) => "UNAVAILABLE",
+        }
+    }
+}
+
+/// The controls of accounts.
+pub struct App(Deps);
+
+impl App {
+    /// The controls over their dependencies.
+    pub fn new(deps: Deps) -> Self {
+        App(deps)
+    }
+
+    /// The account with what is set for it.
+    pub async fn account(&self, account: AccountId) -> Result<AccountView, Error> {
+        let view = self.0.accounts.account(account).await?;
+        view.ok_or(Error::Rejected(Reject::UnknownAccount))
+    }
+
+    /// Stops an account, or lets it trade again; with `cancel_orders` its open orders are ended too.
+    pub async fn set_blocked(
+        &self,
+        account: AccountId,
+        blocked: bool,
+        cancel_orders: bool,
+    ) -> Result<AccountView, Error> {
+        let mut actions = vec![Action::SetAccountBlocked { account, blocked }];
+        if cancel_orders {
+            actions.push(Action::CancelAll { account });
+        }
+        self.decide(account, actions).await?;
+        self.account(account).await
+    }
+
+    /// Sets what the account may do at most.
+    pub async fn set_limits(
+        &self,
+        account: AccountId,
+        limits: Limits,
+    ) -> Result<AccountView, Error> {
+        self.decide(account, vec![Action::SetLimits { account, limits }])
+            .await?;
+        self.account(account).await
+    }
+
+    /// Has the actions decided in their order; the first refusal is the answer.
+    async fn decide(&self, account: AccountId, actions: Vec<Action>) -> Result<(), Error> {
+        let stamped_at = self.0.clock.now();
+        let command = |action| Command {
+            id: self.0.random.uuid(),
+            stamped_at,
+            slot: account.slot(),
+            action,
+        };
+        let commands = actions.into_iter().map(command).collect();
+        for outcome in self.0.accounts.submit(commands).await {
+            outcome?.outcome?;
+        }
+        Ok(())
+    }
+}

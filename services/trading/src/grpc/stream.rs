@@ -1,0 +1,256 @@
+//! The order-entry stream: batches of compact commands, decided in order, answered in order.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder};
+use prepx_domain::update::{Ack, Reply};
+use prepx_domain::{AccountId, Code, Micros, OrderId, OrderKind, TimeInForce};
+use prepx_proto::trading::v1 as wire;
+use prepx_stage::port::SubmitError;
+use tonic::{Status, Streaming};
+use uuid::Uuid;
+
+use super::decode;
+use crate::app::App;
+use crate::domain::form::{CLIENT_ORDER_ID_CHARS_MAX, Lifetime};
+
+/// Batches that may be unanswered; further ones wait in the transport.
+const BATCHES_IN_FLIGHT: usize = 64;
+/// Commands in one batch.
+const COMMANDS_MAX: usize = 1_000;
+
+/// Decides the batches of one account's stream.
+///
+/// Batches are read and handed to the account stage one after the other, so they are decided in
+/// their order; only the waiting for durability overlaps.
+pub fn decide(
+    app: Arc<App>,
+    account: AccountId,
+    batches: Streaming<wire::StreamOrdersRequest>,
+) -> impl Stream<Item = Result<wire::StreamOrdersResponse, Status>> {
+    let reader = Arc::clone(&app);
+    batches
+        .and_then(move |batch| {
+            let app = Arc::clone(&reader);
+            async move { read(&app, account, batch).await }
+        })
+        .map_ok(move |batch| {
+            let app = Arc::clone(&app);
+            async move {
+                let outcomes = app.submit(batch.commands).await;
+                let results = batch
+                    .numbers
+                    .into_iter()
+                    .zip(outcomes)
+                    .map(result)
+                    .collect();
+                Ok(wire::StreamOrdersResponse {
+                    batch_id: batch.id,
+                    results,
+                })
+            }
+        })
+        .try_buffered(BATCHES_IN_FLIGHT)
+}
+
+/// A batch as the stage takes it.
+struct Batch {
+    id: u64,
+    /// The caller's number of each command.
+    numbers: Vec<u64>,
+    commands: Vec<Command>,
+}
+
+async fn read(
+    app: &App,
+    account: AccountId,
+    batch: wire::StreamOrdersRequest,
+) -> Result<Batch, Status> {
+    let count = batch.commands.len();
+    if !(1..=COMMANDS_MAX).contains(&count) {
+        let message = format!("a batch has 1 to {COMMANDS_MAX} commands, this one has {count}");
+        return Err(decode::invalid("commands", message));
+    }
+    let stamped_at = match batch.stamped_at_us {
+        0 => app.now(),
+        at_us => Micros(at_us),
+    };
+    let mut numbers = Vec::with_capacity(count);
+    let mut commands = Vec::with_capacity(count);
+    for command in batch.commands {
+        // The account and its own number name a command for ever: a repeat is recognised.
+        let id = Uuid::from_u64_pair(account.raw().unsigned_abs(), command.command_id);
+        let action = action(app, account, id, command.action).await?;
+        numbers.push(command.command_id);
+        commands.push(Command {
+            id,
+            stamped_at,
+            slot: account.slot(),
+            action,
+        });
+    }
+    Ok(Batch {
+        id: batch.batch_id,
+        numbers,
+        commands,
+    })
+}
+
+async fn action(
+    app: &App,
+    account: AccountId,
+    id: Uuid,
+    action: Option<wire::order_command::Action>,
+) -> Result<Action, Status> {
+    use wire::order_command::Action as Wire;
+    Ok(match action {
+        None => {
+            let message = "a command has one action: place, replace or cancel";
+            return Err(decode::invalid("action", message));
+        }
+        Some(Wire::Place(place)) => Action::Place(read_place(app, account, id, place).await?),
+        Some(Wire::Replace(replace)) => Action::Replace(ReplaceOrder {
+            account,
+            order: order_id(replace.order_id)?,
+            qty_minor: given(replace.qty_e8),
+            limit_minor: given(replace.limit_price_e8),
+            stop_minor: given(replace.stop_price_e8),
+            time_in_force: match decode::lifetime(replace.time_in_force()) {
+                None => None,
+                Some(Lifetime::Known(TimeInForce::GoodTilCanceled)) => {
+                    Some((TimeInForce::GoodTilCanceled, None))
+                }
+                Some(_) => {
+                    let message = "on the stream time_in_force can be replaced by gtc only";
+                    return Err(decode::invalid("time_in_force", message));
+                }
+            },
+            client_order_id: name(replace.client_order_id, id)?,
+        }),
+        Some(Wire::Cancel(cancel)) => Action::Cancel {
+            account,
+            order: order_id(cancel.order_id)?,
+        },
+    })
+}
+
+async fn read_place(
+    app: &App,
+    account: AccountId,
+    id: Uuid,
+    place: wire::PlaceOrder,
+) -> Result<PlaceOrder, Status> {
+    let Some(side) = decode::side(place.side()) else {
+        return Err(decode::invalid("side", "side is required: buy or sell"));
+    };
+    let time_in_force = match decode::lifetime(place.time_in_force()) {
+        None => TimeInForce::GoodTilCanceled,
+        Some(Lifetime::Known(time_in_force)) => time_in_force,
+        Some(Lifetime::Auction(name)) => {
+            let message =
+                format!("time_in_force {name} is not taken here: use day, gtc, ioc or fok");
+            return Err(decode::invalid("time_in_force", message));
+        }
+    };
+    let symbol = place
+        .symbol
+        .parse()
+        .map_err(|error| decode::invalid("symbol", format!("symbol: {error}")))?;
+    let expires_at = match time_in_force {
+        TimeInForce::Day => {
+            let calendar = app.instrument(&place.symbol).await?.calendar;
+            Some(
+                app.nyse()
+                    .day_end(calendar, place.extended_hours, app.now()),
+            )
+        }
+        _ => None,
+    };
+    Ok(PlaceOrder {
+        account,
+        symbol,
+        side,
+        kind: kind(&place)?,
+        time_in_force,
+        qty_minor: place.qty_e8,
+        post_only: place.post_only,
+        extended_hours: place.extended_hours,
+        expires_at,
+        client_order_id: name(place.client_order_id, id)?,
+    })
+}
+
+fn kind(place: &wire::PlaceOrder) -> Result<OrderKind, Status> {
+    let (limit, stop) = (place.limit_price_e8, place.stop_price_e8);
+    match (place.r#type(), limit != 0, stop != 0) {
+        (wire::OrderType::Market, false, false) => Ok(OrderKind::Market),
+        (wire::OrderType::Limit, true, false) => Ok(OrderKind::Limit { limit }),
+        (wire::OrderType::Stop, false, true) => Ok(OrderKind::Stop { stop }),
+        (wire::OrderType::StopLimit, true, true) => Ok(OrderKind::StopLimit { stop, limit }),
+        _ => Err(decode::invalid(
+            "type",
+            "type and prices contradict: market has none, limit a limit price, stop a stop price, stop_limit both",
+        )),
+    }
+}
+
+fn given(value: i64) -> Option<i64> {
+    (value != 0).then_some(value)
+}
+
+fn order_id(raw: u64) -> Result<OrderId, Status> {
+    i64::try_from(raw)
+        .ok()
+        .and_then(OrderId::new)
+        .ok_or_else(|| decode::invalid("order_id", format!("{raw} is no order's number")))
+}
+
+fn name(given: String, id: Uuid) -> Result<String, Status> {
+    if given.is_empty() {
+        return Ok(id.to_string());
+    }
+    if given.chars().count() > CLIENT_ORDER_ID_CHARS_MAX {
+        let message = format!("client_order_id has at most {CLIENT_ORDER_ID_CHARS_MAX} characters");
+        return Err(decode::invalid("client_order_id", message));
+    }
+    Ok(given)
+}
+
+fn result((number, outcome): (u64, Result<Reply, SubmitError>)) -> wire::CommandResult {
+    use wire::command_result::Outcome;
+    let reject = |code: Code, reason: &str, message: String| {
+        Outcome::Reject(wire::CommandReject {
+            code: code.number(),
+            reason: reason.to_owned(),
+            message,
+        })
+    };
+    let outcome = match outcome {
+        Ok(Reply {
+            outcome: Ok(ack), ..
+        }) => Outcome::OrderId(order_of(&ack)),
+        Ok(Reply {
+            outcome: Err(refusal),
+            ..
+        }) => reject(refusal.code(), refusal.reason(), refusal.to_string()),
+        Err(error @ SubmitError::Unknown(_)) => {
+            reject(Code::Unavailable, "OUTCOME_UNKNOWN", error.to_string())
+        }
+        Err(error) => reject(Code::TooManyRequests, "BUSY", error.to_string()),
+    };
+    wire::CommandResult {
+        command_id: number,
+        outcome: Some(outcome),
+    }
+}
+
+/// The order that a command made, replaced with or asked to cancel.
+fn order_of(ack: &Ack) -> u64 {
+    match ack {
+        Ack::Order(order) => order.id.raw().unsigned_abs(),
+        Ack::PastOrder(order) => order.raw().unsigned_abs(),
+        Ack::Canceling(orders) => orders.first().map_or(0, |id| id.raw().unsigned_abs()),
+        Ack::Opened(_) | Ack::Moved { .. } | Ack::Done => 0,
+    }
+}
