@@ -312,7 +312,8 @@ mod tests {
                 ],
                 state_hash: 17262289168541287831,
             }
-        "#]].assert_debug_eq(&transition);
+        "#]]
+        .assert_debug_eq(&transition);
         let events: Result<Vec<_>, _> = transition.events().collect();
         assert_eq!(events.unwrap(), [&b"held"[..], b""]);
         assert_eq!(transition.hash_after(99), transition.state_hash);
