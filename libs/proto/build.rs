@@ -17,13 +17,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files.sort();
 
     let mut compiler = protox::Compiler::new([root])?;
-    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(&files)?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     // The compiler's own bytes, because decoding them as prost types would drop our options.
-    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    fs::write(
+        out.join("descriptors.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
 
     let mut set = compiler.file_descriptor_set();
-    set.file.retain(|file| !OPTION_PACKAGES.contains(&file.package()));
+    set.file
+        .retain(|file| !OPTION_PACKAGES.contains(&file.package()));
     tonic_prost_build::configure()
         .build_transport(false)
         .emit_rerun_if_changed(false)
@@ -41,7 +48,10 @@ fn protos(dir: &Path) -> io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         if path.is_dir() {
             found.extend(protos(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "proto")
+        {
             found.push(path);
         }
     }

@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 use prost_reflect::DescriptorPool;
 
 /// The generated code: its form is the generators', its documentation the protos' comments.
-#[allow(missing_docs, clippy::all)]
+#[allow(missing_docs, clippy::all, clippy::too_many_lines)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 }
 
+pub mod convert;
 pub mod journal;
 
 pub use generated::google;
@@ -20,8 +21,7 @@ pub use generated::prepx::*;
 
 /// The encoded `FileDescriptorSet` of all packages and what they import, with comments and options:
 /// for reflection and OpenAPI.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// The descriptors of all packages, options included. Decoded once, at the first call.
 pub fn descriptors() -> &'static DescriptorPool {
@@ -44,11 +44,23 @@ mod tests {
         let http = descriptors()
             .get_extension_by_name("google.api.http")
             .expect("the annotation is in the pool");
-        for method in service.methods().filter(|method| method.name() != "StreamOrders") {
-            assert!(method.options().has_extension(&http), "{}", method.full_name());
+        for method in service
+            .methods()
+            .filter(|method| method.name() != "StreamOrders")
+        {
+            assert!(
+                method.options().has_extension(&http),
+                "{}",
+                method.full_name()
+            );
         }
         let file = service.parent_file().file_descriptor_proto().clone();
         let comments = file.source_code_info.expect("source info was kept");
-        assert!(comments.location.iter().any(|l| l.leading_comments().contains("Places an order")));
+        assert!(
+            comments
+                .location
+                .iter()
+                .any(|l| l.leading_comments().contains("Places an order"))
+        );
     }
 }

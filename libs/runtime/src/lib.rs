@@ -1,1 +1,26 @@
 //! How a service starts, serves, reports and ends.
+//!
+//! A service builds a [`Service`]: gRPC services, HTTP routes and tasks, behind a [`guard`]. [`run`]
+//! hosts one or several in a process on one port. Services call each other through a [`Peer`], in
+//! process or elsewhere, and refuse through [`status`]. This crate knows no service and no principal.
+
+pub mod body;
+pub mod config;
+mod context;
+pub mod drain;
+pub mod guard;
+mod host;
+mod method;
+mod peer;
+pub mod serve;
+mod service;
+pub mod status;
+pub mod telemetry;
+mod timeout;
+
+pub use context::Context;
+pub use drain::Drain;
+pub use host::{Config, Error, Hosted, Start, listen, run};
+pub use method::Method;
+pub use peer::Peer;
+pub use service::{Service, TaskError};

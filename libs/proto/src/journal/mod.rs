@@ -67,12 +67,18 @@ pub fn encode<T: Record>(value: &T, to: &mut Vec<u8>) {
 
 /// The value that `bytes` stand for, all of them.
 pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, Error> {
-    T::Wire::decode(bytes)?.try_into()
+    decode_message::<T::Wire>(bytes)?.try_into()
 }
 
-/// Appends `message` to `to`: for stages, whose events are made of the messages of this package.
+/// Appends `message` to `to`: for stages, whose events and states are no values of the domain but
+/// made of the same messages.
 pub fn encode_message(message: &impl Message, to: &mut Vec<u8>) {
     message
         .encode(to)
         .expect("a vector grows as far as it must");
+}
+
+/// The message that `bytes` are, all of them.
+pub fn decode_message<M: Message + Default>(bytes: &[u8]) -> Result<M, Error> {
+    Ok(M::decode(bytes)?)
 }

@@ -1,0 +1,125 @@
+//! Request bodies that end: within a size and within a time. Streams over gRPC are exempt, because they
+//! live as long as they like; there each message is bounded by its decoder.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Buf as _;
+use http::{HeaderMap, header};
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+/// Why a body ended early. Find it with [`Error::of`] in whatever error it has become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is larger than the limit.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// It took longer than the limit.
+    #[error("the body did not arrive within {limit:?}")]
+    TooSlow {
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl Error {
+    /// The reason of ours behind an error, if it is one.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+        std::iter::successors(Some(error), |error| error.source())
+            .find_map(|error| error.downcast_ref::<Error>().copied())
+    }
+}
+
+/// Whether a request or an answer is gRPC.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// A body that ends with an error beyond a size or a time.
+pub(crate) struct Bounded {
+    body: Body,
+    left_bytes: usize,
+    limit_bytes: usize,
+    limit: Duration,
+    over: Pin<Box<Sleep>>,
+}
+
+impl Bounded {
+    pub(crate) fn new(body: Body, limit_bytes: usize, limit: Duration) -> Bounded {
+        let over = Box::pin(tokio::time::sleep_until(Instant::now() + limit));
+        Bounded {
+            body,
+            left_bytes: limit_bytes,
+            limit_bytes,
+            limit,
+            over,
+        }
+    }
+}
+
+impl http_body::Body for Bounded {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            let late = self.over.as_mut().poll(context);
+            let limit = self.limit;
+            return late.map(|()| Some(Err(axum::Error::new(Error::TooSlow { limit }))));
+        };
+        if let Some(Ok(frame)) = &frame {
+            let size = frame.data_ref().map_or(0, |data| data.remaining());
+            let Some(left_bytes) = self.left_bytes.checked_sub(size) else {
+                let limit_bytes = self.limit_bytes;
+                let error = axum::Error::new(Error::TooLarge { limit_bytes });
+                return Poll::Ready(Some(Err(error)));
+            };
+            self.left_bytes = left_bytes;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_ends_at_its_size_and_at_its_time() {
+        let limit = Duration::from_secs(30);
+        let whole = Bounded::new(Body::from("12345"), 5, limit).collect().await;
+        assert_eq!(whole.expect("fits").to_bytes(), "12345");
+        let large = Bounded::new(Body::from("123456"), 5, limit).collect().await;
+        let error = large.expect_err("is too large");
+        assert_eq!(Error::of(&error), Some(Error::TooLarge { limit_bytes: 5 }));
+        let half = futures::stream::iter([Ok::<_, std::io::Error>("123")]);
+        let never = Body::from_stream(half.chain(futures::stream::pending()));
+        let error = Bounded::new(never, 5, limit)
+            .collect()
+            .await
+            .expect_err("never ends");
+        assert_eq!(Error::of(&error), Some(Error::TooSlow { limit }));
+    }
+}

@@ -1,0 +1,131 @@
+//! The end of a process in its order: first no new work, then the work that is there, then the tasks
+//! that it needed.
+
+use tokio::sync::{mpsc, watch};
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    Draining,
+    Stopping,
+}
+
+/// What everything that runs watches. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    phase: watch::Receiver<Phase>,
+    work: mpsc::WeakSender<()>,
+}
+
+/// Something that must end before tasks are stopped, such as an upgraded socket. Ends when dropped.
+#[derive(Debug)]
+pub struct Work {
+    _held: Option<mpsc::Sender<()>>,
+}
+
+/// The other side of [`Drain`]: moves it on.
+#[derive(Debug)]
+pub struct Control {
+    phase: watch::Sender<Phase>,
+    work: Option<mpsc::Sender<()>>,
+    done: mpsc::Receiver<()>,
+}
+
+impl Drain {
+    /// A drain that has not begun, and its control.
+    pub fn new() -> (Drain, Control) {
+        let (sender, receiver) = watch::channel(Phase::Serving);
+        // Nothing is ever sent: the channel closes when the last piece of work has ended.
+        let (work, done) = mpsc::channel(1);
+        let drain = Drain {
+            phase: receiver,
+            work: work.downgrade(),
+        };
+        (
+            drain,
+            Control {
+                phase: sender,
+                work: Some(work),
+                done,
+            },
+        )
+    }
+
+    /// Ends when no new work is to be begun: streams and sockets finish what they have and close.
+    pub async fn draining(&self) {
+        self.reached(Phase::Draining).await;
+    }
+
+    /// Ends when tasks are to end. All requests have been answered by then, or given up.
+    pub async fn stopping(&self) {
+        self.reached(Phase::Stopping).await;
+    }
+
+    /// Whether no new work is to be begun.
+    pub fn is_draining(&self) -> bool {
+        *self.phase.borrow() >= Phase::Draining
+    }
+
+    /// Notes a piece of work that the end waits for.
+    pub fn work(&self) -> Work {
+        Work {
+            _held: self.work.upgrade(),
+        }
+    }
+
+    async fn reached(&self, phase: Phase) {
+        let mut watched = self.phase.clone();
+        // A control that is gone cannot hold anything up any more: that is an end too.
+        let _ = watched.wait_for(|now| *now >= phase).await;
+    }
+}
+
+impl Control {
+    /// Begins the end.
+    pub fn drain(&self) {
+        self.phase.send_if_modified(|phase| {
+            let later = *phase < Phase::Draining;
+            *phase = (*phase).max(Phase::Draining);
+            later
+        });
+    }
+
+    /// Waits until all work has ended.
+    pub async fn finished(&mut self) {
+        self.work = None;
+        while self.done.recv().await.is_some() {}
+    }
+
+    /// Ends the tasks.
+    pub fn stop(&self) {
+        self.phase.send_replace(Phase::Stopping);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_work_and_comes_in_order() {
+        let (drain, mut control) = Drain::new();
+        let work = drain.work();
+        assert!(!drain.is_draining());
+        control.drain();
+        drain.draining().await;
+        let early = tokio::time::timeout(Duration::from_secs(60), control.finished()).await;
+        assert!(early.is_err(), "the work has not ended");
+        let stopping = tokio::time::timeout(Duration::from_secs(60), drain.stopping()).await;
+        assert!(
+            stopping.is_err(),
+            "tasks are needed until the work has ended"
+        );
+        drop(work);
+        control.finished().await;
+        control.stop();
+        drain.stopping().await;
+    }
+}

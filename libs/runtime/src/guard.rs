@@ -1,0 +1,359 @@
+//! What stands around every service: a limit on concurrent calls before anything is decoded, the
+//! deadline, the request id, the metrics, and the wall that no panic passes.
+//!
+//! It wraps the service itself and not the transport, because a call from within the process never
+//! sees a transport. It decides nothing about who may call: that is the layer of `prepx-auth`.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Poller, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use prepx_env::Random;
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tonic::Status;
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+
+use crate::context::Context;
+use crate::method::Method;
+use crate::status::{Code, Error};
+use crate::{config, status, telemetry, timeout};
+
+/// The header with the request's id, on requests and answers.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How much a service takes on at a time, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Unary calls in flight; further ones are told to try later before they are decoded.
+    pub unary_calls: usize,
+    /// Streams open; further ones are told to try later.
+    pub streams: usize,
+    /// The longest that a unary call may take, however long its caller would wait.
+    pub unary_timeout_ms: u64,
+    /// After how long refused callers are told to try again.
+    pub retry_after_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            unary_calls: 4_096,
+            streams: 4_096,
+            unary_timeout_ms: 30_000,
+            retry_after_ms: 1_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a service can work with these.
+    pub fn validate(&self) -> Result<(), config::Error> {
+        config::at_least("unary_calls", self.unary_calls as u64, 1)?;
+        config::at_least("streams", self.streams as u64, 1)?;
+        config::at_least("unary_timeout_ms", self.unary_timeout_ms, 1)?;
+        config::at_least("retry_after_ms", self.retry_after_ms, 1)
+    }
+}
+
+/// The layer that puts a guard around services, which share its limits.
+pub(crate) fn layer(limits: Limits, random: Arc<Random>) -> GuardLayer {
+    let shared = Arc::new(Shared {
+        unary: Arc::new(Semaphore::new(limits.unary_calls)),
+        streams: Arc::new(Semaphore::new(limits.streams)),
+        limits,
+        random,
+    });
+    GuardLayer { shared }
+}
+
+struct Shared {
+    limits: Limits,
+    unary: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    random: Arc<Random>,
+}
+
+impl Shared {
+    fn permit(&self, method: &Method) -> Result<OwnedSemaphorePermit, Status> {
+        let (room, what) = match method.streaming {
+            true => (&self.streams, "the number of open streams"),
+            false => (&self.unary, "the number of calls in flight"),
+        };
+        Arc::clone(room).try_acquire_owned().map_err(|_| {
+            status::overloaded(what, Duration::from_millis(self.limits.retry_after_ms))
+        })
+    }
+
+    /// The caller's deadline, and for unary calls never later than the service's own.
+    fn deadline(&self, method: &Method, headers: &HeaderMap) -> Option<Instant> {
+        let asked = timeout::read(headers);
+        let most = Duration::from_millis(self.limits.unary_timeout_ms);
+        let left = if method.streaming {
+            asked
+        } else {
+            Some(asked.unwrap_or(most).min(most))
+        };
+        left.and_then(|left| Instant::now().checked_add(left))
+    }
+
+    fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        let given = headers
+            .get(REQUEST_ID)
+            .filter(|given| is_request_id(given.as_bytes()));
+        given
+            .cloned()
+            .unwrap_or_else(|| new_request_id(&self.random))
+    }
+}
+
+/// Whether a caller's request id may be taken over: 1 to 64 visible ASCII characters.
+pub fn is_request_id(bytes: &[u8]) -> bool {
+    (1..=64).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+/// A request id of its own: 32 hexadecimal digits.
+pub fn new_request_id(random: &Random) -> HeaderValue {
+    let id = random.uuid().simple().to_string();
+    HeaderValue::from_str(&id).expect("hexadecimal digits are a header value")
+}
+
+/// See [`layer`].
+#[derive(Clone)]
+pub(crate) struct GuardLayer {
+    shared: Arc<Shared>,
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guard<S>;
+
+    fn layer(&self, inner: S) -> Guard<S> {
+        Guard {
+            inner,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+/// A service behind its guard.
+#[derive(Clone)]
+pub(crate) struct Guard<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Service<Request<Body>> for Guard<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, poller: &mut Poller<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(poller)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let method = Method::of(request.uri().path());
+        let context = Context {
+            request_id: self.shared.request_id(request.headers()),
+            deadline: self.shared.deadline(method, request.headers()),
+        };
+        let permit = match self.shared.permit(method) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                Watch::begin(method, None).end(refusal.code());
+                let response = answer(refusal.into_http(), &context);
+                return Box::pin(std::future::ready(Ok(response)));
+            }
+        };
+        let watch = Watch::begin(method, Some(permit));
+        let span = telemetry::call_span(method, &context, request.headers());
+        let handled = self.inner.call(request);
+        let bounded = handle(handled, method, context.clone());
+        let whole = async move { Ok(answer(watch.over(bounded.await), &context)) };
+        Box::pin(whole.instrument(span))
+    }
+}
+
+/// The handler's answer, within its time and without its panics.
+async fn handle<F>(handled: F, method: &'static Method, context: Context) -> Response<Body>
+where
+    F: Future<Output = Result<Response<Body>, std::convert::Infallible>>,
+{
+    let deadline = context.deadline;
+    let caught = AssertUnwindSafe(context.scope(handled)).catch_unwind();
+    let outcome = match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, caught).await,
+        None => Ok(caught.await),
+    };
+    match outcome {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(panic)) => {
+            tracing::error!(
+                method = method.path,
+                panic = panic_text(&*panic),
+                "a call panicked"
+            );
+            status::internal().into_http()
+        }
+        Err(_) => given_up(method).into_http(),
+    }
+}
+
+/// A read that took too long may be repeated. A write may have been carried out: the answer is never
+/// one that clients resend by themselves (design: never 429 or 504 after the append).
+fn given_up(method: &Method) -> Status {
+    status::of(&if method.read_only {
+        Error::new(
+            Code::DeadlineExceeded,
+            "DEADLINE_EXCEEDED",
+            "the answer took longer than its limit; try again",
+        )
+    } else {
+        Error::new(
+            Code::Unavailable,
+            "OUTCOME_UNKNOWN",
+            "the answer took longer than its limit and the outcome is unknown: read what became of \
+             it before sending it again",
+        )
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("not a text")
+}
+
+fn answer(mut response: Response<Body>, context: &Context) -> Response<Body> {
+    response
+        .headers_mut()
+        .insert(REQUEST_ID, context.request_id.clone());
+    response
+}
+
+/// Counts one call: rate, errors and duration by method, from its beginning until its answer has
+/// been handed over, failed, or been given up by the caller. Holds its place in the limit meanwhile.
+struct Watch {
+    method: &'static Method,
+    began: Instant,
+    code: Option<tonic::Code>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Watch {
+    fn begin(method: &'static Method, permit: Option<OwnedSemaphorePermit>) -> Watch {
+        metrics::gauge!("prepx_calls_in_flight", "method" => method.path.as_str()).increment(1);
+        Watch {
+            method,
+            began: Instant::now(),
+            code: None,
+            permit,
+        }
+    }
+
+    fn end(mut self, code: tonic::Code) {
+        self.code = Some(code);
+    }
+
+    /// Watches the answer until its end, where a stream's status stands.
+    fn over(mut self, response: Response<Body>) -> Response<Body> {
+        if let Some(code) = grpc_code(response.headers()) {
+            self.end(code);
+            return response;
+        }
+        if !self.method.streaming {
+            // The handler is done; its place must not depend on how fast the caller reads.
+            self.permit = None;
+        }
+        response.map(|body| Body::new(WatchedBody { body, watch: self }))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let method = self.method.path.as_str();
+        // Without a status the caller has gone before the end.
+        let code = self.code.unwrap_or(tonic::Code::Cancelled);
+        let label = code_label(code);
+        metrics::gauge!("prepx_calls_in_flight", "method" => method).decrement(1);
+        metrics::counter!("prepx_calls_total", "method" => method, "code" => label).increment(1);
+        metrics::histogram!("prepx_call_duration_seconds", "method" => method)
+            .record(self.began.elapsed());
+    }
+}
+
+fn grpc_code(headers: &HeaderMap) -> Option<tonic::Code> {
+    headers
+        .get("grpc-status")
+        .map(|code| tonic::Code::from_bytes(code.as_bytes()))
+}
+
+const fn code_label(code: tonic::Code) -> &'static str {
+    match code {
+        tonic::Code::Ok => "OK",
+        tonic::Code::Cancelled => "CANCELLED",
+        tonic::Code::Unknown => "UNKNOWN",
+        tonic::Code::InvalidArgument => "INVALID_ARGUMENT",
+        tonic::Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        tonic::Code::NotFound => "NOT_FOUND",
+        tonic::Code::AlreadyExists => "ALREADY_EXISTS",
+        tonic::Code::PermissionDenied => "PERMISSION_DENIED",
+        tonic::Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        tonic::Code::FailedPrecondition => "FAILED_PRECONDITION",
+        tonic::Code::Aborted => "ABORTED",
+        tonic::Code::OutOfRange => "OUT_OF_RANGE",
+        tonic::Code::Unimplemented => "UNIMPLEMENTED",
+        tonic::Code::Internal => "INTERNAL",
+        tonic::Code::Unavailable => "UNAVAILABLE",
+        tonic::Code::DataLoss => "DATA_LOSS",
+        tonic::Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// A response body whose trailers end the watch.
+struct WatchedBody {
+    body: Body,
+    watch: Watch,
+}
+
+impl http_body::Body for WatchedBody {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        poller: &mut Poller<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(poller);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(code) = frame.trailers_ref().and_then(grpc_code)
+        {
+            self.watch.code = Some(code);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,318 @@
+//! A process from its start to its end.
+//!
+//! The end has an order: readiness is withdrawn, nothing new is accepted, what is under way is
+//! answered, then the tasks that it needed end. Each step has a bound; what misses it is cut off.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+use prepx_env::Random;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::drain::{Control, Drain};
+use crate::serve::{self, multiplex};
+use crate::service::{self, Service, TaskError};
+use crate::telemetry::Telemetry;
+use crate::{config, telemetry};
+
+/// How often old samples are folded into the metrics' histograms.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// What every process is told.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where to serve; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// How long what is under way may take once the end has begun.
+    pub drain_timeout_ms: u64,
+    /// What to take on from outside.
+    pub limits: serve::Limits,
+    /// What to report.
+    pub telemetry: telemetry::Config,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8_080)),
+            drain_timeout_ms: 10_000,
+            limits: serve::Limits::default(),
+            telemetry: telemetry::Config::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether a process can run with these.
+    pub fn validate(&self) -> Result<(), config::Error> {
+        config::at_least("drain_timeout_ms", self.drain_timeout_ms, 1)?;
+        self.limits.validate()?;
+        self.telemetry.validate()
+    }
+}
+
+/// Why a process has ended other than by being asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The machine does not let it begin.
+    #[error("cannot start: {0}")]
+    Start(#[source] std::io::Error),
+    /// Somebody else has the port.
+    #[error("cannot listen on {address}: {source}; choose another with --listen, port 0 picks one")]
+    Listen {
+        /// Where it should have been.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It cannot report.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
+    /// The descriptors of the services cannot be shown.
+    #[error("cannot offer reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The service cannot be built.
+    #[error("cannot build the service: {0}")]
+    Build(#[source] TaskError),
+    /// A task cannot go on, and without it nothing can.
+    #[error("the task {name} has failed: {source}")]
+    Task {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        source: TaskError,
+    },
+}
+
+/// What a service is built with.
+pub struct Start {
+    /// Where it will serve.
+    pub address: SocketAddr,
+    /// Tells when to end.
+    pub drain: Drain,
+    /// The metrics of this process.
+    pub metrics: PrometheusHandle,
+    /// Randomness, fit for secrets.
+    pub random: Arc<Random>,
+}
+
+/// Runs a process: reports, listens, builds, serves until SIGTERM or ctrl-c, ends. `ready` is called
+/// with the address once requests are answered.
+///
+/// # Errors
+/// Whatever has kept it from starting, or the task that has failed.
+pub fn run<F>(
+    config: &Config,
+    name: &'static str,
+    build: impl FnOnce(Start) -> F,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), Error>
+where
+    F: Future<Output = Result<Service, TaskError>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(Error::Start)?.block_on(async {
+        let telemetry = Telemetry::begin(&config.telemetry, name)?;
+        let listener = listen(config.listen).await?;
+        let address = listener.local_addr().map_err(Error::Start)?;
+        let asked = signals().map_err(Error::Start)?;
+        let (drain, control) = Drain::new();
+        let random = Arc::new(Random::from_system());
+        let metrics = telemetry.metrics();
+        let start = Start {
+            address,
+            drain: drain.clone(),
+            metrics: metrics.clone(),
+            random,
+        };
+        let service = build(start).await.map_err(Error::Build)?;
+        let service = service.task("metrics", |drain| upkeep(metrics, drain));
+        let hosted = Hosted {
+            service,
+            listener,
+            drain,
+            control,
+        };
+        hosted.until(config, asked, || ready(address)).await
+    })
+}
+
+/// Binds the port.
+///
+/// # Errors
+/// Names the address.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
+}
+
+/// A service with everything that it takes to run it.
+pub struct Hosted {
+    /// What to run.
+    pub service: Service,
+    /// Where to answer.
+    pub listener: TcpListener,
+    /// What the service was built with.
+    pub drain: Drain,
+    /// Its other side.
+    pub control: Control,
+}
+
+impl Hosted {
+    /// Runs until `asked` ends or a task fails, then ends in order.
+    ///
+    /// # Errors
+    /// The task that has failed first.
+    pub async fn until(
+        self,
+        config: &Config,
+        asked: impl Future<Output = ()>,
+        ready: impl FnOnce(),
+    ) -> Result<(), Error> {
+        let Hosted {
+            service,
+            listener,
+            drain,
+            mut control,
+        } = self;
+        let limit = Duration::from_millis(config.drain_timeout_ms);
+        let health = HealthReporter::new();
+        let grpc = supported(&service.names, service.grpc, &health).await?;
+        let app = multiplex(grpc, service.http);
+        let mut tasks = Tasks::begin(service.tasks, &drain);
+        let serving = serve::serve(listener, app, config.limits.clone(), drain);
+        let mut serving = Box::pin(serving);
+        ready();
+        let mut outcome = tokio::select! {
+            () = asked => Ok(()),
+            failure = tasks.failure() => Err(failure),
+            () = &mut serving => Ok(()),
+        };
+        tracing::info!("draining");
+        for name in service.names.iter().chain([&""]) {
+            health
+                .set_service_status(name, ServingStatus::NotServing)
+                .await;
+        }
+        control.drain();
+        let under_way = async { tokio::join!(serving, control.finished()) };
+        if tokio::time::timeout(limit, under_way).await.is_err() {
+            tracing::warn!(?limit, "what was still under way is cut off");
+        }
+        control.stop();
+        if let Ok(Err(failure)) = tokio::time::timeout(limit, tasks.finished()).await {
+            outcome = outcome.and(Err(failure));
+        }
+        tasks.cut_off();
+        outcome
+    }
+}
+
+/// The service's routes with gRPC's own health and reflection (v1, and v1alpha for older grpcurl).
+async fn supported(
+    names: &[&str],
+    grpc: Router,
+    health: &HealthReporter,
+) -> Result<tonic::service::Routes, tonic_reflection::server::Error> {
+    let reflection = || {
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(prepx_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        names
+            .iter()
+            .fold(builder, |builder, name| builder.with_service_name(*name))
+    };
+    for name in names {
+        health
+            .set_service_status(name, ServingStatus::Serving)
+            .await;
+    }
+    let health = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+    Ok(service::routes(grpc)
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}
+
+/// The tasks that run, by name.
+struct Tasks {
+    running: JoinSet<(&'static str, Result<(), TaskError>)>,
+}
+
+impl Tasks {
+    fn begin(tasks: Vec<service::Task>, drain: &Drain) -> Tasks {
+        let mut running = JoinSet::new();
+        for task in tasks {
+            let run = (task.run)(drain.clone());
+            running.spawn(async move { (task.name, run.await) });
+        }
+        Tasks { running }
+    }
+
+    /// Ends when a task fails; never if none does.
+    async fn failure(&mut self) -> Error {
+        match self.finished().await {
+            Err(failure) => failure,
+            Ok(()) => std::future::pending().await,
+        }
+    }
+
+    /// Ends when all have ended, or one has failed.
+    async fn finished(&mut self) -> Result<(), Error> {
+        while let Some(ended) = self.running.join_next().await {
+            checked(ended)?;
+        }
+        Ok(())
+    }
+
+    fn cut_off(&mut self) {
+        if !self.running.is_empty() {
+            tracing::warn!(
+                tasks = self.running.len(),
+                "tasks that did not end are cut off"
+            );
+            self.running.abort_all();
+        }
+    }
+}
+
+fn checked(ended: Result<(&'static str, Result<(), TaskError>), JoinError>) -> Result<(), Error> {
+    let (name, outcome) = ended.unwrap_or_else(|panic| ("(panicked)", Err(panic.into())));
+    outcome.map_err(|source| Error::Task { name, source })
+}
+
+async fn upkeep(metrics: PrometheusHandle, drain: Drain) -> Result<(), TaskError> {
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => metrics.run_upkeep(),
+            () = drain.stopping() => return Ok(()),
+        }
+    }
+}
+
+/// Ends when the process is asked to: SIGTERM or ctrl-c.
+fn signals() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,244 @@
+//! One port for HTTP/1.1, HTTP/2, WebSocket and gRPC, and the limits that keep it open: connections,
+//! header size and time, body size and time, streams a connection, silence.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::Request;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use tower::{Service as _, ServiceExt as _};
+
+use crate::body::{Bounded, is_grpc};
+use crate::config;
+use crate::drain::Drain;
+
+/// How a connection that speaks HTTP/2 begins.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The smallest buffer that hyper works with.
+const HEADER_BYTES_MIN: usize = 8_192;
+/// How often the other end of an HTTP/2 connection is asked for a sign of life, and how long it has.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Bytes that may be under way on one stream and connection: batches are large.
+const WINDOW_BYTES: u32 = 1 << 20;
+/// How long to wait when the machine has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What one process takes on from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open connections; further ones wait to be accepted.
+    pub connections: usize,
+    /// The largest header of a request.
+    pub header_bytes: usize,
+    /// How long a header may take, and a connection over HTTP/1.1 may lie idle.
+    pub header_timeout_ms: u64,
+    /// The largest body of a request; a route may allow less.
+    pub body_bytes: usize,
+    /// How long a body may take after its header.
+    pub body_timeout_ms: u64,
+    /// Requests at a time on one HTTP/2 connection.
+    pub http2_streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 10_000,
+            header_bytes: 32_768,
+            header_timeout_ms: 20_000,
+            body_bytes: 1_048_576,
+            body_timeout_ms: 20_000,
+            http2_streams: 1_024,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a process can serve with these.
+    pub fn validate(&self) -> Result<(), config::Error> {
+        config::at_least("connections", self.connections as u64, 1)?;
+        config::at_least(
+            "header_bytes",
+            self.header_bytes as u64,
+            HEADER_BYTES_MIN as u64,
+        )?;
+        config::at_least("header_timeout_ms", self.header_timeout_ms, 1)?;
+        config::at_least("body_bytes", self.body_bytes as u64, 1)?;
+        config::at_least("body_timeout_ms", self.body_timeout_ms, 1)?;
+        config::at_least("http2_streams", self.http2_streams.into(), 1)
+    }
+}
+
+/// gRPC and everything else behind one router, told apart by the content type.
+pub fn multiplex(grpc: Routes, http: Router) -> Router {
+    let grpc = grpc.prepare().into_axum_router();
+    let http = http.with_state(());
+    Router::new().fallback_service(tower::service_fn(move |request: Request<Body>| {
+        let router = if is_grpc(request.headers()) {
+            &grpc
+        } else {
+            &http
+        };
+        router.clone().oneshot(request)
+    }))
+}
+
+/// Serves `app` until the drain begins and the requests under way then have been answered. Dropping
+/// the future closes what is still open. Handlers find the client's address as
+/// `ConnectInfo<SocketAddr>` in the request's extensions.
+///
+/// # Errors
+/// None while it runs: a connection that cannot be accepted is that client's loss alone.
+pub async fn serve(listener: TcpListener, app: Router, limits: Limits, drain: Drain) {
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let server = Arc::new(Server::new(app, limits));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut draining = pin!(drain.draining());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut draining => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        match accepted {
+            Ok((stream, address, permit)) => {
+                let server = Arc::clone(&server);
+                let watcher = graceful.watcher();
+                connections.spawn(async move {
+                    server.connection(stream, address, watcher).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, address) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, address, permit))
+}
+
+struct Server {
+    app: Router,
+    limits: Limits,
+    http1: Builder<TokioExecutor>,
+    http2: Builder<TokioExecutor>,
+}
+
+impl Server {
+    fn new(app: Router, limits: Limits) -> Server {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+            .max_buf_size(limits.header_bytes.max(HEADER_BYTES_MIN));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .max_concurrent_streams(limits.http2_streams)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .enable_connect_protocol();
+        let http1 = builder.clone().http1_only();
+        Server {
+            app,
+            limits,
+            http1,
+            http2: builder.http2_only(),
+        }
+    }
+
+    async fn connection(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        watcher: hyper_util::server::graceful::Watcher,
+    ) {
+        let opening = Duration::from_millis(self.limits.header_timeout_ms);
+        let Ok(Ok((is_http2, io))) = tokio::time::timeout(opening, opened(stream)).await else {
+            tracing::debug!(%address, "a connection ended before it had said what it speaks");
+            return;
+        };
+        let service = hyper::service::service_fn(|request: Request<Incoming>| {
+            self.app.clone().call(self.bounded(request, address))
+        });
+        let builder = if is_http2 { &self.http2 } else { &self.http1 };
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%address, error, "a connection ended early");
+        }
+    }
+
+    fn bounded(&self, request: Request<Incoming>, address: SocketAddr) -> Request<Body> {
+        let Limits {
+            body_bytes,
+            body_timeout_ms,
+            ..
+        } = self.limits;
+        let bounded = !is_grpc(request.headers()) && !request.body().is_end_stream();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(address));
+        if !bounded {
+            return request;
+        }
+        let limit = Duration::from_millis(body_timeout_ms);
+        request.map(|body| Body::new(Bounded::new(body, body_bytes, limit)))
+    }
+}
+
+/// Reads as much as it takes to know whether a connection speaks HTTP/2, and gives that back in front
+/// of the rest. Done here because hyper's own detection waits for ever.
+async fn opened(
+    mut stream: TcpStream,
+) -> io::Result<(bool, impl AsyncRead + AsyncWrite + Send + Unpin + 'static)> {
+    let mut seen = Vec::with_capacity(PREFACE.len());
+    while seen.len() < PREFACE.len() && PREFACE.starts_with(&seen) {
+        let missing = (PREFACE.len() - seen.len()) as u64;
+        if (&mut stream).take(missing).read_buf(&mut seen).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let is_http2 = seen == PREFACE;
+    let (reader, writer) = stream.into_split();
+    Ok((
+        is_http2,
+        tokio::io::join(io::Cursor::new(seen).chain(reader), writer),
+    ))
+}

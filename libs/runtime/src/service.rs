@@ -1,0 +1,133 @@
+//! A service as it is handed to the runtime: what it answers and what it does besides.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use futures::future::BoxFuture;
+use http::Request;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tower::ServiceExt as _;
+
+use crate::drain::Drain;
+use crate::guard::{self, Limits};
+use crate::peer::Peer;
+
+/// Why a task has failed.
+pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
+
+type Run = Box<dyn FnOnce(Drain) -> BoxFuture<'static, Result<(), TaskError>> + Send>;
+
+/// Something that runs beside the answers: a consumer, a timer.
+pub(crate) struct Task {
+    pub(crate) name: &'static str,
+    pub(crate) run: Run,
+}
+
+/// What a service answers over gRPC and HTTP, and its tasks. Several make one that a single process
+/// hosts.
+#[derive(Default)]
+pub struct Service {
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) grpc: Router,
+    pub(crate) http: Router,
+    pub(crate) tasks: Vec<Task>,
+}
+
+impl Service {
+    /// A service that does nothing yet.
+    pub fn new() -> Service {
+        Service::default()
+    }
+
+    /// The same with one gRPC service more.
+    #[must_use]
+    pub fn grpc<S>(mut self, service: S) -> Service
+    where
+        S: tower::Service<Request<tonic::body::Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        // As tonic's own router does it, but without its fallback: two of them cannot be merged.
+        let path = format!("/{}/{{*rest}}", S::NAME);
+        let service =
+            service.map_request(|request: Request<Body>| request.map(tonic::body::Body::new));
+        self.grpc = self.grpc.route_service(&path, service);
+        self.names.push(S::NAME);
+        self
+    }
+
+    /// The same with HTTP routes more.
+    #[must_use]
+    pub fn http(mut self, routes: Router) -> Service {
+        self.http = self.http.merge(routes);
+        self
+    }
+
+    /// The same with a layer around the gRPC services that it has so far, such as that of authorization.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Service
+    where
+        L: tower::Layer<axum::routing::Route> + Clone + Send + Sync + 'static,
+        L::Service: tower::Service<Request<Body>> + Clone + Send + Sync + 'static,
+        <L::Service as tower::Service<Request<Body>>>::Response: IntoResponse + 'static,
+        <L::Service as tower::Service<Request<Body>>>::Error: Into<Infallible> + 'static,
+        <L::Service as tower::Service<Request<Body>>>::Future: Send + 'static,
+    {
+        self.grpc = self.grpc.layer(layer);
+        self
+    }
+
+    /// The same behind a [`guard`]: put it on last, so that it stands outermost.
+    #[must_use]
+    pub fn guarded(self, limits: Limits, random: std::sync::Arc<prepx_env::Random>) -> Service {
+        self.layer(guard::layer(limits, random))
+    }
+
+    /// The same with one task more. It runs until [`Drain::stopping`]; one that fails or panics before
+    /// ends the process.
+    #[must_use]
+    pub fn task<F>(
+        mut self,
+        name: &'static str,
+        run: impl FnOnce(Drain) -> F + Send + 'static,
+    ) -> Service
+    where
+        F: Future<Output = Result<(), TaskError>> + Send + 'static,
+    {
+        self.tasks.push(Task {
+            name,
+            run: Box::new(move |drain| Box::pin(run(drain))),
+        });
+        self
+    }
+
+    /// Both in one process.
+    #[must_use]
+    pub fn and(mut self, other: Service) -> Service {
+        self.names.extend(other.names);
+        self.grpc = self.grpc.merge(other.grpc);
+        self.http = self.http.merge(other.http);
+        self.tasks.extend(other.tasks);
+        self
+    }
+
+    /// How other services of this process call it, as it is so far.
+    pub fn peer(&self) -> Peer {
+        Peer::local(routes(self.grpc.clone()))
+    }
+}
+
+/// The gRPC routes of a router; what is not there is UNIMPLEMENTED.
+pub(crate) fn routes(grpc: Router) -> Routes {
+    Routes::from(grpc.fallback(|| async {
+        tonic::Status::unimplemented("there is no such method").into_http::<Body>()
+    }))
+}

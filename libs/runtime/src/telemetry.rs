@@ -1,0 +1,237 @@
+//! What a process says of itself: logs on stderr, metrics for whoever scrapes them, traces for a
+//! collector if one is configured. It opens no port.
+
+use std::sync::OnceLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde::Deserialize;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config;
+use crate::context::Context;
+use crate::method::Method;
+
+/// Upper bounds of the durations that are counted, in seconds.
+const BUCKETS_SECONDS: [f64; 14] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is reported, and where to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The form of log lines.
+    pub log_format: LogFormat,
+    /// Which lines are logged: a level, or levels by module such as `info,prepx_bus=debug`.
+    pub log_filter: String,
+    /// URL of an OTLP collector for traces over gRPC; none are sent without it.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let log_filter = "info".to_owned();
+        Config {
+            log_format: LogFormat::default(),
+            log_filter,
+            otlp_endpoint: None,
+        }
+    }
+}
+
+impl Config {
+    /// Whether a process can report so.
+    pub fn validate(&self) -> Result<(), config::Error> {
+        EnvFilter::try_new(&self.log_filter).map(drop).map_err(|error| {
+            config::Error::Invalid(format!(
+                "log_filter is {:?}: {error}; it must be a level such as info, or levels by module \
+                 such as info,prepx_bus=debug",
+                self.log_filter
+            ))
+        })
+    }
+}
+
+/// Why a process cannot report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Logs or metrics go elsewhere already.
+    #[error("telemetry was begun twice in one process: {0}")]
+    Twice(String),
+    /// The collector's URL is not one.
+    #[error("otlp_endpoint is {url:?}: {source}; it must be a URL such as http://127.0.0.1:4317")]
+    Endpoint {
+        /// As it was given.
+        url: String,
+        /// Why.
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+}
+
+/// The process's reporting. Flushes traces when it ends.
+pub struct Telemetry {
+    metrics: PrometheusHandle,
+    tracer: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Begins to report. Once a process, inside the tokio runtime.
+    ///
+    /// # Errors
+    /// When something reports already, or the collector's URL is wrong.
+    pub fn begin(config: &Config, service: &'static str) -> Result<Telemetry, Error> {
+        let metrics = metrics()?;
+        let tracer = tracer(config, service)?;
+        let traces = tracer
+            .as_ref()
+            .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match config.log_format {
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Json => lines.json().boxed(),
+        };
+        tracing_subscriber::registry()
+            .with(EnvFilter::new(&config.log_filter))
+            .with(traces)
+            .with(lines)
+            .try_init()
+            .map_err(|error| Error::Twice(error.to_string()))?;
+        Ok(Telemetry { metrics, tracer })
+    }
+
+    /// The page that Prometheus scrapes.
+    pub fn metrics(&self) -> PrometheusHandle {
+        self.metrics.clone()
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.tracer.take().map(|tracer| tracer.shutdown()) {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// The metrics of this process, recorded from the first call on.
+///
+/// # Errors
+/// When another recorder was installed before.
+pub fn metrics() -> Result<PrometheusHandle, Error> {
+    static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+    let handle = HANDLE.get_or_init(|| {
+        PrometheusBuilder::new()
+            .set_buckets(&BUCKETS_SECONDS)
+            .and_then(PrometheusBuilder::install_recorder)
+            .map_err(|error| error.to_string())
+    });
+    handle.clone().map_err(Error::Twice)
+}
+
+fn tracer(config: &Config, service: &'static str) -> Result<Option<SdkTracerProvider>, Error> {
+    let Some(url) = &config.otlp_endpoint else {
+        return Ok(None);
+    };
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(url)
+        .build()
+        .map_err(|source| Error::Endpoint {
+            url: url.clone(),
+            source,
+        })?;
+    let resource = opentelemetry_sdk::Resource::builder()
+        .with_service_name(service)
+        .build();
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .build();
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    Ok(Some(provider))
+}
+
+/// The span of one call, continued from the caller's if the headers name it.
+pub(crate) fn call_span(method: &Method, context: &Context, headers: &HeaderMap) -> Span {
+    let request_id = context.request_id();
+    let span = tracing::info_span!("call", method = method.path, request_id);
+    if headers.contains_key("traceparent") {
+        let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
+            propagator.extract(&Headers(headers))
+        });
+        // Fails only when no traces are collected, and then there is nothing to continue.
+        let _ = span.set_parent(parent);
+    }
+    span
+}
+
+/// Tells the next process which span calls it.
+pub(crate) fn inject(headers: &mut HeaderMap) {
+    let context = Span::current().context();
+    opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut HeadersMut(headers));
+    });
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HeadersMut<'a>(&'a mut HeaderMap);
+
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        let name = HeaderName::try_from(key);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_none_is_refused_with_an_example() {
+        let config = Config {
+            log_filter: "=loud=".to_owned(),
+            ..Config::default()
+        };
+        let error = config.validate().expect_err("not a filter").to_string();
+        assert!(
+            error.contains("=loud=") && error.contains("info,prepx_bus=debug"),
+            "{error}"
+        );
+        Config::default().validate().expect("the default is right");
+    }
+}

@@ -1,0 +1,180 @@
+//! A service to test with: two writes, a read and a stream whose behaviour the request chooses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use prepx_env::Random;
+use prepx_proto::notification::v1::notification_service_server::{
+    NotificationService, NotificationServiceServer,
+};
+use prepx_proto::notification::v1::{SubscribeRequest, SubscribeResponse};
+use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
+use prepx_proto::portfolio::v1::admin_service_server::{AdminService, AdminServiceServer};
+use prepx_proto::portfolio::v1::{
+    DepositRequest, GetLedgerTotalsRequest, LedgerTotals, Transfer, WithdrawRequest,
+};
+use prepx_runtime::{Context, Drain, Peer, Service, guard, status};
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Answers a withdrawal with its request id and the milliseconds that are left; hands a deposit on to
+/// the next bank if there is one, else waits for the gate; panics for the asset `PANIC`.
+pub struct Bank {
+    pub next: Option<Peer>,
+    pub gate: Arc<Gate>,
+}
+
+/// Holds calls back and tells that they have come.
+pub struct Gate {
+    come: Semaphore,
+    go: Semaphore,
+}
+
+impl Gate {
+    fn new(permits: usize) -> Arc<Gate> {
+        Arc::new(Gate {
+            come: Semaphore::new(0),
+            go: Semaphore::new(permits),
+        })
+    }
+
+    /// Ends when a call has come to the gate.
+    pub async fn call(&self) {
+        self.come
+            .acquire()
+            .await
+            .expect("the gate is never closed for good")
+            .forget();
+    }
+
+    /// Lets one call pass.
+    pub fn open(&self) {
+        self.go.add_permits(1);
+    }
+
+    async fn pass(&self) {
+        self.come.add_permits(1);
+        self.go
+            .acquire()
+            .await
+            .expect("the gate is never closed for good")
+            .forget();
+    }
+}
+
+impl Bank {
+    pub fn open() -> Bank {
+        Bank {
+            next: None,
+            gate: Gate::new(1_000_000),
+        }
+    }
+
+    pub fn closed() -> (Bank, Arc<Gate>) {
+        let gate = Gate::new(0);
+        (
+            Bank {
+                next: None,
+                gate: Arc::clone(&gate),
+            },
+            gate,
+        )
+    }
+
+    pub fn service(self, limits: guard::Limits) -> Service {
+        Service::new()
+            .grpc(AdminServiceServer::new(self))
+            .guarded(limits, random())
+    }
+}
+
+pub fn random() -> Arc<Random> {
+    Arc::new(Random::from_seed(7))
+}
+
+pub fn client(peer: Peer) -> AdminServiceClient<Peer> {
+    AdminServiceClient::new(peer)
+}
+
+pub fn withdrawal() -> WithdrawRequest {
+    WithdrawRequest {
+        asset: "USD".to_owned(),
+        ..WithdrawRequest::default()
+    }
+}
+
+pub fn deposit(asset: &str) -> DepositRequest {
+    DepositRequest {
+        asset: asset.to_owned(),
+        ..DepositRequest::default()
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Bank {
+    async fn deposit(
+        &self,
+        request: Request<DepositRequest>,
+    ) -> Result<Response<Transfer>, Status> {
+        assert_ne!(
+            request.get_ref().asset,
+            "PANIC",
+            "the vault is at /secret/path"
+        );
+        if let Some(next) = &self.next {
+            return client(next.clone()).withdraw(withdrawal()).await;
+        }
+        self.gate.pass().await;
+        Ok(Response::new(Transfer::default()))
+    }
+
+    async fn withdraw(&self, _: Request<WithdrawRequest>) -> Result<Response<Transfer>, Status> {
+        let context = Context::current().expect("the guard gives every call a context");
+        let left = context.deadline.map(|at| at - tokio::time::Instant::now());
+        Ok(Response::new(Transfer {
+            id: context.request_id().to_owned(),
+            amount: left.map_or(String::new(), |left| left.as_millis().to_string()),
+            ..Transfer::default()
+        }))
+    }
+
+    async fn get_ledger_totals(
+        &self,
+        _: Request<GetLedgerTotalsRequest>,
+    ) -> Result<Response<LedgerTotals>, Status> {
+        self.gate.pass().await;
+        Ok(Response::new(LedgerTotals::default()))
+    }
+}
+
+/// A stream that says one thing and then stays open until the drain begins.
+pub struct Radio(pub Drain);
+
+impl Radio {
+    pub fn service(self, limits: guard::Limits) -> Service {
+        Service::new()
+            .grpc(NotificationServiceServer::new(self))
+            .guarded(limits, random())
+    }
+}
+
+#[tonic::async_trait]
+impl NotificationService for Radio {
+    type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
+
+    async fn subscribe(
+        &self,
+        _: Request<Streaming<SubscribeRequest>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let drain = self.0.clone();
+        let first = futures::stream::once(async { Ok(SubscribeResponse::default()) });
+        let last = futures::stream::once(async move {
+            drain.draining().await;
+            Err(status::overloaded("the test", Duration::from_secs(1)))
+        });
+        Ok(Response::new(Box::pin(futures::StreamExt::chain(
+            first, last,
+        ))))
+    }
+}

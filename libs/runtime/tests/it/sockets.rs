@@ -1,0 +1,172 @@
+//! Connections that are slow, large, too many, or half there.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::routing::{get, post};
+use http::StatusCode;
+use prepx_runtime::serve::{Limits, multiplex, serve};
+use prepx_runtime::{Drain, Peer, body, drain, guard, listen};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::bank::{Bank, client, withdrawal};
+
+/// Far beyond every limit in these tests: reaching it is a failure, not a measurement.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn whole_body(body: Body) -> Result<String, StatusCode> {
+    let read = http_body_util::BodyExt::collect(body).await;
+    let whole = read.map_err(|error| match body::Error::of(&error) {
+        Some(body::Error::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+        Some(body::Error::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
+        None => StatusCode::BAD_REQUEST,
+    })?;
+    Ok(whole.to_bytes().len().to_string())
+}
+
+async fn start(limits: Limits) -> (SocketAddr, drain::Control) {
+    limits.validate().expect("the test's limits are right");
+    let http = Router::new()
+        .route(
+            "/",
+            get(|ConnectInfo(from): ConnectInfo<SocketAddr>| async move { from.to_string() }),
+        )
+        .route("/body", post(whole_body));
+    let bank = Bank::open().service(guard::Limits::default());
+    let Peer::Local(grpc) = bank.peer() else {
+        panic!("a service is local to itself")
+    };
+    let (drain, control) = Drain::new();
+    let listener = listen(([127, 0, 0, 1], 0).into())
+        .await
+        .expect("a free port");
+    let address = listener.local_addr().expect("is bound");
+    tokio::spawn(serve(listener, multiplex(grpc, http), limits, drain));
+    (address, control)
+}
+
+/// Sends `text` and reads until the server has closed.
+async fn exchange(address: SocketAddr, text: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    stream.write_all(text.as_bytes()).await.expect("sends");
+    until_closed(&mut stream).await
+}
+
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    // A reset is a close too: the server does not read what it has refused.
+    let _ = read.expect("the server closes in time");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn short() -> Limits {
+    Limits {
+        header_timeout_ms: 200,
+        body_timeout_ms: 200,
+        body_bytes: 64,
+        ..Limits::default()
+    }
+}
+
+#[tokio::test]
+async fn one_port_speaks_http_and_grpc() {
+    let (address, _control) = start(Limits::default()).await;
+    let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = exchange(address, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.ends_with(|last: char| last.is_ascii_digit()),
+        "tells the client's port: {answer}"
+    );
+    let peer = Peer::remote(&format!("http://{address}")).expect("a URL");
+    let answer = client(peer)
+        .withdraw(withdrawal())
+        .await
+        .expect("answers over HTTP/2");
+    assert_eq!(answer.into_inner().id.len(), 32);
+}
+
+#[tokio::test]
+async fn what_is_only_half_sent_is_closed() {
+    let (address, _control) = start(short()).await;
+    for half in [
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n",
+        "GET / HTTP/1.1\r\nhost: x\r\n",
+    ] {
+        let answer = exchange(address, half).await;
+        assert!(!answer.contains(" 200"), "{half:?} was answered {answer:?}");
+    }
+    let body = "POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
+    let answer = exchange(address, body).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn bodies_and_headers_have_a_largest_size() {
+    let (address, _control) = start(Limits {
+        header_bytes: 8_192,
+        ..short()
+    })
+    .await;
+    let of = |size: usize| {
+        let body = "x".repeat(size);
+        format!(
+            "POST /body HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {size}\r\n\r\n{body}"
+        )
+    };
+    let fits = exchange(address, &of(64)).await;
+    assert!(
+        fits.starts_with("HTTP/1.1 200") && fits.ends_with("64"),
+        "{fits}"
+    );
+    let large = exchange(address, &of(65)).await;
+    assert!(large.starts_with("HTTP/1.1 413"), "{large}");
+    let header = format!(
+        "GET / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n",
+        "x".repeat(100_000)
+    );
+    let answer = exchange(address, &header).await;
+    assert!(!answer.contains(" 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn garbage_is_no_request() {
+    let (address, _control) = start(short()).await;
+    let answer = exchange(address, "\u{1}\u{2}garbage\r\n\r\n").await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+        "{answer}"
+    );
+    let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert!(exchange(address, request).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_for_its_place() {
+    let (address, _control) = start(Limits {
+        connections: 1,
+        ..Limits::default()
+    })
+    .await;
+    let mut first = TcpStream::connect(address).await.expect("connects");
+    first
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("sends");
+    let mut some = [0; 12];
+    first.read_exact(&mut some).await.expect("is answered");
+    assert_eq!(&some, b"HTTP/1.1 200");
+    let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut second = Box::pin(exchange(address, request));
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
+    assert!(early.is_err(), "the place is taken");
+    drop(first);
+    assert!(second.await.starts_with("HTTP/1.1 200"));
+}
