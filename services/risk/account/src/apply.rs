@@ -248,8 +248,11 @@ impl Stage {
     ) {
         let order = self.order_mut(fill.order);
         order.cum_lots = fill.cum_lots;
-        order.filled_notional_minor = moved(order.filled_notional_minor, fill.notional_minor);
-        order.fee_minor = moved(order.fee_minor, fill.fee_minor);
+        // Totals for show: the money itself is in the books.
+        order.filled_notional_minor = order
+            .filled_notional_minor
+            .saturating_add(fill.notional_minor);
+        order.fee_minor = order.fee_minor.saturating_add(fill.fee_minor);
         order.held_minor = order.held_minor.saturating_sub(held_minor);
         order.updated_at = at;
         let bought_minor = order.buying_minor.min(qty_minor);
@@ -268,11 +271,12 @@ impl Stage {
             old_order.filled_notional_minor,
             old_order.fee_minor,
         );
+        let triggered = old_order.triggered;
         self.end(old, at, Phase::Replaced { at });
         let order = self.order_mut(new);
         let (book, was_buying_minor) = (order.book, order.buying_minor);
         (order.held_minor, order.buying_minor) = holds;
-        (order.phase, order.updated_at) = (Phase::Open, at);
+        (order.phase, order.triggered, order.updated_at) = (Phase::Open, triggered, at);
         (order.cum_lots, order.filled_notional_minor, order.fee_minor) = traded;
         self.add_buying(&book, holds.1.saturating_sub(was_buying_minor));
     }

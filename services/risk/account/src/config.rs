@@ -4,13 +4,14 @@ use prepx_domain::message::Limits;
 
 const SECOND_US: i64 = 1_000_000;
 const HOUR_US: i64 = 3_600 * SECOND_US;
+const SUPPLY_MINOR_MAX: i64 = i64::MAX / 4;
 
 /// The bounds of one partition. Every bound is inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The most of one asset, in minor units, that may have come into this partition from outside.
-    /// The bounds of all partitions add up to what 64 bits hold, so no balance can ever overflow,
-    /// whoever trades with whom.
+    /// The bounds of all partitions add up to a quarter of what 64 bits hold, so no balance ever
+    /// overflows, whoever trades with whom and whatever is still on its way.
     pub supply_minor_max: i64,
     /// What a new account may do.
     pub limits: Limits,
@@ -34,9 +35,9 @@ impl Config {
     /// The defaults for one of `partitions` partitions.
     pub fn of_partitions(partitions: u32) -> Config {
         Config {
-            supply_minor_max: i64::MAX
+            supply_minor_max: SUPPLY_MINOR_MAX
                 .checked_div(i64::from(partitions))
-                .unwrap_or(i64::MAX),
+                .unwrap_or(SUPPLY_MINOR_MAX),
             ..Config::default()
         }
     }
@@ -45,12 +46,12 @@ impl Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            supply_minor_max: i64::MAX,
+            supply_minor_max: SUPPLY_MINOR_MAX,
             limits: Limits {
                 order_qty_minor: 10_000_000_000_000_000,
                 order_notional_minor: 1_000_000_000_000_000_000,
                 open_orders: 100_000,
-                position_minor: i64::MAX / 2,
+                position_minor: SUPPLY_MINOR_MAX,
             },
             commands_max: 1 << 19,
             commands_us: 24 * HOUR_US,

@@ -96,20 +96,23 @@ impl Stage {
 
     /// The open orders of an account, oldest first.
     pub fn open_orders(&self, id: AccountId) -> Vec<OrderView> {
-        let Some(account) = self.accounts.get(&id) else {
-            return Vec::new();
-        };
-        let orders = sorted(account.open.iter().copied());
-        orders.into_iter().filter_map(|id| self.order(id)).collect()
+        let account = self.accounts.get(&id);
+        self.views(account.into_iter().flat_map(|account| account.open.iter()))
     }
 
-    /// The orders of an account that ended last, latest end first.
+    /// The orders of an account that have ended and are still kept, oldest first.
     pub fn recent_orders(&self, id: AccountId) -> Vec<OrderView> {
-        let Some(account) = self.accounts.get(&id) else {
-            return Vec::new();
-        };
-        let orders = account.recent.iter().rev();
-        orders.filter_map(|id| self.order(*id)).collect()
+        let account = self.accounts.get(&id);
+        self.views(
+            account
+                .into_iter()
+                .flat_map(|account| account.recent.iter()),
+        )
+    }
+
+    fn views<'a>(&self, orders: impl Iterator<Item = &'a OrderId>) -> Vec<OrderView> {
+        let orders = sorted(orders.copied());
+        orders.into_iter().filter_map(|id| self.order(id)).collect()
     }
 
     /// The instruments that trade here, by symbol.

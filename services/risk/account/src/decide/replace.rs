@@ -88,9 +88,8 @@ impl Stage {
             kind,
             qty_lots,
         };
-        // An order that was set off keeps its protect price; one with a stop gets it from there.
         let protect_ticks = match kind {
-            OrderKind::Market if old.book.protect_ticks.is_some() => old.book.protect_ticks,
+            OrderKind::Market => old.book.protect_ticks,
             _ => steps.protect_ticks(market)?,
         };
         let (time_in_force, expires_at) = ask
@@ -119,17 +118,17 @@ fn check_replaceable(old: &Order) -> Result<(), Reject> {
     }
 }
 
-/// The kind with its changed prices. A stop that was set off goes on as what it became.
+/// The kind with its changed prices. A stop that was set off stays set off, at the price it had.
 fn changed_kind(
     instrument: &Instrument,
     old: &Order,
     ask: &ReplaceOrder,
 ) -> Result<OrderKind, Reject> {
-    let kind = match old.book.kind {
-        OrderKind::Stop { .. } if old.triggered => OrderKind::Market,
-        OrderKind::StopLimit { limit, .. } if old.triggered => OrderKind::Limit { limit },
-        kind => kind,
-    };
+    let kind = old.book.kind;
+    if old.triggered && ask.stop_minor.is_some() {
+        let why = "stop_price cannot be changed: the stop has been set off already";
+        return Err(Reject::Contradiction(why));
+    }
     let changed = |field, asked: Option<i64>, now: Option<i64>| match (asked, now) {
         (Some(_), None) => Err(Reject::NoSuchPrice { field }),
         (Some(minor), Some(_)) => whole_ticks(instrument, field, minor).map(Some),

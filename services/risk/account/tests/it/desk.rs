@@ -18,9 +18,6 @@ use uuid::Uuid;
 
 pub const START: Micros = Micros(1_800_000_000_000_000);
 
-/// 1 in minor units at scale 8.
-pub const ONE: i64 = 100_000_000;
-
 pub struct Desk {
     pub stage: Stage,
     pub now: Micros,

@@ -2,3 +2,6 @@
 
 mod desk;
 mod money;
+mod orders;
+mod races;
+mod repeats;
