@@ -8,10 +8,13 @@
 //! (the file being written, held through a sync, by the flusher only), the *front* (what has been
 //! accepted, in memory), the *view* (what is durable, for readers).
 
+pub mod archive;
+mod config;
 pub mod frame;
 mod index;
 mod partitions;
 mod recover;
+mod retention;
 mod segment;
 mod view;
 mod writer;
@@ -21,96 +24,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::{Bytes, BytesMut};
 
+pub use self::config::{Config, OpenError, Retention};
 use self::frame::{Frame, Stamp};
 use self::partitions::PartitionMap;
 use self::segment::Segment;
 use self::view::{Gather, Span, View};
 pub use self::writer::{WriterHandle, spawn_writer};
-use crate::file::{Dir, Lock, LockError};
+use crate::file::{Dir, Lock};
 use crate::{
     AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record,
     TopicPartition, Watermark,
 };
-
-/// The bounds of the embedded log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The size of a segment file; space is reserved and given back in these steps.
-    pub segment_bytes: u64,
-    /// What may be accepted and not yet durable; beyond it [`AppendError::Full`].
-    pub buffer_bytes: u64,
-    /// The largest batch, with its framing.
-    pub batch_bytes_max: u64,
-    /// The newest durable frames that are kept in memory, so that followers do not read the disk.
-    pub tail_bytes: usize,
-    /// What a second process that wants the directory is told, such as
-    /// `pid 4711, started 2026-11-21T03:00:00Z`.
-    pub holder: String,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            segment_bytes: 64 << 20,
-            buffer_bytes: 32 << 20,
-            batch_bytes_max: 4 << 20,
-            tail_bytes: 16 << 20,
-            holder: format!("pid {}", std::process::id()),
-        }
-    }
-}
-
-impl Config {
-    fn validate(&self) -> Result<(), OpenError> {
-        let too_small = |name, value, least| {
-            Err(OpenError::Config(format!(
-                "{name} is {value}; it must be at least {least}"
-            )))
-        };
-        if self.buffer_bytes < self.batch_bytes_max {
-            return too_small("buffer_bytes", self.buffer_bytes, self.batch_bytes_max);
-        }
-        // Lengths and distances within what is buffered are 32-bit numbers in a frame.
-        if self.buffer_bytes > 1 << 30 {
-            let value = self.buffer_bytes;
-            return Err(OpenError::Config(format!(
-                "buffer_bytes is {value}; at most 1 GiB"
-            )));
-        }
-        match self.segment_bytes < 4_096 {
-            true => too_small("segment_bytes", self.segment_bytes, 4_096),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Why the log could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The configuration cannot work.
-    #[error("the event log's {0}")]
-    Config(String),
-    /// Somebody else has the directory.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// What was durable does not read back as it was written. Nothing has been changed.
-    #[error("the event log is damaged in {file}: {what}; restore the file from a copy")]
-    Damaged {
-        /// The segment.
-        file: String,
-        /// What is wrong in it.
-        what: String,
-    },
-    /// Another version of the program wrote it.
-    #[error("the event log is of format {found}; this program reads {reads}", reads = segment::VERSION)]
-    Version {
-        /// The format that was found.
-        found: u32,
-    },
-    /// The operating system said no.
-    #[error("cannot open the event log: {0}")]
-    Io(io::Error),
-}
 
 /// The log of one data directory. See [`Log`] for what it promises.
 pub struct EmbeddedLog {
@@ -281,8 +205,8 @@ impl EmbeddedLog {
     /// that only the last segment of a log can have a torn tail.
     fn roll(&self, back: &mut Back) -> io::Result<()> {
         let (base, end) = (back.segment.base, back.address);
+        // Space that was reserved and not used goes back; nothing depends on when.
         back.segment.file.set_size(back.segment.position_of(end))?;
-        back.segment.file.sync()?;
         let standings = {
             let view = read(&self.view);
             index::write(&*self.dir, base, end, view.index_from(base))?;
@@ -477,32 +401,7 @@ impl Log for EmbeddedLog {
     }
 
     fn truncate_before(&self, partition: TopicPartition, offset: u64) -> Result<(), Poisoned> {
-        let _one_at_a_time = lock(&self.retention);
-        self.check_alive()?;
-        if self.end(partition) > 0 {
-            write(&self.view).truncate(partition, offset);
-        }
-        loop {
-            let unneeded = write(&self.view).pop_unneeded();
-            let Some(segment) = unneeded else {
-                return Ok(());
-            };
-            let removed = self.remove_segment(&segment);
-            removed.map_err(|error| self.poison(&format!("removing a segment: {error}")))?;
-        }
-    }
-}
-
-impl EmbeddedLog {
-    /// Synced one by one: if a power loss brought back an older segment than one that stays
-    /// away, the log would have a hole.
-    fn remove_segment(&self, segment: &Segment) -> io::Result<()> {
-        self.dir.remove(&Segment::name_of(segment.base))?;
-        self.dir.sync()?;
-        match self.dir.remove(&index::name_of(segment.base)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        self.retain_from(partition, offset)
     }
 }
 

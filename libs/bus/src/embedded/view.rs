@@ -236,22 +236,29 @@ impl View {
         Ok(None)
     }
 
-    /// The frames that hold `offset`, if it is durable: the first to look at, and where to stop.
+    /// The first frame to look at for `offset`, and where it cannot be any more.
     fn locate(&self, partition: TopicPartition, offset: u64) -> Result<(u64, u64), ReadError> {
+        let start = self.standing(partition).start;
+        if offset < start {
+            return Err(ReadError::Truncated {
+                partition,
+                wanted: offset,
+                start,
+            });
+        }
         let index = self.partitions.get(partition).map(|known| &known.index);
-        let found = index.and_then(|index| {
+        let entry = index.and_then(|index| {
             let next = index.partition_point(|entry| entry.offset <= offset);
-            let entry = index.get(next.checked_sub(1)?)?;
-            let stop = entry.address + SPACING_BYTES;
-            let stop = index.get(next).map_or(stop, |next| next.address.min(stop));
-            // Two entries may share a frame only by way of their offsets, never twice the frame.
-            Some((entry.address, stop.max(entry.address + 1).min(self.end)))
+            index.get(next.checked_sub(1)?)
         });
-        found.ok_or_else(|| {
-            ReadError::Damaged(format!(
-                "the index of {partition} does not know offset {offset}"
-            ))
-        })
+        match entry {
+            // Had it come later than that, it would have an entry of its own.
+            Some(entry) => Ok((entry.address, entry.address + SPACING_BYTES)),
+            None => {
+                let what = format!("the index of {partition} does not know offset {offset}");
+                Err(ReadError::Damaged(what))
+            }
+        }
     }
 
     fn span(&self, address: u64, stop: u64) -> Result<Span, ReadError> {
@@ -298,24 +305,32 @@ impl View {
         standing.start = standing.start.max(offset.min(standing.end));
     }
 
-    /// Forgets the oldest segment if nothing in it is needed, and gives it back to be removed.
-    pub fn pop_unneeded(&mut self) -> Option<Arc<Segment>> {
+    /// The oldest segment and its end, if nothing in it is needed.
+    pub fn unneeded(&self) -> Option<(Arc<Segment>, u64)> {
         let next = self.segments.get(1)?;
-        let base = next.base;
-        if next
-            .standings
-            .iter()
-            .any(|(at, then)| self.standing(at).start < then.end)
-        {
-            return None;
+        let needed = |(at, then): (_, &Standing)| self.standing(at).start < then.end;
+        match next.standings.iter().any(needed) {
+            true => None,
+            false => self
+                .segments
+                .front()
+                .map(|oldest| (Arc::clone(oldest), next.base)),
         }
+    }
+
+    /// Forgets the oldest segment.
+    pub fn forget_oldest(&mut self) {
+        self.segments.pop_front();
+        let base = self
+            .segments
+            .front()
+            .map_or(self.end, |segment| segment.base);
         for (_, partition) in self.partitions.iter_mut() {
             let gone = partition
                 .index
                 .partition_point(|entry| entry.address < base);
             partition.index.drain(..gone);
         }
-        self.segments.pop_front()
     }
 }
 

@@ -61,6 +61,7 @@ fn config() -> Config {
         batch_bytes_max: 6_000,
         tail_bytes: 700,
         holder: "a test".into(),
+        ..Config::default()
     }
 }
 

@@ -16,6 +16,7 @@ pub fn small() -> Config {
         batch_bytes_max: 8 << 10,
         tail_bytes: 1_000,
         holder: "a test".into(),
+        ..Config::default()
     }
 }
 

@@ -19,6 +19,7 @@ fn config() -> Config {
         batch_bytes_max: 16 << 10,
         tail_bytes: 32 << 10,
         holder: "a test".into(),
+        ..Config::default()
     }
 }
 
