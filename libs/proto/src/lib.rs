@@ -1,7 +1,9 @@
 //! What services say to each other and to clients: the messages, clients and servers generated
 //! from `proto/`, and the descriptors with comments and options.
 //!
-//! A package `prepx.<service>.v<n>` is the module `<service>::v<n>`. There is no logic here.
+//! A package `prepx.<service>.v<n>` is the module `<service>::v<n>`. What is on the event log stands for
+//! values of the domain one to one, in [`journal`]; orders and instruments take their public form in
+//! [`convert`]. There is no other logic here.
 
 use std::sync::LazyLock;
 
@@ -34,26 +36,41 @@ pub fn descriptors() -> &'static DescriptorPool {
 
 #[cfg(test)]
 mod tests {
+    use prepx_transcode::Router;
+
     use super::*;
 
     #[test]
-    fn every_method_of_the_public_services_keeps_its_route_and_comment() {
+    fn every_route_of_the_public_api_is_sound() {
+        let router =
+            Router::build(descriptors()).expect("no two routes collide, no name is missing");
+        let of = |method: http::Method, path: &str| {
+            let call = router
+                .find(&method, path)
+                .map(|call| call.route().grpc_path().to_owned());
+            call.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        };
+        let asset = of(http::Method::GET, "/v2/assets/BTC/USD");
+        assert_eq!(asset, "/prepx.trading.v1.TradingService/GetAsset");
+        let named = of(http::Method::GET, "/v2/orders:by_client_order_id");
+        assert_eq!(
+            named,
+            "/prepx.trading.v1.TradingService/GetOrderByClientOrderId"
+        );
+        let halt = of(http::Method::POST, "/api/v1/admin/instruments/BTC/USD:halt");
+        assert_eq!(halt, "/prepx.trading.v1.AdminService/HaltInstrument");
+        let positions = of(http::Method::GET, "/api/trading/positions");
+        assert_eq!(
+            positions,
+            "/prepx.portfolio.v1.PortfolioService/GetPositions"
+        );
+    }
+
+    #[test]
+    fn comments_are_kept_for_openapi() {
         let service = descriptors()
             .get_service_by_name("prepx.trading.v1.TradingService")
             .expect("the service is in the pool");
-        let http = descriptors()
-            .get_extension_by_name("google.api.http")
-            .expect("the annotation is in the pool");
-        for method in service
-            .methods()
-            .filter(|method| method.name() != "StreamOrders")
-        {
-            assert!(
-                method.options().has_extension(&http),
-                "{}",
-                method.full_name()
-            );
-        }
         let file = service.parent_file().file_descriptor_proto().clone();
         let comments = file.source_code_info.expect("source info was kept");
         assert!(
