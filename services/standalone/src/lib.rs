@@ -1,1 +1,3 @@
 //! The standalone service.
+
+pub mod core;

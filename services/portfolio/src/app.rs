@@ -1,0 +1,278 @@
+//! The use cases of portfolio: show what an account has, move money, close positions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_domain::decimal;
+use prepx_domain::message::{Action, Command, PlaceOrder};
+use prepx_domain::update::{Ack, OrderView};
+use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce};
+use prepx_env::{Clock, Random};
+use prepx_stage::port::{AccountPort, MatchingPort, SubmitError};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::holdings::{Holdings, Position};
+use crate::store::Store;
+use crate::transfer::{Transfer, Wanted};
+
+/// How often, and how many times, to look whether cancelled orders have let go of what they held.
+const RELEASE_POLL: Duration = Duration::from_millis(5);
+const RELEASE_POLLS_MAX: u32 = 200;
+/// The longest name of a transfer.
+const KEY_CHARS_MAX: usize = 128;
+
+/// What portfolio stands on.
+pub struct Deps {
+    /// Decides commands and knows accounts.
+    pub accounts: Arc<dyn AccountPort>,
+    /// Knows instruments and last prices.
+    pub matching: Arc<dyn MatchingPort>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws command ids.
+    pub random: Arc<Random>,
+}
+
+/// How much of a position to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// All that no order holds.
+    All,
+    /// A quantity in text.
+    Quantity(&'a str),
+    /// A part in text, above 0 and at most 100; rounded down to the lot size.
+    Percentage(&'a str),
+}
+
+/// A position that was to be closed, and what became of it.
+pub struct Closed {
+    /// What.
+    pub position: Position,
+    /// The order that sells it.
+    pub outcome: Result<OrderView, Error>,
+}
+
+/// Portfolio over its store.
+pub struct App<S> {
+    deps: Deps,
+    store: S,
+}
+
+impl<S: Store> App<S> {
+    /// Portfolio over its dependencies.
+    pub fn new(deps: Deps, store: S) -> Self {
+        App { deps, store }
+    }
+
+    /// Everything that an account has, valued at the last trades.
+    pub async fn holdings(&self, account: AccountId) -> Result<Holdings, Error> {
+        let view = self.deps.accounts.account(account).await?;
+        let view = view.ok_or(Error::Rejected(Reject::UnknownAccount))?;
+        Ok(Holdings::of(view, &self.deps.matching.instruments().await?))
+    }
+
+    /// One position, by symbol (the slash of a pair may be left out) or instrument UUID.
+    pub async fn position(
+        &self,
+        account: AccountId,
+        symbol_or_id: &str,
+    ) -> Result<Position, Error> {
+        let id = symbol_or_id
+            .parse()
+            .ok()
+            .and_then(|uuid: Uuid| InstrumentId::from_uuid(uuid));
+        let plain = symbol_or_id.replace('/', "");
+        let wanted = |position: &Position| match id {
+            Some(id) => position.instrument.id == id,
+            None => position.instrument.symbol.as_str().replace('/', "") == plain,
+        };
+        let found = self
+            .holdings(account)
+            .await?
+            .positions
+            .into_iter()
+            .find(wanted);
+        found.ok_or_else(|| Error::NoPosition(symbol_or_id.to_owned()))
+    }
+
+    /// Sells a position, or part of it, by a market order.
+    pub async fn close(
+        &self,
+        account: AccountId,
+        symbol_or_id: &str,
+        part: Part<'_>,
+    ) -> Result<OrderView, Error> {
+        let position = self.position(account, symbol_or_id).await?;
+        let qty_minor = quantity(&position, part)?;
+        self.sell(account, &position, qty_minor).await
+    }
+
+    /// Sells all positions by market orders, after ending all open orders if asked to.
+    pub async fn close_all(
+        &self,
+        account: AccountId,
+        cancel_orders: bool,
+    ) -> Result<Vec<Closed>, Error> {
+        if cancel_orders {
+            self.decide(
+                account,
+                self.deps.random.uuid(),
+                Action::CancelAll { account },
+            )
+            .await?;
+            self.wait_for_release(account).await?;
+        }
+        let mut closed = Vec::new();
+        for position in self.holdings(account).await?.positions {
+            let outcome = match quantity(&position, Part::All) {
+                Ok(qty_minor) => self.sell(account, &position, qty_minor).await,
+                Err(error) => Err(error),
+            };
+            closed.push(Closed { position, outcome });
+        }
+        Ok(closed)
+    }
+
+    /// Moves money in or out under the caller's own name for it; a repeat books nothing and gets
+    /// the first answer.
+    pub async fn transfer(&self, wanted: Wanted, key: &str) -> Result<Transfer, Error> {
+        let chars = key.chars().count();
+        if !(1..=KEY_CHARS_MAX).contains(&chars) {
+            let message =
+                format!("idempotency_key has {chars} characters: give 1 to {KEY_CHARS_MAX}");
+            return Err(Error::Field {
+                field: "idempotency_key",
+                message,
+            });
+        }
+        let drawn = Transfer {
+            wanted,
+            idempotency_key: key.to_owned(),
+            command: self.deps.random.uuid(),
+            stamped_at: self.deps.clock.now(),
+            settled: false,
+        };
+        let transfer = self.store.remember(&drawn).await?;
+        if transfer.wanted != wanted {
+            return Err(Error::KeyUsed(key.to_owned()));
+        }
+        if transfer.settled {
+            return Ok(transfer);
+        }
+        self.carry_out(&transfer).await?;
+        Ok(Transfer {
+            settled: true,
+            ..transfer
+        })
+    }
+
+    async fn carry_out(&self, transfer: &Transfer) -> Result<(), Error> {
+        match self.outcome(transfer.command()).await {
+            Ok(_) => {
+                // Once settled it is never sent again. When this write fails the repeat sends the
+                // same command, and the stage answers it with the first decision.
+                Ok(self.store.settle(transfer).await?)
+            }
+            Err(Error::Rejected(reject)) if !matches!(reject, Reject::Stale { .. }) => {
+                self.store.forget(transfer).await?;
+                Err(reject.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn sell(
+        &self,
+        account: AccountId,
+        position: &Position,
+        qty_minor: i64,
+    ) -> Result<OrderView, Error> {
+        let command = self.deps.random.uuid();
+        let order = PlaceOrder {
+            account,
+            symbol: position.instrument.symbol,
+            side: Side::Sell,
+            kind: OrderKind::Market,
+            // A market order never rests, so it needs no end.
+            time_in_force: TimeInForce::Day,
+            qty_minor,
+            post_only: false,
+            extended_hours: false,
+            expires_at: None,
+            client_order_id: command.to_string(),
+        };
+        match self.decide(account, command, Action::Place(order)).await? {
+            Ack::Order(order) => Ok(*order),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Waits until nothing is held, at most for a second; what is still held then is not sold.
+    async fn wait_for_release(&self, account: AccountId) -> Result<(), Error> {
+        for _ in 0..RELEASE_POLLS_MAX {
+            let view = self.deps.accounts.account(account).await?;
+            if view.is_none_or(|view| view.open_orders == 0) {
+                break;
+            }
+            tokio::time::sleep(RELEASE_POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn decide(&self, account: AccountId, id: Uuid, action: Action) -> Result<Ack, Error> {
+        let stamped_at = self.deps.clock.now();
+        self.outcome(Command {
+            id,
+            stamped_at,
+            slot: account.slot(),
+            action,
+        })
+        .await
+    }
+
+    async fn outcome(&self, command: Command) -> Result<Ack, Error> {
+        let outcome = self.deps.accounts.submit(vec![command]).await.pop();
+        let reply = outcome.unwrap_or_else(|| Err(SubmitError::Unknown("no answer".into())))?;
+        Ok(reply.outcome?)
+    }
+}
+
+/// The stage answered something else than was asked: a fault of ours, whose effect is unknown.
+fn unexpected(ack: &Ack) -> Error {
+    Error::Submit(SubmitError::Unknown(format!(
+        "the account stage answered {ack:?}"
+    )))
+}
+
+/// The quantity that a part of a position stands for, in base minor units.
+fn quantity(position: &Position, part: Part<'_>) -> Result<i64, Error> {
+    let instrument = &position.instrument;
+    let field = |field, error: decimal::Error| Error::Field {
+        field,
+        message: format!("{field}: {error}"),
+    };
+    match part {
+        // What orders hold cannot be sold: asking for all of it names the shortage.
+        Part::All => Ok(position.qty_minor - position.qty_minor % instrument.lot_minor),
+        Part::Quantity(text) => {
+            decimal::parse(text, instrument.base_scale).map_err(|error| field("qty", error))
+        }
+        Part::Percentage(text) => {
+            const SCALE: u32 = 8;
+            let hundred = 100 * decimal::power_of_ten(SCALE);
+            let percentage =
+                decimal::parse(text, SCALE).map_err(|error| field("percentage", error))?;
+            if !(1..=hundred).contains(&percentage) {
+                let message = format!("percentage is {text}: it must be above 0 and at most 100");
+                return Err(Error::Field {
+                    field: "percentage",
+                    message,
+                });
+            }
+            let exact = i128::from(position.qty_minor) * i128::from(percentage);
+            let minor = i64::try_from(exact / i128::from(hundred)).unwrap_or(position.qty_minor);
+            Ok(minor - minor % instrument.lot_minor)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What portfolio answers when it cannot do what was asked.
+
+use prepx_domain::{Code, Reject};
+use prepx_stage::port::{ReadError, SubmitError};
+
+/// Why a use case of portfolio failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field is wrong.
+    #[error("{message}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What was wrong, with which value, and what would be right.
+        message: String,
+    },
+    /// The account stage refused it.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
+    /// A command has no decision.
+    #[error("{0}")]
+    Submit(#[from] SubmitError),
+    /// A read has no answer.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store failed.
+    #[error("transfers cannot be remembered right now; nothing was booked, try again")]
+    Store(#[from] prepx_store::Error),
+    /// The account has no such position.
+    #[error("position does not exist: {0}")]
+    NoPosition(String),
+    /// The idempotency key stands for another transfer.
+    #[error(
+        "idempotency_key {0:?} was used for another transfer: repeat it with the same values or draw a new key"
+    )]
+    KeyUsed(String),
+}
+
+impl Error {
+    /// The closed code of this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            Error::Field { .. } => Code::Invalid,
+            Error::Rejected(reject) => reject.code(),
+            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => {
+                Code::TooManyRequests
+            }
+            Error::Submit(_) | Error::Read(_) | Error::Store(_) => Code::Unavailable,
+            Error::NoPosition(_) => Code::NotFound,
+            Error::KeyUsed(_) => Code::Conflict,
+        }
+    }
+
+    /// The stable name of the reason, for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Error::Field { .. } => "INVALID_FIELD",
+            Error::Rejected(reject) => reject.reason(),
+            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => "BUSY",
+            Error::Submit(SubmitError::Unknown(_)) => "OUTCOME_UNKNOWN",
+            Error::Submit(_) | Error::Read(_) | Error::Store(_) => "UNAVAILABLE",
+            Error::NoPosition(_) => "NO_POSITION",
+            Error::KeyUsed(_) => "IDEMPOTENCY_KEY_USED",
+        }
+    }
+}

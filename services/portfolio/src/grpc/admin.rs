@@ -1,0 +1,78 @@
+//! The operators' service: money in and out.
+
+use prepx_domain::{AccountId, Reject, decimal};
+use prepx_proto::portfolio::v1 as wire;
+use prepx_proto::portfolio::v1::admin_service_server::AdminService;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Handler, show};
+use crate::error::Error;
+use crate::store::Store;
+use crate::transfer::{Direction, Wanted};
+
+#[tonic::async_trait]
+impl<S: Store + 'static> AdminService for Handler<S> {
+    async fn deposit(
+        &self,
+        request: Request<wire::DepositRequest>,
+    ) -> Result<Response<wire::Transfer>, Status> {
+        let asked = request.into_inner();
+        let wanted = wanted(
+            Direction::Incoming,
+            &asked.account_id,
+            &asked.asset,
+            &asked.amount,
+        )?;
+        let transfer = self.0.transfer(wanted, &asked.idempotency_key).await?;
+        Ok(Response::new(show::transfer(&transfer)))
+    }
+
+    async fn withdraw(
+        &self,
+        request: Request<wire::WithdrawRequest>,
+    ) -> Result<Response<wire::Transfer>, Status> {
+        let asked = request.into_inner();
+        let wanted = wanted(
+            Direction::Outgoing,
+            &asked.account_id,
+            &asked.asset,
+            &asked.amount,
+        )?;
+        let transfer = self.0.transfer(wanted, &asked.idempotency_key).await?;
+        Ok(Response::new(show::transfer(&transfer)))
+    }
+}
+
+fn wanted(
+    direction: Direction,
+    account_id: &str,
+    asset: &str,
+    amount: &str,
+) -> Result<Wanted, Error> {
+    let field = |field, message| Error::Field { field, message };
+    let uuid: Uuid = account_id.parse().map_err(|_| {
+        field(
+            "account_id",
+            format!("account_id {account_id:?} is not a UUID"),
+        )
+    })?;
+    let account = AccountId::from_uuid(uuid).ok_or(Error::Rejected(Reject::UnknownAccount))?;
+    let asset = asset
+        .parse()
+        .map_err(|error| field("asset", format!("asset: {error}")))?;
+    let amount_minor = decimal::parse(amount, show::AMOUNT_SCALE)
+        .map_err(|error| field("amount", format!("amount: {error}")))?;
+    if amount_minor <= 0 {
+        return Err(field(
+            "amount",
+            format!("amount is {amount}: it must be above 0"),
+        ));
+    }
+    Ok(Wanted {
+        account,
+        direction,
+        asset,
+        amount_minor,
+    })
+}

@@ -1,0 +1,125 @@
+//! What an account has and what that is worth at the last trades. Pure; exact until it is shown.
+
+use prepx_domain::decimal::{div_half_even, power_of_ten};
+use prepx_domain::instrument::Instrument;
+use prepx_domain::view::{AccountView, Balance, InstrumentView};
+use prepx_domain::{Asset, Micros};
+
+/// The asset in which accounts are counted.
+pub const CURRENCY: &str = "USD";
+/// Decimal places of the currency.
+pub const CURRENCY_SCALE: u32 = 8;
+/// Decimal places of shares such as a profit over its cost.
+pub const RATIO_SCALE: u32 = 8;
+
+/// An account with its positions valued.
+#[derive(Clone, Debug)]
+pub struct Holdings {
+    /// The account as its owner knows it.
+    pub account: AccountView,
+    /// Cash, what is held included, in minor units.
+    pub cash_minor: i64,
+    /// Cash that new orders may use, in minor units.
+    pub buying_power_minor: i64,
+    /// Everything else, in the order of the symbols.
+    pub positions: Vec<Position>,
+    /// When it was opened.
+    pub opened_at: Micros,
+}
+
+/// What an account has of one instrument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// What.
+    pub instrument: Instrument,
+    /// All of it, in base minor units.
+    pub qty_minor: i64,
+    /// What new orders may sell, in base minor units.
+    pub available_minor: i64,
+    /// What was paid for it, in quote minor units.
+    pub cost_minor: i64,
+    /// The last trade, in quote minor units; `None` before the first and without a seed.
+    pub price_minor: Option<i64>,
+    /// Quantity × last price, in quote minor units.
+    pub value_minor: Option<i64>,
+}
+
+impl Holdings {
+    /// Values what an account has. Assets that no instrument trades against the currency have no
+    /// value and are not positions.
+    pub fn of(account: AccountView, instruments: &[InstrumentView]) -> Holdings {
+        let is_cash = |asset: Asset| asset.as_str() == CURRENCY;
+        let cash = account
+            .balances
+            .iter()
+            .find(|balance| is_cash(balance.asset));
+        let position = |view: &InstrumentView| {
+            let base = view.instrument.base;
+            let traded = is_cash(view.instrument.quote) && !is_cash(base);
+            let balance = account
+                .balances
+                .iter()
+                .find(|balance| balance.asset == base)?;
+            traded
+                .then(|| Position::of(balance, view))
+                .filter(|position| position.qty_minor != 0)
+        };
+        Holdings {
+            cash_minor: cash.map_or(0, total_minor),
+            buying_power_minor: cash.map_or(0, |balance| balance.available_minor),
+            positions: instruments.iter().filter_map(position).collect(),
+            opened_at: account.opened_at,
+            account,
+        }
+    }
+
+    /// The value of all positions, in minor units of the currency, held at the end of its range.
+    pub fn positions_minor(&self) -> i64 {
+        self.positions
+            .iter()
+            .filter_map(|position| position.value_minor)
+            .fold(0, i64::saturating_add)
+    }
+
+    /// Cash and positions, in minor units of the currency.
+    pub fn equity_minor(&self) -> i64 {
+        self.cash_minor.saturating_add(self.positions_minor())
+    }
+}
+
+fn total_minor(balance: &Balance) -> i64 {
+    balance.available_minor.saturating_add(balance.held_minor)
+}
+
+impl Position {
+    fn of(balance: &Balance, view: &InstrumentView) -> Position {
+        let instrument = view.instrument;
+        let qty_minor = total_minor(balance);
+        let price_minor = view
+            .reference_ticks
+            .and_then(|ticks| instrument.price_minor(ticks));
+        let value = |price| {
+            let exact = i128::from(qty_minor).checked_mul(i128::from(price))?;
+            div_half_even(exact, i128::from(power_of_ten(instrument.base_scale)))
+        };
+        Position {
+            instrument,
+            qty_minor,
+            available_minor: balance.available_minor,
+            cost_minor: balance.cost_minor,
+            price_minor,
+            value_minor: price_minor.and_then(value),
+        }
+    }
+
+    /// Value less cost, in quote minor units.
+    pub fn profit_minor(&self) -> Option<i64> {
+        self.value_minor?.checked_sub(self.cost_minor)
+    }
+
+    /// Profit over cost, at [`RATIO_SCALE`]; `None` when there was no cost.
+    pub fn profit_ratio(&self) -> Option<i64> {
+        let scaled = i128::from(self.profit_minor()?) * i128::from(power_of_ten(RATIO_SCALE));
+        div_half_even(scaled, i128::from(self.cost_minor))
+    }
+}

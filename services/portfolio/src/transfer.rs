@@ -1,0 +1,73 @@
+//! Money in and out: what was asked under which name, so that a repeat books nothing.
+
+use prepx_domain::message::{Action, Command};
+use prepx_domain::{AccountId, Asset, Micros};
+use uuid::Uuid;
+
+/// Which way money goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the outside world.
+    Incoming,
+    /// To the outside world.
+    Outgoing,
+}
+
+/// What is asked of an account's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whose money.
+    pub account: AccountId,
+    /// Which way.
+    pub direction: Direction,
+    /// What.
+    pub asset: Asset,
+    /// How much, in minor units of the asset; positive.
+    pub amount_minor: i64,
+}
+
+/// A transfer under its name, with the command that carries it out. The command's id and stamp are
+/// drawn once, so that every repeat is the same command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// What was asked.
+    pub wanted: Wanted,
+    /// The caller's own name for it.
+    pub idempotency_key: String,
+    /// The command.
+    pub command: Uuid,
+    /// When it was first asked.
+    pub stamped_at: Micros,
+    /// Whether the account stage's decision is known to be durable.
+    pub settled: bool,
+}
+
+impl Transfer {
+    /// The command that carries it out.
+    pub fn command(&self) -> Command {
+        let Wanted {
+            account,
+            direction,
+            asset,
+            amount_minor,
+        } = self.wanted;
+        let action = match direction {
+            Direction::Incoming => Action::Deposit {
+                account,
+                asset,
+                amount_minor,
+            },
+            Direction::Outgoing => Action::Withdraw {
+                account,
+                asset,
+                amount_minor,
+            },
+        };
+        Command {
+            id: self.command,
+            stamped_at: self.stamped_at,
+            slot: account.slot(),
+            action,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The command line of `prepx`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The file in which `prepx start` keeps its data unless told otherwise.
+pub const DATA_DIR: &str = "prepx-data";
+
+/// A trading platform that its owner runs. Bots that speak the Alpaca API trade on it unchanged.
+#[derive(Debug, Parser)]
+#[command(name = "prepx", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  prepx start                       serve on 127.0.0.1:8080, data in ./prepx-data
+  prepx start --dev --listen 127.0.0.1:0
+                                    fixed demo keys, a free port
+  prepx admin account add --email me@example.com --deposit USD=10000
+
+Exit codes: 0 done, 1 it failed, 2 the command line is wrong.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `prepx` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the platform: HTTP, gRPC and WebSocket on one port.
+    Start(Start),
+    /// Operate a platform that runs.
+    Admin(Admin),
+}
+
+/// How to run the platform.
+#[derive(Debug, Args)]
+#[command(after_help = "Prints `ready http://HOST:PORT` on stdout when it serves. SIGTERM drains: what is
+under way is answered, then it ends with 0.
+
+Examples:
+  prepx start
+  prepx start --dev --data-dir /tmp/prepx --listen 127.0.0.1:0
+  PREPX_LISTEN=0.0.0.0:8080 prepx start --config prepx.toml")]
+pub struct Start {
+    /// Fixed keys for development (trader demo/demo-secret, operator operator/operator-secret);
+    /// loopback only.
+    #[arg(long)]
+    pub dev: bool,
+    /// Where data is kept; created when it is not there.
+    #[arg(long, env = "PREPX_DATA_DIR", value_name = "DIR", default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, env = "PREPX_LISTEN", value_name = "HOST:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Settings in TOML; flags and PREPX_* variables come before them.
+    #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Which platform to operate, and what to do.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  prepx admin instrument add --symbol BTC/USD --class crypto --tick 0.01 --lot 0.0001 --reference-price 60000
+  prepx admin account add --email bot@example.com --deposit USD=10000 --json
+  prepx admin deposit --account 018bcfe5-… USD=500
+  prepx admin halt --symbol BTC/USD
+  prepx admin kill-switch --account 018bcfe5-… on")]
+pub struct Admin {
+    /// Where the platform serves.
+    #[arg(long, env = "PREPX_URL", global = true, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// An operator's key.
+    #[arg(long, env = "PREPX_KEY_ID", global = true, default_value = "operator")]
+    pub key_id: String,
+    /// Its secret; better in the environment than on the command line.
+    #[arg(long, env = "PREPX_SECRET_KEY", global = true, default_value = "operator-secret")]
+    pub secret_key: String,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What an operator can do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Instruments.
+    #[command(subcommand)]
+    Instrument(InstrumentAction),
+    /// Accounts.
+    #[command(subcommand)]
+    Account(AccountAction),
+    /// Pay into an account.
+    Deposit {
+        /// UUID of the account.
+        #[arg(long = "account", alias = "account-id", value_name = "UUID")]
+        account: String,
+        /// What to pay in.
+        #[arg(required = true, value_name = "ASSET=AMOUNT", value_parser = parse_amount)]
+        amounts: Vec<Amount>,
+    },
+    /// Stop an instrument: it takes cancels only.
+    Halt {
+        /// Its symbol.
+        #[arg(long)]
+        symbol: String,
+    },
+    /// Let an instrument trade again.
+    Resume {
+        /// Its symbol.
+        #[arg(long)]
+        symbol: String,
+    },
+    /// Stop an account (it can only cancel), or let it trade again.
+    KillSwitch {
+        /// UUID of the account.
+        #[arg(long = "account", alias = "account-id", value_name = "UUID")]
+        account: String,
+        /// Whether it is stopped.
+        state: Switch,
+        /// Cancel its open orders too.
+        #[arg(long)]
+        cancel_orders: bool,
+    },
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Stopped.
+    On,
+    /// Trading.
+    Off,
+}
+
+/// What an operator can do with instruments.
+#[derive(Debug, Subcommand)]
+pub enum InstrumentAction {
+    /// List an instrument. Repeating it with the same values changes nothing.
+    Add(InstrumentAdd),
+    /// Show all instruments.
+    List,
+}
+
+/// An instrument to list.
+#[derive(Debug, Args)]
+pub struct InstrumentAdd {
+    /// AAPL, or BTC/USD for a pair.
+    #[arg(long)]
+    pub symbol: String,
+    /// What kind of thing it is.
+    #[arg(long)]
+    pub class: Class,
+    /// Prices are multiples of it.
+    #[arg(long)]
+    pub tick: String,
+    /// Quantities are multiples of it.
+    #[arg(long)]
+    pub lot: String,
+    /// What it is paid with: from the pair, else USD.
+    #[arg(long)]
+    pub quote: Option<String>,
+    /// When it trades: always for crypto, nyse for equities.
+    #[arg(long)]
+    pub calendar: Option<Calendar>,
+    /// The price to start from before the first trade.
+    #[arg(long, value_name = "PRICE")]
+    pub reference_price: Option<String>,
+}
+
+/// The kind of an instrument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Class {
+    /// A share.
+    UsEquity,
+    /// A crypto pair.
+    Crypto,
+}
+
+/// When an instrument trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Calendar {
+    /// Around the clock.
+    Always,
+    /// In the sessions of the New York exchange.
+    Nyse,
+}
+
+/// What an operator can do with accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountAction {
+    /// Make a user with a trading account and an API key; prints account_id, key_id, secret_key.
+    Add {
+        /// E-mail address of the user.
+        #[arg(long)]
+        email: String,
+        /// What to pay in at once.
+        #[arg(long, value_name = "ASSET=AMOUNT", value_parser = parse_amount)]
+        deposit: Vec<Amount>,
+    },
+}
+
+/// So much of an asset; the server checks the number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// Which asset.
+    pub asset: String,
+    /// How much, in decimal.
+    pub amount: String,
+}
+
+fn parse_amount(text: &str) -> Result<Amount, String> {
+    match text.split_once('=') {
+        Some((asset, amount)) if !asset.is_empty() && !amount.is_empty() => {
+            Ok(Amount { asset: asset.to_owned(), amount: amount.to_owned() })
+        }
+        _ => Err(format!("{text:?} is not ASSET=AMOUNT, such as USD=1000")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn amounts_need_both_halves() {
+        let usd = Amount { asset: "USD".into(), amount: "12.5".into() };
+        assert_eq!(parse_amount("USD=12.5"), Ok(usd));
+        assert!(parse_amount("USD").is_err() && parse_amount("=1").is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! A connection of the command line to a platform that runs.
+
+use anyhow::{Context as _, Result};
+use prepx_runtime::{Peer, status};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::{Request, Status};
+
+/// Where to call, and as whom.
+pub struct Connection {
+    peer: Peer,
+    key_id: MetadataValue<Ascii>,
+    secret_key: MetadataValue<Ascii>,
+}
+
+impl Connection {
+    /// A connection that is opened at the first call.
+    ///
+    /// # Errors
+    /// When the URL is not one, or the key has characters that no header can carry.
+    pub fn new(url: &str, key_id: &str, secret_key: &str) -> Result<Connection> {
+        let peer = Peer::remote(url)
+            .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?;
+        let key_id = key_id.parse().context("the key id has characters that no header can carry")?;
+        let secret_key =
+            secret_key.parse().context("the secret key has characters that no header can carry")?;
+        Ok(Connection { peer, key_id, secret_key })
+    }
+
+    /// The transport of generated clients.
+    pub fn peer(&self) -> Peer {
+        self.peer.clone()
+    }
+
+    /// A request with the key on it.
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("apca-api-key-id", self.key_id.clone());
+        request.metadata_mut().insert("apca-api-secret-key", self.secret_key.clone());
+        request
+    }
+}
+
+/// What a person is told of a refusal.
+pub fn words(refusal: Status) -> anyhow::Error {
+    let error = status::read(&refusal);
+    anyhow::anyhow!("{} ({})", error.message, error.code.number())
+}
