@@ -31,7 +31,7 @@ impl<'p, 'a, 'o> Encoder<'p, 'a, 'o> {
         Encoder {
             plans,
             out,
-            found: Vec::new(),
+            found: Vec::with_capacity(32),
             depth: 0,
         }
     }

@@ -118,8 +118,6 @@ pub(crate) enum Kind {
 
 #[derive(Debug)]
 pub(crate) struct EnumPlan {
-    /// The full name.
-    pub name: String,
     /// Numbers and their JSON text, quotes included; `None` reads `null`. Sorted.
     texts: Vec<(i32, Option<String>)>,
     /// What requests may say.
@@ -322,7 +320,6 @@ impl Plans {
         let pool = descriptor.parent_pool();
         let rule = EnumerationRule::read(pool, &descriptor.options());
         let mut plan = EnumPlan {
-            name: descriptor.full_name().to_owned(),
             texts: Vec::new(),
             numbers: HashMap::new(),
             choices: Vec::new(),

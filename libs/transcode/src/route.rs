@@ -63,6 +63,7 @@ pub struct Route {
     response_field: Option<usize>,
     pub(crate) rule: MethodRule,
     effect: Effect,
+    binding_index: usize,
 }
 
 /// A stretch of the path that goes into a field.
@@ -154,6 +155,12 @@ impl Route {
         status.unwrap_or(StatusCode::OK)
     }
 
+    /// 0 for the method's own path, from 1 on for the additional ones.
+    pub(crate) fn binding_index(&self) -> usize {
+        self.binding_index
+    }
+
+    /// The message of replies, and the field of it that is the body.
     pub(crate) fn output(&self) -> (MessageId, Option<usize>) {
         (self.output, self.response_field)
     }
@@ -165,7 +172,7 @@ impl Route {
     pub fn encode(&self, reply: &[u8]) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         if self.success_status() != StatusCode::NO_CONTENT {
-            out.reserve(2 * reply.len() + 256);
+            out.reserve(4 * reply.len() + 512);
             self.write(reply, &mut out)?;
         }
         Ok(out)
@@ -232,7 +239,7 @@ pub(crate) fn bindings(
         .all(|binding| matches!(binding.pattern, Some(Pattern::Get(_))));
     let effect = effect(method, reads);
     let mut routes = Vec::new();
-    for binding in all {
+    for (binding_index, binding) in all.into_iter().enumerate() {
         let (http_method, text) = pattern(binding)?;
         let template = Template::parse(text)?;
         let variables = variables(plans, messages.0, &template)?;
@@ -249,6 +256,7 @@ pub(crate) fn bindings(
             variables,
             rule: rule.clone(),
             effect,
+            binding_index,
         };
         routes.push((route, template));
     }

@@ -35,6 +35,9 @@ struct Node {
     here: Vec<Leaf>,
     /// Templates that end here with `**`.
     rest: Vec<Leaf>,
+    /// Those of them that may also match nothing more: `**` outside of a variable, or behind other
+    /// segments in it. A variable is never empty.
+    rest_of_none: Vec<Leaf>,
 }
 
 #[derive(Debug)]
@@ -196,11 +199,20 @@ impl Node {
                 other.route.grpc_path()
             ));
         }
-        leaves.push(Leaf {
+        let leaf = || Leaf {
             verb: template.verb.clone(),
-            method,
+            method: method.clone(),
             route: Arc::clone(route),
-        });
+        };
+        leaves.push(leaf());
+        let last = template.segments.len();
+        let empty = route
+            .variables
+            .iter()
+            .any(|variable| variable.start + 1 == last);
+        if segments == [Segment::Rest] && !empty {
+            self.rest_of_none.push(leaf());
+        }
         Ok(())
     }
 }
@@ -220,7 +232,9 @@ impl<'r> Search<'_, 'r> {
 
     fn visit(&mut self, node: &'r Node, segments: &[&str]) -> Option<&'r Arc<Route>> {
         let Some((&first, tail)) = segments.split_first() else {
-            return self.choose(&node.here).or_else(|| self.choose(&node.rest));
+            return self
+                .choose(&node.here)
+                .or_else(|| self.choose(&node.rest_of_none));
         };
         if let Some(child) = node.literals.get(first)
             && let Some(route) = self.visit(child, tail)

@@ -245,7 +245,9 @@ fn wrong_values_name_the_field_the_value_and_what_would_be_right() {
         "POST",
         "/v2/orders",
         &format!(r#"{{"qty":{}}}"#, "9".repeat(65)),
-        expect![[r#"{"code":42210000,"message":"qty: 999999999999999999999999999999999999999999999999999999999999… is not a number of at most 64 characters","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a number of at most 64 characters","field":"qty","value":"999999999999999999999999999999999999999999999999999999999999…"}}"#]],
+        expect![[
+            r#"{"code":42210000,"message":"qty: 999999999999999999999999999999999999999999999999999999999999… is not a number of at most 64 characters","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a number of at most 64 characters","field":"qty","value":"999999999999999999999999999999999999999999999999999999999999…"}}"#
+        ]],
     );
     check(
         "GET",
@@ -421,7 +423,9 @@ fn unknown_doubled_and_contradictory_fields_are_refused() {
         "GET",
         "/v2/orders?page=1",
         "",
-        expect![[r#"{"code":42210000,"message":"page: is an object; give its fields, such as page.size","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"field":"page"}}"#]],
+        expect![[
+            r#"{"code":42210000,"message":"page: is an object; give its fields, such as page.size","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"field":"page"}}"#
+        ]],
     );
     check(
         "GET",

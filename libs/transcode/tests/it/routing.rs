@@ -171,6 +171,7 @@ fn literals_come_first_and_dead_ends_are_left() {
           rpc C(M) returns (M) { option (google.api.http) = { get: "/{a=**}" }; }
           rpc D(M) returns (M) { option (google.api.http) = { get: "/x/y/z" additional_bindings { get: "/x/{a}/w" } }; }
           rpc E(M) returns (M) { option (google.api.http) = { custom { kind: "*" path: "/any" } additional_bindings { custom { kind: "PURGE" path: "/purge" } } }; }
+          rpc G(M) returns (M) { option (google.api.http) = { get: "/g/{a=**}" additional_bindings { get: "/h/**" } additional_bindings { get: "/{a=i/**}" } }; }
           rpc F(M) returns (M) { option (google.api.http) = { get: "/x/{a=*}:v" additional_bindings { get: "/x/p/{a=q/**}:w" } }; }
         } message M { string a = 1; }"#,
     )
@@ -198,6 +199,11 @@ fn literals_come_first_and_dead_ends_are_left() {
     assert_eq!(found("GET", "/x/p/q:w"), "F q");
     assert_eq!(found("GET", "/x/p/q/r/s:w"), "F q/r/s");
     assert_eq!(found("GET", "/x/p:u"), "B p:u");
+    assert_eq!(found("GET", "/g"), "C g");
+    assert_eq!(found("GET", "/g/1/2"), "G 1/2");
+    assert_eq!(found("GET", "/h"), "G ");
+    assert_eq!(found("GET", "/h/1"), "G ");
+    assert_eq!(found("GET", "/i"), "G i");
 }
 
 fn unsound(content: &str, expected: Expect) {
