@@ -13,7 +13,7 @@ use prepx_domain::Micros;
 use prepx_env::Clock;
 
 use crate::revoked::Revocations;
-use crate::token::{ACCESS_TOKEN_LIFE, Verifier};
+use crate::token::{ACCESS_TOKEN_LIFE, Verified, Verifier};
 use crate::{Credentials, Error, Principal, Result};
 
 /// Identities that are kept, by key and by token each.
@@ -23,21 +23,10 @@ const RENEW_BEFORE_US: i64 = 60_000_000;
 /// The published keys are asked for again at most this often.
 const PUBLISHED_AGE_US_MIN: i64 = 10_000_000;
 
-/// An access token and whom it speaks for.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// Whom it speaks for.
-    pub principal: Principal,
-    /// The token.
-    pub token: String,
-    /// When it ends.
-    pub expires_at: Micros,
-}
-
 /// The user service as the others see it: in process, or over gRPC.
 pub trait Authority: Send + Sync {
     /// An access token for an API key; [`Error::WrongKey`] for a wrong one.
-    fn exchange<'a>(&'a self, key_id: &'a str, secret: &'a str) -> BoxFuture<'a, Result<Grant>>;
+    fn exchange<'a>(&'a self, key_id: &'a str, secret: &'a str) -> BoxFuture<'a, Result<String>>;
 
     /// The keys that tokens are verified with.
     fn published_keys(&self) -> BoxFuture<'_, Result<JwkSet>>;
@@ -130,13 +119,8 @@ impl Authenticator {
         }
         // Many calls with one new key ask once: signing costs milliseconds.
         let exchange = async {
-            let grant = self.authority.exchange(key_id, secret).await?;
-            Ok(Arc::new(Identity {
-                principal: grant.principal,
-                token: grant.token,
-                issued_at: now,
-                expires_at: grant.expires_at,
-            }))
+            let token = self.authority.exchange(key_id, secret).await?;
+            self.verified(token, now).await.map(Arc::new)
         };
         self.keys
             .try_get_with(slot, exchange)
@@ -150,14 +134,7 @@ impl Authenticator {
         let identity = match self.tokens.get(&slot).await {
             Some(identity) if now < identity.expires_at => identity,
             _ => {
-                self.refresh_published_keys(token, now).await?;
-                let verified = self.verifier.verify(token, now)?;
-                let identity = Arc::new(Identity {
-                    principal: verified.principal,
-                    token: token.to_owned(),
-                    issued_at: verified.issued_at,
-                    expires_at: verified.expires_at,
-                });
+                let identity = Arc::new(self.verified(token.to_owned(), now).await?);
                 self.tokens.insert(slot, Arc::clone(&identity)).await;
                 identity
             }
@@ -167,6 +144,21 @@ impl Authenticator {
         } else {
             Ok(identity)
         }
+    }
+
+    async fn verified(&self, token: String, now: Micros) -> Result<Identity> {
+        self.refresh_published_keys(&token, now).await?;
+        let Verified {
+            principal,
+            issued_at,
+            expires_at,
+        } = self.verifier.verify(&token, now)?;
+        Ok(Identity {
+            principal,
+            token,
+            issued_at,
+            expires_at,
+        })
     }
 
     /// Asks for the published keys when the token names one that is not known, as after a rotation;

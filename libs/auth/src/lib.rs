@@ -26,10 +26,11 @@ mod key;
 mod layer;
 mod policy;
 mod principal;
+mod remote;
 mod revoked;
 mod token;
 
-pub use authenticator::{Authenticator, Authority, Grant, Identity};
+pub use authenticator::{Authenticator, Authority, Identity};
 pub use credentials::Credentials;
 pub use error::{Error, Result};
 pub use jsonwebtoken::jwk::{Jwk, JwkSet};
@@ -37,6 +38,7 @@ pub use key::{ApiKey, SecretHash};
 pub use layer::{AuthLayer, AuthService, identity, on_behalf, principal};
 pub use policy::{Access, Policy, PolicyError, Rule};
 pub use principal::{Principal, Role, Scope, Scopes};
+pub use remote::RemoteAuthority;
 pub use revoked::Revocations;
 pub use token::{
     ACCESS_TOKEN_LIFE, SigningKey, SigningKeyError, Verified, Verifier, rsa_components,

@@ -1,1 +1,53 @@
-//! The user service.
+//! The user service: users, their credentials, sign-in sessions and API keys.
+//!
+//! It owns all personal data of the platform, under a key a user, so that erasing a user is deleting
+//! a key; everything else knows users by id only. It signs the access tokens that all other services
+//! verify. It refuses to hold balances or orders: a user's trading account is opened in the account
+//! stage, before the user is stored, so every stored trader has one.
+//!
+//! Passwords are argon2id behind a semaphore (I10); API keys are random and kept as hashes; refresh
+//! tokens are used once; answers to wrong credentials tell nothing (I9).
+
+mod app;
+mod config;
+mod domain;
+mod error;
+mod grpc;
+mod hasher;
+mod service;
+mod store;
+mod vault;
+
+pub use app::Accounts;
+pub use config::{Config, Problem};
+pub use error::{Error, Result};
+pub use service::{Built, Deps, FirstKeys, build};
+
+/// A fixed key of `--dev`.
+#[derive(Clone, Copy, Debug)]
+pub struct DevKey {
+    /// For APCA-API-KEY-ID.
+    pub key_id: &'static str,
+    /// For APCA-API-SECRET-KEY.
+    pub secret: &'static str,
+    /// What its owner is.
+    pub role: prepx_auth::Role,
+    /// The owner's address.
+    pub email: &'static str,
+}
+
+/// The fixed keys of `--dev`; refused otherwise, whatever the store holds.
+pub const DEV_KEYS: [DevKey; 2] = [
+    DevKey {
+        key_id: "demo",
+        secret: "demo-secret",
+        role: prepx_auth::Role::Trader,
+        email: "demo@prepx.example",
+    },
+    DevKey {
+        key_id: "operator",
+        secret: "operator-secret",
+        role: prepx_auth::Role::Operator,
+        email: "operator@prepx.example",
+    },
+];

@@ -1,0 +1,243 @@
+//! The use cases: load, decide, commit.
+
+mod keys;
+mod sessions;
+mod signing;
+
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use prepx_auth::{ApiKey, Revocations, Role, SecretHash};
+use prepx_domain::AccountId;
+use prepx_env::{Clock, Random};
+use uuid::Uuid;
+
+use crate::domain::user::SealedEmail;
+use crate::domain::{Email, Throttle, User, password};
+use crate::hasher::Hasher;
+use crate::store::Store;
+use crate::vault::Vault;
+use crate::{Config, Error, Result, domain};
+
+pub use sessions::Tokens;
+pub use signing::Signer;
+
+/// Addresses whose tries are counted at a time.
+const THROTTLED_MAX: usize = 100_000;
+
+/// Opens trading accounts: the account stage of the risk service.
+pub trait Accounts: Send + Sync {
+    /// Opens an account for a user and answers its id when that is durable. Repeating it for the same
+    /// user answers the same account.
+    fn open_account(
+        &self,
+        user_id: Uuid,
+        simulated: bool,
+    ) -> BoxFuture<'_, std::result::Result<AccountId, Box<dyn std::error::Error + Send + Sync>>>;
+}
+
+/// What the use cases work with.
+pub struct App<S> {
+    config: Config,
+    store: S,
+    accounts: Arc<dyn Accounts>,
+    clock: Arc<dyn Clock>,
+    random: Arc<Random>,
+    vault: Vault,
+    hasher: Hasher,
+    signer: Signer,
+    throttle: Mutex<Throttle>,
+    revocations: Arc<Revocations>,
+}
+
+/// The parts of an [`App`] that its builder makes.
+pub(crate) struct Parts<S> {
+    pub config: Config,
+    pub store: S,
+    pub accounts: Arc<dyn Accounts>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<Random>,
+    pub vault: Vault,
+    pub revocations: Arc<Revocations>,
+}
+
+/// A user whose address was opened, for the user itself and for operators.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The user.
+    pub user: User,
+    /// The address; empty once erased.
+    pub email: String,
+}
+
+impl<S: Store> App<S> {
+    pub(crate) async fn new(parts: Parts<S>) -> Result<App<S>> {
+        let Parts {
+            config,
+            store,
+            accounts,
+            clock,
+            random,
+            vault,
+            revocations,
+        } = parts;
+        let hasher = Hasher::new(&config, Arc::clone(&random))?;
+        let window_us = i64::from(config.sign_in_window_s) * 1_000_000;
+        let throttle = Throttle::new(config.sign_in_tries_max, window_us, THROTTLED_MAX);
+        let app = App {
+            signer: Signer::new(),
+            throttle: Mutex::new(throttle),
+            hasher,
+            config,
+            store,
+            accounts,
+            clock,
+            random,
+            vault,
+            revocations,
+        };
+        app.rotate_signing_keys().await?;
+        Ok(app)
+    }
+
+    /// Makes a user with a password and a trading account.
+    pub async fn sign_up(&self, email: &str, password: String) -> Result<Profile> {
+        let email = Email::parse(email)?;
+        password::check(&password, &email)?;
+        self.refuse_taken(&email).await?;
+        let hash = self.hasher.hash(password).await?;
+        let user = self.open(Role::Trader, &email, false, Some(hash)).await?;
+        self.insert(&user, None).await?;
+        tracing::info!(user_id = %user.id, "a user signed up");
+        Ok(Profile {
+            user,
+            email: email.as_str().to_owned(),
+        })
+    }
+
+    /// Makes a trader without a password, with an account and a key that may do all a trader may.
+    pub async fn add_account(&self, email: &str, simulated: bool) -> Result<(User, ApiKey)> {
+        let email = Email::parse(email)?;
+        self.refuse_taken(&email).await?;
+        let user = self.open(Role::Trader, &email, simulated, None).await?;
+        let issued = ApiKey::generate(&self.random);
+        self.insert(
+            &user,
+            Some(&self.key_of(&user, &issued, "made by an operator")),
+        )
+        .await?;
+        Ok((user, issued))
+    }
+
+    /// Makes a user with this very key unless the key exists: the fixed keys of development and the
+    /// first keys of a new platform.
+    pub(crate) async fn ensure(&self, role: Role, email: &str, issued: &ApiKey) -> Result<()> {
+        if self.store.key(&issued.key_id).await?.is_some() {
+            return Ok(());
+        }
+        let user = self.open(role, &Email::parse(email)?, false, None).await?;
+        self.insert(
+            &user,
+            Some(&self.key_of(&user, issued, "made at the first start")),
+        )
+        .await
+    }
+
+    /// The user as it sees itself.
+    pub async fn profile(&self, user_id: Uuid) -> Result<Profile> {
+        let user = self.store.user(user_id).await?;
+        let user = user.ok_or_else(|| Error::UnknownUser(user_id.to_string()))?;
+        let email = self.email_of(&user)?;
+        Ok(Profile { user, email })
+    }
+
+    /// Erases a user's personal data and ends whatever could act for the user.
+    pub async fn erase(&self, user_id: &str) -> Result<()> {
+        let unknown = || Error::UnknownUser(user_id.chars().take(64).collect());
+        let id = Uuid::try_parse(user_id).map_err(|_| unknown())?;
+        let now = self.clock.now();
+        let ended = self.store.erase_user(id, now).await?.ok_or_else(unknown)?;
+        for key_id in &ended {
+            self.revocations.revoke(key_id, now);
+        }
+        tracing::info!(user_id = %id, "a user was erased");
+        Ok(())
+    }
+
+    fn email_of(&self, user: &User) -> Result<String> {
+        let Some(email) = &user.email else {
+            return Ok(String::new());
+        };
+        let plain =
+            self.vault
+                .unseal_personal(&email.user_key, &email.sealed, user.id.as_bytes())?;
+        String::from_utf8(plain).map_err(|_| Error::Fault("a sealed address is no text".to_owned()))
+    }
+
+    async fn refuse_taken(&self, email: &Email) -> Result<()> {
+        match self.store.user_by_email(&self.vault.lookup(email)).await? {
+            Some(_) => Err(Error::EmailTaken),
+            None => Ok(()),
+        }
+    }
+
+    /// A user who is not stored yet, whose account is open. An account whose user is then not stored
+    /// belongs to nobody and stays empty.
+    async fn open(
+        &self,
+        role: Role,
+        email: &Email,
+        simulated: bool,
+        password_hash: Option<String>,
+    ) -> Result<User> {
+        let id = self.random.uuid();
+        let account_id = match role {
+            Role::Operator => None,
+            Role::Trader => {
+                let opened = self.accounts.open_account(id, simulated).await;
+                Some(opened.map_err(Error::NoAccount)?)
+            }
+        };
+        let text = email.as_str().as_bytes();
+        let (user_key, sealed) = self.vault.seal_personal(text, id.as_bytes(), &self.random);
+        let email = SealedEmail {
+            lookup: self.vault.lookup(email),
+            sealed,
+            user_key,
+        };
+        let created_at = self.clock.now();
+        let email = Some(email);
+        Ok(User {
+            id,
+            role,
+            simulated,
+            account_id,
+            email,
+            password_hash,
+            created_at,
+        })
+    }
+
+    async fn insert(&self, user: &User, key: Option<&domain::ApiKey>) -> Result<()> {
+        self.store
+            .insert_user(user, key)
+            .await
+            .map_err(|error| match error {
+                // Another caller took the address after we looked.
+                prepx_store::Error::Conflict(_) => Error::EmailTaken,
+                other => Error::Store(other),
+            })
+    }
+
+    fn key_of(&self, user: &User, issued: &ApiKey, name: &str) -> domain::ApiKey {
+        domain::ApiKey {
+            id: issued.key_id.clone(),
+            user_id: user.id,
+            secret: SecretHash::of(&issued.secret),
+            name: name.to_owned(),
+            scopes: user.role.scopes(),
+            created_at: user.created_at,
+            revoked_at: None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Wiring: from configuration and what the process has to a service that can be hosted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_auth::{ApiKey, Authority, Revocations, Role};
+use prepx_env::{Clock, Random};
+use prepx_proto::user::v1::user_service_server::UserServiceServer;
+use prepx_runtime::{Drain, TaskError};
+use prepx_store::{Durability, Location, Options, Pool};
+
+use crate::app::{Accounts, App, Parts};
+use crate::grpc::Grpc;
+use crate::store::sqlite::Sqlite;
+use crate::store::{MIGRATIONS, Store};
+use crate::vault::Vault;
+use crate::{Config, DEV_KEYS, Error, Result};
+
+/// How often the age of the signing key is looked at.
+const ROTATION_CHECK: Duration = Duration::from_secs(3_600);
+
+/// What the service stands on.
+pub struct Deps {
+    /// Where the master key of personal data is: a file `master.key`.
+    pub directory: PathBuf,
+    /// Where the schema is.
+    pub location: Location,
+    /// Opens trading accounts.
+    pub accounts: Arc<dyn Accounts>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws ids, keys and salts; fit for secrets.
+    pub random: Arc<Random>,
+    /// Where revoked keys and sessions are told, for the authenticator of this process.
+    pub revocations: Arc<Revocations>,
+}
+
+/// The built service and what the process does with it.
+pub struct Built {
+    /// The gRPC service and its tasks, without authentication around it: the process puts the one
+    /// layer around all of its services.
+    pub service: prepx_runtime::Service,
+    /// What the authenticator of this process asks.
+    pub authority: Arc<dyn Authority>,
+    /// Makes the keys that a new platform begins with.
+    pub first_keys: FirstKeys,
+}
+
+/// Makes the keys that a new platform begins with, once accounts can be opened.
+pub struct FirstKeys(Arc<App<Sqlite>>);
+
+/// Builds the service: opens and migrates its schema, and draws what a first start needs.
+pub async fn build(config: Config, deps: Deps) -> Result<Built> {
+    config
+        .validate()
+        .map_err(|problem| Error::Fault(problem.to_string()))?;
+    std::fs::create_dir_all(&deps.directory).map_err(|error| vault_failed(&deps, &error))?;
+    let vault =
+        Vault::open(&deps.directory, &deps.random).map_err(|error| vault_failed(&deps, &error))?;
+    let options = Options::new("user", Durability::Source);
+    let store = match Pool::open(&deps.location, &options, MIGRATIONS).await? {
+        Pool::Sqlite(pool) => Sqlite::new(pool),
+    };
+    let Deps {
+        accounts,
+        clock,
+        random,
+        revocations,
+        ..
+    } = deps;
+    let parts = Parts {
+        config,
+        store,
+        accounts,
+        clock,
+        random,
+        vault,
+        revocations,
+    };
+    let app = Arc::new(App::new(parts).await?);
+    let rotating = Arc::clone(&app);
+    let service = prepx_runtime::Service::new()
+        .grpc(UserServiceServer::new(Grpc(Arc::clone(&app))))
+        .task("signing keys", move |drain| rotate(rotating, drain));
+    Ok(Built {
+        service,
+        authority: app.clone(),
+        first_keys: FirstKeys(app),
+    })
+}
+
+impl FirstKeys {
+    /// With `dev`, the fixed keys of [`DEV_KEYS`], made unless they exist.
+    pub async fn ensure_dev(&self) -> Result<()> {
+        for key in &DEV_KEYS {
+            let issued = ApiKey {
+                key_id: key.key_id.to_owned(),
+                secret: key.secret.to_owned(),
+            };
+            self.0.ensure(key.role, key.email, &issued).await?;
+        }
+        Ok(())
+    }
+
+    /// A user of this role with this very key, made unless the key exists. The caller has drawn the
+    /// key and kept it where the owner of the platform finds it.
+    pub async fn ensure(&self, role: Role, email: &str, key: &ApiKey) -> Result<()> {
+        self.0.ensure(role, email, key).await
+    }
+}
+
+fn vault_failed(deps: &Deps, error: &std::io::Error) -> Error {
+    Error::Fault(format!(
+        "cannot use the master key in {}: {error}",
+        deps.directory.display()
+    ))
+}
+
+async fn rotate<S: Store>(app: Arc<App<S>>, drain: Drain) -> std::result::Result<(), TaskError> {
+    let mut ticks = tokio::time::interval(ROTATION_CHECK);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                // The keys at hand stay good; the next look may succeed.
+                if let Err(error) = app.rotate_signing_keys().await {
+                    tracing::error!(%error, "the signing keys cannot be looked at");
+                }
+            }
+            () = drain.stopping() => return Ok(()),
+        }
+    }
+}
