@@ -64,7 +64,7 @@ fn filled(
         let always = google || matches!(field.name(), "a_decimal" | "a_number");
         if field.name() == "a_value"
             || field.name() == "nothing"
-            || (!always && choice % 2 == 0)
+            || (!always && choice.is_multiple_of(2))
             || (nested && depth > 2)
         {
             continue;

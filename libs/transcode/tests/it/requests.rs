@@ -1,6 +1,6 @@
 //! Requests: what arrives in the message, and what the client is told when it cannot.
 
-use expect_test::expect;
+use expect_test::{Expect, expect};
 
 use crate::desk::{check, request};
 
@@ -83,373 +83,184 @@ fn paths_and_queries_fill_fields() {
     );
 }
 
+/// Requests, one a line as `METHOD URL BODY`, and the messages of their errors.
+fn refused(requests: &str, expected: Expect) {
+    let mut messages = String::new();
+    for line in requests
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        let mut parts = line.splitn(3, ' ');
+        let (method, url) = (parts.next().unwrap(), parts.next().unwrap());
+        let error = request(method, url, parts.next().unwrap_or_default()).unwrap_err();
+        messages += &format!("{} {}: {}\n", error.code, error.reason, error.message);
+    }
+    expected.assert_eq(&messages);
+}
+
 #[test]
-fn unreadable_bodies_name_the_place() {
-    check(
-        "POST",
-        "/v2/orders",
-        "{\"qty\": }",
-        expect![[
-            r#"{"code":40010001,"message":"the body is not JSON: expected a value at line 1 column 9","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"9","line":"1"}}"#
-        ]],
-    );
+fn an_error_has_its_parts_for_programs_too() {
     check(
         "POST",
         "/v2/orders",
         "{\"qty\": 1,\n\"side\" \"buy\"}",
-        expect![[
-            r#"{"code":40010001,"message":"the body is not JSON: expected ':' at line 2 column 8","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"8","line":"2"}}"#
-        ]],
+        expect![[r#"{"code":40010001,"message":"the body is not JSON: expected ':' at line 2 column 8","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"8","line":"2"}}"#]],
     );
     check(
         "POST",
         "/v2/orders",
-        "qty=1&side=buy",
-        expect![[
-            r#"{"code":40010001,"message":"the body is not JSON: expected a value at line 1 column 1","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"1","line":"1"}}"#
-        ]],
+        r#"{"legs":[{},{"ratio":-1}]}"#,
+        expect![[r#"{"code":42210000,"message":"legs[1].ratio: -1 is not a whole number from 0 to 4294967295","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a whole number from 0 to 4294967295","field":"legs[1].ratio","value":"-1"}}"#]],
     );
-    check(
-        "POST",
-        "/v2/orders",
-        "{\"qty\": 01}",
-        expect![[
-            r#"{"code":40010001,"message":"the body is not JSON: a malformed number at line 1 column 9","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"9","line":"1"}}"#
-        ]],
+}
+
+#[test]
+fn unreadable_bodies_name_the_place() {
+    refused(
+        r#"
+        POST /v2/orders {"qty": }
+        POST /v2/orders qty=1&side=buy
+        POST /v2/orders {"qty": 01}
+        POST /v2/orders {"qty":NaN}
+        POST /v2/orders {} x
+        POST /v2/orders {"qty":1
+        GET /v2/orders?symbols=%ff
+        "#,
+        expect![[r#"
+            40010001 UNREADABLE_JSON: the body is not JSON: expected a value at line 1 column 9
+            40010001 UNREADABLE_JSON: the body is not JSON: expected a value at line 1 column 1
+            40010001 UNREADABLE_JSON: the body is not JSON: a malformed number at line 1 column 9
+            40010001 UNREADABLE_JSON: the body is not JSON: expected a value at line 1 column 8
+            40010001 UNREADABLE_JSON: the body is not JSON: expected the end after the value at line 1 column 4
+            40010001 UNREADABLE_JSON: the body is not JSON: expected ',' or '}' at line 1 column 9
+            40010001 UNREADABLE_URL: "%ff" is not UTF-8 after percent-decoding
+        "#]],
     );
-    check(
-        "POST",
-        "/v2/orders",
-        "{} x",
-        expect![[
-            r#"{"code":40010001,"message":"the body is not JSON: expected the end after the value at line 1 column 4","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"4","line":"1"}}"#
-        ]],
+    refused(
+        &format!("POST /v2/orders {}", "[".repeat(100)),
+        expect![[r#"
+            40010001 UNREADABLE_JSON: the body is not JSON: more than 32 levels of nesting at line 1 column 33
+        "#]],
     );
-    check(
-        "POST",
-        "/v2/orders",
-        &"[".repeat(100),
-        expect![[
-            r#"{"code":40010001,"message":"the body is not JSON: more than 32 levels of nesting at line 1 column 33","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"33","line":"1"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        &"{\"legs\":[".repeat(100),
-        expect![[
-            r#"{"code":42210000,"message":"legs[0].legs: unknown field; known are symbol, ratio","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"field":"legs[0].legs"}}"#
-        ]],
+    refused(
+        &format!("POST /v1/echo {}", "{\"inner\":".repeat(100)),
+        expect![[r#"
+            40010001 UNREADABLE_JSON: the body is not JSON: more than 32 levels of nesting at line 1 column 289
+        "#]],
     );
 }
 
 #[test]
 fn wrong_values_name_the_field_the_value_and_what_would_be_right() {
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"qty":"abc"}"#,
-        expect![[
-            r#"{"code":42210000,"message":"qty: \"abc\" is not a decimal number such as 12.5","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a decimal number such as 12.5","field":"qty","value":"\"abc\""}}"#
-        ]],
+    refused(
+        r#"
+        POST /v2/orders {"qty":"abc"}
+        POST /v2/orders {"qty":true}
+        POST /v2/orders {"type":"iceberg"}
+        POST /v2/orders {"type":2}
+        POST /v2/orders {"side":"unspecified"}
+        POST /v2/orders {"symbol":5}
+        POST /v2/orders {"extended_hours":"true"}
+        POST /v2/orders {"legs":[{"ratio":1},{"ratio":4294967296}]}
+        POST /v2/orders {"legs":{}}
+        POST /v2/orders [1]
+        POST /v2/orders {"take_profit":{"limit_price":{"a":[1,2,3,"and so on and on and on and on and on and on and on"]}}}
+        POST /v1/echo {"names":{"x":"y"}}
+        POST /v1/echo {"a_double":1e999}
+        POST /v1/echo {"some_bytes":"?"}
+        POST /v1/echo {"a_duration":"1 day"}
+        GET /v2/orders?limit=1.5
+        GET /v2/orders?nested=yes
+        GET /v2/orders?after=yesterday
+        GET /v2/orders?symbols=A,,B
+        GET /v2/orders?date=2023-02-29
+        "#,
+        expect![[r#"
+            42210000 INVALID_VALUE: qty: "abc" is not a decimal number such as 12.5
+            42210000 INVALID_VALUE: qty: true is not a decimal number such as 12.5
+            42210000 INVALID_VALUE: type: "iceberg" is not one of "market", "limit", "stop_limit"
+            42210000 INVALID_VALUE: type: 2 is not one of "market", "limit", "stop_limit"
+            42210000 INVALID_VALUE: side: "unspecified" is not one of "buy", "sell"
+            42210000 INVALID_VALUE: symbol: 5 is not a string
+            42210000 INVALID_VALUE: extended_hours: "true" is not true or false
+            42210000 INVALID_VALUE: legs[1].ratio: 4294967296 is not a whole number from 0 to 4294967295
+            42210000 INVALID_VALUE: legs: {} is not a list
+            42210000 INVALID_VALUE: the body: [1] is not an object
+            42210000 INVALID_VALUE: take_profit.limit_price: {"a":[1,2,3,"and so on and on and on and on and on and on an… is not a decimal number such as 12.5
+            42210000 INVALID_VALUE: names: key "x" is not a whole number from -2147483648 to 2147483647
+            42210000 INVALID_VALUE: a_double: 1e999 is not a finite number
+            42210000 INVALID_VALUE: some_bytes: "?" is not a string of base64
+            42210000 INVALID_VALUE: a_duration: "1 day" is not a duration such as "1.5s"
+            42210000 INVALID_VALUE: limit: "1.5" is not a whole number from -2147483648 to 2147483647
+            42210000 INVALID_VALUE: nested: "yes" is not true or false
+            42210000 INVALID_VALUE: after: "yesterday" is not a time such as 2024-01-02T15:04:05Z
+            42210000 INVALID_VALUE: symbols: "A,,B" is not a list with a value between commas, such as AAPL,MSFT
+            42210000 INVALID_VALUE: date: "2023-02-29" is not a date such as 2024-01-02
+        "#]],
     );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"qty":true}"#,
-        expect![[
-            r#"{"code":42210000,"message":"qty: true is not a decimal number such as 12.5","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a decimal number such as 12.5","field":"qty","value":"true"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"qty":NaN}"#,
-        expect![[
-            r#"{"code":40010001,"message":"the body is not JSON: expected a value at line 1 column 8","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"8","line":"1"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"type":"iceberg"}"#,
-        expect![[
-            r#"{"code":42210000,"message":"type: \"iceberg\" is not one of \"market\", \"limit\", \"stop_limit\"","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"one of \"market\", \"limit\", \"stop_limit\"","field":"type","value":"\"iceberg\""}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"type":2}"#,
-        expect![[
-            r#"{"code":42210000,"message":"type: 2 is not one of \"market\", \"limit\", \"stop_limit\"","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"one of \"market\", \"limit\", \"stop_limit\"","field":"type","value":"2"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"side":"unspecified"}"#,
-        expect![[
-            r#"{"code":42210000,"message":"side: \"unspecified\" is not one of \"buy\", \"sell\"","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"one of \"buy\", \"sell\"","field":"side","value":"\"unspecified\""}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"symbol":5}"#,
-        expect![[
-            r#"{"code":42210000,"message":"symbol: 5 is not a string","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a string","field":"symbol","value":"5"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"extended_hours":"true"}"#,
-        expect![[
-            r#"{"code":42210000,"message":"extended_hours: \"true\" is not true or false","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"true or false","field":"extended_hours","value":"\"true\""}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"legs":[{"ratio":1},{"ratio":4294967296}]}"#,
-        expect![[
-            r#"{"code":42210000,"message":"legs[1].ratio: 4294967296 is not a whole number from 0 to 4294967295","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a whole number from 0 to 4294967295","field":"legs[1].ratio","value":"4294967296"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"legs":{}}"#,
-        expect![[
-            r#"{"code":42210000,"message":"legs: {} is not a list","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a list","field":"legs","value":"{}"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"[1]"#,
-        expect![[
-            r#"{"code":42210000,"message":"the body: [1] is not an object","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"an object","field":"the body","value":"[1]"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"take_profit":{"limit_price":{"a":[1,2,3,"and so on and on and on and on and on and on"]}}}"#,
-        expect![[
-            r#"{"code":42210000,"message":"take_profit.limit_price: {\"a\":[1,2,3,\"and so on and on and on and on and on and on\"]} is not a decimal number such as 12.5","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a decimal number such as 12.5","field":"take_profit.limit_price","value":"{\"a\":[1,2,3,\"and so on and on and on and on and on and on\"]}"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        &format!(r#"{{"qty":{}}}"#, "9".repeat(65)),
-        expect![[
-            r#"{"code":42210000,"message":"qty: 999999999999999999999999999999999999999999999999999999999999… is not a number of at most 64 characters","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a number of at most 64 characters","field":"qty","value":"999999999999999999999999999999999999999999999999999999999999…"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?limit=1.5",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"limit: \"1.5\" is not a whole number from -2147483648 to 2147483647","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a whole number from -2147483648 to 2147483647","field":"limit","value":"\"1.5\""}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?nested=yes",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"nested: \"yes\" is not true or false","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"true or false","field":"nested","value":"\"yes\""}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?after=yesterday",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"after: \"yesterday\" is not a time such as 2024-01-02T15:04:05Z","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a time such as 2024-01-02T15:04:05Z","field":"after","value":"\"yesterday\""}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?symbols=A,,B",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"symbols: \"A,,B\" is not a list with a value between commas, such as AAPL,MSFT","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a list with a value between commas, such as AAPL,MSFT","field":"symbols","value":"\"A,,B\""}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?date=2023-02-29",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"date: \"2023-02-29\" is not a date such as 2024-01-02","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a date such as 2024-01-02","field":"date","value":"\"2023-02-29\""}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v1/echo",
-        r#"{"names":{"x":"y"}}"#,
-        expect![[
-            r#"{"code":42210000,"message":"names: key \"x\" is not a whole number from -2147483648 to 2147483647","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a whole number from -2147483648 to 2147483647","field":"names","value":"key \"x\""}}"#
-        ]],
+    let long = "9".repeat(65);
+    refused(
+        &format!(r#"POST /v2/orders {{"qty":{long}}}"#),
+        expect![[r#"
+            42210000 INVALID_VALUE: qty: 999999999999999999999999999999999999999999999999999999999999… is not a number of at most 64 characters
+        "#]],
     );
 }
 
 #[test]
 fn unknown_doubled_and_contradictory_fields_are_refused() {
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"qyt":1}"#,
-        expect![[
-            r#"{"code":42210000,"message":"qyt: unknown field; did you mean qty?","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"expected":"qty","field":"qyt"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"limitPrice":1}"#,
-        expect![[
-            r#"{"code":42210000,"message":"limitPrice: unknown field; did you mean limit_price?","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"expected":"limit_price","field":"limitPrice"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"take_profit":{"trail":1}}"#,
-        expect![[
-            r#"{"code":42210000,"message":"take_profit.trail: unknown field; known are limit_price","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"field":"take_profit.trail"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"qty":1,"qty":2}"#,
-        expect![[
-            r#"{"code":42210000,"message":"qty: occurs twice","reason":"DUPLICATE_FIELD","request_id":"r-1","details":{"field":"qty"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"qty":null,"qty":2}"#,
-        expect![[
-            r#"{"code":42210000,"message":"qty: occurs twice","reason":"DUPLICATE_FIELD","request_id":"r-1","details":{"field":"qty"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"client_id":"a","client_order_id":"b"}"#,
-        expect![[
-            r#"{"code":42210000,"message":"client_order_id: occurs twice","reason":"DUPLICATE_FIELD","request_id":"r-1","details":{"field":"client_order_id"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders",
-        r#"{"qty":1,"notional":2}"#,
-        expect![[
-            r#"{"code":42210000,"message":"notional: excludes qty; send one of them","reason":"FIELD_CONFLICT","request_id":"r-1","details":{"field":"notional"}}"#
-        ]],
+    refused(
+        r#"
+        POST /v2/orders {"qyt":1}
+        POST /v2/orders {"limitPrice":1}
+        POST /v2/orders {"take_profit":{"trail":1}}
+        POST /v2/orders {"qty":1,"qty":2}
+        POST /v2/orders {"qty":null,"qty":2}
+        POST /v2/orders {"client_id":"a","client_order_id":"b"}
+        POST /v2/orders {"qty":1,"notional":2}
+        POST /v1/echo {"weights":{"a":1,"a":2}}
+        POST /v1/echo {"a_value":{"x":1,"x":2}}
+        POST /v2/orders?qty=1 {"side":"buy"}
+        PATCH /v2/orders/9 {"order_id":"8"}
+        GET /v2/orders/9?order_id=8
+        GET /v2/orders?limit=1&limit=2
+        GET /v2/orders?simbols=A
+        GET /v2/orders?page.sise=1
+        GET /v2/orders?page=1
+        GET /v2/orders?status.x=1
+        GET /v1/echo?left=a&nothing=b
+        GET /v1/echo?legs=1
+        DELETE /v2/orders {"a":1}
+        "#,
+        expect![[r#"
+            42210000 UNKNOWN_FIELD: qyt: unknown field; did you mean qty?
+            42210000 UNKNOWN_FIELD: limitPrice: unknown field; did you mean limit_price?
+            42210000 UNKNOWN_FIELD: take_profit.trail: unknown field; known are limit_price
+            42210000 DUPLICATE_FIELD: qty: occurs twice
+            42210000 DUPLICATE_FIELD: qty: occurs twice
+            42210000 DUPLICATE_FIELD: client_order_id: occurs twice
+            42210000 FIELD_CONFLICT: notional: excludes qty; send one of them
+            42210000 DUPLICATE_FIELD: weights.a: occurs twice
+            42210000 DUPLICATE_FIELD: a_value.x: occurs twice
+            42210000 UNKNOWN_FIELD: qty: POST /v2/orders takes its fields in the JSON body
+            42210000 FIELD_TAKEN: order_id: is given by the path; leave it out of the body
+            42210000 DUPLICATE_FIELD: order_id: occurs twice, or is given by the path or the body too
+            42210000 DUPLICATE_FIELD: limit: occurs twice, or is given by the path or the body too
+            42210000 UNKNOWN_FIELD: simbols: unknown field; did you mean symbols?
+            42210000 UNKNOWN_FIELD: page.sise: unknown field; did you mean size?
+            42210000 UNKNOWN_FIELD: page: is an object; give its fields, such as page.size
+            42210000 UNKNOWN_FIELD: status.x: has no fields within
+            42210000 FIELD_CONFLICT: nothing: excludes left; send one of them
+            42210000 UNKNOWN_FIELD: legs: cannot be given in the URL
+            42210000 UNEXPECTED_BODY: the body: DELETE /v2/orders takes none
+        "#]],
     );
     check(
         "POST",
         "/v2/orders",
         r#"{"qty":1,"notional":null}"#,
         expect![[r#"PlaceOrder qty:"1""#]],
-    );
-    check(
-        "POST",
-        "/v1/echo",
-        r#"{"weights":{"a":1,"a":2}}"#,
-        expect![[
-            r#"{"code":42210000,"message":"weights.a: occurs twice","reason":"DUPLICATE_FIELD","request_id":"r-1","details":{"field":"weights.a"}}"#
-        ]],
-    );
-    check(
-        "POST",
-        "/v2/orders?qty=1",
-        r#"{"side":"buy"}"#,
-        expect![[
-            r#"{"code":42210000,"message":"qty: POST /v2/orders takes its fields in the JSON body","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"field":"qty"}}"#
-        ]],
-    );
-    check(
-        "PATCH",
-        "/v2/orders/9",
-        r#"{"order_id":"8"}"#,
-        expect![[
-            r#"{"code":42210000,"message":"order_id: is given by the path; leave it out of the body","reason":"FIELD_TAKEN","request_id":"r-1","details":{"field":"order_id"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders/9?order_id=8",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"order_id: occurs twice, or is given by the path or the body too","reason":"DUPLICATE_FIELD","request_id":"r-1","details":{"field":"order_id"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?limit=1&limit=2",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"limit: occurs twice, or is given by the path or the body too","reason":"DUPLICATE_FIELD","request_id":"r-1","details":{"field":"limit"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?simbols=A",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"simbols: unknown field; did you mean symbols?","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"expected":"symbols","field":"simbols"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?page.sise=1",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"page.sise: unknown field; did you mean size?","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"expected":"size","field":"page.sise"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?page=1",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"page: is an object; give its fields, such as page.size","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"field":"page"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v2/orders?status.x=1",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"status.x: has no fields within","reason":"UNKNOWN_FIELD","request_id":"r-1","details":{"field":"status.x"}}"#
-        ]],
-    );
-    check(
-        "GET",
-        "/v1/echo?left=a&nothing=b",
-        "",
-        expect![[
-            r#"{"code":42210000,"message":"nothing: excludes left; send one of them","reason":"FIELD_CONFLICT","request_id":"r-1","details":{"field":"nothing"}}"#
-        ]],
-    );
-    check(
-        "DELETE",
-        "/v2/orders",
-        r#"{"a":1}"#,
-        expect![[
-            r#"{"code":42210000,"message":"the body: DELETE /v2/orders takes none","reason":"UNEXPECTED_BODY","request_id":"r-1","details":{"field":"the body"}}"#
-        ]],
     );
     check("DELETE", "/v2/orders", " {} ", expect!["CancelAll "]);
 }
