@@ -1,1 +1,11 @@
-//! The gateway service.
+//! The gateway: HTTP and JSON in front of the services, by the descriptors alone.
+//!
+//! It owns no state and decides nothing: a request becomes one gRPC call of the service whose route
+//! it is, with the client's credentials, and the reply becomes JSON.
+
+mod health;
+mod raw;
+mod rest;
+mod service;
+
+pub use service::{Deps, build};

@@ -1,0 +1,234 @@
+//! The JSON API: finds the route, has the service answer over gRPC, writes JSON.
+//!
+//! There is no handler per route and no business here. Who may call is judged by the services
+//! themselves, with the credentials that are handed on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use futures::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use prepx_domain::Code;
+use prepx_env::Random;
+use prepx_runtime::{Peer, body, guard, status};
+use prepx_transcode::{Call, Effect, Error, Framing, Route, Router};
+use tonic::Streaming;
+use tonic::metadata::MetadataMap;
+
+use crate::raw;
+
+/// Headers of a client that services judge by.
+const HANDED_ON: [HeaderName; 3] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("apca-api-key-id"),
+    HeaderName::from_static("apca-api-secret-key"),
+];
+
+/// Every route with the service behind it.
+pub struct Rest {
+    router: Router,
+    /// By the full name of the gRPC service.
+    peers: BTreeMap<String, Peer>,
+    random: Arc<Random>,
+}
+
+impl Rest {
+    /// The JSON API over the services that there are.
+    pub fn new(router: Router, peers: BTreeMap<String, Peer>, random: Arc<Random>) -> Self {
+        Rest {
+            router,
+            peers,
+            random,
+        }
+    }
+
+    /// The routes, for the OpenAPI document.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// Answers any request.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let given = request.headers().get(guard::REQUEST_ID);
+        let request_id = match given.filter(|id| guard::is_request_id(id.as_bytes())) {
+            Some(id) => id.clone(),
+            None => guard::new_request_id(&self.random),
+        };
+        let mut response = match self.call(request, &request_id).await {
+            Ok(response) => response,
+            Err(error) => refusal(&error, request_id.to_str().unwrap_or_default()),
+        };
+        response.headers_mut().insert(guard::REQUEST_ID, request_id);
+        response
+    }
+
+    async fn call(
+        &self,
+        request: Request<Body>,
+        request_id: &HeaderValue,
+    ) -> Result<Response<Body>, Error> {
+        let (parts, body) = request.into_parts();
+        // A HEAD is a GET whose answer's body the server leaves out.
+        let method = if parts.method == Method::HEAD {
+            Method::GET
+        } else {
+            parts.method
+        };
+        let call = self.router.find(&method, parts.uri.path())?;
+        let route = Arc::clone(call.route());
+        let peer = self.peers.get(route.method().parent_service().full_name());
+        let peer = peer.cloned().ok_or_else(|| not_here(parts.uri.path()))?;
+        let message = read(&call, &parts.uri, &parts.headers, body).await?;
+        let request = handed_on(message, &parts.headers, request_id);
+        if route.is_server_streaming() {
+            let accept = parts
+                .headers
+                .get(header::ACCEPT)
+                .and_then(|value| value.to_str().ok());
+            let framing = Framing::from_accept(accept);
+            let replies = raw::server_streaming(peer, route.grpc_path(), request).await;
+            let replies = replies
+                .map_err(|status| failure(&route, &status))?
+                .into_inner();
+            return Ok(events(route, framing, replies, request_id.clone()));
+        }
+        // A caller that goes away does not stop a write that has begun.
+        let path = route.grpc_path().to_owned();
+        let answering = tokio::spawn(async move { raw::unary(peer, &path, request).await });
+        let reply = answering.await.unwrap_or_else(|_| Err(status::internal()));
+        let reply = reply.map_err(|status| failure(&route, &status))?;
+        Ok(json(route.success_status(), route.encode(&reply)?))
+    }
+}
+
+async fn read(
+    call: &Call,
+    uri: &http::Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<u8>, Error> {
+    let limit = call.route().body_limit_bytes();
+    let bytes = axum::body::to_bytes(body, limit.saturating_add(1)).await;
+    let bytes: Bytes = bytes.map_err(|error| unread(&error, limit))?;
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    call.decode(uri.query(), content_type, &bytes)
+}
+
+fn unread(error: &axum::Error, limit: usize) -> Error {
+    match body::Error::of(error) {
+        Some(slow @ body::Error::TooSlow { .. }) => {
+            Error::new(Code::Unreadable, "BODY_TOO_SLOW", slow.to_string())
+        }
+        Some(large @ body::Error::TooLarge { .. }) => {
+            Error::new(Code::TooLarge, "BODY_TOO_LARGE", large.to_string())
+        }
+        None if is_length_limit(error) => {
+            let message = format!("the body has more than {limit} bytes, the limit here");
+            Error::new(Code::TooLarge, "BODY_TOO_LARGE", message)
+        }
+        None => Error::new(
+            Code::Unreadable,
+            "BODY_CUT_OFF",
+            "the body ended before its length",
+        ),
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .any(|error| error.is::<http_body_util::LengthLimitError>())
+}
+
+fn handed_on(
+    message: Vec<u8>,
+    headers: &HeaderMap,
+    request_id: &HeaderValue,
+) -> tonic::Request<Vec<u8>> {
+    let mut handed = HeaderMap::new();
+    for name in HANDED_ON {
+        if let Some(value) = headers.get(&name) {
+            handed.insert(name, value.clone());
+        }
+    }
+    handed.insert(guard::REQUEST_ID, request_id.clone());
+    let mut request = tonic::Request::new(message);
+    *request.metadata_mut() = MetadataMap::from_headers(handed);
+    request
+}
+
+/// What a failed call says to the client. Clients send a 504 again by themselves, which would double
+/// an order: a write that was not answered in time is a 503 whose outcome is unknown.
+fn failure(route: &Route, status: &tonic::Status) -> Error {
+    let error = status::read(status);
+    if error.code == Code::DeadlineExceeded && route.effect() != Effect::Read {
+        let message =
+            "no answer in time: the outcome is unknown; ask for it before sending it again";
+        return Error::new(Code::Unavailable, "OUTCOME_UNKNOWN", message);
+    }
+    error
+}
+
+fn not_here(path: &str) -> Error {
+    Error::new(
+        Code::NotFound,
+        "UNKNOWN_PATH",
+        format!("nothing is served at {path}"),
+    )
+}
+
+/// A JSON answer; with 204 there is no body.
+pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    if status != StatusCode::NO_CONTENT {
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+    }
+    response
+}
+
+fn refusal(error: &Error, request_id: &str) -> Response<Body> {
+    let mut response = json(error.http_status(), error.to_json(request_id));
+    if let Some(allow) = error.allow().and_then(|methods| methods.parse().ok()) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    if let Some(after_ms) = error.retry_after_ms {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, after_ms.div_ceil(1_000).into());
+    }
+    response
+}
+
+/// The replies of a stream, framed; an error ends it with a frame of its own.
+fn events(
+    route: Arc<Route>,
+    framing: Framing,
+    replies: Streaming<Bytes>,
+    request_id: HeaderValue,
+) -> Response<Body> {
+    let frames = stream::unfold(Some(replies), move |replies| {
+        let (route, request_id) = (Arc::clone(&route), request_id.clone());
+        async move {
+            let mut replies = replies?;
+            let mut frame = Vec::new();
+            let item = match replies.next().await? {
+                Ok(message) => route.encode_item(framing, &message, &mut frame),
+                Err(status) => Err(status::read(&status)),
+            };
+            let Err(error) = item else {
+                return Some((Ok::<_, std::convert::Infallible>(frame), Some(replies)));
+            };
+            framing.write_error(&error, request_id.to_str().unwrap_or_default(), &mut frame);
+            Some((Ok(frame), None))
+        }
+    });
+    let mut response = Response::new(Body::from_stream(frames));
+    let framing = HeaderValue::from_static(framing.content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, framing);
+    response
+}

@@ -1,0 +1,65 @@
+//! Wiring: the routes of the services that there are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::routing::get;
+use http::{HeaderValue, Request, StatusCode, header};
+use metrics_exporter_prometheus::PrometheusHandle;
+use prepx_env::Random;
+use prepx_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
+use prepx_runtime::{Drain, Peer, Service};
+use prepx_transcode::{BuildError, Router, openapi};
+
+use crate::health::Health;
+use crate::rest::{self, Rest};
+
+/// The full name of the gateway's own gRPC service.
+const OWN: &str = "prepx.gateway.v1.GatewayService";
+
+/// What the gateway stands on.
+pub struct Deps {
+    /// The services behind it, by the full names of their gRPC services.
+    pub peers: BTreeMap<String, Peer>,
+    /// The metrics of this process.
+    pub metrics: PrometheusHandle,
+    /// Draws request ids.
+    pub random: Arc<Random>,
+    /// Tells when this process begins to end.
+    pub drain: Drain,
+}
+
+/// The service: the JSON API, the OpenAPI document and the metrics, over HTTP.
+///
+/// # Errors
+/// When a route of the protos is not sound.
+pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
+    let router = Router::build(prepx_proto::descriptors())?;
+    let services = deps.peers.keys().cloned().collect();
+    let health = GatewayServiceServer::new(Health {
+        services,
+        drain: deps.drain,
+    });
+    let own = Service::new().grpc(health);
+    deps.peers.insert(OWN.to_owned(), own.peer());
+    let document = openapi(&router, "PrepX", env!("CARGO_PKG_VERSION")).to_string();
+    let rest = Arc::new(Rest::new(router, deps.peers, deps.random));
+    let metrics = deps.metrics;
+    let routes = axum::Router::new()
+        .route(
+            "/openapi.json",
+            get(async move || rest::json(StatusCode::OK, document.into())),
+        )
+        .route("/metrics", get(async move || text(metrics.render())))
+        .fallback(async move |request: Request<Body>| rest.answer(request).await);
+    Ok(own.http(routes))
+}
+
+/// Prometheus' text format.
+fn text(body: String) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::from(body));
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
