@@ -9,6 +9,10 @@ use crate::event::Event;
 use crate::order::{Order, Phase, buying_minor, qty_minor};
 use crate::state::Stage;
 
+/// What one trade may cost beyond its part of a hold: its money and its fee are each rounded up by
+/// half a minor unit at most, and the fee is on the rounded money.
+const DUST_MINOR_A_TRADE: i64 = 2;
+
 impl Stage {
     pub(super) fn decide_message(&self, message: &ToAccount, at: Micros) -> Option<Event> {
         match message {
@@ -104,6 +108,10 @@ impl Stage {
                 // Many small trades round up more often than one hold did. The dust comes out of
                 // what is available, and where nothing is, out of the fee: nobody goes negative.
                 let dust_minor = owed_minor.saturating_sub(held_minor);
+                assert!(
+                    dust_minor <= fill.cum_lots.saturating_mul(DUST_MINOR_A_TRADE),
+                    "{fill:?} costs more than rounding beyond the hold of {order:?} (I4)"
+                );
                 available_minor = dust_minor.min(quote.available_minor);
                 let waived_minor = dust_minor.saturating_sub(available_minor);
                 fill.fee_minor = fill.fee_minor.saturating_sub(waived_minor);

@@ -198,7 +198,7 @@ impl Desk {
         }
     }
 
-    pub fn replace(&mut self, number: usize, shares: i64, limit: i64) -> String {
+    pub fn amend(&mut self, number: usize, shares: i64, limit: i64) -> String {
         let change = ReplaceOrder {
             qty_minor: Some(shares * 100),
             limit_minor: Some(limit),

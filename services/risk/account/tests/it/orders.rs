@@ -5,7 +5,7 @@ use prepx_account::Config;
 use prepx_domain::message::{Action, CancelReason, End, Limits, PlaceOrder, Refusal, ToAccount};
 use prepx_domain::{Instrument, OrderKind, Side, TimeInForce};
 
-use crate::desk::{Desk, share};
+use crate::desk::{Desk, START, share};
 
 fn check(actual: String, expect: Expect) {
     expect.assert_eq(&actual);
@@ -58,13 +58,16 @@ fn an_order_that_says_nonsense_is_told_what_would_be_right() {
         "#]],
     );
     check(
-        place(&mut desk, |ask| {
-            ask.expires_at = Some(ask.account.slot().number().into()).map(prepx_domain::Micros)
-        }),
+        place(&mut desk, |ask| ask.expires_at = Some(START)),
         expect![[r#"
             reply: CONTRADICTION the order would have expired already: its session is over
         "#]],
     );
+}
+
+#[test]
+fn what_does_not_exist_or_fit_is_refused_by_name() {
+    let mut desk = Desk::new();
     check(
         place(&mut desk, |ask| ask.symbol = "NOPE".parse().unwrap()),
         expect![[r#"
@@ -79,12 +82,18 @@ fn an_order_that_says_nonsense_is_told_what_would_be_right() {
             reply: UNKNOWN_ACCOUNT account not found
         "#]],
     );
-    check(place(&mut desk, |ask| ask.qty_minor = 0), expect![[r#"
+    check(
+        place(&mut desk, |ask| ask.qty_minor = 0),
+        expect![[r#"
         reply: NOT_POSITIVE qty is 0: it must be above 0
-    "#]]);
-    check(place(&mut desk, |ask| ask.qty_minor = 150), expect![[r#"
+    "#]],
+    );
+    check(
+        place(&mut desk, |ask| ask.qty_minor = 150),
+        expect![[r#"
         reply: OFF_STEP qty 1.5 is not a multiple of 1
-    "#]]);
+    "#]],
+    );
     check(
         place(&mut desk, |ask| ask.qty_minor = i64::MAX - 7),
         expect![[r#"
@@ -106,10 +115,13 @@ fn an_order_that_says_nonsense_is_told_what_would_be_right() {
             reply: ORDER_QUANTITY_LIMIT qty 281474976710656 is above this account's limit of 100000000000000 an order
         "#]],
     );
-    check(desk.balances(), expect![[r#"
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 50 + 0 held
         USD 1000 + 0 held
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -119,27 +131,39 @@ fn prices_off_the_tick_are_refused_by_field() {
         ..share()
     };
     let mut desk = Desk::with(Config::default(), instrument);
-    check(desk.buy(1, 1_001), expect![[r#"
+    check(
+        desk.buy(1, 1_001),
+        expect![[r#"
         reply: OFF_STEP limit_price 10.01 is not a multiple of 0.05
-    "#]]);
+    "#]],
+    );
     let kind = OrderKind::StopLimit {
         stop: 1_003,
         limit: 1_005,
     };
-    check(desk.place(Side::Buy, kind, 1), expect![[r#"
+    check(
+        desk.place(Side::Buy, kind, 1),
+        expect![[r#"
         reply: OFF_STEP stop_price 10.03 is not a multiple of 0.05
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_collar_stops_only_the_wrong_side() {
     let mut desk = Desk::new();
-    check(desk.buy(1, 1_101), expect![[r#"
+    check(
+        desk.buy(1, 1_101),
+        expect![[r#"
         reply: OUTSIDE_COLLAR limit_price 11.01 is outside the allowed band 9 to 11
-    "#]]);
-    check(desk.sell(1, 899), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.sell(1, 899),
+        expect![[r#"
         reply: OUTSIDE_COLLAR limit_price 8.99 is outside the allowed band 9 to 11
-    "#]]);
+    "#]],
+    );
     assert!(desk.buy(1, 1_100).starts_with("to market"));
     assert!(desk.sell(1, 900).starts_with("to market"));
     assert!(
@@ -154,9 +178,12 @@ fn the_collar_stops_only_the_wrong_side() {
     };
     assert_eq!(desk.market(moved), "");
     assert!(desk.buy(1, 2_200).starts_with("to market"));
-    check(desk.buy(1, 2_201), expect![[r#"
+    check(
+        desk.buy(1, 2_201),
+        expect![[r#"
         reply: OUTSIDE_COLLAR limit_price 22.01 is outside the allowed band 18 to 22
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -167,91 +194,16 @@ fn without_a_reference_limits_are_taken_and_market_orders_are_not() {
     };
     let mut desk = Desk::with(Config::default(), instrument);
     assert!(desk.buy(1, 9_000).starts_with("to market"));
-    check(desk.place(Side::Buy, OrderKind::Market, 1), expect![[r#"
+    check(
+        desk.place(Side::Buy, OrderKind::Market, 1),
+        expect![[r#"
         reply: NO_REFERENCE_PRICE ACME has no reference price yet: send a limit order, or wait for a first trade
-    "#]]);
+    "#]],
+    );
     assert!(
         desk.place(Side::Buy, OrderKind::Stop { stop: 1_000 }, 1)
             .starts_with("to market")
     );
-}
-
-#[test]
-fn every_kind_holds_its_worst_cost() {
-    let mut desk = Desk::new();
-    // 11.00 is the top of the band: 3 × 11.00 + 0.1 % of 33.00 rounded up.
-    check(desk.place(Side::Buy, OrderKind::Market, 3), expect![[r#"
-        to market: place o1 Buy 3 lots Market protect 1100
-        update: New: o1 New filled 0 of 300 for 0 fee 0 held 3304
-            available -3304 USD
-            held +3304 USD
-        reply: o1 New filled 0 of 300 for 0 fee 0 held 3304
-    "#]]);
-    // The band is around the stop price: 12.10.
-    check(
-        desk.place(Side::Buy, OrderKind::Stop { stop: 1_100 }, 3),
-        expect![[r#"
-            to market: place o2 Buy 3 lots Stop { stop: 1100 } protect 1210
-            update: New: o2 New filled 0 of 300 for 0 fee 0 held 3634
-                available -3634 USD
-                held +3634 USD
-            reply: o2 New filled 0 of 300 for 0 fee 0 held 3634
-        "#]],
-    );
-    let kind = OrderKind::StopLimit {
-        stop: 1_100,
-        limit: 1_150,
-    };
-    check(desk.place(Side::Buy, kind, 3), expect![[r#"
-        to market: place o3 Buy 3 lots StopLimit { stop: 1100, limit: 1150 }
-        update: New: o3 New filled 0 of 300 for 0 fee 0 held 3454
-            available -3454 USD
-            held +3454 USD
-        reply: o3 New filled 0 of 300 for 0 fee 0 held 3454
-    "#]]);
-    check(desk.place(Side::Sell, OrderKind::Market, 3), expect![[r#"
-        to market: place o4 Sell 3 lots Market protect 900
-        update: New: o4 New filled 0 of 300 for 0 fee 0 held 300
-            available -300 ACME
-            held +300 ACME
-        reply: o4 New filled 0 of 300 for 0 fee 0 held 300
-    "#]]);
-    check(
-        desk.place(Side::Sell, OrderKind::Stop { stop: 950 }, 3),
-        expect![[r#"
-            to market: place o5 Sell 3 lots Stop { stop: 950 } protect 855
-            update: New: o5 New filled 0 of 300 for 0 fee 0 held 300
-                available -300 ACME
-                held +300 ACME
-            reply: o5 New filled 0 of 300 for 0 fee 0 held 300
-        "#]],
-    );
-    check(desk.balances(), expect![[r#"
-        ACME 44 + 6 held
-        USD 896.08 + 103.92 held
-    "#]]);
-}
-
-#[test]
-fn a_cash_account_holds_what_it_has_and_no_more() {
-    let mut desk = Desk::new();
-    check(desk.buy(100, 1_000), expect![[r#"
-        reply: INSUFFICIENT_BALANCE insufficient balance for USD: needs 1,001.00, 1,000.00 available
-    "#]]);
-    check(desk.sell(51, 1_000), expect![[r#"
-        reply: INSUFFICIENT_BALANCE insufficient balance for ACME: needs 51.00, 50.00 available
-    "#]]);
-    assert!(desk.sell(50, 1_000).starts_with("to market"));
-    check(desk.sell(1, 1_000), expect![[r#"
-        reply: INSUFFICIENT_BALANCE insufficient balance for ACME: needs 1.00, 0.00 available
-    "#]]);
-    assert!(desk.buy(99, 1_000).starts_with("to market"));
-    check(desk.buy(1, 1_000), expect![[r#"
-        reply: INSUFFICIENT_BALANCE insufficient balance for USD: needs 10.01, 9.01 available
-    "#]]);
-    check(desk.withdraw("USD", 1_000), expect![[r#"
-        reply: INSUFFICIENT_BALANCE insufficient balance for USD: needs 10.00, 9.01 available
-    "#]]);
 }
 
 #[test]
@@ -271,23 +223,38 @@ fn limits_of_an_account() {
             reply: done
         "#]],
     );
-    check(desk.buy(21, 100), expect![[r#"
+    check(
+        desk.buy(21, 100),
+        expect![[r#"
         reply: ORDER_QUANTITY_LIMIT qty 21 is above this account's limit of 20 an order
-    "#]]);
-    check(desk.buy(16, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.buy(16, 1_000),
+        expect![[r#"
         reply: ORDER_NOTIONAL_LIMIT the order's value of 160.00 is above this account's limit of 150.00 an order
-    "#]]);
-    check(desk.buy(11, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.buy(11, 1_000),
+        expect![[r#"
         reply: POSITION_LIMIT the position in ACME could become 61, above this account's limit of 60
-    "#]]);
+    "#]],
+    );
     assert!(desk.buy(6, 1_000).starts_with("to market"));
-    check(desk.buy(5, 1_000), expect![[r#"
+    check(
+        desk.buy(5, 1_000),
+        expect![[r#"
         reply: POSITION_LIMIT the position in ACME could become 61, above this account's limit of 60
-    "#]]);
+    "#]],
+    );
     assert!(desk.sell(1, 1_000).starts_with("to market"));
-    check(desk.sell(1, 1_000), expect![[r#"
+    check(
+        desk.sell(1, 1_000),
+        expect![[r#"
         reply: OPEN_ORDERS_LIMIT 2 orders are open, as many as this account may have: cancel one first
-    "#]]);
+    "#]],
+    );
     desk.end(1, End::Canceled(CancelReason::Requested));
     assert!(desk.buy(10, 1_000).starts_with("to market"));
     let limits = Limits {
@@ -303,7 +270,7 @@ fn limits_of_an_account() {
 }
 
 #[test]
-fn kill_switches_leave_cancels() {
+fn a_stopped_account_can_only_cancel() {
     let mut desk = Desk::new();
     let account = desk.account;
     desk.buy(1, 1_000);
@@ -317,15 +284,24 @@ fn kill_switches_leave_cancels() {
             reply: done
         "#]],
     );
-    check(desk.buy(1, 1_000), expect![[r#"
+    check(
+        desk.buy(1, 1_000),
+        expect![[r#"
         reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are taken
-    "#]]);
-    check(desk.replace(1, 2, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.amend(1, 2, 1_000),
+        expect![[r#"
         reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are taken
-    "#]]);
-    check(desk.withdraw("USD", 1), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.withdraw("USD", 1),
+        expect![[r#"
         reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are taken
-    "#]]);
+    "#]],
+    );
     assert!(
         desk.deposit("USD", 1).contains("available"),
         "money on its way arrives"
@@ -341,21 +317,30 @@ fn kill_switches_leave_cancels() {
             reply: done
         "#]],
     );
-    desk.end(1, End::Canceled(CancelReason::Requested));
+}
 
+#[test]
+fn a_halted_instrument_takes_only_cancels() {
+    let mut desk = Desk::new();
     desk.buy(1, 1_000);
     let instrument = share().id;
     desk.market(ToAccount::Halted {
         instrument,
         halted: true,
     });
-    check(desk.buy(1, 1_000), expect![[r#"
+    check(
+        desk.buy(1, 1_000),
+        expect![[r#"
         reply: HALTED ACME is halted: only cancels are taken
-    "#]]);
-    check(desk.replace(2, 2, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.amend(1, 2, 1_000),
+        expect![[r#"
         reply: HALTED ACME is halted: only cancels are taken
-    "#]]);
-    assert!(desk.cancel(2).starts_with("to market: cancel o2"));
+    "#]],
+    );
+    assert!(desk.cancel(1).starts_with("to market: cancel o1"));
     desk.market(ToAccount::Halted {
         instrument,
         halted: false,
@@ -375,43 +360,13 @@ fn the_market_may_refuse_what_was_acknowledged() {
                 available +5005 USD
         "#]],
     );
-    check(desk.balances(), expect![[r#"
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 50 + 0 held
         USD 1000 + 0 held
-    "#]]);
-}
-
-#[test]
-fn a_stop_is_set_off_and_trades() {
-    let mut desk = Desk::new();
-    desk.place(Side::Buy, OrderKind::Stop { stop: 1_100 }, 3);
-    let (account, order) = (desk.account, desk.order(1));
-    check(
-        desk.market(ToAccount::Triggered { account, order }),
-        expect![[r#"
-            update: Triggered: o1 New filled 0 of 300 for 0 fee 0 held 3634
-        "#]],
+    "#]],
     );
-    check(desk.trade(1, 2, 1_210, false), expect![[r#"
-        update: Fill 2 at 1210 fee 2 position 5200: o1 PartiallyFilled filled 200 of 300 for 2420 fee 2 held 1212
-            held -2422 USD
-            clearing +2420 USD
-            clearing -200 ACME
-            available +200 ACME
-            fees +2 USD
-    "#]]);
-    check(
-        desk.end(1, End::Canceled(CancelReason::ProtectPrice)),
-        expect![[r#"
-            update: Ended(Canceled(ProtectPrice)): o1 Canceled filled 200 of 300 for 2420 fee 2 held 0
-                held -1212 USD
-                available +1212 USD
-        "#]],
-    );
-    check(desk.balances(), expect![[r#"
-        ACME 52 + 0 held, cost 2420
-        USD 975.78 + 0 held
-    "#]]);
 }
 
 #[test]
@@ -440,78 +395,4 @@ fn others_cannot_touch_an_order() {
             reply: UNKNOWN_ACCOUNT account not found
         "#]],
     );
-}
-
-#[test]
-fn many_small_trades_round_up_more_often_than_one_hold() {
-    // 1 lot is 0.01 share and a tick 0.01: 15 lots at 0.50 cost 7.5 cents, held as 8; traded lot by
-    // lot each costs half a cent, rounded to even: nothing. At 1.50 each lot is 1.5 → 2 cents, and
-    // 15 lots cost 30 cents, where 22.5 → 23 were held.
-    let instrument = Instrument {
-        lot_minor: 1,
-        seed_reference_ticks: None,
-        taker_fee_ppm: 0,
-        ..share()
-    };
-    let mut desk = Desk::with(Config::default(), instrument);
-    let mut ask = desk.ask(Side::Buy, OrderKind::Limit { limit: 150 }, 1);
-    ask.qty_minor = 15;
-    desk.command(Action::Place(ask.clone()));
-    check(desk.balances(), expect![[r#"
-        ACME 50 + 0 held
-        USD 999.77 + 0.23 held
-    "#]]);
-    for _ in 0..14 {
-        desk.fill(1, 1, 150);
-    }
-    // The hold is spent after 11 trades and a half; the rest comes out of what is available.
-    check(desk.fill(1, 1, 150), expect![[r#"
-        update: Fill 1 at 150 fee 0 position 5015: o1 Filled filled 15 of 15 for 30 fee 0 held 0
-            available -2 USD
-            clearing +2 USD
-            clearing -1 ACME
-            available +1 ACME
-    "#]]);
-    check(desk.end(1, End::Filled), expect![[r#"
-        update: Ended(Filled): o1 Filled filled 15 of 15 for 30 fee 0 held 0
-    "#]]);
-    check(desk.balances(), expect![[r#"
-        ACME 50.15 + 0 held, cost 30
-        USD 999.7 + 0 held
-    "#]]);
-
-    // Where nothing is available, the fees' book gives the dust: nobody goes negative.
-    let all = desk.stage.account(desk.account).unwrap().balances[1].available_minor;
-    desk.withdraw("USD", all - 5);
-    (ask.qty_minor, ask.client_order_id) = (3, "poor".to_owned());
-    desk.command(Action::Place(ask));
-    check(desk.fill(2, 1, 150), expect![[r#"
-        update: Fill 1 at 150 fee 0 position 5016: o2 PartiallyFilled filled 1 of 3 for 2 fee 0 held 3
-            held -2 USD
-            clearing +2 USD
-            clearing -1 ACME
-            available +1 ACME
-    "#]]);
-    check(desk.fill(2, 1, 150), expect![[r#"
-        update: Fill 1 at 150 fee 0 position 5017: o2 PartiallyFilled filled 2 of 3 for 4 fee 0 held 1
-            held -2 USD
-            clearing +2 USD
-            clearing -1 ACME
-            available +1 ACME
-    "#]]);
-    check(desk.fill(2, 1, 150), expect![[r#"
-        update: Fill 1 at 150 fee -1 position 5018: o2 Filled filled 3 of 3 for 6 fee -1 held 0
-            held -1 USD
-            clearing +2 USD
-            clearing -1 ACME
-            available +1 ACME
-            fees -1 USD
-    "#]]);
-    check(desk.end(2, End::Filled), expect![[r#"
-        update: Ended(Filled): o2 Filled filled 3 of 3 for 6 fee -1 held 0
-    "#]]);
-    check(desk.balances(), expect![[r#"
-        ACME 50.18 + 0 held, cost 36
-        USD 0 + 0 held
-    "#]]);
 }

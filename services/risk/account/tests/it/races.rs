@@ -34,84 +34,120 @@ fn rejected(desk: &mut Desk, old: usize, new: usize, refusal: Refusal) -> String
 fn a_larger_order_holds_more_at_once_and_gives_nothing_back() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    check(desk.replace(1, 20, 1_000), expect![[r#"
+    check(
+        desk.amend(1, 20, 1_000),
+        expect![[r#"
         to market: replace o1 by o2 Buy 20 lots Limit { limit: 1000 }
         update: PendingNew: o2 PendingNew filled 0 of 2000 for 0 fee 0 held 10010
             available -10010 USD
             held +10010 USD
         update: PendingReplace: o1 PendingReplace filled 0 of 1000 for 0 fee 0 held 10010
         reply: o2 PendingNew filled 0 of 2000 for 0 fee 0 held 10010
-    "#]]);
-    check(replaced(&mut desk, 1, 2, 0), expect![[r#"
+    "#]],
+    );
+    check(
+        replaced(&mut desk, 1, 2, 0),
+        expect![[r#"
         update: Replaced: o1 Replaced filled 0 of 1000 for 0 fee 0 held 0
         update: New: o2 New filled 0 of 2000 for 0 fee 0 held 20020
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 50 + 0 held
         USD 799.8 + 200.2 held
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_smaller_order_gives_back_when_the_market_agrees_and_not_before() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    check(desk.replace(1, 4, 1_000), expect![[r#"
+    check(
+        desk.amend(1, 4, 1_000),
+        expect![[r#"
         to market: replace o1 by o2 Buy 4 lots Limit { limit: 1000 }
         update: PendingNew: o2 PendingNew filled 0 of 400 for 0 fee 0 held 0
         update: PendingReplace: o1 PendingReplace filled 0 of 1000 for 0 fee 0 held 10010
         reply: o2 PendingNew filled 0 of 400 for 0 fee 0 held 0
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 50 + 0 held
         USD 899.9 + 100.1 held
-    "#]]);
-    check(replaced(&mut desk, 1, 2, 0), expect![[r#"
+    "#]],
+    );
+    check(
+        replaced(&mut desk, 1, 2, 0),
+        expect![[r#"
         update: Replaced: o1 Replaced filled 0 of 1000 for 0 fee 0 held 0
             held -6006 USD
             available +6006 USD
         update: New: o2 New filled 0 of 400 for 0 fee 0 held 4004
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 50 + 0 held
         USD 959.96 + 40.04 held
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn fills_before_the_answer_are_the_old_orders() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    desk.replace(1, 20, 1_010);
-    check(desk.fill(1, 3, 1_000), expect![[r#"
+    desk.amend(1, 20, 1_010);
+    check(
+        desk.fill(1, 3, 1_000),
+        expect![[r#"
         update: Fill 3 at 1000 fee 0 position 5300: o1 PendingReplace filled 300 of 1000 for 3000 fee 0 held 7010
             held -3000 USD
             clearing +3000 USD
             clearing -300 ACME
             available +300 ACME
-    "#]]);
-    check(replaced(&mut desk, 1, 2, 3), expect![[r#"
+    "#]],
+    );
+    check(
+        replaced(&mut desk, 1, 2, 3),
+        expect![[r#"
         update: Replaced: o1 Replaced filled 300 of 1000 for 3000 fee 0 held 0
             held -33 USD
             available +33 USD
         update: New: o2 PartiallyFilled filled 300 of 2000 for 3000 fee 0 held 17188
-    "#]]);
-    check(desk.fill(2, 17, 1_010), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.fill(2, 17, 1_010),
+        expect![[r#"
         update: Fill 17 at 1010 fee 0 position 7000: o2 Filled filled 2000 of 2000 for 20170 fee 0 held 18
             held -17170 USD
             clearing +17170 USD
             clearing -1700 ACME
             available +1700 ACME
-    "#]]);
-    check(desk.end(2, End::Filled), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.end(2, End::Filled),
+        expect![[r#"
         update: Ended(Filled): o2 Filled filled 2000 of 2000 for 20170 fee 0 held 0
             held -18 USD
             available +18 USD
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 70 + 0 held, cost 20170
         USD 798.3 + 0 held
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -120,71 +156,101 @@ fn a_cheaper_larger_order_is_covered_even_if_the_old_one_trades_first() {
     // 10 at 10.00 hold 100.10. 30 at 5.00 would hold 150.15, but if the old 10 trade first, the
     // other 20 at 5.00 still need 100.10: the pair must hold 200.20.
     desk.buy(10, 1_000);
-    check(desk.replace(1, 30, 500), expect![[r#"
+    check(
+        desk.amend(1, 30, 500),
+        expect![[r#"
         to market: replace o1 by o2 Buy 30 lots Limit { limit: 500 }
         update: PendingNew: o2 PendingNew filled 0 of 3000 for 0 fee 0 held 10010
             available -10010 USD
             held +10010 USD
         update: PendingReplace: o1 PendingReplace filled 0 of 1000 for 0 fee 0 held 10010
         reply: o2 PendingNew filled 0 of 3000 for 0 fee 0 held 10010
-    "#]]);
+    "#]],
+    );
     desk.trade(1, 9, 1_000, false);
-    check(replaced(&mut desk, 1, 2, 9), expect![[r#"
+    check(
+        replaced(&mut desk, 1, 2, 9),
+        expect![[r#"
         update: Replaced: o1 Replaced filled 900 of 1000 for 9000 fee 9 held 0
             held -500 USD
             available +500 USD
         update: New: o2 PartiallyFilled filled 900 of 3000 for 9000 fee 9 held 10511
-    "#]]);
+    "#]],
+    );
     desk.trade(2, 21, 500, false);
-    check(desk.end(2, End::Filled), expect![[r#"
+    check(
+        desk.end(2, End::Filled),
+        expect![[r#"
         update: Ended(Filled): o2 Filled filled 3000 of 3000 for 19500 fee 19 held 0
             held -1 USD
             available +1 USD
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 80 + 0 held, cost 19500
         USD 804.81 + 0 held
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_old_order_ends_before_the_replacement_arrives() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    desk.replace(1, 20, 1_000);
+    desk.amend(1, 20, 1_000);
     desk.fill(1, 10, 1_000);
-    check(desk.replace(1, 30, 1_000), expect![[r#"
+    check(
+        desk.amend(1, 30, 1_000),
+        expect![[r#"
         reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]]);
-    check(desk.cancel(1), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.cancel(1),
+        expect![[r#"
         reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]]);
-    check(desk.end(1, End::Filled), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.end(1, End::Filled),
+        expect![[r#"
         update: Ended(Filled): o1 Filled filled 1000 of 1000 for 10000 fee 0 held 0
             held -10 USD
             available +10 USD
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 60 + 0 held, cost 10000
         USD 799.9 + 100.1 held
-    "#]]);
-    check(rejected(&mut desk, 1, 2, Refusal::NotLiving), expect![[r#"
+    "#]],
+    );
+    check(
+        rejected(&mut desk, 1, 2, Refusal::NotLiving),
+        expect![[r#"
         update: Ended(Rejected(NotLiving)): o2 Rejected filled 0 of 2000 for 0 fee 0 held 0
             held -10010 USD
             available +10010 USD
         update: ReplaceRejected(NotLiving): o1 Filled filled 1000 of 1000 for 10000 fee 0 held 0
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 60 + 0 held, cost 10000
         USD 900 + 0 held
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_refused_replacement_leaves_the_old_order_as_it_was() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    desk.replace(1, 20, 1_000);
+    desk.amend(1, 20, 1_000);
     desk.fill(1, 2, 1_000);
     check(
         rejected(&mut desk, 1, 2, Refusal::PostOnlyWouldTrade),
@@ -195,12 +261,15 @@ fn a_refused_replacement_leaves_the_old_order_as_it_was() {
             update: ReplaceRejected(PostOnlyWouldTrade): o1 PartiallyFilled filled 200 of 1000 for 2000 fee 0 held 8010
         "#]],
     );
-    check(desk.balances(), expect![[r#"
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 52 + 0 held, cost 2000
         USD 899.9 + 80.1 held
-    "#]]);
+    "#]],
+    );
     assert!(
-        desk.replace(1, 12, 1_000)
+        desk.amend(1, 12, 1_000)
             .starts_with("to market: replace o1 by o3")
     );
     check(
@@ -218,19 +287,28 @@ fn a_refused_replacement_leaves_the_old_order_as_it_was() {
 fn one_replacement_at_a_time() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    desk.replace(1, 11, 1_000);
-    check(desk.replace(1, 12, 1_000), expect![[r#"
+    desk.amend(1, 11, 1_000);
+    check(
+        desk.amend(1, 12, 1_000),
+        expect![[r#"
         reply: REPLACE_PENDING a replacement of this order is under way: wait for its answer
-    "#]]);
-    check(desk.replace(2, 12, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.amend(2, 12, 1_000),
+        expect![[r#"
         reply: REPLACE_PENDING a replacement of this order is under way: wait for its answer
-    "#]]);
+    "#]],
+    );
     replaced(&mut desk, 1, 2, 0);
-    check(desk.replace(1, 12, 1_000), expect![[r#"
+    check(
+        desk.amend(1, 12, 1_000),
+        expect![[r#"
         reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]]);
+    "#]],
+    );
     assert!(
-        desk.replace(2, 12, 1_000)
+        desk.amend(2, 12, 1_000)
             .starts_with("to market: replace o2 by o3")
     );
 }
@@ -240,7 +318,7 @@ fn a_cancel_of_either_id_cancels_whichever_lives() {
     for number in [1, 2] {
         let mut desk = Desk::new();
         desk.buy(10, 1_000);
-        desk.replace(1, 20, 1_000);
+        desk.amend(1, 20, 1_000);
         let told = desk.cancel(number);
         assert!(
             told.starts_with("to market: cancel o1\nto market: cancel o2\n"),
@@ -254,25 +332,37 @@ fn a_cancel_of_either_id_cancels_whichever_lives() {
     }
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    desk.replace(1, 20, 1_000);
-    check(desk.cancel(1), expect![[r#"
+    desk.amend(1, 20, 1_000);
+    check(
+        desk.cancel(1),
+        expect![[r#"
         to market: cancel o1
         to market: cancel o2
         update: PendingCancel: o1 PendingCancel filled 0 of 1000 for 0 fee 0 held 10010
         reply: canceling o1
-    "#]]);
-    check(desk.replace(1, 30, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.amend(1, 30, 1_000),
+        expect![[r#"
         reply: CANCEL_PENDING a cancel of this order is under way: it cannot be replaced any more
-    "#]]);
-    check(rejected(&mut desk, 1, 2, Refusal::Halted), expect![[r#"
+    "#]],
+    );
+    check(
+        rejected(&mut desk, 1, 2, Refusal::Halted),
+        expect![[r#"
         update: Ended(Rejected(Halted)): o2 Rejected filled 0 of 2000 for 0 fee 0 held 0
             held -10010 USD
             available +10010 USD
         update: ReplaceRejected(Halted): o1 PendingCancel filled 0 of 1000 for 0 fee 0 held 10010
-    "#]]);
-    check(desk.replace(1, 30, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.amend(1, 30, 1_000),
+        expect![[r#"
         reply: CANCEL_PENDING a cancel of this order is under way: it cannot be replaced any more
-    "#]]);
+    "#]],
+    );
     check(
         desk.end(1, End::Canceled(CancelReason::Requested)),
         expect![[r#"
@@ -281,25 +371,34 @@ fn a_cancel_of_either_id_cancels_whichever_lives() {
                 available +10010 USD
         "#]],
     );
-    check(desk.cancel(1), expect![[r#"
+    check(
+        desk.cancel(1),
+        expect![[r#"
         reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]]);
-    check(desk.cancel(2), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.cancel(2),
+        expect![[r#"
         reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_cancel_of_a_replaced_order_follows_it() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
-    desk.replace(1, 11, 1_000);
+    desk.amend(1, 11, 1_000);
     replaced(&mut desk, 1, 2, 0);
-    check(desk.cancel(1), expect![[r#"
+    check(
+        desk.cancel(1),
+        expect![[r#"
         to market: cancel o2
         update: PendingCancel: o2 PendingCancel filled 0 of 1100 for 0 fee 0 held 11011
         reply: canceling o2
-    "#]]);
+    "#]],
+    );
     check(
         desk.end(2, End::Canceled(CancelReason::Requested)),
         expect![[r#"
@@ -308,9 +407,12 @@ fn a_cancel_of_a_replaced_order_follows_it() {
                 available +11011 USD
         "#]],
     );
-    check(desk.cancel(1), expect![[r#"
+    check(
+        desk.cancel(1),
+        expect![[r#"
         reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -318,24 +420,33 @@ fn a_late_cancel_meant_requested() {
     let mut desk = Desk::new();
     desk.buy(10, 1_000);
     desk.fill(1, 4, 1_000);
-    check(desk.cancel(1), expect![[r#"
+    check(
+        desk.cancel(1),
+        expect![[r#"
         to market: cancel o1
         update: PendingCancel: o1 PendingCancel filled 400 of 1000 for 4000 fee 0 held 6010
         reply: canceling o1
-    "#]]);
+    "#]],
+    );
     // The market had filled it before the cancel came, and ignores the cancel.
-    check(desk.fill(1, 6, 1_000), expect![[r#"
+    check(
+        desk.fill(1, 6, 1_000),
+        expect![[r#"
         update: Fill 6 at 1000 fee 0 position 6000: o1 Filled filled 1000 of 1000 for 10000 fee 0 held 10
             held -6000 USD
             clearing +6000 USD
             clearing -600 ACME
             available +600 ACME
-    "#]]);
-    check(desk.end(1, End::Filled), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.end(1, End::Filled),
+        expect![[r#"
         update: Ended(Filled): o1 Filled filled 1000 of 1000 for 10000 fee 0 held 0
             held -10 USD
             available +10 USD
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -343,21 +454,27 @@ fn cancel_all_takes_every_living_order_once() {
     let mut desk = Desk::new();
     desk.buy(1, 1_000);
     desk.sell(1, 1_000);
-    desk.replace(1, 2, 1_000);
+    desk.amend(1, 2, 1_000);
     let account = desk.account;
-    check(desk.command(Action::CancelAll { account }), expect![[r#"
+    check(
+        desk.command(Action::CancelAll { account }),
+        expect![[r#"
         to market: cancel o1
         to market: cancel o3
         to market: cancel o2
         update: PendingCancel: o1 PendingCancel filled 0 of 100 for 0 fee 0 held 1001
         update: PendingCancel: o2 PendingCancel filled 0 of 100 for 0 fee 0 held 100
         reply: canceling o1 o2
-    "#]]);
+    "#]],
+    );
     let mut desk = Desk::new();
     let account = desk.account;
-    check(desk.command(Action::CancelAll { account }), expect![[r#"
+    check(
+        desk.command(Action::CancelAll { account }),
+        expect![[r#"
         reply: canceling 
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -427,7 +544,10 @@ fn what_a_replacement_may_change() {
     desk.market(ToAccount::Triggered { account, order });
     let mut ask = desk.change(2);
     ask.stop_minor = Some(1_130);
-    check(desk.command(Action::Replace(ask)), expect![[r#"
+    check(
+        desk.command(Action::Replace(ask)),
+        expect![[r#"
         reply: CONTRADICTION stop_price cannot be changed: the stop has been set off already
-    "#]]);
+    "#]],
+    );
 }

@@ -34,16 +34,22 @@ fn i2_a_repeat_gets_the_first_decision_and_changes_nothing() {
     desk.end(1, End::Filled);
     let again = desk.input(&placed);
     assert!(first.ends_with(&again), "{first}{again}");
-    check(again, expect![[r#"
+    check(
+        again,
+        expect![[r#"
         reply: o1 New filled 0 of 1000 for 0 fee 0 held 10010
-    "#]]);
+    "#]],
+    );
 
     let (account, order) = (desk.account, desk.order(1));
     let canceled = command(101, stamped_at, Action::Cancel { account, order });
     let first = desk.input(&canceled);
-    check(first.clone(), expect![[r#"
+    check(
+        first.clone(),
+        expect![[r#"
         reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]]);
+    "#]],
+    );
     assert_eq!(
         desk.input(&canceled),
         first,
@@ -62,13 +68,19 @@ fn i2_a_repeat_gets_the_first_decision_and_changes_nothing() {
     );
     desk.input(&paid);
     desk.deposit("USD", 1_000);
-    check(desk.input(&paid), expect![[r#"
+    check(
+        desk.input(&paid),
+        expect![[r#"
         reply: 900.07 USD available
-    "#]]);
-    check(desk.balances(), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.balances(),
+        expect![[r#"
         ACME 60 + 0 held, cost 10000
         USD 910.07 + 0 held
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -87,9 +99,12 @@ fn i2_an_order_that_is_forgotten_is_still_not_placed_twice() {
     desk.end(2, End::Expired);
     assert_eq!(desk.stage.order(desk.order(1)), None);
     assert_eq!(desk.stage.recent_orders(desk.account).len(), 1);
-    check(desk.input(&placed), expect![[r#"
+    check(
+        desk.input(&placed),
+        expect![[r#"
         reply: past order o1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -109,15 +124,21 @@ fn i2_commands_from_before_the_memory_are_stale() {
     let old = command(100, desk.now, pay.clone());
     desk.input(&old);
     let late = command(101, desk.now, pay);
-    check(desk.input(&old), expect![[r#"
+    check(
+        desk.input(&old),
+        expect![[r#"
         reply: 1000.07 USD available
-    "#]]);
+    "#]],
+    );
     for _ in 0..3 {
         desk.deposit("USD", 1);
     }
-    check(desk.input(&old), expect![[r#"
+    check(
+        desk.input(&old),
+        expect![[r#"
         reply: STALE the command is 0 s old and at most 0 s are remembered: ask for the order before sending it again
-    "#]]);
+    "#]],
+    );
     assert!(
         desk.input(&late).contains("available"),
         "stamped after what was forgotten"
@@ -130,17 +151,23 @@ fn i2_commands_from_before_the_memory_are_stale() {
         slot: Slot::of_user(Uuid::from_u128(7)),
         action: Action::CancelAll { account },
     });
-    check(desk.input(&old), expect![[r#"
+    check(
+        desk.input(&old),
+        expect![[r#"
         reply: STALE the command is 90000 s old and at most 86400 s are remembered: ask for the order before sending it again
-    "#]]);
+    "#]],
+    );
     let ahead = command(
         201,
         desk.now.plus_us(60_000_000),
         Action::CancelAll { account },
     );
-    check(desk.input(&ahead), expect![[r#"
+    check(
+        desk.input(&ahead),
+        expect![[r#"
         reply: AHEAD the command is stamped 59 s in the future and at most 10 s are taken: set the sender's clock
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -149,9 +176,12 @@ fn a_client_order_id_is_taken_while_its_order_is_open_and_a_day_after() {
     let mut ask = desk.ask(Side::Buy, OrderKind::Limit { limit: 1_000 }, 1);
     ask.client_order_id = "mine".to_owned();
     desk.command(Action::Place(ask.clone()));
-    check(desk.command(Action::Place(ask.clone())), expect![[r#"
+    check(
+        desk.command(Action::Place(ask.clone())),
+        expect![[r#"
         reply: DUPLICATE_CLIENT_ORDER_ID client_order_id must be unique: "mine" is used by an order that is open or less than 24 hours old
-    "#]]);
+    "#]],
+    );
     desk.now = desk.now.plus_us(100 * HOUR_US);
     assert!(
         desk.command(Action::Place(ask.clone()))
@@ -183,12 +213,18 @@ fn the_memory_of_client_order_ids_is_bounded() {
     desk.buy(1, 1_000);
     desk.end(1, End::Expired);
     desk.buy(1, 1_000);
-    check(desk.buy(1, 1_000), expect![[r#"
+    check(
+        desk.buy(1, 1_000),
+        expect![[r#"
         reply: TOO_MANY_CLIENT_ORDER_IDS 2 client order ids of the last 24 hours are remembered, as many as an account may have: try later
-    "#]]);
-    check(desk.replace(2, 2, 1_000), expect![[r#"
+    "#]],
+    );
+    check(
+        desk.amend(2, 2, 1_000),
+        expect![[r#"
         reply: TOO_MANY_CLIENT_ORDER_IDS 2 client order ids of the last 24 hours are remembered, as many as an account may have: try later
-    "#]]);
+    "#]],
+    );
     desk.now = desk.now.plus_us(25 * HOUR_US);
     desk.input(&Input::Timer);
     assert!(desk.buy(1, 1_000).starts_with("to market"));

@@ -1,0 +1,489 @@
+//! Two account partitions and the real matching engine, joined by lanes that are late by chance:
+//! random commands of many accounts, repeats included. When everything has arrived money is
+//! conserved over all partitions (I3), nothing is held without an open order (I4), no repeat took
+//! effect (I2), and the same seed makes the same run (I7).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use prepx_account::{Config, Event, Input, Output, Stage};
+use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder, ToAccount, ToMatching};
+use prepx_domain::update::{Ack, Reply};
+use prepx_domain::{
+    AccountId, Asset, Instrument, InstrumentId, Machine, Micros, OrderId, OrderKind, Side, Slot,
+    TimeInForce,
+};
+use prepx_matching::Engine;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+use crate::desk::{START, asset, share};
+
+const PARTITIONS: usize = 2;
+const ACCOUNTS: usize = 12;
+
+struct Exchange {
+    rng: ChaCha8Rng,
+    now: Micros,
+    stages: Vec<Stage>,
+    shadows: Vec<Stage>,
+    engine: Engine,
+    to_matching: Vec<VecDeque<ToMatching>>,
+    to_accounts: Vec<VecDeque<ToAccount>>,
+    instruments: Vec<Instrument>,
+    accounts: Vec<(AccountId, Slot)>,
+    orders: Vec<(AccountId, OrderId)>,
+    commands: u128,
+    /// Commands that may come again, with what was answered first.
+    sent: VecDeque<(Command, Option<Reply>)>,
+    digest: u64,
+    trades: u64,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+fn dust() -> Instrument {
+    // A lot of this costs 2.6 to 2.8 cents, so every trade of one lot rounds up.
+    Instrument {
+        id: InstrumentId::next(Slot::of_symbol("DUST"), START, None),
+        symbol: "DUST".parse().unwrap(),
+        base: asset("DUST"),
+        base_scale: 4,
+        lot_minor: 9,
+        tick_minor: 3,
+        maker_fee_ppm: 0,
+        taker_fee_ppm: 0,
+        seed_reference_ticks: None,
+        ..share()
+    }
+}
+
+impl Exchange {
+    fn new(seed: u64) -> Exchange {
+        let config = Config {
+            recent_orders_max: 5,
+            commands_max: 5_000,
+            client_order_ids_us: 2_000_000,
+            ..Config::of_partitions(PARTITIONS as u32)
+        };
+        let mut exchange = Exchange {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            now: START,
+            stages: vec![Stage::new(config); PARTITIONS],
+            shadows: vec![Stage::new(config); PARTITIONS],
+            engine: Engine::default(),
+            to_matching: vec![VecDeque::new(); PARTITIONS],
+            to_accounts: vec![VecDeque::new(); PARTITIONS],
+            instruments: vec![share(), dust()],
+            accounts: Vec::new(),
+            orders: Vec::new(),
+            commands: 0,
+            sent: VecDeque::new(),
+            digest: 0,
+            trades: 0,
+            counts: BTreeMap::new(),
+        };
+        for instrument in exchange.instruments.clone() {
+            exchange.tell_engine(ToMatching::Define(instrument));
+        }
+        exchange.drain();
+        exchange.open_accounts();
+        exchange
+    }
+
+    fn open_accounts(&mut self) {
+        for number in 0..ACCOUNTS {
+            let user = Uuid::from_u128(1_000 + number as u128);
+            let slot = Slot::of_user(user);
+            let simulated = false;
+            let reply = self.send(slot, Action::OpenAccount { user, simulated });
+            let Some(Reply {
+                outcome: Ok(Ack::Opened(account)),
+                ..
+            }) = reply
+            else {
+                panic!("{reply:?}");
+            };
+            self.accounts.push((account, slot));
+            for (name, amount_minor) in [("USD", 200_000), ("ACME", 20_000), ("DUST", 7_000)] {
+                let asset = asset(name);
+                self.send(
+                    slot,
+                    Action::Deposit {
+                        account,
+                        asset,
+                        amount_minor,
+                    },
+                );
+            }
+        }
+    }
+
+    fn send(&mut self, slot: Slot, action: Action) -> Option<Reply> {
+        self.commands += 1;
+        let command = Command {
+            id: Uuid::from_u128(self.commands),
+            stamped_at: self.now,
+            slot,
+            action,
+        };
+        let reply = self.decide(partition(slot), &Input::Command(command.clone()));
+        self.sent.push_back((command, reply.clone()));
+        if self.sent.len() > 1_000 {
+            self.sent.pop_front();
+        }
+        reply
+    }
+
+    fn decide(&mut self, partition: usize, input: &Input) -> Option<Reply> {
+        let (mut events, mut outputs) = (Vec::new(), Vec::new());
+        self.stages[partition].decide(input, self.now, &mut events);
+        for event in &events {
+            self.stages[partition].apply(event);
+            self.stages[partition].outputs(event, self.now, &mut outputs);
+            self.shadows[partition].apply(event);
+            self.note(event);
+        }
+        let mut reply = None;
+        for output in outputs {
+            match output {
+                Output::ToMatching(message) => self.to_matching[partition].push_back(message),
+                Output::Update(update) => {
+                    let mut sums: BTreeMap<Asset, i64> = BTreeMap::new();
+                    for posting in &update.postings {
+                        *sums.entry(posting.asset).or_default() += posting.amount_minor;
+                    }
+                    assert!(sums.values().all(|sum| *sum == 0), "I3: {update:?}");
+                }
+                Output::Reply(told) => reply = Some(told),
+            }
+        }
+        reply
+    }
+
+    fn note(&mut self, event: &Event) {
+        let text = format!("{event:?}");
+        self.digest = self.digest.rotate_left(7) ^ xxhash_rust::xxh3::xxh3_64(text.as_bytes());
+        let name = match event {
+            Event::Placed { order, .. } => {
+                self.orders.push((order.account, order.order));
+                "placed"
+            }
+            Event::ReplaceSent { replace, .. } => {
+                self.orders.push((replace.new.account, replace.new.order));
+                "replace sent"
+            }
+            Event::CancelSent { .. } => "cancel sent",
+            Event::Rejected { .. } => "rejected",
+            Event::Refused { .. } => "refused",
+            Event::Repeated { .. } => "repeated",
+            Event::Triggered { .. } => "triggered",
+            Event::Filled {
+                available_minor, ..
+            } if *available_minor > 0 => "filled with dust",
+            Event::Filled { .. } => "filled",
+            Event::Replaced { .. } => "replaced",
+            Event::ReplaceRejected { .. } => "replace rejected",
+            Event::Ended { .. } => "ended",
+            Event::TimePassed { .. } => "time passed",
+            _ => "other",
+        };
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    fn tell_engine(&mut self, message: ToMatching) {
+        self.run_engine(prepx_matching::Input::Command(message));
+    }
+
+    fn run_engine(&mut self, input: prepx_matching::Input) {
+        let mut next = Some(input);
+        while let Some(input) = next {
+            let (mut events, mut outputs) = (Vec::new(), Vec::new());
+            self.engine.decide(&input, self.now, &mut events);
+            for event in &events {
+                self.engine.apply(event);
+                self.engine.outputs(event, self.now, &mut outputs);
+                self.trades += u64::from(matches!(event, prepx_matching::Event::Traded(_)));
+            }
+            for output in outputs {
+                match output {
+                    prepx_matching::Output::Account { slot, message } => {
+                        self.to_accounts[partition(slot)].push_back(message);
+                    }
+                    prepx_matching::Output::Everyone(message) => {
+                        for lane in &mut self.to_accounts {
+                            lane.push_back(message.clone());
+                        }
+                    }
+                    prepx_matching::Output::Market(_) => {}
+                }
+            }
+            next = self.engine.follow_up();
+        }
+    }
+
+    /// Lets the next message of a random lane arrive, if there is one.
+    fn deliver(&mut self) {
+        let at = self.rng.random_range(0..PARTITIONS);
+        if self.rng.random_bool(0.5) {
+            if let Some(message) = self.to_matching[at].pop_front() {
+                self.tell_engine(message);
+            }
+        } else if let Some(message) = self.to_accounts[at].pop_front() {
+            self.decide(at, &Input::FromMatching(message));
+        }
+    }
+
+    fn drain(&mut self) {
+        let busy = |lanes: &Exchange| {
+            !lanes.to_matching.iter().all(VecDeque::is_empty)
+                || !lanes.to_accounts.iter().all(VecDeque::is_empty)
+        };
+        while busy(self) {
+            self.deliver();
+        }
+    }
+
+    /// One random thing happens.
+    fn step(&mut self) {
+        self.now = self.now.plus_us(self.rng.random_range(0..2_000));
+        match self.rng.random_range(0..1_000) {
+            0..700 => self.deliver(),
+            700..860 => self.place(),
+            860..910 => self.replace(),
+            910..955 => self.cancel(),
+            955..965 => self.repeat(),
+            965..975 => self.move_money(),
+            975..995 => {
+                self.run_engine(prepx_matching::Input::Timer);
+                let at = self.rng.random_range(0..PARTITIONS);
+                self.decide(at, &Input::Timer);
+            }
+            _ => self.operate(),
+        }
+    }
+
+    fn anyone(&mut self) -> (AccountId, Slot) {
+        self.accounts[self.rng.random_range(0..ACCOUNTS)]
+    }
+
+    fn price(&mut self, instrument: &Instrument) -> i64 {
+        let ticks = self.rng.random_range(970..=1_030);
+        ticks * instrument.tick_minor
+    }
+
+    fn place(&mut self) {
+        let (account, slot) = self.anyone();
+        let instrument = self.instruments[self.rng.random_range(0..2)];
+        let (stop, limit) = (self.price(&instrument), self.price(&instrument));
+        let kind = match self.rng.random_range(0..10) {
+            0 => OrderKind::Market,
+            1 => OrderKind::Stop { stop },
+            2 => OrderKind::StopLimit { stop, limit },
+            _ => OrderKind::Limit { limit },
+        };
+        let time_in_force = match self.rng.random_range(0..8) {
+            0 => TimeInForce::ImmediateOrCancel,
+            1 => TimeInForce::FillOrKill,
+            2 => TimeInForce::GoodTilCanceled,
+            _ => TimeInForce::Day,
+        };
+        let expires = self.rng.random_bool(0.1);
+        let expires_in_us = self.rng.random_range(1..1_000_000);
+        let ask = PlaceOrder {
+            account,
+            symbol: instrument.symbol,
+            side: [Side::Buy, Side::Sell][self.rng.random_range(0..2)],
+            kind,
+            time_in_force,
+            qty_minor: self.rng.random_range(1..30) * instrument.lot_minor,
+            post_only: self.rng.random_bool(0.1),
+            extended_hours: false,
+            expires_at: expires.then(|| self.now.plus_us(expires_in_us)),
+            client_order_id: format!("c{}", self.rng.random_range(0..1_000_000)),
+        };
+        self.send(slot, Action::Place(ask));
+    }
+
+    /// One of the orders placed lately, open or not.
+    fn an_order(&mut self) -> Option<(AccountId, OrderId)> {
+        let lately = self.orders.len().min(120);
+        if lately == 0 {
+            return None;
+        }
+        let back = self.rng.random_range(1..=lately);
+        Some(self.orders[self.orders.len() - back])
+    }
+
+    fn replace(&mut self) {
+        let Some((account, order)) = self.an_order() else {
+            return;
+        };
+        let instrument = self.instruments[self.rng.random_range(0..2)];
+        let qty_minor = self.rng.random_range(1..40) * instrument.lot_minor;
+        let (limit_minor, stop_minor) = (self.price(&instrument), self.price(&instrument));
+        let ask = ReplaceOrder {
+            account,
+            order,
+            qty_minor: self.rng.random_bool(0.7).then_some(qty_minor),
+            limit_minor: self.rng.random_bool(0.7).then_some(limit_minor),
+            stop_minor: self.rng.random_bool(0.1).then_some(stop_minor),
+            time_in_force: None,
+            client_order_id: format!("c{}", self.rng.random_range(0..1_000_000)),
+        };
+        self.send(account.slot(), Action::Replace(ask));
+    }
+
+    fn cancel(&mut self) {
+        if self.rng.random_bool(0.02) {
+            let (account, slot) = self.anyone();
+            self.send(slot, Action::CancelAll { account });
+        } else if let Some((account, order)) = self.an_order() {
+            self.send(account.slot(), Action::Cancel { account, order });
+        }
+    }
+
+    /// A command comes again, and is answered as the first time or not at all any more.
+    fn repeat(&mut self) {
+        let at = self.rng.random_range(0..self.sent.len());
+        let (command, first) = self.sent[at].clone();
+        let before: Vec<usize> = self.to_matching.iter().map(VecDeque::len).collect();
+        let again = self.decide(partition(command.slot), &Input::Command(command));
+        let after: Vec<usize> = self.to_matching.iter().map(VecDeque::len).collect();
+        assert_eq!(before, after, "I2: a repeat sends nothing");
+        let past = match &again {
+            Some(reply) => matches!(reply.outcome, Ok(Ack::PastOrder(_))),
+            None => false,
+        };
+        assert!(past || first == again, "I2: {first:?}, then {again:?}");
+    }
+
+    fn move_money(&mut self) {
+        let (account, slot) = self.anyone();
+        let asset = asset(["USD", "ACME", "DUST"][self.rng.random_range(0..3)]);
+        let amount_minor = self.rng.random_range(1..20_000);
+        let action = match self.rng.random_bool(0.5) {
+            true => Action::Deposit {
+                account,
+                asset,
+                amount_minor,
+            },
+            false => Action::Withdraw {
+                account,
+                asset,
+                amount_minor,
+            },
+        };
+        self.send(slot, action);
+    }
+
+    fn operate(&mut self) {
+        let (account, slot) = self.anyone();
+        let id = self.instruments[self.rng.random_range(0..2)].id;
+        match self.rng.random_range(0..4) {
+            0 => self.tell_engine(ToMatching::Halt(id)),
+            1 => self.tell_engine(ToMatching::Resume(id)),
+            at => {
+                let blocked = at == 2;
+                self.send(slot, Action::SetAccountBlocked { account, blocked });
+            }
+        }
+        if self.rng.random_bool(0.7) {
+            self.tell_engine(ToMatching::Resume(id));
+            let blocked = false;
+            self.send(slot, Action::SetAccountBlocked { account, blocked });
+        }
+    }
+
+    fn check_stages(&self) {
+        for stage in &self.stages {
+            stage.check_invariants().unwrap();
+        }
+    }
+
+    /// I3 over all partitions: with nothing on its way, clearing is zero.
+    fn check_drained(&self) {
+        self.check_stages();
+        let mut clearing: BTreeMap<Asset, i64> = BTreeMap::new();
+        for (asset, books) in self.stages.iter().flat_map(Stage::books) {
+            *clearing.entry(asset).or_default() += books.clearing_minor;
+        }
+        assert!(clearing.values().all(|sum| *sum == 0), "I3: {clearing:?}");
+    }
+
+    fn end(&mut self) {
+        self.drain();
+        self.check_drained();
+        for (account, slot) in self.accounts.clone() {
+            self.send(slot, Action::CancelAll { account });
+        }
+        self.drain();
+        self.check_drained();
+        for (account, slot) in &self.accounts {
+            let stage = &self.stages[partition(*slot)];
+            assert!(stage.open_orders(*account).is_empty());
+            let balances = stage.account(*account).unwrap().balances;
+            assert!(
+                balances.iter().all(|balance| balance.held_minor == 0),
+                "I4: {balances:?}"
+            );
+        }
+        for (stage, shadow) in self.stages.iter().zip(&self.shadows) {
+            assert_eq!(stage, shadow, "the fold of the events is the state");
+            let restored = Stage::restore(stage.config(), stage.export());
+            assert_eq!(*stage, restored, "a snapshot restores the state");
+        }
+    }
+}
+
+fn partition(slot: Slot) -> usize {
+    slot.partition(PARTITIONS as u32) as usize
+}
+
+fn run(seed: u64, steps: u32) -> Exchange {
+    let mut exchange = Exchange::new(seed);
+    for step in 0..steps {
+        exchange.step();
+        if step % 1_009 == 0 {
+            exchange.check_stages();
+        }
+    }
+    exchange.end();
+    exchange
+}
+
+#[test]
+fn i3_i4_money_is_conserved_whatever_happens() {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut commands = 0;
+    for seed in 0..8 {
+        let exchange = run(seed, 60_000);
+        commands += exchange.commands;
+        for (name, count) in exchange.counts {
+            *counts.entry(name).or_default() += count;
+        }
+    }
+    assert!(commands >= 100_000, "{commands} commands");
+    for rare in [
+        "filled with dust",
+        "replaced",
+        "replace rejected",
+        "triggered",
+        "repeated",
+        "rejected",
+        "ended",
+        "time passed",
+    ] {
+        assert!(
+            counts.get(rare).is_some_and(|count| *count > 20),
+            "{rare}: {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn i7_the_same_seed_makes_the_same_run() {
+    let (one, two, other) = (run(1, 20_000), run(1, 20_000), run(2, 20_000));
+    assert_eq!((one.digest, one.trades), (two.digest, two.trades));
+    assert_ne!(one.digest, other.digest);
+    assert!(one.trades > 500, "{} trades", one.trades);
+}
