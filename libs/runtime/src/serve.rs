@@ -86,6 +86,13 @@ impl Limits {
     }
 }
 
+/// A connection's place among [`Limits::connections`], in the extensions of its requests. An upgraded
+/// socket outlives its connection's requests: whoever serves it keeps this as long as the socket.
+#[derive(Clone, Debug)]
+pub struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
 /// gRPC and everything else behind one router, told apart by the content type.
 pub fn multiplex(grpc: Routes, http: Router) -> Router {
     let grpc = grpc.prepare().into_axum_router();
@@ -102,10 +109,7 @@ pub fn multiplex(grpc: Routes, http: Router) -> Router {
 
 /// Serves `app` until the drain begins and the requests under way then have been answered. Dropping
 /// the future closes what is still open. Handlers find the client's address as
-/// `ConnectInfo<SocketAddr>` in the request's extensions.
-///
-/// # Errors
-/// None while it runs: a connection that cannot be accepted is that client's loss alone.
+/// `ConnectInfo<SocketAddr>` and the connection's [`Place`] in the request's extensions.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, drain: Drain) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let server = Arc::new(Server::new(app, limits));
@@ -123,9 +127,11 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, drain: Dr
             Ok((stream, address, permit)) => {
                 let server = Arc::clone(&server);
                 let watcher = graceful.watcher();
+                let place = Place {
+                    _permit: Arc::new(permit),
+                };
                 connections.spawn(async move {
-                    server.connection(stream, address, watcher).await;
-                    drop(permit);
+                    server.connection(stream, address, place, watcher).await;
                 });
             }
             Err(error) => {
@@ -189,6 +195,7 @@ impl Server {
         &self,
         stream: TcpStream,
         address: SocketAddr,
+        place: Place,
         watcher: hyper_util::server::graceful::Watcher,
     ) {
         let opening = Duration::from_millis(self.limits.header_timeout_ms);
@@ -197,7 +204,10 @@ impl Server {
             return;
         };
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
-            self.app.clone().call(self.bounded(request, address))
+            let mut request = self.bounded(request);
+            request.extensions_mut().insert(ConnectInfo(address));
+            request.extensions_mut().insert(place.clone());
+            self.app.clone().call(request)
         });
         let builder = if is_http2 { &self.http2 } else { &self.http1 };
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
@@ -206,20 +216,17 @@ impl Server {
         }
     }
 
-    fn bounded(&self, request: Request<Incoming>, address: SocketAddr) -> Request<Body> {
+    fn bounded(&self, request: Request<Incoming>) -> Request<Body> {
         let Limits {
             body_bytes,
             body_timeout_ms,
             ..
         } = self.limits;
-        let bounded = !is_grpc(request.headers()) && !request.body().is_end_stream();
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(address));
-        if !bounded {
-            return request;
+        if is_grpc(request.headers()) || request.body().is_end_stream() {
+            return request.map(Body::new);
         }
         let limit = Duration::from_millis(body_timeout_ms);
-        request.map(|body| Body::new(Bounded::new(body, body_bytes, limit)))
+        request.map(|body| Body::new(Bounded::new(Body::new(body), body_bytes, limit)))
     }
 }
 

@@ -1,19 +1,19 @@
-//! A service to test with: two writes, a read and a stream whose behaviour the request chooses.
+//! Services to test with: two writes whose behaviour the request chooses, a read and a stream.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use prepx_env::Random;
+use prepx_proto::gateway::v1::gateway_service_server::{GatewayService, GatewayServiceServer};
+use prepx_proto::gateway::v1::{GetHealthRequest, Health};
 use prepx_proto::notification::v1::notification_service_server::{
     NotificationService, NotificationServiceServer,
 };
 use prepx_proto::notification::v1::{SubscribeRequest, SubscribeResponse};
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_proto::portfolio::v1::admin_service_server::{AdminService, AdminServiceServer};
-use prepx_proto::portfolio::v1::{
-    DepositRequest, GetLedgerTotalsRequest, LedgerTotals, Transfer, WithdrawRequest,
-};
+use prepx_proto::portfolio::v1::{DepositRequest, Transfer, WithdrawRequest};
 use prepx_runtime::{Context, Drain, Peer, Service, guard, status};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
@@ -138,13 +138,24 @@ impl AdminService for Bank {
             ..Transfer::default()
         }))
     }
+}
 
-    async fn get_ledger_totals(
-        &self,
-        _: Request<GetLedgerTotalsRequest>,
-    ) -> Result<Response<LedgerTotals>, Status> {
-        self.gate.pass().await;
-        Ok(Response::new(LedgerTotals::default()))
+/// A read that waits for the gate.
+pub struct Clinic(pub Arc<Gate>);
+
+impl Clinic {
+    pub fn service(self, limits: guard::Limits) -> Service {
+        Service::new()
+            .grpc(GatewayServiceServer::new(self))
+            .guarded(limits, random())
+    }
+}
+
+#[tonic::async_trait]
+impl GatewayService for Clinic {
+    async fn get_health(&self, _: Request<GetHealthRequest>) -> Result<Response<Health>, Status> {
+        self.0.pass().await;
+        Ok(Response::new(Health::default()))
     }
 }
 

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use prepx_proto::gateway::v1::GetHealthRequest;
+use prepx_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
 use prepx_proto::notification::v1::SubscribeRequest;
 use prepx_proto::notification::v1::notification_service_client::NotificationServiceClient;
-use prepx_proto::portfolio::v1::GetLedgerTotalsRequest;
 use prepx_runtime::guard::Limits;
 use prepx_runtime::status::{self, Code};
 use prepx_runtime::{Drain, telemetry};
 use tonic::Request;
 
-use crate::bank::{Bank, Radio, client, deposit, withdrawal};
+use crate::bank::{Bank, Clinic, Radio, client, deposit, withdrawal};
 
 #[tokio::test(start_paused = true)]
 async fn the_request_id_and_what_is_left_of_the_deadline_go_along() {
@@ -61,15 +62,17 @@ async fn a_caller_that_says_nothing_gets_an_id_and_the_services_own_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_read_may_be_repeated_and_a_late_write_is_unknown() {
-    let (bank, _gate) = Bank::closed();
-    let mut client = client(bank.service(Limits::default()).peer());
-    let read = client
-        .get_ledger_totals(GetLedgerTotalsRequest {})
+    let (bank, gate) = Bank::closed();
+    let clinic = Clinic(gate).service(Limits::default());
+    let mut reader = GatewayServiceClient::new(clinic.peer());
+    let read = reader
+        .get_health(GetHealthRequest {})
         .await
         .expect_err("is late");
     assert_eq!(read.code(), tonic::Code::DeadlineExceeded);
     assert_eq!(status::read(&read).code, Code::DeadlineExceeded);
-    let write = client.deposit(deposit("USD")).await.expect_err("is late");
+    let mut writer = client(bank.service(Limits::default()).peer());
+    let write = writer.deposit(deposit("USD")).await.expect_err("is late");
     let error = status::read(&write);
     assert_eq!(
         (error.code, error.reason.as_str()),
@@ -180,7 +183,7 @@ async fn calls_are_counted_by_method_and_outcome() {
     let metrics = telemetry::metrics().expect("nobody else records");
     let peer = Bank::open().service(Limits::default()).peer();
     client(peer.clone())
-        .get_ledger_totals(GetLedgerTotalsRequest {})
+        .withdraw(withdrawal())
         .await
         .expect("answers");
     // A service that is not there must not get a name of its own.
@@ -194,7 +197,7 @@ async fn calls_are_counted_by_method_and_outcome() {
     let page = metrics.render();
     let counted = page.lines().any(|line| {
         line.starts_with("prepx_calls_total{")
-            && line.contains("\"/prepx.portfolio.v1.AdminService/GetLedgerTotals\"")
+            && line.contains("\"/prepx.portfolio.v1.AdminService/Withdraw\"")
             && line.contains("code=\"OK\"")
     });
     assert!(counted, "{page}");

@@ -3,4 +3,5 @@
 mod bank;
 mod guarded;
 mod hosted;
+mod process;
 mod sockets;
