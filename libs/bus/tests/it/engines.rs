@@ -47,6 +47,10 @@ impl Engine for Faulty {
         log
     }
 
+    fn rival(&mut self) -> Arc<dyn Log> {
+        self.log.clone().unwrap()
+    }
+
     /// The power goes while the log writes what it had accepted.
     fn crash(&mut self) {
         self.dir.die_after(self.changes);
@@ -99,6 +103,10 @@ impl Engine for Real {
             .then(|| spawn_writer(Arc::clone(&log)).unwrap());
         self.log = Some(Arc::clone(&log));
         log
+    }
+
+    fn rival(&mut self) -> Arc<dyn Log> {
+        self.log.clone().unwrap()
     }
 
     fn crash(&mut self) {

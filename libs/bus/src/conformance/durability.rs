@@ -1,0 +1,147 @@
+//! What survives, and who may see it when.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Engine, JOURNAL, LONG, OTHER_OUTPUT, OUTPUT, append, commit, read_all, texts};
+use crate::{Position, Progress};
+
+/// I1: over many crashes every durable record stays, where it was.
+pub fn i1_what_was_durable_survives_crashes(engine: &mut dyn Engine) {
+    let mut expected = Vec::new();
+    for round in 0..10u32 {
+        let log = engine.open();
+        assert_eq!(read_all(&*log, OUTPUT), expected, "before round {round}");
+        for n in 0..5 {
+            commit(engine, &*log, None, OUTPUT, round * 10 + n);
+        }
+        expected = read_all(&*log, OUTPUT);
+        assert_eq!(expected.len() as u32, (round + 1) * 5);
+        drop(log);
+        engine.crash();
+    }
+}
+
+/// I2: journal and outputs of one batch never come apart.
+pub fn i2_a_batch_is_whole_or_absent_after_a_crash(engine: &mut dyn Engine) {
+    let mut seen = 0;
+    for round in 0..20 {
+        let log = engine.open();
+        let journal = texts(&*log, JOURNAL);
+        assert_eq!(journal, texts(&*log, OUTPUT), "round {round}");
+        assert_eq!(journal, texts(&*log, OTHER_OUTPUT), "round {round}");
+        assert!(journal.len() >= seen);
+        let owner = log
+            .fence(JOURNAL, "conformance")
+            .expect("the journal is fenced");
+        for n in 0..8 {
+            let text = format!("{round}.{n}");
+            let all = [(JOURNAL, &text[..]), (OUTPUT, &text), (OTHER_OUTPUT, &text)];
+            append(&*log, Some(owner), &all);
+            // Some of each round is durable, the rest is in the air when the power goes.
+            if n == 3 {
+                engine.settle();
+                seen = journal.len() + 4;
+            }
+        }
+        drop(log);
+        engine.crash();
+    }
+}
+
+/// I8: a record that can be read is behind the watermark already, and `end` agrees.
+pub fn i8_nothing_is_visible_before_it_is_durable(engine: &mut dyn Engine) {
+    let log = engine.open();
+    for n in 0..30u32 {
+        let position = append(&*log, None, &[(OUTPUT, &n.to_string())]);
+        let visible = read_all(&*log, OUTPUT).len() as u32;
+        let end = log.end(OUTPUT);
+        // Asked for after the read: the watermark only rises.
+        if log.durable() < position {
+            assert!(visible <= n, "record {n} was read before it was durable");
+            assert!(!engine.dense_offsets() || end <= u64::from(n));
+        }
+        if n % 3 == 0 {
+            engine.settle();
+            log.wait_durable(position, LONG)
+                .expect("the append becomes durable");
+            assert_eq!(
+                read_all(&*log, OUTPUT).len() as u32,
+                n + 1,
+                "durable and not visible"
+            );
+        }
+    }
+}
+
+/// On an engine whose stages run ahead, an effect never survives its cause.
+pub fn a_durable_prefix_is_causally_closed(engine: &mut dyn Engine) {
+    for round in 0..20 {
+        let log = engine.open();
+        let (causes, effects) = (texts(&*log, OUTPUT), texts(&*log, OTHER_OUTPUT));
+        assert!(
+            causes.len() >= effects.len(),
+            "round {round}: an effect without its cause"
+        );
+        assert_eq!(causes[..effects.len()], effects);
+        let behind = effects.len()..causes.len();
+        for text in behind.map(|at| &causes[at]) {
+            append(&*log, None, &[(OTHER_OUTPUT, text)]);
+        }
+        for n in 0..6 {
+            let text = format!("{round}.{n}");
+            let cause = append(&*log, None, &[(OUTPUT, &text)]);
+            if !log.runs_ahead() {
+                engine.settle();
+                log.wait_durable(cause, LONG)
+                    .expect("the cause becomes durable");
+            }
+            append(&*log, None, &[(OTHER_OUTPUT, &text)]);
+            if n == round % 6 {
+                engine.settle();
+            }
+        }
+        drop(log);
+        engine.crash();
+    }
+}
+
+/// A subscriber hears of every position that it is given, at the latest when a waiter does.
+pub fn subscribers_hear_of_what_is_durable(engine: &mut dyn Engine) {
+    let log = engine.open();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    log.watermark().subscribe({
+        let heard = Arc::clone(&heard);
+        move |progress| {
+            heard
+                .lock()
+                .expect("the test holds it shortly")
+                .push(progress.clone())
+        }
+    });
+    let mut positions = vec![log.durable()];
+    for n in 0..5 {
+        positions.push(append(&*log, None, &[(OUTPUT, &n.to_string())]));
+        engine.settle();
+    }
+    assert!(
+        positions.is_sorted_by(|a, b| a < b),
+        "positions do not rise: {positions:?}"
+    );
+    let last = positions[5];
+    log.wait_durable(last, LONG)
+        .expect("the appends become durable");
+    // The waiter may be woken a moment before the hooks run; one more move is behind them.
+    commit(engine, &*log, None, OUTPUT, 6);
+    let heard = heard.lock().expect("the test holds it shortly");
+    let durable: Vec<Position> = heard
+        .iter()
+        .map(|progress| match progress {
+            Progress::Durable(position) => *position,
+            Progress::Failed(poisoned) => panic!("{poisoned}"),
+        })
+        .collect();
+    assert!(
+        durable.is_sorted() && durable.iter().any(|heard| *heard >= last),
+        "{durable:?}"
+    );
+}

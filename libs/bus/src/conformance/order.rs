@@ -1,0 +1,195 @@
+//! Offsets, bounds and retention.
+
+use super::{Engine, LONG, OTHER_OUTPUT, OUTPUT, append, batch, commit, read_all, texts};
+use crate::{AppendError, Batch, Log, Position, ReadError, Topic};
+
+/// Offsets rise strictly, by one where the engine says so, and follow the order of acceptance.
+pub fn offsets_rise_in_the_order_of_appends(engine: &mut dyn Engine) {
+    let log = engine.open();
+    for n in 0..50u32 {
+        let (one, two) = (format!("{n}a"), format!("{n}b"));
+        append(
+            &*log,
+            None,
+            &[(OUTPUT, &one), (OTHER_OUTPUT, "x"), (OUTPUT, &two)],
+        );
+    }
+    let last = append(&*log, None, &[(OTHER_OUTPUT, "end")]);
+    engine.settle();
+    log.wait_durable(last, LONG)
+        .expect("the appends become durable");
+
+    let expected: Vec<String> = (0..50)
+        .flat_map(|n| [format!("{n}a"), format!("{n}b")])
+        .collect();
+    assert_eq!(texts(&*log, OUTPUT), expected);
+    let offsets: Vec<u64> = read_all(&*log, OUTPUT)
+        .iter()
+        .map(|record| record.offset)
+        .collect();
+    assert!(
+        offsets.is_sorted_by(|a, b| a < b),
+        "offsets do not rise: {offsets:?}"
+    );
+    assert!(
+        offsets
+            .iter()
+            .all(|offset| (log.start(OUTPUT)..log.end(OUTPUT)).contains(offset))
+    );
+    if engine.dense_offsets() {
+        assert_eq!(offsets, (0..100).collect::<Vec<u64>>());
+        assert_eq!((log.end(OUTPUT), log.end(OTHER_OUTPUT)), (100, 51));
+    }
+    assert_eq!(
+        log.end(Topic::AuditLogs.partition(7)),
+        0,
+        "an unused partition is empty"
+    );
+    assert!(
+        log.read(Topic::AuditLogs.partition(7), 0, 100)
+            .expect("readable")
+            .is_empty()
+    );
+}
+
+/// I10: what does not fit is refused whole, and there is room again once the watermark moved.
+pub fn i10_full_refuses_the_whole_batch(engine: &mut dyn Engine) {
+    let log = engine.open();
+    let payload = "x".repeat(1_000);
+    let (first, bound) = (log.durable(), engine.buffer_bytes() / 1_000 + 1);
+    let mut accepted = 0;
+    // An engine with a thread may drain the buffer as fast as it fills: a few rounds are tried.
+    while accepted < 20 * bound {
+        match log.append(None, &batch(&[(OUTPUT, &payload), (OTHER_OUTPUT, "1")])) {
+            Ok(_) => accepted += 1,
+            Err(AppendError::Full {
+                buffered_bytes,
+                limit_bytes,
+            }) => {
+                assert!(buffered_bytes <= limit_bytes);
+                break;
+            }
+            Err(other) => panic!("{other}"),
+        }
+        let drained = log.durable() > first;
+        assert!(
+            accepted <= bound || drained,
+            "{accepted} batches buffered, room for {bound}"
+        );
+    }
+    engine.settle();
+    log.wait_durable(Position(first.0 + 1), LONG)
+        .expect("the buffer is written");
+    let after = commit_when_there_is_room(engine, &*log);
+    log.wait_durable(after, LONG)
+        .expect("the append becomes durable");
+    assert_eq!(texts(&*log, OTHER_OUTPUT).len() as u64, accepted);
+    assert_eq!(texts(&*log, OUTPUT).len() as u64, accepted + 1);
+}
+
+fn commit_when_there_is_room(engine: &mut dyn Engine, log: &dyn Log) -> Position {
+    loop {
+        let durable = log.durable();
+        match log.append(None, &batch(&[(OUTPUT, "after")])) {
+            Ok(position) => {
+                engine.settle();
+                return position;
+            }
+            Err(AppendError::Full { .. }) => {
+                let next = Position(durable.0 + 1);
+                log.wait_durable(next, LONG)
+                    .expect("a full buffer is being written");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// What can never be accepted is refused as such, and not as "try later".
+pub fn too_large_and_empty_are_refused(engine: &mut dyn Engine) {
+    let log = engine.open();
+    let mut giant = Batch::new();
+    giant.push_with(OUTPUT, |buffer| {
+        buffer.resize(engine.buffer_bytes() as usize + 1, 7)
+    });
+    assert!(matches!(
+        log.append(None, &giant),
+        Err(AppendError::TooLarge { .. })
+    ));
+    assert_eq!(log.append(None, &Batch::new()), Err(AppendError::Empty));
+    commit(engine, &*log, None, OUTPUT, 1);
+    assert_eq!(texts(&*log, OUTPUT), ["1"]);
+}
+
+/// A read gives at least one record and at most the bytes asked for; the next one goes on there.
+pub fn reads_are_bounded_and_continue(engine: &mut dyn Engine) {
+    let log = engine.open();
+    for n in 0..40u32 {
+        commit(engine, &*log, None, OUTPUT, 10_000 + n);
+    }
+    let all = read_all(&*log, OUTPUT);
+    assert_eq!(all.len(), 40);
+    for max_bytes in [0, 1, 5, 9, 10, 11, 100, 1_000] {
+        let (mut at, mut records) = (0, Vec::new());
+        while records.len() < all.len() {
+            let some = log
+                .read(OUTPUT, at, max_bytes)
+                .expect("the partition can be read");
+            let bytes: usize = some.iter().map(|record| record.payload.len()).sum();
+            assert!(!some.is_empty() && (bytes <= max_bytes || some.len() == 1));
+            at = some.last().map_or(at, |last| last.offset + 1);
+            records.extend(some);
+        }
+        assert_eq!(records, all);
+        assert!(
+            log.read(OUTPUT, log.end(OUTPUT), max_bytes)
+                .expect("readable")
+                .is_empty()
+        );
+    }
+    let middle = &all[17];
+    let found = log
+        .read(OUTPUT, middle.offset, 1)
+        .expect("the partition can be read");
+    assert_eq!(found, std::slice::from_ref(middle));
+}
+
+/// Retention moves the start; reading before it, or past the end, is an error and not silence.
+pub fn truncated_and_unknown_offsets_are_errors(engine: &mut dyn Engine) {
+    let log = engine.open();
+    for n in 0..10 {
+        commit(engine, &*log, None, OUTPUT, n);
+    }
+    let all = read_all(&*log, OUTPUT);
+    let kept = all[6].offset;
+    log.truncate_before(OUTPUT, kept).expect("retention works");
+    log.truncate_before(OUTPUT, all[2].offset)
+        .expect("retention never goes back");
+    assert_eq!(log.start(OUTPUT), kept);
+    assert_eq!(read_all(&*log, OUTPUT), all[6..]);
+    let gone = log.read(OUTPUT, all[5].offset, 100);
+    assert!(
+        matches!(gone, Err(ReadError::Truncated { start, .. }) if start == kept),
+        "{gone:?}"
+    );
+    let end = log.end(OUTPUT);
+    let past = log.read(OUTPUT, end + 1, 100);
+    assert!(
+        matches!(past, Err(ReadError::PastEnd { end: e, .. }) if e == end),
+        "{past:?}"
+    );
+
+    log.truncate_before(OUTPUT, end + 1_000)
+        .expect("retention works");
+    assert_eq!(
+        log.start(OUTPUT),
+        end,
+        "retention went beyond the durable end"
+    );
+    commit(engine, &*log, None, OUTPUT, 11);
+    assert_eq!(texts(&*log, OUTPUT), ["11"]);
+    assert!(
+        read_all(&*log, OUTPUT)[0].offset >= end,
+        "an offset was given twice"
+    );
+}
