@@ -6,10 +6,12 @@
 pub mod app;
 pub mod domain;
 pub mod error;
+mod events;
 mod grpc;
 mod instruments;
 mod service;
 
 pub use app::Deps;
 pub use error::Error;
+pub use events::MatchingCodec;
 pub use service::build;

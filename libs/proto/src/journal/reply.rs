@@ -1,9 +1,8 @@
 //! The first decisions on commands.
 
-use prepx_domain::OrderId;
 use prepx_domain::update::{Ack, Reply};
 
-use super::value::{id, pack, present, unpack, uuid};
+use super::value::{id, ids, pack, present, raw_ids, unpack, uuid};
 use super::{Error, v1};
 
 impl From<&Reply> for v1::Reply {
@@ -51,7 +50,7 @@ impl From<&Ack> for v1::Ack {
             Ack::Order(order) => Wire::Order((&**order).into()),
             Ack::PastOrder(order) => Wire::PastOrder(order.raw()),
             Ack::Canceling(orders) => Wire::Canceling(v1::OrderIds {
-                orders: orders.iter().map(|id| id.raw()).collect(),
+                orders: raw_ids(orders),
             }),
             Ack::Done => Wire::Done(()),
         };
@@ -75,14 +74,8 @@ impl TryFrom<v1::Ack> for Ack {
             },
             Wire::Order(order) => Ack::Order(Box::new(order.try_into()?)),
             Wire::PastOrder(raw) => Ack::PastOrder(id("Ack.past_order", raw)?),
-            Wire::Canceling(ids) => {
-                let order = |raw| id::<OrderId>("OrderIds.orders", raw);
-                Ack::Canceling(
-                    ids.orders
-                        .into_iter()
-                        .map(order)
-                        .collect::<Result<_, _>>()?,
-                )
+            Wire::Canceling(canceling) => {
+                Ack::Canceling(ids("OrderIds.orders", &canceling.orders)?)
             }
             Wire::Done(()) => Ack::Done,
         })

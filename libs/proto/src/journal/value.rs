@@ -15,9 +15,11 @@ use prepx_domain::{
 use super::{Error, v1};
 
 /// An id as its 63 bits.
-pub trait Id: Sized {
+pub trait Id: Copy {
     /// The id with these bits; `None` when negative.
     fn from_raw(raw: i64) -> Option<Self>;
+    /// The 63 bits.
+    fn into_raw(self) -> i64;
 }
 
 /// A closed choice that is written as the number of a protobuf enum.
@@ -33,6 +35,10 @@ macro_rules! ids {
         impl Id for $id {
             fn from_raw(raw: i64) -> Option<Self> {
                 $id::new(raw)
+            }
+
+            fn into_raw(self) -> i64 {
+                self.raw()
             }
         }
     )*};
@@ -82,6 +88,16 @@ pub fn id<T: Id>(field: &'static str, raw: i64) -> Result<T, Error> {
 /// The id that was written as `raw`, if one was.
 pub fn optional_id<T: Id>(field: &'static str, raw: Option<i64>) -> Result<Option<T>, Error> {
     raw.map(|raw| id(field, raw)).transpose()
+}
+
+/// Ids as they are written.
+pub fn raw_ids<T: Id>(ids: &[T]) -> Vec<i64> {
+    ids.iter().map(|&id| id.into_raw()).collect()
+}
+
+/// The ids that were written as `raw`.
+pub fn ids<T: Id>(field: &'static str, raw: &[i64]) -> Result<Vec<T>, Error> {
+    raw.iter().map(|&raw| id(field, raw)).collect()
 }
 
 /// The choice that was written as `number`.

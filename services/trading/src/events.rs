@@ -1,0 +1,109 @@
+//! The matching stage on the log: what it is told, its events, outputs and state as bytes, and to
+//! whom its outputs go. Owns no rule: those are the pure crate `matching`.
+
+mod event;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+use prepx_bus::Topic;
+use prepx_domain::message::{ToAccount, ToMatching};
+use prepx_matching::{Engine, Event, Input, Output};
+use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
+use prepx_stage::{Codec, DecodeError, Route};
+
+/// The matching stage as the log has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MatchingCodec;
+
+impl Codec for MatchingCodec {
+    type Machine = Engine;
+    type Sends = ToAccount;
+    type Receives = ToMatching;
+
+    const STATE_VERSION: u32 = 1;
+
+    fn initial(&self) -> Engine {
+        Engine::default()
+    }
+
+    fn timer(&self) -> Input {
+        Input::Timer
+    }
+
+    fn encode_input(&self, input: &Input, to: &mut Vec<u8>) {
+        match input {
+            Input::Command(message) => encode(message, to),
+            Input::Timer | Input::Triggered(_) => {
+                unreachable!("only messages are recorded on a topic, not {input:?}")
+            }
+        }
+    }
+
+    fn decode_input(&self, topic: Topic, bytes: &[u8]) -> Result<Input, DecodeError> {
+        match topic {
+            Topic::InstrumentCommands | Topic::OrderProcessing => decode::<ToMatching>(bytes)
+                .map(Input::Command)
+                .map_err(|error| DecodeError::new("a message to the matching stage", error)),
+            _ => Err(DecodeError::new(
+                "an input of the matching stage",
+                format_args!("it reads no {topic}"),
+            )),
+        }
+    }
+
+    fn encode_event(&self, event: &Event, to: &mut Vec<u8>) {
+        encode_message(&event::to_wire(event), to);
+    }
+
+    fn decode_event(&self, bytes: &[u8]) -> Result<Event, DecodeError> {
+        decode_message::<v1::MatchingEvent>(bytes)
+            .and_then(event::from_wire)
+            .map_err(|error| DecodeError::new("an event of the matching stage", error))
+    }
+
+    fn route(&self, output: &Output) -> Route {
+        match output {
+            Output::Account { slot, .. } => Route::Slot(Topic::OrderExecutions, *slot),
+            Output::Everyone(_) => Route::Every(Topic::OrderExecutions),
+            Output::Market(_) => Route::Own(Topic::MarketData),
+        }
+    }
+
+    fn encode_output(&self, output: &Output, to: &mut Vec<u8>) {
+        match output {
+            Output::Account { message, .. } | Output::Everyone(message) => encode(message, to),
+            Output::Market(update) => encode(update, to),
+        }
+    }
+
+    fn forward(&self, output: Output) -> Option<ToAccount> {
+        match output {
+            Output::Account { message, .. } | Output::Everyone(message) => Some(message),
+            Output::Market(_) => None,
+        }
+    }
+
+    fn receive(&self, message: ToMatching) -> Input {
+        Input::Command(message)
+    }
+
+    fn encode_state(&self, machine: &Engine, to: &mut Vec<u8>) {
+        encode_message(&snapshot::to_wire(&machine.export()), to);
+    }
+
+    fn decode_state(&self, version: u32, bytes: &[u8]) -> Result<Engine, DecodeError> {
+        const WHAT: &str = "a state of the matching stage";
+        if version != Self::STATE_VERSION {
+            let known = Self::STATE_VERSION;
+            let why = format_args!("it has version {version}, and {known} is known");
+            return Err(DecodeError::new(WHAT, why));
+        }
+        let snapshot = decode_message::<v1::MatchingSnapshot>(bytes)
+            .and_then(snapshot::from_wire)
+            .map_err(|error| DecodeError::new(WHAT, error))?;
+        snapshot::check(&snapshot).map_err(|why| DecodeError::new(WHAT, why))?;
+        Ok(Engine::restore(&snapshot))
+    }
+}

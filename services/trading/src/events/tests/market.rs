@@ -1,0 +1,167 @@
+//! Inputs of a small, busy market: two instruments of one slot, four accounts, prices close enough
+//! that orders meet.
+
+use prepx_domain::message::{BookOrder, BookReplace, ToMatching};
+use prepx_domain::{
+    AccountId, AssetClass, Instrument, InstrumentId, Micros, OrderId, OrderKind, SessionCalendar,
+    Side, TimeInForce,
+};
+use prepx_matching::Input;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// What happens next. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Place(BookOrder),
+    Replace { which: usize, new: BookOrder },
+    Cancel { which: usize },
+    Halt(bool),
+    Wait { us: i64 },
+    Timer,
+}
+
+pub(super) struct Market {
+    pub(super) now: Micros,
+    defined: usize,
+    orders: Vec<BookOrder>,
+}
+
+pub(super) fn instrument(number: i64) -> Instrument {
+    Instrument {
+        id: InstrumentId::new((number << 22) | (77 << 10)).expect("not negative"),
+        symbol: format!("I{number}/USD").parse().expect("a symbol"),
+        class: AssetClass::Crypto,
+        base: "BTC".parse().expect("an asset"),
+        quote: "USD".parse().expect("an asset"),
+        base_scale: 8,
+        quote_scale: 8,
+        tick_minor: 1_000_000,
+        lot_minor: 10_000,
+        collar_ppm: 50_000,
+        maker_fee_ppm: -100,
+        taker_fee_ppm: 2_500,
+        calendar: SessionCalendar::Always,
+        seed_reference_ticks: (number == 1).then_some(1_000),
+    }
+}
+
+impl Market {
+    pub(super) fn new() -> Market {
+        Market {
+            now: Micros(1_800_000_000_000_000),
+            defined: 0,
+            orders: Vec::new(),
+        }
+    }
+
+    /// The definitions first, then what the steps say.
+    pub(super) fn input(&mut self, step: &Step) -> Input {
+        self.now = self.now.plus_us(50);
+        if self.defined < 2 {
+            self.defined += 1;
+            return Input::Command(ToMatching::Define(instrument(self.defined as i64)));
+        }
+        let known = |which: &usize| self.orders.get(which % self.orders.len().max(1)).copied();
+        let message = match step {
+            Step::Place(order) => ToMatching::Place(self.named(*order)),
+            Step::Replace { which, new } => match known(which) {
+                Some(old) => ToMatching::Replace(BookReplace {
+                    old: old.order,
+                    new: self.named(BookOrder {
+                        account: old.account,
+                        instrument: old.instrument,
+                        side: old.side,
+                        ..*new
+                    }),
+                }),
+                None => return Input::Timer,
+            },
+            Step::Cancel { which } => match known(which) {
+                Some(order) => ToMatching::Cancel {
+                    account: order.account,
+                    instrument: order.instrument,
+                    order: order.order,
+                },
+                None => return Input::Timer,
+            },
+            Step::Halt(true) => ToMatching::Halt(instrument(1).id),
+            Step::Halt(false) => ToMatching::Resume(instrument(1).id),
+            Step::Wait { us } => {
+                self.now = self.now.plus_us(*us);
+                return Input::Timer;
+            }
+            Step::Timer => return Input::Timer,
+        };
+        Input::Command(message)
+    }
+
+    /// The order under the next id, its expiry counted from now.
+    fn named(&mut self, order: BookOrder) -> BookOrder {
+        let number = self.orders.len() as i64 + 1;
+        let order = BookOrder {
+            order: OrderId::new(number << 10).expect("not negative"),
+            expires_at: order.expires_at.map(|after| self.now.plus_us(after.0)),
+            ..order
+        };
+        self.orders.push(order);
+        order
+    }
+}
+
+fn kind() -> impl Strategy<Value = OrderKind> {
+    let price = || 985..1_016i64;
+    prop_oneof![
+        5 => price().prop_map(|limit| OrderKind::Limit { limit }),
+        1 => Just(OrderKind::Market),
+        1 => price().prop_map(|stop| OrderKind::Stop { stop }),
+        1 => (price(), price()).prop_map(|(stop, limit)| OrderKind::StopLimit { stop, limit }),
+    ]
+}
+
+prop_compose! {
+    fn order()(
+        account in 1..5i64,
+        instrument_number in 1..3i64,
+        side in select(vec![Side::Buy, Side::Sell]),
+        kind in kind(),
+        time_in_force in prop_oneof![
+            6 => Just(TimeInForce::GoodTilCanceled),
+            1 => Just(TimeInForce::Day),
+            1 => Just(TimeInForce::ImmediateOrCancel),
+            1 => Just(TimeInForce::FillOrKill),
+        ],
+        qty_lots in 1..30i64,
+        post_only in prop::bool::weighted(0.1),
+        expires_at in prop::option::weighted(0.2, 1_000..1_000_000i64),
+    ) -> BookOrder {
+        let protect_ticks = match side {
+            Side::Buy => 1_040,
+            Side::Sell => 960,
+        };
+        BookOrder {
+            order: OrderId::new(0).expect("not negative"),
+            account: AccountId::new(account << 10).expect("not negative"),
+            instrument: instrument(instrument_number).id,
+            side,
+            kind,
+            time_in_force,
+            qty_lots,
+            protect_ticks: kind.limit().is_none().then_some(protect_ticks),
+            post_only,
+            expires_at: expires_at.map(Micros),
+        }
+    }
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => order().prop_map(Step::Place),
+        4 => (any::<usize>(), order()).prop_map(|(which, new)| Step::Replace { which, new }),
+        2 => any::<usize>().prop_map(|which| Step::Cancel { which }),
+        1 => prop::bool::weighted(0.3).prop_map(Step::Halt),
+        1 => (0..300_000i64).prop_map(|us| Step::Wait { us }),
+        1 => Just(Step::Timer),
+    ]
+    .boxed()
+}
