@@ -48,7 +48,7 @@ struct Known {
 }
 
 /// The commands decided last.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commands {
     decisions: FxHashMap<Uuid, Decision>,
     /// In the order of the decisions.
@@ -58,6 +58,17 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
+    /// An empty memory with room for all that it may hold: growing a large table would stop the
+    /// order path for milliseconds. The room is not touched, and so costs nothing, until it is used.
+    pub(crate) fn new(config: &Config) -> Commands {
+        let room = (config.commands_max as usize).saturating_add(1);
+        Commands {
+            decisions: FxHashMap::with_capacity_and_hasher(room, Default::default()),
+            known: VecDeque::with_capacity(room),
+            horizon: Micros::default(),
+        }
+    }
+
     /// The first decision on a command, if it is remembered.
     pub(crate) fn get(&self, command: Uuid) -> Option<&Decision> {
         self.decisions.get(&command)
@@ -135,20 +146,17 @@ impl Commands {
     }
 
     /// The memory that [`Commands::export`] was taken from.
-    pub(crate) fn restore(decisions: Vec<(Cause, Decision)>, horizon: Micros) -> Commands {
-        let known = decisions.iter().map(|(cause, _)| Known {
-            command: cause.command,
-            stamped_at: cause.stamped_at,
-            at: cause.at,
-        });
-        Commands {
-            known: known.collect(),
-            decisions: decisions
-                .into_iter()
-                .map(|(cause, decision)| (cause.command, decision))
-                .collect(),
-            horizon,
+    pub(crate) fn restore(
+        config: &Config,
+        decisions: Vec<(Cause, Decision)>,
+        horizon: Micros,
+    ) -> Commands {
+        let mut commands = Commands::new(config);
+        for (cause, decision) in decisions {
+            commands.remember(config, &cause, decision);
         }
+        commands.horizon = commands.horizon.max(horizon);
+        commands
     }
 }
 

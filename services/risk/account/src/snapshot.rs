@@ -93,7 +93,7 @@ impl Stage {
         let mut stage = Stage {
             last_ids: snapshot.last_ids.into_iter().collect(),
             books: snapshot.books.into_iter().collect(),
-            commands: Commands::restore(snapshot.commands, snapshot.horizon),
+            commands: Commands::restore(&config, snapshot.commands, snapshot.horizon),
             ended: snapshot.ended.into(),
             freed_names: snapshot.freed_names.into(),
             ..Stage::new(config)

@@ -136,7 +136,7 @@ impl Stage {
             orders: FxHashMap::default(),
             last_ids: FxHashMap::default(),
             books: BTreeMap::new(),
-            commands: Commands::default(),
+            commands: Commands::new(&config),
             ended: VecDeque::new(),
             freed_names: VecDeque::new(),
         }
