@@ -192,6 +192,12 @@ where
         &self.accounts.cells[partition as usize].partition
     }
 
+    /// The matching partition of a slot.
+    pub fn matching_partition(&self, slot: Slot) -> &Partition<M> {
+        let partition = slot.partition(self.topology.matching_partitions);
+        &self.matching.cells[partition as usize].partition
+    }
+
     /// Whether the wall clock has been stepped and is not followed.
     pub fn is_clock_stepped(&self) -> bool {
         self.steady.is_stepped()

@@ -1,0 +1,229 @@
+//! The core's thread: takes what the ring holds, lets the spine decide it, and hands the answers
+//! to whoever releases them when they are durable.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use prepx_bus::{Log, Poisoned, WaitError};
+use prepx_domain::Slot;
+use prepx_domain::message::{Command, ToMatching};
+use prepx_domain::update::Reply;
+use prepx_env::Clock;
+use prepx_stage::{Decided, Turn};
+use tokio::sync::oneshot;
+
+use super::gate::Pass;
+use super::release::{Deliver, Release};
+use super::{Spine, account, matching};
+
+/// How often the stages look whether an order expires.
+const TICK: Duration = Duration::from_millis(20);
+/// A turn takes no further command from the ring when it has this many.
+const TURN_COMMANDS: usize = 2_048;
+/// How long to wait for room in the log before looking again whether it is dead.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
+
+/// A look into the memory of the stages; what it returns hands the result over.
+pub(super) type Look = Box<dyn FnOnce(&Spine) -> Deliver + Send>;
+
+/// What the ring carries.
+pub(super) enum Request {
+    /// Commands to the account stage, decided in their order, answered together.
+    Commands {
+        commands: Vec<Command>,
+        answer: oneshot::Sender<Vec<Option<Reply>>>,
+        pass: Pass,
+    },
+    /// An operator's command to the matching stage.
+    Instrument {
+        slot: Slot,
+        command: ToMatching,
+        answer: oneshot::Sender<()>,
+        pass: Pass,
+    },
+    /// A read.
+    Look(Look),
+    /// Finish what is there and end.
+    Stop,
+}
+
+/// How many events each partition has seen, for the thread that makes snapshots.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub accounts: Vec<AtomicU64>,
+    pub matching: Vec<AtomicU64>,
+}
+
+/// Why the core has stopped for good.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Stage(#[from] prepx_stage::Error),
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+}
+
+pub(super) struct Driver {
+    pub spine: Spine,
+    pub ring: Receiver<Request>,
+    pub log: Arc<dyn Log>,
+    pub clock: Arc<dyn Clock>,
+    pub release: Arc<Release>,
+    pub progress: Arc<Progress>,
+    pub turn: Gathered,
+}
+
+/// What one turn has taken from the ring. Kept for its buffers.
+#[derive(Default)]
+pub(super) struct Gathered {
+    groups: Vec<Group>,
+    /// Of each command, by token: its group, and its place in it.
+    tokens: Vec<(usize, usize)>,
+    instruments: Vec<(oneshot::Sender<()>, Pass)>,
+    looks: Vec<Look>,
+    stop: bool,
+}
+
+struct Group {
+    replies: Vec<Option<Reply>>,
+    answer: oneshot::Sender<Vec<Option<Reply>>>,
+    pass: Pass,
+}
+
+impl Driver {
+    /// Runs until it is told to stop, everybody who could tell it is gone, or the stages or the
+    /// log fail.
+    pub fn run(mut self) -> Result<(), Error> {
+        self.decide()?;
+        let mut next_tick = self.clock.monotonic() + TICK;
+        while !self.turn.stop {
+            let now = self.clock.monotonic();
+            let timeout = next_tick.saturating_sub(now);
+            match self.ring.recv_timeout(timeout) {
+                Ok(request) => self.gather(request),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.turn.stop = true,
+            }
+            if timeout.is_zero() || self.turn.tokens.is_empty() {
+                let now = self.clock.monotonic();
+                if now >= next_tick {
+                    self.spine.tick();
+                    next_tick = now + TICK;
+                }
+            }
+            self.decide()?;
+            self.answer();
+        }
+        Ok(())
+    }
+
+    /// Takes `first` and what stands behind it.
+    fn gather(&mut self, first: Request) {
+        let mut next = Some(first);
+        while let Some(request) = next.take() {
+            match request {
+                Request::Commands {
+                    commands,
+                    answer,
+                    pass,
+                } => self.gather_commands(commands, answer, pass),
+                Request::Instrument {
+                    slot,
+                    command,
+                    answer,
+                    pass,
+                } => {
+                    let token = self.turn.instruments.len() as u64;
+                    let input = matching::Input::Command(command);
+                    self.spine.submit_matching(token, slot, input);
+                    self.turn.instruments.push((answer, pass));
+                }
+                Request::Look(look) => self.turn.looks.push(look),
+                Request::Stop => self.turn.stop = true,
+            }
+            if self.turn.tokens.len() < TURN_COMMANDS {
+                next = self.ring.try_recv().ok();
+            }
+        }
+    }
+
+    fn gather_commands(
+        &mut self,
+        commands: Vec<Command>,
+        answer: oneshot::Sender<Vec<Option<Reply>>>,
+        pass: Pass,
+    ) {
+        let group = self.turn.groups.len();
+        self.turn.groups.push(Group {
+            replies: vec![None; commands.len()],
+            answer,
+            pass,
+        });
+        for (place, command) in commands.into_iter().enumerate() {
+            let token = self.turn.tokens.len() as u64;
+            self.turn.tokens.push((group, place));
+            let slot = command.slot;
+            self.spine
+                .submit(token, slot, account::Input::Command(command));
+        }
+    }
+
+    /// Takes a turn to its end, waiting for the disk where the log has no room.
+    fn decide(&mut self) -> Result<(), Error> {
+        while self.spine.turn()? == Turn::Blocked {
+            let next = prepx_bus::Position(self.log.durable().0 + 1);
+            match self.log.wait_durable(next, ROOM_WAIT) {
+                Err(WaitError::Poisoned(poisoned)) => return Err(poisoned.into()),
+                Ok(()) | Err(WaitError::Timeout { .. } | WaitError::Fenced(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what the turn has decided and read. All of it may leave when the end of the
+    /// turn is durable.
+    fn answer(&mut self) {
+        let turn = &mut self.turn;
+        for Decided { token, reply, .. } in self.spine.drain_decided() {
+            let (group, place) = turn.tokens[token as usize];
+            if let Some(account::Output::Reply(reply)) = reply {
+                turn.groups[group].replies[place] = Some(reply);
+            }
+        }
+        self.spine.drain_decided_matching().for_each(drop);
+        turn.tokens.clear();
+        let groups = turn.groups.drain(..).map(|group| -> Deliver {
+            Box::new(move || {
+                drop(group.pass);
+                // Whoever asked may have gone; the write is none the less done.
+                let _ = group.answer.send(group.replies);
+            })
+        });
+        let instruments = turn.instruments.drain(..).map(|(answer, pass)| -> Deliver {
+            Box::new(move || {
+                drop(pass);
+                let _ = answer.send(());
+            })
+        });
+        let spine = &self.spine;
+        let looks = turn.looks.drain(..).map(|look| look(spine));
+        let head = spine.head();
+        self.release
+            .hold(head, groups.chain(instruments).chain(looks));
+        self.release.advance(self.log.durable());
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let heads = self.spine.accounts().map(|owner| owner.head().events);
+        for (progress, events) in self.progress.accounts.iter().zip(heads) {
+            progress.store(events, Ordering::Relaxed);
+        }
+        let heads = self.spine.matching().map(|owner| owner.head().events);
+        for (progress, events) in self.progress.matching.iter().zip(heads) {
+            progress.store(events, Ordering::Relaxed);
+        }
+    }
+}

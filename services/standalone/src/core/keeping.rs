@@ -1,0 +1,85 @@
+//! The thread that makes snapshots, of durable records and beside the stages.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use prepx_bus::Log;
+use prepx_stage::{Codec, Keeper, KeeperError, Pace, Retention, Snapshots, Stage, Topology};
+
+use super::driver::Progress;
+use super::{AccountCodec, MatchingCodec};
+
+/// How often to look whether a snapshot is due.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) struct Keeping {
+    log: Arc<dyn Log>,
+    retention: Arc<Retention>,
+    progress: Arc<Progress>,
+    accounts: Vec<Keeper<AccountCodec>>,
+    matching: Vec<Keeper<MatchingCodec>>,
+}
+
+impl Keeping {
+    pub fn open(
+        (accounts, matching): (&Arc<AccountCodec>, &Arc<MatchingCodec>),
+        topology: Topology,
+        log: &Arc<dyn Log>,
+        snapshots: &Snapshots,
+        retention: &Arc<Retention>,
+        progress: &Arc<Progress>,
+        pace: Pace,
+    ) -> Result<Keeping, KeeperError> {
+        fn keepers<C: Codec>(
+            codec: &Arc<C>,
+            seats: impl Iterator<Item = prepx_stage::Seat>,
+            log: &dyn Log,
+            snapshots: &Snapshots,
+            retention: &Retention,
+            pace: Pace,
+        ) -> Result<Vec<Keeper<C>>, KeeperError> {
+            seats
+                .map(|seat| {
+                    let snapshots = snapshots.clone();
+                    Keeper::open(Arc::clone(codec), seat, log, snapshots, retention, pace)
+                })
+                .collect()
+        }
+        let (accounts_seats, matching_seats) = (
+            topology.seats(Stage::ACCOUNT),
+            topology.seats(Stage::MATCHING),
+        );
+        Ok(Keeping {
+            accounts: keepers(accounts, accounts_seats, &**log, snapshots, retention, pace)?,
+            matching: keepers(matching, matching_seats, &**log, snapshots, retention, pace)?,
+            log: Arc::clone(log),
+            retention: Arc::clone(retention),
+            progress: Arc::clone(progress),
+        })
+    }
+
+    /// Runs until the other end of `stop` is gone.
+    pub fn run(mut self, stop: &Receiver<()>) {
+        while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            let (log, retention) = (&*self.log, &*self.retention);
+            for (keeper, events) in self.accounts.iter_mut().zip(&self.progress.accounts) {
+                keep(keeper, log, retention, events.load(Ordering::Relaxed));
+            }
+            for (keeper, events) in self.matching.iter_mut().zip(&self.progress.matching) {
+                keep(keeper, log, retention, events.load(Ordering::Relaxed));
+            }
+        }
+    }
+}
+
+/// A snapshot that fails costs nothing but a longer restart and space: it is tried again.
+fn keep<C: Codec>(keeper: &mut Keeper<C>, log: &dyn Log, retention: &Retention, events: u64) {
+    if !keeper.is_due(log, events) {
+        return;
+    }
+    if let Err(error) = keeper.snapshot(log, retention) {
+        tracing::error!(%error, "a snapshot failed; it is tried again");
+    }
+}

@@ -1,0 +1,121 @@
+//! What was decided when a data directory was made and can never change in place: how many
+//! partitions each stage has.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use prepx_stage::Topology;
+use serde::{Deserialize, Serialize};
+
+const NAME: &str = "manifest.json";
+const FORMAT: u32 = 1;
+
+/// Partitions of a new data directory. One process runs them all on one thread, so more of them
+/// make nothing faster here; but counts never change in place, and these let a small installation
+/// spread over four owners of each stage without a new generation of its topics. Every partition
+/// costs a journal, a snapshot and its share of a group, so there are not more.
+pub const DEFAULT: Topology = Topology {
+    account_partitions: 4,
+    matching_partitions: 4,
+};
+
+/// Why the manifest could not be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what this program wrote.
+    #[error("{path} is no manifest of this program: {why}; restore it from a copy")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u32,
+    account_partitions: u32,
+    matching_partitions: u32,
+}
+
+/// The topology of a data directory, which is made with [`DEFAULT`] if it has none.
+pub fn open(directory: &Path) -> Result<Topology, Error> {
+    let path = directory.join(NAME);
+    let failed = |source| Error::Io {
+        path: path.clone(),
+        source,
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => read(&text).map_err(|why| Error::Damaged {
+            path: path.clone(),
+            why,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(directory, &path).map_err(failed)?;
+            Ok(DEFAULT)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn read(text: &str) -> Result<Topology, String> {
+    let manifest: Manifest = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let counts = [manifest.account_partitions, manifest.matching_partitions];
+    if manifest.format != FORMAT || counts.iter().any(|count| !(1..=4_096).contains(count)) {
+        return Err(format!(
+            "format {FORMAT} and 1 to 4096 partitions are due, {text} was found"
+        ));
+    }
+    Ok(Topology {
+        account_partitions: manifest.account_partitions,
+        matching_partitions: manifest.matching_partitions,
+    })
+}
+
+/// Written beside and renamed, so that there is a whole one or none.
+fn create(directory: &Path, path: &Path) -> io::Result<()> {
+    let manifest = Manifest {
+        format: FORMAT,
+        account_partitions: DEFAULT.account_partitions,
+        matching_partitions: DEFAULT.matching_partitions,
+    };
+    let temporary = path.with_extension("part");
+    let mut file = File::create(&temporary)?;
+    file.write_all(serde_json::to_string_pretty(&manifest)?.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stay_as_they_were_made() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(open(directory.path()).unwrap(), DEFAULT);
+        let path = directory.path().join(NAME);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(
+            &path,
+            text.replace("\"account_partitions\": 4", "\"account_partitions\": 9"),
+        )
+        .unwrap();
+        assert_eq!(open(directory.path()).unwrap().account_partitions, 9);
+        fs::write(&path, "{}").unwrap();
+        let error = open(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    }
+}

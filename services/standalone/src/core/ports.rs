@@ -1,0 +1,89 @@
+//! The core as services reach it: the ports of both stages, in process.
+
+use prepx_domain::AccountId;
+use prepx_domain::message::{Command, ToMatching};
+use prepx_domain::update::{OrderView, Reply};
+use prepx_domain::view::{AccountView, InstrumentView};
+use prepx_stage::port::{AccountPort, Answer, MatchingPort, ReadError, SubmitError, WhichOrders};
+
+use super::{Core, account};
+
+const SILENT: &str = "the stage gave no reply";
+
+impl AccountPort for Core {
+    fn submit(&self, commands: Vec<Command>) -> Answer<Vec<Result<Reply, SubmitError>>> {
+        let (core, count) = (self.clone(), commands.len());
+        Box::pin(async move {
+            match core.submit_batch(commands).await {
+                Err(error) => vec![Err(error); count],
+                Ok(replies) => {
+                    let reply = |reply: Option<Reply>| {
+                        reply.ok_or_else(|| SubmitError::Unknown(SILENT.into()))
+                    };
+                    replies.into_iter().map(reply).collect()
+                }
+            }
+        })
+    }
+
+    fn account(&self, account: AccountId) -> Answer<Result<Option<AccountView>, ReadError>> {
+        let core = self.clone();
+        let look = move |stage: &account::Stage| stage.account(account);
+        Box::pin(async move { core.query_account(account.slot(), look).await })
+    }
+
+    fn orders(
+        &self,
+        account: AccountId,
+        which: WhichOrders,
+    ) -> Answer<Result<Vec<OrderView>, ReadError>> {
+        let core = self.clone();
+        let look = move |stage: &account::Stage| orders(stage, account, &which);
+        Box::pin(async move { core.query_account(account.slot(), look).await })
+    }
+}
+
+/// Only the account's own orders are ever seen (I9).
+fn orders(stage: &account::Stage, account: AccountId, which: &WhichOrders) -> Vec<OrderView> {
+    match which {
+        WhichOrders::Id(order) => {
+            let own = |order: &OrderView| order.account == account;
+            stage.order(*order).filter(own).into_iter().collect()
+        }
+        WhichOrders::ClientOrderId(name) => stage
+            .order_by_client_id(account, name)
+            .into_iter()
+            .collect(),
+        WhichOrders::Open => stage.open_orders(account),
+        WhichOrders::Remembered => {
+            let mut all = stage.open_orders(account);
+            all.extend(stage.recent_orders(account));
+            all.sort_unstable_by_key(|order| order.id);
+            all
+        }
+    }
+}
+
+impl MatchingPort for Core {
+    fn command(&self, command: ToMatching) -> Answer<Result<(), SubmitError>> {
+        let core = self.clone();
+        Box::pin(async move { core.submit_instrument(command).await })
+    }
+
+    /// Every account partition knows every instrument, in the order of the lanes; the first one
+    /// is asked, because it has them all in one place.
+    fn instruments(&self) -> Answer<Result<Vec<InstrumentView>, ReadError>> {
+        let core = self.clone();
+        let look = |spine: &super::Spine| {
+            let first = spine.accounts().next();
+            let markets = first.map(|partition| partition.machine().markets());
+            let view = |market: &account::Market| InstrumentView {
+                instrument: market.instrument,
+                halted: market.halted,
+                reference_ticks: market.reference_ticks,
+            };
+            markets.into_iter().flatten().map(view).collect()
+        };
+        Box::pin(async move { core.query(look).await })
+    }
+}

@@ -1,0 +1,202 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prepx_domain::instrument::{AssetClass, Instrument, SessionCalendar};
+use prepx_domain::message::{Action, Command, PlaceOrder, ToMatching};
+use prepx_domain::order::{OrderKind, Side, TimeInForce};
+use prepx_domain::update::{Ack, Reply};
+use prepx_domain::{AccountId, InstrumentId, Micros, OrderStatus, Slot};
+use prepx_env::{Clock, SystemClock};
+use prepx_stage::port::{AccountPort, MatchingPort, SubmitError, WhichOrders};
+use uuid::Uuid;
+
+use super::{Core, Options, Running};
+
+fn instrument() -> Instrument {
+    Instrument {
+        id: InstrumentId::next(Slot::of_symbol("BTC/USD"), Micros(0), None),
+        symbol: "BTC/USD".parse().unwrap(),
+        class: AssetClass::Crypto,
+        base: "BTC".parse().unwrap(),
+        quote: "USD".parse().unwrap(),
+        base_scale: 8,
+        quote_scale: 8,
+        tick_minor: 1_000_000,
+        lot_minor: 10_000,
+        collar_ppm: 100_000,
+        maker_fee_ppm: 0,
+        taker_fee_ppm: 0,
+        calendar: SessionCalendar::Always,
+        seed_reference_ticks: Some(6_000_000),
+    }
+}
+
+fn open(directory: &std::path::Path) -> (Core, Running) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    Core::open(Options::new(directory), clock).unwrap()
+}
+
+fn command(number: u128, slot: Slot, action: Action) -> Command {
+    Command {
+        id: Uuid::from_u128(number),
+        stamped_at: SystemClock::new().now(),
+        slot,
+        action,
+    }
+}
+
+async fn opened(core: &Core, number: u128) -> AccountId {
+    let user = Uuid::from_u128(number << 64);
+    let action = Action::OpenAccount {
+        user,
+        simulated: false,
+    };
+    let reply = core
+        .submit(command(number, Slot::of_user(user), action))
+        .await
+        .unwrap();
+    match reply.outcome {
+        Ok(Ack::Opened(account)) => account,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn deposit(account: AccountId, asset: &str, amount_minor: i64) -> Action {
+    Action::Deposit {
+        account,
+        asset: asset.parse().unwrap(),
+        amount_minor,
+    }
+}
+
+fn limit(account: AccountId, side: Side, name: &str) -> Action {
+    Action::Place(PlaceOrder {
+        account,
+        symbol: "BTC/USD".parse().unwrap(),
+        side,
+        kind: OrderKind::Limit {
+            limit: 6_000_000_000_000,
+        },
+        time_in_force: TimeInForce::Gtc,
+        qty_minor: 100_000_000,
+        post_only: false,
+        extended_hours: false,
+        expires_at: None,
+        client_order_id: name.into(),
+    })
+}
+
+/// What each account has, as its owner says.
+async fn balances(core: &Core, account: AccountId) -> BTreeMap<String, (i64, i64)> {
+    let view = AccountPort::account(core, account).await.unwrap().unwrap();
+    let balance =
+        |b: &prepx_domain::view::Balance| (b.asset.to_string(), (b.available_minor, b.held_minor));
+    view.balances.iter().map(balance).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_order_trades_and_is_there_after_a_restart_with_its_first_reply() {
+    let directory = tempfile::tempdir().unwrap();
+    let (core, running) = open(directory.path());
+    MatchingPort::command(&core, ToMatching::Define(instrument()))
+        .await
+        .unwrap();
+    assert_eq!(core.instruments().await.unwrap().len(), 1);
+    let (buyer, seller) = (opened(&core, 1).await, opened(&core, 2).await);
+    let fund = |number, account: AccountId, asset| {
+        command(
+            number,
+            account.slot(),
+            deposit(account, asset, 10_000_000_000_000),
+        )
+    };
+    core.submit(fund(3, buyer, "USD")).await.unwrap();
+    core.submit(fund(4, seller, "BTC")).await.unwrap();
+    let sell = command(5, seller.slot(), limit(seller, Side::Sell, "s"));
+    let buy = command(6, buyer.slot(), limit(buyer, Side::Buy, "b"));
+    let first = core
+        .submit_batch(vec![sell.clone(), buy.clone()])
+        .await
+        .unwrap();
+    let usd = |available| ("USD".to_owned(), (available, 0));
+    let btc = |available| ("BTC".to_owned(), (available, 0));
+    let bought = BTreeMap::from([usd(4_000_000_000_000), btc(100_000_000)]);
+    assert_eq!(balances(&core, buyer).await, bought);
+    tokio::task::spawn_blocking(move || running.stop().unwrap())
+        .await
+        .unwrap();
+    drop(core);
+
+    let (core, running) = open(directory.path());
+    assert_eq!(balances(&core, buyer).await, bought);
+    let sold = BTreeMap::from([usd(6_000_000_000_000), btc(9_999_900_000_000)]);
+    assert_eq!(balances(&core, seller).await, sold);
+    let order = core
+        .orders(buyer, WhichOrders::ClientOrderId("b".into()))
+        .await
+        .unwrap();
+    assert_eq!(order[0].status, OrderStatus::Filled);
+    assert_eq!(
+        core.orders(seller, WhichOrders::Id(order[0].id))
+            .await
+            .unwrap(),
+        [],
+        "I9"
+    );
+    let again = core.submit_batch(vec![sell, buy]).await.unwrap();
+    let outcome = |replies: &[Option<Reply>]| -> Vec<String> {
+        let outcome = |reply: &Option<Reply>| match &reply.as_ref().unwrap().outcome {
+            Ok(Ack::Order(order)) => format!("{} {:?}", order.id, order.status),
+            other => panic!("{other:?}"),
+        };
+        replies.iter().map(outcome).collect()
+    };
+    assert_eq!(
+        outcome(&again),
+        outcome(&first),
+        "a repeat is told the first decision (I2)"
+    );
+    assert_eq!(balances(&core, seller).await, sold, "and changes nothing");
+    tokio::task::spawn_blocking(move || running.stop().unwrap())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_does_not_fit_is_refused_before_anything_is_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = Options::new(directory.path());
+    options.commands_max = 3;
+    let (core, running) = Core::open(options, Arc::new(SystemClock::new())).unwrap();
+    let account = opened(&core, 1).await;
+    let deposits = |numbers: std::ops::Range<u128>| -> Vec<Command> {
+        let one = |number| command(number, account.slot(), deposit(account, "USD", 1));
+        numbers.map(one).collect()
+    };
+    let refused = core.submit_batch(deposits(10..14)).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Busy { .. }), "{refused}");
+    core.submit_batch(deposits(10..13)).await.unwrap();
+    assert_eq!(balances(&core, account).await["USD"], (3, 0));
+    tokio::task::spawn_blocking(move || running.stop().unwrap())
+        .await
+        .unwrap();
+    let closed = core.submit_batch(deposits(20..21)).await.unwrap_err();
+    assert!(matches!(closed, SubmitError::Closed(_)), "{closed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_second_process_on_the_directory_is_told_who_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_core, running) = open(directory.path());
+    let options = Options::new(directory.path());
+    let refused = Core::open(options, Arc::new(SystemClock::new()))
+        .err()
+        .unwrap();
+    assert!(
+        refused
+            .to_string()
+            .contains(&format!("pid {}", std::process::id())),
+        "{refused}"
+    );
+    running.stop().unwrap();
+}
