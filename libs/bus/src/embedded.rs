@@ -169,12 +169,13 @@ impl EmbeddedLog {
             }
             let part = frames.split_to(fitting);
             let position = back.segment.position_of(back.address);
-            let name = Segment::name_of(back.segment.base);
             back.segment
                 .file
                 .write_at(position, &part)
                 .and_then(|()| back.segment.file.sync())
-                .map_err(|error| format!("writing {name}: {error}"))?;
+                .map_err(|error| {
+                    format!("writing {}: {error}", Segment::name_of(back.segment.base))
+                })?;
             back.address += part.len() as u64;
             write(&self.view).publish(part)?;
             self.watermark.advance(Position(back.address));

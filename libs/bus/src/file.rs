@@ -84,13 +84,7 @@ pub struct RealDir {
 impl RealDir {
     /// Opens the directory and makes it, durably, if it is not there.
     pub fn open(path: &Path) -> io::Result<Arc<RealDir>> {
-        if !path.is_dir() {
-            fs::create_dir_all(path)?;
-            // Every ancestor may be new; syncing those that are not costs nothing to speak of.
-            for ancestor in path.canonicalize()?.ancestors().skip(1) {
-                fs::File::open(ancestor)?.sync_all()?;
-            }
-        }
+        create_durably(path)?;
         Ok(Arc::new(RealDir {
             path: path.to_owned(),
         }))
@@ -114,6 +108,25 @@ impl RealDir {
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// Makes a directory and those above it that are missing, each synced into the one above.
+fn create_durably(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = match path.parent() {
+        None => return Err(io::ErrorKind::NotFound.into()),
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+    };
+    create_durably(above)?;
+    match fs::create_dir(path) {
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        result => result?,
+    }
+    fs::File::open(above)?.sync_all()
 }
 
 impl Dir for RealDir {
@@ -201,5 +214,47 @@ impl File for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_directories_are_made_and_a_file_in_the_way_is_an_error() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a/b/c");
+        let dir = RealDir::open(&path).unwrap();
+        dir.create("x").unwrap();
+        assert!(RealDir::open(&path.join("x")).is_err());
+        assert!(RealDir::open(&path.join("x/y")).is_err());
+        assert_eq!(RealDir::open(&path).unwrap().list().unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn a_real_file_keeps_what_it_is_given() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = RealDir::open(temporary.path()).unwrap();
+        let file = dir.create("one").unwrap();
+        assert_eq!(
+            dir.create("one").err().unwrap().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        file.allocate(10_000).unwrap();
+        file.write_at(5_000, b"hello").unwrap();
+        file.sync().unwrap();
+        let mut buffer = [1; 7];
+        file.read_at(4_999, &mut buffer).unwrap();
+        assert_eq!((&buffer, file.size().unwrap()), (b"\0hello\0", 10_000));
+        file.set_size(5_002).unwrap();
+        let eof = file.read_at(4_999, &mut buffer).unwrap_err();
+        assert_eq!(eof.kind(), io::ErrorKind::UnexpectedEof);
+        dir.rename("one", "two").unwrap();
+        dir.sync().unwrap();
+        assert!(dir.open("one").is_err());
+        assert_eq!(dir.open("two").unwrap().size().unwrap(), 5_002);
+        dir.remove("two").unwrap();
+        assert!(dir.list().unwrap().is_empty());
     }
 }

@@ -344,3 +344,86 @@ impl Partition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::super::frame::{Stamp, encode_batch};
+    use super::*;
+    use crate::faulty::FaultyDir;
+    use crate::{Batch, Topic};
+
+    fn empty(tail_bytes_max: usize) -> View {
+        let dir = FaultyDir::new(0);
+        let segment = Segment::create(&*dir, 0, PartitionMap::default(), 4_096).unwrap();
+        View::new(VecDeque::from([Arc::new(segment)]), tail_bytes_max)
+    }
+
+    fn frame(address: u64, offset: u64) -> Bytes {
+        let (mut batch, mut out) = (Batch::new(), BytesMut::new());
+        batch.push(Topic::MarketData.partition(0), &[7; 100]);
+        let stamp = Stamp {
+            address,
+            synced: address,
+            owner: None,
+        };
+        encode_batch(&mut out, stamp, &batch, |_| offset);
+        out.freeze()
+    }
+
+    #[test]
+    fn i10_the_tail_keeps_the_newest_frames_within_its_bound() {
+        let mut view = empty(1_000);
+        for offset in 0..100 {
+            view.publish(frame(view.end, offset)).unwrap();
+            assert!(
+                view.tail
+                    .iter()
+                    .map(|block| block.frames.len())
+                    .sum::<usize>()
+                    <= 1_000
+            );
+        }
+        assert!(view.tail.len() > 1);
+        assert_eq!(
+            view.tail
+                .iter()
+                .map(|block| block.frames.len())
+                .sum::<usize>(),
+            view.tail_bytes
+        );
+        assert!(
+            view.tail
+                .back()
+                .is_some_and(|block| block.address < view.end)
+        );
+    }
+
+    #[test]
+    fn frames_that_contradict_what_came_before_are_refused() {
+        let mut view = empty(1_000);
+        view.publish(frame(0, 0)).unwrap();
+        let contradiction = view.publish(frame(view.end, 5)).unwrap_err();
+        assert_eq!(contradiction, "market-data/0 goes from 1 to 5");
+
+        let journal = Topic::AccountJournal.partition(0);
+        let fence = |epoch, address| {
+            let mut out = BytesMut::new();
+            let owner = Some(crate::Owner { journal, epoch });
+            super::super::frame::encode_fence(
+                &mut out,
+                Stamp {
+                    address,
+                    synced: 0,
+                    owner,
+                },
+                "x",
+            );
+            out.freeze()
+        };
+        view.publish(fence(3, view.end)).unwrap();
+        let contradiction = view.publish(fence(3, view.end)).unwrap_err();
+        assert_eq!(contradiction, "account-journal/0 goes back from epoch 3");
+    }
+}
