@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use prepx_env::Random;
 use prepx_proto::portfolio::v1 as portfolio;
-use prepx_proto::portfolio::v1::transfer_service_client::TransferServiceClient;
+use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient as PortfolioClient;
 use prepx_proto::risk::v1 as risk;
 use prepx_proto::risk::v1::admin_service_client::AdminServiceClient as RiskClient;
 use prepx_proto::trading::v1 as trading;
@@ -21,9 +21,14 @@ use crate::client::{Connection, words};
 ///
 /// # Errors
 /// When the server refuses it or cannot be reached.
-pub async fn run(admin: Admin) -> Result<()> {
-    let connection = Connection::new(&admin.url, &admin.key_id, &admin.secret_key)?;
-    let outcome = act(&connection, admin.action).await?;
+pub fn run(admin: Admin) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(async {
+        let connection = Connection::new(&admin.url, &admin.key_id, &admin.secret_key)?;
+        act(&connection, admin.action).await
+    })?;
     if admin.json {
         println!("{outcome}");
     } else {
@@ -39,7 +44,9 @@ async fn act(to: &Connection, action: Action) -> Result<Value> {
             let request = to.request(trading::GetInstrumentsRequest {});
             let answer = TradingClient::new(to.peer()).get_instruments(request).await;
             let instruments = answer.map_err(words)?.into_inner().instruments;
-            Ok(Value::Array(instruments.iter().map(show_instrument).collect()))
+            Ok(Value::Array(
+                instruments.iter().map(show_instrument).collect(),
+            ))
         }
         Action::Account(AccountAction::Add { email, deposit }) => {
             add_account(to, email, deposit).await
@@ -52,17 +59,28 @@ async fn act(to: &Connection, action: Action) -> Result<Value> {
             Ok(Value::Array(transfers))
         }
         Action::Halt { symbol } => {
-            let request = to.request(trading::HaltInstrumentRequest { symbol, note: String::new() });
+            let request = to.request(trading::HaltInstrumentRequest {
+                symbol,
+                note: String::new(),
+            });
             let answer = TradingClient::new(to.peer()).halt_instrument(request).await;
             Ok(show_instrument(answer.map_err(words)?.get_ref()))
         }
         Action::Resume { symbol } => {
-            let request =
-                to.request(trading::ResumeInstrumentRequest { symbol, note: String::new() });
-            let answer = TradingClient::new(to.peer()).resume_instrument(request).await;
+            let request = to.request(trading::ResumeInstrumentRequest {
+                symbol,
+                note: String::new(),
+            });
+            let answer = TradingClient::new(to.peer())
+                .resume_instrument(request)
+                .await;
             Ok(show_instrument(answer.map_err(words)?.get_ref()))
         }
-        Action::KillSwitch { account, state, cancel_orders } => {
+        Action::KillSwitch {
+            account,
+            state,
+            cancel_orders,
+        } => {
             let request = to.request(risk::SetKillSwitchRequest {
                 account_id: account,
                 blocked: state == Switch::On,
@@ -100,11 +118,17 @@ async fn add_instrument(to: &Connection, wanted: InstrumentAdd) -> Result<Value>
 }
 
 async fn add_account(to: &Connection, email: String, deposits: Vec<Amount>) -> Result<Value> {
-    let request = to.request(user::AddAccountRequest { email, simulated: false });
+    let request = to.request(user::AddAccountRequest {
+        email,
+        simulated: false,
+    });
     let answer = UserServiceClient::new(to.peer()).add_account(request).await;
     let made = answer.map_err(words)?.into_inner();
     for deposit in deposits {
-        let what = format!("the account {} is made, but a deposit failed", made.account_id);
+        let what = format!(
+            "the account {} is made, but a deposit failed",
+            made.account_id
+        );
         pay_in(to, &made.account_id, deposit).await.context(what)?;
     }
     Ok(json!({
@@ -121,7 +145,7 @@ async fn pay_in(to: &Connection, account: &str, amount: Amount) -> Result<Value>
         amount: amount.amount,
         idempotency_key: Random::from_system().uuid().to_string(),
     });
-    let answer = TransferServiceClient::new(to.peer()).deposit(request).await;
+    let answer = PortfolioClient::new(to.peer()).deposit(request).await;
     let transfer = answer.map_err(words)?.into_inner();
     Ok(json!({"id": transfer.id, "asset": transfer.asset, "amount": transfer.amount}))
 }

@@ -9,7 +9,12 @@ pub const DATA_DIR: &str = "prepx-data";
 
 /// A trading platform that its owner runs. Bots that speak the Alpaca API trade on it unchanged.
 #[derive(Debug, Parser)]
-#[command(name = "prepx", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "prepx",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Examples:
   prepx start                       serve on 127.0.0.1:8080, data in ./prepx-data
   prepx start --dev --listen 127.0.0.1:0
@@ -34,23 +39,25 @@ pub enum Command {
 
 /// How to run the platform.
 #[derive(Debug, Args)]
-#[command(after_help = "Prints `ready http://HOST:PORT` on stdout when it serves. SIGTERM drains: what is
+#[command(
+    after_help = "Prints `ready http://HOST:PORT` on stdout when it serves. SIGTERM drains: what is
 under way is answered, then it ends with 0.
 
 Examples:
   prepx start
   prepx start --dev --data-dir /tmp/prepx --listen 127.0.0.1:0
-  PREPX_LISTEN=0.0.0.0:8080 prepx start --config prepx.toml")]
+  PREPX_LISTEN=0.0.0.0:8080 prepx start --config prepx.toml"
+)]
 pub struct Start {
     /// Fixed keys for development (trader demo/demo-secret, operator operator/operator-secret);
     /// loopback only.
     #[arg(long)]
     pub dev: bool,
     /// Where data is kept; created when it is not there.
-    #[arg(long, env = "PREPX_DATA_DIR", value_name = "DIR", default_value = DATA_DIR)]
-    pub data_dir: PathBuf,
+    #[arg(long, value_name = "DIR", help = format!("Where data is kept; made when it is not there [default: {DATA_DIR}]"))]
+    pub data_dir: Option<PathBuf>,
     /// Where to listen; port 0 picks a free one.
-    #[arg(long, env = "PREPX_LISTEN", value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<std::net::SocketAddr>,
     /// Settings in TOML; flags and PREPX_* variables come before them.
     #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
@@ -67,13 +74,23 @@ pub struct Start {
   prepx admin kill-switch --account 018bcfe5-… on")]
 pub struct Admin {
     /// Where the platform serves.
-    #[arg(long, env = "PREPX_URL", global = true, default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "PREPX_URL",
+        global = true,
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub url: String,
     /// An operator's key.
     #[arg(long, env = "PREPX_KEY_ID", global = true, default_value = "operator")]
     pub key_id: String,
     /// Its secret; better in the environment than on the command line.
-    #[arg(long, env = "PREPX_SECRET_KEY", global = true, default_value = "operator-secret")]
+    #[arg(
+        long,
+        env = "PREPX_SECRET_KEY",
+        global = true,
+        default_value = "operator-secret"
+    )]
     pub secret_key: String,
     /// Print JSON.
     #[arg(long, global = true)]
@@ -214,9 +231,10 @@ pub struct Amount {
 
 fn parse_amount(text: &str) -> Result<Amount, String> {
     match text.split_once('=') {
-        Some((asset, amount)) if !asset.is_empty() && !amount.is_empty() => {
-            Ok(Amount { asset: asset.to_owned(), amount: amount.to_owned() })
-        }
+        Some((asset, amount)) if !asset.is_empty() && !amount.is_empty() => Ok(Amount {
+            asset: asset.to_owned(),
+            amount: amount.to_owned(),
+        }),
         _ => Err(format!("{text:?} is not ASSET=AMOUNT, such as USD=1000")),
     }
 }
@@ -233,7 +251,10 @@ mod tests {
 
     #[test]
     fn amounts_need_both_halves() {
-        let usd = Amount { asset: "USD".into(), amount: "12.5".into() };
+        let usd = Amount {
+            asset: "USD".into(),
+            amount: "12.5".into(),
+        };
         assert_eq!(parse_amount("USD=12.5"), Ok(usd));
         assert!(parse_amount("USD").is_err() && parse_amount("=1").is_err());
     }

@@ -20,10 +20,17 @@ impl Connection {
     pub fn new(url: &str, key_id: &str, secret_key: &str) -> Result<Connection> {
         let peer = Peer::remote(url)
             .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?;
-        let key_id = key_id.parse().context("the key id has characters that no header can carry")?;
-        let secret_key =
-            secret_key.parse().context("the secret key has characters that no header can carry")?;
-        Ok(Connection { peer, key_id, secret_key })
+        let key_id = key_id
+            .parse()
+            .context("the key id has characters that no header can carry")?;
+        let secret_key = secret_key
+            .parse()
+            .context("the secret key has characters that no header can carry")?;
+        Ok(Connection {
+            peer,
+            key_id,
+            secret_key,
+        })
     }
 
     /// The transport of generated clients.
@@ -34,8 +41,12 @@ impl Connection {
     /// A request with the key on it.
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("apca-api-key-id", self.key_id.clone());
-        request.metadata_mut().insert("apca-api-secret-key", self.secret_key.clone());
+        request
+            .metadata_mut()
+            .insert("apca-api-key-id", self.key_id.clone());
+        request
+            .metadata_mut()
+            .insert("apca-api-secret-key", self.secret_key.clone());
         request
     }
 }

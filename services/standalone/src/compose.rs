@@ -1,0 +1,161 @@
+//! All services in one process, over the core: who calls whom, and what stands around them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use prepx_auth::{AuthLayer, Authenticator, Policy, Revocations};
+use prepx_domain::message::{Action, Command};
+use prepx_domain::update::Ack;
+use prepx_domain::{AccountId, Slot};
+use prepx_env::{Clock, Random};
+use prepx_runtime::{Peer, Service, Start, TaskError};
+use prepx_store::Location;
+use prepx_user::FirstKeys;
+use uuid::Uuid;
+
+use crate::core::Core;
+use crate::settings::Settings;
+
+/// The gRPC services that the gateway puts JSON in front of.
+const ROUTED: [&str; 6] = [
+    "prepx.portfolio.v1.AdminService",
+    "prepx.portfolio.v1.PortfolioService",
+    "prepx.risk.v1.AdminService",
+    "prepx.trading.v1.AdminService",
+    "prepx.trading.v1.TradingService",
+    "prepx.user.v1.UserService",
+];
+
+/// The composed platform.
+pub struct Composed {
+    /// Everything that it answers and does.
+    pub service: Service,
+    /// How the process itself calls its services.
+    pub peer: Peer,
+    /// Makes the keys that a new platform begins with.
+    pub first_keys: FirstKeys,
+}
+
+/// Builds every service over the core.
+///
+/// # Errors
+/// When a schema cannot be opened, or the protos contradict themselves.
+pub async fn compose(
+    settings: &Settings,
+    core: &Core,
+    clock: Arc<dyn Clock>,
+    start: &Start,
+) -> Result<Composed, TaskError> {
+    let location = Location::Sqlite(settings.data_dir.join("sql"));
+    let random = Arc::clone(&start.random);
+    let revocations = Arc::new(Revocations::new());
+    let user = prepx_user::build(
+        settings.user.clone(),
+        prepx_user::Deps {
+            directory: settings.data_dir.clone(),
+            location: location.clone(),
+            accounts: Arc::new(StageAccounts::new(core, &clock, &random)),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            revocations: Arc::clone(&revocations),
+        },
+    )
+    .await?;
+    let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), revocations);
+    let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
+    let services = user
+        .service
+        .and(prepx_trading::build(trading_deps(core, &clock, &random))?)
+        .and(prepx_risk::build(risk_deps(core, &clock, &random)))
+        .and(prepx_portfolio::build(portfolio_deps(core, &clock, &random), &location).await?)
+        .layer(AuthLayer::new(Arc::new(authenticator), Arc::new(policy)))
+        .guarded(settings.calls.clone(), Arc::clone(&random));
+    let peer = services.peer();
+    let gateway = prepx_gateway::build(prepx_gateway::Deps {
+        peers: BTreeMap::from(ROUTED.map(|name| (name.to_owned(), peer.clone()))),
+        metrics: start.metrics.clone(),
+        random,
+        drain: start.drain.clone(),
+    })?;
+    Ok(Composed {
+        service: services.and(gateway),
+        peer,
+        first_keys: user.first_keys,
+    })
+}
+
+fn trading_deps(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx_trading::Deps {
+    prepx_trading::Deps {
+        accounts: Arc::new(core.clone()),
+        matching: Arc::new(core.clone()),
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+    }
+}
+
+fn risk_deps(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx_risk::Deps {
+    prepx_risk::Deps {
+        accounts: Arc::new(core.clone()),
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+    }
+}
+
+fn portfolio_deps(
+    core: &Core,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> prepx_portfolio::Deps {
+    prepx_portfolio::Deps {
+        accounts: Arc::new(core.clone()),
+        matching: Arc::new(core.clone()),
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+    }
+}
+
+/// Opens users' trading accounts in the account stage.
+struct StageAccounts {
+    accounts: Core,
+    clock: Arc<dyn Clock>,
+    random: Arc<Random>,
+}
+
+impl StageAccounts {
+    fn new(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> Self {
+        let (clock, random) = (Arc::clone(clock), Arc::clone(random));
+        StageAccounts {
+            accounts: core.clone(),
+            clock,
+            random,
+        }
+    }
+}
+
+impl prepx_user::Accounts for StageAccounts {
+    fn open_account(
+        &self,
+        user: Uuid,
+        simulated: bool,
+    ) -> BoxFuture<'_, Result<AccountId, TaskError>> {
+        Box::pin(async move {
+            let command = Command {
+                id: self.random.uuid(),
+                stamped_at: self.clock.now(),
+                slot: Slot::of_user(user),
+                action: Action::OpenAccount { user, simulated },
+            };
+            match self.accounts.submit(command).await?.outcome? {
+                Ack::Opened(account) => Ok(account),
+                other => Err(format!("the account stage answered {other:?}").into()),
+            }
+        })
+    }
+}
+
+/// The file in a data directory with the keys that were drawn at the first start.
+pub fn keys_file(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("keys.toml")
+}

@@ -1,0 +1,21 @@
+//! `prepx`: the whole platform in one program.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use prepx_standalone::cli::{Cli, Command};
+use prepx_standalone::{admin, start};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Start(options) => start::run(options),
+        Command::Admin(options) => admin::run(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("prepx: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What an operator may set for the whole platform in one process: flags, `PREPX_*` variables and a
+//! TOML file say the same things by the same names.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use prepx_runtime::config::{Error, Settings as Checked, Sources};
+use prepx_runtime::{guard, serve, telemetry};
+use serde::Deserialize;
+
+use crate::cli;
+
+/// The configuration of `prepx start`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether the fixed keys of development are in force.
+    pub dev: bool,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where to serve; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// How long what is under way may take once the end has begun.
+    pub drain_timeout_ms: u64,
+    /// What to take on from outside.
+    pub limits: serve::Limits,
+    /// What the services take on together.
+    pub calls: guard::Limits,
+    /// What to report.
+    pub telemetry: telemetry::Config,
+    /// The user service's part.
+    pub user: prepx_user::Config,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let host = prepx_runtime::Config::default();
+        Settings {
+            dev: false,
+            data_dir: PathBuf::from(cli::DATA_DIR),
+            listen: host.listen,
+            drain_timeout_ms: host.drain_timeout_ms,
+            limits: host.limits,
+            calls: guard::Limits::default(),
+            telemetry: host.telemetry,
+            user: prepx_user::Config::default(),
+        }
+    }
+}
+
+impl Checked for Settings {
+    fn validate(&self) -> Result<(), Error> {
+        if self.dev && !self.listen.ip().is_loopback() {
+            return Err(Error::Invalid(format!(
+                "--dev has published keys and serves loopback only; listen is {}: use 127.0.0.1, or leave --dev away",
+                self.listen
+            )));
+        }
+        self.calls.validate()?;
+        self.user
+            .validate()
+            .map_err(|problem| Error::Invalid(problem.to_string()))?;
+        self.host().validate()
+    }
+}
+
+impl Settings {
+    /// Reads the command line, the variables and the file.
+    ///
+    /// # Errors
+    /// Names the source that is not right, and what would be.
+    pub fn load(options: &cli::Start) -> Result<Settings, Error> {
+        let mut flags = toml::Table::new();
+        if options.dev {
+            flags.insert("dev".into(), true.into());
+        }
+        if let Some(listen) = options.listen {
+            flags.insert("listen".into(), listen.to_string().into());
+        }
+        if let Some(data_dir) = &options.data_dir {
+            flags.insert(
+                "data_dir".into(),
+                data_dir.to_string_lossy().into_owned().into(),
+            );
+        }
+        let mut settings: Settings = Sources::of_process(options.config.clone(), flags).load()?;
+        settings.user.dev = settings.dev;
+        Ok(settings)
+    }
+
+    /// The runtime's part.
+    pub fn host(&self) -> prepx_runtime::Config {
+        prepx_runtime::Config {
+            listen: self.listen,
+            drain_timeout_ms: self.drain_timeout_ms,
+            limits: self.limits.clone(),
+            telemetry: self.telemetry.clone(),
+        }
+    }
+}
