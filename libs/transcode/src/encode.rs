@@ -10,8 +10,8 @@ use crate::plan::{FieldPlan, Kind, MessageId, MessagePlan, Plans, Shape, Shared}
 use crate::text;
 use crate::wire::{self, Malformed, Wire, unzigzag};
 
-/// How deep messages may nest; deeper ones are taken for malformed.
-const MAX_DEPTH: u32 = 64;
+/// How deep messages may nest, as in prost; deeper ones are taken for malformed.
+const MAX_DEPTH: u32 = 100;
 
 /// A field of the message in hand: its index in the plan, and a value.
 type Occurrence<'a> = (usize, Wire<'a>);

@@ -61,9 +61,9 @@ fn operations_say_what_they_take_and_give() {
     let shown = |value: &Value| value.to_string();
     expect![[r##"{"description":"Places an order.\n\nNeeds the scope `orders:write`.","operationId":"desk_v1_Desk_PlaceOrder","parameters":[],"requestBody":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/desk.v1.PlaceOrderRequest"}}}},"responses":{"200":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/desk.v1.Order"}}},"description":"OK"},"default":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Error"}}},"description":"An error"}},"security":[{"keyId":[],"secretKey":[]},{"bearer":[]}],"summary":"Places an order","tags":["desk.v1.Desk"]}"##]].assert_eq(&shown(&document["paths"]["/v2/orders"]["post"]));
     expect![[r##"{"operationId":"desk_v1_Desk_ReplaceOrder","parameters":[{"in":"path","name":"order_id","required":true,"schema":{"type":"string"}}],"requestBody":{"content":{"application/json":{"schema":{"properties":{"qty":{"anyOf":[{"format":"decimal","type":"string"},{"type":"null"}]}},"type":"object"}}}},"responses":{"200":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/desk.v1.Order"}}},"description":"OK"},"default":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Error"}}},"description":"An error"}},"security":[{"keyId":[],"secretKey":[]},{"bearer":[]}],"tags":["desk.v1.Desk"]}"##]].assert_eq(&shown(&document["paths"]["/v2/orders/{order_id}"]["patch"]));
-    expect![[r#"{"anyOf":[{"format":"date-time","type":"string"},{"type":"null"}]}"#]].assert_eq(&shown(
-        &document["components"]["schemas"]["desk.v1.Order"]["properties"]["filled_at"],
-    ));
+    expect![[r#"{"anyOf":[{"format":"date-time","type":"string"},{"type":"null"}]}"#]].assert_eq(
+        &shown(&document["components"]["schemas"]["desk.v1.Order"]["properties"]["filled_at"]),
+    );
     expect![[r##"{"properties":{"bars":{"additionalProperties":{"items":{"$ref":"#/components/schemas/desk.v1.Bar"},"type":"array"},"type":"object"},"next_page_token":{"anyOf":[{"type":"string"},{"type":"null"}]}},"type":"object"}"##]].assert_eq(&shown(
         &document["components"]["schemas"]["desk.v1.BarsReply"],
     ));

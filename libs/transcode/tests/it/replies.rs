@@ -107,6 +107,29 @@ fn what_is_not_the_message_is_an_error_of_ours() {
 }
 
 #[test]
+fn what_a_request_may_nest_an_answer_can_show() {
+    let call = DESK.find(&Method::POST, "/v1/echo").unwrap();
+    for (open, close) in [("{\"k\":", "}"), ("[", "]")] {
+        let deepest = format!("{}1{}", open.repeat(31), close.repeat(31));
+        let body = format!("{{\"a_value\":{deepest}}}");
+        let request = call.decode(None, None, body.as_bytes()).unwrap();
+        DynamicMessage::decode(message("Everything"), request.as_slice()).unwrap();
+        let answer = String::from_utf8(call.route().encode(&request).unwrap()).unwrap();
+        assert!(answer.contains(&deepest), "{answer}");
+    }
+    // A message of a hundred and one levels: field 28 in itself.
+    let mut deep = Vec::new();
+    for _ in 0..101 {
+        let inner = std::mem::take(&mut deep);
+        prost::encoding::bytes::encode(28, &inner, &mut deep);
+    }
+    assert_eq!(
+        call.route().encode(&deep).unwrap_err().reason,
+        "MALFORMED_REPLY"
+    );
+}
+
+#[test]
 fn parts_on_the_wire_are_put_together_as_protobuf_says() {
     let call = DESK.find(&Method::POST, "/v1/echo").unwrap();
     let part = |text: &str| {

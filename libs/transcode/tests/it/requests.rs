@@ -105,13 +105,17 @@ fn an_error_has_its_parts_for_programs_too() {
         "POST",
         "/v2/orders",
         "{\"qty\": 1,\n\"side\" \"buy\"}",
-        expect![[r#"{"code":40010001,"message":"the body is not JSON: expected ':' at line 2 column 8","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"8","line":"2"}}"#]],
+        expect![[
+            r#"{"code":40010001,"message":"the body is not JSON: expected ':' at line 2 column 8","reason":"UNREADABLE_JSON","request_id":"r-1","details":{"column":"8","line":"2"}}"#
+        ]],
     );
     check(
         "POST",
         "/v2/orders",
         r#"{"legs":[{},{"ratio":-1}]}"#,
-        expect![[r#"{"code":42210000,"message":"legs[1].ratio: -1 is not a whole number from 0 to 4294967295","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a whole number from 0 to 4294967295","field":"legs[1].ratio","value":"-1"}}"#]],
+        expect![[
+            r#"{"code":42210000,"message":"legs[1].ratio: -1 is not a whole number from 0 to 4294967295","reason":"INVALID_VALUE","request_id":"r-1","details":{"expected":"a whole number from 0 to 4294967295","field":"legs[1].ratio","value":"-1"}}"#
+        ]],
     );
 }
 
