@@ -6,7 +6,7 @@ use crate::Engine;
 use crate::arrive::worst_ticks;
 use crate::book::{Book, SlotIds};
 use crate::event::{Event, LiveOrder, Standing, Trade};
-use crate::orders::{Order, Place};
+use crate::orders::Place;
 
 impl Engine {
     pub(crate) fn apply_event(&mut self, event: &Event) {
@@ -25,10 +25,7 @@ impl Engine {
                 book.reference_ticks = Some(price_ticks);
                 book.reference_at = at;
             }
-            Event::Rested(ref live) => {
-                self.told(live.order.instrument, 1);
-                self.settle(live, Place::Book);
-            }
+            Event::Rested(ref live) => self.settle(live, Place::Book),
             Event::Waited(ref live) => self.settle(live, Place::Stops),
             Event::Triggered { order, waited, .. } => {
                 if waited {
@@ -37,23 +34,18 @@ impl Engine {
             }
             Event::Released { order } => self.remove_order(order),
             Event::Traded(ref trade) => self.trade(trade),
-            Event::Replaced {
-                instrument,
-                old,
-                stood,
-                ..
-            } => self.leave(instrument, old, stood),
+            Event::Replaced { old, stood, .. } => self.leave(old, stood),
+            Event::Moved {
+                ref live,
+                from_ticks,
+            } => self.move_order(live, from_ticks),
             Event::Reduced {
-                instrument,
                 old,
                 new,
                 left_lots,
                 stood,
                 ..
-            } => {
-                self.told(instrument, stood.updates());
-                self.reduce(old, new, left_lots);
-            }
+            } => self.reduce(old, new, left_lots, stood),
             Event::ReplaceRejected {
                 account, old, new, ..
             } => {
@@ -62,14 +54,9 @@ impl Engine {
                     self.orders.set_pair(at, new);
                 }
             }
-            Event::Ended {
-                instrument,
-                order,
-                stood,
-                ..
-            } => {
+            Event::Ended { order, stood, .. } => {
                 if stood != Standing::Arriving {
-                    self.leave(instrument, order, stood);
+                    self.leave(order, stood);
                 }
             }
             Event::ExpiryContinued { until } => self.expire_until = until,
@@ -104,32 +91,35 @@ impl Engine {
 
     fn settle(&mut self, live: &LiveOrder, place: Place) {
         let at = self.stand(live, place);
+        if place == Place::Book {
+            self.count_updates(at, 1);
+        }
         if live.order.expires_at.is_some() {
             self.await_expiry(at);
         }
     }
 
-    /// Puts an order last in its level of the book or the stops, or last in the queue.
+    /// Adds an order, last in its level of the book or the stops, or last in the queue.
     pub(crate) fn stand(&mut self, live: &LiveOrder, place: Place) -> u32 {
         let book_at = self.known_book_at(live.order.instrument);
         let at = self.orders.insert(live, book_at, place);
-        let book = &mut self.books[book_at as usize];
-        let side = live.order.side;
-        let (ladder, key) = match place {
-            Place::Book => (book.orders_mut(side), worst_ticks(&live.order)),
-            Place::Stops => (book.stops_mut(side), live.order.kind.stop()),
-            Place::Queue => {
-                self.queue.push(&mut self.orders.hot, at);
-                return at;
-            }
-        };
-        let key = key.expect("an order on a ladder has a price");
-        let level_at = self.levels.find_or_insert(ladder, key);
-        let level = self.levels.get_mut(level_at);
-        level.lots += i128::from(live.order.qty_lots - live.cum_lots);
-        level.queue.push(&mut self.orders.hot, at);
-        self.orders.hot[at as usize].level = level_at;
+        match place {
+            Place::Queue => self.queue.push(&mut self.orders.hot, at),
+            Place::Book => self.line_up(at, worst_ticks(&live.order)),
+            Place::Stops => self.line_up(at, live.order.kind.stop()),
+        }
         at
+    }
+
+    /// Puts an order last in the level of its book or stops at `key`.
+    fn line_up(&mut self, at: u32, key: Option<i64>) {
+        let key = key.expect("an order on a ladder has a price");
+        let order = &mut self.orders.hot[at as usize];
+        let ladder = self.books[order.book as usize].ladder_mut(order.place, order.side);
+        order.level = self.levels.find_or_insert(ladder, key);
+        let level = self.levels.get_mut(order.level);
+        level.lots += i128::from(order.left_lots);
+        level.queue.push(&mut self.orders.hot, at);
     }
 
     /// Puts an order that expires last among those that expire at the same time.
@@ -144,9 +134,16 @@ impl Engine {
         self.orders.terms[at as usize].expiry_level = level_at;
     }
 
-    fn leave(&mut self, instrument: InstrumentId, order: OrderId, stood: Standing) {
-        self.told(instrument, stood.updates());
-        self.remove_order(order);
+    /// Counts market updates about the instrument of an order.
+    fn count_updates(&mut self, at: u32, updates: u64) {
+        let book = self.orders.get(at).book;
+        self.books[book as usize].updates += updates;
+    }
+
+    fn leave(&mut self, order: OrderId, stood: Standing) {
+        let at = self.known_order(order);
+        self.count_updates(at, stood.updates());
+        self.remove(at);
     }
 
     fn remove_order(&mut self, order: OrderId) {
@@ -169,28 +166,19 @@ impl Engine {
         self.orders.remove(at);
     }
 
+    /// Takes an order out of its level or the queue.
     fn unstand(&mut self, at: u32) {
-        let Order {
-            place,
-            level: level_at,
-            book,
-            side,
-            left_lots,
-            ..
-        } = *self.orders.get(at);
+        let order = &self.orders.hot[at as usize];
+        let (place, level_at) = (order.place, order.level);
         if place == Place::Queue {
             self.queue.unlink(&mut self.orders.hot, at);
             return;
         }
+        let ladder = self.books[order.book as usize].ladder_mut(place, order.side);
         let level = self.levels.get_mut(level_at);
-        level.lots -= i128::from(left_lots);
+        level.lots -= i128::from(order.left_lots);
         level.queue.unlink(&mut self.orders.hot, at);
         if level.queue.is_empty() {
-            let book = &mut self.books[book as usize];
-            let ladder = match place {
-                Place::Book => book.orders_mut(side),
-                Place::Stops | Place::Queue => book.stops_mut(side),
-            };
             self.levels.remove(ladder, level_at);
         }
     }
@@ -218,24 +206,42 @@ impl Engine {
     }
 
     fn trade(&mut self, trade: &Trade) {
-        let book = self.told(trade.instrument, 2);
-        book.last_ticks = Some(trade.price_ticks);
-        let slot = book.slot as usize;
-        self.slots[slot].trade = Some(trade.trade);
-        self.slots[slot].execution = Some(trade.taker.execution);
         let at = self.known_order(trade.maker.order);
         let maker = &mut self.orders.hot[at as usize];
         maker.left_lots = trade.maker.left_lots;
         maker.cum_lots = trade.maker.cum_lots;
-        let level = self.levels.get_mut(maker.level);
-        level.lots -= i128::from(trade.qty_lots);
+        self.levels.get_mut(maker.level).lots -= i128::from(trade.qty_lots);
+        let book = &mut self.books[maker.book as usize];
+        book.updates += 2;
+        book.last_ticks = Some(trade.price_ticks);
+        let slot = &mut self.slots[book.slot as usize];
+        slot.trade = Some(trade.trade);
+        slot.execution = Some(trade.taker.execution);
         if trade.maker.left_lots == 0 {
             self.remove(at);
         }
     }
 
-    fn reduce(&mut self, old: OrderId, new: OrderId, left_lots: i64) {
+    fn move_order(&mut self, live: &LiveOrder, from_ticks: i64) {
+        let old = live.pair.expect("what moved has its old id as its pair");
         let at = self.known_order(old);
+        let to_ticks = worst_ticks(&live.order);
+        let levels = if to_ticks == Some(from_ticks) { 1 } else { 2 };
+        self.count_updates(at, levels);
+        self.unstand(at);
+        if self.orders.get(at).has_terms {
+            self.forget_expiry(at);
+        }
+        self.orders.rewrite(at, live);
+        self.line_up(at, to_ticks);
+        if live.order.expires_at.is_some() {
+            self.await_expiry(at);
+        }
+    }
+
+    fn reduce(&mut self, old: OrderId, new: OrderId, left_lots: i64, stood: Standing) {
+        let at = self.known_order(old);
+        self.count_updates(at, stood.updates());
         let order = &mut self.orders.hot[at as usize];
         let level = self.levels.get_mut(order.level);
         level.lots -= i128::from(order.left_lots - left_lots);

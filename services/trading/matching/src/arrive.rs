@@ -2,7 +2,7 @@
 //! and which stops its trades trigger.
 
 use prepx_domain::message::{BookOrder, CancelReason, End, Refusal};
-use prepx_domain::{ExecutionId, Instrument, Micros, Side, TimeInForce, TradeId};
+use prepx_domain::{ExecutionId, Instrument, Micros, OrderId, Side, TimeInForce, TradeId};
 
 use crate::book::Book;
 use crate::event::{Event, LiveOrder, Party, Standing, Trade};
@@ -14,17 +14,27 @@ use crate::{Engine, REFERENCE_INTERVAL_US, REFERENCE_STEP_PER_MILLE};
 pub(crate) struct Arrival<'a> {
     engine: &'a Engine,
     book: &'a Book,
-    live: LiveOrder,
-    worst_ticks: Option<i64>,
+    order: &'a BookOrder,
+    cum_lots: i64,
     left_lots: i64,
+    triggered: bool,
+    pair: Option<OrderId>,
+    worst_ticks: Option<i64>,
     /// The order in the state that this one replaces.
     replaced: u32,
-    last_trade: Option<TradeId>,
-    last_execution: Option<ExecutionId>,
-    /// The prices of this arrival's first and last trade.
-    traded_ticks: Option<(i64, i64)>,
+    /// The ids and prices of this arrival's trades.
+    trades: Option<Trades>,
     now: Micros,
     events: &'a mut Vec<Event>,
+}
+
+/// What an arrival's trades leave behind.
+#[derive(Clone, Copy)]
+struct Trades {
+    last: TradeId,
+    last_execution: ExecutionId,
+    first_ticks: i64,
+    last_ticks: i64,
 }
 
 /// Why an order stopped trading.
@@ -65,41 +75,65 @@ impl<'a> Arrival<'a> {
     pub(crate) fn new(
         engine: &'a Engine,
         book: &'a Book,
-        live: LiveOrder,
+        order: &'a BookOrder,
         now: Micros,
         events: &'a mut Vec<Event>,
     ) -> Arrival<'a> {
-        let ids = &engine.slots[book.slot as usize];
         Arrival {
             engine,
             book,
-            worst_ticks: worst_ticks(&live.order),
-            left_lots: live.order.qty_lots - live.cum_lots,
-            live,
+            order,
+            cum_lots: 0,
+            left_lots: order.qty_lots,
+            triggered: false,
+            pair: None,
+            worst_ticks: worst_ticks(order),
             replaced: NONE,
-            last_trade: ids.trade,
-            last_execution: ids.execution,
-            traded_ticks: None,
+            trades: None,
             now,
             events,
         }
     }
 
-    pub(crate) fn replacing(&mut self, order: u32) {
-        self.replaced = order;
+    /// The order replaces the one at this place in the state.
+    pub(crate) fn replacing(&mut self, at: u32) {
+        let old = self.engine.orders.get(at);
+        self.replaced = at;
+        self.pair = Some(old.id);
+        self.cum_lots = old.cum_lots;
+        self.left_lots -= old.cum_lots;
+        // What was triggered stays triggered: its stop price has done its work.
+        self.triggered = old.triggered && self.order.kind.stop().is_some();
     }
 
-    pub(crate) fn push(&mut self, event: Event) {
+    /// The order has lived before, as a stop.
+    pub(crate) fn released(&mut self, live: &LiveOrder) {
+        self.pair = live.pair;
+        self.cum_lots = live.cum_lots;
+        self.left_lots -= live.cum_lots;
+        self.triggered = live.triggered;
+    }
+
+    fn live(&self) -> LiveOrder {
+        LiveOrder {
+            order: *self.order,
+            cum_lots: self.cum_lots,
+            triggered: self.triggered,
+            pair: self.pair,
+        }
+    }
+
+    fn push(&mut self, event: Event) {
         self.events.push(event);
     }
 
     /// Whether it waits for its trigger price before it reaches the book.
     fn waits(&self) -> bool {
-        !self.live.triggered && self.live.order.kind.stop().is_some() && !self.triggers()
+        self.order.kind.stop().is_some() && !self.triggered && !self.triggers()
     }
 
     fn triggers(&self) -> bool {
-        let order = &self.live.order;
+        let order = self.order;
         match (order.kind.stop(), self.book.last_ticks) {
             (Some(stop), Some(last)) => order.side.triggers(stop, last),
             _ => false,
@@ -111,26 +145,26 @@ impl<'a> Arrival<'a> {
         if self.waits() || !self.crosses() {
             return None;
         }
-        if self.live.order.post_only {
+        if self.order.post_only {
             return Some(Refusal::PostOnlyWouldTrade);
         }
         self.outside_collar()
     }
 
     fn crosses(&self) -> bool {
-        let best = self.book.best(self.live.order.side.opposite());
+        let best = self.book.best(self.order.side.opposite());
         best != NONE && self.accepts(self.engine.levels.get(best).key)
     }
 
     fn accepts(&self, price_ticks: i64) -> bool {
-        let side = self.live.order.side;
+        let side = self.order.side;
         self.worst_ticks
             .is_none_or(|worst| side.accepts(worst, price_ticks))
     }
 
     /// The band is around the last trade; orders without a limit have their protect price instead.
     fn outside_collar(&self) -> Option<Refusal> {
-        let order = &self.live.order;
+        let order = self.order;
         order.kind.limit()?;
         let worst = self.worst_ticks?;
         let seed = self.book.instrument.seed_reference_ticks;
@@ -149,21 +183,54 @@ impl<'a> Arrival<'a> {
     /// Decides everything that follows from the arrival.
     pub(crate) fn enter(mut self) {
         if self.waits() {
-            return self.push(Event::Waited(self.live));
+            let live = self.live();
+            return self.push(Event::Waited(live));
         }
-        if !self.live.triggered && self.live.order.kind.stop().is_some() {
-            self.live.triggered = true;
+        if !self.triggered && self.order.kind.stop().is_some() {
+            self.triggered = true;
             self.push(Event::Triggered {
-                instrument: self.live.order.instrument,
-                account: self.live.order.account,
-                order: self.live.order.order,
+                instrument: self.order.instrument,
+                account: self.order.account,
+                order: self.order.order,
                 waited: false,
             });
         }
-        if let Some(refusal) = self.refusal() {
-            return self.end(End::Rejected(refusal));
+        match self.refusal() {
+            Some(refusal) => self.end(End::Rejected(refusal)),
+            None => self.meet(),
         }
-        if self.live.order.time_in_force == TimeInForce::FillOrKill {
+    }
+
+    /// Decides everything that follows when the order, which is not refused, takes the place of
+    /// another one, which stood there.
+    pub(crate) fn replace(mut self, stood: Standing, is_over: bool) {
+        let is_stop = self.order.kind.stop().is_some() && !self.triggered;
+        let comes_to_rest = self.may_rest() && !is_over && !is_stop && !self.crosses();
+        if let (true, Standing::Resting { price_ticks, .. }) = (comes_to_rest, stood) {
+            let live = self.live();
+            return self.push(Event::Moved {
+                live,
+                from_ticks: price_ticks,
+            });
+        }
+        self.push(Event::Replaced {
+            instrument: self.order.instrument,
+            account: self.order.account,
+            old: self.engine.orders.get(self.replaced).id,
+            new: self.order.order,
+            cum_lots: self.cum_lots,
+            stood,
+        });
+        if is_over {
+            self.end(End::Expired);
+        } else {
+            self.enter();
+        }
+    }
+
+    /// Trades with the other side, and rests or ends what is left.
+    fn meet(&mut self) {
+        if self.order.time_in_force == TimeInForce::FillOrKill {
             match self.fillable() {
                 Stopped::Whole => {}
                 Stopped::OwnOrder => return self.end(End::Canceled(CancelReason::SelfTrade)),
@@ -172,19 +239,24 @@ impl<'a> Arrival<'a> {
         }
         let stopped = self.take();
         self.leave_rest(stopped);
-        if let Some((first, last)) = self.traded_ticks {
+        if let Some(trades) = self.trades {
+            let (first, last) = (trades.first_ticks, trades.last_ticks);
             self.trigger_stops(first.min(last), first.max(last));
             self.move_reference(last);
         }
     }
 
+    fn may_rest(&self) -> bool {
+        self.order.time_in_force.rests() && self.order.kind.limit().is_some()
+    }
+
     /// Ends what is left of the order.
     pub(crate) fn end(&mut self, end: End) {
         let event = Event::Ended {
-            instrument: self.live.order.instrument,
-            account: self.live.order.account,
-            order: self.live.order.order,
-            cum_lots: self.live.cum_lots,
+            instrument: self.order.instrument,
+            account: self.order.account,
+            order: self.order.order,
+            cum_lots: self.cum_lots,
             end,
             stood: Standing::Arriving,
         };
@@ -213,7 +285,7 @@ impl<'a> Arrival<'a> {
     /// takes from what is left; it returns `None` when the money of the trade leaves its number.
     fn walk(&mut self, mut meet: impl FnMut(&mut Self, i64, &Order) -> Option<()>) -> Stopped {
         let engine = self.engine;
-        let side = self.live.order.side;
+        let side = self.order.side;
         let mut level_at = self.book.best(side.opposite());
         while level_at != NONE {
             let level = engine.levels.get(level_at);
@@ -223,7 +295,7 @@ impl<'a> Arrival<'a> {
             let mut at = level.queue.head;
             while at != NONE {
                 let maker = engine.orders.get(at);
-                if maker.account == self.live.order.account {
+                if maker.account == self.order.account {
                     return Stopped::OwnOrder;
                 }
                 if meet(self, level.key, maker).is_none() {
@@ -246,23 +318,30 @@ impl<'a> Arrival<'a> {
         let instrument = &self.book.instrument;
         let qty_lots = self.left_lots.min(maker.left_lots);
         let (notional_minor, maker_fee, taker_fee) = money(instrument, price_ticks, qty_lots)?;
-        let slot = instrument.id.slot();
-        let trade = TradeId::next(slot, self.now, self.last_trade);
-        let maker_execution = ExecutionId::next(slot, self.now, self.last_execution);
+        let ids = &self.engine.slots[self.book.slot as usize];
+        let (last, last_execution) = match &self.trades {
+            Some(trades) => (Some(trades.last), Some(trades.last_execution)),
+            None => (ids.trade, ids.execution),
+        };
+        let slot = ids.slot;
+        let trade = TradeId::next(slot, self.now, last);
+        let maker_execution = ExecutionId::next(slot, self.now, last_execution);
         let taker_execution = ExecutionId::next(slot, self.now, Some(maker_execution));
-        self.last_trade = Some(trade);
-        self.last_execution = Some(taker_execution);
         self.left_lots -= qty_lots;
-        self.live.cum_lots += qty_lots;
-        let first = self.traded_ticks.map_or(price_ticks, |traded| traded.0);
-        self.traded_ticks = Some((first, price_ticks));
+        self.cum_lots += qty_lots;
+        self.trades = Some(Trades {
+            last: trade,
+            last_execution: taker_execution,
+            first_ticks: self.trades.map_or(price_ticks, |trades| trades.first_ticks),
+            last_ticks: price_ticks,
+        });
         let event = Event::Traded(Trade {
             instrument: instrument.id,
             trade,
             price_ticks,
             qty_lots,
             notional_minor,
-            taker_side: self.live.order.side,
+            taker_side: self.order.side,
             maker: Party {
                 execution: maker_execution,
                 account: maker.account,
@@ -273,10 +352,10 @@ impl<'a> Arrival<'a> {
             },
             taker: Party {
                 execution: taker_execution,
-                account: self.live.order.account,
-                order: self.live.order.order,
+                account: self.order.account,
+                order: self.order.order,
                 fee_minor: taker_fee,
-                cum_lots: self.live.cum_lots,
+                cum_lots: self.cum_lots,
                 left_lots: self.left_lots,
             },
         });
@@ -286,16 +365,14 @@ impl<'a> Arrival<'a> {
 
     /// Rests what is left of the order, or ends it.
     fn leave_rest(&mut self, stopped: Stopped) {
-        let order = &self.live.order;
-        let bound = self.worst_ticks != order.kind.limit();
+        let bound = self.worst_ticks != self.order.kind.limit();
         let reason = match stopped {
             Stopped::Whole => return,
             Stopped::OwnOrder => CancelReason::SelfTrade,
             Stopped::Uncovered => CancelReason::ProtectPrice,
-            Stopped::Empty | Stopped::Beyond
-                if order.time_in_force.rests() && order.kind.limit().is_some() =>
-            {
-                return self.push(Event::Rested(self.live));
+            Stopped::Empty | Stopped::Beyond if self.may_rest() => {
+                let live = self.live();
+                return self.push(Event::Rested(live));
             }
             Stopped::Beyond if bound => CancelReason::ProtectPrice,
             Stopped::Empty | Stopped::Beyond => CancelReason::Unfilled,

@@ -3,6 +3,7 @@
 use prepx_domain::{ExecutionId, Instrument, Micros, Side, Slot, TradeId};
 
 use crate::ladder::Ladder;
+use crate::orders::Place;
 
 /// One instrument's part of the state.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +61,6 @@ impl Book {
         }
     }
 
-    pub(crate) fn orders_mut(&mut self, side: Side) -> &mut Ladder {
-        match side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
-        }
-    }
-
     pub(crate) fn stops(&self, side: Side) -> &Ladder {
         match side {
             Side::Buy => &self.buy_stops,
@@ -74,10 +68,13 @@ impl Book {
         }
     }
 
-    pub(crate) fn stops_mut(&mut self, side: Side) -> &mut Ladder {
-        match side {
-            Side::Buy => &mut self.buy_stops,
-            Side::Sell => &mut self.sell_stops,
+    /// Where an order of this place and side lines up.
+    pub(crate) fn ladder_mut(&mut self, place: Place, side: Side) -> &mut Ladder {
+        match (place, side) {
+            (Place::Book, Side::Buy) => &mut self.bids,
+            (Place::Book, Side::Sell) => &mut self.asks,
+            (Place::Stops | Place::Queue, Side::Buy) => &mut self.buy_stops,
+            (Place::Stops | Place::Queue, Side::Sell) => &mut self.sell_stops,
         }
     }
 

@@ -5,7 +5,7 @@ use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId};
 
 use crate::arrive::Arrival;
 use crate::book::Book;
-use crate::event::{Event, Input, LiveOrder, Standing};
+use crate::event::{Event, Input, Standing};
 use crate::fifo::NONE;
 use crate::orders::{Order, Place};
 use crate::{EXPIRIES_MAX, Engine, REFERENCE_INTERVAL_US};
@@ -52,13 +52,7 @@ impl Engine {
             Err(refusal) => End::Rejected(refusal),
             Ok(_) if is_over(order, now) => End::Expired,
             Ok(book) => {
-                let live = LiveOrder {
-                    order: *order,
-                    cum_lots: 0,
-                    triggered: false,
-                    pair: None,
-                };
-                Arrival::new(self, book, live, now, events).enter();
+                Arrival::new(self, book, order, now, events).enter();
                 return;
             }
         };
@@ -100,15 +94,16 @@ impl Engine {
         events: &mut Vec<Event>,
     ) -> Result<(), Refusal> {
         let BookReplace { old, ref new } = *replace;
-        let book = self.open_book(new.instrument)?;
-        let at = self.orders.find_own(old).ok_or(Refusal::NotLiving)?;
-        let order = self.orders.get(at);
-        let same = order.account == new.account
-            && order.side == new.side
-            && self.books[order.book as usize].instrument.id == new.instrument;
-        if !same {
-            return Err(Refusal::NotLiving);
+        let Some((at, book)) = self.replaceable(old, new) else {
+            return Err(self
+                .open_book(new.instrument)
+                .err()
+                .unwrap_or(Refusal::NotLiving));
+        };
+        if book.halted {
+            return Err(Refusal::Halted);
         }
+        let order = self.orders.get(at);
         let cum_lots = order.cum_lots;
         if new.qty_lots <= cum_lots {
             return Err(Refusal::QuantityTraded { cum_lots });
@@ -126,32 +121,24 @@ impl Engine {
             });
             return Ok(());
         }
-        let live = LiveOrder {
-            order: *new,
-            cum_lots,
-            // What was triggered stays triggered: its stop price has done its work.
-            triggered: order.triggered && new.kind.stop().is_some(),
-            pair: Some(old),
-        };
-        let mut arrival = Arrival::new(self, book, live, now, events);
+        let mut arrival = Arrival::new(self, book, new, now, events);
         arrival.replacing(at);
         if let Some(refusal) = arrival.refusal() {
             return Err(refusal);
         }
-        arrival.push(Event::Replaced {
-            instrument: new.instrument,
-            account: new.account,
-            old,
-            new: new.order,
-            cum_lots,
-            stood,
-        });
-        if is_over(new, now) {
-            arrival.end(End::Expired);
-        } else {
-            arrival.enter();
-        }
+        arrival.replace(stood, is_over(new, now));
         Ok(())
+    }
+
+    /// The living order that `new` may replace, and its book.
+    fn replaceable(&self, old: OrderId, new: &BookOrder) -> Option<(u32, &Book)> {
+        let at = self.orders.find_own(old)?;
+        let order = self.orders.get(at);
+        let book = &self.books[order.book as usize];
+        let same = order.account == new.account
+            && order.side == new.side
+            && book.instrument.id == new.instrument;
+        same.then_some((at, book))
     }
 
     /// Whether `new` changes nothing but the quantity, and does not raise it.
@@ -247,7 +234,9 @@ impl Engine {
         let book = &self.books[found.book as usize];
         let live = self.orders.live(at, 0, book.instrument.id);
         events.push(Event::Released { order });
-        Arrival::new(self, book, live, now, events).enter();
+        let mut arrival = Arrival::new(self, book, &live.order, now, events);
+        arrival.released(&live);
+        arrival.enter();
     }
 }
 

@@ -79,6 +79,14 @@ pub enum Event {
         /// Where the old one stood.
         stood: Standing,
     },
+    /// A replacement that trades with nothing took the old order's place in the state and rests, last
+    /// in its level. The old order is the new one's pair.
+    Moved {
+        /// The new order.
+        live: LiveOrder,
+        /// Where the old order stood, in ticks.
+        from_ticks: i64,
+    },
     /// A replacement that only lowers the quantity took over the old order's place in its queue.
     Reduced {
         /// Which instrument.

@@ -25,7 +25,8 @@ const INITIAL_BITS: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Index {
     entries: Vec<Entry>,
-    bits: u32,
+    /// A tag's high bits say where its entry belongs: this many low ones do not.
+    shift: u32,
     len: usize,
 }
 
@@ -38,7 +39,7 @@ impl Index {
     pub(crate) fn new() -> Index {
         Index {
             entries: vec![FREE; 1 << INITIAL_BITS],
-            bits: INITIAL_BITS,
+            shift: u32::BITS - INITIAL_BITS,
             len: 0,
         }
     }
@@ -48,7 +49,7 @@ impl Index {
     }
 
     fn home(&self, tag: u32) -> usize {
-        (tag >> (u32::BITS - self.bits)) as usize
+        tag.wrapping_shr(self.shift) as usize
     }
 
     /// The place of `id`; `is_it` compares the id with what stands at a place.
@@ -88,8 +89,8 @@ impl Index {
     }
 
     fn grow(&mut self) {
-        self.bits += 1;
-        let grown = vec![FREE; 1 << self.bits];
+        self.shift -= 1;
+        let grown = vec![FREE; self.entries.len() * 2];
         for entry in std::mem::replace(&mut self.entries, grown) {
             if entry.place != NONE {
                 self.put(entry);
@@ -101,11 +102,12 @@ impl Index {
     pub(crate) fn remove(&mut self, id: OrderId, place: u32) {
         let tag = tag(id);
         let mut hole = self.home(tag);
-        while self.entries[hole].place != place || self.entries[hole].tag != tag {
-            assert!(
-                self.entries[hole].place != NONE,
-                "an id that lives is in the index"
-            );
+        loop {
+            let entry = self.entries[hole];
+            if entry.tag == tag && entry.place == place {
+                break;
+            }
+            assert!(entry.place != NONE, "an id that lives is in the index");
             hole = (hole + 1) & self.mask();
         }
         // Every entry behind the hole that would not be found across it moves into it.

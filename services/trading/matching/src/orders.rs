@@ -77,6 +77,29 @@ impl Linked for Terms {
 }
 
 impl Order {
+    /// The order without its pair, linked to nothing.
+    fn new(live: &LiveOrder, book: u32, place: Place) -> Order {
+        let order = &live.order;
+        Order {
+            id: order.order,
+            account: order.account,
+            left_lots: order.qty_lots - live.cum_lots,
+            cum_lots: live.cum_lots,
+            pair: NO_PAIR,
+            link: Link::UNLINKED,
+            level: NONE,
+            book,
+            side: order.side,
+            place,
+            time_in_force: order.time_in_force,
+            post_only: order.post_only,
+            triggered: live.triggered,
+            has_terms: !matches!(order.kind, OrderKind::Limit { .. })
+                || order.protect_ticks.is_some()
+                || order.expires_at.is_some(),
+        }
+    }
+
     /// The other id that a cancel may use.
     pub(crate) fn pair(&self) -> Option<OrderId> {
         OrderId::new(self.pair)
@@ -124,40 +147,31 @@ impl Orders {
 
     /// Adds an order that stands nowhere yet.
     pub(crate) fn insert(&mut self, live: &LiveOrder, book: u32, place: Place) -> u32 {
-        let order = &live.order;
-        let has_terms = !matches!(order.kind, OrderKind::Limit { .. })
-            || order.protect_ticks.is_some()
-            || order.expires_at.is_some();
-        let hot = Order {
-            id: order.order,
-            account: order.account,
-            left_lots: order.qty_lots - live.cum_lots,
-            cum_lots: live.cum_lots,
-            pair: live.pair.map_or(NO_PAIR, OrderId::raw),
-            link: Link::UNLINKED,
-            level: NONE,
-            book,
-            side: order.side,
-            place,
-            time_in_force: order.time_in_force,
-            post_only: order.post_only,
-            triggered: live.triggered,
-            has_terms,
-        };
+        let mut hot = Order::new(live, book, place);
+        hot.pair = live.pair.map_or(NO_PAIR, OrderId::raw);
         let at = self.allot(hot);
-        if has_terms {
-            self.terms[at as usize] = Terms {
-                kind: order.kind,
-                protect_ticks: order.protect_ticks,
-                expires_at: order.expires_at,
-                ..Terms::PLAIN
-            };
+        if hot.has_terms {
+            self.terms[at as usize] = Terms::new(&live.order);
         }
-        self.index.insert(order.order, at);
+        self.index.insert(live.order.order, at);
         if let Some(pair) = live.pair {
             self.index.insert(pair, at);
         }
         at
+    }
+
+    /// Makes a new order of an order that stands nowhere any more; the old id becomes its pair.
+    pub(crate) fn rewrite(&mut self, at: u32, live: &LiveOrder) {
+        self.rename(at, live.order.order);
+        let Order {
+            pair, book, place, ..
+        } = *self.get(at);
+        let mut hot = Order::new(live, book, place);
+        hot.pair = pair;
+        self.hot[at as usize] = hot;
+        if hot.has_terms {
+            self.terms[at as usize] = Terms::new(&live.order);
+        }
     }
 
     fn allot(&mut self, hot: Order) -> u32 {
@@ -243,6 +257,15 @@ impl Orders {
 }
 
 impl Terms {
+    fn new(order: &BookOrder) -> Terms {
+        Terms {
+            kind: order.kind,
+            protect_ticks: order.protect_ticks,
+            expires_at: order.expires_at,
+            ..Terms::PLAIN
+        }
+    }
+
     const PLAIN: Terms = Terms {
         kind: OrderKind::Market,
         protect_ticks: None,

@@ -48,6 +48,10 @@ impl Teller<'_> {
             Event::Waited(_) | Event::Released { .. } | Event::ExpiryContinued { .. } => {}
             Event::Traded(ref trade) => self.traded(trade),
             Event::Replaced { .. } | Event::Reduced { .. } => self.replaced(event),
+            Event::Moved {
+                ref live,
+                from_ticks,
+            } => self.moved(live, from_ticks),
             Event::ReplaceRejected {
                 account,
                 old,
@@ -103,8 +107,8 @@ impl Teller<'_> {
         }));
     }
 
-    /// The size that a level has now, as the last market update of an event.
-    fn level(&mut self, instrument: InstrumentId, side: Side, price_ticks: i64) {
+    /// The size that a level has now; `later` market updates of the same event follow.
+    fn level(&mut self, instrument: InstrumentId, later: u64, side: Side, price_ticks: i64) {
         let ladder = self.engine.known_book(instrument).orders(side);
         let lots = match self.engine.levels.find(ladder, price_ticks) {
             Some(level) => self.engine.levels.get(level).lots,
@@ -115,12 +119,12 @@ impl Teller<'_> {
             price_ticks,
             qty_lots: i64::try_from(lots).unwrap_or(i64::MAX),
         };
-        self.market(instrument, 0, change);
+        self.market(instrument, later, change);
     }
 
     fn stood(&mut self, instrument: InstrumentId, stood: Standing) {
         if let Standing::Resting { side, price_ticks } = stood {
-            self.level(instrument, side, price_ticks);
+            self.level(instrument, 0, side, price_ticks);
         }
     }
 
@@ -132,7 +136,22 @@ impl Teller<'_> {
 
     fn rested(&mut self, live: &LiveOrder) {
         let price_ticks = worst_ticks(&live.order).expect("an order that rests has a price");
-        self.level(live.order.instrument, live.order.side, price_ticks);
+        self.level(live.order.instrument, 0, live.order.side, price_ticks);
+    }
+
+    fn moved(&mut self, live: &LiveOrder, from_ticks: i64) {
+        let order = &live.order;
+        let message = ToAccount::Replaced {
+            account: order.account,
+            old: live.pair.expect("what moved has its old id as its pair"),
+            new: order.order,
+            cum_lots: live.cum_lots,
+        };
+        self.account(order.account, message);
+        if worst_ticks(order) != Some(from_ticks) {
+            self.level(order.instrument, 1, order.side, from_ticks);
+        }
+        self.rested(live);
     }
 
     fn replaced(&mut self, event: &Event) {
@@ -179,7 +198,7 @@ impl Teller<'_> {
             taker: trade.taker_side,
         };
         self.market(trade.instrument, 1, change);
-        self.level(trade.instrument, maker_side, trade.price_ticks);
+        self.level(trade.instrument, 0, maker_side, trade.price_ticks);
     }
 
     fn fill(&mut self, trade: &Trade, party: &Party, side: Side, maker: bool) {

@@ -567,7 +567,9 @@ impl Reference {
             cum_lots,
         };
         self.tell(new.account, message);
-        if old.place == Place::Book {
+        // An order that stays in its level, though it goes to the end of it, is told as one change.
+        let stays = self.comes_to_rest(&order) && order.worst() == old.worst();
+        if old.place == Place::Book && !(stays && !keeps_place) {
             let price = old.worst().expect("it rests");
             self.tell_level(new.instrument, new.side, price);
         }
@@ -580,6 +582,17 @@ impl Reference {
             self.enter(order);
         }
         Ok(())
+    }
+
+    /// Whether an arriving order, which is not triggered only now, rests whole.
+    fn comes_to_rest(&self, order: &Order) -> bool {
+        let others = self.side(order.is.instrument, order.is.side.opposite());
+        let best = others.first().and_then(Order::worst);
+        order.is.kind.limit().is_some()
+            && order.is.time_in_force.rests()
+            && order.is.expires_at.is_none_or(|at| at > self.now)
+            && (order.triggered || order.is.kind.stop().is_none())
+            && best.is_none_or(|best| !Self::reaches(order, best))
     }
 
     fn cancel(&mut self, account: AccountId, instrument: InstrumentId, id: OrderId) {

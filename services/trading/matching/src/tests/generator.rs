@@ -243,6 +243,7 @@ impl Generator {
         }
         if change > 35 {
             new.kind = match new.kind {
+                _ if change > 93 => self.kind(new.side),
                 OrderKind::Limit { .. } => OrderKind::Limit {
                     limit: self.price(new.side, 1),
                 },
