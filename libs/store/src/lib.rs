@@ -28,7 +28,8 @@ pub enum Durability {
     /// Rows that the event log replays: the newest transactions may be lost with the power, always
     /// as a whole and together with the position that says so.
     Projection,
-    /// Rows whose source is this store (users, keys, idempotency): a commit is on the disk.
+    /// Rows whose source is this store (users, keys, idempotency): a commit is on the disk, and what
+    /// is deleted is overwritten.
     Source,
 }
 

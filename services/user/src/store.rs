@@ -1,6 +1,8 @@
 //! What the user service keeps, as a trait with one implementation an engine.
 
 pub mod sqlite;
+#[cfg(test)]
+mod suite;
 
 use prepx_domain::Micros;
 use prepx_store::{Migration, Result};

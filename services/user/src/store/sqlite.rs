@@ -345,3 +345,20 @@ fn damaged(column: &str) -> sqlx::Error {
 fn bounded(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use prepx_store::{Durability, Location, Options, Pool};
+
+    use super::*;
+    use crate::store::{MIGRATIONS, suite};
+
+    #[tokio::test]
+    async fn sqlite_keeps_the_promises() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let location = Location::Sqlite(directory.path().to_owned());
+        let options = Options::new("user", Durability::Source);
+        let Pool::Sqlite(pool) = Pool::open(&location, &options, MIGRATIONS).await.unwrap();
+        suite::run(&Sqlite::new(pool)).await;
+    }
+}
