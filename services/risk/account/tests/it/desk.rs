@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use prepx_account::{Config, Event, Input, Output, Stage};
 use prepx_domain::decimal::format;
 use prepx_domain::message::{
-    Action, BookOrder, Command, End, Fill, PlaceOrder, ReplaceOrder, ToAccount, ToMatching,
+    Action, BookOrder, Command, End, Fill, PlaceOrder, Refusal, ReplaceOrder, ToAccount, ToMatching,
 };
 use prepx_domain::update::{Ack, Book, Change, OrderEvent, OrderView, Posting};
 use prepx_domain::{
@@ -259,6 +259,28 @@ impl Desk {
             order: order.id,
             cum_lots,
             end,
+        })
+    }
+
+    /// The market confirms a replacement.
+    pub fn replaced(&mut self, old: usize, new: usize, cum_lots: i64) -> String {
+        let (account, old, new) = (self.account, self.order(old), self.order(new));
+        self.market(ToAccount::Replaced {
+            account,
+            old,
+            new,
+            cum_lots,
+        })
+    }
+
+    /// The market refuses a replacement.
+    pub fn rejected(&mut self, old: usize, new: usize, refusal: Refusal) -> String {
+        let (account, old, new) = (self.account, self.order(old), self.order(new));
+        self.market(ToAccount::ReplaceRejected {
+            account,
+            old,
+            new,
+            refusal,
         })
     }
 

@@ -1,33 +1,13 @@
-//! Replacing and cancelling while the market trades, and what each race leaves.
+//! Replacing while the market trades, and what each race leaves.
 
 use expect_test::{Expect, expect};
-use prepx_domain::message::{Action, CancelReason, End, Refusal, ReplaceOrder, ToAccount};
+use prepx_domain::message::{Action, End, Refusal, ReplaceOrder, ToAccount};
 use prepx_domain::{OrderKind, Side};
 
 use crate::desk::Desk;
 
 fn check(actual: String, expect: Expect) {
     expect.assert_eq(&actual);
-}
-
-fn replaced(desk: &mut Desk, old: usize, new: usize, cum_lots: i64) -> String {
-    let (account, old, new) = (desk.account, desk.order(old), desk.order(new));
-    desk.market(ToAccount::Replaced {
-        account,
-        old,
-        new,
-        cum_lots,
-    })
-}
-
-fn rejected(desk: &mut Desk, old: usize, new: usize, refusal: Refusal) -> String {
-    let (account, old, new) = (desk.account, desk.order(old), desk.order(new));
-    desk.market(ToAccount::ReplaceRejected {
-        account,
-        old,
-        new,
-        refusal,
-    })
 }
 
 #[test]
@@ -46,7 +26,7 @@ fn a_larger_order_holds_more_at_once_and_gives_nothing_back() {
     "#]],
     );
     check(
-        replaced(&mut desk, 1, 2, 0),
+        desk.replaced(1, 2, 0),
         expect![[r#"
         update: Replaced: o1 Replaced filled 0 of 1000 for 0 fee 0 held 0
         update: New: o2 New filled 0 of 2000 for 0 fee 0 held 20020
@@ -82,7 +62,7 @@ fn a_smaller_order_gives_back_when_the_market_agrees_and_not_before() {
     "#]],
     );
     check(
-        replaced(&mut desk, 1, 2, 0),
+        desk.replaced(1, 2, 0),
         expect![[r#"
         update: Replaced: o1 Replaced filled 0 of 1000 for 0 fee 0 held 0
             held -6006 USD
@@ -115,7 +95,7 @@ fn fills_before_the_answer_are_the_old_orders() {
     "#]],
     );
     check(
-        replaced(&mut desk, 1, 2, 3),
+        desk.replaced(1, 2, 3),
         expect![[r#"
         update: Replaced: o1 Replaced filled 300 of 1000 for 3000 fee 0 held 0
             held -33 USD
@@ -169,7 +149,7 @@ fn a_cheaper_larger_order_is_covered_even_if_the_old_one_trades_first() {
     );
     desk.trade(1, 9, 1_000, false);
     check(
-        replaced(&mut desk, 1, 2, 9),
+        desk.replaced(1, 2, 9),
         expect![[r#"
         update: Replaced: o1 Replaced filled 900 of 1000 for 9000 fee 9 held 0
             held -500 USD
@@ -229,7 +209,7 @@ fn the_old_order_ends_before_the_replacement_arrives() {
     "#]],
     );
     check(
-        rejected(&mut desk, 1, 2, Refusal::NotLiving),
+        desk.rejected(1, 2, Refusal::NotLiving),
         expect![[r#"
         update: Ended(Rejected(NotLiving)): o2 Rejected filled 0 of 2000 for 0 fee 0 held 0
             held -10010 USD
@@ -253,7 +233,7 @@ fn a_refused_replacement_leaves_the_old_order_as_it_was() {
     desk.amend(1, 20, 1_000);
     desk.fill(1, 2, 1_000);
     check(
-        rejected(&mut desk, 1, 2, Refusal::PostOnlyWouldTrade),
+        desk.rejected(1, 2, Refusal::PostOnlyWouldTrade),
         expect![[r#"
             update: Ended(Rejected(PostOnlyWouldTrade)): o2 Rejected filled 0 of 2000 for 0 fee 0 held 0
                 held -10010 USD
@@ -273,7 +253,7 @@ fn a_refused_replacement_leaves_the_old_order_as_it_was() {
             .starts_with("to market: replace o1 by o3")
     );
     check(
-        rejected(&mut desk, 1, 3, Refusal::QuantityTraded { cum_lots: 12 }),
+        desk.rejected(1, 3, Refusal::QuantityTraded { cum_lots: 12 }),
         expect![[r#"
             update: Ended(Rejected(QuantityTraded { cum_lots: 12 })): o3 Rejected filled 0 of 1200 for 0 fee 0 held 0
                 held -2000 USD
@@ -300,7 +280,7 @@ fn one_replacement_at_a_time() {
         reply: REPLACE_PENDING a replacement of this order is under way: wait for its answer
     "#]],
     );
-    replaced(&mut desk, 1, 2, 0);
+    desk.replaced(1, 2, 0);
     check(
         desk.amend(1, 12, 1_000),
         expect![[r#"
@@ -310,170 +290,6 @@ fn one_replacement_at_a_time() {
     assert!(
         desk.amend(2, 12, 1_000)
             .starts_with("to market: replace o2 by o3")
-    );
-}
-
-#[test]
-fn a_cancel_of_either_id_cancels_whichever_lives() {
-    for number in [1, 2] {
-        let mut desk = Desk::new();
-        desk.buy(10, 1_000);
-        desk.amend(1, 20, 1_000);
-        let told = desk.cancel(number);
-        assert!(
-            told.starts_with("to market: cancel o1\nto market: cancel o2\n"),
-            "{told}"
-        );
-        assert!(told.ends_with("reply: canceling o1\n"), "{told}");
-        replaced(&mut desk, 1, 2, 0);
-        let told = desk.end(2, End::Canceled(CancelReason::Requested));
-        assert!(told.contains("o2 Canceled"), "{told}");
-        assert_eq!(desk.balances(), Desk::new().balances());
-    }
-    let mut desk = Desk::new();
-    desk.buy(10, 1_000);
-    desk.amend(1, 20, 1_000);
-    check(
-        desk.cancel(1),
-        expect![[r#"
-        to market: cancel o1
-        to market: cancel o2
-        update: PendingCancel: o1 PendingCancel filled 0 of 1000 for 0 fee 0 held 10010
-        reply: canceling o1
-    "#]],
-    );
-    check(
-        desk.amend(1, 30, 1_000),
-        expect![[r#"
-        reply: CANCEL_PENDING a cancel of this order is under way: it cannot be replaced any more
-    "#]],
-    );
-    check(
-        rejected(&mut desk, 1, 2, Refusal::Halted),
-        expect![[r#"
-        update: Ended(Rejected(Halted)): o2 Rejected filled 0 of 2000 for 0 fee 0 held 0
-            held -10010 USD
-            available +10010 USD
-        update: ReplaceRejected(Halted): o1 PendingCancel filled 0 of 1000 for 0 fee 0 held 10010
-    "#]],
-    );
-    check(
-        desk.amend(1, 30, 1_000),
-        expect![[r#"
-        reply: CANCEL_PENDING a cancel of this order is under way: it cannot be replaced any more
-    "#]],
-    );
-    check(
-        desk.end(1, End::Canceled(CancelReason::Requested)),
-        expect![[r#"
-            update: Ended(Canceled(Requested)): o1 Canceled filled 0 of 1000 for 0 fee 0 held 0
-                held -10010 USD
-                available +10010 USD
-        "#]],
-    );
-    check(
-        desk.cancel(1),
-        expect![[r#"
-        reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]],
-    );
-    check(
-        desk.cancel(2),
-        expect![[r#"
-        reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]],
-    );
-}
-
-#[test]
-fn a_cancel_of_a_replaced_order_follows_it() {
-    let mut desk = Desk::new();
-    desk.buy(10, 1_000);
-    desk.amend(1, 11, 1_000);
-    replaced(&mut desk, 1, 2, 0);
-    check(
-        desk.cancel(1),
-        expect![[r#"
-        to market: cancel o2
-        update: PendingCancel: o2 PendingCancel filled 0 of 1100 for 0 fee 0 held 11011
-        reply: canceling o2
-    "#]],
-    );
-    check(
-        desk.end(2, End::Canceled(CancelReason::Requested)),
-        expect![[r#"
-            update: Ended(Canceled(Requested)): o2 Canceled filled 0 of 1100 for 0 fee 0 held 0
-                held -11011 USD
-                available +11011 USD
-        "#]],
-    );
-    check(
-        desk.cancel(1),
-        expect![[r#"
-        reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
-    "#]],
-    );
-}
-
-#[test]
-fn a_late_cancel_meant_requested() {
-    let mut desk = Desk::new();
-    desk.buy(10, 1_000);
-    desk.fill(1, 4, 1_000);
-    check(
-        desk.cancel(1),
-        expect![[r#"
-        to market: cancel o1
-        update: PendingCancel: o1 PendingCancel filled 400 of 1000 for 4000 fee 0 held 6010
-        reply: canceling o1
-    "#]],
-    );
-    // The market had filled it before the cancel came, and ignores the cancel.
-    check(
-        desk.fill(1, 6, 1_000),
-        expect![[r#"
-        update: Fill 6 at 1000 fee 0 position 6000: o1 Filled filled 1000 of 1000 for 10000 fee 0 held 10
-            held -6000 USD
-            clearing +6000 USD
-            clearing -600 ACME
-            available +600 ACME
-    "#]],
-    );
-    check(
-        desk.end(1, End::Filled),
-        expect![[r#"
-        update: Ended(Filled): o1 Filled filled 1000 of 1000 for 10000 fee 0 held 0
-            held -10 USD
-            available +10 USD
-    "#]],
-    );
-}
-
-#[test]
-fn cancel_all_takes_every_living_order_once() {
-    let mut desk = Desk::new();
-    desk.buy(1, 1_000);
-    desk.sell(1, 1_000);
-    desk.amend(1, 2, 1_000);
-    let account = desk.account;
-    check(
-        desk.command(Action::CancelAll { account }),
-        expect![[r#"
-        to market: cancel o1
-        to market: cancel o3
-        to market: cancel o2
-        update: PendingCancel: o1 PendingCancel filled 0 of 100 for 0 fee 0 held 1001
-        update: PendingCancel: o2 PendingCancel filled 0 of 100 for 0 fee 0 held 100
-        reply: canceling o1 o2
-    "#]],
-    );
-    let mut desk = Desk::new();
-    let account = desk.account;
-    check(
-        desk.command(Action::CancelAll { account }),
-        expect![[r#"
-        reply: canceling 
-    "#]],
     );
 }
 
@@ -539,7 +355,7 @@ fn what_a_replacement_may_change() {
             reply: o2 PendingNew filled 0 of 300 for 0 fee 0 held 0
         "#]],
     );
-    replaced(&mut desk, 1, 2, 0);
+    desk.replaced(1, 2, 0);
     let (account, order) = (desk.account, desk.order(2));
     desk.market(ToAccount::Triggered { account, order });
     let mut ask = desk.change(2);
