@@ -4,6 +4,7 @@
 //! balances of its own.
 
 mod app;
+mod events;
 mod grpc;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use prepx_proto::risk::v1::admin_service_server::AdminServiceServer;
 use prepx_runtime::Service;
 
 pub use app::{App, Deps, Error};
+pub use events::AccountCodec;
 
 /// The service, without the layers that every service gets around it.
 pub fn build(deps: Deps) -> Service {

@@ -66,6 +66,13 @@ fn decision_to_wire(event: &Event) -> Wire {
             cum_lots,
             stood: Some(standing_to_wire(stood)),
         }),
+        Event::Moved {
+            ref live,
+            from_ticks,
+        } => Wire::Moved(v1::OrderMoved {
+            live: Some(live_to_wire(live)),
+            from_ticks,
+        }),
         Event::Reduced {
             instrument,
             account,
@@ -152,6 +159,10 @@ pub(super) fn from_wire(wire: v1::MatchingEvent) -> Result<Event, Error> {
             new: id("OrderLeft.new", left.new)?,
             cum_lots: left.cum_lots,
             stood: standing_from_wire("OrderLeft.stood", left.stood)?,
+        },
+        Wire::Moved(moved) => Event::Moved {
+            live: live_from_wire(present("OrderMoved.live", moved.live)?)?,
+            from_ticks: moved.from_ticks,
         },
         Wire::Reduced(reduced) => Event::Reduced {
             instrument: id("OrderReduced.instrument", reduced.instrument)?,

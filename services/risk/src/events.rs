@@ -1,0 +1,134 @@
+//! The account stage on the log: its commands, events, outputs and state as bytes, and to whom its
+//! outputs go. Owns no rule: those are the pure crate `account`.
+
+mod event;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+use prepx_account::{Config, Event, Input, Output, Stage};
+use prepx_bus::Topic;
+use prepx_domain::Slot;
+use prepx_domain::message::{Command, ToAccount, ToMatching};
+use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
+use prepx_stage::{Codec, DecodeError, Route};
+
+/// The account stage as the log has it.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountCodec {
+    config: Config,
+}
+
+impl AccountCodec {
+    /// The codec of stages that are bounded by `config`.
+    pub const fn new(config: Config) -> AccountCodec {
+        AccountCodec { config }
+    }
+}
+
+/// The slot of the matching partition that a message is for.
+fn slot(message: &ToMatching) -> Slot {
+    let instrument = match message {
+        ToMatching::Define(instrument) => instrument.id,
+        ToMatching::Halt(instrument) | ToMatching::Resume(instrument) => *instrument,
+        ToMatching::Place(order) => order.instrument,
+        ToMatching::Replace(replace) => replace.new.instrument,
+        ToMatching::Cancel { instrument, .. } => *instrument,
+    };
+    instrument.slot()
+}
+
+impl Codec for AccountCodec {
+    type Machine = Stage;
+    type Sends = ToMatching;
+    type Receives = ToAccount;
+
+    const STATE_VERSION: u32 = 1;
+
+    fn initial(&self) -> Stage {
+        Stage::new(self.config)
+    }
+
+    fn timer(&self) -> Input {
+        Input::Timer
+    }
+
+    fn encode_input(&self, input: &Input, to: &mut Vec<u8>) {
+        match input {
+            Input::Command(command) => encode(command, to),
+            Input::FromMatching(_) | Input::Timer => {
+                unreachable!("only commands are recorded on the command topic, not {input:?}")
+            }
+        }
+    }
+
+    fn decode_input(&self, topic: Topic, bytes: &[u8]) -> Result<Input, DecodeError> {
+        match topic {
+            Topic::TradingCommands => decode::<Command>(bytes)
+                .map(Input::Command)
+                .map_err(|error| DecodeError::new("a command to the account stage", error)),
+            Topic::OrderExecutions => decode::<ToAccount>(bytes)
+                .map(Input::FromMatching)
+                .map_err(|error| DecodeError::new("a message of the matching stage", error)),
+            _ => Err(DecodeError::new(
+                "an input of the account stage",
+                format_args!("it reads no {topic}"),
+            )),
+        }
+    }
+
+    fn encode_event(&self, event: &Event, to: &mut Vec<u8>) {
+        encode_message(&event::to_wire(event), to);
+    }
+
+    fn decode_event(&self, bytes: &[u8]) -> Result<Event, DecodeError> {
+        decode_message::<v1::AccountEvent>(bytes)
+            .and_then(event::from_wire)
+            .map_err(|error| DecodeError::new("an event of the account stage", error))
+    }
+
+    fn route(&self, output: &Output) -> Route {
+        match output {
+            Output::ToMatching(message) => Route::Slot(Topic::OrderProcessing, slot(message)),
+            Output::Update(_) => Route::Own(Topic::PortfolioUpdates),
+            Output::Reply(_) => Route::Reply,
+        }
+    }
+
+    fn encode_output(&self, output: &Output, to: &mut Vec<u8>) {
+        match output {
+            Output::ToMatching(message) => encode(message, to),
+            Output::Update(update) => encode(update, to),
+            Output::Reply(reply) => encode(reply, to),
+        }
+    }
+
+    fn forward(&self, output: Output) -> Option<ToMatching> {
+        match output {
+            Output::ToMatching(message) => Some(message),
+            Output::Update(_) | Output::Reply(_) => None,
+        }
+    }
+
+    fn receive(&self, message: ToAccount) -> Input {
+        Input::FromMatching(message)
+    }
+
+    fn encode_state(&self, machine: &Stage, to: &mut Vec<u8>) {
+        encode_message(&snapshot::to_wire(machine.export()), to);
+    }
+
+    fn decode_state(&self, version: u32, bytes: &[u8]) -> Result<Stage, DecodeError> {
+        const WHAT: &str = "a state of the account stage";
+        if version != Self::STATE_VERSION {
+            let known = Self::STATE_VERSION;
+            let why = format_args!("it has version {version}, and {known} is known");
+            return Err(DecodeError::new(WHAT, why));
+        }
+        decode_message::<v1::AccountSnapshot>(bytes)
+            .and_then(snapshot::from_wire)
+            .map(|snapshot| Stage::restore(self.config, snapshot))
+            .map_err(|error| DecodeError::new(WHAT, error))
+    }
+}

@@ -1,0 +1,419 @@
+//! One account stage and the real matching engine, joined by a lane that is late now and then, with
+//! a few accounts that do everything that can be asked.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use prepx_account::{Event, Input, Output, Stage};
+use prepx_domain::message::{
+    Action, Command, Limits, PlaceOrder, ReplaceOrder, ToAccount, ToMatching,
+};
+use prepx_domain::{
+    AccountId, Asset, AssetClass, Instrument, InstrumentId, Machine, Micros, OrderId, OrderKind,
+    SessionCalendar, Side, Slot, TimeInForce,
+};
+use prepx_matching::Engine;
+use proptest::prelude::*;
+use proptest::sample::select;
+use uuid::Uuid;
+
+use super::drive;
+
+pub(super) const START: Micros = Micros(1_800_000_000_000_000);
+const ACCOUNTS: usize = 3;
+
+/// What happens next. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Place(PlaceOrder),
+    Replace {
+        which: usize,
+        change: ReplaceOrder,
+    },
+    Cancel {
+        which: usize,
+    },
+    CancelAll {
+        who: usize,
+    },
+    Block {
+        who: usize,
+        blocked: bool,
+    },
+    Limit {
+        who: usize,
+        open_orders: u32,
+    },
+    Move {
+        who: usize,
+        amount_minor: i64,
+    },
+    Halt(bool),
+    /// An earlier command again, as it was.
+    Repeat {
+        which: usize,
+    },
+    /// A command stamped too long ago.
+    Stale {
+        who: usize,
+    },
+    Wait {
+        us: i64,
+    },
+}
+
+pub(super) struct Exchange {
+    pub(super) stage: Stage,
+    /// Gets the same inputs and must say the same.
+    pub(super) twin: Option<Stage>,
+    /// The names of the events that were decided.
+    pub(super) met: BTreeSet<String>,
+    engine: Engine,
+    to_engine: VecDeque<ToMatching>,
+    now: Micros,
+    commands: Vec<Command>,
+    accounts: Vec<AccountId>,
+    orders: Vec<(AccountId, OrderId)>,
+}
+
+fn asset(name: &str) -> Asset {
+    name.parse().expect("an asset")
+}
+
+/// Cents and hundredths, ticks of a cent, lots of one share.
+pub(super) fn share() -> Instrument {
+    Instrument {
+        id: InstrumentId::next(Slot::of_symbol("ACME"), START, None),
+        symbol: "ACME".parse().expect("a symbol"),
+        class: AssetClass::UsEquity,
+        base: asset("ACME"),
+        quote: asset("USD"),
+        base_scale: 2,
+        quote_scale: 2,
+        tick_minor: 1,
+        lot_minor: 100,
+        collar_ppm: 100_000,
+        maker_fee_ppm: -200,
+        taker_fee_ppm: 1_000,
+        calendar: SessionCalendar::Always,
+        seed_reference_ticks: Some(1_000),
+    }
+}
+
+fn user(number: usize) -> Uuid {
+    Uuid::from_u128(1_000 + number as u128)
+}
+
+impl Exchange {
+    /// Accounts with money and shares, in a market whose reference is 10.00.
+    pub(super) fn new(stage: Stage) -> Exchange {
+        let mut exchange = Exchange {
+            stage,
+            twin: None,
+            met: BTreeSet::new(),
+            engine: Engine::default(),
+            to_engine: VecDeque::new(),
+            now: START,
+            commands: Vec::new(),
+            accounts: Vec::new(),
+            orders: Vec::new(),
+        };
+        exchange.tell_engine(ToMatching::Define(share()));
+        for number in 0..ACCOUNTS {
+            let (user, simulated) = (user(number), number == 0);
+            exchange.send(number, Action::OpenAccount { user, simulated });
+            let account = exchange.accounts[number];
+            for (name, amount_minor) in [("USD", 1_000_000), ("ACME", 50_000)] {
+                let asset = asset(name);
+                exchange.send(
+                    number,
+                    Action::Deposit {
+                        account,
+                        asset,
+                        amount_minor,
+                    },
+                );
+            }
+        }
+        exchange
+    }
+
+    pub(super) fn run(&mut self, step: &Step) {
+        self.now = self.now.plus_us(50);
+        if self.now.0 % 200 == 0 {
+            self.arrive();
+        }
+        let known = |which: &usize| self.orders.get(which % self.orders.len().max(1)).copied();
+        let who = |number: &usize| (number % ACCOUNTS, self.accounts[number % ACCOUNTS]);
+        match step {
+            Step::Place(place) => {
+                let (number, account) = who(&(place.account.raw() as usize));
+                let expires_at = place.expires_at.map(|after| self.now.plus_us(after.0));
+                self.send(
+                    number,
+                    Action::Place(PlaceOrder {
+                        account,
+                        expires_at,
+                        ..place.clone()
+                    }),
+                );
+            }
+            Step::Replace { which, change } => {
+                if let Some((account, order)) = known(which) {
+                    let change = ReplaceOrder {
+                        account,
+                        order,
+                        ..change.clone()
+                    };
+                    self.send_for(account, Action::Replace(change));
+                }
+            }
+            Step::Cancel { which } => {
+                if let Some((account, order)) = known(which) {
+                    self.send_for(account, Action::Cancel { account, order });
+                }
+            }
+            Step::CancelAll { who: number } => {
+                let (number, account) = who(number);
+                self.send(number, Action::CancelAll { account });
+            }
+            &Step::Block {
+                who: ref number,
+                blocked,
+            } => {
+                let (number, account) = who(number);
+                self.send(number, Action::SetAccountBlocked { account, blocked });
+            }
+            &Step::Limit {
+                who: ref number,
+                open_orders,
+            } => {
+                let (number, account) = who(number);
+                self.send(
+                    number,
+                    Action::SetLimits {
+                        account,
+                        limits: limits(open_orders),
+                    },
+                );
+            }
+            &Step::Move {
+                who: ref number,
+                amount_minor,
+            } => {
+                let (number, account) = who(number);
+                self.send(number, movement(account, amount_minor));
+            }
+            Step::Halt(true) => self.tell_engine(ToMatching::Halt(share().id)),
+            Step::Halt(false) => self.tell_engine(ToMatching::Resume(share().id)),
+            Step::Repeat { which } => {
+                let command = self.commands[which % self.commands.len()].clone();
+                self.tell_stage(&Input::Command(command));
+            }
+            Step::Stale { who: number } => self.send_stale(number % ACCOUNTS),
+            Step::Wait { us } => {
+                self.now = self.now.plus_us(*us);
+                self.tell_stage(&Input::Timer);
+                self.drive_engine(prepx_matching::Input::Timer);
+            }
+        }
+    }
+
+    fn send_for(&mut self, account: AccountId, action: Action) {
+        let number = self.accounts.iter().position(|known| *known == account);
+        self.send(number.expect("orders are of these accounts"), action);
+    }
+
+    fn send(&mut self, number: usize, action: Action) {
+        let command = Command {
+            id: Uuid::from_u128(self.commands.len() as u128 + 1),
+            stamped_at: self.now,
+            slot: Slot::of_user(user(number)),
+            action,
+        };
+        self.commands.push(command.clone());
+        self.tell_stage(&Input::Command(command));
+    }
+
+    fn send_stale(&mut self, number: usize) {
+        let account = self.accounts[number];
+        let command = Command {
+            id: Uuid::from_u128(u128::MAX),
+            stamped_at: self.now.plus_us(-86_400_000_001),
+            slot: Slot::of_user(user(number)),
+            action: Action::CancelAll { account },
+        };
+        self.tell_stage(&Input::Command(command));
+    }
+
+    fn tell_stage(&mut self, input: &Input) {
+        self.note(input);
+        let outputs = drive(&mut self.stage, input, self.now);
+        if let Some(twin) = &mut self.twin {
+            assert_eq!(drive(twin, input, self.now), outputs);
+        }
+        for output in outputs {
+            if let Output::ToMatching(message) = output {
+                self.to_engine.push_back(message);
+            }
+        }
+    }
+
+    fn arrive(&mut self) {
+        while let Some(message) = self.to_engine.pop_front() {
+            self.tell_engine(message);
+        }
+    }
+
+    /// Remembers what the input is about to cause.
+    fn note(&mut self, input: &Input) {
+        let mut events = Vec::new();
+        self.stage.decide(input, self.now, &mut events);
+        for event in &events {
+            match event {
+                Event::Opened { account, .. } => self.accounts.push(*account),
+                Event::Placed { order, .. } => self.orders.push((order.account, order.order)),
+                Event::ReplaceSent { replace, .. } => {
+                    self.orders.push((replace.new.account, replace.new.order));
+                }
+                _ => {}
+            }
+            let name = format!("{event:?}");
+            let end = name
+                .find(|c: char| !c.is_ascii_alphanumeric())
+                .unwrap_or(name.len());
+            self.met.insert(name[..end].to_owned());
+        }
+    }
+
+    fn tell_engine(&mut self, message: ToMatching) {
+        self.drive_engine(prepx_matching::Input::Command(message));
+    }
+
+    fn drive_engine(&mut self, input: prepx_matching::Input) {
+        let mut messages: Vec<ToAccount> = Vec::new();
+        let mut next = Some(input);
+        while let Some(input) = next {
+            let (mut events, mut outputs) = (Vec::new(), Vec::new());
+            self.engine.decide(&input, self.now, &mut events);
+            for event in &events {
+                self.engine.apply(event);
+                self.engine.outputs(event, self.now, &mut outputs);
+            }
+            messages.extend(outputs.into_iter().filter_map(|output| match output {
+                prepx_matching::Output::Account { message, .. }
+                | prepx_matching::Output::Everyone(message) => Some(message),
+                prepx_matching::Output::Market(_) => None,
+            }));
+            next = self.engine.follow_up();
+        }
+        for message in messages {
+            self.tell_stage(&Input::FromMatching(message));
+        }
+    }
+}
+
+fn limits(open_orders: u32) -> Limits {
+    Limits {
+        order_qty_minor: 10_000,
+        order_notional_minor: 500_000,
+        open_orders,
+        position_minor: 1_000_000,
+    }
+}
+
+/// A deposit, or a withdrawal of as much.
+fn movement(account: AccountId, amount_minor: i64) -> Action {
+    let asset = asset("USD");
+    if amount_minor >= 0 {
+        Action::Deposit {
+            account,
+            asset,
+            amount_minor,
+        }
+    } else {
+        Action::Withdraw {
+            account,
+            asset,
+            amount_minor: -amount_minor,
+        }
+    }
+}
+
+fn kind() -> impl Strategy<Value = OrderKind> {
+    let price = || prop_oneof![20 => 985..1_016i64, 1 => 1..3_000i64];
+    prop_oneof![
+        5 => price().prop_map(|limit| OrderKind::Limit { limit }),
+        1 => Just(OrderKind::Market),
+        1 => price().prop_map(|stop| OrderKind::Stop { stop }),
+        1 => (price(), price()).prop_map(|(stop, limit)| OrderKind::StopLimit { stop, limit }),
+    ]
+}
+
+prop_compose! {
+    fn place()(
+        who in 0..3i64,
+        side in select(vec![Side::Buy, Side::Sell]),
+        kind in kind(),
+        time_in_force in prop_oneof![
+            6 => Just(TimeInForce::GoodTilCanceled),
+            1 => Just(TimeInForce::ImmediateOrCancel),
+            1 => Just(TimeInForce::FillOrKill),
+        ],
+        lots in 1..30i64,
+        odd_minor in prop_oneof![20 => Just(0i64), 1 => Just(1)],
+        (post_only, extended_hours) in (prop::bool::weighted(0.1), any::<bool>()),
+        expires_at in prop::option::weighted(0.2, 1_000..1_000_000i64),
+        name in 0..60u8,
+    ) -> PlaceOrder {
+        PlaceOrder {
+            account: AccountId::new(who).expect("not negative"),
+            symbol: share().symbol,
+            side,
+            kind,
+            time_in_force,
+            qty_minor: lots * 100 + odd_minor,
+            post_only: post_only && kind.limit().is_some() && time_in_force.rests(),
+            extended_hours,
+            expires_at: expires_at.map(Micros),
+            client_order_id: format!("name {name}"),
+        }
+    }
+}
+
+prop_compose! {
+    fn replace()(
+        lots in prop::option::of(1..30i64),
+        limit_minor in prop::option::of(985..1_016i64),
+        name in 0..60u8,
+    ) -> ReplaceOrder {
+        ReplaceOrder {
+            account: AccountId::new(0).expect("not negative"),
+            order: OrderId::new(0).expect("not negative"),
+            qty_minor: lots.map(|lots| lots * 100),
+            limit_minor,
+            stop_minor: None,
+            time_in_force: None,
+            client_order_id: format!("name {name}"),
+        }
+    }
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        24 => place().prop_map(Step::Place),
+        8 => (any::<usize>(), replace())
+            .prop_map(|(which, change)| Step::Replace { which, change }),
+        3 => any::<usize>().prop_map(|which| Step::Cancel { which }),
+        1 => (0..ACCOUNTS).prop_map(|who| Step::CancelAll { who }),
+        1 => (0..ACCOUNTS, prop::bool::weighted(0.3))
+            .prop_map(|(who, blocked)| Step::Block { who, blocked }),
+        1 => (0..ACCOUNTS, 1..40u32).prop_map(|(who, open_orders)| Step::Limit { who, open_orders }),
+        2 => (0..ACCOUNTS, -20_000..40_000i64)
+            .prop_map(|(who, amount_minor)| Step::Move { who, amount_minor }),
+        1 => prop::bool::weighted(0.3).prop_map(Step::Halt),
+        2 => any::<usize>().prop_map(|which| Step::Repeat { which }),
+        1 => (0..ACCOUNTS).prop_map(|who| Step::Stale { who }),
+        2 => (0..300_000i64).prop_map(|us| Step::Wait { us }),
+    ]
+    .boxed()
+}
