@@ -50,7 +50,7 @@ impl Default for Config {
             limits: Limits {
                 order_qty_minor: 10_000_000_000_000_000,
                 order_notional_minor: 1_000_000_000_000_000_000,
-                open_orders: 100_000,
+                open_orders: 20_000,
                 position_minor: SUPPLY_MINOR_MAX,
             },
             commands_max: 1 << 19,

@@ -270,3 +270,48 @@ fn where_nothing_is_available_the_fees_give_the_dust() {
         "#]],
     );
 }
+
+#[test]
+fn the_cost_of_a_position_goes_with_its_parts() {
+    let mut desk = Desk::new();
+    desk.withdraw("ACME", 5_000);
+    desk.buy(3, 1_000);
+    for price in [333, 333, 334] {
+        desk.fill(1, 1, price);
+    }
+    desk.end(1, End::Filled);
+    check(
+        desk.balances(),
+        expect![[r#"
+        ACME 3 + 0 held, cost 1000
+        USD 990 + 0 held
+    "#]],
+    );
+    // 1,000 over 3 shares: 333 and a third, then half of 667 to the even 334, then all that is left.
+    desk.sell(3, 1_000);
+    desk.fill(2, 1, 1_000);
+    check(
+        desk.balances(),
+        expect![[r#"
+        ACME 0 + 2 held, cost 667
+        USD 1000 + 0 held
+    "#]],
+    );
+    desk.fill(2, 1, 1_000);
+    check(
+        desk.balances(),
+        expect![[r#"
+        ACME 0 + 1 held, cost 333
+        USD 1010 + 0 held
+    "#]],
+    );
+    desk.fill(2, 1, 1_000);
+    desk.end(2, End::Filled);
+    check(
+        desk.balances(),
+        expect![[r#"
+        ACME 0 + 0 held
+        USD 1020 + 0 held
+    "#]],
+    );
+}

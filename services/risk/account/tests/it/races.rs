@@ -367,3 +367,40 @@ fn what_a_replacement_may_change() {
     "#]],
     );
 }
+
+#[test]
+fn a_sell_is_replaced_within_what_the_account_has() {
+    let mut desk = Desk::new();
+    desk.sell(40, 1_000);
+    check(
+        desk.amend(1, 51, 1_000),
+        expect![[r#"
+        reply: INSUFFICIENT_BALANCE insufficient balance for ACME: needs 11.00, 10.00 available
+    "#]],
+    );
+    desk.amend(1, 50, 1_000);
+    check(
+        desk.balances(),
+        expect![[r#"
+        ACME 0 + 50 held
+        USD 1000 + 0 held
+    "#]],
+    );
+    desk.fill(1, 5, 1_000);
+    check(
+        desk.replaced(1, 2, 5),
+        expect![[r#"
+        update: Replaced: o1 Replaced filled 500 of 4000 for 5000 fee 0 held 0
+        update: New: o2 PartiallyFilled filled 500 of 5000 for 5000 fee 0 held 4500
+    "#]],
+    );
+    desk.fill(2, 45, 1_000);
+    desk.end(2, End::Filled);
+    check(
+        desk.balances(),
+        expect![[r#"
+        ACME 0 + 0 held
+        USD 1500 + 0 held
+    "#]],
+    );
+}
