@@ -26,7 +26,8 @@ fn main() -> anyhow::Result<()> {
         drop(log);
         reopen(dir)?;
     }
-    one_at_a_time(path)
+    one_at_a_time(path)?;
+    new_segments(path)
 }
 
 fn batch_of(records: u64) -> Batch {
@@ -111,13 +112,28 @@ fn one_at_a_time(path: &Path) -> anyhow::Result<()> {
         micros.push(nanos_since(&clock, start) / 1e3);
     }
     writer.stop()?;
-    micros.sort_by(f64::total_cmp);
-    let at = |share: f64| micros[(micros.len() as f64 * share) as usize];
-    println!(
-        "append to durable, alone: p50 {:.0} us, p99 {:.0} us, p99.9 {:.0} us",
-        at(0.5),
-        at(0.99),
-        at(0.999)
-    );
+    print_spread("append to durable, alone", micros);
     Ok(())
+}
+
+/// What a flush costs when it has to begin a new segment: the slowest of these did.
+fn new_segments(path: &Path) -> anyhow::Result<()> {
+    let (clock, batch) = (SystemClock::new(), batch_of(100));
+    let log = EmbeddedLog::open(RealDir::open(&path.join("rolling"))?, Config::default())?;
+    let mut micros = Vec::new();
+    for _ in 0..15_000 {
+        log.append(None, &batch)?;
+        let start = clock.monotonic();
+        log.flush()?;
+        micros.push(nanos_since(&clock, start) / 1e3);
+    }
+    print_spread("flush of 14 kB, over three new segments", micros);
+    Ok(())
+}
+
+fn print_spread(what: &str, mut micros: Vec<f64>) {
+    micros.sort_by(f64::total_cmp);
+    let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize];
+    let (p50, p99, p999, max) = (at(0.5), at(0.99), at(0.999), at(1.0));
+    println!("{what}: p50 {p50:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us, max {max:.0} us");
 }

@@ -69,6 +69,17 @@ pub fn only_the_owner_appends_to_a_journal(engine: &mut dyn Engine) {
             current: 0
         })
     );
+    let made_up = Owner {
+        epoch: rival.epoch + 1,
+        ..rival
+    };
+    assert_eq!(
+        log.append(Some(made_up), &batch(&[(OUTPUT, "4")])),
+        Err(AppendError::Fenced {
+            owner: made_up,
+            current: rival.epoch
+        })
+    );
     assert_eq!(
         log.fence(OUTPUT, "nobody"),
         Err(FenceError::NotAJournal(OUTPUT))

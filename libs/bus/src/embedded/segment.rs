@@ -246,18 +246,19 @@ pub fn decode_header(bytes: &[u8]) -> Result<(u64, PartitionMap<Standing>), Head
     if bytes.len() < FIXED_BYTES || &bytes[..8] != MAGIC {
         return Err(HeaderError::Damaged);
     }
-    // Before the checksum, which another format may compute in another way.
+    let mut unsigned = bytes.to_vec();
+    unsigned[16..20].fill(0);
+    if crc32c::crc32c(&unsigned) != u32_at(bytes, 16) {
+        return Err(HeaderError::Damaged);
+    }
+    // Only now: the version of a torn header is no version. So magic, version, length and
+    // checksum stay where they are in every format to come.
     match u32_at(bytes, 8) {
         VERSION => {}
         found => return Err(HeaderError::Version { found }),
     }
-    let mut unsigned = bytes.to_vec();
-    unsigned[16..20].fill(0);
     let entries = bytes[FIXED_BYTES..].chunks_exact(ENTRY_BYTES);
-    if crc32c::crc32c(&unsigned) != u32_at(bytes, 16)
-        || !entries.remainder().is_empty()
-        || entries.len() != u32_at(bytes, 32) as usize
-    {
+    if !entries.remainder().is_empty() || entries.len() != u32_at(bytes, 32) as usize {
         return Err(HeaderError::Damaged);
     }
     let mut standings = PartitionMap::default();
@@ -317,6 +318,20 @@ mod tests {
         let (base, decoded) = decode_header(&header).unwrap();
         assert_eq!(base, 258);
         assert!(decoded.iter().eq(standings.iter()));
+    }
+
+    #[test]
+    fn a_header_of_another_version_says_so() {
+        let mut header = encode_header(0, &PartitionMap::default());
+        header[8] = 2;
+        assert!(matches!(decode_header(&header), Err(HeaderError::Damaged)));
+        header[16..20].fill(0);
+        let crc = crc32c::crc32c(&header);
+        header[16..20].copy_from_slice(&crc.to_le_bytes());
+        assert!(matches!(
+            decode_header(&header),
+            Err(HeaderError::Version { found: 2 })
+        ));
     }
 
     proptest! {

@@ -292,18 +292,22 @@ impl World {
     }
 }
 
-/// Runs `f` for each seed and names the one that fails.
-fn for_seeds(variable: &str, default: u64, f: impl Fn(u64)) {
-    if let Some(seed) = std::env::var(variable)
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-    {
-        return f(seed);
-    }
-    for seed in 0..default {
+/// Runs `f` for each seed and names the one that fails. `PREPX_BUS_SEED` chooses a single one,
+/// `PREPX_BUS_SEEDS` how many.
+fn for_seeds(count: u64, f: impl Fn(u64)) {
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse::<u64>().ok())
+    };
+    let seeds = match number("PREPX_BUS_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PREPX_BUS_SEEDS").unwrap_or(count),
+    };
+    for seed in seeds {
         let run = std::panic::AssertUnwindSafe(|| f(seed));
         if let Err(panic) = std::panic::catch_unwind(run) {
-            eprintln!("seed {seed} fails; {variable}={seed} cargo test -p prepx-bus crashes");
+            eprintln!("replay with: PREPX_BUS_SEED={seed} cargo test -p prepx-bus crashes");
             std::panic::resume_unwind(panic);
         }
     }
@@ -311,13 +315,14 @@ fn for_seeds(variable: &str, default: u64, f: impl Fn(u64)) {
 
 #[test]
 fn i1_i2_a_log_that_crashes_keeps_a_prefix_with_all_that_was_acknowledged() {
-    for_seeds("PREPX_BUS_SEED", 3_000, |seed| {
+    for_seeds(3_000, |seed| {
         let mut world = World::new(seed);
         for _ in 0..200 {
             world.step();
         }
         world.restart(seed % 2 == 0);
-        assert!(world.deaths > 1 || seed > 0);
+        // A history without a loss would prove nothing.
+        assert!(world.deaths > 1);
     });
 }
 
