@@ -20,7 +20,7 @@ OPERATOR = {"PREPX_KEY_ID": "operator", "PREPX_SECRET_KEY": "operator-secret"}
 def binary() -> Path:
     """The program as cargo has built it for the tests."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return Path(os.environ.get("PREPX_BIN", target / "debug" / "prepx"))
+    return Path(os.environ.get("BINARY_UNDER_TEST", target / "debug" / "prepx"))
 
 
 class Server:

@@ -59,6 +59,9 @@ pub struct Start {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<std::net::SocketAddr>,
+    /// Whether a population of simulated traders keeps a market alive.
+    #[arg(long, value_name = "on|off")]
+    pub simulate: Option<Switch>,
     /// Settings in TOML; flags and PREPX_* variables come before them.
     #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -146,9 +149,9 @@ pub enum Action {
 /// On or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
-    /// Stopped.
+    /// On.
     On,
-    /// Trading.
+    /// Off.
     Off,
 }
 

@@ -16,6 +16,8 @@ use crate::cli;
 pub struct Settings {
     /// Whether the fixed keys of development are in force.
     pub dev: bool,
+    /// Whether a population of simulated traders keeps a market alive.
+    pub simulate: bool,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// Where to serve; port 0 picks a free one.
@@ -37,6 +39,7 @@ impl Default for Settings {
         let host = prepx_runtime::Config::default();
         Settings {
             dev: false,
+            simulate: true,
             data_dir: PathBuf::from(cli::DATA_DIR),
             listen: host.listen,
             drain_timeout_ms: host.drain_timeout_ms,
@@ -73,6 +76,9 @@ impl Settings {
         let mut flags = toml::Table::new();
         if options.dev {
             flags.insert("dev".into(), true.into());
+        }
+        if let Some(simulate) = options.simulate {
+            flags.insert("simulate".into(), (simulate == cli::Switch::On).into());
         }
         if let Some(listen) = options.listen {
             flags.insert("listen".into(), listen.to_string().into());
