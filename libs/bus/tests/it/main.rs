@@ -7,4 +7,5 @@ mod conformance;
 mod crashes;
 mod damage;
 mod engines;
+mod steps;
 mod threads;
