@@ -103,7 +103,9 @@ impl Authenticator {
         }
     }
 
-    fn is_revoked(&self, identity: &Identity) -> bool {
+    /// Whether what stands behind an identity was revoked since. Streams that outlive one request ask
+    /// before they go on.
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
         self.revocations
             .has(&identity.principal.key_id, identity.issued_at)
     }

@@ -24,7 +24,7 @@ fn user(number: u8) -> User {
     User {
         id: Uuid::from_bytes([number; 16]),
         role: Role::Trader,
-        simulated: number % 2 == 0,
+        simulated: number.is_multiple_of(2),
         account_id: prepx_domain::AccountId::new(i64::from(number)),
         email: Some(SealedEmail {
             lookup: [number; 32],

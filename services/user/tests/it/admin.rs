@@ -144,3 +144,23 @@ async fn a_copied_database_names_nobody_and_opens_nothing() {
         assert!(!has(secret), "{secret} is readable");
     }
 }
+
+#[tokio::test]
+async fn without_its_master_key_the_service_does_not_start() {
+    let (mut world, users) = started().await;
+    drop(users);
+    let (key, kept) = (
+        world.directory.path().join("master.key"),
+        world.directory.path().join("k"),
+    );
+    std::fs::rename(&key, &kept).unwrap();
+    let refused = world
+        .try_start()
+        .await
+        .err()
+        .expect("must be refused")
+        .to_string();
+    assert!(refused.contains("master key"), "{refused}");
+    std::fs::rename(&kept, &key).unwrap();
+    world.start().await;
+}

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod http;
 mod keys;
 mod sessions;
 
@@ -85,6 +86,10 @@ impl World {
 
     /// Starts the service on the world's directory, as a process would.
     async fn start(&mut self) -> Running {
+        self.try_start().await.unwrap()
+    }
+
+    async fn try_start(&mut self) -> prepx_user::Result<Running> {
         self.seed += 1;
         let revocations = Arc::new(Revocations::new());
         let deps = Deps {
@@ -99,16 +104,16 @@ impl World {
             service,
             authority,
             first_keys,
-        } = build(self.config.clone(), deps).await.unwrap();
+        } = build(self.config.clone(), deps).await?;
         let authenticator = Authenticator::new(authority, self.clock.clone(), revocations);
         let policy = Policy::from_descriptors(prepx_proto::descriptors()).unwrap();
         let layer = AuthLayer::new(Arc::new(authenticator), Arc::new(policy));
         let peer = service.layer(layer).peer();
-        Running {
+        Ok(Running {
             client: Client::new(peer.clone()),
             peer,
             built: first_keys,
-        }
+        })
     }
 }
 
