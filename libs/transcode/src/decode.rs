@@ -288,7 +288,7 @@ impl<'p, 'b> Decoder<'p, 'b> {
             let start = out.len();
             encode_key(1, wire_type(key), out);
             if text::read(self.plans, key, &name, out).is_none() {
-                let expected = text::expected(self.plans, key);
+                let expected = text::expected_instead(self.plans, key, &name);
                 return Err(Fault::value(&format!("key {name:?}"), expected));
             }
             encode_key(2, wire_type(field.kind), out);

@@ -172,7 +172,7 @@ impl Route {
     pub fn encode(&self, reply: &[u8]) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         if self.success_status() != StatusCode::NO_CONTENT {
-            out.reserve(4 * reply.len() + 512);
+            out.reserve(2 * reply.len() + 1024);
             self.write(reply, &mut out)?;
         }
         Ok(out)

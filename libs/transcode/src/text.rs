@@ -34,6 +34,9 @@ pub(crate) fn expected_instead(plans: &Plans, kind: Kind, text: &str) -> String 
     if number && text.len() > MAX_NUMBER_LENGTH {
         return format!("a number of at most {MAX_NUMBER_LENGTH} characters");
     }
+    if kind == Kind::String {
+        return "a string without the character U+0000".to_owned();
+    }
     expected(plans, kind)
 }
 
@@ -97,6 +100,8 @@ pub(crate) fn read(plans: &Plans, kind: Kind, text: &str, out: &mut Vec<u8>) -> 
             out.extend_from_slice(&(read_float(text, f64::from(f32::MAX))? as f32).to_le_bytes())
         }
         Kind::Double => out.extend_from_slice(&read_float(text, f64::MAX)?.to_le_bytes()),
+        // No name or note has the character, and not every store can keep it.
+        Kind::String if text.contains('\0') => return None,
         Kind::String => write_bytes(out, text.as_bytes()),
         Kind::Bytes => write_bytes(
             out,

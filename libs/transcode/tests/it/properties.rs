@@ -26,7 +26,9 @@ fn value(kind: &Kind, numbers: &mut impl Iterator<Item = u64>, depth: u32) -> Va
                 .filter(|f| f.is_finite())
                 .unwrap_or(0.5),
         ),
-        Kind::String => Value::String(String::from_utf8_lossy(&number.to_le_bytes()).into_owned()),
+        Kind::String => {
+            Value::String(String::from_utf8_lossy(&number.to_le_bytes()).replace('\0', "é"))
+        }
         Kind::Bytes => Value::Bytes(number.to_be_bytes().to_vec().into()),
         Kind::Enum(_) => Value::EnumNumber(1 + (number % 2) as i32),
         Kind::Message(inner) => Value::Message(filled(inner, numbers, depth + 1)),

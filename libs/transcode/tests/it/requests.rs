@@ -171,6 +171,9 @@ fn wrong_values_name_the_field_the_value_and_what_would_be_right() {
         POST /v2/orders [1]
         POST /v2/orders {"take_profit":{"limit_price":{"a":[1,2,3,"and so on and on and on and on and on and on and on"]}}}
         POST /v1/echo {"names":{"x":"y"}}
+        POST /v1/echo {"a_string":"a\u0000b"}
+        POST /v1/echo {"weights":{"\u0000":1}}
+        GET /v2/orders?status=a%00b
         POST /v1/echo {"a_double":1e999}
         POST /v1/echo {"some_bytes":"?"}
         POST /v1/echo {"a_duration":"1 day"}
@@ -193,6 +196,9 @@ fn wrong_values_name_the_field_the_value_and_what_would_be_right() {
             42210000 INVALID_VALUE: the body: [1] is not an object
             42210000 INVALID_VALUE: take_profit.limit_price: {"a":[1,2,3,"and so on and on and on and on and on and on an… is not a decimal number such as 12.5
             42210000 INVALID_VALUE: names: key "x" is not a whole number from -2147483648 to 2147483647
+            42210000 INVALID_VALUE: a_string: "a\u0000b" is not a string without the character U+0000
+            42210000 INVALID_VALUE: weights: key "\0" is not a string without the character U+0000
+            42210000 INVALID_VALUE: status: "a\0b" is not a string without the character U+0000
             42210000 INVALID_VALUE: a_double: 1e999 is not a finite number
             42210000 INVALID_VALUE: some_bytes: "?" is not a string of base64
             42210000 INVALID_VALUE: a_duration: "1 day" is not a duration such as "1.5s"
