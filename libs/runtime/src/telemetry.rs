@@ -1,6 +1,7 @@
 //! What a process says of itself: logs on stderr, metrics for whoever scrapes them, traces for a
 //! collector if one is configured. It opens no port.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -106,7 +107,9 @@ impl Telemetry {
         let traces = tracer
             .as_ref()
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         let lines = match config.log_format {
             LogFormat::Text => lines.boxed(),
             LogFormat::Json => lines.json().boxed(),

@@ -16,7 +16,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::bank::{Bank, client, deposit, withdrawal};
+use crate::bank::{Bank, Radio, client, deposit, withdrawal};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -166,8 +166,10 @@ async fn a_task_that_fails_ends_the_process_and_is_named() {
 }
 
 #[tokio::test]
-async fn reflection_names_the_services_that_are_here() {
-    let service = Bank::open().service(guard::Limits::default());
+async fn two_services_in_one_process_answer_and_are_named() {
+    let (drain, _control) = Drain::new();
+    let radio = Radio(drain).service(guard::Limits::default());
+    let service = Bank::open().service(guard::Limits::default()).and(radio);
     let running = Running::start(service, Config::default()).await;
     let mut reflection = ServerReflectionClient::new(running.channel().await);
     let list = ServerReflectionRequest {
@@ -195,7 +197,15 @@ async fn reflection_names_the_services_that_are_here() {
         .collect();
     assert_eq!(
         names,
-        ["grpc.health.v1.Health", "prepx.portfolio.v1.AdminService"]
+        [
+            "grpc.health.v1.Health",
+            "prepx.portfolio.v1.AdminService",
+            "prepx.notification.v1.NotificationService"
+        ]
     );
+    client(running.peer())
+        .withdraw(withdrawal())
+        .await
+        .expect("serves");
     running.end().await.expect("ends well");
 }
