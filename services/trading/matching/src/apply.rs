@@ -4,7 +4,7 @@ use prepx_domain::{Instrument, InstrumentId, OrderId};
 
 use crate::Engine;
 use crate::arrive::worst_ticks;
-use crate::book::{Book, SlotIds};
+use crate::book::{Book, SlotIds, book_key, stop_key};
 use crate::event::{Event, LiveOrder, Standing, Trade};
 use crate::orders::Place;
 
@@ -101,23 +101,30 @@ impl Engine {
 
     /// Adds an order, last in its level of the book or the stops, or last in the queue.
     pub(crate) fn stand(&mut self, live: &LiveOrder, place: Place) -> u32 {
-        let book_at = self.known_book_at(live.order.instrument);
+        let order = &live.order;
+        let book_at = self.known_book_at(order.instrument);
         let at = self.orders.insert(live, book_at, place);
-        match place {
-            Place::Queue => self.queue.push(&mut self.orders.hot, at),
-            Place::Book => self.line_up(at, worst_ticks(&live.order)),
-            Place::Stops => self.line_up(at, live.order.kind.stop()),
-        }
+        let key = match place {
+            Place::Queue => {
+                self.queue.push(&mut self.orders.hot, at);
+                return at;
+            }
+            Place::Book => worst_ticks(order).map(|ticks| book_key(order.side, ticks)),
+            Place::Stops => order.kind.stop().map(|ticks| stop_key(order.side, ticks)),
+        };
+        let key = key.expect("an order on a ladder has a price");
+        let ladder = self.books[book_at as usize].ladder_mut(place, order.side);
+        let near = ladder.first;
+        let level_at = self.levels.find_or_insert(ladder, key, near);
+        self.line_up(at, level_at);
         at
     }
 
-    /// Puts an order last in the level of its book or stops at `key`.
-    fn line_up(&mut self, at: u32, key: Option<i64>) {
-        let key = key.expect("an order on a ladder has a price");
+    /// Puts an order last in a level.
+    fn line_up(&mut self, at: u32, level_at: u32) {
         let order = &mut self.orders.hot[at as usize];
-        let ladder = self.books[order.book as usize].ladder_mut(order.place, order.side);
-        order.level = self.levels.find_or_insert(ladder, key);
-        let level = self.levels.get_mut(order.level);
+        order.level = level_at;
+        let level = self.levels.get_mut(level_at);
         level.lots += i128::from(order.left_lots);
         level.queue.push(&mut self.orders.hot, at);
     }
@@ -128,7 +135,10 @@ impl Engine {
         let expires_at = terms
             .expires_at
             .expect("only orders that expire are awaited");
-        let level_at = self.levels.find_or_insert(&mut self.expiry, expires_at.0);
+        let near = self.expiry.first;
+        let level_at = self
+            .levels
+            .find_or_insert(&mut self.expiry, expires_at.0, near);
         let queue = &mut self.levels.get_mut(level_at).queue;
         queue.push(&mut self.orders.terms, at);
         self.orders.terms[at as usize].expiry_level = level_at;
@@ -225,15 +235,25 @@ impl Engine {
     fn move_order(&mut self, live: &LiveOrder, from_ticks: i64) {
         let old = live.pair.expect("what moved has its old id as its pair");
         let at = self.known_order(old);
-        let to_ticks = worst_ticks(&live.order);
-        let levels = if to_ticks == Some(from_ticks) { 1 } else { 2 };
-        self.count_updates(at, levels);
-        self.unstand(at);
-        if self.orders.get(at).has_terms {
+        let order = *self.orders.get(at);
+        let to_ticks = worst_ticks(&live.order).expect("an order that rests has a price");
+        let book = &mut self.books[order.book as usize];
+        book.updates += if to_ticks == from_ticks { 1 } else { 2 };
+        // The new level comes before the old one goes: they are near each other in the ladder.
+        let ladder = book.ladder_mut(Place::Book, order.side);
+        let key = book_key(order.side, to_ticks);
+        let level_at = self.levels.find_or_insert(ladder, key, order.level);
+        let level = self.levels.get_mut(order.level);
+        level.lots -= i128::from(order.left_lots);
+        level.queue.unlink(&mut self.orders.hot, at);
+        if level.queue.is_empty() && level_at != order.level {
+            self.levels.remove(ladder, order.level);
+        }
+        if order.has_terms {
             self.forget_expiry(at);
         }
         self.orders.rewrite(at, live);
-        self.line_up(at, to_ticks);
+        self.line_up(at, level_at);
         if live.order.expires_at.is_some() {
             self.await_expiry(at);
         }

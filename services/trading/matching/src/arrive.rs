@@ -4,10 +4,10 @@
 use prepx_domain::message::{BookOrder, CancelReason, End, Refusal};
 use prepx_domain::{ExecutionId, Instrument, Micros, OrderId, Side, TimeInForce, TradeId};
 
-use crate::book::Book;
+use crate::book::{Book, book_key, stop_key};
 use crate::event::{Event, LiveOrder, Party, Standing, Trade};
 use crate::fifo::NONE;
-use crate::orders::Order;
+use crate::orders::{Order, Place};
 use crate::{Engine, REFERENCE_INTERVAL_US, REFERENCE_STEP_PER_MILLE};
 
 /// One decision about one arriving order, with what it has decided so far.
@@ -152,14 +152,18 @@ impl<'a> Arrival<'a> {
     }
 
     fn crosses(&self) -> bool {
-        let best = self.book.best(self.order.side.opposite());
-        best != NONE && self.accepts(self.engine.levels.get(best).key)
+        let best = self
+            .book
+            .ladder(Place::Book, self.order.side.opposite())
+            .first;
+        best != NONE && self.engine.levels.get(best).key <= self.worst_key()
     }
 
-    fn accepts(&self, price_ticks: i64) -> bool {
-        let side = self.order.side;
+    /// The last key on the other side at which it trades.
+    fn worst_key(&self) -> i64 {
+        let other = self.order.side.opposite();
         self.worst_ticks
-            .is_none_or(|worst| side.accepts(worst, price_ticks))
+            .map_or(i64::MAX, |ticks| book_key(other, ticks))
     }
 
     /// The band is around the last trade; orders without a limit have their protect price instead.
@@ -285,20 +289,22 @@ impl<'a> Arrival<'a> {
     /// takes from what is left; it returns `None` when the money of the trade leaves its number.
     fn walk(&mut self, mut meet: impl FnMut(&mut Self, i64, &Order) -> Option<()>) -> Stopped {
         let engine = self.engine;
-        let side = self.order.side;
-        let mut level_at = self.book.best(side.opposite());
+        let other = self.order.side.opposite();
+        let worst_key = self.worst_key();
+        let mut level_at = self.book.ladder(Place::Book, other).first;
         while level_at != NONE {
             let level = engine.levels.get(level_at);
-            if !self.accepts(level.key) {
+            if level.key > worst_key {
                 return Stopped::Beyond;
             }
+            let price_ticks = book_key(other, level.key);
             let mut at = level.queue.head;
             while at != NONE {
                 let maker = engine.orders.get(at);
                 if maker.account == self.order.account {
                     return Stopped::OwnOrder;
                 }
-                if meet(self, level.key, maker).is_none() {
+                if meet(self, price_ticks, maker).is_none() {
                     return Stopped::Uncovered;
                 }
                 if self.left_lots == 0 {
@@ -306,10 +312,7 @@ impl<'a> Arrival<'a> {
                 }
                 at = maker.link.next;
             }
-            level_at = match side {
-                Side::Buy => level.higher,
-                Side::Sell => level.lower,
-            };
+            level_at = level.after;
         }
         Stopped::Empty
     }
@@ -383,15 +386,13 @@ impl<'a> Arrival<'a> {
     /// Stops whose price lies within what has just traded queue for the book: buys from the lowest
     /// stop price up, then sells from the highest down, in order of arrival within a price.
     fn trigger_stops(&mut self, low_ticks: i64, high_ticks: i64) {
-        let mut level_at = self.book.stops(Side::Buy).lowest;
-        while level_at != NONE && self.engine.levels.get(level_at).key <= high_ticks {
-            self.trigger_level(level_at);
-            level_at = self.engine.levels.get(level_at).higher;
-        }
-        let mut level_at = self.book.stops(Side::Sell).highest;
-        while level_at != NONE && self.engine.levels.get(level_at).key >= low_ticks {
-            self.trigger_level(level_at);
-            level_at = self.engine.levels.get(level_at).lower;
+        for (side, reached_ticks) in [(Side::Buy, high_ticks), (Side::Sell, low_ticks)] {
+            let last_key = stop_key(side, reached_ticks);
+            let mut level_at = self.book.ladder(Place::Stops, side).first;
+            while level_at != NONE && self.engine.levels.get(level_at).key <= last_key {
+                self.trigger_level(level_at);
+                level_at = self.engine.levels.get(level_at).after;
+            }
         }
     }
 

@@ -20,10 +20,8 @@ pub(crate) struct Book {
     pub(crate) updates: u64,
     /// The ids of this book's slot, in `Engine::slots`.
     pub(crate) slot: u32,
-    bids: Ladder,
-    asks: Ladder,
-    buy_stops: Ladder,
-    sell_stops: Ladder,
+    /// Bids, asks, buy stops, sell stops.
+    ladders: [Ladder; 4],
 }
 
 /// The last ids that were allotted in a slot, which several instruments may share.
@@ -47,42 +45,36 @@ impl Book {
             reference_at: Micros(0),
             updates: 0,
             slot,
-            bids: Ladder::EMPTY,
-            asks: Ladder::EMPTY,
-            buy_stops: Ladder::EMPTY,
-            sell_stops: Ladder::EMPTY,
+            ladders: [Ladder::EMPTY; 4],
         }
     }
 
-    pub(crate) fn orders(&self, side: Side) -> &Ladder {
-        match side {
-            Side::Buy => &self.bids,
-            Side::Sell => &self.asks,
-        }
+    /// Where an order of this place and side lines up: what comes first has the smallest key.
+    pub(crate) fn ladder(&self, place: Place, side: Side) -> &Ladder {
+        &self.ladders[ladder_index(place, side)]
     }
 
-    pub(crate) fn stops(&self, side: Side) -> &Ladder {
-        match side {
-            Side::Buy => &self.buy_stops,
-            Side::Sell => &self.sell_stops,
-        }
-    }
-
-    /// Where an order of this place and side lines up.
+    /// Where an order of this place and side lines up, to change it.
     pub(crate) fn ladder_mut(&mut self, place: Place, side: Side) -> &mut Ladder {
-        match (place, side) {
-            (Place::Book, Side::Buy) => &mut self.bids,
-            (Place::Book, Side::Sell) => &mut self.asks,
-            (Place::Stops | Place::Queue, Side::Buy) => &mut self.buy_stops,
-            (Place::Stops | Place::Queue, Side::Sell) => &mut self.sell_stops,
-        }
+        &mut self.ladders[ladder_index(place, side)]
     }
+}
 
-    /// The level of `side` that trades first.
-    pub(crate) fn best(&self, side: Side) -> u32 {
-        match side {
-            Side::Buy => self.bids.highest,
-            Side::Sell => self.asks.lowest,
-        }
+fn ladder_index(place: Place, side: Side) -> usize {
+    (usize::from(place != Place::Book) << 1) | usize::from(side == Side::Sell)
+}
+
+/// The key of a price on the ladder of orders of this side, and the price of a key: bids are best
+/// when high, asks when low.
+pub(crate) fn book_key(side: Side, ticks: i64) -> i64 {
+    match side {
+        Side::Buy => -ticks,
+        Side::Sell => ticks,
     }
+}
+
+/// The key of a stop price on the ladder of stops of this side, and the stop price of a key: a
+/// rising price reaches the lowest buy stop first, a falling one the highest sell stop.
+pub(crate) fn stop_key(side: Side, ticks: i64) -> i64 {
+    book_key(side.opposite(), ticks)
 }

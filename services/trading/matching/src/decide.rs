@@ -4,7 +4,7 @@ use prepx_domain::message::{BookOrder, BookReplace, CancelReason, End, Refusal, 
 use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId};
 
 use crate::arrive::Arrival;
-use crate::book::Book;
+use crate::book::{Book, book_key};
 use crate::event::{Event, Input, Standing};
 use crate::fifo::NONE;
 use crate::orders::{Order, Place};
@@ -143,20 +143,18 @@ impl Engine {
 
     /// Whether `new` changes nothing but the quantity, and does not raise it.
     fn only_reduces(&self, at: u32, order: &Order, new: &BookOrder) -> bool {
-        let terms = self.orders.terms(at, self.levels.get(order.level).key);
+        let limit = book_key(order.side, self.levels.get(order.level).key);
         new.qty_lots <= order.cum_lots + order.left_lots
-            && new.kind == terms.kind
-            && new.protect_ticks == terms.protect_ticks
-            && new.expires_at == terms.expires_at
             && new.time_in_force == order.time_in_force
             && new.post_only == order.post_only
+            && self.orders.has_same_terms(at, limit, new)
     }
 
     fn standing(&self, order: &Order) -> Standing {
         match order.place {
             Place::Book => Standing::Resting {
                 side: order.side,
-                price_ticks: self.levels.get(order.level).key,
+                price_ticks: book_key(order.side, self.levels.get(order.level).key),
             },
             Place::Stops | Place::Queue => Standing::Waiting,
         }
@@ -193,7 +191,7 @@ impl Engine {
     fn decide_timer(&self, now: Micros, events: &mut Vec<Event>) {
         let until = now.max(self.expire_until);
         let mut left = EXPIRIES_MAX;
-        let mut level_at = self.expiry.lowest;
+        let mut level_at = self.expiry.first;
         while level_at != NONE && self.levels.get(level_at).key <= until.0 {
             let level = self.levels.get(level_at);
             let mut at = level.queue.head;
@@ -206,7 +204,7 @@ impl Engine {
                 events.push(self.ended(self.orders.get(at), End::Expired));
                 at = self.orders.terms[at as usize].next_to_expire();
             }
-            level_at = level.higher;
+            level_at = level.after;
         }
         for book in &self.books {
             let waited_us = now.0.saturating_sub(book.reference_at.0);

@@ -1,10 +1,12 @@
-//! Queues of orders ordered by price (or by time): a trie over the key's bits, 64 children a node.
+//! Queues of orders in the order of a key (a price, a time): a trie over the key's bits, 64 children a
+//! node.
 //!
 //! A node stands only where keys part (path compression), so a narrow dense book is two or three
 //! nodes deep however large its prices, and a book spread over the whole range costs at most one
 //! node a level. A bitmap in each node finds the neighbour of a new level; levels are linked to
-//! their neighbours, so that walking the book never touches the trie. Nodes and levels come from
-//! slabs with free lists: memory is kept, the steady state allocates nothing.
+//! their neighbours, so walking the book never touches the trie. Levels and nodes know the node
+//! above, so a search starts near a known level: most orders move by little. Nodes and levels come
+//! from slabs with free lists: memory is kept, the steady state allocates nothing.
 
 use crate::fifo::{Fifo, NONE};
 
@@ -18,16 +20,13 @@ const FANOUT: usize = 1 << DIGIT_BITS;
 pub(crate) struct Ladder {
     root: u32,
     /// The level with the smallest key.
-    pub(crate) lowest: u32,
-    /// The level with the largest key.
-    pub(crate) highest: u32,
+    pub(crate) first: u32,
 }
 
 impl Ladder {
     pub(crate) const EMPTY: Ladder = Ladder {
         root: NONE,
-        lowest: NONE,
-        highest: NONE,
+        first: NONE,
     };
 }
 
@@ -39,10 +38,12 @@ pub(crate) struct Level {
     pub(crate) lots: i128,
     pub(crate) key: i64,
     pub(crate) queue: Fifo,
-    /// The neighbour with the next smaller key; the next free level when this one is free.
-    pub(crate) lower: u32,
-    /// The neighbour with the next larger key.
-    pub(crate) higher: u32,
+    /// The neighbour with the next larger key; the next free level when this one is free.
+    pub(crate) after: u32,
+    /// The neighbour with the next smaller key.
+    before: u32,
+    /// The node that holds this level; `NONE` when it is the root itself.
+    above: u32,
 }
 
 #[derive(Debug)]
@@ -51,13 +52,12 @@ struct Node {
     bits: u64,
     /// What all keys below share; the rest of its bits are zero.
     prefix: u64,
-    /// Where this node's digit starts in a key; the next free node when this one is free.
+    /// Where this node's digit starts in a key.
     shift: u32,
+    /// The node that holds this one; `NONE` when it is the root. The next free node when free.
+    above: u32,
     children: [u32; FANOUT],
 }
-
-/// Where a reference to a trie's part is kept: a node and its digit, or the root.
-type Holder = Option<(u32, usize)>;
 
 /// The levels and nodes of all ladders.
 #[derive(Debug)]
@@ -74,20 +74,27 @@ fn sortable(key: i64) -> u64 {
 }
 
 impl Node {
-    /// The child that `bits` belongs to; `None` when this node's prefix is another one.
-    fn digit(&self, bits: u64) -> Option<usize> {
-        let digit = (bits ^ self.prefix) >> self.shift;
-        (digit < FANOUT as u64).then_some(digit as usize)
+    /// The child that `bits` belongs to; beyond the last when this node's prefix is another one.
+    fn digit(&self, bits: u64) -> u64 {
+        (bits ^ self.prefix).wrapping_shr(self.shift)
     }
 
-    fn put(&mut self, digit: usize, child: u32) {
-        self.bits |= 1 << digit;
-        self.children[digit] = child;
+    fn covers(&self, bits: u64) -> bool {
+        self.digit(bits) < FANOUT as u64
     }
 
-    fn clear(&mut self, digit: usize) {
-        self.bits &= !(1 << digit);
-        self.children[digit] = NONE;
+    fn put(&mut self, digit: u64, child: u32) {
+        self.bits |= 1u64.wrapping_shl(digit as u32);
+        self.children[digit as usize % FANOUT] = child;
+    }
+
+    fn child(&self, digit: u64) -> u32 {
+        self.children[digit as usize % FANOUT]
+    }
+
+    fn clear(&mut self, digit: u64) {
+        self.bits &= !1u64.wrapping_shl(digit as u32);
+        self.children[digit as usize % FANOUT] = NONE;
     }
 }
 
@@ -115,26 +122,33 @@ impl Levels {
         let mut at = ladder.root;
         while at & LEVEL == 0 {
             let node = &self.nodes[at as usize];
-            at = node.children[node.digit(bits)?];
+            if !node.covers(bits) {
+                return None;
+            }
+            at = node.child(node.digit(bits));
         }
         let level = at & !LEVEL;
         (at != NONE && self.get(level).key == key).then_some(level)
     }
 
-    /// The level at `key`, a new empty one if need be.
-    pub(crate) fn find_or_insert(&mut self, ladder: &mut Ladder, key: i64) -> u32 {
+    /// The level at `key`, a new empty one if need be. The search starts at the level `near`, any of
+    /// this ladder's.
+    pub(crate) fn find_or_insert(&mut self, ladder: &mut Ladder, key: i64, near: u32) -> u32 {
         let bits = sortable(key);
-        let mut holder: Holder = None;
-        let mut at = ladder.root;
-        if at == NONE {
+        if near == NONE {
             let level = self.new_level(key);
             *ladder = Ladder {
                 root: level | LEVEL,
-                lowest: level,
-                highest: level,
+                first: level,
             };
             return level;
         }
+        // The nearest node above that the key belongs under, or the root.
+        let mut above = self.get(near).above;
+        while above != NONE && !self.nodes[above as usize].covers(bits) {
+            above = self.nodes[above as usize].above;
+        }
+        let mut at = if above == NONE { ladder.root } else { above };
         loop {
             let other_bits = if at & LEVEL != 0 {
                 let level = at & !LEVEL;
@@ -143,138 +157,142 @@ impl Levels {
                 }
                 sortable(self.get(level).key)
             } else {
-                let node = &self.nodes[at as usize];
-                match node.digit(bits) {
-                    Some(digit) if node.children[digit] == NONE => {
-                        let level = self.new_level(key);
-                        self.nodes[at as usize].put(digit, level | LEVEL);
-                        self.link(ladder, at, digit, level);
-                        return level;
+                let node = &mut self.nodes[at as usize];
+                let digit = node.digit(bits);
+                if digit < FANOUT as u64 {
+                    let child = node.child(digit);
+                    if child == NONE {
+                        return self.insert(ladder, at, digit, key);
                     }
-                    Some(digit) => {
-                        holder = Some((at, digit));
-                        at = node.children[digit];
-                        continue;
-                    }
-                    None => node.prefix,
+                    above = at;
+                    at = child;
+                    continue;
                 }
+                above = node.above;
+                node.prefix
             };
-            return self.part(ladder, holder, (at, other_bits), key);
+            return self.part(ladder, above, (at, other_bits), key);
         }
     }
 
-    /// A new node where `key` parts from what `holder` holds, and the new level for `key` in it.
-    fn part(&mut self, ladder: &mut Ladder, holder: Holder, other: (u32, u64), key: i64) -> u32 {
+    /// A new level in a node, where nothing has this digit yet.
+    fn insert(&mut self, ladder: &mut Ladder, node: u32, digit: u64, key: i64) -> u32 {
+        let level = self.new_level(key);
+        self.get_mut(level).above = node;
+        self.nodes[node as usize].put(digit, level | LEVEL);
+        self.link(ladder, node, digit, level);
+        level
+    }
+
+    /// A new level for `key` beside `other`, which the node `above` holds: a new node where the two
+    /// part takes that one's place.
+    fn part(&mut self, ladder: &mut Ladder, above: u32, other: (u32, u64), key: i64) -> u32 {
         let (other, other_bits) = other;
         let bits = sortable(key);
         let highest_bit = u64::BITS - 1 - (bits ^ other_bits).leading_zeros();
         let shift = highest_bit / DIGIT_BITS * DIGIT_BITS;
         let prefix = (bits >> shift >> DIGIT_BITS) << DIGIT_BITS << shift;
-        let level = self.new_level(key);
         let at = self.new_node(prefix, shift);
-        let node = &mut self.nodes[at as usize];
-        let digit = ((bits ^ prefix) >> shift) as usize;
-        node.put(digit, level | LEVEL);
-        node.put(((other_bits ^ prefix) >> shift) as usize, other);
-        self.hold(ladder, holder, at);
-        self.link(ladder, at, digit, level);
-        level
+        self.hold(ladder, above, at, bits);
+        self.hold(ladder, at, other, other_bits);
+        self.insert(ladder, at, self.nodes[at as usize].digit(bits), key)
     }
 
-    fn hold(&mut self, ladder: &mut Ladder, holder: Holder, child: u32) {
-        match holder {
-            None => ladder.root = child,
-            Some((node, digit)) => self.nodes[node as usize].children[digit] = child,
+    /// Puts `child`, below which `bits` lie, under the node `above`, or makes it the root.
+    fn hold(&mut self, ladder: &mut Ladder, above: u32, child: u32, bits: u64) {
+        if above == NONE {
+            ladder.root = child;
+        } else {
+            let node = &mut self.nodes[above as usize];
+            node.put(node.digit(bits), child);
+        }
+        if child & LEVEL != 0 {
+            self.get_mut(child & !LEVEL).above = above;
+        } else {
+            self.nodes[child as usize].above = above;
         }
     }
 
     /// Links a new level to its neighbours. A node has two children at least, so a neighbour is
     /// always below the same node.
-    fn link(&mut self, ladder: &mut Ladder, node: u32, digit: usize, level: u32) {
+    fn link(&mut self, ladder: &mut Ladder, node: u32, digit: u64, level: u32) {
         let node = &self.nodes[node as usize];
-        let below = node.bits & ((1 << digit) - 1);
-        let (lower, higher) = if below != 0 {
-            let nearest = (u64::BITS - 1 - below.leading_zeros()) as usize;
-            let lower = self.highest_under(node.children[nearest]);
-            (lower, self.get(lower).higher)
+        let smaller = node.bits & (1u64.wrapping_shl(digit as u32) - 1);
+        let (before, after) = if smaller != 0 {
+            let nearest = u64::from(u64::BITS - 1 - smaller.leading_zeros());
+            let before = self.last_under(node.child(nearest));
+            (before, self.get(before).after)
         } else {
-            let above = node.bits & (u64::MAX << digit << 1);
-            let higher = self.lowest_under(node.children[above.trailing_zeros() as usize]);
-            (self.get(higher).lower, higher)
+            let larger = node.bits & (u64::MAX << 1).wrapping_shl(digit as u32);
+            let after = self.first_under(node.child(u64::from(larger.trailing_zeros())));
+            (self.get(after).before, after)
         };
         let new = self.get_mut(level);
-        new.lower = lower;
-        new.higher = higher;
-        match lower {
-            NONE => ladder.lowest = level,
-            lower => self.get_mut(lower).higher = level,
-        }
-        match higher {
-            NONE => ladder.highest = level,
-            higher => self.get_mut(higher).lower = level,
+        new.before = before;
+        new.after = after;
+        self.join(ladder, before, level);
+        if after != NONE {
+            self.get_mut(after).before = level;
         }
     }
 
-    fn lowest_under(&self, mut at: u32) -> u32 {
+    /// Makes `level` the next one after `before`, or the first.
+    fn join(&mut self, ladder: &mut Ladder, before: u32, level: u32) {
+        match before {
+            NONE => ladder.first = level,
+            before => self.get_mut(before).after = level,
+        }
+    }
+
+    fn first_under(&self, mut at: u32) -> u32 {
         while at & LEVEL == 0 {
             let node = &self.nodes[at as usize];
-            at = node.children[node.bits.trailing_zeros() as usize];
+            at = node.child(u64::from(node.bits.trailing_zeros()));
         }
         at & !LEVEL
     }
 
-    fn highest_under(&self, mut at: u32) -> u32 {
+    fn last_under(&self, mut at: u32) -> u32 {
         while at & LEVEL == 0 {
             let node = &self.nodes[at as usize];
-            at = node.children[(u64::BITS - 1 - node.bits.leading_zeros()) as usize];
+            at = node.child(u64::from(u64::BITS - 1 - node.bits.leading_zeros()));
         }
         at & !LEVEL
     }
 
     /// Removes a level that has no orders left.
     pub(crate) fn remove(&mut self, ladder: &mut Ladder, level: u32) {
-        let Level {
-            key, lower, higher, ..
-        } = *self.get(level);
-        match lower {
-            NONE => ladder.lowest = higher,
-            lower => self.get_mut(lower).higher = higher,
-        }
-        match higher {
-            NONE => ladder.highest = lower,
-            higher => self.get_mut(higher).lower = lower,
-        }
-        self.unhold(ladder, sortable(key));
-        self.get_mut(level).lower = self.free_level;
+        let free_level = self.free_level;
+        let gone = self.get_mut(level);
+        let (before, after, above) = (gone.before, gone.after, gone.above);
+        let bits = sortable(gone.key);
+        gone.after = free_level;
         self.free_level = level;
-    }
-
-    /// Takes the level with these key bits out of the trie; a node with one child left goes too.
-    fn unhold(&mut self, ladder: &mut Ladder, bits: u64) {
-        let mut above: Holder = None;
-        let mut holder: Holder = None;
-        let mut at = ladder.root;
-        while at & LEVEL == 0 {
-            let node = &self.nodes[at as usize];
-            let digit = node.digit(bits).expect("a level that lives is in the trie");
-            above = holder;
-            holder = Some((at, digit));
-            at = node.children[digit];
+        self.join(ladder, before, after);
+        if after != NONE {
+            self.get_mut(after).before = before;
         }
-        let Some((at, digit)) = holder else {
+        if above == NONE {
             ladder.root = NONE;
             return;
-        };
-        let node = &mut self.nodes[at as usize];
-        node.clear(digit);
-        if node.bits.is_power_of_two() {
-            let last = node.bits.trailing_zeros() as usize;
-            let child = node.children[last];
-            node.clear(last);
-            node.shift = self.free_node;
-            self.free_node = at;
-            self.hold(ladder, above, child);
         }
+        let node = &mut self.nodes[above as usize];
+        node.clear(node.digit(bits));
+        if node.bits.is_power_of_two() {
+            self.collapse(ladder, above, bits);
+        }
+    }
+
+    /// Puts a node's only child in the node's own place; `bits` belong under the node.
+    fn collapse(&mut self, ladder: &mut Ladder, at: u32, bits: u64) {
+        let node = &mut self.nodes[at as usize];
+        let digit = u64::from(node.bits.trailing_zeros());
+        let child = node.child(digit);
+        node.clear(digit);
+        let above = node.above;
+        node.above = self.free_node;
+        self.free_node = at;
+        self.hold(ladder, above, child, bits);
     }
 
     fn new_level(&mut self, key: i64) -> u32 {
@@ -282,15 +300,16 @@ impl Levels {
             lots: 0,
             key,
             queue: Fifo::EMPTY,
-            lower: NONE,
-            higher: NONE,
+            after: NONE,
+            before: NONE,
+            above: NONE,
         };
         if self.free_level == NONE {
             self.levels.push(level);
             return self.levels.len() as u32 - 1;
         }
         let at = self.free_level;
-        self.free_level = self.get(at).lower;
+        self.free_level = self.get(at).after;
         *self.get_mut(at) = level;
         at
     }
@@ -302,13 +321,14 @@ impl Levels {
                 bits: 0,
                 prefix,
                 shift,
+                above: NONE,
                 children: [NONE; FANOUT],
             });
             return self.nodes.len() as u32 - 1;
         }
         let at = self.free_node;
         let node = &mut self.nodes[at as usize];
-        self.free_node = node.shift;
+        self.free_node = node.above;
         node.prefix = prefix;
         node.shift = shift;
         at
@@ -323,20 +343,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn walk(levels: &Levels, ladder: &Ladder) -> Vec<(i64, u32)> {
-        let (mut upward, mut downward) = (Vec::new(), Vec::new());
-        let mut at = ladder.lowest;
+        let mut walked = Vec::new();
+        let (mut before, mut at) = (NONE, ladder.first);
         while at != NONE {
-            upward.push((levels.get(at).key, at));
-            at = levels.get(at).higher;
+            let level = levels.get(at);
+            assert_eq!(level.before, before);
+            walked.push((level.key, at));
+            (before, at) = (at, level.after);
         }
-        at = ladder.highest;
-        while at != NONE {
-            downward.push((levels.get(at).key, at));
-            at = levels.get(at).lower;
-        }
-        downward.reverse();
-        assert_eq!(upward, downward);
-        upward
+        walked
     }
 
     /// Random insertions and removals equal an ordered map, for keys that `draw` spreads.
@@ -350,7 +365,16 @@ mod tests {
             // Grow for a while, then shrink, so that nodes come and go.
             let removes = rng.random_range(0..10) < if step / 10_000 % 2 == 0 { 3 } else { 7 };
             if !removes {
-                let level = levels.find_or_insert(&mut ladder, key);
+                let mut near: Vec<u32> = map
+                    .range(..key)
+                    .next_back()
+                    .map(|at| *at.1)
+                    .into_iter()
+                    .collect();
+                near.extend(map.values().next());
+                let near = near.get(rng.random_range(0..2)).or(near.first());
+                let near = near.copied().unwrap_or(NONE);
+                let level = levels.find_or_insert(&mut ladder, key, near);
                 assert_eq!(*map.entry(key).or_insert(level), level);
             } else if let Some((&key, &level)) = map.range(key..).next() {
                 map.remove(&key);
@@ -381,7 +405,8 @@ mod tests {
         let (mut levels, mut ladder) = (Levels::new(), Ladder::EMPTY);
         let keys = [i64::MAX, i64::MIN, 0, -1, 1, i64::MAX - 1, i64::MIN + 1];
         for key in keys {
-            levels.find_or_insert(&mut ladder, key);
+            let near = ladder.first;
+            levels.find_or_insert(&mut ladder, key, near);
         }
         let mut sorted = keys;
         sorted.sort_unstable();

@@ -119,8 +119,8 @@ impl Machine for Engine {
         if !self.queue.is_empty() {
             return Some(Input::Triggered(self.orders.get(self.queue.head).id));
         }
-        let due = self.expiry.lowest != NONE
-            && self.levels.get(self.expiry.lowest).key <= self.expire_until.0;
+        let due = self.expiry.first != NONE
+            && self.levels.get(self.expiry.first).key <= self.expire_until.0;
         due.then_some(Input::Timer)
     }
 

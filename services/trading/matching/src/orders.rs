@@ -94,9 +94,7 @@ impl Order {
             time_in_force: order.time_in_force,
             post_only: order.post_only,
             triggered: live.triggered,
-            has_terms: !matches!(order.kind, OrderKind::Limit { .. })
-                || order.protect_ticks.is_some()
-                || order.expires_at.is_some(),
+            has_terms: has_terms(order),
         }
     }
 
@@ -223,7 +221,15 @@ impl Orders {
     /// The order as plain data; `level_ticks` is its level's price.
     pub(crate) fn live(&self, at: u32, level_ticks: i64, instrument: InstrumentId) -> LiveOrder {
         let order = self.get(at);
-        let terms = self.terms(at, level_ticks);
+        let plain = Terms {
+            kind: OrderKind::Limit { limit: level_ticks },
+            ..Terms::PLAIN
+        };
+        let terms = if order.has_terms {
+            &self.terms[at as usize]
+        } else {
+            &plain
+        };
         LiveOrder {
             order: BookOrder {
                 order: order.id,
@@ -243,17 +249,24 @@ impl Orders {
         }
     }
 
-    /// The order's terms; `level_ticks` is its level's price.
-    pub(crate) fn terms(&self, at: u32, level_ticks: i64) -> Terms {
+    /// Whether `new` has the terms that the order has; `limit` is the price of its level.
+    pub(crate) fn has_same_terms(&self, at: u32, limit: i64, new: &BookOrder) -> bool {
         if self.get(at).has_terms {
-            self.terms[at as usize]
+            let terms = &self.terms[at as usize];
+            new.kind == terms.kind
+                && new.protect_ticks == terms.protect_ticks
+                && new.expires_at == terms.expires_at
         } else {
-            Terms {
-                kind: OrderKind::Limit { limit: level_ticks },
-                ..Terms::PLAIN
-            }
+            new.kind == OrderKind::Limit { limit } && !has_terms(new)
         }
     }
+}
+
+/// Whether there is more to say of an order than "limit at its level's price, for ever".
+fn has_terms(order: &BookOrder) -> bool {
+    !matches!(order.kind, OrderKind::Limit { .. })
+        || order.protect_ticks.is_some()
+        || order.expires_at.is_some()
 }
 
 impl Terms {

@@ -6,7 +6,9 @@ use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, Side};
 
 use crate::Engine;
 use crate::arrive::worst_ticks;
+use crate::book::book_key;
 use crate::event::{Event, LiveOrder, Output, Party, Standing, Trade};
+use crate::orders::Place;
 
 impl Engine {
     pub(crate) fn tell(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
@@ -109,8 +111,9 @@ impl Teller<'_> {
 
     /// The size that a level has now; `later` market updates of the same event follow.
     fn level(&mut self, instrument: InstrumentId, later: u64, side: Side, price_ticks: i64) {
-        let ladder = self.engine.known_book(instrument).orders(side);
-        let lots = match self.engine.levels.find(ladder, price_ticks) {
+        let ladder = self.engine.known_book(instrument).ladder(Place::Book, side);
+        let key = book_key(side, price_ticks);
+        let lots = match self.engine.levels.find(ladder, key) {
             Some(level) => self.engine.levels.get(level).lots,
             None => 0,
         };

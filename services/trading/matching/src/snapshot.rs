@@ -1,9 +1,9 @@
 //! The state as plain data, and back. A restored engine goes on exactly as its original.
 
-use prepx_domain::{Instrument, Micros, OrderId};
+use prepx_domain::{Instrument, Micros, OrderId, Side};
 
 use crate::Engine;
-use crate::book::{Book, SlotIds};
+use crate::book::{Book, SlotIds, book_key};
 use crate::event::LiveOrder;
 use crate::fifo::{Fifo, NONE};
 use crate::ladder::Ladder;
@@ -39,8 +39,8 @@ pub struct BookSnapshot {
     pub reference_at: Micros,
     /// The number of the last market update.
     pub updates: u64,
-    /// The orders on the book and the waiting stops: each side by price, in order of arrival within
-    /// a price.
+    /// The orders on the book and the waiting stops: each side by price, the first to trade or
+    /// trigger first, in order of arrival within a price.
     pub orders: Vec<LiveOrder>,
 }
 
@@ -81,13 +81,9 @@ impl Engine {
     }
 
     fn export_book(&self, book: &Book) -> BookSnapshot {
-        use prepx_domain::Side::{Buy, Sell};
-        let ladders = [
-            book.orders(Buy),
-            book.orders(Sell),
-            book.stops(Buy),
-            book.stops(Sell),
-        ];
+        let ladders = [Place::Book, Place::Stops]
+            .into_iter()
+            .flat_map(|place| [Side::Buy, Side::Sell].map(|side| book.ladder(place, side)));
         let levels = ladders
             .into_iter()
             .flat_map(|ladder| self.levels_of(ladder));
@@ -126,8 +122,8 @@ impl Engine {
     /// The levels of a ladder, by key.
     fn levels_of(&self, ladder: &Ladder) -> impl Iterator<Item = u32> {
         let next = |at: u32| (at != NONE).then_some(at);
-        std::iter::successors(next(ladder.lowest), move |&at| {
-            next(self.levels.get(at).higher)
+        std::iter::successors(next(ladder.first), move |&at| {
+            next(self.levels.get(at).after)
         })
     }
 
@@ -139,10 +135,10 @@ impl Engine {
         });
         order.map(|at| {
             let order = self.orders.get(at);
-            // An order that was triggered has its price in its terms, not in a level.
+            // Only an order on the book may have its price from its level alone.
             let level_ticks = match order.place {
-                Place::Queue => 0,
-                Place::Book | Place::Stops => self.levels.get(order.level).key,
+                Place::Queue | Place::Stops => 0,
+                Place::Book => book_key(order.side, self.levels.get(order.level).key),
             };
             let instrument = self.books[order.book as usize].instrument.id;
             self.orders.live(at, level_ticks, instrument)

@@ -3,6 +3,8 @@
 use prepx_domain::update::MarketChange;
 use prepx_domain::{Machine, Micros, Side};
 
+use crate::book::book_key;
+use crate::orders::Place;
 use crate::reference::Reference;
 use crate::{BookSnapshot, Engine, Event, Input, Output};
 
@@ -88,7 +90,7 @@ impl Run {
         let levels = &self.engine.levels;
         let mut resting = Vec::new();
         for side in [Side::Buy, Side::Sell] {
-            let mut at = book.best(side);
+            let mut at = book.ladder(Place::Book, side).first;
             while at != crate::fifo::NONE {
                 let level = levels.get(at);
                 let orders: Vec<_> = self.engine.queue_orders(level.queue).collect();
@@ -97,14 +99,16 @@ impl Run {
                 if orders.is_empty() || sum != level.lots {
                     return Err(format!("level {level:?} holds {sum} lots"));
                 }
-                let rows = orders
-                    .iter()
-                    .map(|live| (live.order.order, side, level.key, left(live)));
+                let rows = orders.iter().map(|live| {
+                    (
+                        live.order.order,
+                        side,
+                        book_key(side, level.key),
+                        left(live),
+                    )
+                });
                 resting.extend(rows);
-                at = match side {
-                    Side::Buy => level.lower,
-                    Side::Sell => level.higher,
-                };
+                at = level.after;
             }
         }
         if resting != self.reference.resting(id) {
@@ -112,9 +116,9 @@ impl Run {
                 "the book of {id} holds other orders than the reference"
             ));
         }
-        let best = |side| match book.best(side) {
+        let best = |side| match book.ladder(Place::Book, side).first {
             crate::fifo::NONE => None,
-            at => Some(levels.get(at).key),
+            at => Some(book_key(side, levels.get(at).key)),
         };
         match (best(Side::Buy), best(Side::Sell)) {
             (Some(bid), Some(ask)) if bid >= ask => Err(format!("crossed (I5): {bid} {ask}")),
