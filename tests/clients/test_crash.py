@@ -1,0 +1,105 @@
+"""kill -9 under load: what was acknowledged is there, once, with the same id, and every cent that is
+held is held for an order."""
+
+import http.client
+import json
+import os
+import threading
+import uuid
+from decimal import Decimal
+
+import pytest
+from conftest import Server, trader
+
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "10"))
+ACKNOWLEDGED_BEFORE_KILL = 60
+CALLERS = 4
+
+
+class Api:
+    """One kept-alive connection with an account's key."""
+
+    def __init__(self, url, key):
+        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+        self.headers = {
+            "APCA-API-KEY-ID": key.key_id,
+            "APCA-API-SECRET-KEY": key.secret_key,
+            "Content-Type": "application/json",
+        }
+
+    def call(self, method, path, body=None):
+        text = None if body is None else json.dumps(body)
+        self.connection.request(method, path, text, self.headers)
+        answer = self.connection.getresponse()
+        return answer.status, json.loads(answer.read() or "null")
+
+
+def load(server, account, symbol, acknowledged, enough):
+    """Places orders until the server is gone; notes each acknowledged one."""
+    api = Api(server.url, account)
+    while True:
+        name = str(uuid.uuid4())
+        side, price = ("buy", "99.5") if uuid.UUID(name).int % 2 else ("sell", "100.5")
+        order = {
+            "symbol": symbol, "qty": "0.001", "side": side, "type": "limit",
+            "time_in_force": "gtc", "limit_price": price, "client_order_id": name,
+        }
+        try:
+            status, answer = api.call("POST", "/v2/orders", order)
+        except (OSError, http.client.HTTPException):
+            return
+        assert status == 200, answer
+        acknowledged.append((name, answer["id"]))
+        if len(acknowledged) >= ACKNOWLEDGED_BEFORE_KILL:
+            enough.set()
+
+
+def crash_under_load(server, account, symbol):
+    acknowledged, enough = [], threading.Event()
+    callers = [
+        threading.Thread(target=load, args=(server, account, symbol, acknowledged, enough))
+        for _ in range(CALLERS)
+    ]
+    for caller in callers:
+        caller.start()
+    assert enough.wait(timeout=60)
+    server.kill()
+    for caller in callers:
+        caller.join(timeout=30)
+    return acknowledged
+
+
+@pytest.mark.skipif("PREPX_URL" in os.environ, reason="it kills the server")
+def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path):
+    server = Server(tmp_path / "data").start()
+    server.admin(
+        "instrument", "add", "--symbol", "CRASH", "--class", "us_equity", "--tick", "0.01",
+        "--lot", "0.001", "--calendar", "always", "--reference-price", "100",
+    )
+    account = trader(server, "USD=100000", "CRASH=1000")
+    every = {}
+    for _ in range(ROUNDS):
+        every.update(crash_under_load(server, account, "CRASH"))
+        server.start()
+        check(Api(server.url, account), every)
+    assert server.stop() == 0
+
+
+def check(api, every):
+    _, orders = api.call("GET", "/v2/orders?status=open&limit=500&direction=desc")
+    seen = [order["client_order_id"] for order in orders]
+    assert len(seen) == len(set(seen)), "an order stands twice"
+    for name, order_id in every.items():
+        status, order = api.call("GET", f"/v2/orders:by_client_order_id?client_order_id={name}")
+        assert (status, order["id"], order["status"]) == (200, order_id, "new")
+    held = Decimal(0)
+    after = ""
+    while True:
+        _, page = api.call("GET", f"/v2/orders?status=open&limit=500&direction=asc&side=buy{after}")
+        held += sum(Decimal(order["qty"]) * Decimal(order["limit_price"]) for order in page)
+        if len(page) < 500:
+            break
+        after = "&after=" + page[-1]["created_at"]
+    _, account = api.call("GET", "/v2/account")
+    assert Decimal(account["cash"]) - Decimal(account["buying_power"]) == held
+    assert Decimal(account["cash"]) == Decimal(100000)
