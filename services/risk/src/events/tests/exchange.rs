@@ -142,85 +142,81 @@ impl Exchange {
         if self.now.0 % 200 == 0 {
             self.arrive();
         }
-        let known = |which: &usize| self.orders.get(which % self.orders.len().max(1)).copied();
-        let who = |number: &usize| (number % ACCOUNTS, self.accounts[number % ACCOUNTS]);
         match step {
-            Step::Place(place) => {
-                let (number, account) = who(&(place.account.raw() as usize));
-                let expires_at = place.expires_at.map(|after| self.now.plus_us(after.0));
-                self.send(
-                    number,
-                    Action::Place(PlaceOrder {
-                        account,
-                        expires_at,
-                        ..place.clone()
-                    }),
-                );
-            }
-            Step::Replace { which, change } => {
-                if let Some((account, order)) = known(which) {
-                    let change = ReplaceOrder {
-                        account,
-                        order,
-                        ..change.clone()
-                    };
-                    self.send_for(account, Action::Replace(change));
-                }
-            }
-            Step::Cancel { which } => {
-                if let Some((account, order)) = known(which) {
-                    self.send_for(account, Action::Cancel { account, order });
-                }
-            }
-            Step::CancelAll { who: number } => {
-                let (number, account) = who(number);
-                self.send(number, Action::CancelAll { account });
-            }
-            &Step::Block {
-                who: ref number,
-                blocked,
-            } => {
-                let (number, account) = who(number);
-                self.send(number, Action::SetAccountBlocked { account, blocked });
-            }
-            &Step::Limit {
-                who: ref number,
-                open_orders,
-            } => {
-                let (number, account) = who(number);
-                self.send(
-                    number,
-                    Action::SetLimits {
-                        account,
-                        limits: limits(open_orders),
-                    },
-                );
-            }
-            &Step::Move {
-                who: ref number,
-                amount_minor,
-            } => {
-                let (number, account) = who(number);
-                self.send(number, movement(account, amount_minor));
-            }
             Step::Halt(true) => self.tell_engine(ToMatching::Halt(share().id)),
             Step::Halt(false) => self.tell_engine(ToMatching::Resume(share().id)),
             Step::Repeat { which } => {
                 let command = self.commands[which % self.commands.len()].clone();
                 self.tell_stage(&Input::Command(command));
             }
-            Step::Stale { who: number } => self.send_stale(number % ACCOUNTS),
+            Step::Stale { who } => self.send_stale(who % ACCOUNTS),
             Step::Wait { us } => {
                 self.now = self.now.plus_us(*us);
                 self.tell_stage(&Input::Timer);
                 self.drive_engine(prepx_matching::Input::Timer);
             }
+            _ => {
+                if let Some((account, action)) = self.action(step) {
+                    let number = self.accounts.iter().position(|known| *known == account);
+                    self.send(number.expect("it is of these accounts"), action);
+                }
+            }
         }
     }
 
-    fn send_for(&mut self, account: AccountId, action: Action) {
-        let number = self.accounts.iter().position(|known| *known == account);
-        self.send(number.expect("orders are of these accounts"), action);
+    /// Who asks for what.
+    fn action(&self, step: &Step) -> Option<(AccountId, Action)> {
+        let known = |which: usize| self.orders.get(which % self.orders.len().max(1)).copied();
+        let whose = |number: usize| self.accounts[number % ACCOUNTS];
+        let (account, action) = match *step {
+            Step::Place(ref place) => {
+                let account = whose(place.account.raw() as usize);
+                let expires_at = place.expires_at.map(|after| self.now.plus_us(after.0));
+                (
+                    account,
+                    Action::Place(PlaceOrder {
+                        account,
+                        expires_at,
+                        ..place.clone()
+                    }),
+                )
+            }
+            Step::Replace { which, ref change } => {
+                let (account, order) = known(which)?;
+                (
+                    account,
+                    Action::Replace(ReplaceOrder {
+                        account,
+                        order,
+                        ..change.clone()
+                    }),
+                )
+            }
+            Step::Cancel { which } => {
+                let (account, order) = known(which)?;
+                (account, Action::Cancel { account, order })
+            }
+            Step::CancelAll { who } => (
+                whose(who),
+                Action::CancelAll {
+                    account: whose(who),
+                },
+            ),
+            Step::Block { who, blocked } => (
+                whose(who),
+                Action::SetAccountBlocked {
+                    account: whose(who),
+                    blocked,
+                },
+            ),
+            Step::Limit { who, open_orders } => {
+                let (account, limits) = (whose(who), limits(open_orders));
+                (account, Action::SetLimits { account, limits })
+            }
+            Step::Move { who, amount_minor } => (whose(who), movement(whose(who), amount_minor)),
+            _ => return None,
+        };
+        Some((account, action))
     }
 
     fn send(&mut self, number: usize, action: Action) {
