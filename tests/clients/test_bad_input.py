@@ -126,12 +126,10 @@ def test_paths_and_queries(server, trader, method, path, status):
 
 
 def test_a_giant_body_is_refused(server, trader):
-    # More than the server reads, but not so much that the answer is lost on the way back.
-    status, answer = call(server, "POST", "/v2/orders", b"[" + b"1," * 50_000, key=trader)
-    assert (status, answer["code"]) == (413, 41310000)
-    with pytest.raises(OSError):
-        call(server, "POST", "/v2/orders", b"[" + b"1," * 8_000_000, key=trader)
-    assert call(server, "GET", "/api/health")[1]["status"] == "ok"
+    for megabytes in (0.1, 2, 16):
+        body = b"[" + b"1," * int(megabytes * 500_000)
+        status, answer = call(server, "POST", "/v2/orders", body, key=trader)
+        assert (status, answer["code"]) == (413, 41310000)
 
 
 def test_a_half_sent_request_ends(server):

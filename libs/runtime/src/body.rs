@@ -43,11 +43,18 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
 }
 
+/// What is still read of a body that is too large, and thrown away: a client that is sending does not
+/// listen yet, and would never see the answer if the connection were closed under it.
+const DISCARDED_BYTES_MAX: usize = 64 << 20;
+
 /// A body that ends with an error beyond a size or a time.
 pub(crate) struct Bounded {
     body: Body,
+    /// What may still come.
     left_bytes: usize,
     limit_bytes: usize,
+    /// Whether it is too large already and only thrown away.
+    discarding: bool,
     limit: Duration,
     over: Pin<Box<Sleep>>,
 }
@@ -59,8 +66,28 @@ impl Bounded {
             body,
             left_bytes: limit_bytes,
             limit_bytes,
+            discarding: false,
             limit,
             over,
+        }
+    }
+
+    /// Counts a frame; whether it may be handed on.
+    fn takes(&mut self, size: usize) -> Result<bool, Error> {
+        if let Some(left_bytes) = self.left_bytes.checked_sub(size) {
+            self.left_bytes = left_bytes;
+            return Ok(!self.discarding);
+        }
+        if self.discarding {
+            return Err(self.too_large());
+        }
+        (self.discarding, self.left_bytes) = (true, DISCARDED_BYTES_MAX);
+        Ok(false)
+    }
+
+    fn too_large(&self) -> Error {
+        Error::TooLarge {
+            limit_bytes: self.limit_bytes,
         }
     }
 }
@@ -73,21 +100,26 @@ impl http_body::Body for Bounded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            let late = self.over.as_mut().poll(context);
-            let limit = self.limit;
-            return late.map(|()| Some(Err(axum::Error::new(Error::TooSlow { limit }))));
-        };
-        if let Some(Ok(frame)) = &frame {
-            let size = frame.data_ref().map_or(0, |data| data.remaining());
-            let Some(left_bytes) = self.left_bytes.checked_sub(size) else {
-                let limit_bytes = self.limit_bytes;
-                let error = axum::Error::new(Error::TooLarge { limit_bytes });
-                return Poll::Ready(Some(Err(error)));
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+                let late = self.over.as_mut().poll(context);
+                let limit = self.limit;
+                return late.map(|()| Some(Err(axum::Error::new(Error::TooSlow { limit }))));
             };
-            self.left_bytes = left_bytes;
+            let size = match &frame {
+                Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.remaining()),
+                None if self.discarding => {
+                    self.discarding = false;
+                    return Poll::Ready(Some(Err(axum::Error::new(self.too_large()))));
+                }
+                _ => return Poll::Ready(frame),
+            };
+            match self.takes(size) {
+                Ok(true) => return Poll::Ready(frame),
+                Ok(false) => {}
+                Err(error) => return Poll::Ready(Some(Err(axum::Error::new(error)))),
+            }
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

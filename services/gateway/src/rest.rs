@@ -108,16 +108,36 @@ async fn read(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Vec<u8>, Error> {
-    let limit = call.route().body_limit_bytes();
-    let bytes = axum::body::to_bytes(body, limit.saturating_add(1)).await;
-    let bytes: Bytes = bytes.map_err(|error| unread(&error, limit))?;
+    let bytes = read_body(body, call.route().body_limit_bytes()).await?;
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     call.decode(uri.query(), content_type, &bytes)
 }
 
-fn unread(error: &axum::Error, limit: usize) -> Error {
+/// At most `limit` bytes of a body. Of one that is larger the rest is read and thrown away, within the
+/// bounds of the runtime, so that the client hears why.
+async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut fits = true;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| unread(&error))?;
+        fits &= bytes.len().saturating_add(chunk.len()) <= limit;
+        if fits {
+            bytes.extend_from_slice(&chunk);
+        } else {
+            bytes = Vec::new();
+        }
+    }
+    if fits {
+        return Ok(bytes);
+    }
+    let message = format!("the body has more than {limit} bytes, the limit here");
+    Err(Error::new(Code::TooLarge, "BODY_TOO_LARGE", message))
+}
+
+fn unread(error: &axum::Error) -> Error {
     match body::Error::of(error) {
         Some(slow @ body::Error::TooSlow { .. }) => {
             Error::new(Code::Unreadable, "BODY_TOO_SLOW", slow.to_string())
@@ -125,22 +145,12 @@ fn unread(error: &axum::Error, limit: usize) -> Error {
         Some(large @ body::Error::TooLarge { .. }) => {
             Error::new(Code::TooLarge, "BODY_TOO_LARGE", large.to_string())
         }
-        None if is_length_limit(error) => {
-            let message = format!("the body has more than {limit} bytes, the limit here");
-            Error::new(Code::TooLarge, "BODY_TOO_LARGE", message)
-        }
         None => Error::new(
             Code::Unreadable,
             "BODY_CUT_OFF",
             "the body ended before its length",
         ),
     }
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |error| error.source())
-        .any(|error| error.is::<http_body_util::LengthLimitError>())
 }
 
 fn handed_on(
