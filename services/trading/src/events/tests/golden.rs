@@ -59,6 +59,7 @@ fn party(number: i64) -> Party {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one sample an event")]
 fn events() -> Vec<Event> {
     let (instrument, account) = (instrument(1), account());
     let (order, old, new) = (order_id(2), order_id(2), order_id(3));
