@@ -10,7 +10,7 @@
 use prepx_bus::TopicPartition;
 
 use crate::DecodeError;
-use crate::wire::{Reader, put_partition, put_varint};
+use crate::wire::{Reader, put_partition, put_prefixed, put_varint};
 
 const VERSION: u8 = 1;
 
@@ -43,6 +43,22 @@ pub(crate) fn encode(header: &Header, message_bytes: &[u8], to: &mut Vec<u8>) {
     put_varint(to, header.first);
     put_varint(to, header.count);
     to.extend_from_slice(message_bytes);
+}
+
+/// Appends a record with these messages: for tests of receivers, and tools. Stages write theirs
+/// through their outbox.
+pub fn write(source: TopicPartition, seq: u64, first: u64, messages: &[&[u8]], to: &mut Vec<u8>) {
+    let mut message_bytes = Vec::new();
+    for message in messages {
+        put_prefixed(&mut message_bytes, |to| to.extend_from_slice(message));
+    }
+    let header = Header {
+        source,
+        seq,
+        first,
+        count: messages.len() as u64,
+    };
+    encode(&header, &message_bytes, to);
 }
 
 impl<'a> Run<'a> {
@@ -119,7 +135,6 @@ pub fn repeats(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::put_prefixed;
     use expect_test::expect;
     use prepx_bus::Topic;
 

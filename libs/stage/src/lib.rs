@@ -17,6 +17,7 @@
 mod clock;
 mod codec;
 mod feed;
+pub mod follow;
 mod keeper;
 pub mod lane;
 mod outbox;

@@ -1,0 +1,336 @@
+//! How consumers that are no stage (projections, streams, sinks) follow what stages tell.
+//!
+//! Owns reading the durable records of partitions in order, taking lane runs apart, and waiting for
+//! more without polling. Refuses: to remember how far a consumer has come (that belongs beside the
+//! consumer's effects, in one transaction with them, I2), and to show what is not durable (I8).
+//!
+//! A consumer keeps two numbers a partition: the offset to read from next, and of each lane the
+//! last number that it took. With a store it looks like this:
+//!
+//! ```text
+//! let batch = follower.next().await?;
+//! let mut tx = pool.begin().await?;
+//! for run in &batch.runs {
+//!     let skip = tx.advance(&position_of(run.source), run.first, run.last()).await?;   // repeats; gaps stop
+//!     apply(&mut tx, &run.messages[skip..]).await?;
+//! }
+//! tx.advance(&position_of(batch.partition), batch.from + 1, batch.next).await?;
+//! tx.commit().await?;
+//! retention.release("ledger", batch.partition, batch.next)?;
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prepx_bus::{Log, Poisoned, Progress, ReadError, TopicPartition};
+use tokio::sync::watch;
+
+use crate::DecodeError;
+use crate::lane::Run as Record;
+
+/// How much is read at once, unless one record alone is larger.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Why following has to stop. None of these goes away by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log could not be read, or no longer has what is wanted.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The log has failed.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+    /// A record is no lane record.
+    #[error("{partition} at offset {offset}: {source}")]
+    Poison {
+        /// Where.
+        partition: TopicPartition,
+        /// Which record.
+        offset: u64,
+        /// Why.
+        source: DecodeError,
+    },
+}
+
+/// One message of a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The transition that caused it, in the sender's journal.
+    pub seq: u64,
+    /// Where its record stands in the followed partition.
+    pub offset: u64,
+    /// What the stage's codec wrote.
+    pub payload: Bytes,
+}
+
+/// Messages of one lane with consecutive numbers. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The journal of the stage partition that sent them: the lane's name.
+    pub source: TopicPartition,
+    /// The lane number of the first.
+    pub first: u64,
+    /// In the order of their numbers.
+    pub messages: Vec<Message>,
+}
+
+impl Run {
+    /// The lane number of the last.
+    pub fn last(&self) -> u64 {
+        self.first + self.messages.len() as u64 - 1
+    }
+}
+
+/// Durable records of one partition, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The offset that was read from.
+    pub from: u64,
+    /// The offset to read from when this batch has taken effect.
+    pub next: u64,
+    /// What was there. A number that does not follow the one before begins a new run: it is a
+    /// repeat after a takeover, or a gap, and the consumer finds out which.
+    pub runs: Vec<Run>,
+}
+
+impl Batch {
+    /// How many messages.
+    pub fn len(&self) -> usize {
+        self.runs.iter().map(|run| run.messages.len()).sum()
+    }
+
+    /// Whether there is none. Even then `next` is to be noted.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+}
+
+/// The moving end of a log. Clones are the same; a process makes one, because the log never forgets
+/// whom it has to tell.
+#[derive(Clone)]
+pub struct Tail {
+    log: Arc<dyn Log>,
+    progress: watch::Receiver<Progress>,
+}
+
+impl Tail {
+    /// Of `log`.
+    pub fn new(log: Arc<dyn Log>) -> Tail {
+        let (moved, progress) = watch::channel(log.watermark().progress());
+        log.watermark().subscribe(move |progress| {
+            moved.send_replace(progress.clone());
+        });
+        Tail { log, progress }
+    }
+
+    /// One past the last durable offset of a partition.
+    pub fn end(&self, partition: TopicPartition) -> u64 {
+        self.log.end(partition)
+    }
+
+    /// Follows partitions, each from an offset on: where a consumer's position stands, or
+    /// [`Self::end`] for one that only wants what is new.
+    pub fn follow(&self, from: impl IntoIterator<Item = (TopicPartition, u64)>) -> Follower {
+        Follower {
+            tail: self.clone(),
+            partitions: from.into_iter().collect(),
+            turn: 0,
+        }
+    }
+}
+
+/// Reads partitions in turns.
+pub struct Follower {
+    tail: Tail,
+    partitions: Vec<(TopicPartition, u64)>,
+    turn: usize,
+}
+
+impl Follower {
+    /// The next durable records of the partition whose turn it is among those that have some; waits
+    /// until one has. At most about a mebibyte, so a consumer that lags catches up in bounded
+    /// steps.
+    ///
+    /// Dropped before it is done, nothing is lost: it may stand in a `select!` beside the end of
+    /// the process. Reads the log on the calling thread, so a busy consumer has a thread of its own.
+    pub async fn next(&mut self) -> Result<Batch, Error> {
+        loop {
+            // Taken note of before looking, so that a move after the look wakes.
+            let progress = self.tail.progress.borrow_and_update().clone();
+            if let Some(batch) = self.look()? {
+                return Ok(batch);
+            }
+            if let Progress::Failed(poisoned) = progress {
+                return Err(poisoned.into());
+            }
+            if self.tail.progress.changed().await.is_err() {
+                // The log has been dropped: nothing will ever move.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// As [`Self::next`], but `None` when everything durable has been read.
+    pub fn look(&mut self) -> Result<Option<Batch>, Error> {
+        for _ in 0..self.partitions.len() {
+            let at = self.turn % self.partitions.len();
+            self.turn = at + 1;
+            let (partition, from) = self.partitions[at];
+            let batch = read(&*self.tail.log, partition, from)?;
+            if batch.is_some() {
+                self.partitions[at].1 = batch.as_ref().map_or(from, |batch| batch.next);
+                return Ok(batch);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn read(log: &dyn Log, partition: TopicPartition, from: u64) -> Result<Option<Batch>, Error> {
+    if log.end(partition) == from {
+        return Ok(None);
+    }
+    let records = log.read(partition, from, BATCH_BYTES)?;
+    let Some(last) = records.last() else {
+        return Ok(None);
+    };
+    let mut batch = Batch {
+        partition,
+        from,
+        next: last.offset + 1,
+        runs: Vec::new(),
+    };
+    for record in &records {
+        let poison = |source| Error::Poison {
+            partition,
+            offset: record.offset,
+            source,
+        };
+        take(record.offset, &record.payload, &mut batch.runs).map_err(poison)?;
+    }
+    Ok(Some(batch))
+}
+
+/// Appends the messages of a record, to the last run if they go on where that ends.
+fn take(offset: u64, payload: &Bytes, runs: &mut Vec<Run>) -> Result<(), DecodeError> {
+    let record = Record::decode(payload)?;
+    for message in record.messages() {
+        let (number, bytes) = message?;
+        let message = Message {
+            seq: record.seq,
+            offset,
+            payload: payload.slice_ref(bytes),
+        };
+        match runs.last_mut() {
+            Some(run) if run.source == record.source && run.last() + 1 == number => {
+                run.messages.push(message);
+            }
+            _ => runs.push(Run {
+                source: record.source,
+                first: number,
+                messages: vec![message],
+            }),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prepx_bus::embedded::Config;
+    use prepx_bus::faulty::FaultyDir;
+    use prepx_bus::{Batch as LogBatch, EmbeddedLog, Topic};
+
+    use super::*;
+    use crate::lane;
+
+    const UPDATES: Topic = Topic::PortfolioUpdates;
+
+    fn log() -> Arc<EmbeddedLog> {
+        EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap()
+    }
+
+    fn tell(log: &EmbeddedLog, partition: u32, first: u64, messages: &[&[u8]]) {
+        let mut batch = LogBatch::new();
+        batch.push_with(UPDATES.partition(partition), |to| {
+            let source = Topic::AccountJournal.partition(partition);
+            lane::write(source, 77, first, messages, to);
+        });
+        log.append(None, &batch).unwrap();
+    }
+
+    fn runs(batch: &Batch) -> Vec<(u64, usize)> {
+        let shape = |run: &Run| (run.first, run.messages.len());
+        batch.runs.iter().map(shape).collect()
+    }
+
+    #[test]
+    fn neighbours_are_one_run_and_repeats_and_gaps_begin_another() {
+        let log = log();
+        tell(&log, 0, 1, &[b"a", b"b"]);
+        tell(&log, 0, 3, &[b"c"]);
+        tell(&log, 0, 2, &[b"b", b"c"]);
+        tell(&log, 0, 9, &[b"z"]);
+        log.flush().unwrap();
+        let mut follower = Tail::new(log.clone()).follow([(UPDATES.partition(0), 0)]);
+        let batch = follower.look().unwrap().unwrap();
+        assert_eq!((batch.from, batch.next, batch.len()), (0, 4, 6));
+        assert_eq!(runs(&batch), [(1, 3), (2, 2), (9, 1)]);
+        assert_eq!(batch.runs[0].messages[2].payload, b"c"[..]);
+        assert_eq!(batch.runs[0].messages[2].seq, 77);
+        assert_eq!(follower.look().unwrap(), None);
+    }
+
+    #[test]
+    fn only_what_is_durable_is_seen_and_partitions_take_turns() {
+        let log = log();
+        let mut follower =
+            Tail::new(log.clone()).follow([(UPDATES.partition(0), 0), (UPDATES.partition(1), 0)]);
+        tell(&log, 0, 1, &[b"a"]);
+        assert_eq!(follower.look().unwrap(), None, "not durable yet");
+        tell(&log, 1, 1, &[b"b"]);
+        tell(&log, 0, 2, &[b"c"]);
+        log.flush().unwrap();
+        let turns: Vec<u32> = std::iter::from_fn(|| follower.look().unwrap())
+            .map(|batch| batch.partition.partition)
+            .collect();
+        assert_eq!(turns, [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_follower_wakes_when_the_watermark_moves_and_hears_of_a_failure() {
+        let dir = FaultyDir::new(1);
+        let log = EmbeddedLog::open(dir.clone(), Config::default()).unwrap();
+        let mut follower = Tail::new(log.clone()).follow([(UPDATES.partition(0), 0)]);
+        let waiting = tokio::spawn(async move {
+            let seen = follower.next().await.map(|batch| batch.len());
+            (seen.unwrap(), follower.next().await)
+        });
+        tokio::task::yield_now().await;
+        tell(&log, 0, 1, &[b"a"]);
+        log.flush().unwrap();
+        tokio::task::yield_now().await;
+        dir.fail_sync_after(0);
+        tell(&log, 0, 2, &[b"b"]);
+        assert!(log.flush().is_err());
+        let (seen, after) = waiting.await.unwrap();
+        assert_eq!(seen, 1);
+        assert!(matches!(after, Err(Error::Poisoned(_))), "{after:?}");
+    }
+
+    #[test]
+    fn a_record_that_is_no_lane_record_stops_the_reader() {
+        let log = log();
+        let mut batch = LogBatch::new();
+        batch.push(UPDATES.partition(0), b"\xffnonsense");
+        log.append(None, &batch).unwrap();
+        log.flush().unwrap();
+        let mut follower = Tail::new(log.clone()).follow([(UPDATES.partition(0), 0)]);
+        let error = follower.look().unwrap_err();
+        assert!(matches!(error, Error::Poison { offset: 0, .. }), "{error}");
+    }
+}
