@@ -154,6 +154,30 @@ proptest! {
     }
 }
 
+/// Random steps are worth nothing if they never get far: together they reach every kind of event
+/// but `ExpiryContinued`, which takes hundreds of orders that expire at once.
+#[test]
+fn random_steps_reach_every_event() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut met = std::collections::BTreeSet::new();
+    let steps = prop::collection::vec(market::step(), 400);
+    for _ in 0..6 {
+        let steps = steps.new_tree(&mut runner).expect("nothing is filtered");
+        let (mut market, mut engine) = (Market::new(), Engine::default());
+        for step in &steps.current() {
+            let input = market.input(step);
+            let (events, _) = drive(&mut engine, input, market.now);
+            met.extend(events.iter().map(|event| {
+                let name = format!("{event:?}");
+                name.split([' ', '(']).next().map(str::to_owned)
+            }));
+        }
+    }
+    let met: Vec<String> = met.into_iter().flatten().collect();
+    expect_test::expect!["Defined Ended Halted Moved Reduced Reference Released ReplaceRejected Replaced Rested Traded Triggered Waited"].assert_eq(&met.join(" "));
+}
+
 #[test]
 fn another_version_of_the_state_is_refused() {
     let bytes = state_bytes(&Engine::default());

@@ -14,10 +14,21 @@ use proptest::sample::select;
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Place(BookOrder),
-    Replace { which: usize, new: BookOrder },
-    Cancel { which: usize },
+    Replace {
+        which: usize,
+        new: BookOrder,
+    },
+    /// A replacement that lowers the quantity and nothing else.
+    Reduce {
+        which: usize,
+    },
+    Cancel {
+        which: usize,
+    },
     Halt(bool),
-    Wait { us: i64 },
+    Wait {
+        us: i64,
+    },
     Timer,
 }
 
@@ -73,6 +84,17 @@ impl Market {
                         instrument: old.instrument,
                         side: old.side,
                         ..*new
+                    }),
+                }),
+                None => return Input::Timer,
+            },
+            Step::Reduce { which } => match known(which) {
+                Some(old) => ToMatching::Replace(BookReplace {
+                    old: old.order,
+                    new: self.named(BookOrder {
+                        qty_lots: (old.qty_lots - 1).max(1),
+                        expires_at: None,
+                        ..old
                     }),
                 }),
                 None => return Input::Timer,
@@ -158,6 +180,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => order().prop_map(Step::Place),
         4 => (any::<usize>(), order()).prop_map(|(which, new)| Step::Replace { which, new }),
+        2 => any::<usize>().prop_map(|which| Step::Reduce { which }),
         2 => any::<usize>().prop_map(|which| Step::Cancel { which }),
         1 => prop::bool::weighted(0.3).prop_map(Step::Halt),
         1 => (0..300_000i64).prop_map(|us| Step::Wait { us }),
