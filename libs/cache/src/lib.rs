@@ -1,1 +1,0 @@
-//! The cache, rate limits and pub/sub.
