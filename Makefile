@@ -12,6 +12,8 @@ run: preflight
 ## Everything that CI runs.
 test: preflight lint
 	$(CARGO) test --workspace --locked
+	$(CARGO) build --locked --bin prepx
+	tests/clients/run
 
 ## Formatting and lints, warnings as errors.
 lint:
@@ -24,7 +26,8 @@ fmt:
 
 ## The long rounds of what `make test` does briefly: run before a release.
 soak: preflight
-	PREPX_SOAK=1 $(CARGO) test --release --workspace --locked -- --nocapture
+	$(CARGO) build --locked --bin prepx
+	CRASH_ROUNDS=200 tests/clients/run -k crash
 
 ## Benchmarks against the peers, in one run; fills the table of bench/README.md.
 bench: preflight

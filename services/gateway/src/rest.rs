@@ -43,11 +43,6 @@ impl Rest {
         }
     }
 
-    /// The routes, for the OpenAPI document.
-    pub fn router(&self) -> &Router {
-        &self.router
-    }
-
     /// Answers any request.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let given = request.headers().get(guard::REQUEST_ID);

@@ -53,6 +53,10 @@ impl Connection {
 
 /// What a person is told of a refusal.
 pub fn words(refusal: Status) -> anyhow::Error {
+    if refusal.details().is_empty() {
+        // No service of ours said this: it is the connection, and its own words help.
+        return anyhow::Error::new(refusal).context("cannot reach the platform: is --url right?");
+    }
     let error = status::read(&refusal);
     anyhow::anyhow!("{} ({})", error.message, error.code.number())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use futures::{Stream, TryStreamExt as _};
 use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder};
 use prepx_domain::update::{Ack, Reply};
 use prepx_domain::{AccountId, Code, Micros, OrderId, OrderKind, TimeInForce};
