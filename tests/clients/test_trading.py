@@ -1,11 +1,15 @@
 """Orders through unmodified alpaca-py; every number is computed by hand."""
 
 import time
+from datetime import date, datetime
 
 import pytest
 from alpaca.common.exceptions import APIError
-from alpaca.trading.enums import OrderSide, OrderStatus, OrderType, QueryOrderStatus, TimeInForce
+from alpaca.trading.enums import AssetClass, OrderSide, OrderStatus, OrderType, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import (
+    ClosePositionRequest,
+    GetAssetsRequest,
+    GetCalendarRequest,
     GetOrdersRequest,
     LimitOrderRequest,
     MarketOrderRequest,
@@ -171,3 +175,60 @@ def test_refusals_say_what_would_be_right(add_trader, symbol):
     assert error_of(lambda: other.client.get_order_by_id(order.id)).status_code == 404
     assert error_of(lambda: other.client.cancel_order_by_id(order.id)).status_code == 404
     assert error_of(lambda: trader.client.get_asset("NOSUCH")).status_code == 404
+
+
+def test_assets_clock_and_calendar(add_trader, symbol):
+    client = add_trader().client
+    asset = client.get_asset(symbol)
+    assert (asset.symbol, asset.tradable, asset.fractionable) == (symbol, True, True)
+    assert client.get_asset(str(asset.id)) == asset
+    listed = client.get_all_assets(GetAssetsRequest(asset_class=AssetClass.US_EQUITY))
+    assert asset.id in [other.id for other in listed]
+    assert asset.id not in [
+        other.id for other in client.get_all_assets(GetAssetsRequest(asset_class=AssetClass.CRYPTO))
+    ]
+    clock = client.get_clock()
+    assert clock.is_open == (clock.next_close < clock.next_open)
+    days = client.get_calendar(GetCalendarRequest(start=date(2024, 7, 2), end=date(2024, 7, 5)))
+    # The third closes early, the fourth is Independence Day.
+    assert [(day.date, day.open, day.close) for day in days] == [
+        (date(2024, 7, d), datetime(2024, 7, d, 9, 30), datetime(2024, 7, d, hour, 0))
+        for d, hour in ((2, 16), (3, 13), (5, 16))
+    ]
+
+
+def test_positions_are_closed_at_the_market(add_trader, symbol):
+    maker, holder = add_trader("USD=10000"), add_trader(f"{symbol}=10")
+    maker.client.submit_order(limit(symbol, OrderSide.BUY, 20, 99))
+    half = holder.client.close_position(symbol, ClosePositionRequest(percentage="50"))
+    eventually(status_of(holder, half), OrderStatus.FILLED)
+    assert (half.side, half.qty, half.order_type) == (OrderSide.SELL, "5", OrderType.MARKET)
+    resting = holder.client.submit_order(limit(symbol, OrderSide.SELL, 2, 104))
+    # What the order holds cannot be sold until it is cancelled.
+    (kept,) = holder.client.close_all_positions(cancel_orders=False)
+    assert kept.status == 403
+    (closed,) = holder.client.close_all_positions(cancel_orders=True)
+    assert (closed.status, closed.body.qty) == (200, "5")
+    eventually(holder.client.get_all_positions, [])
+    assert holder.client.get_order_by_id(resting.id).status == OrderStatus.CANCELED
+    # 10 × 99.
+    assert holder.client.get_account().cash == "990"
+    assert error_of(lambda: holder.client.get_open_position(symbol)).status_code == 404
+
+
+def test_a_halted_instrument_and_a_stopped_account_only_cancel(server, add_trader, symbol):
+    trader = add_trader("USD=1000")
+    order = trader.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99))
+    server.admin("halt", "--symbol", symbol)
+    halted = error_of(lambda: trader.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99)))
+    assert (halted.status_code, halted.code) == (403, 40320000)
+    assert trader.client.get_asset(symbol).tradable is False
+    server.admin("resume", "--symbol", symbol)
+    server.admin("kill-switch", "--account", trader.account_id, "on")
+    assert trader.client.get_account().trading_blocked is True
+    stopped = error_of(lambda: trader.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99)))
+    assert (stopped.status_code, stopped.code) == (403, 40320000)
+    trader.client.cancel_order_by_id(order.id)
+    eventually(status_of(trader, order), OrderStatus.CANCELED)
+    server.admin("kill-switch", "--account", trader.account_id, "off")
+    assert trader.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99)).status == OrderStatus.NEW
