@@ -324,7 +324,8 @@ impl<C: Codec> Partition<C> {
     /// Begins a transition at `now`, or at the time of the last one if that is later. Does
     /// nothing if one is open.
     pub fn begin(&mut self, log: &dyn Log, now: Micros) {
-        if self.open.taken.is_empty() && !self.open.begun {
+        if !self.open.begun {
+            self.outbox.drain().for_each(drop);
             self.open.now = now.max(self.state.head.now);
             self.open.command_next = log.accepted_end(self.seat.commands());
         }
@@ -353,18 +354,28 @@ impl<C: Codec> Partition<C> {
         self.decide(input, true)
     }
 
-    /// Takes a command that is on the log already; one that was taken before changes nothing.
-    pub fn take_recorded(&mut self, offset: u64, input: &Input<C>) -> Result<(), Error> {
+    /// Takes a command that is on the log already; one that was taken before changes nothing. It
+    /// is answered under its offset if it is `answered`.
+    pub fn take_recorded(
+        &mut self,
+        offset: u64,
+        input: &Input<C>,
+        answered: bool,
+    ) -> Result<(), Error> {
         let from = self.seat.commands();
         if self.state.head.consumed.get(&from).copied().unwrap_or(0) > offset {
             return Ok(());
+        }
+        if answered {
+            let (token, reply) = (offset, None);
+            self.open.answers.push(Answer { token, reply });
         }
         self.note(Taken::Recorded {
             from,
             offset,
             count: 1,
         })?;
-        self.decide(input, false)
+        self.decide(input, answered)
     }
 
     /// Takes messages of a lane; those that were taken before change nothing.
@@ -504,7 +515,8 @@ impl<C: Codec> Partition<C> {
     }
 
     /// What the last appended transition sent to the other stage, as it is to be handed over in
-    /// this process. To be called after every append.
+    /// this process. What is not asked for is forgotten with the next transition: its records are
+    /// on the log.
     pub fn drain_sent<I>(
         &mut self,
         mut hand_over: impl FnMut(TopicPartition, Parcel<I>),

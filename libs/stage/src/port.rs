@@ -10,7 +10,7 @@ use std::time::Duration;
 use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::{OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
-use prepx_domain::{AccountId, OrderId};
+use prepx_domain::{AccountId, Micros, OrderId, Side};
 
 /// An answer that arrives later. Dropping it does not stop a write that has begun.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -82,4 +82,45 @@ pub trait MatchingPort: Send + Sync {
 
     /// All instruments, in the order of their symbols.
     fn instruments(&self) -> Answer<Result<Vec<InstrumentView>, ReadError>>;
+}
+
+/// Which past orders of an account to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PastOrders {
+    /// The one with this id.
+    Id(OrderId),
+    /// The newest with this name.
+    ClientOrderId(String),
+    /// Those that match.
+    Query(PastQuery),
+}
+
+/// A page of past orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastQuery {
+    /// Only those that nothing more happens to.
+    pub only_ended: bool,
+    /// Only those accepted after this moment.
+    pub after: Option<Micros>,
+    /// Only those accepted until this moment.
+    pub until: Option<Micros>,
+    /// Only this side.
+    pub side: Option<Side>,
+    /// Only these symbols, with or without slash; all when empty.
+    pub symbols: Vec<String>,
+    /// Which end comes first.
+    pub newest_first: bool,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// The orders of all time, which the account stage does not remember for ever. What an account was
+/// told before it asks is in it; of orders that live, the stage knows more.
+pub trait HistoryPort: Send + Sync {
+    /// Past orders of an account, in the order that was asked for.
+    fn past_orders(
+        &self,
+        account: AccountId,
+        which: PastOrders,
+    ) -> Answer<Result<Vec<OrderView>, ReadError>>;
 }

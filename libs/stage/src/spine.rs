@@ -315,7 +315,9 @@ impl<C: Codec> Cell<C> {
         {
             match work {
                 Work::Command { token, input } => partition.take_command(token, &input)?,
-                Work::Recorded { offset, input } => partition.take_recorded(offset, &input)?,
+                Work::Recorded { offset, input } => {
+                    partition.take_recorded(offset, &input, false)?
+                }
                 Work::Parcel(parcel) => partition.take_parcel(&parcel)?,
                 Work::Timer => partition.take_timer()?,
             }

@@ -1,0 +1,92 @@
+//! Simulation of the order path: both stages with their real rules and bytes on the embedded log,
+//! on a disk and a clock that a seed drives. No threads, no sockets, no time of its own: the same
+//! seed is the same run (I7), and a failing one says how to run it again.
+//!
+//! `PREPX_SEED=n` runs one seed, `PREPX_SEEDS=n` as many as you have patience for.
+
+mod apart;
+mod checks;
+mod clients;
+mod ring;
+
+use std::env;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+
+use prepx_domain::message::ToMatching;
+use prepx_domain::{Micros, Slot};
+use prepx_risk::AccountCodec;
+use prepx_stage::Topology;
+use prepx_trading::MatchingCodec;
+
+/// Two of each, so that there are lanes within a partition's reach and across.
+const TOPOLOGY: Topology = Topology {
+    account_partitions: 2,
+    matching_partitions: 2,
+};
+
+/// When every run begins.
+const START: Micros = Micros(1_800_000_000_000_000);
+
+/// Runs in `make test`, of each kind.
+const SEEDS: u64 = 500;
+/// Decisions of the seed in one run.
+const STEPS: u64 = 150;
+
+fn account() -> Arc<AccountCodec> {
+    let config = prepx_account::Config::of_partitions(TOPOLOGY.account_partitions);
+    Arc::new(AccountCodec::new(config))
+}
+
+fn matching() -> Arc<MatchingCodec> {
+    Arc::new(MatchingCodec)
+}
+
+fn slot_of(command: &ToMatching) -> Slot {
+    match command {
+        ToMatching::Define(instrument) => instrument.id.slot(),
+        ToMatching::Halt(instrument) | ToMatching::Resume(instrument) => instrument.slot(),
+        other => panic!("no operator sends {other:?}"),
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; a number is due")))
+}
+
+/// Runs all seeds; a failing one says how it is run again.
+fn simulate(test: &str, run: fn(u64, u64) -> u64) {
+    let seeds = match number("PREPX_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PREPX_SEEDS").map_or(SEEDS, |seeds| seeds.div_ceil(2)),
+    };
+    for seed in seeds {
+        if let Err(cause) = panic::catch_unwind(AssertUnwindSafe(|| run(seed, STEPS))) {
+            eprintln!(
+                "\nrun it again: PREPX_SEED={seed} cargo test -p prepx-tests --test simulation -- \
+                 --exact {test}\n"
+            );
+            panic::resume_unwind(cause);
+        }
+    }
+}
+
+#[test]
+fn one_process() {
+    simulate("one_process", ring::run);
+}
+
+#[test]
+fn many_processes() {
+    simulate("many_processes", apart::run);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in 0..20 {
+        assert_eq!(ring::run(seed, STEPS), ring::run(seed, STEPS), "I7: seed {seed}");
+        assert_eq!(apart::run(seed, STEPS), apart::run(seed, STEPS), "I7: seed {seed}");
+    }
+    assert_ne!(ring::run(1, STEPS), ring::run(2, STEPS), "the fingerprint says nothing");
+}

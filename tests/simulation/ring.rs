@@ -1,0 +1,363 @@
+//! One process: both stages on the spine, typed values between them, ahead of the disk; the disk
+//! tears, the power fails, the process dies at any change of the disk, somebody takes over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_account::{Input as AccountInput, Output as AccountOutput};
+use prepx_bus::embedded::Config;
+use prepx_bus::faulty::FaultyDir;
+use prepx_bus::file::Dir;
+use prepx_bus::{AppendError, EmbeddedLog, Log, Position};
+use prepx_domain::message::Command;
+use prepx_domain::update::Reply;
+use prepx_env::{Clock, ManualClock};
+use prepx_matching::Input as MatchingInput;
+use prepx_risk::AccountCodec;
+use prepx_stage::{Codec, Error, Keeper, Pace, Retention, Snapshots, Spine, Stage, Turn};
+use prepx_trading::MatchingCodec;
+
+use crate::clients::{Clients, Dice};
+use crate::{START, TOPOLOGY, account, checks, matching, slot_of};
+
+type Path = Spine<AccountCodec, MatchingCodec>;
+
+/// An operator's command that nobody waits for.
+const WHIM: u64 = u64::MAX;
+
+enum Waiting {
+    Reply(usize, Reply),
+    Instrument(usize),
+}
+
+/// What lives and dies with the process.
+struct Process {
+    log: Arc<EmbeddedLog>,
+    spine: Path,
+    retention: Retention,
+    accounts: Vec<Keeper<AccountCodec>>,
+    matching: Vec<Keeper<MatchingCodec>>,
+    /// Decided and not yet durable.
+    waiting: Vec<(Position, Waiting)>,
+}
+
+/// The process has died of a fault that was put in its way.
+#[derive(Debug)]
+struct Died;
+
+struct World<'a> {
+    dice: &'a Dice,
+    clock: Arc<ManualClock>,
+    clients: Clients,
+    log_dir: Arc<FaultyDir>,
+    snapshot_dir: Arc<FaultyDir>,
+    process: Process,
+    /// One damaged snapshot at a time is what can be survived.
+    damaged: bool,
+}
+
+/// A run; its fingerprint.
+pub fn run(seed: u64, steps: u64) -> u64 {
+    let dice = Dice::new(seed);
+    let clock = Arc::new(ManualClock::new(START));
+    let (log_dir, snapshot_dir) = (FaultyDir::new(seed), FaultyDir::new(!seed));
+    let process = Process::open(&log_dir, &snapshot_dir, &clock).expect("an empty disk");
+    let mut world = World {
+        clients: Clients::new(&dice),
+        dice: &dice,
+        clock,
+        log_dir,
+        snapshot_dir,
+        process,
+        damaged: false,
+    };
+    world.define();
+    for _ in 0..steps {
+        if world.step().is_err() {
+            world.restart();
+        }
+    }
+    world.finish()
+}
+
+impl Process {
+    fn open(
+        log_dir: &Arc<FaultyDir>,
+        snapshot_dir: &Arc<FaultyDir>,
+        clock: &Arc<ManualClock>,
+    ) -> Result<Process, Died> {
+        let config = Config {
+            segment_bytes: 64 << 10,
+            buffer_bytes: 64 << 10,
+            batch_bytes_max: 64 << 10,
+            tail_bytes: 8 << 10,
+            holder: "a simulated process".into(),
+            ..Config::default()
+        };
+        let log = EmbeddedLog::open(log_dir.clone(), config).map_err(|_| Died)?;
+        let snapshots = Snapshots::new(snapshot_dir.clone());
+        let spine = open_spine(&log, &snapshots, clock)?;
+        let as_log = Arc::clone(&log) as Arc<dyn Log>;
+        let retention = Retention::new(Arc::clone(&as_log));
+        Ok(Process {
+            accounts: keepers(account(), Stage::ACCOUNT, &*log, &snapshots, &retention)?,
+            matching: keepers(matching(), Stage::MATCHING, &*log, &snapshots, &retention)?,
+            log,
+            spine,
+            retention,
+            waiting: Vec::new(),
+        })
+    }
+}
+
+fn open_spine(
+    log: &Arc<EmbeddedLog>,
+    snapshots: &Snapshots,
+    clock: &Arc<ManualClock>,
+) -> Result<Path, Died> {
+    let spine = Spine::open(
+        account(),
+        matching(),
+        TOPOLOGY,
+        Arc::clone(log) as Arc<dyn Log>,
+        snapshots,
+        Arc::clone(clock) as Arc<dyn Clock>,
+        "a simulated process",
+    );
+    spine.map_err(|error| dead_or_wrong(log, &error))
+}
+
+/// An error of a dying process is what was asked for; any other is a fault of the stages.
+fn dead_or_wrong(log: &EmbeddedLog, error: &dyn std::fmt::Display) -> Died {
+    let said = error.to_string();
+    let asked = ["process", "disk failed"].iter().any(|word| said.contains(word));
+    assert!(asked || log.watermark().failure().is_some(), "the stages failed: {said}");
+    Died
+}
+
+fn keepers<C: Codec>(
+    codec: Arc<C>,
+    stage: Stage,
+    log: &dyn Log,
+    snapshots: &Snapshots,
+    retention: &Retention,
+) -> Result<Vec<Keeper<C>>, Died> {
+    let pace = Pace {
+        events: 1,
+        log_bytes: u64::MAX,
+    };
+    let open = |seat| {
+        let (codec, snapshots) = (Arc::clone(&codec), snapshots.clone());
+        Keeper::open(codec, seat, log, snapshots, retention, pace).map_err(|_| Died)
+    };
+    TOPOLOGY.seats(stage).map(open).collect()
+}
+
+impl World<'_> {
+    fn step(&mut self) -> Result<(), Died> {
+        match self.dice.below(100) {
+            0..40 => (0..=self.dice.below(4)).for_each(|_| self.submit()),
+            40..65 => self.turn()?,
+            65..80 => self.flush()?,
+            80..84 => self.pass_time(),
+            84..86 => {
+                let whim = Clients::halt_or_resume(self.dice);
+                let slot = slot_of(&whim);
+                self.process.spine.submit_matching(WHIM, slot, MatchingInput::Command(whim));
+            }
+            86..91 => self.snapshot()?,
+            91 => self.check()?,
+            92 => self.take_over()?,
+            93 => self.damage_snapshot(),
+            94 => self.log_dir.fail_sync_after(self.dice.below(4)),
+            95 => self.log_dir.die_after(1 + self.dice.below(12)),
+            96 => self.snapshot_dir.die_after(1 + self.dice.below(8)),
+            _ => return Err(Died),
+        }
+        Ok(())
+    }
+
+    fn define(&mut self) {
+        for (token, (define, told)) in self.clients.instruments.iter().enumerate() {
+            if !told {
+                let input = MatchingInput::Command(define.clone());
+                let slot = slot_of(define);
+                self.process.spine.submit_matching(token as u64, slot, input);
+            }
+        }
+    }
+
+    fn submit(&mut self) {
+        let (at, command) = self.clients.draw(self.dice, self.clock.now());
+        self.submit_one(at, command);
+    }
+
+    fn submit_one(&mut self, at: usize, command: Command) {
+        let slot = command.slot;
+        let input = AccountInput::Command(command);
+        self.process.spine.submit(at as u64, slot, input);
+    }
+
+    fn turn(&mut self) -> Result<(), Died> {
+        loop {
+            match self.process.spine.turn() {
+                Ok(Turn::Idle) => break,
+                Ok(Turn::Blocked) => self.flush()?,
+                Err(error) => return Err(dead_or_wrong(&self.process.log, &error)),
+            }
+        }
+        let process = &mut self.process;
+        for decided in process.spine.drain_decided() {
+            let Some(AccountOutput::Reply(reply)) = decided.reply else {
+                panic!("a command was decided without a reply");
+            };
+            let waiting = Waiting::Reply(decided.token as usize, reply);
+            process.waiting.push((decided.position, waiting));
+        }
+        for decided in process.spine.drain_decided_matching() {
+            if decided.token != WHIM {
+                let waiting = Waiting::Instrument(decided.token as usize);
+                process.waiting.push((decided.position, waiting));
+            }
+        }
+        checks::money_is_conserved(process.spine.accounts());
+        Ok(())
+    }
+
+    /// Syncs, and tells clients what is durable (I8), in any order.
+    fn flush(&mut self) -> Result<(), Died> {
+        let process = &mut self.process;
+        let flushed = process.log.flush();
+        // Even a sync that failed may have been preceded by one that did not.
+        let durable = process.log.durable();
+        let all = std::mem::take(&mut process.waiting);
+        for (position, waiting) in all {
+            match waiting {
+                waiting if position > durable => process.waiting.push((position, waiting)),
+                Waiting::Reply(at, reply) => self.clients.hear(at, reply),
+                Waiting::Instrument(at) => self.clients.instruments[at].1 = true,
+            }
+        }
+        flushed.map(drop).map_err(|_| Died)
+    }
+
+    fn pass_time(&mut self) {
+        match self.dice.below(6) {
+            // Somebody sets the clock.
+            0 => {
+                let step_us = self.dice.below(8_000_000) as i64 - 4_000_000;
+                self.clock.jump_to(self.clock.now().plus_us(step_us));
+            }
+            _ => self.clock.advance(Duration::from_millis(self.dice.below(1_500))),
+        }
+        self.process.spine.tick();
+    }
+
+    fn snapshot(&mut self) -> Result<(), Died> {
+        let process = &mut self.process;
+        let (log, retention) = (&*process.log, &process.retention);
+        let at = self.dice.below(2) as usize;
+        let made = match self.dice.one_in(2) {
+            true => process.accounts[at].snapshot(log, retention),
+            false => process.matching[at].snapshot(log, retention),
+        };
+        made.map_err(|error| dead_or_wrong(&process.log, &error))
+    }
+
+    fn check(&mut self) -> Result<(), Died> {
+        self.turn()?;
+        self.flush()?;
+        let snapshots = Snapshots::new(self.snapshot_dir.clone());
+        if self.snapshot_dir.list().is_err() {
+            return Err(Died);
+        }
+        self.fold_is_live(&snapshots);
+        Ok(())
+    }
+
+    fn fold_is_live(&self, snapshots: &Snapshots) {
+        let log = &*self.process.log;
+        for live in self.process.spine.accounts() {
+            checks::fold_is_live(&*account(), live, log, snapshots);
+        }
+        for live in self.process.spine.matching() {
+            checks::fold_is_live(&*matching(), live, log, snapshots);
+        }
+    }
+
+    /// A second owner on the same log; the first must not get anything in any more.
+    fn take_over(&mut self) -> Result<(), Died> {
+        let snapshots = Snapshots::new(self.snapshot_dir.clone());
+        let successor = open_spine(&self.process.log, &snapshots, &self.clock)?;
+        let mut stale = std::mem::replace(&mut self.process.spine, successor);
+        let (at, command) = self.clients.draw(self.dice, self.clock.now());
+        let slot = command.slot;
+        stale.submit(at as u64, slot, AccountInput::Command(command));
+        match stale.turn() {
+            Err(Error::Append(AppendError::Fenced { .. })) => Ok(()),
+            Err(error) => Err(dead_or_wrong(&self.process.log, &error)),
+            Ok(_) => panic!("I2: a stale owner appended"),
+        }
+    }
+
+    fn damage_snapshot(&mut self) {
+        let Ok(names) = self.snapshot_dir.list() else { return };
+        let name = &names[names.len().saturating_sub(1)..];
+        if let [name] = name
+            && !name.ends_with("part")
+            && !std::mem::replace(&mut self.damaged, true)
+        {
+            self.snapshot_dir.corrupt(name, 20 + self.dice.below(20) as usize, 1);
+        }
+    }
+
+    /// The process starts again, after a loss of power or a kill; perhaps it dies on the way.
+    fn restart(&mut self) {
+        loop {
+            let power = self.dice.one_in(2);
+            let again = |dir: &Arc<FaultyDir>| match power {
+                true => dir.crash(),
+                false => dir.kill(),
+            };
+            self.log_dir = again(&self.log_dir);
+            self.snapshot_dir = again(&self.snapshot_dir);
+            if self.dice.one_in(5) {
+                self.log_dir.die_after(1 + self.dice.below(6));
+            }
+            if let Ok(process) = Process::open(&self.log_dir, &self.snapshot_dir, &self.clock) {
+                self.process = process;
+                self.define();
+                return;
+            }
+        }
+    }
+
+    /// The faults end: everybody asks until they are told, everything arrives, all must agree.
+    fn finish(mut self) -> u64 {
+        self.log_dir = self.log_dir.crash();
+        self.snapshot_dir = self.snapshot_dir.crash();
+        let opened = Process::open(&self.log_dir, &self.snapshot_dir, &self.clock);
+        self.process = opened.expect("the last start");
+        self.define();
+        for (at, command) in self.clients.unanswered() {
+            self.submit_one(at, command);
+        }
+        self.settle();
+        for (at, command) in self.clients.everything() {
+            self.submit_one(at, command);
+        }
+        self.settle();
+        assert_eq!(self.clients.unanswered().len(), 0, "everybody was told");
+        self.fold_is_live(&Snapshots::new(self.snapshot_dir.clone()));
+        let (spine, log) = (&self.process.spine, &*self.process.log);
+        checks::books_balance(spine.accounts(), &self.clients);
+        checks::books_and_accounts_agree(spine.accounts(), spine.matching());
+        checks::lanes_are_dense(log, TOPOLOGY);
+        checks::fingerprint(log, TOPOLOGY)
+    }
+
+    fn settle(&mut self) {
+        self.process.spine.tick();
+        self.turn().and_then(|()| self.flush()).expect("the faults have ended");
+    }
+}
