@@ -7,18 +7,23 @@ use prepx_domain::update::{Ack, OrderView, Reply};
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId, Side, Slot};
 use prepx_env::{Clock, Random};
-use prepx_stage::port::{AccountPort, MatchingPort, SubmitError, WhichOrders};
+use prepx_stage::port::{
+    AccountPort, HistoryPort, MatchingPort, PastOrders, SubmitError, WhichOrders,
+};
 use uuid::Uuid;
 
 use crate::domain::calendar::Nyse;
 use crate::domain::form::{OrderForm, ReplaceForm};
 use crate::error::Error;
+use crate::history;
 use crate::instruments::Instruments;
 
 /// What order entry stands on.
 pub struct Deps {
     /// Decides commands and knows orders.
     pub accounts: Arc<dyn AccountPort>,
+    /// Knows the orders that the account stage has forgotten.
+    pub history: Arc<dyn HistoryPort>,
     /// Knows instruments.
     pub matching: Arc<dyn MatchingPort>,
     /// Tells the time.
@@ -146,25 +151,28 @@ impl App {
 
     /// One order of the account.
     pub async fn order(&self, account: AccountId, order: OrderId) -> Result<OrderView, Error> {
-        let found = self
-            .deps
-            .accounts
-            .orders(account, WhichOrders::Id(order))
-            .await?;
-        found
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::UnknownOrder(order.to_string()))
+        let both = (WhichOrders::Id(order), PastOrders::Id(order));
+        let found = self.one(account, both).await?;
+        found.ok_or_else(|| Error::UnknownOrder(order.to_string()))
     }
 
     /// The newest order of the account with this name.
     pub async fn order_by_name(&self, account: AccountId, name: &str) -> Result<OrderView, Error> {
-        let which = WhichOrders::ClientOrderId(name.to_owned());
-        let found = self.deps.accounts.orders(account, which).await?;
-        found
-            .into_iter()
-            .next_back()
-            .ok_or_else(|| Error::UnknownOrder(name.to_owned()))
+        let both = (
+            WhichOrders::ClientOrderId(name.to_owned()),
+            PastOrders::ClientOrderId(name.to_owned()),
+        );
+        let found = self.one(account, both).await?;
+        found.ok_or_else(|| Error::UnknownOrder(name.to_owned()))
+    }
+
+    async fn one(
+        &self,
+        account: AccountId,
+        (remembered, past): (WhichOrders, PastOrders),
+    ) -> Result<Option<OrderView>, Error> {
+        let (accounts, history) = (&*self.deps.accounts, &*self.deps.history);
+        history::order(accounts, history, account, remembered, past).await
     }
 
     /// The orders of the account that a query asks for.
@@ -173,17 +181,8 @@ impl App {
         account: AccountId,
         query: &OrderQuery,
     ) -> Result<Vec<OrderView>, Error> {
-        let which = match query.status {
-            QueryStatus::Open => WhichOrders::Open,
-            QueryStatus::Closed | QueryStatus::All => WhichOrders::Remembered,
-        };
-        let mut orders = self.deps.accounts.orders(account, which).await?;
-        orders.retain(|order| query.shows(order));
-        if query.newest_first {
-            orders.reverse();
-        }
-        orders.truncate(query.limit);
-        Ok(orders)
+        let (accounts, history) = (&*self.deps.accounts, &*self.deps.history);
+        history::orders(accounts, history, account, query).await
     }
 
     /// Every instrument as it is now.
@@ -311,7 +310,8 @@ fn unexpected(ack: &Ack) -> Error {
 }
 
 impl OrderQuery {
-    fn shows(&self, order: &OrderView) -> bool {
+    /// Whether the query asks for this order.
+    pub fn shows(&self, order: &OrderView) -> bool {
         let plain = |symbol: &str| symbol.replace('/', "");
         let status = match self.status {
             QueryStatus::Open => !order.status.is_final(),

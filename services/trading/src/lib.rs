@@ -8,6 +8,7 @@ pub mod domain;
 pub mod error;
 mod events;
 mod grpc;
+mod history;
 mod instruments;
 mod service;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, TryStreamExt as _};
+use futures::future::ready;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder};
 use prepx_domain::update::{Ack, Reply};
 use prepx_domain::{AccountId, Code, Micros, OrderId, OrderKind, TimeInForce};
@@ -35,9 +36,16 @@ pub fn decide(
             let app = Arc::clone(&reader);
             async move { read(&app, account, batch).await }
         })
-        .map_ok(move |batch| {
+        .scan(false, |ended, batch| {
+            // The first malformed batch is the last: nothing behind it is decided.
+            let before = std::mem::replace(ended, *ended || batch.is_err());
+            ready((!before).then_some(batch))
+        })
+        .map(move |batch| {
             let app = Arc::clone(&app);
             async move {
+                // An error takes its place behind the replies to the batches before it.
+                let batch = batch?;
                 let outcomes = app.submit(batch.commands).await;
                 let results = batch
                     .numbers
@@ -51,7 +59,7 @@ pub fn decide(
                 })
             }
         })
-        .try_buffered(BATCHES_IN_FLIGHT)
+        .buffered(BATCHES_IN_FLIGHT)
 }
 
 /// A batch as the stage takes it.

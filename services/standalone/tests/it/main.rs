@@ -1,0 +1,5 @@
+//! The program `prepx` as its users run it: a process, a port, gRPC.
+
+mod platform;
+mod process;
+mod stream;

@@ -1,0 +1,149 @@
+//! A `prepx start --dev` of a test's own: a free port, a data directory, ended with the test.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use prepx_proto::portfolio::v1::DepositRequest;
+use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient as Portfolio;
+use prepx_proto::trading::v1::admin_service_client::AdminServiceClient as Trading;
+use prepx_proto::trading::v1::{AddInstrumentRequest, AssetClass, TradingCalendar};
+use prepx_proto::user::v1::AddAccountRequest;
+use prepx_proto::user::v1::user_service_client::UserServiceClient;
+use prepx_runtime::Peer;
+use tonic::Request;
+
+/// A running platform.
+pub struct Platform {
+    pub process: Child,
+    pub url: String,
+}
+
+/// Who signs a request.
+#[derive(Clone)]
+pub struct Key {
+    pub id: String,
+    pub secret: String,
+}
+
+impl Key {
+    pub fn operator() -> Key {
+        Key {
+            id: "operator".into(),
+            secret: "operator-secret".into(),
+        }
+    }
+
+    pub fn sign<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let metadata = request.metadata_mut();
+        metadata.insert("apca-api-key-id", self.id.parse().unwrap());
+        metadata.insert("apca-api-secret-key", self.secret.parse().unwrap());
+        request
+    }
+}
+
+/// The command that starts a platform of tests.
+pub fn command(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prepx"));
+    command
+        .args([
+            "start",
+            "--dev",
+            "--simulate",
+            "off",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+        ])
+        .arg(data_dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
+}
+
+impl Platform {
+    pub fn start(data_dir: &Path) -> Platform {
+        let mut process = command(data_dir).spawn().expect("the program was built");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("it is piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it prints a line");
+        let url = line
+            .strip_prefix("ready ")
+            .expect("the line says where it serves");
+        Platform {
+            process,
+            url: url.trim().to_owned(),
+        }
+    }
+
+    pub fn peer(&self) -> Peer {
+        Peer::remote(&self.url).expect("a URL")
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill is there");
+        assert!(sent.success());
+    }
+
+    /// Lists an instrument with a reference price of 100, a tick of 0.01 and a lot of 1.
+    pub async fn add_instrument(&self, symbol: &str) {
+        let add = AddInstrumentRequest {
+            symbol: symbol.to_owned(),
+            class: AssetClass::UsEquity.into(),
+            tick_size: "0.01".into(),
+            lot_size: "1".into(),
+            calendar: TradingCalendar::Always.into(),
+            reference_price: Some("100".into()),
+            ..AddInstrumentRequest::default()
+        };
+        let request = Key::operator().sign(add);
+        Trading::new(self.peer())
+            .add_instrument(request)
+            .await
+            .expect("it is listed");
+    }
+
+    /// An account with dollars.
+    pub async fn add_trader(&self, email: &str, dollars: &str) -> Key {
+        let add = AddAccountRequest {
+            email: email.to_owned(),
+            simulated: false,
+        };
+        let request = Key::operator().sign(add);
+        let made = UserServiceClient::new(self.peer())
+            .add_account(request)
+            .await
+            .expect("it is made");
+        let made = made.into_inner();
+        let deposit = Key::operator().sign(DepositRequest {
+            account_id: made.account_id,
+            asset: "USD".into(),
+            amount: dollars.to_owned(),
+            idempotency_key: "first".into(),
+        });
+        Portfolio::new(self.peer())
+            .deposit(deposit)
+            .await
+            .expect("it is booked");
+        Key {
+            id: made.key_id,
+            secret: made.secret_key,
+        }
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
