@@ -3,6 +3,7 @@
 //! left; the power fails.
 
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,7 +105,13 @@ impl<C: Codec> Owners<C> {
     }
 
     /// One owner takes some of what is there for it and appends.
-    fn step(&mut self, at: usize, dice: &Dice, clock: &ManualClock, log: &EmbeddedLog) -> Vec<Answered<C>> {
+    fn step(
+        &mut self,
+        at: usize,
+        dice: &Dice,
+        clock: &ManualClock,
+        log: &EmbeddedLog,
+    ) -> Vec<Answered<C>> {
         let partition = &mut self.living[at];
         let (seat, max_bytes) = (partition.seat(), 1 + dice.below(2_000) as usize);
         partition.begin(log, clock.now());
@@ -115,7 +122,9 @@ impl<C: Codec> Owners<C> {
             _ => vec![seat.lanes(), seat.commands()],
         };
         for from in sources {
-            partition.take_unread(log, from, max_bytes).expect("inputs in order");
+            partition
+                .take_unread(log, from, max_bytes)
+                .expect("inputs in order");
         }
         if dice.one_in(4) {
             partition.take_timer().expect("a timer");
@@ -123,18 +132,30 @@ impl<C: Codec> Owners<C> {
         append(partition, log).expect("the owner")
     }
 
-    /// A stale owner goes on, until it finds out.
+    /// A stale owner goes on, until it finds out: at its next append, or because it reads an
+    /// answer to what only its successor has asked, which its machine takes for the corruption that
+    /// it would be in an owner and stops. Either way nothing of it gets out (I2).
     fn step_stale(&mut self, clock: &ManualClock, log: &EmbeddedLog) {
-        let Some(mut partition) = self.stale.pop() else { return };
+        let Some(mut partition) = self.stale.pop() else {
+            return;
+        };
         let seat = partition.seat();
+        let journal_end = log.accepted_end(seat.journal());
         partition.begin(log, clock.now());
-        for from in [seat.lanes(), seat.commands()] {
-            partition.take_unread(log, from, usize::MAX).expect("inputs in order");
+        let took = panic::catch_unwind(AssertUnwindSafe(|| {
+            for from in [seat.lanes(), seat.commands()] {
+                partition
+                    .take_unread(log, from, usize::MAX)
+                    .expect("inputs in order");
+            }
+        }));
+        if took.is_err() {
+            return;
         }
         match append(&mut partition, log) {
             Err(Error::Append(AppendError::Fenced { .. })) => {}
-            Ok(answers) if answers.is_empty() => self.stale.push(partition),
-            Ok(_) => panic!("I2: a stale owner of {} decided", seat.journal()),
+            Ok(_) if log.accepted_end(seat.journal()) == journal_end => self.stale.push(partition),
+            Ok(_) => panic!("I2: a stale owner of {} appended", seat.journal()),
             Err(error) => panic!("{error}"),
         }
     }
@@ -171,12 +192,21 @@ impl World<'_> {
         self.accounts.stale.clear();
         self.matching.stale.clear();
         let (accounts, matching) = (&self.accounts, &self.matching);
-        let banks = TOPOLOGY.seats(Stage::ACCOUNT).map(|seat| accounts.open(seat, world));
+        let banks = TOPOLOGY
+            .seats(Stage::ACCOUNT)
+            .map(|seat| accounts.open(seat, world));
         let banks = banks.collect();
-        let books = TOPOLOGY.seats(Stage::MATCHING).map(|seat| matching.open(seat, world));
+        let books = TOPOLOGY
+            .seats(Stage::MATCHING)
+            .map(|seat| matching.open(seat, world));
         self.matching.living = books.collect();
         self.accounts.living = banks;
-        let defines: Vec<_> = self.clients.instruments.iter().map(|(d, _)| d.clone()).collect();
+        let defines: Vec<_> = self
+            .clients
+            .instruments
+            .iter()
+            .map(|(d, _)| d.clone())
+            .collect();
         defines.into_iter().for_each(|define| self.instruct(define));
     }
 
@@ -285,7 +315,11 @@ impl World<'_> {
         let whose = |id| everything.iter().find(|(_, command)| command.id == id);
         let mut found = Vec::new();
         for seat in TOPOLOGY.seats(Stage::ACCOUNT) {
-            for record in self.log.read(seat.commands(), 0, usize::MAX).expect("readable") {
+            for record in self
+                .log
+                .read(seat.commands(), 0, usize::MAX)
+                .expect("readable")
+            {
                 let input = account().decode_input(seat.stage.commands, &record.payload);
                 let Ok(AccountInput::Command(command)) = input else {
                     panic!("a command was recorded: {input:?}");

@@ -20,9 +20,14 @@ pub fn fold_is_live<C: Codec>(
     log: &dyn Log,
     snapshots: &Snapshots,
 ) {
-    let mut shadow = snapshots.load(codec, live.seat()).expect("a snapshot, or none");
+    let mut shadow = snapshots
+        .load(codec, live.seat())
+        .expect("a snapshot, or none");
     let journal = live.seat().journal();
-    for record in log.read(journal, shadow.next_offset, usize::MAX).expect("readable") {
+    for record in log
+        .read(journal, shadow.next_offset, usize::MAX)
+        .expect("readable")
+    {
         shadow.state.fold(codec, &record.payload).expect("foldable");
     }
     assert_eq!(&shadow.state.head, live.head(), "I6: the head of {journal}");
@@ -32,7 +37,10 @@ pub fn fold_is_live<C: Codec>(
         bytes
     };
     let same = bytes(&shadow.state.machine) == bytes(live.machine());
-    assert!(same, "I6: the state of {journal} is not the fold of its journal");
+    assert!(
+        same,
+        "I6: the state of {journal} is not the fold of its journal"
+    );
 }
 
 /// I3 and I4 within every account partition; to be asked at any time.
@@ -56,10 +64,22 @@ pub fn books_balance<'a>(
     }
     clearing.retain(|_, sum| *sum != 0);
     outside.retain(|_, sum| *sum != 0);
-    assert_eq!(clearing, BTreeMap::new(), "I3: clearing is zero when everything has arrived");
-    assert_eq!(outside, clients.outside_minor(), "I2: every accepted transfer, once");
+    assert_eq!(
+        clearing,
+        BTreeMap::new(),
+        "I3: clearing is zero when everything has arrived"
+    );
+    assert_eq!(
+        outside,
+        clients.outside_minor(),
+        "I2: every accepted transfer, once"
+    );
     let orders: BTreeSet<_> = clients.orders().iter().collect();
-    assert_eq!(orders.len(), clients.orders().len(), "I2: an order id was given twice");
+    assert_eq!(
+        orders.len(),
+        clients.orders().len(),
+        "I2: an order id was given twice"
+    );
 }
 
 /// The orders that live on the books are those that accounts hold money for, when everything has

@@ -206,16 +206,6 @@ impl Clients {
         &self.orders
     }
 
-    /// How many clients were told something.
-    pub fn told(&self) -> usize {
-        self.sent.iter().filter(|sent| sent.told.is_some()).count()
-    }
-
-    /// The accounts that clients know of.
-    pub fn accounts(&self) -> impl Iterator<Item = AccountId> {
-        self.users.iter().filter_map(|user| user.1)
-    }
-
     /// An operator's whim: halt or resume something.
     pub fn halt_or_resume(dice: &Dice) -> ToMatching {
         let symbol = SYMBOLS[dice.below(3) as usize];

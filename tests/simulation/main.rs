@@ -52,7 +52,10 @@ fn slot_of(command: &ToMatching) -> Slot {
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; a number is due")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is {text:?}; a number is due")),
+    )
 }
 
 /// Runs all seeds; a failing one says how it is run again.
@@ -85,8 +88,20 @@ fn many_processes() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..20 {
-        assert_eq!(ring::run(seed, STEPS), ring::run(seed, STEPS), "I7: seed {seed}");
-        assert_eq!(apart::run(seed, STEPS), apart::run(seed, STEPS), "I7: seed {seed}");
+        assert_eq!(
+            ring::run(seed, STEPS),
+            ring::run(seed, STEPS),
+            "I7: seed {seed}"
+        );
+        assert_eq!(
+            apart::run(seed, STEPS),
+            apart::run(seed, STEPS),
+            "I7: seed {seed}"
+        );
     }
-    assert_ne!(ring::run(1, STEPS), ring::run(2, STEPS), "the fingerprint says nothing");
+    assert_ne!(
+        ring::run(1, STEPS),
+        ring::run(2, STEPS),
+        "the fingerprint says nothing"
+    );
 }

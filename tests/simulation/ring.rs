@@ -130,8 +130,13 @@ fn open_spine(
 /// An error of a dying process is what was asked for; any other is a fault of the stages.
 fn dead_or_wrong(log: &EmbeddedLog, error: &dyn std::fmt::Display) -> Died {
     let said = error.to_string();
-    let asked = ["process", "disk failed"].iter().any(|word| said.contains(word));
-    assert!(asked || log.watermark().failure().is_some(), "the stages failed: {said}");
+    let asked = ["process", "disk failed"]
+        .iter()
+        .any(|word| said.contains(word));
+    assert!(
+        asked || log.watermark().failure().is_some(),
+        "the stages failed: {said}"
+    );
     Died
 }
 
@@ -163,7 +168,9 @@ impl World<'_> {
             84..86 => {
                 let whim = Clients::halt_or_resume(self.dice);
                 let slot = slot_of(&whim);
-                self.process.spine.submit_matching(WHIM, slot, MatchingInput::Command(whim));
+                self.process
+                    .spine
+                    .submit_matching(WHIM, slot, MatchingInput::Command(whim));
             }
             86..91 => self.snapshot()?,
             91 => self.check()?,
@@ -182,7 +189,9 @@ impl World<'_> {
             if !told {
                 let input = MatchingInput::Command(define.clone());
                 let slot = slot_of(define);
-                self.process.spine.submit_matching(token as u64, slot, input);
+                self.process
+                    .spine
+                    .submit_matching(token as u64, slot, input);
             }
         }
     }
@@ -248,7 +257,9 @@ impl World<'_> {
                 let step_us = self.dice.below(8_000_000) as i64 - 4_000_000;
                 self.clock.jump_to(self.clock.now().plus_us(step_us));
             }
-            _ => self.clock.advance(Duration::from_millis(self.dice.below(1_500))),
+            _ => self
+                .clock
+                .advance(Duration::from_millis(self.dice.below(1_500))),
         }
         self.process.spine.tick();
     }
@@ -301,13 +312,16 @@ impl World<'_> {
     }
 
     fn damage_snapshot(&mut self) {
-        let Ok(names) = self.snapshot_dir.list() else { return };
+        let Ok(names) = self.snapshot_dir.list() else {
+            return;
+        };
         let name = &names[names.len().saturating_sub(1)..];
         if let [name] = name
             && !name.ends_with("part")
             && !std::mem::replace(&mut self.damaged, true)
         {
-            self.snapshot_dir.corrupt(name, 20 + self.dice.below(20) as usize, 1);
+            self.snapshot_dir
+                .corrupt(name, 20 + self.dice.below(20) as usize, 1);
         }
     }
 
@@ -358,6 +372,8 @@ impl World<'_> {
 
     fn settle(&mut self) {
         self.process.spine.tick();
-        self.turn().and_then(|()| self.flush()).expect("the faults have ended");
+        self.turn()
+            .and_then(|()| self.flush())
+            .expect("the faults have ended");
     }
 }
