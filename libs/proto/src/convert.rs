@@ -151,7 +151,8 @@ const fn time_in_force(tif: TimeInForce) -> wire::TimeInForce {
     }
 }
 
-const fn order_status(status: OrderStatus) -> wire::OrderStatus {
+/// Where an order stands.
+pub const fn order_status(status: OrderStatus) -> wire::OrderStatus {
     match status {
         OrderStatus::New => wire::OrderStatus::New,
         OrderStatus::PartiallyFilled => wire::OrderStatus::PartiallyFilled,

@@ -32,6 +32,34 @@ pub enum SubmitError {
     Unknown(String),
 }
 
+impl SubmitError {
+    /// The closed code of this error. Never one that clients resend by themselves once a command was
+    /// accepted: that would double it.
+    pub const fn code(&self) -> Code {
+        match self {
+            SubmitError::Busy { .. } => Code::TooManyRequests,
+            SubmitError::Closed(_) | SubmitError::Unknown(_) => Code::Unavailable,
+        }
+    }
+
+    /// The stable name of the reason, for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            SubmitError::Busy { .. } => "BUSY",
+            SubmitError::Closed(_) => "UNAVAILABLE",
+            SubmitError::Unknown(_) => "OUTCOME_UNKNOWN",
+        }
+    }
+
+    /// When to try again, where nothing was accepted.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            SubmitError::Busy { retry_after } => Some(*retry_after),
+            SubmitError::Closed(_) | SubmitError::Unknown(_) => None,
+        }
+    }
+}
+
 /// Why a read has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -44,6 +72,32 @@ pub enum ReadError {
     /// No owner could be asked.
     #[error("no owner of the partition answers: {0}; try again")]
     Unavailable(String),
+}
+
+impl ReadError {
+    /// The closed code of this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            ReadError::Busy { .. } => Code::TooManyRequests,
+            ReadError::Unavailable(_) => Code::Unavailable,
+        }
+    }
+
+    /// The stable name of the reason, for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            ReadError::Busy { .. } => "BUSY",
+            ReadError::Unavailable(_) => "UNAVAILABLE",
+        }
+    }
+
+    /// When to try again.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ReadError::Busy { retry_after } => Some(*retry_after),
+            ReadError::Unavailable(_) => None,
+        }
+    }
 }
 
 /// Which of an account's orders to read.

@@ -6,13 +6,17 @@ use std::time::Duration;
 use prepx_domain::decimal;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
+use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce};
 use prepx_env::{Clock, Random};
 use prepx_stage::port::{AccountPort, MatchingPort, SubmitError};
 use uuid::Uuid;
 
+use crate::activity::{Activity, Query};
+use crate::books::Books;
 use crate::error::Error;
 use crate::holdings::{Holdings, Position};
+use crate::projection::Following;
 use crate::store::Store;
 use crate::transfer::{Transfer, Wanted};
 
@@ -32,6 +36,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Draws command ids.
     pub random: Arc<Random>,
+    /// What the books are made from.
+    pub following: Following,
 }
 
 /// How much of a position to close.
@@ -57,12 +63,22 @@ pub struct Closed {
 pub struct App<S> {
     deps: Deps,
     store: S,
+    books: Books,
 }
 
 impl<S: Store> App<S> {
     /// Portfolio over its dependencies.
-    pub fn new(deps: Deps, store: S) -> Self {
-        App { deps, store }
+    pub fn new(deps: Deps, store: S, books: Books) -> Self {
+        App { deps, store, books }
+    }
+
+    /// What changed an account, with the instruments that it trades.
+    pub async fn activities(
+        &self,
+        query: &Query,
+    ) -> Result<(Vec<Activity>, Vec<InstrumentView>), Error> {
+        let found = self.books.activities(query).await?;
+        Ok((found, self.deps.matching.instruments().await?))
     }
 
     /// Everything that an account has, valued at the last trades.

@@ -2,15 +2,24 @@
 //!
 //! Balances are the account stage's and only it changes them; this service shows them and remembers
 //! under which name money was moved, so that no transfer is booked twice.
+//!
+//! Its books (postings, orders, activities) are a projection of what the account stages tell, and
+//! can be made again from the log at any time.
 
+mod activity;
 mod app;
+mod books;
 mod error;
 mod grpc;
 mod holdings;
+mod projection;
 mod service;
 mod store;
 mod transfer;
 
 pub use app::Deps;
+pub use books::Books;
 pub use error::Error;
-pub use service::build;
+pub use projection::{Error as ProjectionError, Following, Projection};
+pub use service::{Portfolio, build};
+pub use store::ledger::{Ledger, Line, Unbalanced};

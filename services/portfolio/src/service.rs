@@ -1,26 +1,42 @@
-//! Wiring: the schema, the application, and what it answers.
+//! Wiring: the schemas, the projection, the application, and what it answers.
 
 use std::sync::Arc;
 
 use prepx_proto::portfolio::v1::admin_service_server::AdminServiceServer;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioServiceServer;
 use prepx_runtime::Service;
-use prepx_store::{Durability, Location, Options, Pool, Result};
+use prepx_store::{Durability, Location, Options, Pool};
 
 use crate::app::{App, Deps};
+use crate::books::Books;
 use crate::grpc::Handler;
+use crate::projection::{Error, Projection};
 use crate::store::MIGRATIONS;
+use crate::store::ledger::Ledger;
 use crate::store::sqlite::Sqlite;
 
-/// The service, without the layers that every service gets around it.
+/// The service and what others may read of its books.
+pub struct Portfolio {
+    /// What it answers and does, without the layers that every service gets around it.
+    pub service: Service,
+    /// The books.
+    pub books: Books,
+}
+
+/// Opens the schemas and composes the service.
 ///
 /// # Errors
-/// When its schema cannot be opened.
-pub async fn build(deps: Deps, location: &Location) -> Result<Service> {
+/// When a schema cannot be opened.
+pub async fn build(deps: Deps, location: &Location) -> Result<Portfolio, Error> {
     let options = Options::new("transfers", Durability::Source);
     let Pool::Sqlite(pool) = Pool::open(location, &options, MIGRATIONS).await?;
-    let app = Arc::new(App::new(deps, Sqlite::new(pool)));
-    Ok(Service::new()
+    let ledger = Ledger::open(location).await?;
+    let (projection, progress) = Projection::open(deps.following.clone(), ledger.clone()).await?;
+    let books = Books::new(ledger, deps.following.clone(), progress);
+    let app = Arc::new(App::new(deps, Sqlite::new(pool), books.clone()));
+    let service = Service::new()
         .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
-        .grpc(AdminServiceServer::new(Handler(app))))
+        .grpc(AdminServiceServer::new(Handler(app)))
+        .task("ledger", move |drain| projection.run(drain));
+    Ok(Portfolio { service, books })
 }

@@ -10,7 +10,9 @@ use prepx_domain::message::{Action, Command};
 use prepx_domain::update::Ack;
 use prepx_domain::{AccountId, Slot};
 use prepx_env::{Clock, Random};
+use prepx_portfolio::{Books, Following};
 use prepx_runtime::{Peer, Service, Start, TaskError};
+use prepx_stage::follow::Tail;
 use prepx_store::Location;
 use prepx_user::FirstKeys;
 use uuid::Uuid;
@@ -65,11 +67,15 @@ pub async fn compose(
     .await?;
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), revocations);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
+    let tail = Tail::new(core.log());
+    let portfolio = portfolio_deps(core, &tail, &clock, &random);
+    let portfolio = prepx_portfolio::build(portfolio, &location).await?;
+    let trading = trading_deps(core, portfolio.books, &clock, &random);
     let services = user
         .service
-        .and(prepx_trading::build(trading_deps(core, &clock, &random))?)
+        .and(prepx_trading::build(trading)?)
         .and(prepx_risk::build(risk_deps(core, &clock, &random)))
-        .and(prepx_portfolio::build(portfolio_deps(core, &clock, &random), &location).await?)
+        .and(portfolio.service)
         .layer(AuthLayer::new(Arc::new(authenticator), Arc::new(policy)))
         .guarded(settings.calls.clone(), Arc::clone(&random));
     let peer = services.peer();
@@ -86,9 +92,15 @@ pub async fn compose(
     })
 }
 
-fn trading_deps(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx_trading::Deps {
+fn trading_deps(
+    core: &Core,
+    books: Books,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> prepx_trading::Deps {
     prepx_trading::Deps {
         accounts: Arc::new(core.clone()),
+        history: Arc::new(books),
         matching: Arc::new(core.clone()),
         clock: Arc::clone(clock),
         random: Arc::clone(random),
@@ -105,6 +117,7 @@ fn risk_deps(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx
 
 fn portfolio_deps(
     core: &Core,
+    tail: &Tail,
     clock: &Arc<dyn Clock>,
     random: &Arc<Random>,
 ) -> prepx_portfolio::Deps {
@@ -113,6 +126,11 @@ fn portfolio_deps(
         matching: Arc::new(core.clone()),
         clock: Arc::clone(clock),
         random: Arc::clone(random),
+        following: Following {
+            tail: tail.clone(),
+            retention: core.retention(),
+            topology: core.topology(),
+        },
     }
 }
 

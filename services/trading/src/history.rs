@@ -83,10 +83,13 @@ mod tests {
         InstrumentId, Micros, OrderId, OrderKind, OrderStatus, Side, Slot, TimeInForce,
     };
 
+    /// Ids begin with the milliseconds since this moment.
+    const START_US: i64 = 1_760_000_000_000_000;
+
     fn view(ms: i64, status: OrderStatus, updated_us: i64) -> OrderView {
         let slot = Slot::new(1).unwrap();
         OrderView {
-            id: OrderId::next(slot, Micros(ms * 1_000), None),
+            id: OrderId::next(slot, Micros(START_US + ms * 1_000), None),
             account: AccountId::next(slot, Micros(1_000), None),
             client_order_id: ms.to_string(),
             instrument: InstrumentId::next(slot, Micros(1_000), None),

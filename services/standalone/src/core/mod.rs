@@ -304,8 +304,8 @@ impl Core {
     }
 
     /// Where consumers say how far they have come.
-    pub fn retention(&self) -> &Retention {
-        &self.0.retention
+    pub fn retention(&self) -> Arc<Retention> {
+        Arc::clone(&self.0.retention)
     }
 
     /// How many partitions there are.

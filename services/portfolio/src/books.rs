@@ -1,0 +1,80 @@
+//! What people read of the books: activities and past orders, never older than what they were
+//! answered before they asked.
+
+use std::time::Duration;
+
+use prepx_domain::AccountId;
+use prepx_domain::update::OrderView;
+use prepx_stage::port::{Answer, HistoryPort, PastOrders, ReadError};
+
+use crate::activity::{Activity, Query};
+use crate::projection::{Following, Progress, source};
+use crate::store::ledger::Ledger;
+
+/// How long a read waits for the books to have what was durable when it came.
+const WAIT: Duration = Duration::from_secs(2);
+/// When a reader who waited for nothing should come again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The reading side of the ledger. Cheap to clone.
+#[derive(Clone)]
+pub struct Books {
+    ledger: Ledger,
+    following: Following,
+    progress: Progress,
+}
+
+impl Books {
+    /// Over the ledger and how far its projection has come.
+    pub fn new(ledger: Ledger, following: Following, progress: Progress) -> Books {
+        Books {
+            ledger,
+            following,
+            progress,
+        }
+    }
+
+    /// Activities of an account, up to everything that was durable when this was asked.
+    pub async fn activities(&self, query: &Query) -> Result<Vec<Activity>, ReadError> {
+        self.caught_up(query.account).await?;
+        self.ledger.activities(query).await.map_err(refused)
+    }
+
+    /// Waits until the books have what the log has of the account's partition now.
+    async fn caught_up(&self, account: AccountId) -> Result<(), ReadError> {
+        let partitions = self.following.topology.account_partitions;
+        let partition = account.slot().partition(partitions);
+        let wanted = self.following.tail.end(source(partition));
+        let mut progress = self.progress.clone();
+        let there = progress.wait_for(|next| next[partition as usize] >= wanted);
+        match tokio::time::timeout(WAIT, there).await {
+            Ok(Ok(_)) => Ok(()),
+            // The books are behind, or the projection has ended with the process.
+            Ok(Err(_)) | Err(_) => Err(ReadError::Unavailable("the books are behind".into())),
+        }
+    }
+}
+
+fn refused(error: prepx_store::Error) -> ReadError {
+    if error.is_retryable() {
+        return ReadError::Busy {
+            retry_after: RETRY_AFTER,
+        };
+    }
+    tracing::error!(%error, "the ledger cannot be read");
+    ReadError::Unavailable("the books cannot be read".into())
+}
+
+impl HistoryPort for Books {
+    fn past_orders(
+        &self,
+        account: AccountId,
+        which: PastOrders,
+    ) -> Answer<Result<Vec<OrderView>, ReadError>> {
+        let books = self.clone();
+        Box::pin(async move {
+            books.caught_up(account).await?;
+            books.ledger.orders(account, &which).await.map_err(refused)
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! Activities: which are asked for, and how they look.
+
+use jiff::civil::Date;
+use prepx_domain::decimal::{div_half_even, format};
+use prepx_domain::message::Fill;
+use prepx_domain::update::{Change, OrderEvent, OrderView};
+use prepx_domain::view::InstrumentView;
+use prepx_domain::{AccountId, Asset, Instrument, Micros};
+use prepx_proto::convert;
+use prepx_proto::portfolio::v1 as wire;
+use prepx_proto::trading::v1::Sort;
+
+use super::show::AMOUNT_SCALE;
+use crate::activity::{Activity, Kind, Place, Query, date_of, day};
+use crate::error::Error;
+
+const PAGE_SIZE_MAX: i32 = 100;
+const EXECUTED: &str = "executed";
+
+fn invalid(field: &'static str, message: String) -> Error {
+    Error::Field { field, message }
+}
+
+/// What a request asks for.
+pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result<Query, Error> {
+    let page_size = request.page_size.unwrap_or(PAGE_SIZE_MAX);
+    if !(1..=PAGE_SIZE_MAX).contains(&page_size) {
+        let message = format!("page_size is {page_size}: it must be from 1 to {PAGE_SIZE_MAX}");
+        return Err(invalid("page_size", message));
+    }
+    let moment = |at_us: i64| (at_us != 0).then_some(Micros(at_us));
+    let (mut after, mut until) = (moment(request.after), moment(request.until));
+    if !request.date.is_empty() {
+        let (first, next) = of_date(&request.date)?;
+        // A day has its first moment and not that of the next.
+        after = after.max(Some(first.plus_us(-1)));
+        let last = next.plus_us(-1);
+        until = Some(until.map_or(last, |until| until.min(last)));
+    }
+    let past = match request.page_token.as_str() {
+        "" => None,
+        token => Some(Place::of_id(token).ok_or_else(|| {
+            let message =
+                format!("page_token {token:?} is not the id of the last activity of a page");
+            invalid("page_token", message)
+        })?),
+    };
+    Ok(Query {
+        account,
+        kinds: kinds(request)?,
+        after,
+        until,
+        newest_first: request.direction() != Sort::Asc,
+        past,
+        limit: page_size.unsigned_abs(),
+    })
+}
+
+fn of_date(text: &str) -> Result<(Micros, Micros), Error> {
+    let date: Option<Date> = text.parse().ok();
+    date.and_then(day).ok_or_else(|| {
+        let message = format!("date {text:?} is not a day such as 2024-01-02");
+        invalid("date", message)
+    })
+}
+
+fn kinds(request: &wire::GetActivitiesRequest) -> Result<Vec<Kind>, Error> {
+    let one = request.activity_type();
+    let (listed, category) = (&request.activity_types, request.category());
+    let given = [
+        one != wire::ActivityType::Unspecified,
+        !listed.is_empty(),
+        category != wire::ActivityCategory::Unspecified,
+    ];
+    if given.iter().filter(|given| **given).count() > 1 {
+        let message = "give activity_type, activity_types or category, not several of them";
+        return Err(invalid("activity_types", message.into()));
+    }
+    let of_category = |kind: &Kind| match category {
+        wire::ActivityCategory::Unspecified => true,
+        wire::ActivityCategory::TradeActivity => *kind == Kind::Fill,
+        wire::ActivityCategory::NonTradeActivity => *kind != Kind::Fill,
+    };
+    if let Some(kind) = kind_of(one) {
+        return Ok(vec![kind]);
+    }
+    if listed.is_empty() {
+        return Ok(Kind::ALL.into_iter().filter(of_category).collect());
+    }
+    let mut kinds = Vec::new();
+    for name in listed.split(',').map(str::trim) {
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| name_of(*kind).eq_ignore_ascii_case(name));
+        kinds.push(kind.ok_or_else(|| {
+            let message =
+                format!("activity_types has {name:?}: there are FILL, CSD, CSW, FEE, CFEE, JNLS");
+            invalid("activity_types", message)
+        })?);
+    }
+    Ok(kinds)
+}
+
+const fn kind_of(kind: wire::ActivityType) -> Option<Kind> {
+    match kind {
+        wire::ActivityType::Unspecified => None,
+        wire::ActivityType::Fill => Some(Kind::Fill),
+        wire::ActivityType::Csd => Some(Kind::CashDeposit),
+        wire::ActivityType::Csw => Some(Kind::CashWithdrawal),
+        wire::ActivityType::Fee => Some(Kind::Fee),
+        wire::ActivityType::Cfee => Some(Kind::CryptoFee),
+        wire::ActivityType::Jnls => Some(Kind::Journal),
+    }
+}
+
+const fn wire_of(kind: Kind) -> wire::ActivityType {
+    match kind {
+        Kind::Fill => wire::ActivityType::Fill,
+        Kind::CashDeposit => wire::ActivityType::Csd,
+        Kind::CashWithdrawal => wire::ActivityType::Csw,
+        Kind::Fee => wire::ActivityType::Fee,
+        Kind::CryptoFee => wire::ActivityType::Cfee,
+        Kind::Journal => wire::ActivityType::Jnls,
+    }
+}
+
+const fn name_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Fill => "FILL",
+        Kind::CashDeposit => "CSD",
+        Kind::CashWithdrawal => "CSW",
+        Kind::Fee => "FEE",
+        Kind::CryptoFee => "CFEE",
+        Kind::Journal => "JNLS",
+    }
+}
+
+/// An activity as its owner sees it. `None` for one of an instrument that nobody knows, which there
+/// is not: definitions stay for ever.
+pub fn show(activity: &Activity, instruments: &[InstrumentView]) -> Option<wire::Activity> {
+    let place = &activity.place;
+    let base = wire::Activity {
+        id: place.id(),
+        account_id: activity.update.account.to_string(),
+        activity_type: wire_of(place.kind).into(),
+        ..wire::Activity::default()
+    };
+    match &activity.update.change {
+        Change::Order {
+            order,
+            event: OrderEvent::Fill { fill, .. },
+        } => {
+            let known = instruments
+                .iter()
+                .find(|view| view.instrument.id == fill.instrument)?;
+            Some(match place.kind {
+                Kind::Fill => trade(base, place, order, fill, &known.instrument),
+                _ => fee(base, place, fill, &known.instrument),
+            })
+        }
+        Change::Deposited {
+            asset,
+            amount_minor,
+            ..
+        } => Some(moved(base, place, *asset, *amount_minor)),
+        Change::Withdrawn {
+            asset,
+            amount_minor,
+            ..
+        } => Some(moved(base, place, *asset, -*amount_minor)),
+        _ => None,
+    }
+}
+
+fn trade(
+    base: wire::Activity,
+    place: &Place,
+    order: &OrderView,
+    fill: &Fill,
+    instrument: &Instrument,
+) -> wire::Activity {
+    let quantity = |minor: i64| format(minor, instrument.base_scale);
+    let cum_minor = fill.cum_lots * instrument.lot_minor;
+    let ended = cum_minor >= order.qty_minor;
+    wire::Activity {
+        transaction_time: place.at.0,
+        r#type: if ended {
+            wire::FillType::Fill.into()
+        } else {
+            wire::FillType::PartialFill.into()
+        },
+        price: Some(format(
+            fill.price_ticks * instrument.tick_minor,
+            instrument.quote_scale,
+        )),
+        qty: Some(quantity(fill.qty_lots * instrument.lot_minor)),
+        side: convert::side(fill.side).into(),
+        symbol: Some(instrument.symbol.to_string()),
+        leaves_qty: Some(quantity(order.qty_minor - cum_minor)),
+        order_id: Some(fill.order.to_string()),
+        cum_qty: Some(quantity(cum_minor)),
+        order_status: convert::order_status(order.status).into(),
+        ..base
+    }
+}
+
+fn fee(
+    base: wire::Activity,
+    place: &Place,
+    fill: &Fill,
+    instrument: &Instrument,
+) -> wire::Activity {
+    let side = if fill.maker { "maker" } else { "taker" };
+    let rate_ppm = div_half_even(
+        i128::from(fill.fee_minor) * 1_000_000,
+        i128::from(fill.notional_minor),
+    );
+    wire::Activity {
+        date: date_of(place.at),
+        net_amount: Some(format(-fill.fee_minor, instrument.quote_scale)),
+        symbol: Some(instrument.symbol.to_string()),
+        description: Some(format!(
+            "{side} fee of {} ppm on order {}",
+            rate_ppm.unwrap_or(0),
+            fill.order
+        )),
+        status: Some(EXECUTED.to_owned()),
+        ..base
+    }
+}
+
+fn moved(base: wire::Activity, place: &Place, asset: Asset, amount_minor: i64) -> wire::Activity {
+    let amount = format(amount_minor, AMOUNT_SCALE);
+    let cash = place.kind != Kind::Journal;
+    wire::Activity {
+        date: date_of(place.at),
+        net_amount: Some(if cash { amount.clone() } else { "0".to_owned() }),
+        qty: (!cash).then_some(amount),
+        symbol: (!cash).then(|| asset.to_string()),
+        status: Some(EXECUTED.to_owned()),
+        ..base
+    }
+}

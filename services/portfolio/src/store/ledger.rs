@@ -1,0 +1,373 @@
+//! The schema `portfolio`: postings, orders and activities, each batch of the log in one
+//! transaction with the position that says so (I2).
+
+use std::collections::BTreeMap;
+
+use prepx_bus::{Topic, TopicPartition};
+use prepx_domain::update::{Book, OrderView};
+use prepx_domain::{AccountId, Asset, Micros, Side};
+use prepx_proto::journal::{self, v1};
+use prepx_stage::follow::Batch;
+use prepx_stage::port::{PastOrders, PastQuery};
+use prepx_store::sqlite::{Pool, Tx};
+use prepx_store::{Durability, Location, Migration, Options, Result, Source};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{QueryBuilder, Row};
+
+use crate::activity::{Activity, Kind, Place, Query};
+use crate::projection::{Error, Rows, source};
+
+/// The steps of the schema `portfolio`.
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "books",
+    sql: include_str!("../../migrations/ledger/0001_books.sql"),
+}];
+
+/// A ledger transaction may be as long as a mebibyte of the log takes on a busy machine.
+const WRITE_MS_MAX: u64 = 60_000;
+
+/// The books in SQL. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Ledger(Pool);
+
+/// One book of the ledger: the partition that keeps it, which, and of which asset.
+pub type Line = (u32, Book, Asset);
+
+/// Postings of a transition that do not add up to zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unbalanced {
+    /// The partition of the account stage.
+    pub partition: u32,
+    /// The transition in its journal.
+    pub seq: u64,
+    /// Of which asset.
+    pub asset: String,
+    /// What they add up to.
+    pub sum_minor: i64,
+}
+
+fn position_of(partition: TopicPartition) -> Source<'static> {
+    Source {
+        consumer: "ledger",
+        topic: partition.topic.name(),
+        partition: partition.partition,
+    }
+}
+
+impl Ledger {
+    /// Opens the schema, and makes it when it is not there.
+    pub async fn open(location: &Location) -> Result<Ledger> {
+        let options = Options {
+            statement_ms_max: WRITE_MS_MAX,
+            ..Options::new("portfolio", Durability::Projection)
+        };
+        let prepx_store::Pool::Sqlite(pool) =
+            prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
+        Ok(Ledger(pool))
+    }
+
+    /// Waits for what is running and closes the schema.
+    pub async fn close(self) {
+        prepx_store::Pool::Sqlite(self.0).close().await;
+    }
+
+    /// Of each partition, the offset to go on from.
+    pub async fn positions(&self, partitions: u32) -> Result<Vec<u64>> {
+        let mut next = Vec::new();
+        for partition in 0..partitions {
+            next.push(self.0.position(&position_of(source(partition))).await?);
+        }
+        Ok(next)
+    }
+
+    /// Takes a batch of the log, all of it or nothing; what was taken before is skipped.
+    pub async fn take(&self, batch: &Batch) -> std::result::Result<(), Error> {
+        let mut tx = self.0.begin().await?;
+        let mut rows = Rows::default();
+        for run in &batch.runs {
+            let lane = position_of(run.source);
+            let skip = tx.advance(&lane, run.first, run.last()).await?;
+            for (number, message) in (run.first..).zip(&run.messages).skip(skip) {
+                rows.add(run.source.partition, number, message)
+                    .map_err(|source| Error::Poison {
+                        partition: batch.partition,
+                        offset: message.offset,
+                        source,
+                    })?;
+            }
+        }
+        write(&mut tx, &rows).await?;
+        let offsets = position_of(batch.partition);
+        tx.advance(&offsets, batch.from + 1, batch.next).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Past orders of an account, in the order that was asked for.
+    pub async fn orders(&self, account: AccountId, which: &PastOrders) -> Result<Vec<OrderView>> {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT view FROM orders WHERE account_id = ");
+        sql.push_bind(account.raw());
+        match which {
+            PastOrders::Id(id) => {
+                sql.push(" AND order_id = ").push_bind(id.raw());
+            }
+            PastOrders::ClientOrderId(name) => {
+                sql.push(" AND client_order_id = ").push_bind(name.clone());
+                sql.push(" ORDER BY order_id DESC LIMIT 1");
+            }
+            PastOrders::Query(query) => narrow(&mut sql, query),
+        }
+        let rows = sql.build().fetch_all(&mut *self.0.read().await?).await?;
+        rows.iter().map(view_of).collect()
+    }
+
+    /// Activities of an account, in the order that was asked for.
+    pub async fn activities(&self, query: &Query) -> Result<Vec<Activity>> {
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT at_us, source_partition, number, type, change FROM activities
+             WHERE account_id = ",
+        );
+        sql.push_bind(query.account.raw());
+        if query.kinds.len() < Kind::ALL.len() {
+            sql.push(" AND type IN (");
+            let mut list = sql.separated(", ");
+            for kind in &query.kinds {
+                list.push_bind(i64::from(kind.code()));
+            }
+            sql.push(")");
+        }
+        if let Some(Micros(after_us)) = query.after {
+            sql.push(" AND at_us > ").push_bind(after_us);
+        }
+        if let Some(Micros(until_us)) = query.until {
+            sql.push(" AND at_us <= ").push_bind(until_us);
+        }
+        let (beyond, order) = if query.newest_first {
+            (" < (", "DESC")
+        } else {
+            (" > (", "ASC")
+        };
+        if let Some(past) = query.past {
+            sql.push(" AND (at_us, source_partition, number, type)");
+            sql.push(beyond);
+            let mut place = sql.separated(", ");
+            place.push_bind(past.at.0);
+            place.push_bind(i64::from(past.partition));
+            place.push_bind(past.number as i64);
+            place.push_bind(i64::from(past.kind.code()));
+            sql.push(")");
+        }
+        sql.push(format_args!(
+            " ORDER BY at_us {order}, source_partition {order}, number {order}, type {order} LIMIT "
+        ));
+        sql.push_bind(i64::from(query.limit));
+        let rows = sql.build().fetch_all(&mut *self.0.read().await?).await?;
+        rows.iter().map(activity_of).collect()
+    }
+
+    /// What every book comes to when the postings of each partition are added up to the given
+    /// transition, and no further. Books that come to zero are left out.
+    pub async fn sums(&self, through: &[u64]) -> Result<BTreeMap<Line, i64>> {
+        let mut sums = BTreeMap::new();
+        let mut connection = self.0.read().await?;
+        for (partition, &seq) in (0u32..).zip(through) {
+            let rows = sqlx::query(
+                "SELECT book, account_id, asset, SUM(amount_minor) AS minor FROM postings
+                 WHERE source_partition = $1 AND seq <= $2 GROUP BY book, account_id, asset",
+            )
+            .bind(i64::from(partition))
+            .bind(seq as i64)
+            .fetch_all(&mut *connection)
+            .await?;
+            for row in &rows {
+                let (line, minor) = line_of(partition, row)?;
+                if minor != 0 {
+                    sums.insert(line, minor);
+                }
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The first transition whose postings do not add up to zero (I3), and how many postings there
+    /// are.
+    pub async fn balance(&self) -> Result<(Option<Unbalanced>, u64)> {
+        let mut connection = self.0.read().await?;
+        let first = sqlx::query(
+            "SELECT source_partition, seq, asset, SUM(amount_minor) AS minor FROM postings
+             GROUP BY source_partition, seq, asset HAVING SUM(amount_minor) <> 0
+             ORDER BY source_partition, seq LIMIT 1",
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM postings")
+            .fetch_one(&mut *connection)
+            .await?;
+        let unbalanced = first.map(|row| -> sqlx::Result<Unbalanced> {
+            Ok(Unbalanced {
+                partition: row.try_get("source_partition")?,
+                seq: row.try_get::<i64, _>("seq")? as u64,
+                asset: row.try_get("asset")?,
+                sum_minor: row.try_get("minor")?,
+            })
+        });
+        Ok((unbalanced.transpose()?, count as u64))
+    }
+
+    /// The last message of each partition's lane that is in the books.
+    pub async fn lanes(&self, partitions: u32) -> Result<Vec<u64>> {
+        let mut last = Vec::new();
+        for partition in 0..partitions {
+            let lane = position_of(Topic::AccountJournal.partition(partition));
+            last.push(self.0.position(&lane).await?);
+        }
+        Ok(last)
+    }
+}
+
+async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
+    let into = "INSERT INTO postings
+        (source_partition, seq, number, leg, book, account_id, asset, amount_minor)";
+    tx.insert_rows(into, 8, "", &rows.postings, |row, values| {
+        let (book, account) = book_parts(row.posting.book);
+        values
+            .push(i64::from(row.partition))
+            .push(row.seq as i64)
+            .push(row.number as i64)
+            .push(row.leg as i64)
+            .push(book)
+            .push(account)
+            .push(row.posting.asset.as_str().to_owned())
+            .push(row.posting.amount_minor);
+    })
+    .await?;
+    let orders: Vec<_> = rows.orders.values().collect();
+    let into = "INSERT INTO orders
+        (account_id, order_id, client_order_id, symbol, side, final, created_at_us, view)";
+    let newer = "ON CONFLICT (account_id, order_id)
+        DO UPDATE SET final = excluded.final, view = excluded.view";
+    tx.insert_rows(into, 8, newer, &orders, |row, values| {
+        let view = &row.view;
+        let mut bytes = Vec::new();
+        journal::encode_message(&v1::OrderView::from(view), &mut bytes);
+        values
+            .push(row.account.raw())
+            .push(view.id.raw())
+            .push(view.client_order_id.clone())
+            .push(plain(view.symbol.as_str()))
+            .push(side_code(view.side))
+            .push(i64::from(view.status.is_final()))
+            .push(view.created_at.0)
+            .push(bytes);
+    })
+    .await?;
+    let into = "INSERT INTO activities
+        (account_id, at_us, source_partition, number, type, change)";
+    tx.insert_rows(into, 6, "", &rows.activities, |row, values| {
+        values
+            .push(row.account.raw())
+            .push(row.place.at.0)
+            .push(i64::from(row.place.partition))
+            .push(row.place.number as i64)
+            .push(i64::from(row.place.kind.code()))
+            .push(row.change.to_vec());
+    })
+    .await
+}
+
+fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &PastQuery) {
+    if query.only_ended {
+        sql.push(" AND final = 1");
+    }
+    if let Some(Micros(after_us)) = query.after {
+        sql.push(" AND created_at_us > ").push_bind(after_us);
+    }
+    if let Some(Micros(until_us)) = query.until {
+        sql.push(" AND created_at_us <= ").push_bind(until_us);
+    }
+    if let Some(side) = query.side {
+        sql.push(" AND side = ").push_bind(side_code(side));
+    }
+    if !query.symbols.is_empty() {
+        sql.push(" AND symbol IN (");
+        let mut list = sql.separated(", ");
+        for symbol in &query.symbols {
+            list.push_bind(plain(symbol));
+        }
+        sql.push(")");
+    }
+    let order = if query.newest_first { "DESC" } else { "ASC" };
+    sql.push(format_args!(" ORDER BY order_id {order} LIMIT "));
+    sql.push_bind(i64::from(query.limit));
+}
+
+fn plain(symbol: &str) -> String {
+    symbol.replace('/', "")
+}
+
+const fn side_code(side: Side) -> i64 {
+    match side {
+        Side::Buy => 1,
+        Side::Sell => 2,
+    }
+}
+
+const AVAILABLE: i64 = 1;
+const HELD: i64 = 2;
+const CLEARING: i64 = 3;
+const FEES: i64 = 4;
+const OUTSIDE: i64 = 5;
+
+const fn book_parts(book: Book) -> (i64, i64) {
+    match book {
+        Book::Available(account) => (AVAILABLE, account.raw()),
+        Book::Held(account) => (HELD, account.raw()),
+        Book::Clearing => (CLEARING, 0),
+        Book::Fees => (FEES, 0),
+        Book::Outside => (OUTSIDE, 0),
+    }
+}
+
+fn damaged(column: &str) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: "not a value that this service writes".into(),
+    }
+}
+
+fn line_of(partition: u32, row: &SqliteRow) -> sqlx::Result<(Line, i64)> {
+    let account = || -> sqlx::Result<AccountId> {
+        AccountId::new(row.try_get("account_id")?).ok_or_else(|| damaged("account_id"))
+    };
+    let book = match row.try_get("book")? {
+        AVAILABLE => Book::Available(account()?),
+        HELD => Book::Held(account()?),
+        CLEARING => Book::Clearing,
+        FEES => Book::Fees,
+        OUTSIDE => Book::Outside,
+        _ => return Err(damaged("book")),
+    };
+    let asset: String = row.try_get("asset")?;
+    let asset = asset.parse().map_err(|_| damaged("asset"))?;
+    Ok(((partition, book, asset), row.try_get("minor")?))
+}
+
+fn view_of(row: &SqliteRow) -> Result<OrderView> {
+    let bytes: &[u8] = row.try_get("view")?;
+    let view = journal::decode_message::<v1::OrderView>(bytes).and_then(OrderView::try_from);
+    Ok(view.map_err(|_| damaged("view"))?)
+}
+
+fn activity_of(row: &SqliteRow) -> Result<Activity> {
+    let kind = Kind::of_code(row.try_get("type")?).ok_or_else(|| damaged("type"))?;
+    let change: &[u8] = row.try_get("change")?;
+    Ok(Activity {
+        place: Place {
+            at: Micros(row.try_get("at_us")?),
+            partition: row.try_get("source_partition")?,
+            number: row.try_get::<i64, _>("number")? as u64,
+            kind,
+        },
+        update: journal::decode(change).map_err(|_| damaged("change"))?,
+    })
+}
