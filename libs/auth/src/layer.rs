@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Extensions, Request, Response};
+use prepx_domain::AccountId;
 use prepx_runtime::status;
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
@@ -108,6 +109,12 @@ impl Error {
 /// The caller's identity that the layer left in a request's extensions.
 pub fn identity(extensions: &Extensions) -> Result<&Arc<Identity>> {
     extensions.get::<Arc<Identity>>().ok_or(Error::Missing)
+}
+
+/// The caller's account, the only one whose data its call can touch (I9).
+pub fn account<T>(request: &tonic::Request<T>) -> std::result::Result<AccountId, tonic::Status> {
+    let account = principal(request.extensions()).and_then(Principal::account);
+    account.map_err(|error| error.status())
 }
 
 /// The caller, as the layer left it in a request's extensions.

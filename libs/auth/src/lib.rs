@@ -35,7 +35,7 @@ pub use credentials::Credentials;
 pub use error::{Error, Result};
 pub use jsonwebtoken::jwk::{Jwk, JwkSet};
 pub use key::{ApiKey, SecretHash};
-pub use layer::{AuthLayer, AuthService, identity, on_behalf, principal};
+pub use layer::{AuthLayer, AuthService, account, identity, on_behalf, principal};
 pub use policy::{Access, Policy, PolicyError, Rule};
 pub use principal::{Principal, Role, Scope, Scopes};
 pub use remote::RemoteAuthority;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::{OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
-use prepx_domain::{AccountId, Micros, OrderId, Side};
+use prepx_domain::{AccountId, Code, Micros, OrderId, Side};
 
 /// An answer that arrives later. Dropping it does not stop a write that has begun.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -2,6 +2,7 @@
 //! and a gRPC status with `google.rpc.ErrorInfo`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use prepx_domain::Code;
 use prost::Message as _;
@@ -47,6 +48,13 @@ impl Error {
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Error {
         self.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The same with a time after which to try again, if there is one.
+    #[must_use]
+    pub fn retry_after(mut self, after: Option<Duration>) -> Error {
+        self.retry_after_ms = after.and_then(|after| u64::try_from(after.as_millis()).ok());
         self
     }
 

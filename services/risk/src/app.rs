@@ -1,6 +1,7 @@
 //! What operators do with accounts: stop them, let them trade again, and limit them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prepx_domain::message::{Action, Command, Limits};
 use prepx_domain::view::AccountView;
@@ -37,10 +38,8 @@ impl Error {
     pub const fn code(&self) -> Code {
         match self {
             Error::Rejected(reject) => reject.code(),
-            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => {
-                Code::TooManyRequests
-            }
-            Error::Submit(_) | Error::Read(_) => Code::Unavailable,
+            Error::Submit(error) => error.code(),
+            Error::Read(error) => error.code(),
         }
     }
 
@@ -48,8 +47,17 @@ impl Error {
     pub const fn reason(&self) -> &'static str {
         match self {
             Error::Rejected(reject) => reject.reason(),
-            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => "BUSY",
-            Error::Submit(_) | Error::Read(_) => "UNAVAILABLE",
+            Error::Submit(error) => error.reason(),
+            Error::Read(error) => error.reason(),
+        }
+    }
+
+    /// When to try again, where it makes sense.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Rejected(_) => None,
+            Error::Submit(error) => error.retry_after(),
+            Error::Read(error) => error.retry_after(),
         }
     }
 }

@@ -8,7 +8,6 @@ use prepx_domain::{AccountId, Code, decimal};
 use prepx_proto::risk::v1 as wire;
 use prepx_proto::risk::v1::admin_service_server::AdminService;
 use prepx_runtime::status;
-use prepx_stage::port::{ReadError, SubmitError};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -111,12 +110,7 @@ fn show(view: &AccountView) -> wire::AccountControls {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
-        let mut outward = status::Error::new(error.code(), error.reason(), error.to_string());
-        if let Error::Submit(SubmitError::Busy { retry_after })
-        | Error::Read(ReadError::Busy { retry_after }) = &error
-        {
-            outward.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
-        }
-        status::of(&outward)
+        let outward = status::Error::new(error.code(), error.reason(), error.to_string());
+        status::of(&outward.retry_after(error.retry_after()))
     }
 }

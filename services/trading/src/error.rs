@@ -1,5 +1,7 @@
 //! What order entry answers when it cannot do what was asked.
 
+use std::time::Duration;
+
 use prepx_domain::{Code, Reject};
 use prepx_stage::port::{ReadError, SubmitError};
 
@@ -42,12 +44,8 @@ impl Error {
         match self {
             Error::Form(_) => Code::Invalid,
             Error::Rejected(reject) => reject.code(),
-            Error::Submit {
-                source: SubmitError::Busy { .. },
-                ..
-            }
-            | Error::Read(ReadError::Busy { .. }) => Code::TooManyRequests,
-            Error::Submit { .. } | Error::Read(_) => Code::Unavailable,
+            Error::Submit { source, .. } => source.code(),
+            Error::Read(error) => error.code(),
             Error::UnknownAsset(_) | Error::UnknownOrder(_) => Code::NotFound,
             Error::Conflict(_) => Code::Conflict,
         }
@@ -58,23 +56,20 @@ impl Error {
         match self {
             Error::Form(_) => "INVALID_FIELD",
             Error::Rejected(reject) => reject.reason(),
-            Error::Submit {
-                source: SubmitError::Busy { .. },
-                ..
-            }
-            | Error::Read(ReadError::Busy { .. }) => "BUSY",
-            Error::Submit {
-                source: SubmitError::Unknown(_),
-                ..
-            } => "OUTCOME_UNKNOWN",
-            Error::Submit {
-                source: SubmitError::Closed(_),
-                ..
-            }
-            | Error::Read(_) => "UNAVAILABLE",
+            Error::Submit { source, .. } => source.reason(),
+            Error::Read(error) => error.reason(),
             Error::UnknownAsset(_) => "UNKNOWN_ASSET",
             Error::UnknownOrder(_) => "UNKNOWN_ORDER",
             Error::Conflict(_) => "CONFLICT",
+        }
+    }
+
+    /// When to try again, where it makes sense.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Submit { source, .. } => source.retry_after(),
+            Error::Read(error) => error.retry_after(),
+            _ => None,
         }
     }
 }

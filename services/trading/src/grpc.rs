@@ -7,13 +7,10 @@ mod stream;
 
 use std::sync::Arc;
 
-use prepx_auth::Principal;
-use prepx_domain::AccountId;
 use prepx_proto::trading::v1::admin_service_server::AdminServiceServer;
 use prepx_proto::trading::v1::trading_service_server::TradingServiceServer;
 use prepx_runtime::status;
-use prepx_stage::port::{ReadError, SubmitError};
-use tonic::{Request, Status};
+use tonic::Status;
 
 use crate::app::App;
 use crate::error::Error;
@@ -39,32 +36,12 @@ impl Handler {
     }
 }
 
-/// The caller's account, the only one that its calls can touch (I9).
-fn account_of<T>(request: &Request<T>) -> Result<AccountId, Status> {
-    prepx_auth::principal(request.extensions())
-        .and_then(Principal::account)
-        .map_err(|error| {
-            status::of(&status::Error::new(
-                error.code(),
-                error.reason(),
-                error.to_string(),
-            ))
-        })
-}
-
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
-        let mut outward = status::Error::new(error.code(), error.reason(), error.to_string());
-        match &error {
-            Error::Form(form) => outward = outward.with("field", form.field),
-            Error::Submit {
-                source: SubmitError::Busy { retry_after },
-                ..
-            }
-            | Error::Read(ReadError::Busy { retry_after }) => {
-                outward.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
-            }
-            _ => {}
+        let mut outward = status::Error::new(error.code(), error.reason(), error.to_string())
+            .retry_after(error.retry_after());
+        if let Error::Form(form) = &error {
+            outward = outward.with("field", form.field);
         }
         status::of(&outward)
     }

@@ -9,7 +9,7 @@ use prepx_proto::trading::v1 as wire;
 use prepx_proto::trading::v1::trading_service_server::TradingService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Handler, account_of, decode, stream};
+use super::{Handler, decode, stream};
 use crate::app::App;
 
 impl Handler {
@@ -25,7 +25,7 @@ impl TradingService for Handler {
         &self,
         request: Request<wire::SubmitOrderRequest>,
     ) -> Result<Response<wire::Order>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let request = request.into_inner();
         let form = decode::order_form(&request);
         let order = self.0.place(account, &request.symbol, form).await?;
@@ -36,7 +36,7 @@ impl TradingService for Handler {
         &self,
         request: Request<wire::GetOrdersRequest>,
     ) -> Result<Response<wire::GetOrdersResponse>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let query = decode::order_query(request.get_ref())?;
         let mut orders = Vec::new();
         for order in &self.0.orders(account, &query).await? {
@@ -49,7 +49,7 @@ impl TradingService for Handler {
         &self,
         request: Request<wire::GetOrderRequest>,
     ) -> Result<Response<wire::Order>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let id = decode::order_id(&request.get_ref().order_id)?;
         let order = self.0.order(account, id).await?;
         Ok(Response::new(self.show(&order).await?))
@@ -59,7 +59,7 @@ impl TradingService for Handler {
         &self,
         request: Request<wire::GetOrderByClientOrderIdRequest>,
     ) -> Result<Response<wire::Order>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let name = &request.get_ref().client_order_id;
         if name.is_empty() {
             return Err(decode::invalid(
@@ -75,7 +75,7 @@ impl TradingService for Handler {
         &self,
         request: Request<wire::ReplaceOrderRequest>,
     ) -> Result<Response<wire::Order>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let request = request.into_inner();
         let old = decode::order_id(&request.order_id)?;
         let order = self
@@ -89,7 +89,7 @@ impl TradingService for Handler {
         &self,
         request: Request<wire::CancelOrderRequest>,
     ) -> Result<Response<wire::CancelOrderResponse>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let order = decode::order_id(&request.get_ref().order_id)?;
         self.0.cancel(account, order).await?;
         Ok(Response::new(wire::CancelOrderResponse {}))
@@ -99,7 +99,7 @@ impl TradingService for Handler {
         &self,
         request: Request<wire::CancelAllOrdersRequest>,
     ) -> Result<Response<wire::CancelAllOrdersResponse>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let canceling = self.0.cancel_all(account).await?;
         let result = |id: &prepx_domain::OrderId| wire::CancelOrderResult {
             id: id.to_string(),
@@ -116,7 +116,7 @@ impl TradingService for Handler {
         &self,
         request: Request<Streaming<wire::StreamOrdersRequest>>,
     ) -> Result<Response<Self::StreamOrdersStream>, Status> {
-        let account = account_of(&request)?;
+        let account = prepx_auth::account(&request)?;
         let replies = stream::decide(self.0.clone(), account, request.into_inner());
         Ok(Response::new(Box::pin(replies)))
     }
