@@ -58,7 +58,7 @@ impl Market {
         let operator = Key::new("operator", "operator-secret")?;
         let channel = connect(url).await?;
         let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-        let symbol = format!("L{run}");
+        let symbol = format!("L{}", run % 1_000_000_000);
         let add = AddInstrumentRequest {
             symbol: symbol.clone(),
             class: AssetClass::UsEquity.into(),

@@ -1,5 +1,7 @@
 //! What portfolio answers when it cannot do what was asked.
 
+use std::time::Duration;
+
 use prepx_domain::{Code, Reject};
 use prepx_stage::port::{ReadError, SubmitError};
 
@@ -42,10 +44,9 @@ impl Error {
         match self {
             Error::Field { .. } => Code::Invalid,
             Error::Rejected(reject) => reject.code(),
-            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => {
-                Code::TooManyRequests
-            }
-            Error::Submit(_) | Error::Read(_) | Error::Store(_) => Code::Unavailable,
+            Error::Submit(error) => error.code(),
+            Error::Read(error) => error.code(),
+            Error::Store(_) => Code::Unavailable,
             Error::NoPosition(_) => Code::NotFound,
             Error::KeyUsed(_) => Code::Conflict,
         }
@@ -56,11 +57,19 @@ impl Error {
         match self {
             Error::Field { .. } => "INVALID_FIELD",
             Error::Rejected(reject) => reject.reason(),
-            Error::Submit(SubmitError::Busy { .. }) | Error::Read(ReadError::Busy { .. }) => "BUSY",
-            Error::Submit(SubmitError::Unknown(_)) => "OUTCOME_UNKNOWN",
-            Error::Submit(_) | Error::Read(_) | Error::Store(_) => "UNAVAILABLE",
+            Error::Submit(error) => error.reason(),
+            Error::Read(error) => error.reason(),
+            Error::Store(_) => "UNAVAILABLE",
             Error::NoPosition(_) => "NO_POSITION",
             Error::KeyUsed(_) => "IDEMPOTENCY_KEY_USED",
+        }
+    }
+    /// When to try again, where it makes sense.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Submit(error) => error.retry_after(),
+            Error::Read(error) => error.retry_after(),
+            _ => None,
         }
     }
 }
