@@ -1,5 +1,6 @@
 //! How many orders a second the core takes through account → matching → account with the log on,
-//! acknowledged when durable: `cargo run --release -p prepx-standalone --example core_rate
+//! acknowledged when durable, and how
+//! long a restart takes after them: `cargo run --release -p prepx-standalone --example core_rate
 //! [seconds] [batch] [callers]`.
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use prepx_domain::update::Ack;
 use prepx_domain::{AccountId, InstrumentId, Micros, Slot, Symbol};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_stage::port::SubmitError;
-use prepx_standalone::core::{Core, Options};
+use prepx_standalone::core::{Core, Options, Spine};
 use uuid::Uuid;
 
 const SYMBOLS: [&str; 4] = ["AAA/USD", "BBB/USD", "CCC/USD", "DDD/USD"];
@@ -76,7 +77,7 @@ impl Load {
                 kind: OrderKind::Limit {
                     limit: ticks * 1_000_000,
                 },
-                time_in_force: TimeInForce::Gtc,
+                time_in_force: TimeInForce::GoodTilCanceled,
                 qty_minor: 10_000 * (1 + (draw >> 32) as i64 % 10),
                 post_only: false,
                 extended_hours: false,
@@ -208,5 +209,21 @@ fn main() {
         percentile(50),
         percentile(99),
     );
+    let core = load.core.clone();
+    let events = runtime.block_on(core.query(events)).expect("the core is there");
     running.stop().expect("the core stops in peace");
+    drop((load, core));
+
+    let begun = clock.monotonic();
+    let options = Options::new(directory.path());
+    let (_core, running) = Core::open(options, clock.clone()).expect("the core opens again");
+    let took = clock.monotonic() - begun;
+    println!("{events} events; opened again in {:.2} s", took.as_secs_f64());
+    running.stop().expect("the core stops in peace");
+}
+
+fn events(spine: &Spine) -> u64 {
+    let accounts = spine.accounts().map(|partition| partition.head().events);
+    let matching = spine.matching().map(|partition| partition.head().events);
+    accounts.sum::<u64>() + matching.sum::<u64>()
 }
