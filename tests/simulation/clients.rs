@@ -108,6 +108,32 @@ impl Clients {
         (self.sent.len() - 1, command)
     }
 
+    /// A command that is not drawn.
+    pub fn ask(&mut self, slot: Slot, now: Micros, action: Action) -> (usize, Command) {
+        let at = self.sent.len();
+        let command = Command {
+            id: Uuid::from_u128(at as u128 + 1),
+            stamped_at: now,
+            slot,
+            action,
+        };
+        self.sent.push(Sent {
+            command: command.clone(),
+            told: None,
+        });
+        (at, command)
+    }
+
+    /// Whether its sender was told.
+    pub fn was_told(&self, at: usize) -> bool {
+        self.sent[at].told.is_some()
+    }
+
+    /// A user, and the account as far as it is known.
+    pub fn user(&self, number: usize) -> (Uuid, Option<AccountId>) {
+        self.users[number]
+    }
+
     fn action(&mut self, dice: &Dice) -> (Slot, Action) {
         let user = dice.below(USERS as u64) as usize;
         let (id, Some(account)) = self.users[user] else {

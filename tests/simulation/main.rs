@@ -7,6 +7,7 @@
 mod apart;
 mod checks;
 mod clients;
+mod crashes;
 mod ring;
 
 use std::env;

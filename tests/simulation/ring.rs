@@ -31,9 +31,9 @@ enum Waiting {
 }
 
 /// What lives and dies with the process.
-struct Process {
-    log: Arc<EmbeddedLog>,
-    spine: Path,
+pub struct Process {
+    pub log: Arc<EmbeddedLog>,
+    pub spine: Path,
     retention: Retention,
     accounts: Vec<Keeper<AccountCodec>>,
     matching: Vec<Keeper<MatchingCodec>>,
@@ -43,35 +43,23 @@ struct Process {
 
 /// The process has died of a fault that was put in its way.
 #[derive(Debug)]
-struct Died;
+pub struct Died;
 
-struct World<'a> {
-    dice: &'a Dice,
-    clock: Arc<ManualClock>,
-    clients: Clients,
-    log_dir: Arc<FaultyDir>,
-    snapshot_dir: Arc<FaultyDir>,
-    process: Process,
+/// Everything of a run.
+pub struct World {
+    pub dice: Dice,
+    pub clock: Arc<ManualClock>,
+    pub clients: Clients,
+    pub log_dir: Arc<FaultyDir>,
+    pub snapshot_dir: Arc<FaultyDir>,
+    pub process: Process,
     /// One damaged snapshot at a time is what can be survived.
     damaged: bool,
 }
 
 /// A run; its fingerprint.
 pub fn run(seed: u64, steps: u64) -> u64 {
-    let dice = Dice::new(seed);
-    let clock = Arc::new(ManualClock::new(START));
-    let (log_dir, snapshot_dir) = (FaultyDir::new(seed), FaultyDir::new(!seed));
-    let process = Process::open(&log_dir, &snapshot_dir, &clock).expect("an empty disk");
-    let mut world = World {
-        clients: Clients::new(&dice),
-        dice: &dice,
-        clock,
-        log_dir,
-        snapshot_dir,
-        process,
-        damaged: false,
-    };
-    world.define();
+    let mut world = World::new(seed);
     for _ in 0..steps {
         if world.step().is_err() {
             world.restart();
@@ -158,7 +146,26 @@ fn keepers<C: Codec>(
     TOPOLOGY.seats(stage).map(open).collect()
 }
 
-impl World<'_> {
+impl World {
+    /// An empty disk, a process on it, instruments about to be defined.
+    pub fn new(seed: u64) -> World {
+        let dice = Dice::new(seed);
+        let clock = Arc::new(ManualClock::new(START));
+        let (log_dir, snapshot_dir) = (FaultyDir::new(seed), FaultyDir::new(!seed));
+        let process = Process::open(&log_dir, &snapshot_dir, &clock).expect("an empty disk");
+        let mut world = World {
+            clients: Clients::new(&dice),
+            dice,
+            clock,
+            log_dir,
+            snapshot_dir,
+            process,
+            damaged: false,
+        };
+        world.define();
+        world
+    }
+
     fn step(&mut self) -> Result<(), Died> {
         match self.dice.below(100) {
             0..40 => (0..=self.dice.below(4)).for_each(|_| self.submit()),
@@ -166,7 +173,7 @@ impl World<'_> {
             65..80 => self.flush()?,
             80..84 => self.pass_time(),
             84..86 => {
-                let whim = Clients::halt_or_resume(self.dice);
+                let whim = Clients::halt_or_resume(&self.dice);
                 let slot = slot_of(&whim);
                 self.process
                     .spine
@@ -184,7 +191,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn define(&mut self) {
+    pub fn define(&mut self) {
         for (token, (define, told)) in self.clients.instruments.iter().enumerate() {
             if !told {
                 let input = MatchingInput::Command(define.clone());
@@ -197,17 +204,17 @@ impl World<'_> {
     }
 
     fn submit(&mut self) {
-        let (at, command) = self.clients.draw(self.dice, self.clock.now());
+        let (at, command) = self.clients.draw(&self.dice, self.clock.now());
         self.submit_one(at, command);
     }
 
-    fn submit_one(&mut self, at: usize, command: Command) {
+    pub fn submit_one(&mut self, at: usize, command: Command) {
         let slot = command.slot;
         let input = AccountInput::Command(command);
         self.process.spine.submit(at as u64, slot, input);
     }
 
-    fn turn(&mut self) -> Result<(), Died> {
+    pub fn turn(&mut self) -> Result<(), Died> {
         loop {
             match self.process.spine.turn() {
                 Ok(Turn::Idle) => break,
@@ -234,7 +241,7 @@ impl World<'_> {
     }
 
     /// Syncs, and tells clients what is durable (I8), in any order.
-    fn flush(&mut self) -> Result<(), Died> {
+    pub fn flush(&mut self) -> Result<(), Died> {
         let process = &mut self.process;
         let flushed = process.log.flush();
         // Even a sync that failed may have been preceded by one that did not.
@@ -264,7 +271,7 @@ impl World<'_> {
         self.process.spine.tick();
     }
 
-    fn snapshot(&mut self) -> Result<(), Died> {
+    pub fn snapshot(&mut self) -> Result<(), Died> {
         let process = &mut self.process;
         let (log, retention) = (&*process.log, &process.retention);
         let at = self.dice.below(2) as usize;
@@ -301,7 +308,7 @@ impl World<'_> {
         let snapshots = Snapshots::new(self.snapshot_dir.clone());
         let successor = open_spine(&self.process.log, &snapshots, &self.clock)?;
         let mut stale = std::mem::replace(&mut self.process.spine, successor);
-        let (at, command) = self.clients.draw(self.dice, self.clock.now());
+        let (at, command) = self.clients.draw(&self.dice, self.clock.now());
         let slot = command.slot;
         stale.submit(at as u64, slot, AccountInput::Command(command));
         match stale.turn() {
@@ -328,31 +335,43 @@ impl World<'_> {
     /// The process starts again, after a loss of power or a kill; perhaps it dies on the way.
     fn restart(&mut self) {
         loop {
-            let power = self.dice.one_in(2);
-            let again = |dir: &Arc<FaultyDir>| match power {
-                true => dir.crash(),
-                false => dir.kill(),
-            };
-            self.log_dir = again(&self.log_dir);
-            self.snapshot_dir = again(&self.snapshot_dir);
+            self.die(self.dice.one_in(2));
             if self.dice.one_in(5) {
                 self.log_dir.die_after(1 + self.dice.below(6));
             }
-            if let Ok(process) = Process::open(&self.log_dir, &self.snapshot_dir, &self.clock) {
-                self.process = process;
-                self.define();
+            if self.start().is_ok() {
                 return;
             }
         }
     }
 
+    /// The process is gone; without power so is what was not synced.
+    pub fn die(&mut self, power_fails: bool) {
+        let again = |dir: &Arc<FaultyDir>| match power_fails {
+            true => dir.crash(),
+            false => dir.kill(),
+        };
+        self.log_dir = again(&self.log_dir);
+        self.snapshot_dir = again(&self.snapshot_dir);
+    }
+
+    /// A process on what the disk has.
+    pub fn start(&mut self) -> Result<(), Died> {
+        self.process = Process::open(&self.log_dir, &self.snapshot_dir, &self.clock)?;
+        self.define();
+        Ok(())
+    }
+
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
     fn finish(mut self) -> u64 {
-        self.log_dir = self.log_dir.crash();
-        self.snapshot_dir = self.snapshot_dir.crash();
-        let opened = Process::open(&self.log_dir, &self.snapshot_dir, &self.clock);
-        self.process = opened.expect("the last start");
-        self.define();
+        self.die(true);
+        self.start().expect("the last start");
+        self.agree();
+        checks::fingerprint(&*self.process.log, TOPOLOGY)
+    }
+
+    /// Everybody asks until they are told, and asks everything again; then all must agree.
+    pub fn agree(&mut self) {
         for (at, command) in self.clients.unanswered() {
             self.submit_one(at, command);
         }
@@ -367,10 +386,9 @@ impl World<'_> {
         checks::books_balance(spine.accounts(), &self.clients);
         checks::books_and_accounts_agree(spine.accounts(), spine.matching());
         checks::lanes_are_dense(log, TOPOLOGY);
-        checks::fingerprint(log, TOPOLOGY)
     }
 
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.process.spine.tick();
         self.turn()
             .and_then(|()| self.flush())

@@ -1,0 +1,179 @@
+//! The crash table of ARCHITECTURE.md, row by row: for each boundary what is lost, what is repeated
+//! and what the client sees.
+
+use prepx_domain::message::Action;
+use prepx_domain::{AccountId, Slot};
+
+use crate::ring::World;
+
+/// An account with 100 USD, everything durable and told.
+fn funded(seed: u64) -> (World, AccountId) {
+    let mut world = World::new(seed);
+    let user = world.clients.user(0).0;
+    let open = Action::OpenAccount {
+        user,
+        simulated: false,
+    };
+    let at = ask(&mut world, Slot::of_user(user), open);
+    world.settle();
+    assert!(world.clients.was_told(at));
+    let account = world.clients.user(0).1.expect("the account was opened");
+    deposit(&mut world, account);
+    world.settle();
+    assert_eq!(balance(&world, account), 100);
+    (world, account)
+}
+
+fn ask(world: &mut World, slot: Slot, action: Action) -> usize {
+    use prepx_env::Clock as _;
+    let now = world.clock.now();
+    let (at, command) = world.clients.ask(slot, now, action);
+    world.submit_one(at, command);
+    at
+}
+
+/// Another 100 USD.
+fn deposit(world: &mut World, account: AccountId) -> usize {
+    let action = Action::Deposit {
+        account,
+        asset: "USD".parse().expect("an asset"),
+        amount_minor: 100,
+    };
+    ask(world, account.slot(), action)
+}
+
+fn balance(world: &World, account: AccountId) -> i64 {
+    let stage = world
+        .process
+        .spine
+        .account_partition(account.slot())
+        .machine();
+    stage
+        .account(account)
+        .map_or(0, |view| view.balances[0].available_minor)
+}
+
+fn restart(world: &mut World, power_fails: bool) {
+    world.die(power_fails);
+    world.start().expect("nothing is in the way");
+}
+
+/// What the client does not know it asks again, and then it stands once.
+#[track_caller]
+fn asks_again_and_stands_once(mut world: World, account: AccountId) {
+    world.agree();
+    assert_eq!(balance(&world, account), 200);
+}
+
+#[test]
+fn before_a_command_is_taken_from_the_ring_it_is_lost_and_nothing_took_effect() {
+    let (mut world, account) = funded(1);
+    let at = deposit(&mut world, account);
+    restart(&mut world, false);
+    assert_eq!(balance(&world, account), 100);
+    assert!(!world.clients.was_told(at));
+    asks_again_and_stands_once(world, account);
+}
+
+#[test]
+fn after_the_decision_before_the_frame_is_written_all_of_it_is_lost() {
+    let (mut world, account) = funded(2);
+    let at = deposit(&mut world, account);
+    world.turn().expect("a turn");
+    assert_eq!(
+        balance(&world, account),
+        200,
+        "the stage runs ahead of the disk"
+    );
+    restart(&mut world, false);
+    assert_eq!(balance(&world, account), 100);
+    assert!(
+        !world.clients.was_told(at),
+        "I8: nobody was told of what was not durable"
+    );
+    asks_again_and_stands_once(world, account);
+}
+
+#[test]
+fn while_the_frame_is_written_it_stands_whole_or_not_at_all() {
+    let (mut lost, mut kept) = (0, 0);
+    for seed in 0..60 {
+        for changes in 1..4 {
+            let (mut world, account) = funded(seed);
+            let at = deposit(&mut world, account);
+            world.turn().expect("a turn");
+            world.log_dir.die_after(changes);
+            let flushed = world.flush();
+            assert_eq!(flushed.is_ok(), world.clients.was_told(at), "I8");
+            restart(&mut world, seed % 2 == 0);
+            match balance(&world, account) {
+                100 => lost += 1,
+                200 => kept += 1,
+                other => panic!("a part of a frame took effect: {other}"),
+            }
+            assert!(flushed.is_err() || balance(&world, account) == 200, "I1");
+            asks_again_and_stands_once(world, account);
+        }
+    }
+    assert!(
+        lost > 10 && kept > 10,
+        "{lost} lost and {kept} kept: one side was not seen"
+    );
+}
+
+#[test]
+fn after_the_sync_before_the_reply_it_stands_and_a_repeat_is_told_the_first_decision() {
+    let (mut world, account) = funded(4);
+    let at = deposit(&mut world, account);
+    world.turn().expect("a turn");
+    world.process.log.flush().expect("a sync");
+    restart(&mut world, true);
+    assert_eq!(balance(&world, account), 200, "I1");
+    assert!(!world.clients.was_told(at));
+    asks_again_and_stands_once(world, account);
+}
+
+#[test]
+fn after_the_reply_nothing_is_lost() {
+    let (mut world, account) = funded(5);
+    let at = deposit(&mut world, account);
+    world.settle();
+    assert!(world.clients.was_told(at));
+    restart(&mut world, true);
+    assert_eq!(balance(&world, account), 200, "I1");
+    asks_again_and_stands_once(world, account);
+}
+
+#[test]
+fn while_a_snapshot_is_written_only_the_snapshot_is_lost() {
+    for changes in 1..12 {
+        let (mut world, account) = funded(changes);
+        world.snapshot().expect("a snapshot");
+        deposit(&mut world, account);
+        world.settle();
+        world.snapshot_dir.die_after(changes);
+        for _ in 0..4 {
+            let _ = world.snapshot();
+        }
+        restart(&mut world, changes % 2 == 0);
+        assert_eq!(balance(&world, account), 200, "I1");
+        asks_again_and_stands_once(world, account);
+    }
+}
+
+#[test]
+fn a_failed_sync_ends_the_process_and_nobody_is_told() {
+    for seed in 0..20 {
+        let (mut world, account) = funded(seed);
+        let at = deposit(&mut world, account);
+        world.turn().expect("a turn");
+        world.log_dir.fail_sync_after(0);
+        assert!(world.flush().is_err());
+        assert!(!world.clients.was_told(at), "I8");
+        deposit(&mut world, account);
+        assert!(world.turn().is_err(), "a dead log takes nothing more");
+        restart(&mut world, seed % 2 == 0);
+        world.agree();
+        assert_eq!(balance(&world, account), 300);
+    }
+}
