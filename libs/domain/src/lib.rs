@@ -12,6 +12,7 @@ pub mod decimal;
 pub mod id;
 pub mod instrument;
 pub mod machine;
+pub mod market;
 pub mod message;
 pub mod order;
 pub mod reject;
