@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use prepx_bus::{Log, TopicPartition};
 
 use crate::codec::{Codec, Input};
+use crate::error::Error;
 use crate::lane::Run;
-use crate::partition::{Error, Parcel, Partition};
+use crate::partition::{Parcel, Partition};
 use crate::spine::Work;
 use crate::topology::Seat;
 

@@ -16,6 +16,7 @@
 
 mod clock;
 mod codec;
+mod error;
 mod feed;
 pub mod follow;
 mod keeper;
@@ -27,17 +28,20 @@ mod retention;
 pub mod snapshot;
 mod spine;
 mod state;
+mod takeover;
 mod topology;
 mod transition;
 mod wire;
 
 pub use clock::SteadyClock;
 pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
+pub use error::Error;
 pub use keeper::{Error as KeeperError, Keeper, Pace};
-pub use partition::{Answer, Error, Parcel, Partition, Takeover};
+pub use partition::{Answer, Parcel, Partition};
 pub use retention::Retention;
 pub use snapshot::Snapshots;
 pub use spine::{Decided, Spine, Turn};
 pub use state::{BadRecord, FoldError, Head, State};
+pub use takeover::Takeover;
 pub use topology::{Seat, Stage, Topology};
 pub use transition::{Taken, Transition};

@@ -7,15 +7,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use prepx_bus::{AppendError, Batch, FenceError, Log, Owner, Position, ReadError, TopicPartition};
+use prepx_bus::{AppendError, Batch, Log, Owner, Position, TopicPartition};
 use prepx_domain::{Machine, Micros};
 
-use crate::DecodeError;
 use crate::codec::{Codec, Event, Input, Output};
+use crate::error::{Error, FOLLOW_UPS_MAX};
 use crate::lane::{self, Gap};
 use crate::outbox::Outbox;
-use crate::snapshot::{self, Snapshots};
-use crate::state::{BadRecord, Head, State};
+use crate::state::{Head, State};
 use crate::topology::{Seat, Topology};
 use crate::transition::{self, Taken};
 use crate::wire::put_prefixed;
@@ -24,70 +23,6 @@ use crate::wire::put_prefixed;
 const GROUP_BYTES: usize = 256 << 10;
 /// Nor when it has taken this many inputs.
 const GROUP_INPUTS: usize = 512;
-/// One input may set off this many more before the machine is taken to be in an endless loop.
-const FOLLOW_UPS_MAX: u32 = 1 << 20;
-/// How much of a journal is read at once.
-const READ_BYTES: usize = 4 << 20;
-/// Outputs that are sent again are appended in batches of about this size.
-const REEMIT_BYTES: usize = 1 << 20;
-
-/// Why a stage partition cannot be opened, or cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The journal could not be taken over.
-    #[error(transparent)]
-    Fence(#[from] FenceError),
-    /// The log could not be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The journal does not fold.
-    #[error(transparent)]
-    BadRecord(#[from] BadRecord),
-    /// No snapshot could be read.
-    #[error(transparent)]
-    Snapshot(#[from] snapshot::Error),
-    /// The journal's events do not lead to the outputs that were numbered when they were decided.
-    #[error("{journal}: {number} messages were sent to {to}, {derived} follow from the journal")]
-    Derived {
-        /// The journal.
-        journal: TopicPartition,
-        /// Where the lane goes.
-        to: TopicPartition,
-        /// The last number that the journal says.
-        number: u64,
-        /// The last number that the events lead to.
-        derived: u64,
-    },
-    /// An input is no input.
-    #[error("a poison input for {journal}, from {from} at offset {offset}: {source}")]
-    Poison {
-        /// Who was to take it.
-        journal: TopicPartition,
-        /// Where it stands.
-        from: TopicPartition,
-        /// At which offset.
-        offset: u64,
-        /// Why.
-        source: DecodeError,
-    },
-    /// A message of a lane is missing.
-    #[error("{journal} has stopped: {source}")]
-    Gap {
-        /// Who misses it.
-        journal: TopicPartition,
-        /// What is missing.
-        source: Gap,
-    },
-    /// One input led to ever more decisions.
-    #[error("{journal} has stopped: one input led to more than {FOLLOW_UPS_MAX} decisions")]
-    Endless {
-        /// Whose machine.
-        journal: TopicPartition,
-    },
-    /// The log takes no transition of this owner.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-}
 
 /// Neighbouring messages of one lane, from one record of the log, as typed values.
 pub struct Parcel<I> {
@@ -114,13 +49,13 @@ pub struct Answer<O> {
 
 /// The live owner of one stage partition. See the module's documentation.
 pub struct Partition<C: Codec> {
-    codec: Arc<C>,
-    seat: Seat,
+    pub(crate) codec: Arc<C>,
+    pub(crate) seat: Seat,
     owner: Owner,
-    state: State<C>,
-    outbox: Outbox<C>,
+    pub(crate) state: State<C>,
+    pub(crate) outbox: Outbox<C>,
     /// What may not have left before the takeover, to be appended first.
-    backlog: VecDeque<Batch>,
+    pub(crate) backlog: VecDeque<Batch>,
     open: Open<C>,
 }
 
@@ -195,106 +130,30 @@ impl<C: Codec> Open<C> {
     }
 }
 
-/// How a partition is taken over.
-#[derive(Clone, Copy, Debug)]
-pub struct Takeover<'a> {
-    /// Which process takes over, for people.
-    pub who: &'a str,
-    /// The time now.
-    pub now: Micros,
-    /// Whether everything that follows from the journal after the snapshot is sent again. Needed
-    /// where outputs may have been lost apart from their journal, as after restoring a journal
-    /// from its archive; a transition and its outputs are one atomic batch otherwise.
-    pub reemit: bool,
-}
-
 impl<C: Codec> Partition<C> {
-    /// Takes a partition over: fences the owner before, folds the journal to its end, and begins
-    /// the first transition of the new epoch, which the caller appends before anything else.
-    pub fn open(
+    /// A partition that has folded nothing beyond `state` yet.
+    pub(crate) fn new(
         codec: Arc<C>,
         seat: Seat,
         topology: Topology,
-        log: &dyn Log,
-        snapshots: &Snapshots,
-        takeover: Takeover<'_>,
-    ) -> Result<Partition<C>, Error> {
-        let owner = log.fence(seat.journal(), takeover.who)?;
-        let loaded = snapshots.load(&*codec, seat)?;
-        let sent = loaded.state.head.sent.clone();
-        let mut partition = Partition {
-            outbox: Outbox::new(seat, topology, sent),
+        owner: Owner,
+        state: State<C>,
+    ) -> Partition<C> {
+        Partition {
+            outbox: Outbox::new(seat, topology, state.head.sent.clone()),
             codec,
             seat,
             owner,
-            state: loaded.state,
+            state,
             backlog: VecDeque::new(),
             open: Open::new(),
-        };
-        partition.fold_from(log, loaded.next_offset, takeover.reemit)?;
-        partition.begin(log, takeover.now);
-        partition.open.begun = true;
-        Ok(partition)
-    }
-
-    fn fold_from(&mut self, log: &dyn Log, next: u64, reemit: bool) -> Result<(), Error> {
-        let journal = self.seat.journal();
-        let mut next = next;
-        loop {
-            let records = log.read(journal, next, READ_BYTES)?;
-            let Some(last) = records.last() else { break };
-            next = last.offset + 1;
-            for record in &records {
-                let folded = match reemit {
-                    false => self.state.fold(&self.codec, &record.payload),
-                    true => self.fold_again(&record.payload),
-                };
-                folded.map_err(|source| BadRecord {
-                    seat: self.seat,
-                    offset: record.offset,
-                    source,
-                })?;
-            }
-        }
-        match reemit {
-            true => self.check_derived(),
-            false => {
-                let sent = self.state.head.sent.clone();
-                self.outbox.go_on_after(sent);
-                Ok(())
-            }
         }
     }
 
-    /// Folds a record and puts what it sent into the backlog.
-    fn fold_again(&mut self, record: &[u8]) -> Result<(), crate::FoldError> {
-        let (codec, outbox) = (&self.codec, &mut self.outbox);
-        self.state.fold_into(codec, record, outbox)?;
-        if self.outbox.bytes() > 0 {
-            let filled = |batch: &&mut Batch| batch.payload_bytes() < REEMIT_BYTES;
-            if self.backlog.back_mut().filter(filled).is_none() {
-                self.backlog.push_back(Batch::new());
-            }
-            if let Some(batch) = self.backlog.back_mut() {
-                self.outbox.encode(self.state.head.seq, batch);
-            }
-            self.outbox.drain().for_each(drop);
-        }
-        Ok(())
-    }
-
-    fn check_derived(&self) -> Result<(), Error> {
-        let sent = &self.state.head.sent;
-        let differs = |&(to, derived): &(TopicPartition, u64)| sent.get(&to) != Some(&derived);
-        match self.outbox.lanes().find(differs) {
-            None => Ok(()),
-            Some((to, derived)) => Err(Error::Derived {
-                journal: self.seat.journal(),
-                to,
-                number: sent.get(&to).copied().unwrap_or_default(),
-                derived,
-            }),
-        }
+    /// Begins a transition that is recorded even if it takes nothing.
+    pub(crate) fn begin_epoch(&mut self, log: &dyn Log, now: Micros) {
+        self.begin(log, now);
+        self.open.begun = true;
     }
 
     /// Which partition this is.
@@ -354,18 +213,20 @@ impl<C: Codec> Partition<C> {
         self.decide(input, true)
     }
 
-    /// Takes a command that is on the log already; one that was taken before changes nothing. It
-    /// is answered under its offset if it is `answered`.
-    pub fn take_recorded(
+    /// Takes the next command that is on the log. It is answered under its offset if it is
+    /// `answered`.
+    pub(crate) fn take_recorded(
         &mut self,
         offset: u64,
         input: &Input<C>,
         answered: bool,
     ) -> Result<(), Error> {
         let from = self.seat.commands();
-        if self.state.head.consumed.get(&from).copied().unwrap_or(0) > offset {
-            return Ok(());
-        }
+        let consumed = self.state.head.consumed.get(&from).copied();
+        assert!(
+            consumed.unwrap_or(0) <= offset,
+            "I2: a command is never read twice"
+        );
         if answered {
             let (token, reply) = (offset, None);
             self.open.answers.push(Answer { token, reply });

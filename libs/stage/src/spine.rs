@@ -18,9 +18,11 @@ use prepx_env::Clock;
 
 use crate::clock::SteadyClock;
 use crate::codec::{Codec, Input, Output};
+use crate::error::Error;
 use crate::feed;
-use crate::partition::{Answer, Error, Parcel, Partition, Takeover};
+use crate::partition::{Answer, Parcel, Partition};
 use crate::snapshot::Snapshots;
+use crate::takeover::Takeover;
 use crate::topology::{Stage, Topology};
 
 /// Rounds of account → matching → account after which a turn is taken to go in circles.

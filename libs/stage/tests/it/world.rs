@@ -33,7 +33,7 @@ fn open_log(dir: &Arc<FaultyDir>, buffer_bytes: u64) -> Arc<EmbeddedLog> {
         batch_bytes_max: buffer_bytes.min(1 << 20),
         tail_bytes: 64 << 10,
         holder: "a test".into(),
-        ..Config::default()..Config::default()
+        ..Config::default()
     };
     EmbeddedLog::open(dir.clone(), config).unwrap()
 }
