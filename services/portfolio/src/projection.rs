@@ -237,12 +237,12 @@ impl Projection {
         }
     }
 
-    /// Takes everything that is durable now; says after each batch how many messages it had.
-    pub async fn catch_up(&mut self, mut taken: impl FnMut(usize)) -> Result<(), Error> {
+    /// Takes everything that is durable now; says after each batch how many records it had.
+    pub async fn catch_up(&mut self, mut taken: impl FnMut(u64)) -> Result<(), Error> {
         let mut follower = self.follower();
         while let Some(batch) = follower.look()? {
             self.take(&batch).await?;
-            taken(batch.len());
+            taken(batch.next - batch.from);
         }
         Ok(())
     }

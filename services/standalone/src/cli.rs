@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::verify::Verify;
+
 /// The file in which `prepx start` keeps its data unless told otherwise.
 pub const DATA_DIR: &str = "prepx-data";
 
@@ -35,6 +37,8 @@ pub enum Command {
     Start(Start),
     /// Operate a platform that runs.
     Admin(Admin),
+    /// Check that the books are right.
+    Verify(Verify),
 }
 
 /// How to run the platform.

@@ -8,3 +8,4 @@ mod compose;
 pub mod core;
 mod settings;
 pub mod start;
+pub mod verify;

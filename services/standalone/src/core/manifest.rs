@@ -51,25 +51,25 @@ struct Manifest {
 
 /// The topology of a data directory, which is made with [`DEFAULT`] if it has none.
 pub fn open(directory: &Path) -> Result<Topology, Error> {
-    let path = directory.join(NAME);
-    let failed = |source| Error::Io {
-        path: path.clone(),
-        source,
-    };
-    match fs::read_to_string(&path) {
-        Ok(text) => read(&text).map_err(|why| Error::Damaged {
-            path: path.clone(),
-            why,
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create(directory, &path).map_err(failed)?;
+    match read(directory) {
+        Err(Error::Io { path, source }) if source.kind() == io::ErrorKind::NotFound => {
+            create(directory, &path).map_err(|source| Error::Io { path, source })?;
             Ok(DEFAULT)
         }
-        Err(error) => Err(failed(error)),
+        found => found,
     }
 }
 
-fn read(text: &str) -> Result<Topology, String> {
+/// The topology of a data directory that exists.
+pub fn read(directory: &Path) -> Result<Topology, Error> {
+    let path = directory.join(NAME);
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&text).map_err(|why| Error::Damaged { path, why }),
+        Err(source) => Err(Error::Io { path, source }),
+    }
+}
+
+fn parse(text: &str) -> Result<Topology, String> {
     let manifest: Manifest = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let counts = [manifest.account_partitions, manifest.matching_partitions];
     if manifest.format != FORMAT || counts.iter().any(|count| !(1..=4_096).contains(count)) {

@@ -1,0 +1,214 @@
+//! `prepx verify`: whether the books are right, and where they first are not.
+//!
+//! Of a stopped data directory it folds every journal, brings the ledger up to the log's end and
+//! compares: I3 (every transition balances, and all books of an asset add up to zero; clearing is
+//! zero once the lanes are drained), I4 (accounts hold what their open orders hold, and nothing
+//! without), I6 (the ledger in SQL, the stages as they would start, and the fold of the journals
+//! from their beginning say the same). It takes the directory's lock, so nothing moves meanwhile.
+
+mod report;
+mod stages;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use prepx_bus::file::RealDir;
+use prepx_bus::{EmbeddedLog, Log, Topic};
+use prepx_domain::update::{Book, OrderView};
+use prepx_domain::{AccountId, Asset};
+use prepx_portfolio::{Following, Ledger, Line, Projection};
+use prepx_stage::follow::Tail;
+use prepx_stage::port::PastOrders;
+use prepx_stage::{Retention, Snapshots, Topology};
+use prepx_store::Location;
+
+use crate::cli::DATA_DIR;
+use crate::core::{Options, manifest};
+use report::{Report, Totals};
+use stages::{Folded, fold_all};
+
+/// Which books to check.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 the books are right, 1 the first difference, which is printed.
+
+Examples:
+  prepx verify
+  prepx verify --data-dir /var/lib/prepx --json"
+)]
+pub struct Verify {
+    /// The data directory of a platform that does not run, however it ended.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Checks and prints the totals.
+///
+/// # Errors
+/// The first difference, or what kept it from looking.
+pub fn run(options: Verify) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(directory(&options.data_dir))?;
+    report.print(options.json);
+    Ok(())
+}
+
+/// Verifies a data directory that nobody runs on.
+async fn directory(data_dir: &Path) -> Result<Report> {
+    let topology = manifest::read(data_dir)
+        .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
+    let mut options = Options::new(data_dir);
+    options.log.holder = format!("prepx verify, process {}", std::process::id());
+    let log_dir = RealDir::open(&data_dir.join("log"))?;
+    let log: Arc<dyn Log> = EmbeddedLog::open(log_dir, options.log).context("the event log")?;
+    let snapshots = Snapshots::new(RealDir::open(&data_dir.join("snapshots"))?);
+
+    let folded = fold_all(&*log, &snapshots, topology)?;
+    for (partition, stage) in folded.accounts.iter().enumerate() {
+        let holds = stage.machine.check_invariants();
+        holds
+            .map_err(|difference| anyhow::anyhow!("account partition {partition}: {difference}"))?;
+    }
+    let location = Location::Sqlite(data_dir.join("sql"));
+    let ledger = Ledger::open(&location).await.context("the ledger")?;
+    catch_up(&log, &ledger, topology).await?;
+    let compared = compare(&folded, &ledger, topology).await;
+    ledger.close().await;
+    compared
+}
+
+/// Takes what the log has and the ledger has not. Nothing is let go of: other consumers may still
+/// need what the ledger has.
+async fn catch_up(log: &Arc<dyn Log>, ledger: &Ledger, topology: Topology) -> Result<()> {
+    let retention = Arc::new(Retention::new(Arc::clone(log)));
+    let mut left = 0;
+    for (partition, next) in (0u32..).zip(ledger.positions(topology.account_partitions).await?) {
+        let updates = Topic::PortfolioUpdates.partition(partition);
+        let end = log.end(updates);
+        ensure!(
+            next <= end,
+            "I6: the ledger has taken {updates} up to offset {next}, the log ends at {end}"
+        );
+        left += end - next;
+        retention.release("verify", updates, log.start(updates))?;
+    }
+    let following = Following {
+        tail: Tail::new(Arc::clone(log)),
+        retention,
+        topology,
+    };
+    let bar = bar("ledger", left);
+    let (mut projection, _) = Projection::open(following, ledger.clone()).await?;
+    let taken = projection.catch_up(|records| bar.inc(records)).await;
+    bar.finish_and_clear();
+    taken.context("the ledger cannot take what the log has")
+}
+
+async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result<Report> {
+    let (unbalanced, postings) = ledger.balance().await?;
+    if let Some(found) = unbalanced {
+        bail!(
+            "I3: the postings of transition {} of account partition {} add up to {} {}, not 0",
+            found.seq,
+            found.partition,
+            found.sum_minor,
+            found.asset
+        );
+    }
+    let lanes = ledger.lanes(topology.account_partitions).await?;
+    for (partition, (stage, &taken)) in (0u32..).zip(folded.accounts.iter().zip(&lanes)) {
+        let updates = Topic::PortfolioUpdates.partition(partition);
+        let sent = stage.head.sent.get(&updates).copied().unwrap_or_default();
+        ensure!(
+            sent == taken,
+            "I6: account partition {partition} told {sent} changes, the ledger has {taken}"
+        );
+    }
+    let everything = vec![i64::MAX as u64; folded.accounts.len()];
+    let books = ledger.sums(&everything).await?;
+    let stages = folded.books();
+    if let Some((line, stage_minor, ledger_minor)) = first_difference(&stages, &books) {
+        let (partition, book, asset) = line;
+        bail!(
+            "I6: {} of {asset} in account partition {partition}: the account stage has \
+             {stage_minor}, the ledger {ledger_minor}",
+            name_of(book)
+        );
+    }
+    let totals = Totals::of(&books);
+    totals.check_conserved()?;
+    compare_orders(folded, ledger).await?;
+    let undelivered = folded.undelivered();
+    if undelivered == 0 {
+        totals.check_drained()?;
+    }
+    Ok(Report {
+        positions: folded.accounts.iter().map(|stage| stage.head.seq).collect(),
+        accounts: folded.account_ids().count(),
+        postings,
+        undelivered,
+        totals,
+    })
+}
+
+/// Orders that live must be in the books as the stage sees them.
+async fn compare_orders(folded: &Folded, ledger: &Ledger) -> Result<()> {
+    let open: Vec<OrderView> = folded.open_orders().collect();
+    let bar = bar("orders", open.len() as u64);
+    for order in open {
+        let which = PastOrders::Id(order.id);
+        let found = ledger.orders(order.account, &which).await?.pop();
+        ensure!(
+            found.as_ref() == Some(&order),
+            "I6: order {}: the account stage has {order:?}, the books {found:?}",
+            order.id
+        );
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn name_of(book: Book) -> String {
+    let of = |what: &str, account: AccountId| format!("what account {account} has {what}");
+    match book {
+        Book::Available(account) => of("available", account),
+        Book::Held(account) => of("held", account),
+        Book::Clearing => "clearing".to_owned(),
+        Book::Fees => "fees".to_owned(),
+        Book::Outside => "the outside world".to_owned(),
+    }
+}
+
+/// The first line, in order, that the two do not have alike.
+fn first_difference(
+    stages: &BTreeMap<Line, i64>,
+    ledger: &BTreeMap<Line, i64>,
+) -> Option<((u32, Book, Asset), i64, i64)> {
+    let lines = stages.keys().chain(ledger.keys());
+    let minor = |books: &BTreeMap<Line, i64>, line| books.get(line).copied().unwrap_or_default();
+    lines
+        .map(|line| (*line, minor(stages, line), minor(ledger, line)))
+        .filter(|(_, stage_minor, ledger_minor)| stage_minor != ledger_minor)
+        .min_by_key(|(line, ..)| *line)
+}
+
+/// A bar on stderr, if that is a terminal.
+fn bar(what: &'static str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>20} {wide_bar} {pos}/{len} {eta}");
+    ProgressBar::new(length)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_prefix(what)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The stages of a data directory: as they would start, and as their journals say.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use indicatif::ProgressBar;
+use prepx_account as account;
+use prepx_bus::{Log, TopicPartition};
+use prepx_domain::AccountId;
+use prepx_domain::update::{Book, OrderView};
+use prepx_portfolio::Line;
+use prepx_risk::AccountCodec;
+use prepx_stage::{Codec, Seat, Snapshots, Stage, State, Topology};
+use prepx_trading::MatchingCodec;
+
+use super::bar;
+
+const READ_BYTES: usize = 4 << 20;
+
+/// All stage partitions, folded to the ends of their journals.
+pub(super) struct Folded {
+    pub accounts: Vec<State<AccountCodec>>,
+    matching: Vec<State<MatchingCodec>>,
+    topology: Topology,
+}
+
+/// Folds every partition, checking each record's hash on the way.
+pub(super) fn fold_all(log: &dyn Log, snapshots: &Snapshots, topology: Topology) -> Result<Folded> {
+    let config = account::Config::of_partitions(topology.account_partitions);
+    let accounts = AccountCodec::new(config);
+    let fold_accounts = |seat| fold(&accounts, log, snapshots, seat);
+    let fold_matching = |seat| fold(&MatchingCodec, log, snapshots, seat);
+    Ok(Folded {
+        accounts: topology
+            .seats(Stage::ACCOUNT)
+            .map(fold_accounts)
+            .collect::<Result<_>>()?,
+        matching: topology
+            .seats(Stage::MATCHING)
+            .map(fold_matching)
+            .collect::<Result<_>>()?,
+        topology,
+    })
+}
+
+/// The state that a start would have: the newest snapshot and the journal from there on. Where the
+/// journal is whole it is folded from its beginning too, and must lead to the same state (I6).
+fn fold<C: Codec>(codec: &C, log: &dyn Log, snapshots: &Snapshots, seat: Seat) -> Result<State<C>> {
+    let journal = seat.journal();
+    let loaded = snapshots.load(codec, seat)?;
+    let mut state = loaded.state;
+    let whole = log.start(journal) == 0 && loaded.next_offset > 0;
+    let from = if whole { 0 } else { loaded.next_offset };
+    ensure!(
+        loaded.next_offset <= log.end(journal),
+        "I1: the newest snapshot of {journal} is of offset {}, the journal ends at {}",
+        loaded.next_offset,
+        log.end(journal)
+    );
+    let bar = bar("journals", log.end(journal) - from).with_message(journal.to_string());
+    fold_from(codec, log, journal, loaded.next_offset, &mut state, &bar)?;
+    if whole {
+        let mut again = State::initial(codec);
+        fold_from(codec, log, journal, 0, &mut again, &bar)?;
+        let bytes = |state: &State<C>| {
+            let mut bytes = Vec::new();
+            codec.encode_state(&state.machine, &mut bytes);
+            bytes
+        };
+        ensure!(
+            again.head == state.head && bytes(&again) == bytes(&state),
+            "I6: the snapshot of {journal} and the fold of the whole journal differ"
+        );
+    }
+    bar.finish_and_clear();
+    Ok(state)
+}
+
+fn fold_from<C: Codec>(
+    codec: &C,
+    log: &dyn Log,
+    journal: TopicPartition,
+    mut next: u64,
+    state: &mut State<C>,
+    bar: &ProgressBar,
+) -> Result<()> {
+    loop {
+        let records = log.read(journal, next, READ_BYTES)?;
+        let Some(last) = records.last() else {
+            return Ok(());
+        };
+        next = last.offset + 1;
+        for record in &records {
+            let at = || format!("I6: {journal} at offset {}", record.offset);
+            state.fold(codec, &record.payload).with_context(at)?;
+        }
+        bar.inc(records.len() as u64);
+    }
+}
+
+impl Folded {
+    /// All books of all account partitions; those that come to zero are left out.
+    pub fn books(&self) -> BTreeMap<Line, i64> {
+        let mut books = BTreeMap::new();
+        for (partition, state) in (0u32..).zip(&self.accounts) {
+            let machine = &state.machine;
+            for view in machine
+                .accounts()
+                .into_iter()
+                .filter_map(|id| machine.account(id))
+            {
+                for balance in view.balances {
+                    let line = |book| (partition, book, balance.asset);
+                    let available = line(Book::Available(view.account));
+                    books.insert(available, balance.available_minor);
+                    books.insert(line(Book::Held(view.account)), balance.held_minor);
+                }
+            }
+            for (asset, own) in machine.books() {
+                books.insert((partition, Book::Clearing, asset), own.clearing_minor);
+                books.insert((partition, Book::Fees, asset), own.fees_minor);
+                books.insert((partition, Book::Outside, asset), own.outside_minor);
+            }
+        }
+        books.retain(|_, minor| *minor != 0);
+        books
+    }
+
+    /// All accounts.
+    pub fn account_ids(&self) -> impl Iterator<Item = AccountId> {
+        let machines = self.accounts.iter().map(|state| &state.machine);
+        machines.flat_map(account::Stage::accounts)
+    }
+
+    /// All orders that live.
+    pub fn open_orders(&self) -> impl Iterator<Item = OrderView> {
+        let machines = self.accounts.iter().map(|state| &state.machine);
+        machines.flat_map(|machine| {
+            let ids = machine.accounts().into_iter();
+            ids.flat_map(|id| machine.open_orders(id))
+        })
+    }
+
+    /// How many messages the matching stage has sent that account stages have not taken: while
+    /// there are some, clearing holds the other side of their trades.
+    pub fn undelivered(&self) -> u64 {
+        let mut count = 0;
+        for (from, matching) in self.topology.seats(Stage::MATCHING).zip(&self.matching) {
+            for (to, account) in self.topology.seats(Stage::ACCOUNT).zip(&self.accounts) {
+                let sent = matching.head.sent.get(&to.lanes());
+                let received = account.head.received.get(&from.journal());
+                let number = |number: Option<&u64>| number.copied().unwrap_or_default();
+                count += number(sent).saturating_sub(number(received));
+            }
+        }
+        count
+    }
+}

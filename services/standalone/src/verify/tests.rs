@@ -1,0 +1,223 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use prepx_domain::instrument::{AssetClass, Instrument, SessionCalendar};
+use prepx_domain::message::{Action, Command, PlaceOrder, ToMatching};
+use prepx_domain::update::Ack;
+use prepx_domain::{InstrumentId, Micros, OrderKind, Side, Slot, TimeInForce};
+use prepx_env::{Clock, SystemClock};
+use prepx_stage::port::MatchingPort;
+use sqlx::{Connection as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::report::Total;
+use super::*;
+use crate::core::Core;
+
+const ONE: i64 = 100_000_000;
+
+fn instrument() -> Instrument {
+    Instrument {
+        id: InstrumentId::next(Slot::of_symbol("BTC/USD"), Micros(0), None),
+        symbol: "BTC/USD".parse().unwrap(),
+        class: AssetClass::Crypto,
+        base: "BTC".parse().unwrap(),
+        quote: "USD".parse().unwrap(),
+        base_scale: 8,
+        quote_scale: 8,
+        tick_minor: 1_000_000,
+        lot_minor: 10_000,
+        collar_ppm: 100_000,
+        maker_fee_ppm: 100,
+        taker_fee_ppm: 200,
+        calendar: SessionCalendar::Always,
+        seed_reference_ticks: Some(6_000_000),
+    }
+}
+
+async fn decide(core: &Core, number: u128, slot: Slot, action: Action) -> Ack {
+    let command = Command {
+        id: Uuid::from_u128(number),
+        stamped_at: SystemClock::new().now(),
+        slot,
+        action,
+    };
+    core.submit(command).await.unwrap().outcome.unwrap()
+}
+
+async fn account(core: &Core, number: u128, asset: &str, amount: i64) -> AccountId {
+    let user = Uuid::from_u128(number << 64);
+    let action = Action::OpenAccount {
+        user,
+        simulated: false,
+    };
+    let Ack::Opened(account) = decide(core, number, Slot::of_user(user), action).await else {
+        panic!("no account was opened");
+    };
+    let deposit = Action::Deposit {
+        account,
+        asset: asset.parse().unwrap(),
+        amount_minor: amount * ONE,
+    };
+    decide(core, number + 100, account.slot(), deposit).await;
+    account
+}
+
+async fn place(core: &Core, number: u128, account: AccountId, side: Side) {
+    let order = Action::Place(PlaceOrder {
+        account,
+        symbol: "BTC/USD".parse().unwrap(),
+        side,
+        kind: OrderKind::Limit {
+            limit: 60_000 * ONE,
+        },
+        time_in_force: TimeInForce::GoodTilCanceled,
+        qty_minor: ONE,
+        post_only: false,
+        extended_hours: false,
+        expires_at: None,
+        client_order_id: format!("order-{number}"),
+    });
+    decide(core, number, account.slot(), order).await;
+}
+
+/// A platform on which one BTC was sold for 60,000 USD and another is for sale.
+async fn platform(data_dir: &Path) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (core, running) = Core::open(Options::new(data_dir), clock).unwrap();
+    let defined = MatchingPort::command(&core, ToMatching::Define(instrument()));
+    defined.await.unwrap();
+    let buyer = account(&core, 1, "USD", 100_000).await;
+    let seller = account(&core, 2, "BTC", 5).await;
+    place(&core, 11, seller, Side::Sell).await;
+    place(&core, 12, buyer, Side::Buy).await;
+    place(&core, 13, seller, Side::Sell).await;
+    drop(core);
+    running.stop().unwrap();
+}
+
+/// What `verify` finds wrong.
+async fn difference(data_dir: &Path) -> String {
+    match directory(data_dir).await {
+        Ok(_) => panic!("nothing was found"),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+async fn execute(data_dir: &Path, sql: &'static str) {
+    let url = format!("sqlite:{}", data_dir.join("sql/portfolio.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
+    assert!(done.rows_affected() > 0, "{sql} changed nothing");
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn i3_i4_i6_hold_and_the_totals_are_those_computed_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    platform(dir.path()).await;
+    let report = directory(dir.path()).await.unwrap();
+    assert_eq!((report.accounts, report.undelivered), (2, 0));
+    // The taker pays 200 ppm of 60,000 USD, the maker 100 ppm.
+    let usd = Total {
+        available_minor: (100_000 - 60_000 - 12 + 60_000 - 6) * ONE,
+        fees_minor: 18 * ONE,
+        outside_minor: -100_000 * ONE,
+        ..Total::default()
+    };
+    let btc = Total {
+        available_minor: 4 * ONE,
+        held_minor: ONE,
+        outside_minor: -5 * ONE,
+        ..Total::default()
+    };
+    let expected = [("BTC".parse().unwrap(), btc), ("USD".parse().unwrap(), usd)];
+    assert_eq!(report.totals.0, BTreeMap::from(expected));
+    // Again: the ledger is where it was.
+    let again = directory(dir.path()).await.unwrap();
+    assert_eq!(
+        (again.postings, again.totals),
+        (report.postings, report.totals)
+    );
+}
+
+#[tokio::test]
+async fn a_changed_posting_is_found_by_its_transition() {
+    let dir = tempfile::tempdir().unwrap();
+    platform(dir.path()).await;
+    directory(dir.path()).await.unwrap();
+    execute(
+        dir.path(),
+        "UPDATE postings SET amount_minor = amount_minor + 1 WHERE book = 4 AND asset = 'USD'
+         AND number = (SELECT MIN(number) FROM postings WHERE book = 4)",
+    )
+    .await;
+    let found = difference(dir.path()).await;
+    assert!(
+        found.starts_with("I3: the postings of transition ") && found.ends_with(" 1 USD, not 0"),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn postings_that_balance_and_are_wrong_are_found_by_their_book() {
+    let dir = tempfile::tempdir().unwrap();
+    platform(dir.path()).await;
+    directory(dir.path()).await.unwrap();
+    execute(
+        dir.path(),
+        "UPDATE postings SET amount_minor = 2 * amount_minor WHERE (source_partition, seq) IN
+         (SELECT source_partition, seq FROM postings WHERE book = 5 AND asset = 'BTC')",
+    )
+    .await;
+    let found = difference(dir.path()).await;
+    let stage = "the account stage has 400000000, the ledger 900000000";
+    assert!(
+        found.starts_with("I6: what account ") && found.contains(stage)
+            || found.contains("the account stage has 300000000, the ledger 800000000"),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn an_order_that_the_books_have_lost_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    platform(dir.path()).await;
+    directory(dir.path()).await.unwrap();
+    execute(dir.path(), "DELETE FROM orders WHERE final = 0").await;
+    let found = difference(dir.path()).await;
+    assert!(
+        found.starts_with("I6: order ") && found.ends_with("the books None"),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_byte_of_the_log_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    platform(dir.path()).await;
+    directory(dir.path()).await.unwrap();
+    let segments = fs::read_dir(dir.path().join("log")).unwrap();
+    let name = b"order-11";
+    let mut changed = 0;
+    for path in segments.map(|entry| entry.unwrap().path()) {
+        let mut bytes = fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(name.len()).position(|window| window == name) {
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            changed += 1;
+        }
+    }
+    assert_eq!(changed, 1);
+    let found = difference(dir.path()).await;
+    assert!(!found.is_empty());
+}
+
+#[tokio::test]
+async fn a_directory_that_is_none_is_said_to_be_none_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = difference(dir.path()).await;
+    assert!(found.contains("is no data directory of prepx"), "{found}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
