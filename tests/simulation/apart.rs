@@ -20,7 +20,7 @@ use prepx_stage::{Answer, Codec, Error, Output, Partition, Seat, Snapshots, Stag
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
-use crate::{START, TOPOLOGY, account, checks, matching, slot_of};
+use crate::{Report, START, TOPOLOGY, account, checks, matching, slot_of};
 
 /// The owners of one stage's partitions, and those who do not know yet that they are not.
 struct Owners<C: Codec> {
@@ -58,8 +58,8 @@ fn open_log(dir: &Arc<FaultyDir>) -> Arc<EmbeddedLog> {
     EmbeddedLog::open(dir.clone(), config).expect("a disk that only loses power")
 }
 
-/// A run; its fingerprint.
-pub fn run(seed: u64, steps: u64) -> u64 {
+/// A run, and what came of it.
+pub fn run(seed: u64, steps: u64) -> Report {
     let dice = Dice::new(seed);
     let clock = Arc::new(ManualClock::new(START));
     let log_dir = FaultyDir::new(seed);
@@ -78,6 +78,9 @@ pub fn run(seed: u64, steps: u64) -> u64 {
         waiting: Vec::new(),
     };
     world.start();
+    if !world.dice.one_in(4) {
+        world.fund();
+    }
     for _ in 0..steps {
         world.step();
     }
@@ -210,6 +213,27 @@ impl World<'_> {
         defines.into_iter().for_each(|define| self.instruct(define));
     }
 
+    /// Every client has an account with something in it, before the first fault.
+    fn fund(&mut self) {
+        self.settle();
+        for (at, command) in self.clients.open_all(self.clock.now()) {
+            self.ask(at, &command);
+        }
+        self.settle();
+        for (at, command) in self.clients.fund_all(self.clock.now()) {
+            self.ask(at, &command);
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            (0..2).for_each(|at| self.step_account(at));
+            (0..2).for_each(|at| self.step_matching(at));
+            self.flush();
+        }
+    }
+
     fn step(&mut self) {
         match self.dice.below(100) {
             0..30 => (0..=self.dice.below(3)).for_each(|_| {
@@ -332,7 +356,7 @@ impl World<'_> {
     }
 
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
-    fn finish(mut self) -> u64 {
+    fn finish(mut self) -> Report {
         self.lose_power();
         for round in 0.. {
             assert!(round < 50, "it does not come to rest");
@@ -346,11 +370,7 @@ impl World<'_> {
                 }
             }
             let before = self.log.accepted_end_of_all();
-            for _ in 0..12 {
-                (0..2).for_each(|at| self.step_account(at));
-                (0..2).for_each(|at| self.step_matching(at));
-                self.flush();
-            }
+            self.settle();
             if round > 2 && unanswered.is_empty() && self.log.accepted_end_of_all() == before {
                 break;
             }
@@ -365,7 +385,12 @@ impl World<'_> {
         checks::books_balance(accounts.iter(), &self.clients);
         checks::books_and_accounts_agree(accounts.iter(), books.iter());
         checks::lanes_are_dense(&*self.log, TOPOLOGY);
-        checks::fingerprint(&*self.log, TOPOLOGY)
+        Report {
+            fingerprint: checks::fingerprint(&*self.log, TOPOLOGY),
+            orders: self.clients.orders().len(),
+            trades: checks::traded(accounts.iter()),
+            epoch: accounts.iter().map(|owner| owner.head().epoch).max(),
+        }
     }
 }
 

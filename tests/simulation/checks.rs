@@ -104,6 +104,17 @@ pub fn books_and_accounts_agree<'a>(
     assert_eq!(open, living, "I1: an order lives on one side only");
 }
 
+/// How many of the orders that accounts remember have traded.
+pub fn traded<'a>(accounts: impl Iterator<Item = &'a Partition<AccountCodec>>) -> usize {
+    let of_partition = |partition: &Partition<AccountCodec>| -> usize {
+        let stage = partition.machine();
+        let orders = |account| [stage.open_orders(account), stage.recent_orders(account)].concat();
+        let all = stage.accounts().into_iter().flat_map(orders);
+        all.filter(|order| order.filled_minor > 0).count()
+    };
+    accounts.map(of_partition).sum()
+}
+
 fn partitions(topology: Topology) -> impl Iterator<Item = TopicPartition> {
     let all = Topic::ALL.iter();
     all.flat_map(move |topic| (0..topology.partitions(*topic)).map(|at| topic.partition(at)))

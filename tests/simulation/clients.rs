@@ -89,7 +89,7 @@ impl Clients {
 
     /// A command to send: a new one, one that was not answered, or a repeat of one that was.
     pub fn draw(&mut self, dice: &Dice, now: Micros) -> (usize, Command) {
-        let again = dice.below(10) < 3;
+        let again = dice.one_in(6);
         if again && !self.sent.is_empty() {
             let at = dice.below(self.sent.len() as u64) as usize;
             return (at, self.sent[at].command.clone());
@@ -124,6 +124,36 @@ impl Clients {
         (at, command)
     }
 
+    /// Every user asks for an account.
+    pub fn open_all(&mut self, now: Micros) -> Vec<(usize, Command)> {
+        let users: Vec<Uuid> = self.users.iter().map(|user| user.0).collect();
+        let open = |user| {
+            let action = Action::OpenAccount {
+                user,
+                simulated: false,
+            };
+            self.ask(Slot::of_user(user), now, action)
+        };
+        users.into_iter().map(open).collect()
+    }
+
+    /// Every known account asks for some of everything.
+    pub fn fund_all(&mut self, now: Micros) -> Vec<(usize, Command)> {
+        let accounts: Vec<_> = self.users.iter().filter_map(|user| user.1).collect();
+        let each = accounts
+            .into_iter()
+            .flat_map(|account| ASSETS.map(|asset| (account, asset)));
+        let deposit = |(account, asset): (AccountId, &str)| {
+            let action = Action::Deposit {
+                account,
+                asset: asset.parse().expect("an asset"),
+                amount_minor: 2_000_000_000,
+            };
+            self.ask(account.slot(), now, action)
+        };
+        each.map(deposit).collect()
+    }
+
     /// Whether its sender was told.
     pub fn was_told(&self, at: usize) -> bool {
         self.sent[at].told.is_some()
@@ -147,21 +177,21 @@ impl Clients {
         let _ = id;
         let order = dice.pick(&self.orders).copied();
         let action = match (dice.below(20), order) {
-            (0..=3, _) => Action::Deposit {
+            (0..=1, _) => Action::Deposit {
                 account,
                 asset: asset(dice),
                 amount_minor: 1 + dice.below(50_000_000_000) as i64,
             },
-            (4, _) => Action::Withdraw {
+            (2, _) => Action::Withdraw {
                 account,
                 asset: asset(dice),
                 amount_minor: 1 + dice.below(50_000_000_000) as i64,
             },
-            (5..=6, Some((account, order))) => Action::Cancel { account, order },
-            (7..=8, Some((account, order))) => {
+            (3..=4, Some((account, order))) => Action::Cancel { account, order },
+            (5..=6, Some((account, order))) => {
                 Action::Replace(replacement(dice, account, order, self.sent.len()))
             }
-            (9, _) => Action::CancelAll { account },
+            (7, _) if dice.one_in(4) => Action::CancelAll { account },
             _ => Action::Place(place(dice, account, self.sent.len())),
         };
         let account = match &action {

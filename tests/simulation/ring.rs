@@ -18,7 +18,7 @@ use prepx_stage::{Codec, Error, Keeper, Pace, Retention, Snapshots, Spine, Stage
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
-use crate::{START, TOPOLOGY, account, checks, matching, slot_of};
+use crate::{Report, START, TOPOLOGY, account, checks, matching, slot_of};
 
 type Path = Spine<AccountCodec, MatchingCodec>;
 
@@ -57,9 +57,12 @@ pub struct World {
     damaged: bool,
 }
 
-/// A run; its fingerprint.
-pub fn run(seed: u64, steps: u64) -> u64 {
+/// A run, and what came of it.
+pub fn run(seed: u64, steps: u64) -> Report {
     let mut world = World::new(seed);
+    if !world.dice.one_in(4) {
+        world.fund();
+    }
     for _ in 0..steps {
         if world.step().is_err() {
             world.restart();
@@ -201,6 +204,19 @@ impl World {
                     .submit_matching(token as u64, slot, input);
             }
         }
+    }
+
+    /// Every client has an account with something in it, before the first fault.
+    fn fund(&mut self) {
+        self.settle();
+        for (at, command) in self.clients.open_all(self.clock.now()) {
+            self.submit_one(at, command);
+        }
+        self.settle();
+        for (at, command) in self.clients.fund_all(self.clock.now()) {
+            self.submit_one(at, command);
+        }
+        self.settle();
     }
 
     fn submit(&mut self) {
@@ -363,11 +379,17 @@ impl World {
     }
 
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
-    fn finish(mut self) -> u64 {
+    fn finish(mut self) -> Report {
         self.die(true);
         self.start().expect("the last start");
         self.agree();
-        checks::fingerprint(&*self.process.log, TOPOLOGY)
+        let spine = &self.process.spine;
+        Report {
+            fingerprint: checks::fingerprint(&*self.process.log, TOPOLOGY),
+            orders: self.clients.orders().len(),
+            trades: checks::traded(spine.accounts()),
+            epoch: spine.accounts().map(|owner| owner.head().epoch).max(),
+        }
     }
 
     /// Everybody asks until they are told, and asks everything again; then all must agree.

@@ -3,14 +3,15 @@
 //!
 //! Nothing is answered that is not durable (I8).
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use prepx_domain::message::{Command, ToMatching};
-use prepx_domain::update::{OrderView, Reply};
+use prepx_domain::update::{Book, OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
-use prepx_domain::{AccountId, Code, Micros, OrderId, Side};
+use prepx_domain::{AccountId, Asset, Code, Micros, OrderId, Side};
 
 /// An answer that arrives later. Dropping it does not stop a write that has begun.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -177,4 +178,28 @@ pub trait HistoryPort: Send + Sync {
         account: AccountId,
         which: PastOrders,
     ) -> Answer<Result<Vec<OrderView>, ReadError>>;
+}
+
+/// A book of the ledger: the partition of the account stage that keeps it, which, and of which
+/// asset.
+pub type Line = (u32, Book, Asset);
+
+/// What all account stages have at one vector of journal positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageBooks {
+    /// The last transition of each partition.
+    pub positions: Vec<u64>,
+    /// In minor units; books that come to zero are left out.
+    pub books: BTreeMap<Line, i64>,
+    /// How many accounts there are.
+    pub accounts: u64,
+    /// The first thing that is wrong with the stages' own state (I3, I4).
+    pub flaw: Option<String>,
+}
+
+/// Whoever compares the books with the stages. An operator's tool: it walks everything that the
+/// stages have.
+pub trait AuditPort: Send + Sync {
+    /// What the stages have now.
+    fn books(&self) -> Answer<Result<StageBooks, ReadError>>;
 }

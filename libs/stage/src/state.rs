@@ -90,6 +90,14 @@ pub enum FoldError {
         /// Of the one that came.
         found: u32,
     },
+    /// A transition that was decided before the one that it follows.
+    #[error("a transition at {found} follows one at {last}; time never goes back")]
+    Time {
+        /// Of the last one folded.
+        last: Micros,
+        /// Of the one that came.
+        found: Micros,
+    },
     /// The events are not those that the owner had decided.
     #[error(
         "the events of transition {seq} give the hash {computed:016x}; {recorded:016x} was recorded"
@@ -183,6 +191,12 @@ impl<C: Codec> State<C> {
             return Err(FoldError::Epoch {
                 last: head.epoch,
                 found: transition.epoch,
+            });
+        }
+        if transition.now < head.now {
+            return Err(FoldError::Time {
+                last: head.now,
+                found: transition.now,
             });
         }
         let computed = transition.hash_after(head.state_hash);

@@ -297,3 +297,32 @@ fn snapshots_are_folded_from_and_a_damaged_one_falls_back_to_the_one_before() {
         other => panic!("{other}"),
     }
 }
+
+#[test]
+fn a_snapshot_that_was_found_damaged_is_not_counted_as_one_to_fall_back_to() {
+    let mut world = World::new(17);
+    let at = slot(5).partition(4);
+    let retention = Retention::new(world.log.clone());
+    let snapshots = Snapshots::new(world.snapshot_dir.clone());
+    let (codec, pace) = (Arc::new(BankCodec), Pace::default());
+    let mut keeper =
+        Keeper::open(codec, account(at), &*world.log, snapshots, &retention, pace).unwrap();
+    let name = |generation| format!("account-journal-{at}-{generation:012}");
+    let mut go_on = |world: &mut World, id| {
+        world.deposit(id, 5, 1);
+        world.run();
+        world.flush();
+        keeper.snapshot(&*world.log, &retention).unwrap();
+    };
+    go_on(&mut world, 1);
+    go_on(&mut world, 2);
+    world.snapshot_dir.corrupt(&name(2), 60, 4);
+    go_on(&mut world, 3);
+    world.snapshot_dir.corrupt(&name(3), 60, 4);
+    let bank = open_bank(&world, at).unwrap();
+    assert_eq!(
+        bank.machine().balances[&5],
+        3,
+        "from the first and the journal since"
+    );
+}
