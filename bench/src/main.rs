@@ -1,5 +1,8 @@
 //! `prepx-bench generate|run|report`: see README.md beside this crate; `./run` does it all.
 
+// Measuring time is what this program is for.
+#![allow(clippy::disallowed_methods)]
+
 mod report;
 
 use std::fs::File;

@@ -1,13 +1,17 @@
 //! An order that arrives at its book: what refuses it, what it trades with, what becomes of the rest,
 //! and which stops its trades trigger.
 
+mod take;
+
 use prepx_domain::message::{BookOrder, CancelReason, End, Refusal};
-use prepx_domain::{ExecutionId, Instrument, Micros, OrderId, Side, TimeInForce, TradeId};
+use prepx_domain::{Micros, OrderId, Side, TimeInForce};
 
 use crate::book::{Book, book_key, stop_key};
-use crate::event::{Event, LiveOrder, Party, Standing, Trade};
+use crate::event::{Event, LiveOrder, Standing};
 use crate::fifo::NONE;
-use crate::orders::{Order, Place};
+use crate::orders::Place;
+use take::{Stopped, Trades};
+
 use crate::{Engine, REFERENCE_INTERVAL_US, REFERENCE_STEP_PER_MILLE};
 
 /// One decision about one arriving order, with what it has decided so far.
@@ -28,30 +32,6 @@ pub(crate) struct Arrival<'a> {
     events: &'a mut Vec<Event>,
 }
 
-/// What an arrival's trades leave behind.
-#[derive(Clone, Copy)]
-struct Trades {
-    last: TradeId,
-    last_execution: ExecutionId,
-    first_ticks: i64,
-    last_ticks: i64,
-}
-
-/// Why an order stopped trading.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stopped {
-    /// It has traded whole.
-    Whole,
-    /// Nothing on the other side is left.
-    Empty,
-    /// What is left there is beyond its worst price.
-    Beyond,
-    /// The next order there is of the same account.
-    OwnOrder,
-    /// The money of the next trade does not fit its number; no hold can have covered it.
-    Uncovered,
-}
-
 /// The worst price at which an order trades: its limit, but never beyond what its hold covers.
 pub(crate) fn worst_ticks(order: &BookOrder) -> Option<i64> {
     match (order.kind.limit(), order.protect_ticks) {
@@ -61,14 +41,6 @@ pub(crate) fn worst_ticks(order: &BookOrder) -> Option<i64> {
         }),
         (limit, protect) => limit.or(protect),
     }
-}
-
-/// The money of a trade and the fees of maker and taker.
-fn money(instrument: &Instrument, price_ticks: i64, qty_lots: i64) -> Option<(i64, i64, i64)> {
-    let notional_minor = instrument.notional_minor(price_ticks, qty_lots)?;
-    let maker = Instrument::fee_minor(notional_minor, instrument.maker_fee_ppm)?;
-    let taker = Instrument::fee_minor(notional_minor, instrument.taker_fee_ppm)?;
-    Some((notional_minor, maker, taker))
 }
 
 impl<'a> Arrival<'a> {
@@ -265,105 +237,6 @@ impl<'a> Arrival<'a> {
             stood: Standing::Arriving,
         };
         self.push(event);
-    }
-
-    /// How the order would stop trading.
-    fn fillable(&mut self) -> Stopped {
-        let (left_lots, instrument) = (self.left_lots, &self.book.instrument);
-        let stopped = self.walk(|arrival, price_ticks, maker| {
-            let qty_lots = arrival.left_lots.min(maker.left_lots);
-            money(instrument, price_ticks, qty_lots)?;
-            arrival.left_lots -= qty_lots;
-            Some(())
-        });
-        self.left_lots = left_lots;
-        stopped
-    }
-
-    /// Trades until the order stops.
-    fn take(&mut self) -> Stopped {
-        self.walk(Self::trade)
-    }
-
-    /// Meets the orders of the other side in price-time priority while anything is left. `meet`
-    /// takes from what is left; it returns `None` when the money of the trade leaves its number.
-    fn walk(&mut self, mut meet: impl FnMut(&mut Self, i64, &Order) -> Option<()>) -> Stopped {
-        let engine = self.engine;
-        let other = self.order.side.opposite();
-        let worst_key = self.worst_key();
-        let mut level_at = self.book.ladder(Place::Book, other).first;
-        while level_at != NONE {
-            let level = engine.levels.get(level_at);
-            if level.key > worst_key {
-                return Stopped::Beyond;
-            }
-            let price_ticks = book_key(other, level.key);
-            let mut at = level.queue.head;
-            while at != NONE {
-                let maker = engine.orders.get(at);
-                if maker.account == self.order.account {
-                    return Stopped::OwnOrder;
-                }
-                if meet(self, price_ticks, maker).is_none() {
-                    return Stopped::Uncovered;
-                }
-                if self.left_lots == 0 {
-                    return Stopped::Whole;
-                }
-                at = maker.link.next;
-            }
-            level_at = level.after;
-        }
-        Stopped::Empty
-    }
-
-    fn trade(&mut self, price_ticks: i64, maker: &Order) -> Option<()> {
-        let instrument = &self.book.instrument;
-        let qty_lots = self.left_lots.min(maker.left_lots);
-        let (notional_minor, maker_fee, taker_fee) = money(instrument, price_ticks, qty_lots)?;
-        let ids = &self.engine.slots[self.book.slot as usize];
-        let (last, last_execution) = match &self.trades {
-            Some(trades) => (Some(trades.last), Some(trades.last_execution)),
-            None => (ids.trade, ids.execution),
-        };
-        let slot = ids.slot;
-        let trade = TradeId::next(slot, self.now, last);
-        let maker_execution = ExecutionId::next(slot, self.now, last_execution);
-        let taker_execution = ExecutionId::next(slot, self.now, Some(maker_execution));
-        self.left_lots -= qty_lots;
-        self.cum_lots += qty_lots;
-        self.trades = Some(Trades {
-            last: trade,
-            last_execution: taker_execution,
-            first_ticks: self.trades.map_or(price_ticks, |trades| trades.first_ticks),
-            last_ticks: price_ticks,
-        });
-        let event = Event::Traded(Trade {
-            instrument: instrument.id,
-            trade,
-            price_ticks,
-            qty_lots,
-            notional_minor,
-            taker_side: self.order.side,
-            maker: Party {
-                execution: maker_execution,
-                account: maker.account,
-                order: maker.id,
-                fee_minor: maker_fee,
-                cum_lots: maker.cum_lots + qty_lots,
-                left_lots: maker.left_lots - qty_lots,
-            },
-            taker: Party {
-                execution: taker_execution,
-                account: self.order.account,
-                order: self.order.order,
-                fee_minor: taker_fee,
-                cum_lots: self.cum_lots,
-                left_lots: self.left_lots,
-            },
-        });
-        self.push(event);
-        Some(())
     }
 
     /// Rests what is left of the order, or ends it.

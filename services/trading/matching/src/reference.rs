@@ -3,10 +3,12 @@
 //! Written from the rules and not from the engine, so that the two check each other. It changes its
 //! state as it goes and knows no events; what it tells others must equal what the engine tells.
 
+mod trading;
+
 use std::collections::VecDeque;
 
 use prepx_domain::message::{
-    BookOrder, BookReplace, CancelReason, End, Fill, Refusal, ToAccount, ToMatching,
+    BookOrder, BookReplace, CancelReason, End, Refusal, ToAccount, ToMatching,
 };
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{
@@ -322,119 +324,6 @@ impl Reference {
         })
     }
 
-    /// How much could trade before the end, the worst price or an own order, and whether it was an
-    /// own order.
-    fn fillable(&self, order: &Order, market: &Market) -> (i64, bool) {
-        let mut sum = 0;
-        for other in self.side(order.is.instrument, order.is.side.opposite()) {
-            let price = other.worst().expect("it rests");
-            let qty = other.left().min(order.left() - sum);
-            if sum == order.left() || !Self::reaches(order, price) {
-                break;
-            }
-            if other.is.account == order.is.account {
-                return (sum, true);
-            }
-            if market.is.notional_minor(price, qty).is_none() {
-                break;
-            }
-            sum += qty;
-        }
-        (sum, false)
-    }
-
-    fn trade(&mut self, mut order: Order, market: &Market) {
-        let mut prices = Vec::new();
-        let mut end = CancelReason::Unfilled;
-        let mut may_rest = order.is.kind.limit().is_some() && order.is.time_in_force.rests();
-        for other in self.side(order.is.instrument, order.is.side.opposite()) {
-            let price = other.worst().expect("it rests");
-            if order.left() == 0 {
-                break;
-            }
-            if !Self::reaches(&order, price) {
-                if order.worst() != order.is.kind.limit() {
-                    end = CancelReason::ProtectPrice;
-                }
-                break;
-            }
-            if other.is.account == order.is.account {
-                (end, may_rest) = (CancelReason::SelfTrade, false);
-                break;
-            }
-            let qty = other.left().min(order.left());
-            let Some(notional) = market.is.notional_minor(price, qty) else {
-                (end, may_rest) = (CancelReason::ProtectPrice, false);
-                break;
-            };
-            order.cum_lots += qty;
-            self.fill(&order, other.is.order, price, qty, notional);
-            prices.push(price);
-        }
-        if order.left() > 0 && may_rest {
-            self.stand(order, Place::Book);
-        } else if order.left() > 0 {
-            self.tell_end(&order, End::Canceled(end));
-        }
-        if let (Some(low), Some(high)) = (prices.iter().min(), prices.iter().max()) {
-            self.trigger(order.is.instrument, *low, *high);
-            self.tell_reference(order.is.instrument, false);
-        }
-    }
-
-    fn fill(&mut self, taker: &Order, maker: OrderId, price: i64, qty: i64, notional: i64) {
-        let instrument = self.market(taker.is.instrument).is;
-        let slot = instrument.id.slot();
-        let at = self.position(maker);
-        self.orders[at].cum_lots += qty;
-        let maker = self.orders[at];
-        if maker.left() == 0 {
-            self.orders.remove(at);
-        }
-        let last = self.trades.iter().rev().find(|last| last.0 == slot);
-        let trade = TradeId::next(slot, self.now, last.map(|last| last.1));
-        self.trades.retain(|last| last.0 != slot);
-        self.trades.push((slot, trade));
-        for (order, resting, ppm) in [
-            (&maker, true, instrument.maker_fee_ppm),
-            (taker, false, instrument.taker_fee_ppm),
-        ] {
-            let last = self.executions.iter().rev().find(|last| last.0 == slot);
-            let execution = ExecutionId::next(slot, self.now, last.map(|last| last.1));
-            self.executions.retain(|last| last.0 != slot);
-            self.executions.push((slot, execution));
-            let fill = Fill {
-                execution,
-                trade,
-                account: order.is.account,
-                order: order.is.order,
-                instrument: instrument.id,
-                side: order.is.side,
-                price_ticks: price,
-                qty_lots: qty,
-                notional_minor: notional,
-                fee_minor: Instrument::fee_minor(notional, ppm).expect("fees are below 100 %"),
-                cum_lots: order.cum_lots,
-                maker: resting,
-            };
-            self.tell(order.is.account, ToAccount::Fill(fill));
-        }
-        for order in [&maker, taker] {
-            if order.left() == 0 {
-                self.tell_end(order, End::Filled);
-            }
-        }
-        let change = MarketChange::Trade {
-            trade,
-            price_ticks: price,
-            qty_lots: qty,
-            taker: taker.is.side,
-        };
-        self.tell_market(instrument.id, change);
-        self.tell_level(instrument.id, maker.is.side, price);
-        self.market(instrument.id).last = Some(price);
-    }
-
     /// Buy stops from the lowest up, then sell stops from the highest down.
     fn trigger(&mut self, instrument: InstrumentId, low: i64, high: i64) {
         let mut reached: Vec<Order> = self.orders.clone();
@@ -569,7 +458,7 @@ impl Reference {
         self.tell(new.account, message);
         // An order that stays in its level, though it goes to the end of it, is told as one change.
         let stays = self.comes_to_rest(&order) && order.worst() == old.worst();
-        if old.place == Place::Book && !(stays && !keeps_place) {
+        if old.place == Place::Book && (keeps_place || !stays) {
             let price = old.worst().expect("it rests");
             self.tell_level(new.instrument, new.side, price);
         }

@@ -3,3 +3,5 @@
 mod generator;
 mod property;
 mod run;
+mod scenarios;
+mod script;
