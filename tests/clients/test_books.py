@@ -1,6 +1,10 @@
 """The books: activities and past orders, through unmodified alpaca-py; numbers computed by hand."""
 
+import json
+import os
 import re
+import sqlite3
+import subprocess
 from datetime import datetime, timezone
 
 import pytest
@@ -8,7 +12,9 @@ from alpaca.common.exceptions import APIError
 from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus
 from alpaca.trading.requests import GetOrdersRequest
 
+from conftest import OPERATOR, Server, binary, trader as make_trader
 from test_trading import eventually, limit, status_of
+
 
 def today():
     return datetime.now(timezone.utc).date().isoformat()
@@ -142,3 +148,46 @@ def test_orders_that_the_stage_has_forgotten_are_still_there(add_trader, symbol)
     assert [o.id for o in oldest] == placed[:3]
     assert trader.client.get_orders(GetOrdersRequest(**query, side=OrderSide.SELL)) == []
     assert trader.client.get_orders(GetOrdersRequest(**query, symbols=["OTHER"])) == []
+
+
+def verify(*arguments):
+    return subprocess.run(
+        [binary(), "verify", *arguments], capture_output=True, text=True, timeout=60,
+        env={**os.environ, **OPERATOR},
+    )
+
+
+def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
+    own = Server(tmp_path / "data").start()
+    own.admin(
+        "instrument", "add", "--symbol", "GEM", "--class", "us_equity", "--tick", "0.01",
+        "--lot", "0.001", "--calendar", "always", "--reference-price", "100",
+    )
+    seller, buyer = make_trader(own, "GEM=10"), make_trader(own, "USD=1000")
+    ask = seller.client.submit_order(limit("GEM", OrderSide.SELL, 4, 100))
+    buyer.client.submit_order(limit("GEM", OrderSide.BUY, 3, 100))
+    eventually(status_of(seller, ask), OrderStatus.PARTIALLY_FILLED)
+    # 3 × 100 have changed hands, 1 of the 10 is still for sale.
+    wanted = {
+        "GEM": {"available": "9", "held": "1", "clearing": "0", "fees": "0", "outside": "-10"},
+        "USD": {"available": "1000", "held": "0", "clearing": "0", "fees": "0", "outside": "-1000"},
+    }
+    running = verify("--url", own.url, "--json")
+    assert running.returncode == 0, running.stderr
+    assert json.loads(running.stdout)["totals"] == wanted
+    held = verify("--data-dir", str(own.data_dir))
+    assert held.returncode == 1 and "prepx start" in held.stderr
+
+    own.kill()
+    stopped = verify("--data-dir", str(own.data_dir), "--json")
+    assert stopped.returncode == 0, stopped.stderr
+    report = json.loads(stopped.stdout)
+    assert (report["totals"], report["undelivered"]) == (wanted, 0)
+
+    books = sqlite3.connect(own.data_dir / "sql" / "portfolio.db")
+    with books:
+        books.execute("UPDATE postings SET amount_minor = amount_minor + 1 WHERE rowid = 1")
+    books.close()
+    wrong = verify("--data-dir", str(own.data_dir))
+    assert wrong.returncode == 1
+    assert re.match(r"prepx: I3: the postings of transition \d+ of account partition \d", wrong.stderr)

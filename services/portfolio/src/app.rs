@@ -9,10 +9,11 @@ use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce};
 use prepx_env::{Clock, Random};
-use prepx_stage::port::{AccountPort, MatchingPort, SubmitError};
+use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError};
 use uuid::Uuid;
 
 use crate::activity::{Activity, Query};
+use crate::audit::Audit;
 use crate::books::Books;
 use crate::error::Error;
 use crate::holdings::{Holdings, Position};
@@ -36,6 +37,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Draws command ids.
     pub random: Arc<Random>,
+    /// Knows all that the stages have.
+    pub audit: Arc<dyn AuditPort>,
     /// What the books are made from.
     pub following: Following,
 }
@@ -79,6 +82,11 @@ impl<S: Store> App<S> {
     ) -> Result<(Vec<Activity>, Vec<InstrumentView>), Error> {
         let found = self.books.activities(query).await?;
         Ok((found, self.deps.matching.instruments().await?))
+    }
+
+    /// Compares the ledger with the stages (I3, I4, I6).
+    pub async fn audit(&self) -> Result<Audit, Error> {
+        Ok(self.books.audit(&*self.deps.audit).await?)
     }
 
     /// Everything that an account has, valued at the last trades.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
-use prepx_stage::port::{Answer, HistoryPort, PastOrders, ReadError};
+use prepx_stage::port::{Answer, AuditPort, HistoryPort, PastOrders, ReadError};
 
 use crate::activity::{Activity, Query};
+use crate::audit::{self, Audit, Totals};
 use crate::projection::{Following, Progress, source};
 use crate::store::ledger::Ledger;
 
@@ -40,10 +41,36 @@ impl Books {
         self.ledger.activities(query).await.map_err(refused)
     }
 
+    /// The ledger beside what the stages have.
+    pub async fn audit(&self, stages: &dyn AuditPort) -> Result<Audit, ReadError> {
+        let stages = stages.books().await?;
+        for partition in 0..self.following.topology.account_partitions {
+            self.reached(partition).await?;
+        }
+        let (unbalanced, postings) = self.ledger.balance().await.map_err(refused)?;
+        let books = self.ledger.sums(&stages.positions).await.map_err(refused)?;
+        let totals = Totals::of(&books);
+        let difference = stages
+            .flaw
+            .or_else(|| unbalanced.as_ref().map(audit::describe))
+            .or_else(|| totals.check_conserved().err())
+            .or_else(|| audit::compare(&stages.books, &books).err());
+        Ok(Audit {
+            positions: stages.positions,
+            accounts: stages.accounts,
+            postings,
+            totals,
+            difference,
+        })
+    }
+
     /// Waits until the books have what the log has of the account's partition now.
     async fn caught_up(&self, account: AccountId) -> Result<(), ReadError> {
         let partitions = self.following.topology.account_partitions;
-        let partition = account.slot().partition(partitions);
+        self.reached(account.slot().partition(partitions)).await
+    }
+
+    async fn reached(&self, partition: u32) -> Result<(), ReadError> {
         let wanted = self.following.tail.end(source(partition));
         let mut progress = self.progress.clone();
         let there = progress.wait_for(|next| next[partition as usize] >= wanted);

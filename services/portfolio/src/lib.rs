@@ -8,6 +8,7 @@
 
 mod activity;
 mod app;
+pub mod audit;
 mod books;
 mod error;
 mod grpc;
@@ -22,4 +23,4 @@ pub use books::Books;
 pub use error::Error;
 pub use projection::{Error as ProjectionError, Following, Projection};
 pub use service::{Portfolio, build};
-pub use store::ledger::{Ledger, Line, Unbalanced};
+pub use store::ledger::{Ledger, Unbalanced};

@@ -126,6 +126,7 @@ fn portfolio_deps(
         matching: Arc::new(core.clone()),
         clock: Arc::clone(clock),
         random: Arc::clone(random),
+        audit: Arc::new(core.clone()),
         following: Following {
             tail: tail.clone(),
             retention: core.retention(),

@@ -4,31 +4,34 @@
 //! compares: I3 (every transition balances, and all books of an asset add up to zero; clearing is
 //! zero once the lanes are drained), I4 (accounts hold what their open orders hold, and nothing
 //! without), I6 (the ledger in SQL, the stages as they would start, and the fold of the journals
-//! from their beginning say the same). It takes the directory's lock, so nothing moves meanwhile.
+//! from their beginning say the same). It takes the directory's lock, so nothing moves meanwhile. A
+//! platform that runs is asked to compare its ledger with its stages at one moment.
 
 mod report;
 mod stages;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use prepx_bus::file::RealDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
-use prepx_domain::update::{Book, OrderView};
-use prepx_domain::{AccountId, Asset};
-use prepx_portfolio::{Following, Ledger, Line, Projection};
+use prepx_domain::update::OrderView;
+use prepx_portfolio::audit::{self, Totals};
+use prepx_portfolio::{Following, Ledger, Projection};
+use prepx_proto::portfolio::v1 as wire;
+use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
 use prepx_stage::{Retention, Snapshots, Topology};
 use prepx_store::Location;
 
 use crate::cli::DATA_DIR;
+use crate::client::{Connection, words};
 use crate::core::{Options, manifest};
-use report::{Report, Totals};
+use report::Report;
 use stages::{Folded, fold_all};
 
 /// Which books to check.
@@ -42,8 +45,17 @@ Examples:
 )]
 pub struct Verify {
     /// The data directory of a platform that does not run, however it ended.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, conflicts_with = "url")]
     pub data_dir: PathBuf,
+    /// A platform that runs; it compares its ledger with its stages at one moment.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// With --url: an operator's key.
+    #[arg(long, env = "PREPX_KEY_ID", default_value = "operator")]
+    pub key_id: String,
+    /// With --url: its secret; better in the environment than on the command line.
+    #[arg(long, env = "PREPX_SECRET_KEY", default_value = "operator-secret")]
+    pub secret_key: String,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -57,9 +69,36 @@ pub fn run(options: Verify) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let report = runtime.block_on(directory(&options.data_dir))?;
+    let report = runtime.block_on(async {
+        match &options.url {
+            None => directory(&options.data_dir).await,
+            Some(url) => running(url, &options.key_id, &options.secret_key).await,
+        }
+    })?;
     report.print(options.json);
     Ok(())
+}
+
+/// Has a platform that runs compare its ledger with its stages.
+async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
+    let to = Connection::new(url, key_id, secret_key)?;
+    let request = to.request(wire::AuditBooksRequest {});
+    let answer = AdminServiceClient::new(to.peer())
+        .audit_books(request)
+        .await;
+    let audit = answer.map_err(words)?.into_inner();
+    ensure!(
+        audit.difference.is_none(),
+        audit.difference.unwrap_or_default()
+    );
+    let totals = audit.totals.iter().map(report::total);
+    Ok(Report {
+        positions: audit.positions,
+        accounts: audit.accounts,
+        postings: audit.postings,
+        undelivered: 0,
+        totals: Totals(totals.collect::<Result<_>>()?),
+    })
 }
 
 /// Verifies a data directory that nobody runs on.
@@ -75,8 +114,7 @@ async fn directory(data_dir: &Path) -> Result<Report> {
     let folded = fold_all(&*log, &snapshots, topology)?;
     for (partition, stage) in folded.accounts.iter().enumerate() {
         let holds = stage.machine.check_invariants();
-        holds
-            .map_err(|difference| anyhow::anyhow!("account partition {partition}: {difference}"))?;
+        holds.map_err(|difference| anyhow!("account partition {partition}: {difference}"))?;
     }
     let location = Location::Sqlite(data_dir.join("sql"));
     let ledger = Ledger::open(&location).await.context("the ledger")?;
@@ -116,13 +154,7 @@ async fn catch_up(log: &Arc<dyn Log>, ledger: &Ledger, topology: Topology) -> Re
 async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result<Report> {
     let (unbalanced, postings) = ledger.balance().await?;
     if let Some(found) = unbalanced {
-        bail!(
-            "I3: the postings of transition {} of account partition {} add up to {} {}, not 0",
-            found.seq,
-            found.partition,
-            found.sum_minor,
-            found.asset
-        );
+        bail!(audit::describe(&found));
     }
     let lanes = ledger.lanes(topology.account_partitions).await?;
     for (partition, (stage, &taken)) in (0u32..).zip(folded.accounts.iter().zip(&lanes)) {
@@ -135,25 +167,17 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
     }
     let everything = vec![i64::MAX as u64; folded.accounts.len()];
     let books = ledger.sums(&everything).await?;
-    let stages = folded.books();
-    if let Some((line, stage_minor, ledger_minor)) = first_difference(&stages, &books) {
-        let (partition, book, asset) = line;
-        bail!(
-            "I6: {} of {asset} in account partition {partition}: the account stage has \
-             {stage_minor}, the ledger {ledger_minor}",
-            name_of(book)
-        );
-    }
+    audit::compare(&folded.books(), &books).map_err(Error::msg)?;
     let totals = Totals::of(&books);
-    totals.check_conserved()?;
+    totals.check_conserved().map_err(Error::msg)?;
     compare_orders(folded, ledger).await?;
     let undelivered = folded.undelivered();
     if undelivered == 0 {
-        totals.check_drained()?;
+        totals.check_drained().map_err(Error::msg)?;
     }
     Ok(Report {
         positions: folded.accounts.iter().map(|stage| stage.head.seq).collect(),
-        accounts: folded.account_ids().count(),
+        accounts: folded.account_ids().count() as u64,
         postings,
         undelivered,
         totals,
@@ -176,30 +200,6 @@ async fn compare_orders(folded: &Folded, ledger: &Ledger) -> Result<()> {
     }
     bar.finish_and_clear();
     Ok(())
-}
-
-fn name_of(book: Book) -> String {
-    let of = |what: &str, account: AccountId| format!("what account {account} has {what}");
-    match book {
-        Book::Available(account) => of("available", account),
-        Book::Held(account) => of("held", account),
-        Book::Clearing => "clearing".to_owned(),
-        Book::Fees => "fees".to_owned(),
-        Book::Outside => "the outside world".to_owned(),
-    }
-}
-
-/// The first line, in order, that the two do not have alike.
-fn first_difference(
-    stages: &BTreeMap<Line, i64>,
-    ledger: &BTreeMap<Line, i64>,
-) -> Option<((u32, Book, Asset), i64, i64)> {
-    let lines = stages.keys().chain(ledger.keys());
-    let minor = |books: &BTreeMap<Line, i64>, line| books.get(line).copied().unwrap_or_default();
-    lines
-        .map(|line| (*line, minor(stages, line), minor(ledger, line)))
-        .filter(|(_, stage_minor, ledger_minor)| stage_minor != ledger_minor)
-        .min_by_key(|(line, ..)| *line)
 }
 
 /// A bar on stderr, if that is a terminal.

@@ -42,6 +42,13 @@ impl<S: Store + 'static> AdminService for Handler<S> {
         let transfer = self.0.transfer(wanted, &asked.idempotency_key).await?;
         Ok(Response::new(show::transfer(&transfer)))
     }
+
+    async fn audit_books(
+        &self,
+        _request: Request<wire::AuditBooksRequest>,
+    ) -> Result<Response<wire::BooksAudit>, Status> {
+        Ok(Response::new(show::audit(&self.0.audit().await?)))
+    }
 }
 
 fn wanted(

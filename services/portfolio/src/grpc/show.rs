@@ -1,10 +1,12 @@
 //! Accounts, positions and transfers as the public API shows them.
 
+use prepx_domain::Asset;
 use prepx_domain::decimal::format;
 use prepx_proto::convert;
 use prepx_proto::portfolio::v1 as wire;
 
 use crate::app::Closed;
+use crate::audit::{Audit, Total};
 use crate::holdings::{CURRENCY, CURRENCY_SCALE, Holdings, Position, RATIO_SCALE};
 use crate::transfer::{Direction, Transfer};
 
@@ -125,5 +127,24 @@ pub fn transfer(transfer: &Transfer) -> wire::Transfer {
         asset: wanted.asset.to_string(),
         amount: format(wanted.amount_minor, AMOUNT_SCALE),
         created_at: transfer.stamped_at.0,
+    }
+}
+
+pub fn audit(audit: &Audit) -> wire::BooksAudit {
+    let amount = |minor: i64| format(minor, AMOUNT_SCALE);
+    let total = |(asset, total): (&Asset, &Total)| wire::BooksTotal {
+        asset: asset.to_string(),
+        available: amount(total.available_minor),
+        held: amount(total.held_minor),
+        clearing: amount(total.clearing_minor),
+        fees: amount(total.fees_minor),
+        outside: amount(total.outside_minor),
+    };
+    wire::BooksAudit {
+        positions: audit.positions.clone(),
+        totals: audit.totals.0.iter().map(total).collect(),
+        accounts: audit.accounts,
+        postings: audit.postings,
+        difference: audit.difference.clone(),
     }
 }

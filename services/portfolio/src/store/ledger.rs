@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::update::{Book, OrderView};
-use prepx_domain::{AccountId, Asset, Micros, Side};
+use prepx_domain::{AccountId, Micros, Side};
 use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
-use prepx_stage::port::{PastOrders, PastQuery};
+use prepx_stage::port::{Line, PastOrders, PastQuery};
 use prepx_store::sqlite::{Pool, Tx};
 use prepx_store::{Durability, Location, Migration, Options, Result, Source};
 use sqlx::sqlite::{Sqlite, SqliteRow};
@@ -30,9 +30,6 @@ const WRITE_MS_MAX: u64 = 60_000;
 /// The books in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ledger(Pool);
-
-/// One book of the ledger: the partition that keeps it, which, and of which asset.
-pub type Line = (u32, Book, Asset);
 
 /// Postings of a transition that do not add up to zero.
 #[derive(Clone, Debug, PartialEq, Eq)]

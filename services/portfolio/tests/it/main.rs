@@ -16,10 +16,10 @@ use prepx_domain::{
     AccountId, Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderKind, OrderStatus, Side,
     Slot, TimeInForce, TradeId,
 };
-use prepx_portfolio::{Following, Ledger, Line, Projection, ProjectionError};
+use prepx_portfolio::{Following, Ledger, Projection, ProjectionError};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
-use prepx_stage::port::PastOrders;
+use prepx_stage::port::{Line, PastOrders};
 use prepx_stage::{Retention, Topology, lane};
 use prepx_store::Location;
 use uuid::Uuid;

@@ -9,7 +9,7 @@ mod driver;
 mod gate;
 mod keeping;
 pub mod manifest;
-mod ports;
+pub(crate) mod ports;
 mod release;
 #[cfg(test)]
 mod tests;

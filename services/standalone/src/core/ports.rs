@@ -1,10 +1,15 @@
 //! The core as services reach it: the ports of both stages, in process.
 
+use std::collections::BTreeMap;
+
 use prepx_domain::AccountId;
 use prepx_domain::message::{Command, ToMatching};
-use prepx_domain::update::{OrderView, Reply};
+use prepx_domain::update::{Book, OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
-use prepx_stage::port::{AccountPort, Answer, MatchingPort, ReadError, SubmitError, WhichOrders};
+use prepx_stage::port::{
+    AccountPort, Answer, AuditPort, Line, MatchingPort, ReadError, StageBooks, SubmitError,
+    WhichOrders,
+};
 
 use super::{Core, account};
 
@@ -86,4 +91,61 @@ impl MatchingPort for Core {
         };
         Box::pin(async move { core.query(look).await })
     }
+}
+
+impl AuditPort for Core {
+    fn books(&self) -> Answer<Result<StageBooks, ReadError>> {
+        let core = self.clone();
+        Box::pin(async move { core.query(stage_books).await })
+    }
+}
+
+fn stage_books(spine: &super::Spine) -> StageBooks {
+    let mut found = StageBooks {
+        positions: Vec::new(),
+        books: BTreeMap::new(),
+        accounts: 0,
+        flaw: None,
+    };
+    for (number, partition) in (0u32..).zip(spine.accounts()) {
+        let machine = partition.machine();
+        found.positions.push(partition.head().seq);
+        found.accounts += machine.accounts().len() as u64;
+        found.books.extend(books_of(number, machine));
+        let flaw = || {
+            let flaw = machine.check_invariants().err()?;
+            Some(format!("account partition {number}: {flaw}"))
+        };
+        found.flaw = found.flaw.or_else(flaw);
+    }
+    found
+}
+
+/// All books of one partition; those that come to zero are left out.
+pub(crate) fn books_of(
+    partition: u32,
+    stage: &account::Stage,
+) -> impl Iterator<Item = (Line, i64)> {
+    let ids = stage.accounts().into_iter();
+    let of_accounts = ids
+        .filter_map(|id| stage.account(id))
+        .flat_map(move |view| {
+            let account = view.account;
+            view.balances.into_iter().flat_map(move |balance| {
+                let line = |book| (partition, book, balance.asset);
+                [
+                    (line(Book::Available(account)), balance.available_minor),
+                    (line(Book::Held(account)), balance.held_minor),
+                ]
+            })
+        });
+    let own = stage.books().flat_map(move |(asset, books)| {
+        let line = |book| (partition, book, asset);
+        [
+            (line(Book::Clearing), books.clearing_minor),
+            (line(Book::Fees), books.fees_minor),
+            (line(Book::Outside), books.outside_minor),
+        ]
+    });
+    of_accounts.chain(own).filter(|(_, minor)| *minor != 0)
 }

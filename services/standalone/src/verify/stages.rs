@@ -7,13 +7,14 @@ use indicatif::ProgressBar;
 use prepx_account as account;
 use prepx_bus::{Log, TopicPartition};
 use prepx_domain::AccountId;
-use prepx_domain::update::{Book, OrderView};
-use prepx_portfolio::Line;
+use prepx_domain::update::OrderView;
 use prepx_risk::AccountCodec;
+use prepx_stage::port::Line;
 use prepx_stage::{Codec, Seat, Snapshots, Stage, State, Topology};
 use prepx_trading::MatchingCodec;
 
 use super::bar;
+use crate::core::ports::books_of;
 
 const READ_BYTES: usize = 4 << 20;
 
@@ -101,29 +102,10 @@ fn fold_from<C: Codec>(
 impl Folded {
     /// All books of all account partitions; those that come to zero are left out.
     pub fn books(&self) -> BTreeMap<Line, i64> {
-        let mut books = BTreeMap::new();
-        for (partition, state) in (0u32..).zip(&self.accounts) {
-            let machine = &state.machine;
-            for view in machine
-                .accounts()
-                .into_iter()
-                .filter_map(|id| machine.account(id))
-            {
-                for balance in view.balances {
-                    let line = |book| (partition, book, balance.asset);
-                    let available = line(Book::Available(view.account));
-                    books.insert(available, balance.available_minor);
-                    books.insert(line(Book::Held(view.account)), balance.held_minor);
-                }
-            }
-            for (asset, own) in machine.books() {
-                books.insert((partition, Book::Clearing, asset), own.clearing_minor);
-                books.insert((partition, Book::Fees, asset), own.fees_minor);
-                books.insert((partition, Book::Outside, asset), own.outside_minor);
-            }
-        }
-        books.retain(|_, minor| *minor != 0);
-        books
+        let partitions = (0u32..).zip(&self.accounts);
+        partitions
+            .flat_map(|(partition, state)| books_of(partition, &state.machine))
+            .collect()
     }
 
     /// All accounts.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -5,13 +6,14 @@ use std::sync::Arc;
 use prepx_domain::instrument::{AssetClass, Instrument, SessionCalendar};
 use prepx_domain::message::{Action, Command, PlaceOrder, ToMatching};
 use prepx_domain::update::Ack;
-use prepx_domain::{InstrumentId, Micros, OrderKind, Side, Slot, TimeInForce};
+use prepx_domain::{AccountId, InstrumentId, Micros, OrderKind, Side, Slot, TimeInForce};
 use prepx_env::{Clock, SystemClock};
 use prepx_stage::port::MatchingPort;
 use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::report::Total;
+use prepx_portfolio::audit::Total;
+
 use super::*;
 use crate::core::Core;
 
