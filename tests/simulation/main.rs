@@ -48,7 +48,11 @@ struct Report {
 }
 
 fn account() -> Arc<AccountCodec> {
-    let config = prepx_account::Config::of_partitions(TOPOLOGY.account_partitions);
+    let config = prepx_account::Config {
+        // More than a run sends, and room that is quickly made.
+        commands_max: 1 << 12,
+        ..prepx_account::Config::of_partitions(TOPOLOGY.account_partitions)
+    };
     Arc::new(AccountCodec::new(config))
 }
 
