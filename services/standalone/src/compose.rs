@@ -21,7 +21,9 @@ use crate::core::Core;
 use crate::settings::Settings;
 
 /// The gRPC services that the gateway puts JSON in front of.
-const ROUTED: [&str; 6] = [
+const ROUTED: [&str; 8] = [
+    "prepx.market_data.v1.CryptoDataService",
+    "prepx.market_data.v1.StockDataService",
     "prepx.portfolio.v1.AdminService",
     "prepx.portfolio.v1.PortfolioService",
     "prepx.risk.v1.AdminService",
@@ -70,12 +72,21 @@ pub async fn compose(
     let tail = Tail::new(core.log());
     let portfolio = portfolio_deps(core, &tail, &clock, &random);
     let portfolio = prepx_portfolio::build(portfolio, &location).await?;
+    let market_data = prepx_market_data::build(
+        prepx_market_data::Deps {
+            following: market_data_following(core, &tail),
+            clock: Arc::clone(&clock),
+        },
+        &location,
+    )
+    .await?;
     let trading = trading_deps(core, portfolio.books, &clock, &random);
     let services = user
         .service
         .and(prepx_trading::build(trading)?)
         .and(prepx_risk::build(risk_deps(core, &clock, &random)))
         .and(portfolio.service)
+        .and(market_data)
         .layer(AuthLayer::new(Arc::new(authenticator), Arc::new(policy)))
         .guarded(settings.calls.clone(), Arc::clone(&random));
     let peer = services.peer();
@@ -112,6 +123,14 @@ fn risk_deps(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx
         accounts: Arc::new(core.clone()),
         clock: Arc::clone(clock),
         random: Arc::clone(random),
+    }
+}
+
+fn market_data_following(core: &Core, tail: &Tail) -> prepx_market_data::Following {
+    prepx_market_data::Following {
+        tail: tail.clone(),
+        retention: core.retention(),
+        topology: core.topology(),
     }
 }
 

@@ -1,0 +1,55 @@
+//! What market-data answers when it cannot do what was asked.
+
+use std::time::Duration;
+
+use prepx_domain::Code;
+
+/// When a reader who found the store busy should come again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a use case of market-data failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field is wrong.
+    #[error("{message}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What was wrong, with which value, and what would be right.
+        message: String,
+    },
+    /// The past cannot be read.
+    #[error("market data cannot be read right now; try again")]
+    Store(#[from] prepx_store::Error),
+}
+
+impl Error {
+    /// A wrong field.
+    pub fn field(field: &'static str, message: String) -> Error {
+        Error::Field { field, message }
+    }
+
+    /// The closed code of this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            Error::Field { .. } => Code::Invalid,
+            Error::Store(_) => Code::Unavailable,
+        }
+    }
+
+    /// The stable name of the reason, for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Error::Field { .. } => "INVALID_FIELD",
+            Error::Store(_) => "UNAVAILABLE",
+        }
+    }
+
+    /// When to try again, where that can help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Field { .. } => None,
+            Error::Store(error) => error.is_retryable().then_some(RETRY_AFTER),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Market data over gRPC: decode, call the use case, encode. Equities and crypto are two services
+//! with the same questions.
+
+mod decode;
+mod show;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prepx_domain::AssetClass;
+use prepx_domain::market::Bar;
+use prepx_proto::market_data::v1 as wire;
+use prepx_proto::market_data::v1::crypto_data_service_server::CryptoDataService;
+use prepx_proto::market_data::v1::stock_data_service_server::StockDataService;
+use prepx_runtime::status;
+use tonic::{Request, Response, Status};
+
+use crate::app::{App, symbols};
+use crate::error::Error;
+use crate::market::{MINUTE, Market, Quote, Trade};
+use crate::timeframe::Timeframe;
+
+/// The questions about one class of instruments.
+pub struct Handler {
+    app: Arc<App>,
+    class: AssetClass,
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Status {
+        if let Error::Store(cause) = &error {
+            tracing::error!(error = %cause, "market data cannot be read");
+        }
+        let mut outward = status::Error::new(error.code(), error.reason(), error.to_string())
+            .retry_after(error.retry_after());
+        if let Error::Field { field, .. } = &error {
+            outward = outward.with("field", *field);
+        }
+        status::of(&outward)
+    }
+}
+
+impl Handler {
+    /// Answers from `app` about instruments of `class`.
+    pub const fn new(app: Arc<App>, class: AssetClass) -> Handler {
+        Handler { app, class }
+    }
+
+    async fn bars(&self, request: wire::GetBarsRequest) -> Result<wire::GetBarsResponse, Error> {
+        let timeframe = Timeframe::parse(&request.timeframe);
+        let timeframe = timeframe.map_err(|wrong| Error::field("timeframe", wrong.to_string()))?;
+        decode::currency(&request.currency)?;
+        let query = decode::query(decode::Asked::from(request), self.app.now())?;
+        let found = self.app.past::<Bar>(self.class, &query, timeframe).await?;
+        let (lists, next_page_token) = show::history(found, show::bar);
+        let bars = lists.map(|(symbol, bars)| (symbol, wire::BarList { bars }));
+        Ok(wire::GetBarsResponse {
+            bars: bars.collect(),
+            next_page_token,
+        })
+    }
+
+    async fn quotes(
+        &self,
+        request: wire::GetQuotesRequest,
+    ) -> Result<wire::GetQuotesResponse, Error> {
+        decode::currency(&request.currency)?;
+        let query = decode::query(decode::Asked::from(request), self.app.now())?;
+        let found = self.app.past::<Quote>(self.class, &query, ()).await?;
+        let (lists, next_page_token) = show::history(found, show::quote);
+        let quotes = lists.map(|(symbol, quotes)| (symbol, wire::QuoteList { quotes }));
+        Ok(wire::GetQuotesResponse {
+            quotes: quotes.collect(),
+            next_page_token,
+        })
+    }
+
+    async fn trades(
+        &self,
+        request: wire::GetTradesRequest,
+    ) -> Result<wire::GetTradesResponse, Error> {
+        decode::currency(&request.currency)?;
+        let query = decode::query(decode::Asked::from(request), self.app.now())?;
+        let found = self.app.past::<Trade>(self.class, &query, ()).await?;
+        let (lists, next_page_token) = show::history(found, show::trade);
+        let trades = lists.map(|(symbol, trades)| (symbol, wire::TradeList { trades }));
+        Ok(wire::GetTradesResponse {
+            trades: trades.collect(),
+            next_page_token,
+        })
+    }
+
+    async fn latest_bars(
+        &self,
+        request: wire::GetLatestBarsRequest,
+    ) -> Result<wire::GetLatestBarsResponse, Error> {
+        let newest = |market: &Market| {
+            let bar = market.bars[MINUTE].as_ref()?;
+            Some(show::bar(&market.instrument, bar))
+        };
+        let bars = self.newest(&request.symbols, &request.currency, newest);
+        Ok(wire::GetLatestBarsResponse { bars: bars.await? })
+    }
+
+    async fn latest_quotes(
+        &self,
+        request: wire::GetLatestQuotesRequest,
+    ) -> Result<wire::GetLatestQuotesResponse, Error> {
+        let newest = |market: &Market| Some(show::quote(&market.instrument, &market.quote()?));
+        let quotes = self.newest(&request.symbols, &request.currency, newest);
+        Ok(wire::GetLatestQuotesResponse {
+            quotes: quotes.await?,
+        })
+    }
+
+    async fn latest_trades(
+        &self,
+        request: wire::GetLatestTradesRequest,
+    ) -> Result<wire::GetLatestTradesResponse, Error> {
+        let newest = |market: &Market| {
+            let trade = market.last_trade.as_ref()?;
+            Some(show::trade(&market.instrument, trade))
+        };
+        let trades = self.newest(&request.symbols, &request.currency, newest);
+        Ok(wire::GetLatestTradesResponse {
+            trades: trades.await?,
+        })
+    }
+
+    async fn order_books(
+        &self,
+        request: wire::GetLatestOrderBooksRequest,
+    ) -> Result<wire::GetLatestOrderBooksResponse, Error> {
+        let orderbooks = self.newest(&request.symbols, &request.currency, show::order_book);
+        Ok(wire::GetLatestOrderBooksResponse {
+            orderbooks: orderbooks.await?,
+        })
+    }
+
+    async fn snapshots(
+        &self,
+        request: wire::GetSnapshotsRequest,
+    ) -> Result<wire::GetSnapshotsResponse, Error> {
+        let now = self.app.now();
+        let newest = |market: &Market| Some(show::snapshot(market, now));
+        let snapshots = self.newest(&request.symbols, &request.currency, newest);
+        Ok(wire::GetSnapshotsResponse {
+            snapshots: snapshots.await?,
+        })
+    }
+
+    /// What `show` makes of each market that is named.
+    async fn newest<T>(
+        &self,
+        named: &str,
+        currency: &str,
+        show: impl Fn(&Market) -> Option<T> + Send,
+    ) -> Result<BTreeMap<String, T>, Error> {
+        decode::currency(currency)?;
+        self.app.newest(self.class, &symbols(named)?, show).await
+    }
+}
+
+/// One of the two services: of each method its request, its answer, and what finds it.
+macro_rules! service {
+    ($service:ident { $($method:ident($request:ident) -> $answer:ident = $find:ident;)* }) => {
+        #[tonic::async_trait]
+        impl $service for Handler {
+            $(async fn $method(
+                &self,
+                request: Request<wire::$request>,
+            ) -> Result<Response<wire::$answer>, Status> {
+                Ok(Response::new(self.$find(request.into_inner()).await?))
+            })*
+        }
+    };
+}
+
+service!(StockDataService {
+    get_bars(GetBarsRequest) -> GetBarsResponse = bars;
+    get_quotes(GetQuotesRequest) -> GetQuotesResponse = quotes;
+    get_trades(GetTradesRequest) -> GetTradesResponse = trades;
+    get_latest_bars(GetLatestBarsRequest) -> GetLatestBarsResponse = latest_bars;
+    get_latest_quotes(GetLatestQuotesRequest) -> GetLatestQuotesResponse = latest_quotes;
+    get_latest_trades(GetLatestTradesRequest) -> GetLatestTradesResponse = latest_trades;
+    get_snapshots(GetSnapshotsRequest) -> GetSnapshotsResponse = snapshots;
+});
+
+service!(CryptoDataService {
+    get_bars(GetBarsRequest) -> GetBarsResponse = bars;
+    get_quotes(GetQuotesRequest) -> GetQuotesResponse = quotes;
+    get_trades(GetTradesRequest) -> GetTradesResponse = trades;
+    get_latest_bars(GetLatestBarsRequest) -> GetLatestBarsResponse = latest_bars;
+    get_latest_quotes(GetLatestQuotesRequest) -> GetLatestQuotesResponse = latest_quotes;
+    get_latest_trades(GetLatestTradesRequest) -> GetLatestTradesResponse = latest_trades;
+    get_latest_order_books(GetLatestOrderBooksRequest) -> GetLatestOrderBooksResponse = order_books;
+    get_snapshots(GetSnapshotsRequest) -> GetSnapshotsResponse = snapshots;
+});

@@ -1,0 +1,99 @@
+//! Questions about the past as they come in.
+
+use prepx_domain::Micros;
+use prepx_domain::market::interval;
+use prepx_proto::market_data::v1 as wire;
+use prepx_proto::trading::v1::Sort;
+
+use crate::app::{Query, symbols};
+use crate::error::Error;
+use crate::market::WIDTHS_US;
+use crate::page::{self, Token};
+
+/// The moments that can be asked for: 1970 to the end of 9999.
+const MOMENTS_US: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999_999;
+
+/// What all questions about the past have in common, as it was given.
+pub struct Asked {
+    symbols: String,
+    start_us: i64,
+    end_us: i64,
+    limit: Option<i32>,
+    newest_first: bool,
+    page_token: String,
+}
+
+macro_rules! asked {
+    ($($request:ident),*) => {$(
+        impl From<wire::$request> for Asked {
+            fn from(request: wire::$request) -> Asked {
+                Asked {
+                    newest_first: request.sort() == Sort::Desc,
+                    symbols: request.symbols,
+                    start_us: request.start,
+                    end_us: request.end,
+                    limit: request.limit,
+                    page_token: request.page_token,
+                }
+            }
+        }
+    )*};
+}
+
+asked!(GetBarsRequest, GetQuotesRequest, GetTradesRequest);
+
+/// A question, complete and checked.
+pub fn query(asked: Asked, now: Micros) -> Result<Query, Error> {
+    let [.., day_us] = WIDTHS_US;
+    let or = |given_us: i64, default: Micros| match given_us {
+        0 => default,
+        given_us => Micros(given_us),
+    };
+    let start = or(asked.start_us, interval(now, day_us));
+    let end = or(asked.end_us, now);
+    for (field, at) in [("start", start), ("end", end)] {
+        if !MOMENTS_US.contains(&at.0) {
+            let message = format!("{field} is out of range: give a time from 1970 to 9999");
+            return Err(Error::field(field, message));
+        }
+    }
+    if end < start {
+        let message = "end is before start: give an end that is not";
+        return Err(Error::field("end", message.to_owned()));
+    }
+    let limit = page::limit(asked.limit).map_err(|limit| {
+        let message = format!("limit is {limit}: it must be 1 or more");
+        Error::field("limit", message)
+    })?;
+    let symbols = symbols(&asked.symbols)?;
+    let past = match asked.page_token.as_str() {
+        "" => None,
+        text => Some(token(text).filter(|token| symbols.contains(&token.symbol))),
+    };
+    if past == Some(None) {
+        let message = "page_token is not the next_page_token of a page of the same question";
+        return Err(Error::field("page_token", message.to_owned()));
+    }
+    Ok(Query {
+        symbols,
+        start,
+        end,
+        newest_first: asked.newest_first,
+        past: past.flatten(),
+        limit,
+    })
+}
+
+fn token(text: &str) -> Option<Token> {
+    Token::parse(text).filter(|token| MOMENTS_US.contains(&token.place.at.0))
+}
+
+/// There is one currency.
+pub fn currency(given: &str) -> Result<(), Error> {
+    if given.is_empty() || given.eq_ignore_ascii_case("USD") {
+        return Ok(());
+    }
+    let given: String = given.chars().take(12).collect();
+    let message = format!("currency is {given:?}: prices are in USD");
+    Err(Error::field("currency", message))
+}

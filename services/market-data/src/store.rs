@@ -1,0 +1,131 @@
+//! The schema `market_data`: what a batch of the log comes to and the position that says so, in one
+//! transaction (I2).
+
+mod read;
+mod write;
+
+use prepx_bus::{Topic, TopicPartition};
+use prepx_domain::InstrumentId;
+use prepx_domain::market::Bar;
+use prepx_domain::update::MarketUpdate;
+use prepx_proto::journal;
+use prepx_stage::follow::Batch;
+use prepx_store::sqlite::{Pool, Tx};
+use prepx_store::{Durability, Location, Migration, Options, Result, Source};
+
+use crate::market::{Markets, Quote, Rows, Trade};
+use crate::page::Range;
+use crate::projection::Error;
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "market",
+    sql: include_str!("../migrations/0001_market.sql"),
+}];
+
+/// A transaction may be as long as a mebibyte of the log takes on a busy machine.
+const WRITE_MS_MAX: u64 = 60_000;
+
+/// Markets in SQL. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store(Pool);
+
+/// A batch that is being taken.
+pub struct Taking {
+    tx: Tx,
+    /// What is new in it, in its order.
+    pub updates: Vec<MarketUpdate>,
+}
+
+fn position_of(partition: TopicPartition) -> Source<'static> {
+    Source {
+        consumer: "market-data",
+        topic: partition.topic.name(),
+        partition: partition.partition,
+    }
+}
+
+impl Store {
+    /// Opens the schema, and makes it when it is not there.
+    pub async fn open(location: &Location) -> Result<Store> {
+        let options = Options {
+            statement_ms_max: WRITE_MS_MAX,
+            ..Options::new("market_data", Durability::Projection)
+        };
+        let prepx_store::Pool::Sqlite(pool) =
+            prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
+        Ok(Store(pool))
+    }
+
+    /// Of each partition, the offset to go on from.
+    pub async fn positions(&self, partitions: u32) -> Result<Vec<u64>> {
+        let mut next = Vec::new();
+        for partition in 0..partitions {
+            let partition = Topic::MarketData.partition(partition);
+            next.push(self.0.position(&position_of(partition)).await?);
+        }
+        Ok(next)
+    }
+
+    /// All markets as of the stored positions.
+    pub async fn markets(&self) -> Result<Markets> {
+        read::markets(&mut *self.0.read().await?).await
+    }
+
+    /// Begins to take a batch: leaves out what was taken before. Dropped without
+    /// [`Self::finish`], nothing has happened.
+    pub async fn begin(&self, batch: &Batch) -> std::result::Result<Taking, Error> {
+        let mut tx = self.0.begin().await?;
+        let mut updates = Vec::with_capacity(batch.len());
+        for run in &batch.runs {
+            let skip = tx
+                .advance(&position_of(run.source), run.first, run.last())
+                .await?;
+            for message in &run.messages[skip..] {
+                let update = journal::decode(&message.payload).map_err(|source| Error::Poison {
+                    partition: batch.partition,
+                    offset: message.offset,
+                    source,
+                })?;
+                updates.push(update);
+            }
+        }
+        let offsets = position_of(batch.partition);
+        tx.advance(&offsets, batch.from + 1, batch.next).await?;
+        Ok(Taking { tx, updates })
+    }
+
+    /// Writes what the batch comes to, prunes the histories named, and commits.
+    pub async fn finish(
+        &self,
+        mut taking: Taking,
+        rows: &Rows,
+        prune: &[(InstrumentId, u64)],
+    ) -> Result<()> {
+        write::rows(&mut taking.tx, rows).await?;
+        for &(instrument, keep) in prune {
+            write::prune(&mut taking.tx, instrument, keep).await?;
+        }
+        taking.tx.commit().await
+    }
+
+    /// Trades of an instrument.
+    pub async fn trades(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Trade>> {
+        read::trades(&mut *self.0.read().await?, instrument, range).await
+    }
+
+    /// Quotes of an instrument.
+    pub async fn quotes(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Quote>> {
+        read::quotes(&mut *self.0.read().await?, instrument, range).await
+    }
+
+    /// Stored bars of a width of an instrument that start in the range.
+    pub async fn bars(
+        &self,
+        instrument: InstrumentId,
+        width_us: i64,
+        range: &Range,
+    ) -> Result<Vec<Bar>> {
+        read::bars(&mut *self.0.read().await?, instrument, width_us, range).await
+    }
+}
