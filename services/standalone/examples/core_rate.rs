@@ -210,7 +210,9 @@ fn main() {
         percentile(99),
     );
     let core = load.core.clone();
-    let events = runtime.block_on(core.query(events)).expect("the core is there");
+    let events = runtime
+        .block_on(core.query(events))
+        .expect("the core is there");
     running.stop().expect("the core stops in peace");
     drop((load, core));
 
@@ -218,7 +220,10 @@ fn main() {
     let options = Options::new(directory.path());
     let (_core, running) = Core::open(options, clock.clone()).expect("the core opens again");
     let took = clock.monotonic() - begun;
-    println!("{events} events; opened again in {:.2} s", took.as_secs_f64());
+    println!(
+        "{events} events; opened again in {:.2} s",
+        took.as_secs_f64()
+    );
     running.stop().expect("the core stops in peace");
 }
 

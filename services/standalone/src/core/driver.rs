@@ -115,12 +115,10 @@ impl Driver {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => self.turn.stop = true,
             }
-            if timeout.is_zero() || self.turn.tokens.is_empty() {
-                let now = self.clock.monotonic();
-                if now >= next_tick {
-                    self.spine.tick();
-                    next_tick = now + TICK;
-                }
+            let now = self.clock.monotonic();
+            if now >= next_tick {
+                self.spine.tick();
+                next_tick = now + TICK;
             }
             self.decide()?;
             self.answer();

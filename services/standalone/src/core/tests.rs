@@ -77,7 +77,7 @@ fn limit(account: AccountId, side: Side, name: &str) -> Action {
         kind: OrderKind::Limit {
             limit: 6_000_000_000_000,
         },
-        time_in_force: TimeInForce::Gtc,
+        time_in_force: TimeInForce::GoodTilCanceled,
         qty_minor: 100_000_000,
         post_only: false,
         extended_hours: false,
