@@ -69,8 +69,9 @@ impl Options {
         Options {
             data_dir: data_dir.to_owned(),
             log: embedded::Config {
-                // One sweep of a deep book is one transition.
-                batch_bytes_max: 16 << 20,
+                // One sweep of a deep book is one transition: this holds some 100,000 trades.
+                batch_bytes_max: 64 << 20,
+                buffer_bytes: 64 << 20,
                 ..embedded::Config::default()
             },
             commands_max: 16_384,
