@@ -174,10 +174,10 @@ async fn postings_that_balance_and_are_wrong_are_found_by_their_book() {
     )
     .await;
     let found = difference(dir.path()).await;
-    let stage = "the account stage has 400000000, the ledger 900000000";
+    // Of 5 BTC one is sold and one is for sale; the deposit counts twice in the ledger.
     assert!(
-        found.starts_with("I6: what account ") && found.contains(stage)
-            || found.contains("the account stage has 300000000, the ledger 800000000"),
+        found.starts_with("I6: what account ")
+            && found.ends_with("the account stage has 300000000, the ledger 800000000"),
         "{found}"
     );
 }
@@ -213,7 +213,11 @@ async fn a_changed_byte_of_the_log_is_found() {
     }
     assert_eq!(changed, 1);
     let found = difference(dir.path()).await;
-    assert!(!found.is_empty());
+    assert!(
+        found.contains("the event log is damaged in ")
+            && found.contains("the checksum does not match"),
+        "{found}"
+    );
 }
 
 #[tokio::test]
