@@ -1,68 +1,99 @@
 //! Order id → place in memory: a hash table of buckets, one cache line each.
 //!
 //! An entry is 32 bits of the id's hash and the place. The hash alone says where an entry belongs,
-//! so growing touches no order. A look-up compares all of a bucket's hashes at once and goes on to
-//! the next bucket only when entries have been pushed there; removal shifts nothing and leaves no
-//! tombstones. So a book that turns over for years never stops to clean up.
+//! so growing touches no order. A look-up compares seven bits of all of a bucket's hashes at once
+//! and goes on to the next bucket only when entries have been pushed there; removal shifts nothing
+//! and leaves no tombstones. So a book that turns over for years never stops to clean up.
 
 use prepx_domain::OrderId;
 
 const ENTRIES: usize = 7;
 const INITIAL_BITS: u32 = 8;
-/// A free entry; no id has this tag.
-const FREE: u32 = 0;
+
+/// One in each of the seven bytes that tell of entries.
+const ONES: u64 = 0x0001_0101_0101_0101;
+/// The bit of each of these bytes that is set when its entry is free.
+const FREE: u64 = ONES << 7;
+/// What the highest byte counts.
+const PUSHED_ON: u64 = 1 << 56;
 
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Bucket {
-    /// The last one is always free: eight are compared as fast as seven.
-    tags: [u32; ENTRIES + 1],
+    /// A byte for each entry: seven bits of its hash, or free. The highest byte counts the entries
+    /// that belong here or before but are in later buckets; it stays at its end once it is there.
+    control: u64,
+    hashes: [u32; ENTRIES],
     places: [u32; ENTRIES],
-    /// How many entries that belong here or before are in later buckets.
-    pushed_on: u32,
 }
 
 const EMPTY: Bucket = Bucket {
-    tags: [FREE; ENTRIES + 1],
+    control: FREE,
+    hashes: [0; ENTRIES],
     places: [0; ENTRIES],
-    pushed_on: 0,
 };
 
 /// At least half of the entries are free. Several ids may name one place.
 #[derive(Debug)]
 pub(crate) struct Index {
     buckets: Vec<Bucket>,
-    /// A tag's high bits name its bucket: this many low ones do not.
+    /// A hash's high bits name its bucket: this many low ones do not.
     shift: u32,
     len: usize,
 }
 
 /// Fibonacci hashing: ids of one writer follow each other and spread evenly.
-fn tag(id: OrderId) -> u32 {
-    ((id.raw() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 | 1
+fn hash(id: OrderId) -> u32 {
+    ((id.raw() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
+
+/// The seven bits of a hash that a bucket's control word holds.
+fn short(hash: u32) -> u64 {
+    u64::from(hash & 0x7f)
 }
 
 impl Bucket {
-    /// A bit for each entry with this tag.
-    fn matches(&self, tag: u32) -> u32 {
-        let mut bits = 0;
-        for (at, &other) in self.tags.iter().enumerate() {
-            bits |= u32::from(other == tag) << at;
-        }
-        bits
-    }
-
-    /// The first entry with this tag whose place is the one that is looked for.
-    fn find(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
-        let mut bits = self.matches(tag);
-        while bits != 0 {
-            let at = bits.trailing_zeros() as usize % ENTRIES;
-            if is_it(self.places[at]) {
+    /// The entry with this hash whose place is the one that is looked for.
+    fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
+        // A byte that equals the short hash becomes zero, and borrows when one is taken from it. A
+        // byte after it may seem equal too: the whole hash decides.
+        let differs = self.control ^ short(hash).wrapping_mul(ONES);
+        let mut equal = differs.wrapping_sub(ONES) & !differs & FREE;
+        while equal != 0 {
+            let at = (equal.trailing_zeros() / 8) as usize % ENTRIES;
+            if self.hashes[at] == hash && is_it(self.places[at]) {
                 return Some(at);
             }
-            bits &= bits - 1;
+            equal &= equal - 1;
         }
         None
+    }
+
+    fn free(&self) -> Option<usize> {
+        let free = self.control & FREE;
+        (free != 0).then(|| (free.trailing_zeros() / 8) as usize % ENTRIES)
+    }
+
+    /// Writes the byte of an entry.
+    fn mark(&mut self, at: usize, byte: u64) {
+        let shift = at as u32 * 8;
+        self.control &= !0xffu64.wrapping_shl(shift);
+        self.control |= byte.wrapping_shl(shift);
+    }
+
+    fn has_pushed_on(&self) -> bool {
+        self.control >= PUSHED_ON
+    }
+
+    fn push_on(&mut self) {
+        self.control = self.control.checked_add(PUSHED_ON).unwrap_or(self.control);
+    }
+
+    fn pull_back(&mut self) {
+        // A count that has reached its end is not known any more.
+        if self.control >> 56 != 0xff {
+            self.control -= PUSHED_ON;
+        }
     }
 }
 
@@ -75,8 +106,8 @@ impl Index {
         }
     }
 
-    fn home(&self, tag: u32) -> usize {
-        tag.wrapping_shr(self.shift) as usize
+    fn home(&self, hash: u32) -> usize {
+        hash.wrapping_shr(self.shift) as usize
     }
 
     fn next(&self, bucket: usize) -> usize {
@@ -85,14 +116,14 @@ impl Index {
 
     /// The place of `id`; `is_it` compares the id with what stands at a place.
     pub(crate) fn get(&self, id: OrderId, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let tag = tag(id);
-        let mut at = self.home(tag);
+        let hash = hash(id);
+        let mut at = self.home(hash);
         loop {
             let bucket = &self.buckets[at];
-            if let Some(entry) = bucket.find(tag, &is_it) {
+            if let Some(entry) = bucket.find(hash, &is_it) {
                 return Some(bucket.places[entry]);
             }
-            if bucket.pushed_on == 0 {
+            if !bucket.has_pushed_on() {
                 return None;
             }
             at = self.next(at);
@@ -105,20 +136,20 @@ impl Index {
         if self.len * 2 > self.buckets.len() * ENTRIES {
             self.grow();
         }
-        self.put(tag(id), place);
+        self.put(hash(id), place);
     }
 
-    fn put(&mut self, tag: u32, place: u32) {
-        let mut at = self.home(tag);
+    fn put(&mut self, hash: u32, place: u32) {
+        let mut at = self.home(hash);
         loop {
             let bucket = &mut self.buckets[at];
-            let entry = bucket.matches(FREE).trailing_zeros() as usize;
-            if entry < ENTRIES {
-                bucket.tags[entry] = tag;
+            if let Some(entry) = bucket.free() {
+                bucket.mark(entry, short(hash));
+                bucket.hashes[entry] = hash;
                 bucket.places[entry] = place;
                 return;
             }
-            bucket.pushed_on += 1;
+            bucket.push_on();
             at = self.next(at);
         }
     }
@@ -127,26 +158,27 @@ impl Index {
         self.shift -= 1;
         let grown = vec![EMPTY; self.buckets.len() * 2];
         for bucket in std::mem::replace(&mut self.buckets, grown) {
-            let entries = bucket.tags.into_iter().zip(bucket.places);
-            for (tag, place) in entries.filter(|entry| entry.0 != FREE) {
-                self.put(tag, place);
+            for at in 0..ENTRIES {
+                if bucket.control & (0x80 << (at * 8)) == 0 {
+                    self.put(bucket.hashes[at], bucket.places[at]);
+                }
             }
         }
     }
 
     /// Removes an id that is in the index with this place.
     pub(crate) fn remove(&mut self, id: OrderId, place: u32) {
-        let tag = tag(id);
-        let mut at = self.home(tag);
+        let hash = hash(id);
+        let mut at = self.home(hash);
         loop {
             let bucket = &mut self.buckets[at];
-            if let Some(entry) = bucket.find(tag, |other| other == place) {
-                bucket.tags[entry] = FREE;
+            if let Some(entry) = bucket.find(hash, |other| other == place) {
+                bucket.mark(entry, 0x80);
                 self.len -= 1;
                 return;
             }
-            assert!(bucket.pushed_on > 0, "an id that lives is in the index");
-            bucket.pushed_on -= 1;
+            assert!(bucket.has_pushed_on(), "an id that lives is in the index");
+            bucket.pull_back();
             at = self.next(at);
         }
     }
@@ -179,5 +211,26 @@ mod tests {
         for (&id, &place) in &map {
             assert_eq!(index.get(id, |at| at == place), Some(place));
         }
+    }
+
+    #[test]
+    fn a_bucket_that_everything_is_pushed_through_loses_nothing() {
+        // The inverse of the hash's factor: these ids all belong into the first bucket, and more are
+        // pushed through it than it can count.
+        const INVERSE: u64 = 0xf1de83e19937733d;
+        let hashes = (0..2_000u64).map(|hash| (hash << 32).wrapping_mul(INVERSE));
+        let ids = hashes.filter_map(|raw| OrderId::new(raw as i64));
+        let ids: Vec<OrderId> = ids.take(500).collect();
+        assert!(ids.len() == 500 && ids.iter().all(|&id| hash(id) < 2_000));
+        let mut index = Index::new();
+        for (place, &id) in (0..).zip(&ids) {
+            index.insert(id, place);
+        }
+        assert_eq!(index.buckets[0].control >> 56, 0xff);
+        for (place, &id) in (0..).zip(&ids) {
+            assert_eq!(index.get(id, |at| at == place), Some(place));
+            index.remove(id, place);
+        }
+        assert_eq!(index.len, 0);
     }
 }
