@@ -27,6 +27,7 @@ fmt:
 ## The long rounds of what `make test` does briefly: run before a release.
 soak: preflight
 	$(CARGO) build --locked --bin prepx
+	PREPX_SEEDS=100000 $(CARGO) test --locked -p prepx-tests --test simulation
 	CRASH_ROUNDS=200 tests/clients/run -k crash
 
 ## Benchmarks against the peers, in one run; fills the table of bench/README.md.

@@ -177,3 +177,46 @@ fn a_failed_sync_ends_the_process_and_nobody_is_told() {
         assert_eq!(balance(&world, account), 300);
     }
 }
+
+/// A short history: accounts, money, orders, snapshots. Whatever dies on the way is started again.
+fn history(world: &mut World, power_fails: bool) -> u64 {
+    let mut deaths = 0;
+    for step in 0..30 {
+        let done = match step {
+            0 => world.try_fund(),
+            step if step % 6 == 5 => world.snapshot(),
+            _ => {
+                (0..4).for_each(|_| world.submit());
+                world.turn().and_then(|()| world.flush())
+            }
+        };
+        if done.is_err() {
+            deaths += 1;
+            restart(world, power_fails);
+        }
+    }
+    deaths
+}
+
+/// Every change of the log's files, one after the other, is the last one of the process.
+#[test]
+fn a_death_at_every_change_of_the_log_loses_and_doubles_nothing() {
+    for power_fails in [false, true] {
+        let mut deaths = 0;
+        for changes in 1.. {
+            let mut world = World::new(changes);
+            world.log_dir.die_after(changes);
+            let died = history(&mut world, power_fails);
+            restart(&mut world, power_fails);
+            world.agree();
+            deaths += died;
+            if died == 0 {
+                break;
+            }
+        }
+        assert!(
+            deaths > 50,
+            "{deaths} deaths are not every change of a history"
+        );
+    }
+}

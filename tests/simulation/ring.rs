@@ -208,18 +208,23 @@ impl World {
 
     /// Every client has an account with something in it, before the first fault.
     fn fund(&mut self) {
-        self.settle();
+        self.try_fund().expect("no fault yet");
+    }
+
+    /// Accounts for all clients, and something in each.
+    pub fn try_fund(&mut self) -> Result<(), Died> {
+        self.turn().and_then(|()| self.flush())?;
         for (at, command) in self.clients.open_all(self.clock.now()) {
             self.submit_one(at, command);
         }
-        self.settle();
+        self.turn().and_then(|()| self.flush())?;
         for (at, command) in self.clients.fund_all(self.clock.now()) {
             self.submit_one(at, command);
         }
-        self.settle();
+        self.turn().and_then(|()| self.flush())
     }
 
-    fn submit(&mut self) {
+    pub fn submit(&mut self) {
         let (at, command) = self.clients.draw(&self.dice, self.clock.now());
         self.submit_one(at, command);
     }
