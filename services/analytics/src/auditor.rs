@@ -1,0 +1,267 @@
+//! Keeps the chains: hashes what became durable, commits heads, signs roots, lets go of the log.
+//!
+//! Runs on a thread of its own, once a second: what it does with a megabyte of records never stands
+//! in the way of an order. A failure changes nothing; the same records are taken again and give the
+//! same chain.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use prepx_bus::{Log, ReadError};
+use prepx_domain::Micros;
+use prepx_env::{Clock, Random};
+use prepx_runtime::{Drain, TaskError};
+use prepx_stage::Retention;
+use tokio::sync::oneshot;
+
+use crate::chain::{Hash, Head, journals};
+use crate::error::{Error, Result};
+use crate::key;
+use crate::root::{Root, Signed};
+use crate::service::Deps;
+use crate::store::{Audit, Move};
+
+/// The name under which the audit holds on to what no signed root covers.
+const CONSUMER: &str = "audit";
+/// Between two passes when there is nothing more to take, and after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Reads of a journal in one pass, so that every journal gets its turn and commits stay frequent.
+const STEPS_A_PASS: usize = 32;
+
+/// When a root is due. Without a new record there is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// After this many records over all journals.
+    pub records: u64,
+    /// After this long.
+    pub interval: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            records: 100_000,
+            interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the next root is linked to.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    number: u64,
+    created_at: Micros,
+    hash: Hash,
+}
+
+/// Keeps the chains of all journals.
+pub struct Auditor {
+    log: Arc<dyn Log>,
+    retention: Arc<Retention>,
+    clock: Arc<dyn Clock>,
+    audit: Audit,
+    key: SigningKey,
+    pace: Pace,
+    heads: Vec<Head>,
+    last: Last,
+    /// Records in the chains that no root covers.
+    unsigned: u64,
+    /// When the last root was made, or this process began, on the monotonic clock.
+    signed_at: Duration,
+}
+
+impl Auditor {
+    /// Goes on from what the schema has. Speaks up at the log for what is still needed, so it is to
+    /// be made before anything lets go of the log.
+    pub async fn open(deps: &Deps, audit: Audit) -> Result<Auditor> {
+        let newest = audit.newest_root().await?;
+        let key = open_key(&deps.directory, newest.as_ref(), &deps.random)?;
+        let covered = match &newest {
+            None => Vec::new(),
+            Some((number, signed)) => decode(*number, signed)?.heads,
+        };
+        let last = match &newest {
+            None => Last::default(),
+            Some((number, signed)) => Last {
+                number: *number,
+                created_at: decode(*number, signed)?.created_at,
+                hash: signed.hash(),
+            },
+        };
+        let kept = audit.heads().await?;
+        let (mut heads, mut unsigned) = (Vec::new(), 0);
+        for journal in journals(deps.topology) {
+            let of = |heads: &[Head]| heads.iter().find(|head| head.journal == journal).copied();
+            let head = of(&kept).unwrap_or_else(|| first(&*deps.log, journal));
+            let covered = of(&covered).unwrap_or_else(|| first(&*deps.log, journal));
+            let Some(more) = head.next_offset.checked_sub(covered.next_offset) else {
+                let behind = format!("the head of {journal} is behind root {}", last.number);
+                return Err(Error::Damaged(behind));
+            };
+            unsigned += more;
+            let floor = covered.next_offset;
+            deps.retention.release(CONSUMER, journal, floor)?;
+            heads.push(head);
+        }
+        Ok(Auditor {
+            log: Arc::clone(&deps.log),
+            retention: Arc::clone(&deps.retention),
+            clock: Arc::clone(&deps.clock),
+            audit,
+            key,
+            pace: deps.pace,
+            heads,
+            last,
+            unsigned,
+            signed_at: deps.clock.monotonic(),
+        })
+    }
+
+    /// The key that its roots verify with.
+    pub fn public_key(&self) -> VerifyingKey {
+        self.key.verifying_key()
+    }
+
+    /// Takes what is durable, and signs a root when one is due or `closing` asks for it. Answers
+    /// whether there may be more.
+    pub async fn pass(&mut self, closing: bool) -> Result<bool> {
+        let mut heads = self.heads.clone();
+        let (mut taken, mut more) = (0, false);
+        for head in &mut heads {
+            let before = taken;
+            let until = self.end_for(head)?;
+            for _ in 0..STEPS_A_PASS {
+                taken += head.step(&*self.log, until)?;
+            }
+            more |= taken > before && head.next_offset < until;
+        }
+        let unsigned = self.unsigned + taken;
+        let root = self.is_due(unsigned, closing).then(|| self.root(&heads));
+        let signed = root.as_ref().map(|root| root.sign(&self.key));
+        let moves: Vec<Move> = (self.heads.iter().zip(&heads))
+            .filter(|(before, head)| before != head)
+            .map(|(before, head)| (before.next_offset, *head))
+            .collect();
+        let numbered = root.as_ref().map(|root| root.number).zip(signed.as_ref());
+        if !moves.is_empty() || numbered.is_some() {
+            self.audit.commit(&moves, numbered).await?;
+        }
+        self.heads = heads;
+        self.unsigned = unsigned;
+        if let Some((root, signed)) = root.zip(signed) {
+            self.rooted(&root, &signed)?;
+        }
+        Ok(more)
+    }
+
+    /// How far a journal may be taken. That it ends before its chain does is an alarm.
+    fn end_for(&self, head: &Head) -> Result<u64> {
+        let end = self.log.end(head.journal);
+        if head.next_offset > end {
+            return Err(Error::Read(ReadError::PastEnd {
+                partition: head.journal,
+                wanted: head.next_offset,
+                end,
+            }));
+        }
+        Ok(end)
+    }
+
+    fn is_due(&self, unsigned: u64, closing: bool) -> bool {
+        let since = self.clock.monotonic().saturating_sub(self.signed_at);
+        let late = closing || since >= self.pace.interval;
+        unsigned >= self.pace.records || (late && unsigned > 0)
+    }
+
+    fn root(&self, heads: &[Head]) -> Root {
+        Root {
+            number: self.last.number + 1,
+            created_at: self.clock.now().max(self.last.created_at),
+            previous: self.last.hash,
+            heads: heads.to_vec(),
+        }
+    }
+
+    /// A root is on the disk: what it covers may go.
+    fn rooted(&mut self, root: &Root, signed: &Signed) -> Result<()> {
+        self.last = Last {
+            number: root.number,
+            created_at: root.created_at,
+            hash: signed.hash(),
+        };
+        self.unsigned = 0;
+        self.signed_at = self.clock.monotonic();
+        for head in &root.heads {
+            self.retention
+                .release(CONSUMER, head.journal, head.next_offset)?;
+        }
+        Ok(())
+    }
+
+    /// Runs until the process ends, on a thread of its own.
+    pub async fn run(self, drain: Drain) -> std::result::Result<(), TaskError> {
+        let (ended, end) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        let work = move || {
+            let outcome = runtime.block_on(self.follow(&drain));
+            // Nobody to tell means that the process is at its end.
+            let _ = ended.send(outcome);
+        };
+        std::thread::Builder::new()
+            .name("audit".into())
+            .spawn(work)?;
+        end.await?.map_err(TaskError::from)
+    }
+
+    async fn follow(mut self, drain: &Drain) -> Result<()> {
+        loop {
+            match self.pass(false).await {
+                Ok(true) if !drain.is_draining() => continue,
+                Ok(_) => {}
+                Err(dead @ Error::Poisoned(_)) => return Err(dead),
+                Err(error) => {
+                    tracing::error!(%error, "alarm: the audit cannot go on; it is tried again");
+                }
+            }
+            tokio::select! {
+                () = drain.stopping() => break,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        // What was decided until now gets its root; the next start takes what this does not reach.
+        self.pass(true).await.map(|_| ())
+    }
+}
+
+/// Where a chain begins that nothing is known of: with the journal, or with what is left of one
+/// that was cut before anybody audited it.
+fn first(log: &dyn Log, journal: prepx_bus::TopicPartition) -> Head {
+    Head::start(journal, log.start(journal))
+}
+
+fn decode(number: u64, signed: &Signed) -> Result<Root> {
+    Root::decode(&signed.body)
+        .ok_or_else(|| Error::Damaged(format!("root {number} has no bytes of a root")))
+}
+
+/// The key that signed the newest root, or a new one when there is no root.
+fn open_key(
+    directory: &Path,
+    newest: Option<&(u64, Signed)>,
+    random: &Random,
+) -> Result<SigningKey> {
+    let key = key::read(directory)?;
+    match (key, newest) {
+        (Some(key), Some((_, root))) if root.is_by(&key.verifying_key()) => Ok(key),
+        (_, Some((number, _))) => Err(Error::OtherKey {
+            path: key::path_in(directory),
+            root: *number,
+        }),
+        (Some(key), None) => Ok(key),
+        (None, None) => key::create(directory, random),
+    }
+}

@@ -1,0 +1,108 @@
+//! The audit trail over gRPC: decode, read, encode. Who may ask is said in the protos.
+
+use std::fmt::Write as _;
+
+use ed25519_dalek::VerifyingKey;
+use prepx_proto::analytics::v1 as wire;
+use prepx_proto::analytics::v1::audit_service_server::AuditService;
+use prepx_runtime::status;
+use prepx_store::Error as StoreError;
+use tonic::{Request, Response, Status};
+
+use crate::chain::Head;
+use crate::error::Error;
+use crate::root::{Root, Signed};
+use crate::store::Audit;
+
+const LIMIT_DEFAULT: i32 = 100;
+const LIMIT_MAX: i32 = 1_000;
+
+/// Answers from what is committed.
+pub struct Handler {
+    pub audit: Audit,
+    pub public_key: VerifyingKey,
+}
+
+#[tonic::async_trait]
+impl AuditService for Handler {
+    async fn get_audit_roots(
+        &self,
+        request: Request<wire::GetAuditRootsRequest>,
+    ) -> Result<Response<wire::GetAuditRootsResponse>, Status> {
+        let asked = request.get_ref();
+        let limit = limit_of(asked.limit.unwrap_or(LIMIT_DEFAULT))?;
+        let roots = self.audit.roots(asked.after.unwrap_or(0), limit).await?;
+        let roots = roots
+            .iter()
+            .map(|(number, signed)| self.show(*number, signed))
+            .collect::<Result<_, _>>()?;
+        Ok(Response::new(wire::GetAuditRootsResponse { roots }))
+    }
+
+    async fn get_audit_heads(
+        &self,
+        _request: Request<wire::GetAuditHeadsRequest>,
+    ) -> Result<Response<wire::GetAuditHeadsResponse>, Status> {
+        let heads = self.audit.heads().await?;
+        let heads = heads.iter().map(head).collect();
+        Ok(Response::new(wire::GetAuditHeadsResponse { heads }))
+    }
+}
+
+impl Handler {
+    fn show(&self, number: u64, signed: &Signed) -> Result<wire::AuditRoot, Error> {
+        let root = Root::decode(&signed.body)
+            .ok_or_else(|| Error::Damaged(format!("root {number} has no bytes of a root")))?;
+        Ok(wire::AuditRoot {
+            number: root.number,
+            created_at: root.created_at.0,
+            heads: root.heads.iter().map(head).collect(),
+            previous: hex(&root.previous),
+            hash: hex(&signed.hash()),
+            signature: hex(&signed.signature),
+            public_key: hex(self.public_key.as_bytes()),
+        })
+    }
+}
+
+fn head(head: &Head) -> wire::AuditHead {
+    wire::AuditHead {
+        topic: head.journal.topic.name().to_owned(),
+        partition: head.journal.partition,
+        next_offset: head.next_offset,
+        hash: hex(&head.hash),
+    }
+}
+
+fn limit_of(limit: i32) -> Result<u32, Status> {
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        let message = format!("limit is {limit}; give 1 to {LIMIT_MAX}");
+        let error = status::Error::new(status::Code::Invalid, "INVALID_FIELD", message);
+        return Err(status::of(&error.with("field", "limit")));
+    }
+    Ok(limit.unsigned_abs())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+        text
+    })
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Status {
+        tracing::error!(%error, "the audit trail cannot be read");
+        match error {
+            Error::Store(StoreError::Busy | StoreError::Timeout) => {
+                let words = "the audit trail cannot be read right now; try again";
+                status::of(&status::Error::new(
+                    status::Code::Unavailable,
+                    "UNAVAILABLE",
+                    words,
+                ))
+            }
+            _ => status::internal(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The key that signs roots: 32 bytes in the data directory, readable by their owner only.
+//!
+//! Drawn at the first start, durable before it signs anything, never replaced: whoever keeps roots
+//! knows this platform by it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use prepx_env::Random;
+
+use crate::error::{Error, Result};
+
+const FILE_NAME: &str = "audit.key";
+
+/// Where the key of a data directory is.
+pub fn path_in(directory: &Path) -> PathBuf {
+    directory.join(FILE_NAME)
+}
+
+/// The key of a data directory; `None` when it has none yet.
+pub fn read(directory: &Path) -> Result<Option<SigningKey>> {
+    let path = path_in(directory);
+    let read = || -> io::Result<[u8; 32]> {
+        let mut secret = [0; 32];
+        File::open(&path)?.read_exact(&mut secret)?;
+        Ok(secret)
+    };
+    match read() {
+        Ok(secret) => Ok(Some(SigningKey::from_bytes(&secret))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Key { path, source }),
+    }
+}
+
+/// Draws the key of a data directory that has none.
+pub fn create(directory: &Path, random: &Random) -> Result<SigningKey> {
+    let path = path_in(directory);
+    let key = SigningKey::from_bytes(&random.bytes());
+    write(directory, &path, &key).map_err(|source| Error::Key { path, source })?;
+    Ok(key)
+}
+
+/// Written beside and renamed, so that there is a whole one or none.
+fn write(directory: &Path, path: &Path, key: &SigningKey) -> io::Result<()> {
+    let draft = path.with_extension("key.new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(key.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    File::open(directory)?.sync_all()
+}
+
+/// The public half of the key in a data directory, to verify its roots with; `None` when it was
+/// never started with an audit.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn public_key(directory: &Path) -> Result<Option<VerifyingKey>> {
+    Ok(read(directory)?.map(|key| key.verifying_key()))
+}

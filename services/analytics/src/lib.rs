@@ -1,0 +1,26 @@
+//! The analytics service: the audit chain.
+//!
+//! Every journal partition has a chain of hashes over its durable records, and every so often all
+//! chains' heads go into a root that is numbered, linked to the root before and signed. Whoever
+//! keeps one root can prove later that nothing before it was changed, removed or reordered.
+//!
+//! Owns the schema `audit` and the key in `audit.key`. Refuses to know what is inside a record, and
+//! to let the log go of a record before a signed root covers it.
+
+mod auditor;
+mod chain;
+mod error;
+mod grpc;
+mod key;
+mod root;
+mod service;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use auditor::Pace;
+pub use error::{Error, Result};
+pub use key::public_key;
+pub use service::{Deps, build};
+pub use verify::{Difference, Totals, VerifyError, verify};

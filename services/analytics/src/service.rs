@@ -1,0 +1,53 @@
+//! Wiring: the schema, the key, the auditor, and what the service answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prepx_bus::Log;
+use prepx_env::{Clock, Random};
+use prepx_proto::analytics::v1::audit_service_server::AuditServiceServer;
+use prepx_runtime::Service;
+use prepx_stage::{Retention, Topology};
+use prepx_store::Location;
+
+use crate::auditor::{Auditor, Pace};
+use crate::error::Result;
+use crate::grpc::Handler;
+use crate::store::Audit;
+
+/// What the service needs.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where the key is.
+    pub directory: PathBuf,
+    /// Where the schema is.
+    pub location: Location,
+    /// The log with the journals.
+    pub log: Arc<dyn Log>,
+    /// Where it says how far it has come.
+    pub retention: Arc<Retention>,
+    /// How many journals there are.
+    pub topology: Topology,
+    /// When roots are made.
+    pub clock: Arc<dyn Clock>,
+    /// Draws the key at the first start.
+    pub random: Arc<Random>,
+    /// How often roots are made.
+    pub pace: Pace,
+}
+
+/// Opens the schema and composes the service.
+///
+/// # Errors
+/// When the schema or the key cannot be opened, or the key is not the one that signed the roots.
+pub async fn build(deps: Deps) -> Result<Service> {
+    let audit = Audit::open(&deps.location).await?;
+    let auditor = Auditor::open(&deps, audit.clone()).await?;
+    let handler = Handler {
+        audit,
+        public_key: auditor.public_key(),
+    };
+    Ok(Service::new()
+        .grpc(AuditServiceServer::new(handler))
+        .task("audit", move |drain| auditor.run(drain)))
+}
