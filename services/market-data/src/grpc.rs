@@ -47,7 +47,7 @@ impl Handler {
     }
 
     async fn bars(&self, request: wire::GetBarsRequest) -> Result<wire::GetBarsResponse, Error> {
-        let timeframe = Timeframe::parse(&request.timeframe);
+        let timeframe = request.timeframe.parse::<Timeframe>();
         let timeframe = timeframe.map_err(|wrong| Error::field("timeframe", wrong.to_string()))?;
         decode::currency(&request.currency)?;
         let query = decode::query(decode::Asked::from(request), self.app.now())?;

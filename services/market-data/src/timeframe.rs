@@ -3,6 +3,7 @@
 //! Minutes and hours count from midnight UTC, weeks begin on Monday, months count from January.
 
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -45,9 +46,11 @@ impl fmt::Display for Wrong {
     }
 }
 
-impl Timeframe {
+impl FromStr for Timeframe {
+    type Err = Wrong;
+
     /// Reads `5Min`, `1Hour`, `1Day` and the like, in any case; also `T`, `H`, `D`, `W` and `M`.
-    pub fn parse(text: &str) -> Result<Timeframe, Wrong> {
+    fn from_str(text: &str) -> Result<Timeframe, Wrong> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let unit_lower = unit.to_ascii_lowercase();
@@ -66,7 +69,9 @@ impl Timeframe {
         };
         Ok(timeframe)
     }
+}
 
+impl Timeframe {
     /// The width of the stored bars that it is made of, in microseconds.
     pub const fn stored_us(self) -> i64 {
         match self {
@@ -152,12 +157,12 @@ mod tests {
             ("1M", Timeframe::Months(1)),
             ("12Month", Timeframe::Months(12)),
         ] {
-            assert_eq!(Timeframe::parse(text), Ok(expected), "{text}");
+            assert_eq!(text.parse(), Ok(expected), "{text}");
         }
         for wrong in [
             "", "Min", "0Min", "60Min", "24H", "2Day", "5Month", "1m", "1Mins", "-1Min",
         ] {
-            assert!(Timeframe::parse(wrong).is_err(), "{wrong}");
+            assert!(wrong.parse::<Timeframe>().is_err(), "{wrong}");
         }
     }
 
@@ -173,7 +178,7 @@ mod tests {
             ("1Month", "2024-08-01T00:00:00Z", "2024-09-01T00:00:00Z"),
             ("6Month", "2024-07-01T00:00:00Z", "2025-01-01T00:00:00Z"),
         ] {
-            let found = Timeframe::parse(timeframe).unwrap().interval(moment);
+            let found = timeframe.parse::<Timeframe>().unwrap().interval(moment);
             assert_eq!(found, (at(start), at(end)), "{timeframe}");
         }
     }
