@@ -26,7 +26,11 @@ pub fn run(admin: Admin) -> Result<()> {
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
-        let connection = Connection::new(&admin.url, &admin.key_id, &admin.secret_key)?;
+        let connection = Connection::new(
+            &admin.target.url,
+            &admin.target.key_id,
+            &admin.target.secret_key,
+        )?;
         act(&connection, admin.action).await
     })?;
     if admin.json {

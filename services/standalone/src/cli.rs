@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::replay::Replay;
 use crate::verify::Verify;
 
 /// The file in which `prepx start` keeps its data unless told otherwise.
@@ -37,6 +38,8 @@ pub enum Command {
     Start(Start),
     /// Operate a platform that runs.
     Admin(Admin),
+    /// Live through a recorded market and compare.
+    Replay(Replay),
     /// Check that the books are right.
     Verify(Verify),
 }
@@ -80,6 +83,20 @@ pub struct Start {
   prepx admin halt --symbol BTC/USD
   prepx admin kill-switch --account 018bcfe5-… on")]
 pub struct Admin {
+    /// Which platform, and as whom.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// A platform that runs, and the operator's key to it.
+#[derive(Debug, Args)]
+pub struct Target {
     /// Where the platform serves.
     #[arg(
         long,
@@ -99,12 +116,6 @@ pub struct Admin {
         default_value = "operator-secret"
     )]
     pub secret_key: String,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// What to do.
-    #[command(subcommand)]
-    pub action: Action,
 }
 
 /// What an operator can do.

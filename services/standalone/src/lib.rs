@@ -6,6 +6,7 @@ pub mod cli;
 mod client;
 mod compose;
 pub mod core;
+pub mod replay;
 mod settings;
 pub mod start;
 pub mod verify;
