@@ -24,6 +24,8 @@ pub(crate) struct Arrival<'a> {
     triggered: bool,
     pair: Option<OrderId>,
     worst_ticks: Option<i64>,
+    /// Whether it would trade at once with the best order of the other side.
+    crosses: bool,
     /// The order in the state that this one replaces.
     replaced: u32,
     /// The ids and prices of this arrival's trades.
@@ -43,6 +45,11 @@ pub(crate) fn worst_ticks(order: &BookOrder) -> Option<i64> {
     }
 }
 
+/// The last key among the orders of the side `other` at which an order trades.
+fn worst_key(other: Side, worst_ticks: Option<i64>) -> i64 {
+    worst_ticks.map_or(i64::MAX, |ticks| book_key(other, ticks))
+}
+
 impl<'a> Arrival<'a> {
     pub(crate) fn new(
         engine: &'a Engine,
@@ -51,6 +58,10 @@ impl<'a> Arrival<'a> {
         now: Micros,
         events: &'a mut Vec<Event>,
     ) -> Arrival<'a> {
+        let worst_ticks = worst_ticks(order);
+        let other = order.side.opposite();
+        let best = book.ladder(Place::Book, other).first;
+        let crosses = best != NONE && engine.levels.get(best).key <= worst_key(other, worst_ticks);
         Arrival {
             engine,
             book,
@@ -59,7 +70,8 @@ impl<'a> Arrival<'a> {
             left_lots: order.qty_lots,
             triggered: false,
             pair: None,
-            worst_ticks: worst_ticks(order),
+            worst_ticks,
+            crosses,
             replaced: NONE,
             trades: None,
             now,
@@ -114,28 +126,13 @@ impl<'a> Arrival<'a> {
 
     /// Why the book refuses the order, if it does.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        if self.waits() || !self.crosses() {
+        if !self.crosses || self.waits() {
             return None;
         }
         if self.order.post_only {
             return Some(Refusal::PostOnlyWouldTrade);
         }
         self.outside_collar()
-    }
-
-    fn crosses(&self) -> bool {
-        let best = self
-            .book
-            .ladder(Place::Book, self.order.side.opposite())
-            .first;
-        best != NONE && self.engine.levels.get(best).key <= self.worst_key()
-    }
-
-    /// The last key on the other side at which it trades.
-    fn worst_key(&self) -> i64 {
-        let other = self.order.side.opposite();
-        self.worst_ticks
-            .map_or(i64::MAX, |ticks| book_key(other, ticks))
     }
 
     /// The band is around the last trade; orders without a limit have their protect price instead.
@@ -181,7 +178,7 @@ impl<'a> Arrival<'a> {
     /// another one, which stood there.
     pub(crate) fn replace(mut self, stood: Standing, is_over: bool) {
         let is_stop = self.order.kind.stop().is_some() && !self.triggered;
-        let comes_to_rest = self.may_rest() && !is_over && !is_stop && !self.crosses();
+        let comes_to_rest = self.may_rest() && !is_over && !is_stop && !self.crosses;
         if let (true, Standing::Resting { price_ticks, .. }) = (comes_to_rest, stood) {
             let live = self.live();
             return self.push(Event::Moved {

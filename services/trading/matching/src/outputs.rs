@@ -1,12 +1,12 @@
 //! What others are told of an event, from the event and the state after it.
 
-use prepx_domain::message::{End, Fill, ToAccount};
+use prepx_domain::message::{BookOrder, End, Fill, ToAccount};
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, Side};
 
 use crate::Engine;
 use crate::arrive::worst_ticks;
-use crate::book::book_key;
+use crate::book::{Book, book_key};
 use crate::event::{Event, LiveOrder, Output, Party, Standing, Trade};
 use crate::orders::Place;
 
@@ -27,13 +27,13 @@ struct Teller<'a> {
     outputs: &'a mut Vec<Output>,
 }
 
-impl Teller<'_> {
+impl<'a> Teller<'a> {
     fn tell(&mut self, event: &Event) {
         match *event {
             Event::Defined(ref instrument) => self.defined(instrument),
             Event::Halted { instrument, halted } => {
                 self.everyone(ToAccount::Halted { instrument, halted });
-                self.market(instrument, 0, MarketChange::Halted(halted));
+                self.market(self.book(instrument), 0, MarketChange::Halted(halted));
             }
             Event::Reference {
                 instrument,
@@ -99,19 +99,23 @@ impl Teller<'_> {
         self.outputs.push(Output::Everyone(message));
     }
 
+    fn book(&self, instrument: InstrumentId) -> &'a Book {
+        self.engine.known_book(instrument)
+    }
+
     /// A market update that `later` others of the same event follow.
-    fn market(&mut self, instrument: InstrumentId, later: u64, change: MarketChange) {
+    fn market(&mut self, book: &Book, later: u64, change: MarketChange) {
         self.outputs.push(Output::Market(MarketUpdate {
-            instrument,
-            number: self.engine.known_book(instrument).updates - later,
+            instrument: book.instrument.id,
+            number: book.updates - later,
             at: self.now,
             change,
         }));
     }
 
     /// The size that a level has now; `later` market updates of the same event follow.
-    fn level(&mut self, instrument: InstrumentId, later: u64, side: Side, price_ticks: i64) {
-        let ladder = self.engine.known_book(instrument).ladder(Place::Book, side);
+    fn level(&mut self, book: &Book, later: u64, side: Side, price_ticks: i64) {
+        let ladder = book.ladder(Place::Book, side);
         let key = book_key(side, price_ticks);
         let lots = match self.engine.levels.find(ladder, key) {
             Some(level) => self.engine.levels.get(level).lots,
@@ -122,24 +126,24 @@ impl Teller<'_> {
             price_ticks,
             qty_lots: i64::try_from(lots).unwrap_or(i64::MAX),
         };
-        self.market(instrument, later, change);
+        self.market(book, later, change);
     }
 
     fn stood(&mut self, instrument: InstrumentId, stood: Standing) {
         if let Standing::Resting { side, price_ticks } = stood {
-            self.level(instrument, 0, side, price_ticks);
+            self.level(self.book(instrument), 0, side, price_ticks);
         }
     }
 
     fn defined(&mut self, instrument: &Instrument) {
         self.everyone(ToAccount::Defined(*instrument));
         let change = MarketChange::Defined(Box::new(*instrument));
-        self.market(instrument.id, 0, change);
+        self.market(self.book(instrument.id), 0, change);
     }
 
     fn rested(&mut self, live: &LiveOrder) {
-        let price_ticks = worst_ticks(&live.order).expect("an order that rests has a price");
-        self.level(live.order.instrument, 0, live.order.side, price_ticks);
+        let book = self.book(live.order.instrument);
+        self.level(book, 0, live.order.side, resting_ticks(&live.order));
     }
 
     fn moved(&mut self, live: &LiveOrder, from_ticks: i64) {
@@ -151,10 +155,12 @@ impl Teller<'_> {
             cum_lots: live.cum_lots,
         };
         self.account(order.account, message);
-        if worst_ticks(order) != Some(from_ticks) {
-            self.level(order.instrument, 1, order.side, from_ticks);
+        let book = self.book(order.instrument);
+        let to_ticks = resting_ticks(order);
+        if to_ticks != from_ticks {
+            self.level(book, 1, order.side, from_ticks);
         }
-        self.rested(live);
+        self.level(book, 0, order.side, to_ticks);
     }
 
     fn replaced(&mut self, event: &Event) {
@@ -200,8 +206,9 @@ impl Teller<'_> {
             qty_lots: trade.qty_lots,
             taker: trade.taker_side,
         };
-        self.market(trade.instrument, 1, change);
-        self.level(trade.instrument, 0, maker_side, trade.price_ticks);
+        let book = self.book(trade.instrument);
+        self.market(book, 1, change);
+        self.level(book, 0, maker_side, trade.price_ticks);
     }
 
     fn fill(&mut self, trade: &Trade, party: &Party, side: Side, maker: bool) {
@@ -234,4 +241,8 @@ impl Teller<'_> {
             self.account(party.account, message);
         }
     }
+}
+
+fn resting_ticks(order: &BookOrder) -> i64 {
+    worst_ticks(order).expect("an order that rests has a price")
 }

@@ -2,7 +2,7 @@
 
 use prepx_domain::{ExecutionId, Instrument, TradeId};
 
-use super::Arrival;
+use super::{Arrival, worst_key};
 use crate::book::book_key;
 use crate::event::{Event, Party, Trade};
 use crate::fifo::NONE;
@@ -64,7 +64,7 @@ impl Arrival<'_> {
     fn walk(&mut self, mut meet: impl FnMut(&mut Self, i64, &Order) -> Option<()>) -> Stopped {
         let engine = self.engine;
         let other = self.order.side.opposite();
-        let worst_key = self.worst_key();
+        let worst_key = worst_key(other, self.worst_ticks);
         let mut level_at = self.book.ladder(Place::Book, other).first;
         while level_at != NONE {
             let level = engine.levels.get(level_at);
