@@ -21,7 +21,8 @@ use crate::core::Core;
 use crate::settings::Settings;
 
 /// The gRPC services that the gateway puts JSON in front of.
-const ROUTED: [&str; 8] = [
+const ROUTED: [&str; 9] = [
+    "prepx.analytics.v1.AuditService",
     "prepx.market_data.v1.CryptoDataService",
     "prepx.market_data.v1.StockDataService",
     "prepx.portfolio.v1.AdminService",
@@ -80,12 +81,14 @@ pub async fn compose(
         &location,
     )
     .await?;
+    let analytics = analytics_deps(settings, core, &location, &clock, &random);
     let trading = trading_deps(core, portfolio.books, &clock, &random);
     let services = user
         .service
         .and(prepx_trading::build(trading)?)
         .and(prepx_risk::build(risk_deps(core, &clock, &random)))
         .and(portfolio.service)
+        .and(prepx_analytics::build(analytics).await?)
         .and(market_data)
         .layer(AuthLayer::new(Arc::new(authenticator), Arc::new(policy)))
         .guarded(settings.calls.clone(), Arc::clone(&random));
@@ -101,6 +104,25 @@ pub async fn compose(
         peer,
         first_keys: user.first_keys,
     })
+}
+
+fn analytics_deps(
+    settings: &Settings,
+    core: &Core,
+    location: &Location,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> prepx_analytics::Deps {
+    prepx_analytics::Deps {
+        directory: settings.data_dir.clone(),
+        location: location.clone(),
+        log: core.log(),
+        retention: core.retention(),
+        topology: core.topology(),
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+        pace: prepx_analytics::Pace::default(),
+    }
 }
 
 fn trading_deps(

@@ -4,8 +4,9 @@
 //! compares: I3 (every transition balances, and all books of an asset add up to zero; clearing is
 //! zero once the lanes are drained), I4 (accounts hold what their open orders hold, and nothing
 //! without), I6 (the ledger in SQL, the stages as they would start, and the fold of the journals
-//! from their beginning say the same). It takes the directory's lock, so nothing moves meanwhile. A
-//! platform that runs is asked to compare its ledger with its stages at one moment.
+//! from their beginning say the same), and the audit chain with its signed roots. It takes the
+//! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
+//! with its stages at one moment.
 
 mod report;
 mod stages;
@@ -97,6 +98,7 @@ async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
         accounts: audit.accounts,
         postings: audit.postings,
         undelivered: 0,
+        audit: None,
         totals: Totals(totals.collect::<Result<_>>()?),
     })
 }
@@ -121,7 +123,13 @@ async fn directory(data_dir: &Path) -> Result<Report> {
     catch_up(&log, &ledger, topology).await?;
     let compared = compare(&folded, &ledger, topology).await;
     ledger.close().await;
-    compared
+    let compared = compared?;
+    let key = prepx_analytics::public_key(data_dir)?;
+    let audit = prepx_analytics::verify(&*log, &location, topology, key.as_ref()).await?;
+    Ok(Report {
+        audit: Some(audit),
+        ..compared
+    })
 }
 
 /// Takes what the log has and the ledger has not. Nothing is let go of: other consumers may still
@@ -180,6 +188,7 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
         accounts: folded.account_ids().count() as u64,
         postings,
         undelivered,
+        audit: None,
         totals,
     })
 }

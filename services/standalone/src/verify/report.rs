@@ -31,6 +31,8 @@ pub(super) struct Report {
     pub postings: u64,
     /// Messages between the stages; clearing is checked when there are none.
     pub undelivered: u64,
+    /// What of the audit chain was checked; only of a data directory.
+    pub audit: Option<prepx_analytics::Totals>,
     pub totals: Totals,
 }
 
@@ -50,6 +52,12 @@ impl Report {
                 .map(|(name, minor)| format!("{name} {}", format_grouped(minor, SCALE)));
             println!("{asset}: {}", columns.join(", "));
         }
+        if let Some(audit) = &self.audit {
+            println!(
+                "the audit chain is right: {} signed roots, {} records, {} not audited yet",
+                audit.roots, audit.records, audit.unaudited
+            );
+        }
         if self.undelivered > 0 {
             println!(
                 "{} messages are on their way between the stages; clearing has what they move",
@@ -65,8 +73,16 @@ impl Report {
                 amounts.map(|(name, minor)| (name.to_owned(), format(minor, SCALE).into()));
             (asset.to_string(), Value::Object(amounts.collect()))
         };
+        let audit = self.audit.map(|audit| {
+            json!({
+                "roots": audit.roots,
+                "records": audit.records,
+                "unaudited": audit.unaudited,
+            })
+        });
         json!({
             "ok": true,
+            "audit": audit,
             "accounts": self.accounts,
             "postings": self.postings,
             "positions": self.positions,
