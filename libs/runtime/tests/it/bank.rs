@@ -13,7 +13,9 @@ use prepx_proto::notification::v1::notification_service_server::{
 use prepx_proto::notification::v1::{SubscribeRequest, SubscribeResponse};
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_proto::portfolio::v1::admin_service_server::{AdminService, AdminServiceServer};
-use prepx_proto::portfolio::v1::{DepositRequest, Transfer, WithdrawRequest};
+use prepx_proto::portfolio::v1::{
+    AuditBooksRequest, BooksAudit, DepositRequest, Transfer, WithdrawRequest,
+};
 use prepx_runtime::{Context, Drain, Peer, Service, guard, status};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
@@ -137,6 +139,13 @@ impl AdminService for Bank {
             amount: left.map_or(String::new(), |left| left.as_millis().to_string()),
             ..Transfer::default()
         }))
+    }
+
+    async fn audit_books(
+        &self,
+        _: Request<AuditBooksRequest>,
+    ) -> Result<Response<BooksAudit>, Status> {
+        Err(Status::unimplemented("a bank of tests has no books"))
     }
 }
 

@@ -32,6 +32,9 @@ fn every_message_is_understood() {
     assert_eq!(Plan::of(&small()).counts, wanted);
 }
 
+/// An aggressor: its side, its worst price with its size, and what it hits with how much.
+type Seen = (Side, Level, Vec<(u64, i64)>);
+
 #[test]
 fn a_run_of_executions_is_one_aggressor_to_the_worst_price() {
     let plan = Plan::of(&small());
@@ -40,7 +43,7 @@ fn a_run_of_executions_is_one_aggressor_to_the_worst_price() {
         .iter()
         .filter_map(|step| step.take.as_ref())
         .collect();
-    let seen: Vec<(Side, Level, Vec<(u64, i64)>)> = takes
+    let seen: Vec<Seen> = takes
         .iter()
         .map(|take| {
             let hits = take.hits.iter().map(|hit| (hit.recorded, hit.at.size));
