@@ -1,6 +1,7 @@
 //! A connection of the command line to a platform that runs.
 
 use anyhow::{Context as _, Result};
+use prepx_auth::ApiKey;
 use prepx_runtime::{Peer, status};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Status};
@@ -20,6 +21,18 @@ impl Connection {
     pub fn new(url: &str, key_id: &str, secret_key: &str) -> Result<Connection> {
         let peer = Peer::remote(url)
             .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?;
+        Connection::over(peer, key_id, secret_key)
+    }
+
+    /// The services of this process.
+    ///
+    /// # Errors
+    /// When the key has characters that no header can carry.
+    pub fn local(peer: &Peer, key: &ApiKey) -> Result<Connection> {
+        Connection::over(peer.clone(), &key.key_id, &key.secret)
+    }
+
+    fn over(peer: Peer, key_id: &str, secret_key: &str) -> Result<Connection> {
         let key_id = key_id
             .parse()
             .context("the key id has characters that no header can carry")?;

@@ -8,5 +8,6 @@ mod compose;
 pub mod core;
 pub mod replay;
 mod settings;
+mod simulate;
 pub mod start;
 pub mod verify;

@@ -8,7 +8,7 @@ use prepx_runtime::config::{Error, Settings as Checked, Sources};
 use prepx_runtime::{guard, serve, telemetry};
 use serde::Deserialize;
 
-use crate::cli;
+use crate::{cli, simulate};
 
 /// The configuration of `prepx start`.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Settings {
     pub dev: bool,
     /// Whether a population of simulated traders keeps a market alive.
     pub simulate: bool,
+    /// How that population acts.
+    pub simulation: simulate::Config,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// Where to serve; port 0 picks a free one.
@@ -40,6 +42,7 @@ impl Default for Settings {
         Settings {
             dev: false,
             simulate: true,
+            simulation: simulate::Config::default(),
             data_dir: PathBuf::from(cli::DATA_DIR),
             listen: host.listen,
             drain_timeout_ms: host.drain_timeout_ms,
@@ -59,6 +62,7 @@ impl Checked for Settings {
                 self.listen
             )));
         }
+        self.simulation.validate().map_err(Error::Invalid)?;
         self.calls.validate()?;
         self.user
             .validate()

@@ -18,6 +18,7 @@ use crate::cli;
 use crate::compose::{self, keys_file};
 use crate::core::{Core, Options, Running};
 use crate::settings::Settings;
+use crate::simulate;
 
 /// Runs the platform until SIGTERM or ctrl-c.
 ///
@@ -56,14 +57,29 @@ fn serve(settings: &Settings, core: Core, clock: Arc<dyn Clock>) -> Result<()> {
     let (composed, shown) = (Arc::clone(&banner), banner);
     let build = async |start: Start| -> Result<prepx_runtime::Service, TaskError> {
         let made = compose::compose(settings, &core, clock, &start).await?;
-        let keys = first_keys(settings, &made.first_keys, &start.random).await?;
+        let first = first_keys(settings, &made.first_keys, &start.random).await?;
         if let Ok(mut banner) = composed.lock() {
-            *banner = keys;
+            *banner = first.shown;
         }
+        simulate::endow_demo(&made.peer, &first.operator, &first.demo).await?;
         let watched = core.clone();
-        Ok(made
+        let service = made
             .service
-            .task("order path", move |drain| watch(watched, drain)))
+            .task("order path", move |drain| watch(watched, drain));
+        if !settings.simulate {
+            return Ok(service);
+        }
+        let (config, deps) = (
+            settings.simulation.clone(),
+            simulate::Deps {
+                data_dir: settings.data_dir.clone(),
+                peer: made.peer,
+                operator: first.operator,
+            },
+        );
+        Ok(service.task("simulated traders", move |drain| {
+            simulate::run(config, deps, drain)
+        }))
     };
     let ready = |address: SocketAddr| {
         let keys = shown.lock().map(|keys| keys.clone()).unwrap_or_default();
@@ -91,22 +107,33 @@ struct Keys {
     demo_secret_key: String,
 }
 
+/// The keys that a platform begins with, and what its owner is told of them.
+struct First {
+    operator: ApiKey,
+    demo: ApiKey,
+    shown: String,
+}
+
 /// Makes the first users and says where their keys are.
 async fn first_keys(
     settings: &Settings,
     users: &FirstKeys,
     random: &Random,
-) -> Result<String, TaskError> {
-    if settings.dev {
-        users.ensure_dev().await?;
-        return Ok("trader demo / demo-secret, operator operator / operator-secret".to_owned());
-    }
-    let path = keys_file(&settings.data_dir);
-    let keys = read_or_draw(&path, random)?;
+) -> Result<First, TaskError> {
     let key = |key_id: &str, secret: &str| ApiKey {
         key_id: key_id.to_owned(),
         secret: secret.to_owned(),
     };
+    if settings.dev {
+        users.ensure_dev().await?;
+        return Ok(First {
+            operator: key("operator", "operator-secret"),
+            demo: key("demo", "demo-secret"),
+            shown: "trader demo / demo-secret, operator operator / operator-secret".to_owned(),
+        });
+    }
+    let path = keys_file(&settings.data_dir);
+    let keys = read_or_draw(&path, random)?;
     let operator = key(&keys.operator_key_id, &keys.operator_secret_key);
     users
         .ensure(Role::Operator, "operator@prepx.local", &operator)
@@ -115,10 +142,11 @@ async fn first_keys(
     users
         .ensure(Role::Trader, "demo@prepx.local", &demo)
         .await?;
-    Ok(format!(
-        "of an operator and a demo trader: {}",
-        path.display()
-    ))
+    Ok(First {
+        operator,
+        demo,
+        shown: format!("of an operator and a demo trader: {}", path.display()),
+    })
 }
 
 fn read_or_draw(path: &Path, random: &Random) -> Result<Keys, TaskError> {

@@ -1,0 +1,129 @@
+//! `--simulate on`: a seeded population of simulated traders that keeps a market alive. Each is a
+//! user with an account like any other, marked as simulated, and trades through the same services.
+//!
+//! Refuses to matter: when it cannot go on it says so in the log and ends; the platform serves on.
+
+mod population;
+mod traders;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use prepx_auth::ApiKey;
+use prepx_proto::portfolio::v1 as portfolio;
+use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient as PortfolioAdminClient;
+use prepx_proto::portfolio::v1::portfolio_service_client::PortfolioServiceClient;
+use prepx_runtime::{Drain, Peer, TaskError};
+use serde::Deserialize;
+
+use crate::client::{Connection, words};
+use population::Population;
+use traders::Traders;
+
+/// What the demo trader begins with.
+const DEMO_DEPOSIT_USD: &str = "100000";
+const DEMO_DEPOSIT_KEY: &str = "demo-opening-deposit";
+
+/// How the population acts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where its randomness begins: the same seed acts the same.
+    pub seed: u64,
+    /// Actions a second of all traders together, 1 to 1,000.
+    pub actions_per_second: u32,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            seed: 1,
+            actions_per_second: 20,
+        }
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// Says which value is wrong, and what would be right.
+    pub fn validate(&self) -> std::result::Result<(), String> {
+        match self.actions_per_second {
+            1..=1_000 => Ok(()),
+            rate => Err(format!(
+                "simulation.actions_per_second is {rate}: it must be 1 to 1,000"
+            )),
+        }
+    }
+}
+
+/// What the simulation needs.
+pub struct Deps {
+    /// Where its traders' keys are kept.
+    pub data_dir: PathBuf,
+    /// The services of this process.
+    pub peer: Peer,
+    /// The operator's key: it lists instruments and opens accounts.
+    pub operator: ApiKey,
+}
+
+/// Pays the demo trader's opening deposit, once for ever.
+///
+/// # Errors
+/// When a service refuses.
+pub async fn endow_demo(peer: &Peer, operator: &ApiKey, demo: &ApiKey) -> Result<()> {
+    let demo = Connection::local(peer, demo)?;
+    let request = demo.request(portfolio::GetAccountRequest {});
+    let account = PortfolioServiceClient::new(demo.peer())
+        .get_account(request)
+        .await;
+    let account_id = account.map_err(words)?.into_inner().id;
+    let operator = Connection::local(peer, operator)?;
+    let request = operator.request(portfolio::DepositRequest {
+        account_id,
+        asset: "USD".into(),
+        amount: DEMO_DEPOSIT_USD.into(),
+        idempotency_key: DEMO_DEPOSIT_KEY.into(),
+    });
+    let paid = PortfolioAdminClient::new(operator.peer())
+        .deposit(request)
+        .await;
+    paid.map_err(words)
+        .context("the demo trader's opening deposit")?;
+    Ok(())
+}
+
+/// Runs the population until the process drains.
+///
+/// # Errors
+/// Never: what went wrong is logged.
+pub async fn run(config: Config, deps: Deps, drain: Drain) -> std::result::Result<(), TaskError> {
+    tokio::select! {
+        ended = trade(&config, &deps) => {
+            if let Err(error) = ended {
+                tracing::error!(error = format!("{error:#}"), "the simulated traders have stopped");
+            }
+            drain.stopping().await;
+        }
+        () = drain.stopping() => {}
+    }
+    Ok(())
+}
+
+async fn trade(config: &Config, deps: &Deps) -> Result<()> {
+    let mut traders = Traders::open(deps).await?;
+    let (makers, takers) = (traders::MAKERS, traders::TAKERS);
+    let mut population = Population::new(config.seed, traders.markets(), makers, takers);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / config.actions_per_second);
+    // After a stall there is nothing to catch up with.
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        traders.carry_out(population.act()).await?;
+    }
+}
+
+/// The file in a data directory with the keys of the simulated traders.
+pub fn keys_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("simulated.toml")
+}
