@@ -109,7 +109,8 @@ fn fill(log: &EmbeddedLog, updates: u64) -> Result<(), AnyError> {
             lane::write(source, first, first, &messages, to);
         });
         log.append(None, &batch)?;
+        // The log buffers a bounded amount before it wants a sync.
+        log.flush()?;
     }
-    log.flush()?;
     Ok(())
 }
