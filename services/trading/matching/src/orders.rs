@@ -18,8 +18,9 @@ pub(crate) enum Place {
     Queue,
 }
 
-/// What is read whenever an order is met: 64 bytes.
+/// What is read whenever an order is met: one cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(crate) struct Order {
     pub(crate) id: OrderId,
     pub(crate) account: AccountId,
