@@ -183,6 +183,7 @@ service!(StockDataService {
     get_latest_bars(GetLatestBarsRequest) -> GetLatestBarsResponse = latest_bars;
     get_latest_quotes(GetLatestQuotesRequest) -> GetLatestQuotesResponse = latest_quotes;
     get_latest_trades(GetLatestTradesRequest) -> GetLatestTradesResponse = latest_trades;
+    get_latest_order_books(GetLatestOrderBooksRequest) -> GetLatestOrderBooksResponse = order_books;
     get_snapshots(GetSnapshotsRequest) -> GetSnapshotsResponse = snapshots;
 });
 

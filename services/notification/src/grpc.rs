@@ -1,0 +1,161 @@
+//! Listening over gRPC: decode, change what is heard, pass on what comes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, stream};
+use prepx_auth::{Identity, Principal, Scope};
+use prepx_domain::{AccountId, AssetClass, Code};
+use prepx_proto::notification::v1 as wire;
+use prepx_proto::notification::v1::notification_service_server::NotificationService;
+use prepx_proto::trading::v1::AssetClass as WireClass;
+use prepx_runtime::status;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+use wire::Channel;
+use wire::subscribe_request::Change;
+
+use crate::hub::{EVERY, Ear, Hub, SYMBOLS_MAX, Wishes};
+
+/// The longest symbol.
+const SYMBOL_BYTES_MAX: usize = 32;
+
+/// Answers from the hub.
+pub struct Handler(pub Arc<Hub>);
+
+/// One listener's stream.
+struct Session {
+    identity: Arc<Identity>,
+    requests: Streaming<wire::SubscribeRequest>,
+    ear: Ear,
+}
+
+#[tonic::async_trait]
+impl NotificationService for Handler {
+    type SubscribeStream =
+        Pin<Box<dyn Stream<Item = Result<wire::SubscribeResponse, Status>> + Send>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<wire::SubscribeRequest>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let identity = prepx_auth::identity(request.extensions()).map_err(|e| e.status())?;
+        let session = Session {
+            identity: Arc::clone(identity),
+            requests: request.into_inner(),
+            ear: self.0.listener()?,
+        };
+        let told = stream::unfold(Some(session), |session| async {
+            let mut session = session?;
+            match session.next().await {
+                Ok(Some(told)) => Some((Ok(told), Some(session))),
+                Ok(None) => None,
+                Err(status) => Some((Err(status), None)),
+            }
+        });
+        Ok(Response::new(Box::pin(told)))
+    }
+}
+
+impl Session {
+    /// What is told next; `None` when the listener has said all that it wants to say.
+    async fn next(&mut self) -> Result<Option<wire::SubscribeResponse>, Status> {
+        loop {
+            tokio::select! {
+                request = self.requests.message() => match request? {
+                    Some(request) => self.change(request)?,
+                    None => return Ok(None),
+                },
+                told = self.ear.next() => return Ok(Some(Arc::unwrap_or_clone(told?))),
+            }
+        }
+    }
+
+    fn change(&self, request: wire::SubscribeRequest) -> Result<(), Status> {
+        let principal = &self.identity.principal;
+        match request.change {
+            None => Err(invalid(
+                "change",
+                "a request has one change: account or market",
+            )),
+            Some(Change::Account(change)) => {
+                let account = account(principal, &change.account_id)?;
+                self.ear.listen(change.listen.then_some(account));
+                Ok(())
+            }
+            Some(Change::Market(change)) => {
+                permit(principal, Scope::DataRead)?;
+                self.ear.change(wishes(&change)?)
+            }
+        }
+    }
+}
+
+/// The caller's own account; another's is refused whether there is one or not (I9).
+fn account(principal: &Principal, named: &str) -> Result<AccountId, Status> {
+    permit(principal, Scope::OrdersRead)?;
+    let own = principal.account().map_err(|error| error.status())?;
+    if named.is_empty() || named.parse::<Uuid>().is_ok_and(|named| named == own.uuid()) {
+        return Ok(own);
+    }
+    let error = status::Error::new(
+        Code::Forbidden,
+        "NOT_YOUR_ACCOUNT",
+        "account_id is not the account of this key: leave it out to hear of that",
+    );
+    Err(status::of(&error))
+}
+
+fn permit(principal: &Principal, scope: Scope) -> Result<(), Status> {
+    if principal.scopes.has(scope) {
+        return Ok(());
+    }
+    let message = format!("this key may not listen to that: it lacks the scope {scope}");
+    let error = status::Error::new(Code::Forbidden, "SCOPE_MISSING", message);
+    Err(status::of(&error))
+}
+
+fn wishes(change: &wire::ChangeMarket) -> Result<Wishes, Status> {
+    let class = match change.class() {
+        WireClass::UsEquity => AssetClass::UsEquity,
+        WireClass::Crypto => AssetClass::Crypto,
+        _ => return Err(invalid("class", "class is required: us_equity or crypto")),
+    };
+    Ok(Wishes {
+        class,
+        more: symbols(&change.subscribe)?,
+        less: symbols(&change.unsubscribe)?,
+    })
+}
+
+fn symbols(lists: &[wire::ChannelSymbols]) -> Result<Vec<(Channel, String)>, Status> {
+    let count: usize = lists.iter().map(|list| list.symbols.len()).sum();
+    if count > SYMBOLS_MAX {
+        let message = format!("{count} symbols at once: give at most {SYMBOLS_MAX}");
+        return Err(invalid("symbols", message));
+    }
+    let mut named = Vec::with_capacity(count);
+    for list in lists {
+        let channel = list.channel();
+        if matches!(channel, Channel::Unspecified | Channel::DailyBars) {
+            let message = "channel is trades, quotes, bars, updated_bars, orderbooks or statuses";
+            return Err(invalid("channel", message));
+        }
+        for symbol in &list.symbols {
+            let is_name = |byte: u8| byte.is_ascii_graphic();
+            if symbol.is_empty() || symbol.len() > SYMBOL_BYTES_MAX || !symbol.bytes().all(is_name)
+            {
+                let message =
+                    format!("a symbol has 1 to {SYMBOL_BYTES_MAX} letters; {EVERY} is all");
+                return Err(invalid("symbols", message));
+            }
+            named.push((channel, symbol.clone()));
+        }
+    }
+    Ok(named)
+}
+
+fn invalid(field: &str, message: impl Into<String>) -> Status {
+    let error = status::Error::new(Code::Invalid, "INVALID_VALUE", message);
+    status::of(&error.with("field", field))
+}

@@ -1,0 +1,202 @@
+//! What is told, in the form of the public API: exact decimal numbers.
+
+use prepx_domain::decimal::{div_half_even, format, power_of_ten};
+use prepx_domain::market::{Bar, Book, Level};
+use prepx_domain::message::End;
+use prepx_domain::update::{Change, OrderEvent, OrderView};
+use prepx_domain::{Instrument, Micros, Side};
+use prepx_proto::convert;
+use prepx_proto::market_data::v1 as data;
+use prepx_proto::notification::v1 as wire;
+use wire::market_event::Event;
+use wire::{Channel, TradeEvent};
+
+use crate::market::{Best, Happening, Market};
+
+/// What an account hears of a change; `None` of what is not about an order, or says nothing that was
+/// not said: a stop that is set off goes on as the order that it is, and the end of a filled order is
+/// its last fill.
+pub fn trade_update(
+    at: Micros,
+    change: &Change,
+    instrument: &Instrument,
+) -> Option<wire::TradeUpdate> {
+    let Change::Order { order, event } = change else {
+        return None;
+    };
+    let mut shown = wire::TradeUpdate {
+        event: trade_event(order, event)?.into(),
+        timestamp: at.0,
+        order: Some(convert::order(order, instrument)),
+        ..wire::TradeUpdate::default()
+    };
+    if let OrderEvent::Fill {
+        fill,
+        position_minor,
+    } = event
+    {
+        shown.price = Some(price(instrument, fill.price_ticks));
+        shown.qty = Some(size(instrument, fill.qty_lots));
+        shown.position_qty = Some(format(*position_minor, instrument.base_scale));
+        shown.execution_id = Some(fill.execution.to_string());
+    }
+    Some(shown)
+}
+
+const fn trade_event(order: &OrderView, event: &OrderEvent) -> Option<TradeEvent> {
+    Some(match event {
+        OrderEvent::New => TradeEvent::New,
+        OrderEvent::PendingNew => TradeEvent::PendingNew,
+        OrderEvent::PendingCancel => TradeEvent::PendingCancel,
+        OrderEvent::PendingReplace => TradeEvent::PendingReplace,
+        OrderEvent::Fill { .. } if order.filled_minor == order.qty_minor => TradeEvent::Fill,
+        OrderEvent::Fill { .. } => TradeEvent::PartialFill,
+        OrderEvent::Replaced => TradeEvent::Replaced,
+        OrderEvent::ReplaceRejected(_) => TradeEvent::OrderReplaceRejected,
+        OrderEvent::Ended(End::Canceled(_)) => TradeEvent::Canceled,
+        OrderEvent::Ended(End::Expired) => TradeEvent::Expired,
+        OrderEvent::Ended(End::Rejected(_)) => TradeEvent::Rejected,
+        OrderEvent::Triggered | OrderEvent::Ended(End::Filled) => return None,
+    })
+}
+
+/// The channel on which something is told.
+pub const fn channel(happening: &Happening) -> Channel {
+    match happening {
+        Happening::Trade { .. } => Channel::Trades,
+        Happening::Quote(_) => Channel::Quotes,
+        Happening::Level { .. } | Happening::Book => Channel::Orderbooks,
+        Happening::Bar(_) => Channel::Bars,
+        Happening::UpdatedBar(_) => Channel::UpdatedBars,
+        Happening::Halted(_) => Channel::Statuses,
+    }
+}
+
+/// What the listeners of a market hear.
+pub fn happening(market: &Market, happening: &Happening) -> Event {
+    let instrument = &market.instrument;
+    let timestamp = market.at().0;
+    match happening {
+        Happening::Trade {
+            trade,
+            price_ticks,
+            qty_lots,
+            taker,
+        } => Event::Trade(data::Trade {
+            timestamp,
+            price: price(instrument, *price_ticks),
+            size: size(instrument, *qty_lots),
+            id: trade.raw(),
+            taker: match taker {
+                Side::Buy => data::Taker::Buyer.into(),
+                Side::Sell => data::Taker::Seller.into(),
+            },
+        }),
+        Happening::Quote(best) => Event::Quote(quote(instrument, timestamp, best)),
+        Happening::Level {
+            side,
+            level: changed,
+            number,
+        } => {
+            let changed = vec![level(instrument, *changed)];
+            let (bids, asks) = match side {
+                Side::Buy => (changed, Vec::new()),
+                Side::Sell => (Vec::new(), changed),
+            };
+            Event::Orderbook(data::OrderBook {
+                timestamp,
+                bids,
+                asks,
+                reset: false,
+                number: *number,
+            })
+        }
+        Happening::Book => Event::Orderbook(book(market)),
+        Happening::Bar(bar) | Happening::UpdatedBar(bar) => Event::Bar(minute(instrument, bar)),
+        Happening::Halted(halted) => Event::Status(status(timestamp, *halted)),
+    }
+}
+
+/// The whole book; empty if it is not known.
+pub fn book(market: &Market) -> data::OrderBook {
+    let show = |shown: Level| level(&market.instrument, shown);
+    let bids = market.book().map(|book| book.bids().map(show).collect());
+    let asks = market.book().map(|book| book.asks().map(show).collect());
+    data::OrderBook {
+        timestamp: market.at().0,
+        bids: bids.unwrap_or_default(),
+        asks: asks.unwrap_or_default(),
+        reset: true,
+        number: market.book().map_or(0, Book::number),
+    }
+}
+
+fn quote(instrument: &Instrument, timestamp: i64, [bid, ask]: &Best) -> data::Quote {
+    let side = |best: &Option<Level>| {
+        let ticks = best.map_or(0, |level| level.price_ticks);
+        let lots = best.map_or(0, |level| level.qty_lots);
+        (price(instrument, ticks), size(instrument, lots))
+    };
+    let ((bid_price, bid_size), (ask_price, ask_size)) = (side(bid), side(ask));
+    data::Quote {
+        timestamp,
+        bid_price,
+        bid_size,
+        ask_price,
+        ask_size,
+    }
+}
+
+fn minute(instrument: &Instrument, bar: &Bar) -> data::Bar {
+    // The average price of all lots, in quote minor units.
+    let average = bar
+        .turnover
+        .checked_mul(i128::from(instrument.tick_minor))
+        .and_then(|cost| div_half_even(cost, i128::from(bar.volume_lots)));
+    data::Bar {
+        timestamp: bar.start.0,
+        open: price(instrument, bar.open_ticks),
+        high: price(instrument, bar.high_ticks),
+        low: price(instrument, bar.low_ticks),
+        close: price(instrument, bar.close_ticks),
+        volume: size(instrument, bar.volume_lots),
+        trade_count: i64::try_from(bar.trades).unwrap_or(i64::MAX),
+        vwap: average.map(|minor| format(minor, instrument.quote_scale)),
+    }
+}
+
+fn status(timestamp: i64, halted: bool) -> wire::TradingStatus {
+    let (code, words) = match halted {
+        true => ("H", "Trading Halt"),
+        false => ("T", "Trading Resumption"),
+    };
+    wire::TradingStatus {
+        timestamp,
+        status_code: code.to_owned(),
+        status_message: words.to_owned(),
+        ..wire::TradingStatus::default()
+    }
+}
+
+fn level(instrument: &Instrument, level: Level) -> data::BookLevel {
+    data::BookLevel {
+        price: price(instrument, level.price_ticks),
+        size: size(instrument, level.qty_lots),
+    }
+}
+
+fn price(instrument: &Instrument, ticks: i64) -> String {
+    exact(ticks, instrument.tick_minor, instrument.quote_scale)
+}
+
+fn size(instrument: &Instrument, lots: i64) -> String {
+    exact(lots, instrument.lot_minor, instrument.base_scale)
+}
+
+/// A number of steps as a decimal; it may be more minor units than 64 bits hold.
+fn exact(steps: i64, step_minor: i64, scale: u32) -> String {
+    let minor = i128::from(steps) * i128::from(step_minor);
+    let one = i128::from(power_of_ten(scale));
+    let fraction = format((minor % one) as i64, scale);
+    format!("{}{}", minor / one, &fraction[1..])
+}
