@@ -31,9 +31,9 @@ class Server:
         self.process = None
         self.url = None
 
-    def start(self) -> "Server":
+    def start(self, simulate: str = "off") -> "Server":
         command = [
-            binary(), "start", "--dev", "--simulate", "off",
+            binary(), "start", "--dev", "--simulate", simulate,
             "--listen", "127.0.0.1:0", "--data-dir", self.data_dir,
         ]
         log = open(self.data_dir.parent / "stderr.log", "ab")

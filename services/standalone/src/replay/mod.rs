@@ -3,6 +3,7 @@
 //!
 //! Refuses to guess: what the recording cannot tell is counted and not compared.
 
+mod compare;
 mod options;
 mod plan;
 mod recording;

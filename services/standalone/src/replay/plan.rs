@@ -88,6 +88,9 @@ pub struct Book {
     pub ask: Best,
 }
 
+/// The best bid and the best ask.
+pub type State = [Option<Level>; 2];
+
 /// One message, or a run of executions that one aggressor made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -103,6 +106,8 @@ pub struct Step {
     pub after: Vec<Command>,
     /// Whether the instrument stops or goes on.
     pub halted: Option<bool>,
+    /// The states that the book goes through, one for each command and aggressor.
+    pub states: Vec<State>,
     /// What the recording says of the book now, unless it contradicts itself.
     pub book: Option<Book>,
 }
@@ -183,6 +188,8 @@ struct Planner {
     known: HashMap<u64, Ref>,
     /// The last message that speaks of an order.
     last: HashMap<u64, usize>,
+    /// The states of the book since the step began.
+    states: Vec<State>,
     counts: Counts,
     needs: Needs,
     held_money: i64,
@@ -206,6 +213,7 @@ impl Plan {
                 Some(row) => step.book = planner.follow(row, last, &mut step.after),
                 None => planner.forget(run, last, &mut step.after),
             }
+            step.states = std::mem::take(&mut planner.states);
             steps.push(step);
             first = last + 1;
         }
@@ -238,6 +246,7 @@ impl Planner {
             take: None,
             after: Vec::new(),
             halted: None,
+            states: Vec::new(),
             book: None,
         };
         match message.kind {
@@ -310,6 +319,7 @@ impl Planner {
         for hit in &hits {
             self.trade(hit);
         }
+        self.note_state();
         match side {
             Side::Sell => self.needs.taking_money += price * size,
             Side::Buy => self.needs.taking_shares += size,
@@ -356,6 +366,7 @@ impl Planner {
         needs.resting_shares = needs.resting_shares.max(self.held_shares);
         needs.open_orders = needs.open_orders.max(self.open);
         commands.push(Command::Place { order, side, at });
+        self.note_state();
     }
 
     /// Takes `size` of an order, and with all of it the order.
@@ -377,6 +388,12 @@ impl Planner {
             commands.push(Command::Cancel { order });
             self.leave(order, side, price);
         }
+        self.note_state();
+    }
+
+    fn note_state(&mut self) {
+        let state = [Side::Buy, Side::Sell].map(|side| self.best(side));
+        self.states.push(state);
     }
 
     fn leave(&mut self, order: Ref, side: Side, price: i64) {

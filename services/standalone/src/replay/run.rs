@@ -1,8 +1,10 @@
 //! Carries out a plan against a running PrepX and compares what comes of it.
 //!
 //! Commands of the resting account gather in a batch until something depends on their decision: an
-//! order whose number is not known yet, an aggressor, or a book to compare.
+//! order whose number is not known yet, an aggressor, or a book to compare. The book is compared
+//! afterwards, by the quotes that the market data has kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -12,9 +14,10 @@ use prepx_env::{Clock as _, Random, SystemClock};
 use prepx_proto::trading::v1 as trading;
 use prepx_proto::trading::v1::order_command::Action;
 
+use super::compare;
 use super::options::{Lobster, Recorded, Replay, Speed};
-use super::plan::{Best, Book, Command, Hit, Plan, Ref, Step, Take};
-use super::recording::{Level, Recording, Row};
+use super::plan::{Command, Hit, Plan, Ref, Step, Take};
+use super::recording::Recording;
 use super::summary::Summary;
 use super::venue::{self, Decision, Trader, Venue};
 
@@ -22,6 +25,8 @@ use super::venue::{self, Decision, Trader, Venue};
 const BATCH_MAX: usize = 1_000;
 /// How long something that was decided may take until it is seen.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
+/// How long the market data may take to show the end of the recording.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
 /// How often to look meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// After so many differences there is no waiting for more: the engine has gone its own way.
@@ -60,9 +65,7 @@ pub async fn replay(options: &Replay, recording: &Recording, plan: &Plan) -> Res
             messages: plan.counts.clone(),
             ..Summary::default()
         },
-        reads_book: !recording.rows.is_empty(),
     };
-    run.begin(recording).await?;
     run.all(plan, recording, *speed).await?;
     Ok(run.summary)
 }
@@ -78,23 +81,13 @@ struct Run {
     gathered: Vec<Command>,
     differences: u64,
     summary: Summary,
-    reads_book: bool,
 }
 
 impl Run {
-    async fn begin(&mut self, recording: &Recording) -> Result<()> {
-        if recording.rows.is_empty() {
-            self.summary.book.not_compared = Some("no --book was given".into());
-        } else if self.resting.best().await?.is_none() {
-            self.reads_book = false;
-            self.summary.book.not_compared = Some("the server has no market data".into());
-        }
-        Ok(())
-    }
-
     async fn all(&mut self, plan: &Plan, recording: &Recording, speed: Speed) -> Result<()> {
         let clock = SystemClock::new();
         let bar = progress(recording.messages.len());
+        let before = self.resting.quote().await?.map_or(0, |quote| quote.at_us);
         let start_us = plan.steps.first().map_or(0, |step| step.at_us);
         for step in &plan.steps {
             if let Some(due) = speed.due(step.at_us - start_us) {
@@ -108,6 +101,10 @@ impl Run {
         }
         self.flush().await?;
         bar.finish_and_clear();
+        match recording.rows.is_empty() {
+            true => self.summary.book.not_compared = Some("no --book was given".into()),
+            false => self.compare(plan, before).await?,
+        }
         let summary = &mut self.summary;
         let counts = &summary.messages;
         summary.executions.recorded = counts.executed;
@@ -118,6 +115,25 @@ impl Run {
         Ok(())
     }
 
+    /// Demands that the book went through the planned states, once the last of them is seen.
+    async fn compare(&mut self, plan: &Plan, after_us: i64) -> Result<()> {
+        let states = plan.steps.iter().flat_map(|step| &step.states);
+        let last = states.last().copied().unwrap_or_default();
+        let clock = SystemClock::new();
+        while self
+            .resting
+            .quote()
+            .await?
+            .is_none_or(|quote| quote.state != last)
+            && clock.monotonic() < CAUGHT_UP_WITHIN
+        {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let quotes = self.resting.quotes(after_us).await?;
+        compare::quotes(&plan.steps, &quotes, &mut self.summary);
+        Ok(())
+    }
+
     async fn step(&mut self, step: &Step) -> Result<()> {
         self.gather(&step.before).await?;
         if let Some(take) = &step.take {
@@ -125,13 +141,13 @@ impl Run {
             self.take(step.message, take).await?;
         }
         self.gather(&step.after).await?;
+        if step.book.is_some() {
+            // A quote shows what was decided together: each message is to be seen by itself.
+            self.flush().await?;
+        }
         if let Some(halted) = step.halted {
             self.flush().await?;
             self.venue.halt(halted).await?;
-        }
-        if let Some(book) = step.book.as_ref().filter(|_| self.reads_book) {
-            self.flush().await?;
-            self.compare(step.message, book).await?;
         }
         Ok(())
     }
@@ -244,25 +260,34 @@ impl Run {
         while !self.taking.traded(id).await?.ended && clock.monotonic() < SEEN_WITHIN {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        for hit in &take.hits {
-            if self.was_hit(hit).await? {
-                self.summary.executions.reproduced += 1;
+        // A run may hit one order more than once; the engine's aggressor is one.
+        let mut wanted: BTreeMap<Ref, (i64, Vec<Hit>)> = BTreeMap::new();
+        for &hit in &take.hits {
+            let (size, hits) = wanted.entry(hit.order).or_default();
+            *size += hit.at.size;
+            hits.push(hit);
+        }
+        for (size, hits) in wanted.into_values() {
+            let made = hits.len() as u64;
+            let Some(&hit) = hits.first() else { continue };
+            if self.was_hit(hit, size).await? {
+                self.summary.executions.reproduced += made;
             } else {
-                self.summary.executions.different += 1;
+                self.summary.executions.different += made;
                 self.differences += 1;
                 let number = message + 1;
-                self.summary.differs(|| missed(number, hit));
+                self.summary.differs(|| missed(number, hit, size));
             }
         }
         Ok(())
     }
 
     /// Whether a resting order has traded exactly so much more, at its own price.
-    async fn was_hit(&mut self, hit: &Hit) -> Result<bool> {
+    async fn was_hit(&mut self, hit: Hit, size: i64) -> Result<bool> {
         let Some(id) = self.ids[hit.order] else {
             return Ok(false);
         };
-        let wanted = self.traded[hit.order] + hit.at.size;
+        let wanted = self.traded[hit.order] + size;
         let clock = SystemClock::new();
         let patient = self.differences < PATIENCE;
         loop {
@@ -275,63 +300,13 @@ impl Run {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
-
-    /// Demands that the engine shows what the recording tells.
-    async fn compare(&mut self, message: usize, book: &Book) -> Result<()> {
-        let clock = SystemClock::new();
-        let patient = self.differences < PATIENCE;
-        let seen = loop {
-            let seen = self.resting.best().await?.unwrap_or_default();
-            if shows(&seen, book) || !patient || clock.monotonic() >= SEEN_WITHIN {
-                break seen;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        };
-        for (name, wanted, seen) in [
-            ("bid", book.bid, seen.bids.first()),
-            ("ask", book.ask, seen.asks.first()),
-        ] {
-            let agrees = wanted.level.as_ref() == seen;
-            let counts = &mut self.summary.book;
-            if wanted.derived {
-                counts.compared += 1;
-                counts.agreed += u64::from(agrees);
-            } else {
-                counts.not_derivable += 1;
-            }
-            if !agrees {
-                self.differences += 1;
-                let what = other_book(message + 1, name, wanted, seen);
-                self.summary.differs(|| what);
-            }
-        }
-        Ok(())
-    }
 }
 
-fn shows(seen: &Row, book: &Book) -> bool {
-    seen.bids.first() == book.bid.level.as_ref() && seen.asks.first() == book.ask.level.as_ref()
-}
-
-fn missed(number: usize, hit: &Hit) -> String {
+fn missed(number: usize, hit: Hit, size: i64) -> String {
     format!(
-        "message {number}: order {} was not hit by {} at {}",
+        "message {number}: order {} was not hit by {size} at {}",
         hit.recorded,
-        hit.at.size,
         venue::dollars(hit.at.price)
-    )
-}
-
-fn other_book(number: usize, name: &str, wanted: Best, seen: Option<&Level>) -> String {
-    let show = |level: Option<&Level>| {
-        level.map_or("empty".to_owned(), |level| {
-            format!("{} × {}", level.size, venue::dollars(level.price))
-        })
-    };
-    format!(
-        "message {number}: the best {name} is {}, recorded is {}",
-        show(seen),
-        show(wanted.level.as_ref())
     )
 }
 

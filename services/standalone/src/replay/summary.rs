@@ -53,10 +53,14 @@ pub struct Executions {
 /// Best bids and asks with their sizes, a side of a row at a time.
 #[derive(Debug, Default, Serialize)]
 pub struct Book {
-    /// Sides that follow from the row before and the message, and were read from the engine.
-    pub compared: u64,
+    /// Sides that follow from the row before and the message.
+    pub derived: u64,
     /// Of them, those that the engine showed.
     pub agreed: u64,
+    /// Of them, those that nobody could see: only the last quote of each millisecond is kept.
+    pub unseen: u64,
+    /// Quotes of the engine that the recording does not explain.
+    pub unexplained: u64,
     /// Sides that only the row tells: a level came into view, or orders left unseen.
     pub not_derivable: u64,
     /// Why nothing was compared, if so.
@@ -110,8 +114,13 @@ impl Summary {
             Some(why) => writeln!(text, "book          not compared: {why}"),
             None => writeln!(
                 text,
-                "book          {} sides of rows compared, {} agreed; {} told by the row alone; {} rows contradict what was before",
-                book.compared, book.agreed, book.not_derivable, messages.rows_contradicting,
+                "book          {} sides of rows derived, {} agreed, {} unseen between quotes; {} quotes unexplained; {} sides told by the row alone; {} rows contradict what was before",
+                book.derived,
+                book.agreed,
+                book.unseen,
+                book.unexplained,
+                book.not_derivable,
+                messages.rows_contradicting,
             ),
         };
         if let Some(difference) = &self.first_difference {

@@ -18,14 +18,17 @@ use prepx_proto::trading::v1::order_command::Action;
 use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
 use prepx_proto::user::v1 as user;
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
-use tonic::{Code, Streaming};
+use tonic::Streaming;
 
-use super::recording::{Level, Row};
+use super::plan::State;
+use super::recording::Level;
 use crate::cli;
 use crate::client::{Connection, words};
 
 /// Commands in one batch of the stream.
 const BATCH_MAX: usize = 1_000;
+/// Quotes on one page.
+const PAGE: i32 = 10_000;
 /// Decimal places of the stream's prices and quantities.
 const SCALE: u32 = 8;
 /// The stream's prices in a unit of the recording's.
@@ -281,43 +284,85 @@ impl Trader {
         })
     }
 
-    /// The best bid and ask; `None` when the server has no market data.
+    /// The latest quote; `None` before the first.
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn best(&self) -> Result<Option<Row>> {
+    pub async fn quote(&self) -> Result<Option<Quote>> {
         let request = self.connection.request(data::GetLatestQuotesRequest {
             symbols: self.symbol.clone(),
             ..data::GetLatestQuotesRequest::default()
         });
         let mut client = StockDataServiceClient::new(self.connection.peer());
-        match client.get_latest_quotes(request).await {
-            Ok(answer) => match answer.get_ref().quotes.get(&self.symbol) {
-                Some(quote) => Ok(Some(row(quote)?)),
-                None => Ok(Some(Row::default())),
-            },
-            Err(refusal) if refusal.code() == Code::Unimplemented => Ok(None),
-            Err(refusal) => Err(words(refusal)),
+        let answer = client.get_latest_quotes(request).await.map_err(words)?;
+        let quote = answer.get_ref().quotes.get(&self.symbol);
+        quote.map(Quote::read).transpose()
+    }
+
+    /// All quotes after a time, in their order: the last of each millisecond.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn quotes(&self, after_us: i64) -> Result<Vec<Quote>> {
+        let mut client = StockDataServiceClient::new(self.connection.peer());
+        let (mut quotes, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = self.connection.request(data::GetQuotesRequest {
+                symbols: self.symbol.clone(),
+                start: after_us + 1,
+                limit: Some(PAGE),
+                sort: trading::Sort::Asc.into(),
+                page_token,
+                ..data::GetQuotesRequest::default()
+            });
+            let answer = client
+                .get_quotes(request)
+                .await
+                .map_err(words)?
+                .into_inner();
+            for quote in answer
+                .quotes
+                .get(&self.symbol)
+                .iter()
+                .flat_map(|list| &list.quotes)
+            {
+                quotes.push(Quote::read(quote)?);
+            }
+            match answer.next_page_token {
+                Some(next) if !next.is_empty() => page_token = next,
+                _ => return Ok(quotes),
+            }
         }
     }
 }
 
-/// A quote as a row of one level; 0 stands for an empty side.
-fn row(quote: &data::Quote) -> Result<Row> {
-    let level = |price: &str, size: &str| -> Result<Vec<Level>> {
-        let level = Level {
-            price: decimal::parse(price, SCALE)? / PRICE_E8,
-            size: decimal::parse(size, SCALE)? / SHARE_E8,
+/// The best of the engine's book since a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// Microseconds since 1970, UTC.
+    pub at_us: i64,
+    /// The best bid and ask.
+    pub state: State,
+}
+
+impl Quote {
+    /// A size of 0 stands for an empty side.
+    fn read(quote: &data::Quote) -> Result<Quote> {
+        let level = |price: &str, size: &str| -> Result<Option<Level>> {
+            let level = Level {
+                price: decimal::parse(price, SCALE)? / PRICE_E8,
+                size: decimal::parse(size, SCALE)? / SHARE_E8,
+            };
+            Ok(Some(level).filter(|level| level.size > 0))
         };
-        Ok(Some(level)
-            .filter(|level| level.size > 0)
-            .into_iter()
-            .collect())
-    };
-    Ok(Row {
-        bids: level(&quote.bid_price, &quote.bid_size)?,
-        asks: level(&quote.ask_price, &quote.ask_size)?,
-    })
+        Ok(Quote {
+            at_us: quote.timestamp,
+            state: [
+                level(&quote.bid_price, &quote.bid_size)?,
+                level(&quote.ask_price, &quote.ask_size)?,
+            ],
+        })
+    }
 }
 
 fn decision(result: trading::CommandResult) -> Result<Decision> {

@@ -1,0 +1,97 @@
+"""A recorded market of our own, lived through; and a market of simulated traders."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from conftest import OPERATOR, ROOT, Server, binary
+
+DATA = ROOT / "tests" / "data"
+
+
+def replay(server, symbol, *more, messages=DATA / "lobster-small-message.csv"):
+    command = [
+        binary(), "replay", "lobster", "--url", server.url, "--symbol", symbol, "--json",
+        "--messages", messages, *more,
+    ]
+    done = subprocess.run(
+        command, env={**os.environ, **OPERATOR}, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout, done.stderr
+    return done, json.loads(done.stdout)
+
+
+def fresh_symbol():
+    return f"R{time.monotonic_ns() % 10**10}"
+
+
+def test_the_engine_lives_through_a_recorded_market(server):
+    done, summary = replay(server, fresh_symbol(), "--book", DATA / "lobster-small-orderbook.csv")
+    assert done.returncode == 0, done.stderr
+    assert summary["agrees"] and summary["first_difference"] is None
+    assert summary["messages"]["added"] == 6
+    assert summary["messages"]["executions_unknown"] == 1
+    assert summary["executions"] == {
+        "recorded": 6, "reproducible": 5, "reproduced": 5, "different": 0,
+    }
+    # 16 steps of two sides; the row alone tells of four. Of quotes of one millisecond the last is
+    # kept, so some states may go unseen, but none may be wrong.
+    book = summary["book"]
+    assert (book["derived"], book["not_derivable"], book["unexplained"]) == (28, 4, 0)
+    assert book["agreed"] + book["unseen"] == 28 and book["agreed"] > 0
+    assert summary["orders"]["refused"] == {}
+
+
+def test_what_no_market_could_have_traded_is_found(server, tmp_path):
+    # Of two orders at one price the younger is said to have traded first.
+    recording = tmp_path / "wrong.csv"
+    recording.write_text(
+        "34200.1,1,1,10,1000000,1\n34200.2,1,2,10,1000000,1\n"
+        "34200.3,4,2,10,1000000,1\n34200.4,4,1,10,1000000,1\n"
+    )
+    done, summary = replay(server, fresh_symbol(), messages=recording)
+    assert done.returncode == 1
+    assert summary["first_difference"].startswith("message 3: order 2 was not hit by 10 at 100")
+    assert summary["executions"]["different"] == 1
+
+
+@pytest.mark.skipif("PREPX_URL" in os.environ, reason="starts a server of its own")
+def test_simulated_traders_keep_a_market_alive(tmp_path):
+    server = Server(tmp_path / "data")
+    server.start(simulate="on")
+    try:
+        assert trades_within(server, 60), "no simulated trade within a minute"
+    finally:
+        assert server.stop() == 0
+    # A second start finds its traders and instruments again.
+    server.start(simulate="on")
+    try:
+        before = trade_of(server)
+        assert trades_within(server, 60, other_than=before)
+    finally:
+        assert server.stop() == 0
+
+
+def trade_of(server):
+    url = f"{server.url}/v1beta3/crypto/us/latest/trades?symbols=BTC/USD"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["trades"].get("BTC/USD")
+    except urllib.error.HTTPError as error:
+        # The simulation begins after the server is ready: the pair is not listed at first.
+        assert error.code == 422
+        return None
+
+
+def trades_within(server, seconds, other_than=None):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        trade = trade_of(server)
+        if trade is not None and trade != other_than:
+            return trade
+        time.sleep(0.1)
+    return None
