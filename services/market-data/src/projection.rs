@@ -19,6 +19,8 @@ use tokio::sync::{oneshot, watch};
 use crate::market::{self, Markets, Rows};
 use crate::store::Store;
 
+/// The log is let go of after so many batches, of at most about 1 MiB each: it costs a sync.
+const BATCHES_BETWEEN_RELEASES: u32 = 128;
 /// The name under which the projection holds on to what it needs of the log.
 const CONSUMER: &str = "market-data";
 /// A batch below this size is followed by a pause: many small commits cost more than few large.
@@ -94,6 +96,8 @@ pub struct Projection {
     progress: watch::Sender<Vec<u64>>,
     /// How many trades and quotes came since the last pruning.
     unpruned: BTreeMap<InstrumentId, usize>,
+    /// Batches since the log was last let go of.
+    unreleased: u32,
 }
 
 /// A partition that is followed.
@@ -111,16 +115,15 @@ impl Projection {
         let markets = Shared::default();
         let loaded = store.markets().await?;
         markets.change(|markets| *markets = loaded);
-        let projection = Projection {
+        let mut projection = Projection {
             following,
             store,
             markets,
-            progress: watch::channel(next.clone()).0,
+            progress: watch::channel(next).0,
             unpruned: BTreeMap::new(),
+            unreleased: 0,
         };
-        for (partition, offset) in (0u32..).zip(next) {
-            projection.release(source(partition), offset)?;
-        }
+        projection.release().await?;
         Ok(projection)
     }
 
@@ -212,7 +215,11 @@ impl Projection {
         let partition = batch.partition;
         self.progress
             .send_modify(|next| next[partition.partition as usize] = batch.next);
-        self.release(partition, batch.next)
+        self.unreleased += 1;
+        if self.unreleased < BATCHES_BETWEEN_RELEASES {
+            return Ok(());
+        }
+        self.release().await
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), Error> {
@@ -236,11 +243,17 @@ impl Projection {
         due.map(|(id, _)| (id, KEEP)).collect()
     }
 
-    fn release(&self, partition: TopicPartition, offset: u64) -> Result<(), Error> {
-        let released = self
-            .following
-            .retention
-            .release(CONSUMER, partition, offset);
-        Ok(released.map_err(follow::Error::from)?)
+    /// Lets go of the log behind what the store has taken, once that survives the loss of power:
+    /// otherwise the store could fall back behind where the log now begins.
+    async fn release(&mut self) -> Result<(), Error> {
+        self.store.sync().await?;
+        self.unreleased = 0;
+        let next = self.progress.borrow().clone();
+        for (partition, offset) in (0u32..).zip(next) {
+            let retention = &self.following.retention;
+            let released = retention.release(CONSUMER, source(partition), offset);
+            released.map_err(follow::Error::from)?;
+        }
+        Ok(())
     }
 }

@@ -46,6 +46,11 @@ fn position_of(partition: TopicPartition) -> Source<'static> {
 }
 
 impl Store {
+    /// Makes what was taken so far survive the loss of power.
+    pub async fn sync(&self) -> Result<()> {
+        self.0.sync().await
+    }
+
     /// Opens the schema, and makes it when it is not there.
     pub async fn open(location: &Location) -> Result<Store> {
         let options = Options {

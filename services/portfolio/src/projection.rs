@@ -20,6 +20,8 @@ use tokio::sync::{oneshot, watch};
 use crate::activity::{Kind, Place};
 use crate::store::ledger::Ledger;
 
+/// The log is let go of after so many batches, of at most about 1 MiB each: it costs a sync.
+const BATCHES_BETWEEN_RELEASES: u32 = 128;
 /// The name under which the projection holds on to what it needs of the log.
 const CONSUMER: &str = "portfolio";
 /// A batch below this size is followed by a pause: many small commits cost more than few large.
@@ -150,6 +152,8 @@ pub struct Projection {
     following: Following,
     ledger: Ledger,
     progress: watch::Sender<Vec<u64>>,
+    /// Batches since the log was last let go of.
+    unreleased: u32,
 }
 
 /// The partition that a consumer of accounts follows.
@@ -166,18 +170,14 @@ impl Projection {
     ) -> Result<(Projection, Progress), Error> {
         let partitions = following.topology.account_partitions;
         let next = ledger.positions(partitions).await?;
-        for (partition, &offset) in (0u32..).zip(&next) {
-            let released = following
-                .retention
-                .release(CONSUMER, source(partition), offset);
-            released.map_err(follow::Error::from)?;
-        }
         let (progress, seen) = watch::channel(next);
-        let projection = Projection {
+        let mut projection = Projection {
             following,
             ledger,
             progress,
+            unreleased: 0,
         };
+        projection.release().await?;
         Ok((projection, seen))
     }
 
@@ -252,10 +252,24 @@ impl Projection {
         let partition = batch.partition;
         self.progress
             .send_modify(|next| next[partition.partition as usize] = batch.next);
-        let released = self
-            .following
-            .retention
-            .release(CONSUMER, partition, batch.next);
-        Ok(released.map_err(follow::Error::from)?)
+        self.unreleased += 1;
+        if self.unreleased < BATCHES_BETWEEN_RELEASES {
+            return Ok(());
+        }
+        self.release().await
+    }
+
+    /// Lets go of the log behind what the ledger has taken, once that survives the loss of power:
+    /// otherwise the ledger could fall back behind where the log now begins.
+    async fn release(&mut self) -> Result<(), Error> {
+        self.ledger.sync().await?;
+        self.unreleased = 0;
+        let next = self.progress.borrow().clone();
+        for (partition, offset) in (0u32..).zip(next) {
+            let retention = &self.following.retention;
+            let released = retention.release(CONSUMER, source(partition), offset);
+            released.map_err(follow::Error::from)?;
+        }
+        Ok(())
     }
 }

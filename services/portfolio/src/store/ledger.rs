@@ -64,6 +64,11 @@ impl Ledger {
         Ok(Ledger(pool))
     }
 
+    /// Makes what was taken so far survive the loss of power.
+    pub async fn sync(&self) -> Result<()> {
+        self.0.sync().await
+    }
+
     /// Waits for what is running and closes the schema.
     pub async fn close(self) {
         prepx_store::Pool::Sqlite(self.0).close().await;
