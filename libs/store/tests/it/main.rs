@@ -58,7 +58,7 @@ async fn durability_is_what_the_engine_was_told() {
 async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
     let mut opener = sqlite(Durability::Source);
     opener.options.readers_max = 1;
-    opener.options.wait_ms_max = 50;
+    opener.options.wait_ms_max = 2_000;
     let Pool::Sqlite(pool) = opener.open(&[]).await.expect("open");
     let mut reader = pool.read().await.expect("read");
     assert!(
