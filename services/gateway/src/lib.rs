@@ -1,11 +1,13 @@
 //! The gateway: HTTP and JSON in front of the services, by the descriptors alone.
 //!
 //! It owns no state and decides nothing: a request becomes one gRPC call of the service whose route
-//! it is, with the client's credentials, and the reply becomes JSON.
+//! it is, with the client's credentials, and the reply becomes JSON. A WebSocket becomes one stream of
+//! the notification service.
 
 mod health;
 mod raw;
 mod rest;
 mod service;
+mod socket;
 
 pub use service::{Deps, build};

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::routing::get;
 use http::{HeaderValue, Request, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
+use prepx_auth::Authenticator;
 use prepx_env::Random;
 use prepx_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
 use prepx_runtime::{Drain, Peer, Service};
@@ -14,14 +15,19 @@ use prepx_transcode::{BuildError, Router, openapi};
 
 use crate::health::Health;
 use crate::rest::{self, Rest};
+use crate::socket::Edge;
 
 /// The full name of the gateway's own gRPC service.
 const OWN: &str = "prepx.gateway.v1.GatewayService";
+/// The full name of the gRPC service underneath the sockets.
+const STREAMS: &str = "prepx.notification.v1.NotificationService";
 
 /// What the gateway stands on.
 pub struct Deps {
     /// The services behind it, by the full names of their gRPC services.
     pub peers: BTreeMap<String, Peer>,
+    /// Knows who opens a socket.
+    pub authenticator: Arc<Authenticator>,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
     /// Draws request ids.
@@ -30,7 +36,7 @@ pub struct Deps {
     pub drain: Drain,
 }
 
-/// The service: the JSON API, the OpenAPI document and the metrics, over HTTP.
+/// The service: the JSON API, the sockets, the OpenAPI document and the metrics, over HTTP.
 ///
 /// # Errors
 /// When a route of the protos is not sound.
@@ -39,10 +45,14 @@ pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
     let services = deps.peers.keys().cloned().collect();
     let health = GatewayServiceServer::new(Health {
         services,
-        drain: deps.drain,
+        drain: deps.drain.clone(),
     });
     let own = Service::new().grpc(health);
     deps.peers.insert(OWN.to_owned(), own.peer());
+    let sockets = match deps.peers.get(STREAMS) {
+        Some(peer) => Edge::build(deps.authenticator, peer.clone(), deps.drain)?.routes(),
+        None => axum::Router::new(),
+    };
     let document = openapi(&router, "PrepX", env!("CARGO_PKG_VERSION")).to_string();
     let rest = Arc::new(Rest::new(router, deps.peers, deps.random));
     let metrics = deps.metrics;
@@ -52,6 +62,7 @@ pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
             get(async move || rest::json(StatusCode::OK, document.into())),
         )
         .route("/metrics", get(async move || text(metrics.render())))
+        .merge(sockets)
         .fallback(async move |request: Request<Body>| rest.answer(request).await);
     Ok(own.http(routes))
 }

@@ -21,10 +21,11 @@ use crate::core::Core;
 use crate::settings::Settings;
 
 /// The gRPC services that the gateway puts JSON in front of.
-const ROUTED: [&str; 9] = [
+const ROUTED: [&str; 10] = [
     "prepx.analytics.v1.AuditService",
     "prepx.market_data.v1.CryptoDataService",
     "prepx.market_data.v1.StockDataService",
+    "prepx.notification.v1.NotificationService",
     "prepx.portfolio.v1.AdminService",
     "prepx.portfolio.v1.PortfolioService",
     "prepx.risk.v1.AdminService",
@@ -69,6 +70,7 @@ pub async fn compose(
     )
     .await?;
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), revocations);
+    let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
     let tail = Tail::new(core.log());
     let portfolio = portfolio_deps(core, &tail, &clock, &random);
@@ -89,12 +91,19 @@ pub async fn compose(
         .and(prepx_risk::build(risk_deps(core, &clock, &random)))
         .and(portfolio.service)
         .and(prepx_analytics::build(analytics).await?)
+        .and(prepx_notification::build(notification_deps(
+            core,
+            &tail,
+            &clock,
+            market_data.peer(),
+        )))
         .and(market_data)
-        .layer(AuthLayer::new(Arc::new(authenticator), Arc::new(policy)))
+        .layer(AuthLayer::new(Arc::clone(&authenticator), Arc::new(policy)))
         .guarded(settings.calls.clone(), Arc::clone(&random));
     let peer = services.peer();
     let gateway = prepx_gateway::build(prepx_gateway::Deps {
         peers: BTreeMap::from(ROUTED.map(|name| (name.to_owned(), peer.clone()))),
+        authenticator,
         metrics: start.metrics.clone(),
         random,
         drain: start.drain.clone(),
@@ -153,6 +162,23 @@ fn market_data_following(core: &Core, tail: &Tail) -> prepx_market_data::Followi
         tail: tail.clone(),
         retention: core.retention(),
         topology: core.topology(),
+    }
+}
+
+fn notification_deps(
+    core: &Core,
+    tail: &Tail,
+    clock: &Arc<dyn Clock>,
+    market_data: Peer,
+) -> prepx_notification::Deps {
+    prepx_notification::Deps {
+        sources: prepx_notification::Sources {
+            tail: tail.clone(),
+            topology: core.topology(),
+            matching: Arc::new(core.clone()),
+            clock: Arc::clone(clock),
+        },
+        market_data,
     }
 }
 

@@ -1,0 +1,168 @@
+//! The sockets' edge: the streams of the public API over WebSocket, each one stream of the
+//! notification service underneath.
+//!
+//! Owns the protocols' words, sign-in by message, forms (JSON, MessagePack) and the bounds of a
+//! socket: how long until it has signed in, how much it may send, how long it may not read. Refuses
+//! to know what is told; that comes from the notification service as it is.
+
+mod data;
+mod form;
+mod link;
+mod session;
+mod trading;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::routing::any;
+use axum::{Extension, Router};
+use http::{HeaderMap, Response, StatusCode, header};
+use prepx_auth::Authenticator;
+use prepx_domain::{AssetClass, Code};
+use prepx_runtime::serve::Place;
+use prepx_runtime::{Drain, Peer};
+use prepx_transcode::{BuildError, Error};
+use uuid::Uuid;
+
+use crate::rest;
+use form::{Codecs, Form};
+use session::Session;
+
+/// The largest message that a client may send: a thousand symbols on each of a few channels.
+const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
+/// What may wait to be written to one socket before it counts as not reading.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+/// Open sockets of one user.
+const USER_SOCKETS_MAX: usize = 64;
+/// Every path of a stream, and what is spoken there.
+const PATHS: [(&str, Protocol); 7] = [
+    ("/stream", Protocol::Trading),
+    ("/v2/iex", Protocol::Data(AssetClass::UsEquity)),
+    ("/v2/sip", Protocol::Data(AssetClass::UsEquity)),
+    ("/v2/delayed_sip", Protocol::Data(AssetClass::UsEquity)),
+    ("/v2/test", Protocol::Data(AssetClass::UsEquity)),
+    ("/v1beta3/crypto/us", Protocol::Data(AssetClass::Crypto)),
+    ("/v1beta2/crypto", Protocol::Data(AssetClass::Crypto)),
+];
+
+/// What is spoken on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// The events of the account's orders.
+    Trading,
+    /// Market data of a class.
+    Data(AssetClass),
+}
+
+/// What all sockets stand on.
+pub struct Edge {
+    authenticator: Arc<Authenticator>,
+    notification: Peer,
+    drain: Drain,
+    codecs: Codecs,
+    /// How many sockets a user has open.
+    open: Mutex<HashMap<Uuid, usize>>,
+}
+
+/// A user's socket among those that it may have. Ends when dropped.
+struct Seat {
+    edge: Arc<Edge>,
+    user: Uuid,
+}
+
+impl Edge {
+    /// The edge over the notification service.
+    ///
+    /// # Errors
+    /// When a message of the streams has no JSON form.
+    pub fn build(
+        authenticator: Arc<Authenticator>,
+        notification: Peer,
+        drain: Drain,
+    ) -> Result<Arc<Edge>, BuildError> {
+        Ok(Arc::new(Edge {
+            authenticator,
+            notification,
+            drain,
+            codecs: Codecs::build()?,
+            open: Mutex::default(),
+        }))
+    }
+
+    /// The paths of the streams.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        PATHS
+            .iter()
+            .fold(Router::new(), |routes, &(path, protocol)| {
+                let edge = Arc::clone(self);
+                let open =
+                    move |upgrade, headers, place| edge.open(upgrade, headers, place, protocol);
+                routes.route(path, any(open))
+            })
+    }
+
+    async fn open(
+        self: Arc<Self>,
+        upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+        headers: HeaderMap,
+        place: Option<Extension<Place>>,
+        protocol: Protocol,
+    ) -> Response<axum::body::Body> {
+        let upgrade = match upgrade {
+            Ok(upgrade) => upgrade,
+            Err(rejection) => return not_a_socket(&rejection.to_string()),
+        };
+        let form = match headers.get(header::CONTENT_TYPE) {
+            Some(asked) if asked == "application/msgpack" => Form::MessagePack,
+            _ => Form::Json,
+        };
+        upgrade
+            .max_message_size(MESSAGE_BYTES_MAX)
+            .max_frame_size(MESSAGE_BYTES_MAX)
+            .max_write_buffer_size(WRITE_BYTES_MAX)
+            .on_upgrade(async move |socket| {
+                // Kept as long as the socket is: it counts, and the end of the process waits for it.
+                let _held = (place, self.drain.work());
+                metrics::gauge!("prepx_sockets").increment(1.0);
+                Session::new(self, socket, protocol, form)
+                    .run(&headers)
+                    .await;
+                metrics::gauge!("prepx_sockets").decrement(1.0);
+            })
+    }
+
+    /// A seat for one more socket of a user, if it may have one.
+    fn seat(self: &Arc<Self>, user: Uuid) -> Option<Seat> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(user).or_default();
+        if *count == USER_SOCKETS_MAX {
+            return None;
+        }
+        *count += 1;
+        let edge = Arc::clone(self);
+        Some(Seat { edge, user })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self
+            .edge
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.user);
+            }
+        }
+    }
+}
+
+fn not_a_socket(why: &str) -> Response<axum::body::Body> {
+    let message = format!("this path is a WebSocket: {why}");
+    let error = Error::new(Code::Unreadable, "NOT_A_WEBSOCKET", message);
+    rest::json(StatusCode::BAD_REQUEST, error.to_json(""))
+}

@@ -1,0 +1,244 @@
+//! The words of the market-data streams: lists of objects with a type `T`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prepx_domain::AssetClass;
+use prepx_proto::notification::v1 as wire;
+use prepx_proto::trading::v1::AssetClass as WireClass;
+use serde_json::{Value, json};
+use wire::Channel;
+
+/// Symbols that one socket may name, over all channels.
+const SYMBOLS_MAX: usize = 1_000;
+/// The longest symbol.
+const SYMBOL_BYTES_MAX: usize = 32;
+
+/// The channels of equities. Those without one of ours have nothing to tell: trades are never
+/// corrected, and there are no limit bands but an order's own.
+const STOCKS: [(&str, Option<Channel>); 8] = [
+    ("trades", Some(Channel::Trades)),
+    ("quotes", Some(Channel::Quotes)),
+    ("bars", Some(Channel::Bars)),
+    ("updatedBars", Some(Channel::UpdatedBars)),
+    ("statuses", Some(Channel::Statuses)),
+    ("lulds", None),
+    ("corrections", None),
+    ("cancelErrors", None),
+];
+/// The channels of crypto pairs.
+const CRYPTO: [(&str, Option<Channel>); 5] = [
+    ("trades", Some(Channel::Trades)),
+    ("quotes", Some(Channel::Quotes)),
+    ("bars", Some(Channel::Bars)),
+    ("updatedBars", Some(Channel::UpdatedBars)),
+    ("orderbooks", Some(Channel::Orderbooks)),
+];
+/// Channels that clients know and that nothing is told on: refused, so that nobody waits in vain.
+const UNTOLD: [&str; 3] = ["dailyBars", "statuses", "orderbooks"];
+
+/// An error as clients know them.
+pub type Refusal = (u32, &'static str);
+/// It cannot be read.
+pub const INVALID_SYNTAX: Refusal = (400, "invalid syntax");
+/// It needs a key first.
+pub const NOT_AUTHENTICATED: Refusal = (401, "not authenticated");
+/// The key is wrong.
+pub const AUTH_FAILED: Refusal = (402, "auth failed");
+/// There was a key before.
+pub const ALREADY_AUTHENTICATED: Refusal = (403, "already authenticated");
+/// No key came in time.
+pub const AUTH_TIMEOUT: Refusal = (404, "auth timeout");
+/// Too many symbols.
+pub const SYMBOL_LIMIT: Refusal = (405, "symbol limit exceeded");
+/// Too many sockets.
+pub const CONNECTION_LIMIT: Refusal = (406, "connection limit exceeded");
+/// It does not read.
+pub const SLOW_CLIENT: Refusal = (407, "slow client");
+/// The key may not.
+pub const INSUFFICIENT: Refusal = (409, "insufficient subscription");
+/// The channel is none of this feed.
+pub const INVALID_CHANNEL: Refusal = (410, "invalid subscribe action for this feed");
+/// A fault of ours.
+pub const INTERNAL: Refusal = (500, "internal error");
+
+/// What a socket listens to: symbols by channel.
+#[derive(Default)]
+pub struct Heard(BTreeMap<&'static str, BTreeSet<String>>);
+
+/// What a client asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To sign in.
+    Auth {
+        /// The key's id.
+        key: String,
+        /// The key's secret.
+        secret: String,
+    },
+    /// To hear more.
+    Subscribe,
+    /// To hear less.
+    Unsubscribe,
+}
+
+/// An error, for the client.
+pub fn error((code, message): Refusal) -> Value {
+    json!([{"T": "error", "code": code, "msg": message}])
+}
+
+/// A success, for the client.
+pub fn success(message: &str) -> Value {
+    json!([{"T": "success", "msg": message}])
+}
+
+/// What a message asks for.
+pub fn read(message: &Value) -> Result<Ask, Refusal> {
+    let text = |name: &str| message[name].as_str().map(str::to_owned);
+    match message["action"].as_str() {
+        Some("auth") => {
+            let (key, secret) = text("key").zip(text("secret")).ok_or(INVALID_SYNTAX)?;
+            Ok(Ask::Auth { key, secret })
+        }
+        Some("subscribe") => Ok(Ask::Subscribe),
+        Some("unsubscribe") => Ok(Ask::Unsubscribe),
+        _ => Err(INVALID_SYNTAX),
+    }
+}
+
+const fn channels(class: AssetClass) -> &'static [(&'static str, Option<Channel>)] {
+    match class {
+        AssetClass::UsEquity => &STOCKS,
+        AssetClass::Crypto => &CRYPTO,
+    }
+}
+
+impl Heard {
+    /// Takes note of a change, and says what it is for the notification service.
+    ///
+    /// # Errors
+    /// When it is no sound change; then nothing has changed.
+    pub fn change(
+        &mut self,
+        class: AssetClass,
+        message: &Value,
+        more: bool,
+    ) -> Result<wire::ChangeMarket, Refusal> {
+        let is_known = |name: &str| channels(class).iter().any(|(known, _)| *known == name);
+        let is_untold = |name: &&str| !is_known(name) && message.get(*name).is_some_and(is_asked);
+        if UNTOLD.iter().any(is_untold) {
+            return Err(INVALID_CHANNEL);
+        }
+        let mut heard = self.0.clone();
+        let mut lists = Vec::new();
+        for &(name, channel) in channels(class) {
+            let Some(asked) = message.get(name).filter(|asked| !asked.is_null()) else {
+                continue;
+            };
+            let symbols = symbols(asked)?;
+            let of = heard.entry(name).or_default();
+            match more {
+                true => of.extend(symbols.iter().cloned()),
+                false => of.retain(|symbol| !symbols.contains(symbol)),
+            }
+            lists.extend(channel.map(|channel| wire::ChannelSymbols {
+                channel: channel.into(),
+                symbols: symbols.into_iter().collect(),
+            }));
+        }
+        if heard.values().map(BTreeSet::len).sum::<usize>() > SYMBOLS_MAX {
+            return Err(SYMBOL_LIMIT);
+        }
+        self.0 = heard;
+        let (subscribe, unsubscribe) = if more {
+            (lists, vec![])
+        } else {
+            (vec![], lists)
+        };
+        let class = match class {
+            AssetClass::UsEquity => WireClass::UsEquity,
+            AssetClass::Crypto => WireClass::Crypto,
+        };
+        Ok(wire::ChangeMarket {
+            class: class.into(),
+            subscribe,
+            unsubscribe,
+        })
+    }
+
+    /// Everything that is heard, for the client.
+    pub fn subscription(&self, class: AssetClass) -> Value {
+        let mut all = json!({"T": "subscription"});
+        for (name, _) in channels(class) {
+            all[*name] = json!(self.0.get(name).cloned().unwrap_or_default());
+        }
+        json!([all])
+    }
+}
+
+fn is_asked(list: &Value) -> bool {
+    list.as_array().is_none_or(|symbols| !symbols.is_empty())
+}
+
+fn symbols(list: &Value) -> Result<BTreeSet<String>, Refusal> {
+    let list = list.as_array().ok_or(INVALID_SYNTAX)?;
+    let symbol = |value: &Value| {
+        let text = value.as_str().ok_or(INVALID_SYNTAX)?;
+        let is_symbol = (1..=SYMBOL_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_symbol.then(|| text.to_owned()).ok_or(INVALID_SYNTAX)
+    };
+    list.iter().map(symbol).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_lists_everything_after_each_change() {
+        let mut heard = Heard::default();
+        let class = AssetClass::Crypto;
+        let more = json!({"trades": ["B/USD", "A/USD"], "orderbooks": ["*"], "quotes": null});
+        let change = heard.change(class, &more, true).unwrap();
+        assert_eq!(change.subscribe.len(), 2);
+        heard
+            .change(class, &json!({"trades": ["B/USD"]}), false)
+            .unwrap();
+        let expected = json!([{"T": "subscription", "trades": ["A/USD"], "quotes": [], "bars": [],
+            "updatedBars": [], "orderbooks": ["*"]}]);
+        assert_eq!(heard.subscription(class), expected);
+    }
+
+    #[test]
+    fn what_is_not_sound_changes_nothing() {
+        let mut heard = Heard::default();
+        let many: Vec<String> = (0..=SYMBOLS_MAX).map(|n| format!("S{n}")).collect();
+        for (wrong, refusal) in [
+            (json!({"trades": ["A"], "quotes": "A"}), INVALID_SYNTAX),
+            (json!({"trades": ["A", 1]}), INVALID_SYNTAX),
+            (json!({"trades": ["A", ""]}), INVALID_SYNTAX),
+            (json!({"trades": ["A\n"]}), INVALID_SYNTAX),
+            (
+                json!({"trades": ["A"], "dailyBars": ["A"]}),
+                INVALID_CHANNEL,
+            ),
+            (
+                json!({"trades": ["A"], "orderbooks": ["A"]}),
+                INVALID_CHANNEL,
+            ),
+            (json!({"trades": many}), SYMBOL_LIMIT),
+        ] {
+            let class = AssetClass::UsEquity;
+            assert_eq!(heard.change(class, &wrong, true), Err(refusal), "{wrong}");
+            assert_eq!(heard.subscription(class)[0]["trades"], json!([]));
+        }
+        for wrong in [
+            json!(null),
+            json!([]),
+            json!({"action": 1}),
+            json!({"action": "auth"}),
+        ] {
+            assert_eq!(read(&wrong), Err(INVALID_SYNTAX), "{wrong}");
+        }
+    }
+}
