@@ -8,7 +8,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import OPERATOR, ROOT, Server, binary
+from alpaca.trading.enums import OrderSide, TimeInForce
+from alpaca.trading.requests import LimitOrderRequest
+from conftest import OPERATOR, ROOT, Server, binary, trader
 
 DATA = ROOT / "tests" / "data"
 
@@ -46,16 +48,24 @@ def test_the_engine_lives_through_a_recorded_market(server):
     assert summary["orders"]["refused"] == {}
 
 
-def test_what_no_market_could_have_traded_is_found(server, tmp_path):
-    # Of two orders at one price the younger is said to have traded first.
-    recording = tmp_path / "wrong.csv"
-    recording.write_text(
-        "34200.1,1,1,10,1000000,1\n34200.2,1,2,10,1000000,1\n"
-        "34200.3,4,2,10,1000000,1\n34200.4,4,1,10,1000000,1\n"
+def test_an_engine_that_differs_is_found(server, tmp_path):
+    # Another order of better price than any recorded one stands in the book already.
+    symbol = fresh_symbol()
+    server.admin(
+        "instrument", "add", "--symbol", symbol, "--class", "us_equity", "--tick", "0.01",
+        "--lot", "1", "--calendar", "always", "--reference-price", "100",
     )
-    done, summary = replay(server, fresh_symbol(), messages=recording)
-    assert done.returncode == 1
-    assert summary["first_difference"].startswith("message 3: order 2 was not hit by 10 at 100")
+    other = trader(server, "USD=10000")
+    other.client.submit_order(
+        LimitOrderRequest(
+            symbol=symbol, side=OrderSide.BUY, qty=10, limit_price=101, time_in_force=TimeInForce.GTC
+        )
+    )
+    recording = tmp_path / "recording.csv"
+    recording.write_text("34200.1,1,1,10,1000000,1\n34200.3,4,1,10,1000000,1\n")
+    done, summary = replay(server, symbol, messages=recording)
+    assert done.returncode == 1 and not summary["agrees"]
+    assert summary["first_difference"] == "message 2: order 1 was not hit by 10 at 100"
     assert summary["executions"]["different"] == 1
 
 

@@ -131,6 +131,9 @@ pub struct Counts {
     pub halts: u64,
     /// Executions of orders that the recording never added: not derivable.
     pub executions_unknown: u64,
+    /// Executions past an older recorded order at the same price, which hidden sizes explain: no
+    /// market with price-time priority makes them.
+    pub executions_against_priority: u64,
     /// Cancels and deletions of orders that the recording never added.
     pub cancels_unknown: u64,
     /// Orders whose end the recording does not show.
@@ -306,6 +309,13 @@ impl Planner {
                 }
             }
         }
+        let (hits, impossible): (Vec<Hit>, Vec<Hit>) = hits
+            .iter()
+            .partition(|hit| self.is_in_priority(run[0].side, hit.at.price, &hits));
+        for hit in impossible {
+            self.counts.executions_against_priority += 1;
+            self.shrink(hit.order, hit.at.size, commands);
+        }
         for hit in &hits {
             self.put_filler_behind(hit.order, commands);
         }
@@ -330,6 +340,30 @@ impl Planner {
             at,
             hits,
         })
+    }
+
+    /// Whether the hits at a price are those that its recorded orders get in their order.
+    fn is_in_priority(&self, side: Side, price: i64, hits: &[Hit]) -> bool {
+        let here = || hits.iter().filter(|hit| hit.at.price == price);
+        let of = |order: Ref| -> i64 {
+            let own = here().filter(|hit| hit.order == order);
+            own.map(|hit| hit.at.size).sum()
+        };
+        let levels = match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        };
+        let mut left: i64 = here().map(|hit| hit.at.size).sum();
+        for &order in levels.get(&price).into_iter().flatten() {
+            if self.orders[order].recorded.is_some() {
+                let gets = left.min(self.orders[order].left);
+                if gets != of(order) {
+                    return false;
+                }
+                left -= gets;
+            }
+        }
+        left == 0
     }
 
     fn trade(&mut self, hit: &Hit) {

@@ -108,7 +108,8 @@ impl Run {
         let summary = &mut self.summary;
         let counts = &summary.messages;
         summary.executions.recorded = counts.executed;
-        summary.executions.reproducible = counts.executed - counts.executions_unknown;
+        summary.executions.reproducible =
+            counts.executed - counts.executions_unknown - counts.executions_against_priority;
         summary.agrees = summary.first_difference.is_none();
         let elapsed = clock.monotonic().as_millis();
         summary.elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);

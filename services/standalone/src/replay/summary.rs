@@ -42,7 +42,7 @@ pub struct Orders {
 pub struct Executions {
     /// In the recording.
     pub recorded: u64,
-    /// Of them, those of orders that the recording added.
+    /// Of them, those of orders that the recording added, in the order of their priority.
     pub reproducible: u64,
     /// Of them, those that the engine made: the same order, price and size.
     pub reproduced: u64,
@@ -85,6 +85,7 @@ impl Summary {
         let mut text = format!(
             "messages      {} added, {} shrunk, {} deleted, {} executed, {} hidden, {} crossed, {} halts\n\
              unknown       {} executions and {} cancels of orders that the recording never added; {} orders left unseen\n\
+             impossible    {} executions past an older order at their price\n\
              commands      {} sent, {} acknowledged\n",
             messages.added,
             messages.shrunk,
@@ -96,6 +97,7 @@ impl Summary {
             messages.executions_unknown,
             messages.cancels_unknown,
             messages.left_unseen,
+            messages.executions_against_priority,
             orders.sent,
             orders.acknowledged,
         );
