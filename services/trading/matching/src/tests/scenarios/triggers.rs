@@ -1,8 +1,8 @@
 //! What trades and time set off: stops, reference prices, expiry.
 
 use expect_test::expect;
-use prepx_domain::Micros;
 use prepx_domain::message::ToMatching;
+use prepx_domain::{Machine, Micros};
 
 use super::{check, instrument, parse, play_on, transition};
 use crate::{EXPIRIES_MAX, Engine, Event, Input};
@@ -342,4 +342,35 @@ fn many_expiries_are_many_decisions_of_one_transition() {
     assert_eq!(events.iter().filter(more).count(), 2);
     assert_eq!(events.len(), count + 2);
     assert!(engine.export().books[0].orders.is_empty());
+}
+
+#[test]
+fn a_snapshot_holds_triggered_stops_that_have_not_reached_their_book() {
+    let btc = instrument("BTC/USD", 1);
+    let mut engine = Engine::default();
+    transition(
+        &mut engine,
+        &Input::Command(ToMatching::Define(btc)),
+        Micros(0),
+    );
+    for line in [
+        "A 1 sell 1 @1001",
+        "A 2 sell 9 @1004",
+        "B 3 buy 2 @market stop=1001 protect=1010",
+        "C 4 buy 2 @1004 stop=1001 exp=1000",
+    ] {
+        transition(&mut engine, &parse(line, btc.id), Micros(0));
+    }
+    // The trade is applied; the stops that it triggers have not been decided about.
+    let mut events = Vec::new();
+    engine.decide(&parse("D 5 buy 1 @1001", btc.id), Micros(0), &mut events);
+    events.iter().for_each(|event| engine.apply(event));
+    let mut restored = Engine::restore(&engine.export());
+    assert_eq!(restored.export(), engine.export());
+    assert_eq!(engine.export().triggered.len(), 2);
+    let next = engine.follow_up().expect("a stop was triggered");
+    assert_eq!(restored.follow_up(), Some(next.clone()));
+    let expected = transition(&mut engine, &next, Micros(0));
+    assert_eq!(transition(&mut restored, &next, Micros(0)), expected);
+    assert_eq!(restored.export(), engine.export());
 }
