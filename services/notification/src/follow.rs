@@ -8,20 +8,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prepx_bus::{Topic, TopicPartition};
+use prepx_bus::{Poisoned, Topic, TopicPartition};
 use prepx_domain::market::{MINUTE_US, interval};
 use prepx_domain::update::{AccountUpdate, Change, MarketChange, MarketUpdate};
 use prepx_domain::{InstrumentId, Micros};
 use prepx_env::Clock;
 use prepx_proto::journal;
 use prepx_runtime::{Drain, TaskError};
-use prepx_stage::Topology;
 use prepx_stage::follow::{self, Batch, Follower, Message, Run, Tail};
 use prepx_stage::port::{MatchingPort, ReadError};
+use prepx_stage::{Retention, Topology};
 use tokio::sync::oneshot;
 
 use crate::hub::Hub;
 
+/// The name under which the streams hold on to what they have not told.
+const CONSUMER: &str = "notification";
 /// How long after its end a minute is told, so that its last trades are in it.
 const GRACE_US: i64 = 200_000;
 /// How long after a failure it is tried again.
@@ -53,6 +55,8 @@ enum Error {
 pub struct Sources {
     /// The end of the log.
     pub tail: Tail,
+    /// Where they say how far they have come.
+    pub retention: Arc<Retention>,
     /// How many partitions there are.
     pub topology: Topology,
     /// Who knows the instruments.
@@ -72,14 +76,17 @@ pub struct Following {
 
 impl Following {
     /// From here on.
-    pub fn new(sources: Sources, hub: Arc<Hub>) -> Following {
-        let follower = from_the_end(&sources);
-        Following {
+    ///
+    /// # Errors
+    /// When the log has failed.
+    pub fn new(sources: Sources, hub: Arc<Hub>) -> Result<Following, Poisoned> {
+        let follower = from_the_end(&sources)?;
+        Ok(Following {
             sources,
             hub,
             follower,
             lanes: HashMap::new(),
-        }
+        })
     }
 
     /// Runs until the process ends.
@@ -112,7 +119,7 @@ impl Following {
             }
             tokio::time::sleep(RETRY_PAUSE).await;
             self.lanes.clear();
-            self.follower = from_the_end(&self.sources);
+            self.follower = from_the_end(&self.sources)?;
         }
         self.hub.end();
         drain.stopping().await;
@@ -152,6 +159,13 @@ impl Following {
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Error> {
+        let (partition, next) = (batch.partition, batch.next);
+        self.tell(batch).await?;
+        let released = self.sources.retention.release(CONSUMER, partition, next);
+        Ok(released.map_err(follow::Error::from)?)
+    }
+
+    async fn tell(&mut self, batch: Batch) -> Result<(), Error> {
         let mut fresh = Vec::with_capacity(batch.len());
         for run in batch.runs {
             fresh.extend(self.fresh(batch.partition, run)?);
@@ -209,14 +223,18 @@ impl Following {
     }
 }
 
-fn from_the_end(sources: &Sources) -> Follower {
-    let topics = [Topic::PortfolioUpdates, Topic::MarketData];
-    let partitions = topics.into_iter().flat_map(|topic| {
-        let count = sources.topology.partitions(topic);
-        (0..count).map(move |number| topic.partition(number))
-    });
-    let tail = &sources.tail;
-    tail.follow(partitions.map(|partition| (partition, tail.end(partition))))
+/// Follows every partition from its end on, and holds on to what comes.
+fn from_the_end(sources: &Sources) -> Result<Follower, Poisoned> {
+    let mut ends = Vec::new();
+    for topic in [Topic::PortfolioUpdates, Topic::MarketData] {
+        for number in 0..sources.topology.partitions(topic) {
+            let partition = topic.partition(number);
+            let end = sources.tail.end(partition);
+            sources.retention.release(CONSUMER, partition, end)?;
+            ends.push((partition, end));
+        }
+    }
+    Ok(sources.tail.follow(ends))
 }
 
 fn decode<T: journal::Record>(

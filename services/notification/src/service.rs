@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prepx_bus::Poisoned;
 use prepx_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use prepx_runtime::{Peer, Service};
 
@@ -19,15 +20,18 @@ pub struct Deps {
 }
 
 /// Composes the service. It tells what happens from now on.
-pub fn build(deps: Deps) -> Service {
+///
+/// # Errors
+/// When the log has failed.
+pub fn build(deps: Deps) -> Result<Service, Poisoned> {
     let hub = Arc::new(Hub::default());
-    let following = Following::new(deps.sources, Arc::clone(&hub));
+    let following = Following::new(deps.sources, Arc::clone(&hub))?;
     let asking = Arc::clone(&hub);
     let peer = deps.market_data;
-    Service::new()
+    Ok(Service::new()
         .grpc(NotificationServiceServer::new(Handler(hub)))
         .task("notification", move |drain| following.run(drain))
         .task("notification-books", move |drain| {
             books::ask(asking, peer, drain)
-        })
+        }))
 }

@@ -96,7 +96,7 @@ pub async fn compose(
             &tail,
             &clock,
             market_data.peer(),
-        )))
+        ))?)
         .and(market_data)
         .layer(AuthLayer::new(Arc::clone(&authenticator), Arc::new(policy)))
         .guarded(settings.calls.clone(), Arc::clone(&random));
@@ -174,6 +174,7 @@ fn notification_deps(
     prepx_notification::Deps {
         sources: prepx_notification::Sources {
             tail: tail.clone(),
+            retention: core.retention(),
             topology: core.topology(),
             matching: Arc::new(core.clone()),
             clock: Arc::clone(clock),
