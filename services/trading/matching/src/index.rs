@@ -33,7 +33,7 @@ const EMPTY: Bucket = Bucket {
     places: [0; ENTRIES],
 };
 
-/// At least half of the entries are free. Several ids may name one place.
+/// At most three quarters of the entries are used. Several ids may name one place.
 #[derive(Debug)]
 pub(crate) struct Index {
     buckets: Vec<Bucket>,
@@ -133,7 +133,7 @@ impl Index {
     /// Adds an id that is not in the index.
     pub(crate) fn insert(&mut self, id: OrderId, place: u32) {
         self.len += 1;
-        if self.len * 2 > self.buckets.len() * ENTRIES {
+        if self.len * 4 > self.buckets.len() * ENTRIES * 3 {
             self.grow();
         }
         self.put(hash(id), place);
