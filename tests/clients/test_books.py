@@ -167,10 +167,10 @@ def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
     ask = seller.client.submit_order(limit("GEM", OrderSide.SELL, 4, 100))
     buyer.client.submit_order(limit("GEM", OrderSide.BUY, 3, 100))
     eventually(status_of(seller, ask), OrderStatus.PARTIALLY_FILLED)
-    # 3 × 100 have changed hands, 1 of the 10 is still for sale.
+    # 3 × 100 have changed hands, 1 of the 10 is still for sale. The demo trader began with 100,000.
     wanted = {
         "GEM": {"available": "9", "held": "1", "clearing": "0", "fees": "0", "outside": "-10"},
-        "USD": {"available": "1000", "held": "0", "clearing": "0", "fees": "0", "outside": "-1000"},
+        "USD": {"available": "101000", "held": "0", "clearing": "0", "fees": "0", "outside": "-101000"},
     }
     running = verify("--url", own.url, "--json")
     assert running.returncode == 0, running.stderr

@@ -37,8 +37,8 @@ impl Key {
     pub fn sign<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
-        metadata.insert("apca-api-key-id", self.id.parse().unwrap());
-        metadata.insert("apca-api-secret-key", self.secret.parse().unwrap());
+        metadata.insert("apca-api-key-id", self.id.parse().expect("a header value"));
+        metadata.insert("apca-api-secret-key", self.secret.parse().expect("a header value"));
         request
     }
 }
