@@ -6,6 +6,8 @@
 //! asks for orders and history.
 
 mod books;
+#[cfg(test)]
+mod fixture;
 mod follow;
 mod grpc;
 mod hub;

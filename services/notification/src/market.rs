@@ -160,11 +160,11 @@ impl Market {
                 told.extend(self.trade(update.at, price_ticks, qty_lots));
             }
         }
-        self.change_book(update, &mut told);
+        self.change_book(update, watched, &mut told);
         told
     }
 
-    fn change_book(&mut self, update: &MarketUpdate, told: &mut Vec<Happening>) {
+    fn change_book(&mut self, update: &MarketUpdate, watched: bool, told: &mut Vec<Happening>) {
         match &mut self.book {
             Known::Nothing => {}
             Known::Awaited { floor, pending } => {
@@ -176,9 +176,11 @@ impl Market {
                 }
             }
             Known::All(book) => {
-                // A book that was asked for may be ahead of the log as it is followed here.
-                if book.advance(update.number, update.number) != Ok(true) {
-                    return;
+                match book.advance(update.number, update.number) {
+                    Ok(true) => {}
+                    // A book that was asked for may be ahead of the log as it is followed here.
+                    Ok(false) => return,
+                    Err(_gap) => return self.ask_again(update, watched),
                 }
                 let MarketChange::Level {
                     side,
@@ -208,6 +210,17 @@ impl Market {
         }
     }
 
+    /// The book turned out to be older than what had gone by before it was asked for.
+    fn ask_again(&mut self, update: &MarketUpdate, watched: bool) {
+        self.book = match watched {
+            true => Known::Awaited {
+                floor: update.number - 1,
+                pending: vec![update.clone()],
+            },
+            false => Known::Nothing,
+        };
+    }
+
     /// Takes the book that was asked for; `None` when it is older than what has gone by, or was not
     /// asked for.
     pub fn take_book(&mut self, mut book: Book) -> Option<Vec<Happening>> {
@@ -217,9 +230,8 @@ impl Market {
         if book.number() < *floor {
             return None;
         }
-        let pending = std::mem::take(pending);
-        for update in &pending {
-            if let Ok(true) = book.advance(update.number, update.number)
+        for update in pending.iter() {
+            if book.advance(update.number, update.number).ok()?
                 && let MarketChange::Level {
                     side,
                     price_ticks,
@@ -287,4 +299,125 @@ impl Market {
 /// The best bid and ask of a book.
 pub fn best(book: &Book) -> Best {
     [book.best(Side::Buy), book.best(Side::Sell)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{instrument, level, trade};
+    use proptest::prelude::*;
+
+    /// The book after the first `count` changes.
+    fn fold(updates: &[MarketUpdate], count: usize) -> Book {
+        let mut book = Book::at(0);
+        for update in &updates[..count] {
+            assert_eq!(book.advance(update.number, update.number), Ok(true));
+            if let MarketChange::Level {
+                side,
+                price_ticks,
+                qty_lots,
+            } = update.change
+            {
+                book.set(side, price_ticks, qty_lots);
+            }
+        }
+        book
+    }
+
+    proptest! {
+        /// Whenever streams begin, whenever a book is asked for, however old what comes and however
+        /// late: a book that is taken becomes the whole book, and one that is too old is not taken
+        /// for more than the next change.
+        #[test]
+        fn a_book_that_began_before_is_whole_or_unknown(
+            levels in prop::collection::vec((any::<bool>(), 1i64..6, 0i64..4), 1..30),
+            began in 0usize..30, asked in 0usize..30, came in 0usize..30, age in 0usize..30,
+        ) {
+            let updates: Vec<MarketUpdate> = (1u64..).zip(&levels)
+                .map(|(number, &(bid, price, qty))| level(number, bid, price, qty))
+                .collect();
+            let count = updates.len();
+            let began = began.min(count - 1);
+            let asked = asked.clamp(began, count);
+            let came = came.clamp(asked, count);
+            let shown = came - age.min(came);
+            let mut market = Market::new(instrument(), Micros(0));
+            for step in began..=count {
+                if step > began {
+                    market.apply(&updates[step - 1], step > asked);
+                }
+                if step == asked {
+                    prop_assert!(market.want_book());
+                }
+                if step == came {
+                    let taken = market.take_book(fold(&updates, shown));
+                    // Too old for what has gone by since it was asked for.
+                    prop_assert_eq!(taken.is_some(), shown >= asked || (asked == began && (came == asked || shown >= began)));
+                }
+            }
+            if let Some(book) = market.book() {
+                let expected = if came == count { book.number() as usize } else { count };
+                prop_assert_eq!(book, &fold(&updates, expected));
+                prop_assert!(came == count || book.number() == count as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_come_when_the_best_changes_and_levels_always() {
+        let mut market = Market::new(instrument(), Micros(0));
+        market.want_book();
+        market.take_book(Book::at(0));
+        let told = |market: &mut Market, update| {
+            let happenings = market.apply(&update, true);
+            let is_quote = |happening: &Happening| matches!(happening, Happening::Quote(_));
+            (happenings.len(), happenings.iter().any(is_quote))
+        };
+        assert_eq!(told(&mut market, level(1, true, 99, 5)), (2, true));
+        assert_eq!(told(&mut market, level(2, true, 98, 5)), (1, false));
+        assert_eq!(
+            told(&mut market, level(2, true, 98, 5)),
+            (0, false),
+            "a repeat"
+        );
+        assert_eq!(told(&mut market, level(3, true, 99, 0)), (2, true));
+        let gap = told(&mut market, level(5, true, 97, 1));
+        assert_eq!((gap, market.book()), ((0, false), None), "a gap");
+    }
+
+    #[test]
+    fn a_minute_is_told_once_and_again_when_a_late_trade_changes_it() {
+        let mut market = Market::new(instrument(), Micros(MINUTE_US));
+        let minutes = |happenings: Vec<Happening>| -> Vec<(&'static str, i64, i64)> {
+            let minute = |happening| match happening {
+                Happening::Bar(bar) => Some(("b", bar.start.0 / MINUTE_US, bar.volume_lots)),
+                Happening::UpdatedBar(bar) => Some(("u", bar.start.0 / MINUTE_US, bar.volume_lots)),
+                _ => None,
+            };
+            happenings.into_iter().filter_map(minute).collect()
+        };
+        let mut numbers = 1..;
+        let mut at = |market: &mut Market, seconds: i64, qty| {
+            let number = numbers.next().expect("endless");
+            minutes(market.apply(&trade(number, seconds * 1_000_000, 100, qty), false))
+        };
+        assert_eq!(
+            at(&mut market, 59, 1),
+            [],
+            "the process began within this minute"
+        );
+        assert_eq!(at(&mut market, 60, 2), []);
+        assert_eq!(at(&mut market, 119, 3), []);
+        assert_eq!(market.close_minute(Micros(119_000_000)), None);
+        let closed = market.close_minute(Micros(120_000_000));
+        assert_eq!(minutes(Vec::from_iter(closed)), [("b", 1, 5)]);
+        assert_eq!(market.close_minute(Micros(180_000_000)), None, "told once");
+        assert_eq!(at(&mut market, 119, 4), [("u", 1, 9)]);
+        assert_eq!(at(&mut market, 121, 7), []);
+        assert_eq!(
+            at(&mut market, 200, 8),
+            [("b", 2, 7)],
+            "the next trade ends it too"
+        );
+    }
 }
