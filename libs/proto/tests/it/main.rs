@@ -262,12 +262,17 @@ fn closed_positions_are_orders_or_errors() {
     };
     let results = vec![result("AAPL", Outcome::Error(held))];
     let answer = portfolio::CloseAllPositionsResponse { results };
-    check(Method::DELETE, "/v2/positions", &answer, expect![[r#"
+    check(
+        Method::DELETE,
+        "/v2/positions",
+        &answer,
+        expect![[r#"
         [{"order_id":null,
         "status":200,
         "symbol":"AAPL",
         "body":{"code":40310000,
-        "message":"held"}}]"#]]);
+        "message":"held"}}]"#]],
+    );
     let results = vec![result("BTC/USD", Outcome::Order(order()))];
     let answer = portfolio::CloseAllPositionsResponse { results };
     let (all, one) = (

@@ -38,7 +38,10 @@ impl Key {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
         metadata.insert("apca-api-key-id", self.id.parse().expect("a header value"));
-        metadata.insert("apca-api-secret-key", self.secret.parse().expect("a header value"));
+        metadata.insert(
+            "apca-api-secret-key",
+            self.secret.parse().expect("a header value"),
+        );
         request
     }
 }
