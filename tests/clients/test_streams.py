@@ -13,6 +13,7 @@ import msgpack
 import pytest
 import requests
 from alpaca.data.live import CryptoDataStream, StockDataStream
+from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, TradeEvent
 from alpaca.trading.requests import ReplaceOrderRequest
 from alpaca.trading.stream import TradingStream
@@ -443,3 +444,36 @@ def test_streams_end_with_the_server_and_clients_connect_again(tmp_path):
         own.process.terminate()
         assert raw.closed() == 1012
     assert own.process.wait(timeout=30) == 0
+
+
+def test_books_go_on_after_a_crash(tmp_path):
+    (tmp_path / "data").mkdir()
+    own = Server(tmp_path / "data").start()
+    more = ("--tick", "0.01", "--lot", "0.001", "--calendar", "always", "--reference-price", "100")
+    own.admin("instrument", "add", "--symbol", "AAA", "--class", "us_equity", *more)
+    own.admin("instrument", "add", "--symbol", "BBB/USD", "--class", "crypto", *more)
+    seller = trader(own, "AAA=10", "BBB=10")
+    for symbol in ("AAA", "BBB/USD"):
+        for price in (100.50, 101):
+            seller.client.submit_order(limit(symbol, OrderSide.SELL, 2, price))
+    own.kill()
+    own.start()
+    seller.client = TradingClient(seller.key_id, seller.secret_key, url_override=own.url)
+    with Raw(own, "/v1beta3/crypto/us") as crypto, Raw(own) as stocks:
+        crypto.sign_in(seller)
+        crypto.ask({"action": "subscribe", "orderbooks": ["*"]})
+        [whole] = crypto.hear()
+        assert (whole["T"], whole["S"], whole["r"], whole["b"]) == ("o", "BBB/USD", True, [])
+        assert whole["a"] == [{"p": 100.5, "s": 2}, {"p": 101, "s": 2}]
+
+        stocks.sign_in(seller)
+        stocks.ask({"action": "subscribe", "quotes": ["AAA"]})
+        for order in seller.client.get_orders():
+            if order.limit_price == "100.5":
+                seller.client.cancel_order_by_id(order.id)
+        [best] = stocks.hear()
+        assert (best["S"], best["bp"], best["ap"], best["as"]) == ("AAA", 0, 101, 2)
+        [change] = crypto.hear()
+        assert (change["b"], change["a"]) == ([], [{"p": 100.5, "s": 0}])
+        assert "r" not in change and change["n"] == whole["n"] + 1
+    assert own.stop() == 0
