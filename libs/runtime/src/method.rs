@@ -87,8 +87,8 @@ mod tests {
         assert!(!submit.read_only && !submit.streaming);
         assert!(Method::of("/prepx.trading.v1.TradingService/GetOrders").read_only);
         assert!(Method::of("/prepx.trading.v1.TradingService/StreamOrders").streaming);
-        assert!(Method::of("/prepx.risk.v1.AccountStageService/ReadAccount").read_only);
-        assert!(!Method::of("/prepx.risk.v1.AccountStageService/Submit").read_only);
+        assert!(Method::of("/prepx.user.v1.UserService/ExchangeKey").read_only);
+        assert!(!Method::of("/prepx.trading.v1.TradingService/CancelOrder").read_only);
     }
 
     #[test]
