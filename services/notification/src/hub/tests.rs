@@ -1,0 +1,208 @@
+//! Whose events are told to whom, in which order, and how listeners end.
+
+use futures::FutureExt as _;
+use prepx_domain::Slot;
+use prepx_domain::order::{OrderKind, OrderStatus, Side, TimeInForce};
+use prepx_domain::update::{Change, OrderEvent, OrderView};
+
+use super::*;
+use crate::fixture::{instrument, level, trade};
+
+fn hub() -> Arc<Hub> {
+    let hub = Arc::new(Hub::default());
+    let view = InstrumentView {
+        instrument: instrument(),
+        halted: false,
+        reference_ticks: None,
+    };
+    hub.define(&[view], Micros(0));
+    hub
+}
+
+fn account(number: u16) -> AccountId {
+    AccountId::next(Slot::new(number).unwrap(), Micros(1_000), None)
+}
+
+fn order_of(account: AccountId) -> AccountUpdate {
+    let order = OrderView {
+        id: prepx_domain::OrderId::new(3).unwrap(),
+        account,
+        client_order_id: "mine".into(),
+        instrument: instrument().id,
+        symbol: instrument().symbol,
+        side: Side::Buy,
+        kind: OrderKind::Market,
+        time_in_force: TimeInForce::GoodTilCanceled,
+        post_only: false,
+        extended_hours: false,
+        status: OrderStatus::New,
+        qty_minor: 1_000_000,
+        filled_minor: 0,
+        filled_notional_minor: 0,
+        fee_minor: 0,
+        held_minor: 0,
+        created_at: Micros(1),
+        updated_at: Micros(1),
+        expires_at: None,
+        ended_at: None,
+        end: None,
+        replaces: None,
+        replaced_by: None,
+    };
+    AccountUpdate {
+        account,
+        at: Micros(1),
+        change: Change::Order {
+            order: Box::new(order),
+            event: OrderEvent::New,
+        },
+        postings: Vec::new(),
+    }
+}
+
+fn wish(channel: Channel, symbol: &str) -> Wishes {
+    Wishes {
+        class: AssetClass::Crypto,
+        more: vec![(channel, symbol.to_owned())],
+        less: Vec::new(),
+    }
+}
+
+/// What waits in a queue, by kind; `end` and the reason when it has ended.
+fn heard(ear: &mut Ear) -> Vec<String> {
+    let mut heard = Vec::new();
+    while let Some(told) = ear.next().now_or_never() {
+        match told.map(Arc::unwrap_or_clone) {
+            Ok(told) => heard.push(match told.message.unwrap() {
+                Message::Subscription(_) => "subscription".to_owned(),
+                Message::TradeUpdate(update) => format!("{:?}", update.event()),
+                Message::Market(event) => format!("{:?}", event.channel()),
+            }),
+            Err(status) => {
+                heard.push(format!("end {}", status::read(&status).reason));
+                return heard;
+            }
+        }
+    }
+    heard
+}
+
+#[test]
+fn i9_an_account_is_told_to_its_own_listeners_only() {
+    let hub = hub();
+    let (mut own, mut other, mut none) = (
+        hub.listener().unwrap(),
+        hub.listener().unwrap(),
+        hub.listener().unwrap(),
+    );
+    own.listen(Some(account(1)));
+    other.listen(Some(account(2)));
+    hub.tell_accounts(&[order_of(account(1))]);
+    assert_eq!(heard(&mut own), ["subscription", "New"]);
+    assert_eq!(heard(&mut other), ["subscription"]);
+    assert!(heard(&mut none).is_empty());
+    own.listen(None);
+    hub.tell_accounts(&[order_of(account(1))]);
+    assert_eq!(heard(&mut own), ["subscription"], "no more");
+}
+
+#[test]
+fn a_market_is_told_by_name_and_by_all_names_once() {
+    let hub = hub();
+    let mut ear = hub.listener().unwrap();
+    ear.change(wish(Channel::Trades, "BTC/USD")).unwrap();
+    ear.change(wish(Channel::Trades, EVERY)).unwrap();
+    let mut other = hub.listener().unwrap();
+    other.change(wish(Channel::Trades, "ETH/USD")).unwrap();
+    hub.tell_markets(&[trade(1, 0, 100, 1)]);
+    assert_eq!(heard(&mut ear), ["subscription", "subscription", "Trades"]);
+    assert_eq!(heard(&mut other), ["subscription"]);
+}
+
+#[test]
+fn i10_a_slow_listener_hears_what_waits_and_why_it_ends_and_others_hear_all() {
+    let hub = hub();
+    let (mut slow, mut quick) = (hub.listener().unwrap(), hub.listener().unwrap());
+    for ear in [&slow, &quick] {
+        ear.change(wish(Channel::Trades, EVERY)).unwrap();
+    }
+    let mut told = 0;
+    for number in 1..=QUEUE_MAX as u64 + 10 {
+        hub.tell_markets(&[trade(number, 0, 100, 1)]);
+        told += heard(&mut quick)
+            .iter()
+            .filter(|what| *what == "Trades")
+            .count();
+    }
+    assert_eq!(told, QUEUE_MAX + 10);
+    let heard = heard(&mut slow);
+    assert_eq!(heard.len(), QUEUE_MAX + 1);
+    assert_eq!(heard[QUEUE_MAX], "end SLOW_CONSUMER");
+}
+
+#[test]
+fn a_book_is_asked_for_and_shown_whole_before_its_changes() {
+    let hub = hub();
+    let mut ear = hub.listener().unwrap();
+    hub.tell_markets(&[level(4, true, 99, 5)]);
+    ear.change(wish(Channel::Orderbooks, "BTC/USD")).unwrap();
+    assert_eq!(hub.awaited(), [instrument()]);
+    hub.tell_markets(&[level(5, true, 98, 5)]);
+    assert_eq!(heard(&mut ear), ["subscription"]);
+    let id = instrument().id;
+    assert!(
+        !hub.take_book(id, Some(Book::at(3))),
+        "older than what has gone by"
+    );
+    assert!(
+        !hub.take_book(id, None),
+        "there is one: a change of it has come"
+    );
+    assert!(hub.take_book(id, Some(Book::at(4))));
+    assert!(hub.awaited().is_empty());
+    hub.tell_markets(&[level(6, true, 98, 0)]);
+    assert_eq!(heard(&mut ear), ["Orderbooks", "Orderbooks"]);
+    let mut later = hub.listener().unwrap();
+    later.change(wish(Channel::Orderbooks, EVERY)).unwrap();
+    assert_eq!(
+        heard(&mut later),
+        ["subscription", "Orderbooks"],
+        "it is known by now"
+    );
+}
+
+#[test]
+fn too_many_symbols_change_nothing() {
+    let hub = hub();
+    let mut ear = hub.listener().unwrap();
+    let many = (0..=SYMBOLS_MAX).map(|n| (Channel::Trades, format!("S{n}")));
+    let wishes = Wishes {
+        class: AssetClass::Crypto,
+        more: many.collect(),
+        less: Vec::new(),
+    };
+    let refused = ear.change(wishes).unwrap_err();
+    assert_eq!(status::read(&refused).reason, "TOO_MANY_SYMBOLS");
+    assert!(heard(&mut ear).is_empty());
+}
+
+#[test]
+fn who_leaves_is_forgotten_and_an_end_reaches_everyone() {
+    let hub = hub();
+    let gone = hub.listener().unwrap();
+    gone.listen(Some(account(1)));
+    gone.change(wish(Channel::Trades, EVERY)).unwrap();
+    drop(gone);
+    {
+        let state = hub.state();
+        assert!(state.listeners.is_empty() && state.accounts.is_empty());
+        assert!(state.topics.values().all(HashMap::is_empty));
+    }
+    let mut missed = hub.listener().unwrap();
+    hub.interrupt();
+    assert_eq!(heard(&mut missed), ["end INTERRUPTED"]);
+    let mut last = hub.listener().unwrap();
+    hub.end();
+    assert_eq!(heard(&mut last), ["end DRAINING"]);
+    assert!(hub.listener().is_err());
+}
