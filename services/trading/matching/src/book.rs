@@ -67,10 +67,9 @@ fn ladder_index(place: Place, side: Side) -> usize {
 /// The key of a price on the ladder of orders of this side, and the price of a key: bids are best
 /// when high, asks when low.
 pub(crate) fn book_key(side: Side, ticks: i64) -> i64 {
-    match side {
-        Side::Buy => -ticks,
-        Side::Sell => ticks,
-    }
+    // No branch: the side of the next order is anybody's guess.
+    let sign = 1 - 2 * i64::from(side == Side::Buy);
+    ticks * sign
 }
 
 /// The key of a stop price on the ladder of stops of this side, and the stop price of a key: a
