@@ -9,10 +9,9 @@ PYTHON ?= python3
 run: preflight
 	$(CARGO) run --release --locked --bin prepx -- start
 
-## Everything that CI runs.
+## Everything that CI runs. The client tests use the program that the process tests have built.
 test: preflight lint
 	$(CARGO) test --workspace --locked
-	$(CARGO) build --locked --bin prepx
 	tests/clients/run
 
 ## Formatting and lints, warnings as errors.
