@@ -176,6 +176,7 @@ fn banner_of(settings: &Settings, address: SocketAddr, keys: &str) -> String {
     format!(
         "PrepX {version}
   trading API   http://{address}/v2        (Alpaca clients: this is the base URL, without /v2)
+  streams       ws://{address}/stream, ws://{address}/v2/iex, ws://{address}/v1beta3/crypto/us
   own API       http://{address}/api/v1
   OpenAPI       http://{address}/openapi.json
   gRPC          {address}                   (reflection and health are on)
