@@ -76,6 +76,13 @@ pub enum Action {
         /// Whether it is stopped: a stopped account can only cancel.
         blocked: bool,
     },
+    /// Stop trading by the account's owner, or go on. Independent of what operators set.
+    SetTradeSuspended {
+        /// Which account.
+        account: AccountId,
+        /// Whether new orders are refused; cancels and money in and out are not touched.
+        suspended: bool,
+    },
     /// Change what an account may do.
     SetLimits {
         /// Which account.

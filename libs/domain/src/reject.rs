@@ -35,6 +35,11 @@ pub enum Reject {
     /// An operator or a limit has stopped the account.
     #[error("the account is stopped by an operator: only cancels are taken")]
     AccountBlocked,
+    /// The account's owner has stopped trading.
+    #[error(
+        "trading is suspended by the account's owner: only cancels are taken until suspend_trade is false"
+    )]
+    TradeSuspended,
     /// The instrument is halted: only cancels are taken.
     #[error("{0} is halted: only cancels are taken")]
     Halted(Symbol),
@@ -191,7 +196,9 @@ impl Reject {
         match self {
             Reject::UnknownAccount | Reject::UnknownOrder => Code::NotFound,
             Reject::InsufficientBalance { .. } => Code::InsufficientBalance,
-            Reject::AccountBlocked | Reject::Halted(_) => Code::TradingBlocked,
+            Reject::AccountBlocked | Reject::TradeSuspended | Reject::Halted(_) => {
+                Code::TradingBlocked
+            }
             Reject::TooManyClientOrderIds { .. } => Code::TooManyRequests,
             Reject::AccountExists => Code::Conflict,
             _ => Code::Invalid,
@@ -206,6 +213,7 @@ impl Reject {
             Reject::UnknownOrder => "UNKNOWN_ORDER",
             Reject::InsufficientBalance { .. } => "INSUFFICIENT_BALANCE",
             Reject::AccountBlocked => "ACCOUNT_BLOCKED",
+            Reject::TradeSuspended => "TRADE_SUSPENDED",
             Reject::Halted(_) => "HALTED",
             Reject::NotPositive { .. } => "NOT_POSITIVE",
             Reject::OffStep { .. } => "OFF_STEP",

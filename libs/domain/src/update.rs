@@ -54,6 +54,8 @@ pub enum Change {
     },
     /// It was stopped, or may trade again.
     Blocked(bool),
+    /// Its owner stopped trading, or goes on.
+    Suspended(bool),
     /// Its limits changed.
     LimitsSet(Limits),
     /// One of its orders changed.

@@ -21,6 +21,8 @@ pub struct AccountView {
     pub simulated: bool,
     /// Whether it is stopped: only cancels are taken.
     pub blocked: bool,
+    /// Whether its owner has stopped trading: new orders are refused.
+    pub suspended: bool,
     /// What it may do at most.
     pub limits: Limits,
     /// Everything it has, in the order of the assets' names.

@@ -1,4 +1,4 @@
-//! What operators do with accounts: stop them, let them trade again, and limit them.
+//! What operators and owners do with accounts: stop them, let them trade again, and limit them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +89,17 @@ impl App {
             actions.push(Action::CancelAll { account });
         }
         self.decide(account, actions).await?;
+        self.account(account).await
+    }
+
+    /// Stops trading by the account's owner, or lets it go on; open orders stay.
+    pub async fn set_suspended(
+        &self,
+        account: AccountId,
+        suspended: bool,
+    ) -> Result<AccountView, Error> {
+        let suspend = Action::SetTradeSuspended { account, suspended };
+        self.decide(account, vec![suspend]).await?;
         self.account(account).await
     }
 

@@ -1,4 +1,6 @@
-//! The operators' service over gRPC: decode, call the use case, encode.
+//! The controls of accounts over gRPC: decode, call the use case, encode.
+
+mod configuration;
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::app::{App, Error};
 /// Decimal places of quantities and money in limits.
 const SCALE: u32 = 8;
 
-/// The operators' service over one application.
+/// The services of this crate over one application.
 pub struct Handler(pub Arc<App>);
 
 #[tonic::async_trait]

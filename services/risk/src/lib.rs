@@ -1,4 +1,5 @@
-//! The risk service: the controls of accounts, and what the account stage writes on the log.
+//! The risk service: the controls of accounts, their owners' and the operators', and what the account
+//! stage writes on the log.
 //!
 //! The stage's rules are the pure crate beside this one, `account`. This crate refuses to hold
 //! balances of its own.
@@ -10,6 +11,7 @@ mod grpc;
 use std::sync::Arc;
 
 use prepx_proto::risk::v1::admin_service_server::AdminServiceServer;
+use prepx_proto::risk::v1::configuration_service_server::ConfigurationServiceServer;
 use prepx_runtime::Service;
 
 pub use app::{App, Deps, Error};
@@ -17,6 +19,8 @@ pub use events::AccountCodec;
 
 /// The service, without the layers that every service gets around it.
 pub fn build(deps: Deps) -> Service {
-    let handler = grpc::Handler(Arc::new(App::new(deps)));
-    Service::new().grpc(AdminServiceServer::new(handler))
+    let app = Arc::new(App::new(deps));
+    Service::new()
+        .grpc(AdminServiceServer::new(grpc::Handler(Arc::clone(&app))))
+        .grpc(ConfigurationServiceServer::new(grpc::Handler(app)))
 }

@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::settings::Settings;
 
 /// The gRPC services that the gateway puts JSON in front of.
-const ROUTED: [&str; 10] = [
+const ROUTED: [&str; 11] = [
     "prepx.analytics.v1.AuditService",
     "prepx.market_data.v1.CryptoDataService",
     "prepx.market_data.v1.StockDataService",
@@ -29,6 +29,7 @@ const ROUTED: [&str; 10] = [
     "prepx.portfolio.v1.AdminService",
     "prepx.portfolio.v1.PortfolioService",
     "prepx.risk.v1.AdminService",
+    "prepx.risk.v1.ConfigurationService",
     "prepx.trading.v1.AdminService",
     "prepx.trading.v1.TradingService",
     "prepx.user.v1.UserService",

@@ -61,6 +61,7 @@ impl From<&Change> for v1::account_update::Change {
                 amount_minor,
             }),
             &Change::Blocked(blocked) => Wire::Blocked(blocked),
+            &Change::Suspended(suspended) => Wire::Suspended(suspended),
             &Change::LimitsSet(limits) => Wire::LimitsSet(limits.into()),
             Change::Order { order, event } => Wire::Order(v1::OrderChange {
                 order: Some((&**order).into()),
@@ -91,6 +92,7 @@ impl TryFrom<v1::account_update::Change> for Change {
                 amount_minor: moved.amount_minor,
             },
             Wire::Blocked(blocked) => Change::Blocked(blocked),
+            Wire::Suspended(suspended) => Change::Suspended(suspended),
             Wire::LimitsSet(limits) => Change::LimitsSet(limits.into()),
             Wire::Order(change) => Change::Order {
                 order: Box::new(present("OrderChange.order", change.order)?.try_into()?),

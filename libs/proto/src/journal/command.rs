@@ -72,6 +72,12 @@ impl From<&Action> for v1::command::Action {
                     blocked,
                 })
             }
+            &Action::SetTradeSuspended { account, suspended } => {
+                Wire::SetTradeSuspended(v1::SetTradeSuspended {
+                    account: account.raw(),
+                    suspended,
+                })
+            }
             Action::SetLimits { account, limits } => Wire::SetLimits(v1::SetLimits {
                 account: account.raw(),
                 limits: Some((*limits).into()),
@@ -112,6 +118,10 @@ impl TryFrom<v1::command::Action> for Action {
             Wire::SetAccountBlocked(set) => Action::SetAccountBlocked {
                 account: id("SetAccountBlocked.account", set.account)?,
                 blocked: set.blocked,
+            },
+            Wire::SetTradeSuspended(set) => Action::SetTradeSuspended {
+                account: id("SetTradeSuspended.account", set.account)?,
+                suspended: set.suspended,
             },
             Wire::SetLimits(set) => Action::SetLimits {
                 account: id("SetLimits.account", set.account)?,

@@ -43,6 +43,7 @@ impl From<&Reject> for v1::Reject {
                 })
             }
             Reject::AccountBlocked => Reason::AccountBlocked(()),
+            Reject::TradeSuspended => Reason::TradeSuspended(()),
             Reject::Halted(symbol) => Reason::Halted(symbol.to_string()),
             Reject::NotPositive {
                 field,
@@ -151,6 +152,7 @@ impl TryFrom<v1::Reject> for Reject {
                 available_minor: wire.available_minor,
             },
             Reason::AccountBlocked(()) => Reject::AccountBlocked,
+            Reason::TradeSuspended(()) => Reject::TradeSuspended,
             Reason::Halted(text) => Reject::Halted(symbol("Reject.halted", &text)?),
             Reason::NotPositive(wire) => Reject::NotPositive {
                 field: fixed_text("FieldValue.field", &wire.field)?,

@@ -42,7 +42,7 @@ pub fn account(holdings: &Holdings) -> wire::Account {
         transfers_blocked: false,
         account_blocked: false,
         created_at: holdings.opened_at.0,
-        trade_suspended_by_user: false,
+        trade_suspended_by_user: holdings.account.suspended,
         multiplier: "1".to_owned(),
         shorting_enabled: false,
         equity,

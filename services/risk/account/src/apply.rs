@@ -39,6 +39,9 @@ impl Stage {
             Event::BlockSet {
                 account, blocked, ..
             } => self.account_mut(*account).blocked = *blocked,
+            Event::SuspensionSet {
+                account, suspended, ..
+            } => self.account_mut(*account).suspended = *suspended,
             Event::LimitsSet {
                 account, limits, ..
             } => self.account_mut(*account).limits = *limits,
@@ -179,6 +182,7 @@ impl Stage {
             simulated: *simulated,
             created_at: cause.at,
             blocked: false,
+            suspended: false,
             limits: *limits,
             balances: Vec::new(),
             open: FxHashSet::default(),

@@ -67,6 +67,15 @@ pub enum Event {
         /// Whether it is stopped.
         blocked: bool,
     },
+    /// An account's owner stopped trading, or goes on.
+    SuspensionSet {
+        /// Why.
+        cause: Cause,
+        /// Which.
+        account: AccountId,
+        /// Whether new orders are refused.
+        suspended: bool,
+    },
     /// An account's limits changed.
     LimitsSet {
         /// Why.
@@ -225,6 +234,7 @@ impl Event {
             | Event::Deposited { cause, .. }
             | Event::Withdrawn { cause, .. }
             | Event::BlockSet { cause, .. }
+            | Event::SuspensionSet { cause, .. }
             | Event::LimitsSet { cause, .. }
             | Event::Placed { cause, .. }
             | Event::ReplaceSent { cause, .. }

@@ -121,6 +121,9 @@ impl Stage {
             Event::BlockSet {
                 account, blocked, ..
             } => update(*account, Change::Blocked(*blocked), postings),
+            Event::SuspensionSet {
+                account, suspended, ..
+            } => update(*account, Change::Suspended(*suspended), postings),
             Event::LimitsSet {
                 account, limits, ..
             } => update(*account, Change::LimitsSet(*limits), postings),

@@ -52,6 +52,7 @@ impl Stage {
             opened_at: account.created_at,
             simulated: account.simulated,
             blocked: account.blocked,
+            suspended: account.suspended,
             limits: account.limits,
             balances: balances.collect(),
             open_orders: u32::try_from(account.open.len()).unwrap_or(u32::MAX),

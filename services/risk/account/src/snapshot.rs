@@ -46,6 +46,8 @@ pub struct AccountRecord {
     pub created_at: Micros,
     /// Whether it is stopped.
     pub blocked: bool,
+    /// Whether its owner has stopped trading.
+    pub suspended: bool,
     /// What it may do.
     pub limits: Limits,
     /// By asset.
@@ -145,6 +147,7 @@ impl Account {
             simulated: self.simulated,
             created_at: self.created_at,
             blocked: self.blocked,
+            suspended: self.suspended,
             limits: self.limits,
             balances: self.balances.clone(),
             names: sorted(self.names.iter().map(|(name, id)| (*name, *id)), |name| {
@@ -159,6 +162,7 @@ impl Account {
             simulated: record.simulated,
             created_at: record.created_at,
             blocked: record.blocked,
+            suspended: record.suspended,
             limits: record.limits,
             balances: record.balances,
             open: Default::default(),

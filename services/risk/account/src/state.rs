@@ -48,6 +48,7 @@ pub(crate) struct Account {
     pub(crate) simulated: bool,
     pub(crate) created_at: Micros,
     pub(crate) blocked: bool,
+    pub(crate) suspended: bool,
     pub(crate) limits: Limits,
     /// Sorted by asset: an account has few.
     pub(crate) balances: Vec<Balance>,

@@ -72,6 +72,14 @@ fn decision_to_wire(event: &Event) -> Wire {
             let (account, blocked) = (account.raw(), blocked);
             Wire::BlockSet(v1::SetAccountBlocked { account, blocked })
         }
+        Event::SuspensionSet {
+            account,
+            suspended,
+            cause: _,
+        } => {
+            let (account, suspended) = (account.raw(), suspended);
+            Wire::SuspensionSet(v1::SetTradeSuspended { account, suspended })
+        }
         Event::LimitsSet {
             account,
             limits,
@@ -243,6 +251,11 @@ pub(super) fn from_wire(wire: v1::AccountEvent) -> Result<Event, Error> {
             cause: cause()?,
             account: id("SetAccountBlocked.account", set.account)?,
             blocked: set.blocked,
+        },
+        Wire::SuspensionSet(set) => Event::SuspensionSet {
+            cause: cause()?,
+            account: id("SetTradeSuspended.account", set.account)?,
+            suspended: set.suspended,
         },
         Wire::LimitsSet(set) => Event::LimitsSet {
             cause: cause()?,

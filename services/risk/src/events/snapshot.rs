@@ -78,6 +78,7 @@ fn account_to_wire(account: AccountRecord) -> v1::AccountRecord {
         simulated: account.simulated,
         created_at_us: account.created_at.0,
         blocked: account.blocked,
+        suspended: account.suspended,
         limits: Some(account.limits.into()),
         balances: map(account.balances, |balance| v1::AccountBalance {
             asset: pack(balance.asset),
@@ -100,6 +101,7 @@ fn account_from_wire(wire: v1::AccountRecord) -> Result<AccountRecord, Error> {
         simulated: wire.simulated,
         created_at: Micros(wire.created_at_us),
         blocked: wire.blocked,
+        suspended: wire.suspended,
         limits: present("AccountRecord.limits", wire.limits)?.into(),
         balances: try_map(wire.balances, |balance| {
             Ok(Balance {

@@ -192,6 +192,7 @@ fn random_steps_reach_every_event() {
             "ReplaceRejected",
             "ReplaceSent",
             "Replaced",
+            "SuspensionSet",
             "TimePassed",
             "Triggered",
             "Withdrawn",

@@ -175,6 +175,8 @@ fn action() -> impl Strategy<Value = Action> {
         id().prop_map(|account| Action::CancelAll { account }),
         (id(), any::<bool>())
             .prop_map(|(account, blocked)| Action::SetAccountBlocked { account, blocked }),
+        (id(), any::<bool>())
+            .prop_map(|(account, suspended)| Action::SetTradeSuspended { account, suspended }),
         (id(), limits()).prop_map(|(account, limits)| Action::SetLimits { account, limits }),
     ]
 }
@@ -325,6 +327,7 @@ fn change() -> impl Strategy<Value = Change> {
             }
         }),
         any::<bool>().prop_map(Change::Blocked),
+        any::<bool>().prop_map(Change::Suspended),
         limits().prop_map(Change::LimitsSet),
         (order_view().boxed(), order_event().boxed()).prop_map(|(order, event)| Change::Order {
             order: Box::new(order),
@@ -416,6 +419,7 @@ fn plain_reject() -> impl Strategy<Value = Reject> {
         Reject::UnknownAccount,
         Reject::UnknownOrder,
         Reject::AccountBlocked,
+        Reject::TradeSuspended,
         Reject::OrderEnded,
         Reject::ReplacePending,
         Reject::CancelPending,

@@ -212,6 +212,10 @@ pub(super) fn commands() -> Vec<Command> {
             account: id(1),
             blocked: true,
         },
+        Action::SetTradeSuspended {
+            account: id(1),
+            suspended: true,
+        },
         Action::SetLimits {
             account: id(1),
             limits: limits(),
@@ -355,6 +359,7 @@ pub(super) fn account_updates() -> Vec<AccountUpdate> {
             amount_minor,
         },
         Change::Blocked(true),
+        Change::Suspended(true),
         Change::LimitsSet(limits()),
         Change::Order {
             order: Box::new(stop),
@@ -424,6 +429,7 @@ fn rejects() -> Vec<Reject> {
             available_minor,
         },
         Reject::AccountBlocked,
+        Reject::TradeSuspended,
         Reject::Halted(symbol()),
         Reject::NotPositive {
             field,

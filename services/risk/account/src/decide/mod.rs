@@ -80,6 +80,9 @@ impl Stage {
             Action::SetAccountBlocked { account, blocked } => {
                 self.set_blocked(cause, slot, *account, *blocked)
             }
+            Action::SetTradeSuspended { account, suspended } => {
+                self.set_suspended(cause, slot, *account, *suspended)
+            }
             Action::SetLimits { account, limits } => {
                 self.set_limits(cause, slot, *account, *limits)
             }

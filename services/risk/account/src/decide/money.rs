@@ -102,6 +102,22 @@ impl Stage {
         })
     }
 
+    /// Also of a stopped account: its owner's wish stands when an operator lets it trade again.
+    pub(super) fn set_suspended(
+        &self,
+        cause: Cause,
+        slot: Slot,
+        account: AccountId,
+        suspended: bool,
+    ) -> Result<Event, Reject> {
+        self.named_account(account, slot)?;
+        Ok(Event::SuspensionSet {
+            cause,
+            account,
+            suspended,
+        })
+    }
+
     /// Zero is a limit too: it closes what it limits.
     pub(super) fn set_limits(
         &self,

@@ -108,10 +108,13 @@ fn step_reject(
     }
 }
 
-/// A stopped account and a halted instrument take cancels only.
+/// A stopped account, one that its owner has suspended, and a halted instrument take cancels only.
 pub(super) fn check_trading(account: &Account, market: &Market) -> Result<(), Reject> {
     if account.blocked {
         return Err(Reject::AccountBlocked);
+    }
+    if account.suspended {
+        return Err(Reject::TradeSuspended);
     }
     if market.halted {
         return Err(Reject::Halted(market.instrument.symbol));

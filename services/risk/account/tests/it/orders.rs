@@ -320,6 +320,41 @@ fn a_stopped_account_can_only_cancel() {
 }
 
 #[test]
+fn an_account_that_its_owner_suspended_can_only_cancel() {
+    let mut desk = Desk::new();
+    let account = desk.account;
+    let suspend = |suspended| Action::SetTradeSuspended { account, suspended };
+    let block = |blocked| Action::SetAccountBlocked { account, blocked };
+    desk.buy(1, 1_000);
+    check(
+        desk.command(suspend(true)),
+        expect![[r#"
+            update: Suspended(true)
+            reply: done
+        "#]],
+    );
+    check(
+        desk.buy(1, 1_000),
+        expect![[r#"
+            reply: TRADE_SUSPENDED trading is suspended by the account's owner: only cancels are taken until suspend_trade is false
+        "#]],
+    );
+    assert!(
+        desk.amend(1, 2, 1_000)
+            .starts_with("reply: TRADE_SUSPENDED")
+    );
+    // Money is not trade, and the operator's switch is another one.
+    assert!(desk.withdraw("USD", 1).contains("available"));
+    desk.command(block(true));
+    assert!(desk.buy(1, 1_000).starts_with("reply: ACCOUNT_BLOCKED"));
+    desk.command(block(false));
+    assert!(desk.buy(1, 1_000).starts_with("reply: TRADE_SUSPENDED"));
+    assert!(desk.cancel(1).starts_with("to market: cancel o1"));
+    desk.command(suspend(false));
+    assert!(desk.buy(1, 1_000).starts_with("to market: place"));
+}
+
+#[test]
 fn a_halted_instrument_takes_only_cancels() {
     let mut desk = Desk::new();
     desk.buy(1, 1_000);

@@ -39,6 +39,10 @@ pub(super) enum Step {
         who: usize,
         blocked: bool,
     },
+    Suspend {
+        who: usize,
+        suspended: bool,
+    },
     Limit {
         who: usize,
         open_orders: u32,
@@ -207,6 +211,13 @@ impl Exchange {
                 Action::SetAccountBlocked {
                     account: whose(who),
                     blocked,
+                },
+            ),
+            Step::Suspend { who, suspended } => (
+                whose(who),
+                Action::SetTradeSuspended {
+                    account: whose(who),
+                    suspended,
                 },
             ),
             Step::Limit { who, open_orders } => {
@@ -403,6 +414,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => (0..ACCOUNTS).prop_map(|who| Step::CancelAll { who }),
         1 => (0..ACCOUNTS, prop::bool::weighted(0.3))
             .prop_map(|(who, blocked)| Step::Block { who, blocked }),
+        1 => (0..ACCOUNTS, prop::bool::weighted(0.3))
+            .prop_map(|(who, suspended)| Step::Suspend { who, suspended }),
         1 => (0..ACCOUNTS, 1..40u32).prop_map(|(who, open_orders)| Step::Limit { who, open_orders }),
         2 => (0..ACCOUNTS, -20_000..40_000i64)
             .prop_map(|(who, amount_minor)| Step::Move { who, amount_minor }),

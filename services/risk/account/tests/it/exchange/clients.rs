@@ -132,18 +132,23 @@ impl Exchange {
     pub(super) fn operate(&mut self) {
         let (account, slot) = self.anyone();
         let id = self.instruments[self.rng.random_range(0..2)].id;
-        match self.rng.random_range(0..4) {
+        match self.rng.random_range(0..5) {
             0 => self.tell_market(ToMatching::Halt(id)),
             1 => self.tell_market(ToMatching::Resume(id)),
+            2 => {
+                let suspended = true;
+                self.send(slot, Action::SetTradeSuspended { account, suspended });
+            }
             at => {
-                let blocked = at == 2;
+                let blocked = at == 3;
                 self.send(slot, Action::SetAccountBlocked { account, blocked });
             }
         }
         if self.rng.random_bool(0.7) {
             self.tell_market(ToMatching::Resume(id));
-            let blocked = false;
+            let (blocked, suspended) = (false, false);
             self.send(slot, Action::SetAccountBlocked { account, blocked });
+            self.send(slot, Action::SetTradeSuspended { account, suspended });
         }
     }
 }
