@@ -26,7 +26,8 @@ pub struct Handler(pub Arc<Hub>);
 /// One listener's stream.
 struct Session {
     identity: Arc<Identity>,
-    requests: Streaming<wire::SubscribeRequest>,
+    /// `None` when the listener has said all that it wants to say.
+    requests: Option<Streaming<wire::SubscribeRequest>>,
     ear: Ear,
 }
 
@@ -42,14 +43,13 @@ impl NotificationService for Handler {
         let identity = prepx_auth::identity(request.extensions()).map_err(|e| e.status())?;
         let session = Session {
             identity: Arc::clone(identity),
-            requests: request.into_inner(),
+            requests: Some(request.into_inner()),
             ear: self.0.listener()?,
         };
         let told = stream::unfold(Some(session), |session| async {
             let mut session = session?;
             match session.next().await {
-                Ok(Some(told)) => Some((Ok(told), Some(session))),
-                Ok(None) => None,
+                Ok(told) => Some((Ok(told), Some(session))),
                 Err(status) => Some((Err(status), None)),
             }
         });
@@ -58,15 +58,18 @@ impl NotificationService for Handler {
 }
 
 impl Session {
-    /// What is told next; `None` when the listener has said all that it wants to say.
-    async fn next(&mut self) -> Result<Option<wire::SubscribeResponse>, Status> {
+    /// What is told next.
+    async fn next(&mut self) -> Result<wire::SubscribeResponse, Status> {
         loop {
+            let Some(requests) = &mut self.requests else {
+                return Ok(Arc::unwrap_or_clone(self.ear.next().await?));
+            };
             tokio::select! {
-                request = self.requests.message() => match request? {
+                request = requests.message() => match request? {
                     Some(request) => self.change(request)?,
-                    None => return Ok(None),
+                    None => self.requests = None,
                 },
-                told = self.ear.next() => return Ok(Some(Arc::unwrap_or_clone(told?))),
+                told = self.ear.next() => return Ok(Arc::unwrap_or_clone(told?)),
             }
         }
     }
