@@ -340,6 +340,25 @@ def test_keys_in_the_headers_sign_in(server, add_trader):
         assert raw.hear() == [{"T": "success", "msg": "authenticated"}]
 
 
+def test_sockets_end_with_their_key(server, add_trader):
+    trader, other = add_trader(), add_trader()
+    keys = {"APCA-API-KEY-ID": trader.key_id, "APCA-API-SECRET-KEY": trader.secret_key}
+    with Raw(server, additional_headers=keys) as data, Raw(server) as untouched, \
+            Raw(server, "/stream", additional_headers=keys) as trading:
+        untouched.sign_in(other)
+        assert [data.hear(), data.hear()][1] == [{"T": "success", "msg": "authenticated"}]
+        assert trading.hear()["data"]["status"] == "authorized"
+        own = f"{server.url}/api/v1/keys/{trader.key_id}"
+        assert requests.delete(own, headers=keys, timeout=DEADLINE_S).status_code == 204
+        # Long before any heartbeat.
+        assert data.hear(timeout_s=5) == refusal(402, "auth failed")
+        assert data.closed() == 1008
+        assert trading.hear(timeout_s=5)["data"]["status"] == "unauthorized"
+        assert trading.closed() == 1008
+        asked = {"action": "subscribe", "trades": ["A"]}
+        assert untouched.ask(asked)[0]["T"] == "subscription"
+
+
 def test_subscriptions_are_listed_whole_and_bounded(server, add_trader):
     with Raw(server) as raw:
         raw.sign_in(add_trader())

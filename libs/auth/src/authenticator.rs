@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use jsonwebtoken::jwk::JwkSet;
-use moka::future::Cache;
+use prepx_cache::{Cache, Loaded, Options, Space};
 use prepx_domain::Micros;
 use prepx_env::Clock;
 
@@ -16,8 +16,10 @@ use crate::revoked::Revocations;
 use crate::token::{ACCESS_TOKEN_LIFE, Verified, Verifier};
 use crate::{Credentials, Error, Principal, Result};
 
-/// Identities that are kept, by key and by token each.
-const IDENTITIES_MAX: u64 = 100_000;
+/// What identities may weigh that are kept, by key and by token each: about 50,000 of them.
+const IDENTITIES_BYTES_MAX: u64 = 64 << 20;
+/// What an identity weighs beside its token, about.
+const IDENTITY_BYTES: usize = 256;
 /// A kept token is renewed when less than this is left, so that it outlives the call it goes with.
 const RENEW_BEFORE_US: i64 = 60_000_000;
 /// The published keys are asked for again at most this often.
@@ -39,7 +41,6 @@ pub struct Identity {
     /// The access token, to be sent on as `Authorization: Bearer`.
     pub token: String,
     issued_at: Micros,
-    expires_at: Micros,
 }
 
 impl fmt::Debug for Identity {
@@ -57,34 +58,35 @@ pub struct Authenticator {
     verifier: Verifier,
     published_at: RwLock<Option<Micros>>,
     /// By the hash of key id and secret, or of the token: a wrong secret finds nothing.
-    keys: Cache<[u8; 32], Arc<Identity>>,
-    tokens: Cache<[u8; 32], Arc<Identity>>,
+    keys: Space<Arc<Identity>>,
+    tokens: Space<Arc<Identity>>,
     revocations: Arc<Revocations>,
 }
 
 impl Authenticator {
-    /// An authenticator that asks `authority` what it does not know and refuses what is among
-    /// `revocations`.
+    /// An authenticator that asks `authority` what it does not know, keeps the answers in `cache` and
+    /// refuses what is among `revocations`.
     pub fn new(
         authority: Arc<dyn Authority>,
         clock: Arc<dyn Clock>,
+        cache: &Cache,
         revocations: Arc<Revocations>,
     ) -> Authenticator {
-        // The caches' own clock only frees memory; whether an identity is good is decided by ours.
-        let cache = || {
-            let life = ACCESS_TOKEN_LIFE + Duration::from_secs(60);
-            Cache::builder()
-                .max_capacity(IDENTITIES_MAX)
-                .time_to_live(life)
-                .build()
+        let space = |name| {
+            cache.space(Options {
+                name,
+                bytes_max: IDENTITIES_BYTES_MAX,
+                ttl_max: ACCESS_TOKEN_LIFE,
+                weigh: |identity: &Arc<Identity>| IDENTITY_BYTES + identity.token.len(),
+            })
         };
         Authenticator {
             authority,
             clock,
             verifier: Verifier::default(),
             published_at: RwLock::new(None),
-            keys: cache(),
-            tokens: cache(),
+            keys: space("identities of keys"),
+            tokens: space("identities of tokens"),
             revocations,
         }
     }
@@ -103,44 +105,55 @@ impl Authenticator {
         }
     }
 
-    /// Whether what stands behind an identity was revoked since. Streams that outlive one request ask
-    /// before they go on.
-    pub fn is_revoked(&self, identity: &Identity) -> bool {
+    /// Ends when what stands behind an identity is revoked, at once if it is already. For what outlives
+    /// one request.
+    pub fn revoked(
+        self: &Arc<Self>,
+        identity: &Arc<Identity>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (authenticator, identity) = (Arc::clone(self), Arc::clone(identity));
+        // Listening comes before looking, so that nothing falls between the two.
+        let mut news = authenticator.revocations.news();
+        async move {
+            while !authenticator.is_revoked(&identity) {
+                if news.next().await.is_none() {
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+
+    fn is_revoked(&self, identity: &Identity) -> bool {
         self.revocations
             .has(&identity.principal.key_id, identity.issued_at)
     }
 
     async fn by_key(&self, key_id: &str, secret: &str) -> Result<Arc<Identity>> {
         let slot = digest("prepx 2026 cache of keys", &[key_id, secret]);
-        let now = self.clock.now();
-        if let Some(identity) = self.keys.get(&slot).await {
-            if now < identity.expires_at.plus_us(-RENEW_BEFORE_US) && !self.is_revoked(&identity) {
-                return Ok(identity);
-            }
-            self.keys.invalidate(&slot).await;
-        }
         // Many calls with one new key ask once: signing costs milliseconds.
-        let exchange = async {
+        let exchange = async || {
             let token = self.authority.exchange(key_id, secret).await?;
-            self.verified(token, now).await.map(Arc::new)
+            self.verified(token, RENEW_BEFORE_US).await
         };
-        self.keys
-            .try_get_with(slot, exchange)
-            .await
-            .map_err(|error: Arc<Error>| (*error).clone())
+        let kept = self.keys.get_or_load(&slot, exchange()).await;
+        let identity = kept.map_err(told)?;
+        if !self.is_revoked(&identity) {
+            return Ok(identity);
+        }
+        // The key may be good all the same, when too much was revoked to know each: it is asked again.
+        self.keys.remove(&slot).await;
+        let asked = self.keys.get_or_load(&slot, exchange()).await;
+        self.unless_revoked(asked.map_err(told)?)
     }
 
     async fn by_token(&self, token: &str) -> Result<Arc<Identity>> {
         let slot = digest("prepx 2026 cache of tokens", &[token]);
-        let now = self.clock.now();
-        let identity = match self.tokens.get(&slot).await {
-            Some(identity) if now < identity.expires_at => identity,
-            _ => {
-                let identity = Arc::new(self.verified(token.to_owned(), now).await?);
-                self.tokens.insert(slot, Arc::clone(&identity)).await;
-                identity
-            }
-        };
+        let verified = self.verified(token.to_owned(), 0);
+        let kept = self.tokens.get_or_load(&slot, verified).await;
+        self.unless_revoked(kept.map_err(told)?)
+    }
+
+    fn unless_revoked(&self, identity: Arc<Identity>) -> Result<Arc<Identity>> {
         if self.is_revoked(&identity) {
             Err(Error::Revoked)
         } else {
@@ -148,18 +161,23 @@ impl Authenticator {
         }
     }
 
-    async fn verified(&self, token: String, now: Micros) -> Result<Identity> {
+    /// Whom a token speaks for, good until so long before its end.
+    async fn verified(&self, token: String, before_us: i64) -> Result<Loaded<Arc<Identity>>> {
+        let now = self.clock.now();
         self.refresh_published_keys(&token, now).await?;
         let Verified {
             principal,
             issued_at,
             expires_at,
         } = self.verifier.verify(&token, now)?;
-        Ok(Identity {
-            principal,
-            token,
-            issued_at,
-            expires_at,
+        let left_us = expires_at.0.saturating_sub(now.0).saturating_sub(before_us);
+        Ok(Loaded {
+            value: Arc::new(Identity {
+                principal,
+                token,
+                issued_at,
+            }),
+            ttl: Duration::from_micros(u64::try_from(left_us).unwrap_or_default()),
         })
     }
 
@@ -199,6 +217,11 @@ impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator").finish_non_exhaustive()
     }
+}
+
+/// A refusal that several callers share.
+fn told(refusal: Arc<Error>) -> Error {
+    Arc::unwrap_or_clone(refusal)
 }
 
 /// What the caches are keyed by, so that they hold no secret that could be read out.

@@ -29,7 +29,7 @@ pub enum Error {
     #[error("the access token has expired: refresh it or sign in again")]
     Expired,
     /// The session or key behind the token was revoked.
-    #[error("the access token was revoked: sign in again")]
+    #[error("the key or session was revoked: sign in again or use another key")]
     Revoked,
     /// The method is for another role.
     #[error("this needs the role {needs}, the caller is {is}")]

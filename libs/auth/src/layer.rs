@@ -1,4 +1,5 @@
-//! The tower layer around every service: no handler runs for a caller who may not call it.
+//! The tower layer around every service: no handler runs for a caller who may not call it, and a
+//! stream ends when what it was opened with is revoked.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -6,10 +7,11 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use http::{Extensions, Request, Response};
 use prepx_domain::AccountId;
-use prepx_runtime::status;
+use prepx_runtime::{Method, status};
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
+use crate::ending::Ending;
 use crate::{Access, Authenticator, Error, Identity, Policy, Principal, Result};
 
 /// Wraps a gRPC service so that each request carries its caller's [`Identity`] in its extensions.
@@ -28,11 +30,13 @@ impl AuthLayer {
         }
     }
 
-    async fn admit<A>(&self, request: &mut Request<A>) -> Result<()> {
+    /// Who calls, if anybody that is known, and may.
+    async fn admit<A>(&self, request: &mut Request<A>) -> Result<Option<Arc<Identity>>> {
         let rule = self.policy.rule(request.uri().path());
         // Extensions never come over a wire: who is found there was put there by this process.
         if let Some(known) = request.extensions().get::<Arc<Identity>>() {
-            return rule.check(Some(&known.principal));
+            rule.check(Some(&known.principal))?;
+            return Ok(Some(Arc::clone(known)));
         }
         let identity = match self.authenticator.authenticate(request.headers()).await {
             Ok(identity) => identity,
@@ -41,10 +45,18 @@ impl AuthLayer {
             Err(error) => return Err(error),
         };
         rule.check(identity.as_deref().map(|identity| &identity.principal))?;
-        if let Some(identity) = identity {
-            request.extensions_mut().insert(identity);
+        if let Some(identity) = &identity {
+            request.extensions_mut().insert(Arc::clone(identity));
         }
-        Ok(())
+        Ok(identity)
+    }
+
+    /// The answer's body; that of a stream ends with its caller's key or session.
+    fn ending<B>(&self, streaming: bool, caller: Option<&Arc<Identity>>, body: B) -> Ending<B> {
+        match caller {
+            Some(caller) if streaming => Ending::when(self.authenticator.revoked(caller), body),
+            _ => Ending::by_itself(body),
+        }
     }
 }
 
@@ -71,11 +83,11 @@ where
     S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     A: Send + 'static,
-    B: Default,
+    B: Default + Send,
 {
-    type Response = Response<B>;
+    type Response = Response<Ending<B>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, std::result::Result<Response<B>, S::Error>>;
+    type Future = BoxFuture<'static, std::result::Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -87,10 +99,13 @@ where
         let mut inner = std::mem::replace(&mut self.inner, ready);
         let layer = self.layer.clone();
         Box::pin(async move {
-            match layer.admit(&mut request).await {
-                Ok(()) => inner.call(request).await,
-                Err(error) => Ok(error.status().into_http()),
-            }
+            let streaming = Method::of(request.uri().path()).streaming;
+            let caller = match layer.admit(&mut request).await {
+                Ok(caller) => caller,
+                Err(error) => return Ok(error.status().into_http().map(Ending::by_itself)),
+            };
+            let response = inner.call(request).await?;
+            Ok(response.map(|body| layer.ending(streaming, caller.as_ref(), body)))
         })
     }
 }

@@ -14,13 +14,15 @@
 //!    headers, and checks the method's [`Policy`], which comes from the options in the protos. A
 //!    method that says nothing needs a principal.
 //!
-//! A revoked key or session is refused at once in the process that revokes it; other processes
-//! refuse it when its access token ends, at most 15 minutes later.
+//! A revoked key or session is refused at once in the process that revokes it, and the streams that
+//! were opened with it end; other processes refuse it when its access token ends, at most 15 minutes
+//! later.
 //!
 //! This crate stores nothing and asks no clock of its own. Passwords belong to the user service.
 
 mod authenticator;
 mod credentials;
+mod ending;
 mod error;
 mod key;
 mod layer;
@@ -32,6 +34,7 @@ mod token;
 
 pub use authenticator::{Authenticator, Authority, Identity};
 pub use credentials::Credentials;
+pub use ending::Ending;
 pub use error::{Error, Result};
 pub use jsonwebtoken::jwk::{Jwk, JwkSet};
 pub use key::{ApiKey, SecretHash};

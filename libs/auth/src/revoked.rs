@@ -3,42 +3,50 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
+use prepx_cache::{Cache, Subscription};
 use prepx_domain::Micros;
 
 use crate::token::ACCESS_TOKEN_LIFE;
 
 const ENTRIES_MAX: usize = 100_000;
 
-/// What was revoked in this process: the user service adds, the authenticator asks.
+/// The news that something was revoked; each message is the id of a key or session.
+const TOPIC: &str = "revocations";
+
+/// What was revoked in this process: the user service adds, the authenticator asks and listens.
 #[derive(Debug)]
-pub struct Revocations(RwLock<Revoked>);
+pub struct Revocations {
+    cache: Cache,
+    revoked: RwLock<Revoked>,
+}
 
 impl Revocations {
-    /// Nothing is revoked yet.
-    pub fn new() -> Revocations {
-        Revocations(RwLock::new(Revoked::new(ENTRIES_MAX)))
+    /// Nothing is revoked yet. What will be is told through `cache`.
+    pub fn new(cache: Cache) -> Revocations {
+        let revoked = RwLock::new(Revoked::new(ENTRIES_MAX));
+        Revocations { cache, revoked }
     }
 
-    /// From `now` on nothing that this key or session was given is accepted in this process. To be
-    /// called when the revocation is durable.
-    pub fn revoke(&self, key_id: &str, now: Micros) {
-        self.0
+    /// From `now` on nothing that this key or session was given is accepted in this process, and the
+    /// streams that were opened with it end. To be called when the revocation is durable.
+    pub async fn revoke(&self, key_id: &str, now: Micros) {
+        self.revoked
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key_id, now);
+        self.cache.publish(TOPIC, key_id.to_owned().into()).await;
+    }
+
+    /// Tells when to look again.
+    pub(crate) fn news(&self) -> Subscription {
+        self.cache.subscribe(TOPIC)
     }
 
     pub(crate) fn has(&self, key_id: &str, issued_at: Micros) -> bool {
-        self.0
+        self.revoked
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .has(key_id, issued_at)
-    }
-}
-
-impl Default for Revocations {
-    fn default() -> Revocations {
-        Revocations::new()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use prepx_auth::{AuthLayer, Authenticator, Policy, Revocations};
+use prepx_cache::{Cache, Location as CacheLocation};
 use prepx_domain::message::{Action, Command};
 use prepx_domain::update::Ack;
 use prepx_domain::{AccountId, Slot};
@@ -57,7 +58,11 @@ pub async fn compose(
 ) -> Result<Composed, TaskError> {
     let location = Location::Sqlite(settings.data_dir.join("sql"));
     let random = Arc::clone(&start.random);
-    let revocations = Arc::new(Revocations::new());
+    let cache = Cache::open(
+        CacheLocation::parse(&settings.cache_url)?,
+        Arc::clone(&clock),
+    );
+    let revocations = Arc::new(Revocations::new(cache.clone()));
     let user = prepx_user::build(
         settings.user.clone(),
         prepx_user::Deps {
@@ -70,7 +75,7 @@ pub async fn compose(
         },
     )
     .await?;
-    let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), revocations);
+    let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
     let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
     let tail = Tail::new(core.log());

@@ -22,6 +22,8 @@ pub struct Settings {
     pub simulation: simulate::Config,
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// What caches, counts requests and tells news: `memory:`.
+    pub cache_url: String,
     /// Where to serve; port 0 picks a free one.
     pub listen: SocketAddr,
     /// How long what is under way may take once the end has begun.
@@ -44,6 +46,7 @@ impl Default for Settings {
             simulate: true,
             simulation: simulate::Config::default(),
             data_dir: PathBuf::from(cli::DATA_DIR),
+            cache_url: "memory:".to_owned(),
             listen: host.listen,
             drain_timeout_ms: host.drain_timeout_ms,
             limits: host.limits,
@@ -64,6 +67,8 @@ impl Checked for Settings {
         }
         self.simulation.validate().map_err(Error::Invalid)?;
         self.calls.validate()?;
+        prepx_cache::Location::parse(&self.cache_url)
+            .map_err(|problem| Error::Invalid(format!("cache_url: {problem}")))?;
         self.user
             .validate()
             .map_err(|problem| Error::Invalid(problem.to_string()))?;

@@ -158,7 +158,7 @@ impl<S: Store> App<S> {
         let now = self.clock.now();
         let ended = self.store.erase_user(id, now).await?.ok_or_else(unknown)?;
         for key_id in &ended {
-            self.revocations.revoke(key_id, now);
+            self.revocations.revoke(key_id, now).await;
         }
         tracing::info!(user_id = %id, "a user was erased");
         Ok(())

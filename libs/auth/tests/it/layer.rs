@@ -3,7 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _};
 use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use prepx_auth::{AuthLayer, Identity, Policy, on_behalf, principal};
 use prepx_domain::Code;
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -38,7 +42,10 @@ async fn send(world: &World, request: Request<()>) -> Result<String, Code> {
         .unwrap();
     match tonic::Status::from_header_map(response.headers()) {
         Some(status) => Err(prepx_runtime::status::read(&status).code),
-        None => Ok(response.into_body()),
+        None => {
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            Ok(String::from_utf8(body.into()).unwrap())
+        }
     }
 }
 
@@ -128,4 +135,72 @@ async fn a_call_on_behalf_of_somebody_is_that_somebody_here_and_elsewhere() {
     *elsewhere.headers_mut() = metadata.into_headers();
     let other = crate::world();
     assert_eq!(send(&other, elsewhere).await, Ok("demo".to_owned()));
+}
+
+/// The frames of an answer that would never end.
+async fn opened(world: &World, path: &str) -> impl http_body::Body<Data = Bytes> + Unpin {
+    let handler = service_fn(|_: Request<()>| async {
+        let first = futures::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from("told")))]);
+        let frames = StreamBody::new(first.chain(futures::stream::pending()));
+        Ok::<_, Infallible>(Response::new(tonic::body::Body::new(frames)))
+    });
+    let policy = Policy::from_descriptors(prepx_proto::descriptors()).expect("sound protos");
+    let layer = AuthLayer::new(world.authenticator.clone(), Arc::new(policy));
+    let mut request = Request::builder().uri(path);
+    for (name, value) in DEMO {
+        request = request.header(name, value);
+    }
+    let request = request.body(()).unwrap();
+    let response = layer.layer(handler).oneshot(request).await.unwrap();
+    let mut body = response.into_body();
+    let told = body.frame().await.unwrap().ok().unwrap();
+    assert_eq!(told.into_data().ok().unwrap(), "told");
+    body
+}
+
+const STREAM: &str = "/prepx.notification.v1.NotificationService/Subscribe";
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_is_revoked_and_others_go_on() {
+    let world = world();
+    let mut body = opened(&world, STREAM).await;
+    let mut unary = opened(&world, "/x.Y/Z").await;
+    assert!(
+        body.frame().now_or_never().is_none(),
+        "nothing more is told yet"
+    );
+    world.revocations.revoke("operator", crate::NOW).await;
+    assert!(
+        body.frame().now_or_never().is_none(),
+        "somebody else was revoked"
+    );
+    let revoked = world.revocations.revoke("demo", crate::NOW);
+    let (end, ()) = futures::future::join(body.frame(), revoked).await;
+    let trailers = end.unwrap().ok().unwrap().into_trailers().ok().unwrap();
+    let status = tonic::Status::from_header_map(&trailers).unwrap();
+    let told = prepx_runtime::status::read(&status);
+    assert_eq!(
+        (told.code, told.reason.as_str()),
+        (Code::Unauthenticated, "TOKEN_REVOKED")
+    );
+    assert!(body.frame().await.is_none());
+    assert!(
+        unary.frame().now_or_never().is_none(),
+        "an answer that was begun is finished"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_was_opened_just_before_a_flood_of_revocations_ends_too() {
+    let world = world();
+    let mut body = opened(&world, STREAM).await;
+    // More news than a listener can be behind by, and its own first of all.
+    world.revocations.revoke("demo", crate::NOW).await;
+    for number in 0..5_000 {
+        world
+            .revocations
+            .revoke(&number.to_string(), crate::NOW)
+            .await;
+    }
+    assert!(body.frame().await.unwrap().ok().unwrap().is_trailers());
 }

@@ -16,6 +16,7 @@ use prepx_auth::{
     Authenticator, Authority, Error, JwkSet, Principal, Result, Revocations, Role, Scope, Scopes,
     SigningKey,
 };
+use prepx_cache::Cache;
 use prepx_domain::{AccountId, Micros, Slot};
 use prepx_env::{Clock, ManualClock, Random};
 use uuid::Uuid;
@@ -99,8 +100,10 @@ fn world() -> World {
         exchanges: AtomicUsize::new(0),
         questions: AtomicUsize::new(0),
     });
-    let revocations = Arc::new(Revocations::new());
-    let authenticator = Authenticator::new(users.clone(), clock.clone(), revocations.clone());
+    let cache = Cache::open(prepx_cache::Location::Memory, clock.clone());
+    let revocations = Arc::new(Revocations::new(cache.clone()));
+    let authenticator =
+        Authenticator::new(users.clone(), clock.clone(), &cache, revocations.clone());
     World {
         revocations,
         clock,
@@ -164,7 +167,7 @@ async fn a_revoked_key_and_its_tokens_are_refused_at_once() {
     let (token, _) = KEYS[0].sign(&trader("demo"), NOW).unwrap();
     assert!(world.token(&token).await.is_ok());
     world.users.revoked.lock().unwrap().push("demo".to_owned());
-    world.revocations.revoke("demo", NOW);
+    world.revocations.revoke("demo", NOW).await;
     assert_eq!(world.key("demo", "secret").await, Err(Error::WrongKey));
     assert_eq!(world.token(&token).await, Err(Error::Revoked));
     assert!(

@@ -27,7 +27,7 @@ const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other end may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a sign of life is asked for, and whether the key is still good.
+/// How often a sign of life is asked for.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// So many heartbeats without a word are the end.
 const SILENT_HEARTBEATS_MAX: u32 = 4;
@@ -140,11 +140,6 @@ impl Session {
         self.silent += 1;
         if self.silent > SILENT_HEARTBEATS_MAX {
             return Err(End::Gone);
-        }
-        if let Some((identity, _)) = &self.identity
-            && self.edge.authenticator.is_revoked(identity)
-        {
-            return Err(End::Close(close_code::POLICY, "the key was revoked"));
         }
         self.write(Message::Ping(Vec::new().into())).await
     }
@@ -337,6 +332,7 @@ impl Session {
             Code::TooManyRequests if error.reason == "SLOW_CONSUMER" => data::SLOW_CLIENT,
             Code::TooManyRequests => data::CONNECTION_LIMIT,
             Code::Forbidden => data::INSUFFICIENT,
+            Code::Unauthenticated => return self.sign_in_refused(data::AUTH_FAILED).await,
             Code::Invalid => data::SYMBOL_LIMIT,
             Code::Unavailable => return Err(restart()),
             _ => {

@@ -2,4 +2,5 @@
 
 mod platform;
 mod process;
+mod revoking;
 mod stream;

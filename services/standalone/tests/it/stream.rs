@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::platform::{Key, Platform};
 
-fn place(command_id: u64, qty: i64, price: i64) -> OrderCommand {
+pub fn place(command_id: u64, qty: i64, price: i64) -> OrderCommand {
     let place = PlaceOrder {
         symbol: "STREAM".into(),
         side: OrderSide::Buy.into(),
@@ -26,7 +26,7 @@ fn place(command_id: u64, qty: i64, price: i64) -> OrderCommand {
     }
 }
 
-fn batch(batch_id: u64, commands: Vec<OrderCommand>) -> StreamOrdersRequest {
+pub fn batch(batch_id: u64, commands: Vec<OrderCommand>) -> StreamOrdersRequest {
     StreamOrdersRequest {
         batch_id,
         stamped_at_us: 0,
@@ -55,7 +55,7 @@ async fn send(
     }
 }
 
-fn order_id(reply: &StreamOrdersResponse, index: usize) -> u64 {
+pub fn order_id(reply: &StreamOrdersResponse, index: usize) -> u64 {
     match &reply.results[index].outcome {
         Some(Outcome::OrderId(id)) => *id,
         other => panic!("instead of an order: {other:?}"),

@@ -52,7 +52,7 @@ impl<S: Store> App<S> {
         if !self.store.revoke_key(caller.user_id, key_id, now).await? {
             return Err(Error::UnknownKey(key_id.chars().take(64).collect()));
         }
-        self.revocations.revoke(key_id, now);
+        self.revocations.revoke(key_id, now).await;
         Ok(())
     }
 

@@ -89,7 +89,9 @@ impl<S: Store> App<S> {
             return Err(Error::NoSession);
         }
         self.store.end_session(&caller.key_id).await?;
-        self.revocations.revoke(&caller.key_id, self.clock.now());
+        self.revocations
+            .revoke(&caller.key_id, self.clock.now())
+            .await;
         Ok(())
     }
 
@@ -103,7 +105,7 @@ impl<S: Store> App<S> {
             ends_at: now.plus_us(i64::from(self.config.session_days) * DAY_US),
         };
         for ended in self.store.insert_session(&session, SESSIONS_MAX).await? {
-            self.revocations.revoke(&ended, now);
+            self.revocations.revoke(&ended, now).await;
         }
         self.tokens(session, user, now).await
     }
@@ -114,7 +116,7 @@ impl<S: Store> App<S> {
             "a refresh token was used twice: its session is ended"
         );
         self.store.end_session(id).await?;
-        self.revocations.revoke(id, self.clock.now());
+        self.revocations.revoke(id, self.clock.now()).await;
         Err(Error::WrongRefreshToken)
     }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use prepx_auth::{AuthLayer, Authenticator, Policy, Revocations};
+use prepx_cache::Cache;
 use prepx_domain::{AccountId, Micros, Slot};
 use prepx_env::{ManualClock, Random};
 use prepx_proto::user::v1 as wire;
@@ -91,7 +92,8 @@ impl World {
 
     async fn try_start(&mut self) -> prepx_user::Result<Running> {
         self.seed += 1;
-        let revocations = Arc::new(Revocations::new());
+        let cache = Cache::open(prepx_cache::Location::Memory, self.clock.clone());
+        let revocations = Arc::new(Revocations::new(cache.clone()));
         let deps = Deps {
             directory: self.directory.path().to_owned(),
             location: Location::Sqlite(self.directory.path().to_owned()),
@@ -105,7 +107,7 @@ impl World {
             authority,
             first_keys,
         } = build(self.config.clone(), deps).await?;
-        let authenticator = Authenticator::new(authority, self.clock.clone(), revocations);
+        let authenticator = Authenticator::new(authority, self.clock.clone(), &cache, revocations);
         let policy = Policy::from_descriptors(prepx_proto::descriptors()).unwrap();
         let layer = AuthLayer::new(Arc::new(authenticator), Arc::new(policy));
         let peer = service.layer(layer).peer();
