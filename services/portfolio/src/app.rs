@@ -1,4 +1,6 @@
-//! The use cases of portfolio: show what an account has, move money, close positions.
+//! The use cases of portfolio: show what an account has and had, move money, close positions.
+
+mod history;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce};
 use prepx_env::{Clock, Random};
+use prepx_runtime::Peer;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError};
 use uuid::Uuid;
 
@@ -41,6 +44,8 @@ pub struct Deps {
     pub audit: Arc<dyn AuditPort>,
     /// What the books are made from.
     pub following: Following,
+    /// The market-data service, which knows the prices of the past.
+    pub market_data: Peer,
 }
 
 /// How much of a position to close.

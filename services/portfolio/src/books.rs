@@ -9,8 +9,10 @@ use prepx_stage::port::{Answer, AuditPort, HistoryPort, PastOrders, ReadError};
 
 use crate::activity::{Activity, Query};
 use crate::audit::{self, Audit, Totals};
+use crate::points::Points;
 use crate::projection::{Following, Progress, source};
 use crate::store::ledger::Ledger;
+use crate::worth::Changes;
 
 /// How long a read waits for the books to have what was durable when it came.
 const WAIT: Duration = Duration::from_secs(2);
@@ -39,6 +41,17 @@ impl Books {
     pub async fn activities(&self, query: &Query) -> Result<Vec<Activity>, ReadError> {
         self.caught_up(query.account).await?;
         self.ledger.activities(query).await.map_err(refused)
+    }
+
+    /// What an account had over time, up to everything that was durable when this was asked; `None`
+    /// when it changed too often for points this narrow.
+    pub async fn changes(
+        &self,
+        account: AccountId,
+        points: &Points,
+    ) -> Result<Option<Changes>, ReadError> {
+        self.caught_up(account).await?;
+        self.ledger.changes(account, points).await.map_err(refused)
     }
 
     /// The ledger beside what the stages have.

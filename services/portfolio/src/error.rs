@@ -31,6 +31,9 @@ pub enum Error {
     /// The account has no such position.
     #[error("position does not exist: {0}")]
     NoPosition(String),
+    /// Prices of the past do not come.
+    #[error("the prices of the past cannot be read right now; try again")]
+    Prices(#[source] tonic::Status),
     /// The idempotency key stands for another transfer.
     #[error(
         "idempotency_key {0:?} was used for another transfer: repeat it with the same values or draw a new key"
@@ -46,7 +49,7 @@ impl Error {
             Error::Rejected(reject) => reject.code(),
             Error::Submit(error) => error.code(),
             Error::Read(error) => error.code(),
-            Error::Store(_) => Code::Unavailable,
+            Error::Store(_) | Error::Prices(_) => Code::Unavailable,
             Error::NoPosition(_) => Code::NotFound,
             Error::KeyUsed(_) => Code::Conflict,
         }
@@ -59,7 +62,7 @@ impl Error {
             Error::Rejected(reject) => reject.reason(),
             Error::Submit(error) => error.reason(),
             Error::Read(error) => error.reason(),
-            Error::Store(_) => "UNAVAILABLE",
+            Error::Store(_) | Error::Prices(_) => "UNAVAILABLE",
             Error::NoPosition(_) => "NO_POSITION",
             Error::KeyUsed(_) => "IDEMPOTENCY_KEY_USED",
         }

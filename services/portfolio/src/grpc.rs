@@ -2,6 +2,7 @@
 
 mod activity;
 mod admin;
+mod history;
 mod show;
 
 use std::sync::Arc;
@@ -43,6 +44,18 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
             .filter_map(|activity| activity::show(activity, &instruments))
             .collect();
         Ok(Response::new(wire::GetActivitiesResponse { activities }))
+    }
+
+    async fn get_portfolio_history(
+        &self,
+        request: Request<wire::GetPortfolioHistoryRequest>,
+    ) -> Result<Response<wire::PortfolioHistory>, Status> {
+        let account = prepx_auth::account(&request)?;
+        let request = request.get_ref();
+        let points = self.0.points(&history::asked(request)?)?;
+        history::check_hours(request.extended_hours, &points)?;
+        let worth = self.0.worth(account, &points).await?;
+        Ok(Response::new(history::show(&points, &worth)))
     }
 
     async fn get_positions(
@@ -111,6 +124,9 @@ impl From<Error> for Status {
     fn from(error: Error) -> Status {
         if let Error::Store(cause) = &error {
             tracing::error!(%cause, "the store of transfers failed");
+        }
+        if let Error::Prices(cause) = &error {
+            tracing::error!(%cause, "market-data does not tell the prices of the past");
         }
         let mut outward = status::Error::new(error.code(), error.reason(), error.to_string())
             .retry_after(error.retry_after());

@@ -87,6 +87,12 @@ impl Holdings {
     }
 }
 
+/// Quantity × price, in quote minor units.
+pub fn value_minor(instrument: &Instrument, qty_minor: i64, price_minor: i64) -> Option<i64> {
+    let exact = i128::from(qty_minor).checked_mul(i128::from(price_minor))?;
+    div_half_even(exact, i128::from(power_of_ten(instrument.base_scale)))
+}
+
 fn total_minor(balance: &Balance) -> i64 {
     balance.available_minor.saturating_add(balance.held_minor)
 }
@@ -98,17 +104,13 @@ impl Position {
         let price_minor = view
             .reference_ticks
             .and_then(|ticks| instrument.price_minor(ticks));
-        let value = |price| {
-            let exact = i128::from(qty_minor).checked_mul(i128::from(price))?;
-            div_half_even(exact, i128::from(power_of_ten(instrument.base_scale)))
-        };
         Position {
             instrument,
             qty_minor,
             available_minor: balance.available_minor,
             cost_minor: balance.cost_minor,
             price_minor,
-            value_minor: price_minor.and_then(value),
+            value_minor: price_minor.and_then(|price| value_minor(&instrument, qty_minor, price)),
         }
     }
 

@@ -4,7 +4,8 @@
 //! under which name money was moved, so that no transfer is booked twice.
 //!
 //! Its books (postings, orders, activities) are a projection of what the account stages tell, and
-//! can be made again from the log at any time.
+//! can be made again from the log at any time. What an account was worth over time comes from them and
+//! from the prices that market-data has recorded.
 
 mod activity;
 mod app;
@@ -13,14 +14,19 @@ mod books;
 mod error;
 mod grpc;
 mod holdings;
+mod points;
+mod prices;
 mod projection;
 mod service;
 mod store;
 mod transfer;
+mod worth;
 
 pub use app::Deps;
 pub use books::Books;
 pub use error::Error;
+pub use points::{Asked, Points};
 pub use projection::{Error as ProjectionError, Following, Projection};
 pub use service::{Portfolio, build};
 pub use store::ledger::{Ledger, Unbalanced};
+pub use worth::{Changes, Shift};

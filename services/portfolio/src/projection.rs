@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_bus::{Topic, TopicPartition};
-use prepx_domain::update::{AccountUpdate, Change};
-use prepx_domain::{AccountId, OrderId};
+use prepx_domain::market::interval;
+use prepx_domain::update::{AccountUpdate, Book, Change, Posting};
+use prepx_domain::{AccountId, Asset, Micros, OrderId};
 use prepx_proto::journal;
 use prepx_runtime::{Drain, TaskError};
 use prepx_stage::follow::{self, Batch, Follower, Message, Tail};
@@ -18,6 +19,7 @@ use prepx_stage::{Retention, Topology};
 use tokio::sync::{oneshot, watch};
 
 use crate::activity::{Kind, Place};
+use crate::points::DAY_US;
 use crate::store::ledger::Ledger;
 
 /// The log is let go of after so many batches, of at most about 1 MiB each: it costs a sync.
@@ -74,7 +76,7 @@ pub struct PostingRow {
     /// Which leg of the message.
     pub leg: usize,
     /// What moved.
-    pub posting: prepx_domain::update::Posting,
+    pub posting: Posting,
 }
 
 /// An order as it was seen last.
@@ -104,6 +106,17 @@ pub struct Rows {
     pub orders: BTreeMap<OrderId, OrderRow>,
     /// In the order of the log.
     pub activities: Vec<ActivityRow>,
+    /// By account, asset and midnight (UTC).
+    pub days: BTreeMap<(AccountId, Asset, Micros), Moved>,
+}
+
+/// By how much an account's total of an asset has changed.
+#[derive(Default)]
+pub struct Moved {
+    /// In all, in minor units.
+    pub change_minor: i64,
+    /// How much of that was paid in, or out when negative.
+    pub paid_minor: i64,
 }
 
 impl Rows {
@@ -127,6 +140,7 @@ impl Rows {
                 change: message.payload.clone(),
             });
         }
+        self.add_to_day(&update);
         let legs = update.postings.iter().enumerate();
         self.postings.extend(legs.map(|(leg, posting)| PostingRow {
             partition,
@@ -140,6 +154,26 @@ impl Rows {
             self.orders.insert(view.id, OrderRow { account, view });
         }
         Ok(())
+    }
+}
+
+impl Rows {
+    fn add_to_day(&mut self, update: &AccountUpdate) {
+        let own = |leg: &&Posting| matches!(leg.book, Book::Available(_) | Book::Held(_));
+        let mut totals = BTreeMap::<Asset, i64>::new();
+        for leg in update.postings.iter().filter(own) {
+            *totals.entry(leg.asset).or_default() += leg.amount_minor;
+        }
+        let day = interval(update.at, DAY_US);
+        let is_paid = matches!(
+            update.change,
+            Change::Deposited { .. } | Change::Withdrawn { .. }
+        );
+        for (asset, minor) in totals.into_iter().filter(|(_, minor)| *minor != 0) {
+            let moved = self.days.entry((update.account, asset, day)).or_default();
+            moved.change_minor += minor;
+            moved.paid_minor += if is_paid { minor } else { 0 };
+        }
     }
 }
 

@@ -79,8 +79,6 @@ pub async fn compose(
     let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
     let tail = Tail::new(core.log());
-    let portfolio = portfolio_deps(core, &tail, &clock, &random);
-    let portfolio = prepx_portfolio::build(portfolio, &location).await?;
     let market_data = prepx_market_data::build(
         prepx_market_data::Deps {
             following: market_data_following(core, &tail),
@@ -89,6 +87,8 @@ pub async fn compose(
         &location,
     )
     .await?;
+    let portfolio = portfolio_deps(core, &tail, &clock, &random, market_data.peer());
+    let portfolio = prepx_portfolio::build(portfolio, &location).await?;
     let analytics = analytics_deps(settings, core, &location, &clock, &random);
     let trading = trading_deps(core, portfolio.books, &clock, &random);
     let services = user
@@ -194,6 +194,7 @@ fn portfolio_deps(
     tail: &Tail,
     clock: &Arc<dyn Clock>,
     random: &Arc<Random>,
+    market_data: Peer,
 ) -> prepx_portfolio::Deps {
     prepx_portfolio::Deps {
         accounts: Arc::new(core.clone()),
@@ -206,6 +207,7 @@ fn portfolio_deps(
             retention: core.retention(),
             topology: core.topology(),
         },
+        market_data,
     }
 }
 

@@ -44,3 +44,15 @@ CREATE TABLE activities (
     change BYTEA NOT NULL,
     PRIMARY KEY (account_id, at_us, source_partition, number, type)
 );
+
+-- By how much what accounts have has changed, by day (UTC). Totals are the sums of all days before.
+CREATE TABLE daily_changes (
+    account_id BIGINT NOT NULL,
+    asset TEXT NOT NULL,
+    -- The midnight at which the day begins.
+    day_us BIGINT NOT NULL,
+    change_minor BIGINT NOT NULL,
+    -- How much of that was paid in, or out when negative.
+    paid_minor BIGINT NOT NULL,
+    PRIMARY KEY (account_id, asset, day_us)
+);

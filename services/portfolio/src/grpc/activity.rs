@@ -31,7 +31,7 @@ pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result
     let moment = |at_us: i64| (at_us != 0).then_some(Micros(at_us));
     let (mut after, mut until) = (moment(request.after), moment(request.until));
     if !request.date.is_empty() {
-        let (first, next) = of_date(&request.date)?;
+        let (first, next) = of_date("date", &request.date)?;
         // A day has its first moment and not that of the next.
         after = after.max(Some(first.plus_us(-1)));
         let last = next.plus_us(-1);
@@ -56,11 +56,12 @@ pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result
     })
 }
 
-fn of_date(text: &str) -> Result<(Micros, Micros), Error> {
+/// The moments from the first of a day on and before the first of the next.
+pub(super) fn of_date(field: &'static str, text: &str) -> Result<(Micros, Micros), Error> {
     let date: Option<Date> = text.parse().ok();
     date.and_then(day).ok_or_else(|| {
-        let message = format!("date {text:?} is not a day such as 2024-01-02");
-        invalid("date", message)
+        let message = format!("{field} {text:?} is not a day such as 2024-01-02");
+        invalid(field, message)
     })
 }
 

@@ -1,5 +1,7 @@
-//! The schema `portfolio`: postings, orders and activities, each batch of the log in one
+//! The schema `portfolio`: postings, orders, activities and daily sums, each batch of the log in one
 //! transaction with the position that says so (I2).
+
+mod changes;
 
 use std::collections::BTreeMap;
 
@@ -274,7 +276,8 @@ async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
             .push(i64::from(row.place.kind.code()))
             .push(row.change.to_vec());
     })
-    .await
+    .await?;
+    changes::write(tx, rows).await
 }
 
 fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &PastQuery) {

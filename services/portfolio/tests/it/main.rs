@@ -16,7 +16,9 @@ use prepx_domain::{
     AccountId, Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderKind, OrderStatus, Side,
     Slot, TimeInForce, TradeId,
 };
-use prepx_portfolio::{Following, Ledger, Projection, ProjectionError};
+use prepx_portfolio::{
+    Asked, Changes, Following, Ledger, Points, Projection, ProjectionError, Shift,
+};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::{Line, PastOrders};
@@ -30,6 +32,7 @@ const TOPOLOGY: Topology = Topology {
 };
 const START_US: i64 = 1_760_000_000_000_000;
 const ONE: i64 = 100_000_000;
+const DAY_MS: i64 = 86_400_000;
 
 struct World {
     log: Arc<EmbeddedLog>,
@@ -278,6 +281,62 @@ async fn a_small_trade_with_a_fee_comes_to_what_a_hand_computes() {
         2,
         "only the deposit had been told: {before:?}"
     );
+}
+
+fn points(timeframe: &str, start: Micros) -> Points {
+    let asked = Asked {
+        timeframe,
+        start: Some(start),
+        end: Some(start.plus_us(120_000_000)),
+        ..Asked::default()
+    };
+    Points::of(&asked, at(10 * DAY_MS)).unwrap()
+}
+
+#[tokio::test]
+async fn what_an_account_had_over_time_comes_from_its_postings() {
+    const MINUTE_US: i64 = 60_000_000;
+    let world = World::new();
+    world.tell(1, &[deposit(1, 1_000)]);
+    world.tell(2, &trade(10));
+    world.tell(5, &[deposit(DAY_MS, 7)]);
+    // A repeat adds nothing (I2).
+    world.tell(5, &[deposit(DAY_MS, 7)]);
+    let ledger = world.ledger().await;
+    world.catch_up(&ledger).await.unwrap();
+
+    // 1,000 paid in, 100.5 paid for 1 coin and the fee.
+    let minute = Micros(at(0).0 - at(0).0 % MINUTE_US);
+    let midnight = points("1D", at(0)).midnight();
+    for (timeframe, first) in [("1Min", minute), ("1D", midnight)] {
+        let of = ledger.changes(account(), &points(timeframe, at(0))).await;
+        let shift = |asset, change_minor, paid_minor| Shift {
+            at: first,
+            asset,
+            change_minor,
+            paid_minor,
+        };
+        let expected = Changes {
+            opening: BTreeMap::new(),
+            shifts: vec![
+                shift(btc(), ONE, 0),
+                shift(usd(), 899 * ONE + ONE / 2, 1_000 * ONE),
+            ],
+        };
+        assert_eq!(of.unwrap(), Some(expected), "{timeframe}");
+    }
+    let next_day = points("1Min", at(DAY_MS));
+    let found = ledger.changes(account(), &next_day).await.unwrap().unwrap();
+    let opening = BTreeMap::from([(btc(), ONE), (usd(), 899 * ONE + ONE / 2)]);
+    assert_eq!(found.opening, opening);
+    let [shift] = found.shifts[..] else {
+        panic!("one deposit: {:?}", found.shifts);
+    };
+    let expected = (minute.plus_us(DAY_MS * 1_000), 7 * ONE, 7 * ONE);
+    assert_eq!((shift.at, shift.change_minor, shift.paid_minor), expected);
+    let other = AccountId::next(slot(), at(0), Some(account()));
+    let found = ledger.changes(other, &next_day).await.unwrap();
+    assert_eq!(found, Some(Changes::default()), "I9");
 }
 
 #[tokio::test]

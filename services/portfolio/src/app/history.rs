@@ -1,0 +1,56 @@
+//! The use case that shows what an account was worth over time.
+
+use std::collections::BTreeSet;
+
+use prepx_domain::{AccountId, Asset, Instrument};
+
+use super::App;
+use crate::error::Error;
+use crate::holdings::CURRENCY;
+use crate::points::{Asked, Points};
+use crate::prices;
+use crate::store::Store;
+use crate::worth::Worth;
+
+/// The most prices of one history: points times instruments.
+const PRICES_MAX: usize = 200_000;
+
+impl<S: Store> App<S> {
+    /// The points that are asked for.
+    pub fn points(&self, asked: &Asked<'_>) -> Result<Points, Error> {
+        Points::of(asked, self.deps.clock.now())
+    }
+
+    /// What an account was worth, by the books and the recorded prices.
+    pub async fn worth(&self, account: AccountId, points: &Points) -> Result<Worth, Error> {
+        let changes = self.books.changes(account, points).await?;
+        let changes = changes.ok_or_else(too_much)?;
+        let had: BTreeSet<Asset> = changes.assets().collect();
+        let valued = |instrument: &Instrument| {
+            instrument.quote.as_str() == CURRENCY
+                && instrument.base.as_str() != CURRENCY
+                && had.contains(&instrument.base)
+        };
+        let views = self.deps.matching.instruments().await?;
+        let instruments = views.iter().map(|view| view.instrument).filter(valued);
+        let instruments: Vec<Instrument> = instruments.collect();
+        if instruments.len() * points.count > PRICES_MAX {
+            return Err(too_much());
+        }
+        let mut found = Vec::new();
+        for instrument in instruments {
+            let prices = prices::of(&self.deps.market_data, instrument, points).await;
+            found.push(prices.map_err(Error::Prices)?);
+        }
+        Ok(Worth::of(points, &changes, &found))
+    }
+}
+
+fn too_much() -> Error {
+    let message = "the account has traded too much in this time for points this narrow: give a \
+                   shorter period, or 1D";
+    Error::Field {
+        field: "timeframe",
+        message: message.to_owned(),
+    }
+}

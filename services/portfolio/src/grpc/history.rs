@@ -1,0 +1,79 @@
+//! The history of what an account was worth: which is asked for, and how it looks.
+
+use prepx_domain::Micros;
+use prepx_domain::decimal::format;
+use prepx_proto::portfolio::v1 as wire;
+
+use super::activity::of_date;
+use crate::error::Error;
+use crate::holdings::{CURRENCY_SCALE, RATIO_SCALE};
+use crate::points::{Asked, DAY_US, Points};
+use crate::worth::{Point, Worth};
+
+const SECOND_US: i64 = 1_000_000;
+
+/// Which time a request asks for.
+pub fn asked(request: &wire::GetPortfolioHistoryRequest) -> Result<Asked<'_>, Error> {
+    let only = [
+        (
+            "intraday_reporting",
+            &request.intraday_reporting,
+            "continuous",
+        ),
+        ("pnl_reset", &request.pnl_reset, "no_reset"),
+        ("cashflow_types", &request.cashflow_types, "NONE"),
+    ];
+    for (field, given, known) in only {
+        if !given.is_empty() && given != known {
+            let given: String = given.chars().take(40).collect();
+            let message = format!("{field} is {given:?}: give {known} or leave it out");
+            return Err(Error::Field { field, message });
+        }
+    }
+    let moment = |at_us: i64| (at_us != 0).then_some(Micros(at_us));
+    let mut end = moment(request.end);
+    if !request.date_end.is_empty() {
+        if end.is_some() {
+            let message = "give end or date_end, not both".to_owned();
+            let field = "date_end";
+            return Err(Error::Field { field, message });
+        }
+        let (_, next) = of_date("date_end", &request.date_end)?;
+        end = Some(next);
+    }
+    Ok(Asked {
+        period: &request.period,
+        timeframe: &request.timeframe,
+        start: moment(request.start),
+        end,
+    })
+}
+
+/// Points are of all hours.
+pub fn check_hours(extended_hours: Option<bool>, points: &Points) -> Result<(), Error> {
+    if extended_hours != Some(false) || points.width.us == DAY_US {
+        return Ok(());
+    }
+    let message = "extended_hours is false: points are of all hours; leave it out, or ask for 1D";
+    Err(Error::Field {
+        field: "extended_hours",
+        message: message.to_owned(),
+    })
+}
+
+pub fn show(points: &Points, worth: &Worth) -> wire::PortfolioHistory {
+    let money = |minor: i64| format(minor, CURRENCY_SCALE);
+    let each = |value: fn(&Point) -> i64, scale: u32| {
+        let shown = worth.points.iter().map(|point| format(value(point), scale));
+        shown.collect::<Vec<String>>()
+    };
+    let starts = worth.points.iter().map(|point| point.at.0 / SECOND_US);
+    wire::PortfolioHistory {
+        timestamp: starts.collect(),
+        equity: each(|point| point.equity_minor, CURRENCY_SCALE),
+        profit_loss: each(|point| point.profit_minor, CURRENCY_SCALE),
+        profit_loss_pct: each(|point| point.profit_ratio, RATIO_SCALE),
+        base_value: money(worth.base_minor),
+        timeframe: points.width.name.to_owned(),
+    }
+}

@@ -1,0 +1,97 @@
+//! Prices of the past, asked of the market-data service.
+
+use prepx_domain::{AssetClass, Instrument, Micros, decimal};
+use prepx_proto::market_data::v1 as data;
+use prepx_proto::market_data::v1::crypto_data_service_client::CryptoDataServiceClient;
+use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceClient;
+use prepx_proto::trading::v1::Sort;
+use prepx_runtime::Peer;
+use tonic::Status;
+
+use crate::points::Points;
+use crate::worth::Prices;
+
+/// The first moment that can be asked for; 0 would say the default.
+const EVER_US: i64 = 1;
+
+/// The last price of each point, and the one before the first.
+///
+/// # Errors
+/// When market-data does not answer, or what it answers is no price.
+pub async fn of(peer: &Peer, instrument: Instrument, points: &Points) -> Result<Prices, Status> {
+    let (before, _) = page(
+        peer,
+        &instrument,
+        data::GetBarsRequest {
+            timeframe: "1Min".to_owned(),
+            start: EVER_US,
+            end: points.first.0 - 1,
+            limit: Some(1),
+            sort: Sort::Desc.into(),
+            ..data::GetBarsRequest::default()
+        },
+    )
+    .await?;
+    let seed_minor = instrument
+        .seed_reference_ticks
+        .and_then(|ticks| instrument.price_minor(ticks));
+    Ok(Prices {
+        opening_minor: before.first().map(|(_, close)| *close).or(seed_minor),
+        closes_minor: closes(peer, &instrument, points).await?,
+        instrument,
+    })
+}
+
+async fn closes(
+    peer: &Peer,
+    instrument: &Instrument,
+    points: &Points,
+) -> Result<Vec<(Micros, i64)>, Status> {
+    let mut closes = Vec::new();
+    let mut token = Some(String::new());
+    // A page may be cut short, but none that is followed by another is empty.
+    while let Some(page_token) = token.take().filter(|_| closes.len() <= points.count) {
+        let request = data::GetBarsRequest {
+            timeframe: points.width.name.to_owned(),
+            start: points.first.0.max(EVER_US),
+            end: points.end().0 - 1,
+            limit: Some(i32::MAX),
+            page_token,
+            ..data::GetBarsRequest::default()
+        };
+        let (bars, next) = page(peer, instrument, request).await?;
+        token = next.filter(|_| !bars.is_empty());
+        closes.extend(bars);
+    }
+    Ok(closes)
+}
+
+/// The last prices of a page of bars, and where the next one starts.
+async fn page(
+    peer: &Peer,
+    instrument: &Instrument,
+    request: data::GetBarsRequest,
+) -> Result<(Vec<(Micros, i64)>, Option<String>), Status> {
+    let symbol = instrument.symbol.to_string();
+    let request = data::GetBarsRequest {
+        symbols: symbol.clone(),
+        ..request
+    };
+    let peer = peer.clone();
+    let answer = match instrument.class {
+        AssetClass::UsEquity => StockDataServiceClient::new(peer).get_bars(request).await?,
+        AssetClass::Crypto => CryptoDataServiceClient::new(peer).get_bars(request).await?,
+    };
+    let data::GetBarsResponse {
+        mut bars,
+        next_page_token,
+    } = answer.into_inner();
+    let bars = bars.remove(&symbol).unwrap_or_default().bars;
+    let close = |bar: &data::Bar| {
+        let minor = decimal::parse(&bar.close, instrument.quote_scale);
+        let minor = minor.map_err(|error| Status::internal(format!("a bar's close: {error}")))?;
+        Ok((Micros(bar.timestamp), minor))
+    };
+    let closes = bars.iter().map(close).collect::<Result<_, Status>>()?;
+    Ok((closes, next_page_token))
+}

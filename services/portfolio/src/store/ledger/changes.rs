@@ -1,0 +1,136 @@
+//! How what an account has changed over time: by day from the sums that the projection keeps, within
+//! days from activities and their postings.
+
+use std::collections::BTreeMap;
+
+use prepx_domain::{AccountId, Asset, Micros};
+use prepx_store::Result;
+use prepx_store::sqlite::Tx;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{AVAILABLE, HELD, Ledger, damaged};
+use crate::activity::Kind;
+use crate::points::{DAY_US, Points};
+use crate::projection::Rows;
+use crate::worth::{Changes, Shift};
+
+/// The most activities that are added up for points narrower than a day.
+pub const ACTIVITIES_MAX: i64 = 500_000;
+
+impl Ledger {
+    /// What an account had and how it changed; `None` when it changed more than
+    /// [`ACTIVITIES_MAX`] times and points are narrower than a day.
+    pub async fn changes(&self, account: AccountId, points: &Points) -> Result<Option<Changes>> {
+        let opening = self.opening(account, points.midnight()).await?;
+        let rows = if points.width.us == DAY_US {
+            self.of_days(account, points).await?
+        } else if self.is_too_busy(account, points).await? {
+            return Ok(None);
+        } else {
+            self.within_days(account, points).await?
+        };
+        let shifts = rows.iter().map(shift_of).collect::<sqlx::Result<_>>()?;
+        Ok(Some(Changes { opening, shifts }))
+    }
+
+    async fn opening(&self, account: AccountId, before: Micros) -> Result<BTreeMap<Asset, i64>> {
+        let rows = sqlx::query(
+            "SELECT asset, SUM(change_minor) AS minor FROM daily_changes
+             WHERE account_id = $1 AND day_us < $2
+             GROUP BY asset HAVING SUM(change_minor) <> 0",
+        )
+        .bind(account.raw())
+        .bind(before.0)
+        .fetch_all(&mut *self.0.read().await?)
+        .await?;
+        let read = |row: &SqliteRow| Ok((asset_of(row)?, row.try_get("minor")?));
+        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+    }
+
+    async fn of_days(&self, account: AccountId, points: &Points) -> Result<Vec<SqliteRow>> {
+        let days = sqlx::query(
+            "SELECT day_us AS at_us, asset, change_minor, paid_minor FROM daily_changes
+             WHERE account_id = $1 AND day_us >= $2 AND day_us < $3 ORDER BY day_us, asset",
+        );
+        let days = days.bind(account.raw());
+        let days = days.bind(points.midnight().0).bind(points.end().0);
+        Ok(days.fetch_all(&mut *self.0.read().await?).await?)
+    }
+
+    async fn is_too_busy(&self, account: AccountId, points: &Points) -> Result<bool> {
+        let activities: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM activities
+             WHERE account_id = $1 AND at_us >= $2 AND at_us < $3 LIMIT $4)",
+        )
+        .bind(account.raw())
+        .bind(points.midnight().0)
+        .bind(points.end().0)
+        .bind(ACTIVITIES_MAX + 1)
+        .fetch_one(&mut *self.0.read().await?)
+        .await?;
+        Ok(activities > ACTIVITIES_MAX)
+    }
+
+    /// A trade and its fee are two activities of one message.
+    async fn within_days(&self, account: AccountId, points: &Points) -> Result<Vec<SqliteRow>> {
+        let [deposit, withdrawal, journal] =
+            [Kind::CashDeposit, Kind::CashWithdrawal, Kind::Journal]
+                .map(|kind| i64::from(kind.code()));
+        let changes = sqlx::query(
+            "SELECT told.at_us / $4 * $4 AS at_us, asset, SUM(amount_minor) AS change_minor,
+                    SUM(CASE WHEN told.paid THEN amount_minor ELSE 0 END) AS paid_minor
+             FROM (SELECT DISTINCT source_partition, number, at_us, type IN ($5, $6, $7) AS paid
+                   FROM activities
+                   WHERE account_id = $1 AND at_us >= $2 AND at_us < $3) AS told
+             JOIN postings ON postings.source_partition = told.source_partition
+                          AND postings.number = told.number
+             WHERE postings.account_id = $1 AND book IN ($8, $9)
+             GROUP BY 1, 2 ORDER BY 1, 2",
+        );
+        let changes = changes.bind(account.raw());
+        let changes = changes.bind(points.midnight().0).bind(points.end().0);
+        let changes = changes.bind(points.width.us);
+        let changes = changes.bind(deposit).bind(withdrawal).bind(journal);
+        let changes = changes.bind(AVAILABLE).bind(HELD);
+        Ok(changes.fetch_all(&mut *self.0.read().await?).await?)
+    }
+}
+
+/// Adds what messages come to, to the days that they are of.
+pub(super) async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
+    let days: Vec<_> = rows.days.iter().collect();
+    let into = "INSERT INTO daily_changes (account_id, asset, day_us, change_minor, paid_minor)";
+    let added = "ON CONFLICT (account_id, asset, day_us)
+        DO UPDATE SET change_minor = change_minor + excluded.change_minor,
+                      paid_minor = paid_minor + excluded.paid_minor";
+    tx.insert_rows(
+        into,
+        5,
+        added,
+        &days,
+        |((account, asset, day), moved), values| {
+            values
+                .push(account.raw())
+                .push(asset.as_str().to_owned())
+                .push(day.0)
+                .push(moved.change_minor)
+                .push(moved.paid_minor);
+        },
+    )
+    .await
+}
+
+fn asset_of(row: &SqliteRow) -> sqlx::Result<Asset> {
+    let asset: String = row.try_get("asset")?;
+    asset.parse().map_err(|_| damaged("asset"))
+}
+
+fn shift_of(row: &SqliteRow) -> sqlx::Result<Shift> {
+    Ok(Shift {
+        at: Micros(row.try_get("at_us")?),
+        asset: asset_of(row)?,
+        change_minor: row.try_get("change_minor")?,
+        paid_minor: row.try_get("paid_minor")?,
+    })
+}

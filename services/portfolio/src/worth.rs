@@ -1,0 +1,176 @@
+//! What an account was worth over time: what it had at the end of each point, at the prices of then.
+//! Pure; exact until it is shown.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::slice::Iter;
+
+use prepx_domain::decimal::{div_half_even, power_of_ten};
+use prepx_domain::{Asset, Instrument, Micros};
+
+use crate::holdings::{CURRENCY, RATIO_SCALE, value_minor};
+use crate::points::Points;
+
+/// By how much what an account has of an asset has changed within an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shift {
+    /// Where the interval begins.
+    pub at: Micros,
+    /// Which asset.
+    pub asset: Asset,
+    /// By how much, in minor units.
+    pub change_minor: i64,
+    /// How much of that was paid in, or out when negative.
+    pub paid_minor: i64,
+}
+
+/// What an account had, and how that has changed since.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What it had before the first shift, in minor units.
+    pub opening: BTreeMap<Asset, i64>,
+    /// In the order of their intervals, none of which holds the end of a point within.
+    pub shifts: Vec<Shift>,
+}
+
+/// The prices of an instrument over time, in quote minor units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prices {
+    /// Of what.
+    pub instrument: Instrument,
+    /// Before the first point.
+    pub opening_minor: Option<i64>,
+    /// The last price of the points that have one, by where they begin.
+    pub closes_minor: Vec<(Micros, i64)>,
+}
+
+/// What an account was worth, in minor units of the currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worth {
+    /// Before the first point.
+    pub base_minor: i64,
+    /// Point by point.
+    pub points: Vec<Point>,
+}
+
+/// One point of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Where it begins.
+    pub at: Micros,
+    /// The worth at its end.
+    pub equity_minor: i64,
+    /// The worth less the base and less what was paid in since.
+    pub profit_minor: i64,
+    /// That over the base and what was paid in since, at [`RATIO_SCALE`]; 0 when those are not
+    /// above 0.
+    pub profit_ratio: i64,
+}
+
+impl Changes {
+    /// Every asset that it ever had in this time.
+    pub fn assets(&self) -> impl Iterator<Item = Asset> {
+        let shifted = self.shifts.iter().map(|shift| shift.asset);
+        self.opening.keys().copied().chain(shifted)
+    }
+}
+
+impl Worth {
+    /// Values what an account had. What no price is for has no value.
+    pub fn of(points: &Points, changes: &Changes, prices: &[Prices]) -> Worth {
+        let mut held = changes.opening.clone();
+        let mut shifts = changes.shifts.iter().peekable();
+        let mut marks: Vec<Mark<'_>> = prices.iter().map(Mark::new).collect();
+        take_until(&mut shifts, points.first, |shift| add(&mut held, shift));
+        let base_minor = worth(&held, &marks);
+        let mut paid_minor = 0i64;
+        let point = |at: Micros| {
+            let end = at.plus_us(points.width.us);
+            marks.iter_mut().for_each(|mark| mark.advance(end));
+            take_until(&mut shifts, end, |shift| {
+                add(&mut held, shift);
+                let value = value_of(shift.asset, shift.paid_minor, &marks);
+                paid_minor = paid_minor.saturating_add(value);
+            });
+            let equity_minor = worth(&held, &marks);
+            let invested_minor = base_minor.saturating_add(paid_minor);
+            let profit_minor = equity_minor.saturating_sub(invested_minor);
+            Point {
+                at,
+                equity_minor,
+                profit_minor,
+                profit_ratio: ratio(profit_minor, invested_minor),
+            }
+        };
+        Worth {
+            base_minor,
+            points: points.starts().map(point).collect(),
+        }
+    }
+}
+
+/// An instrument's price as time goes on.
+struct Mark<'a> {
+    instrument: &'a Instrument,
+    price_minor: Option<i64>,
+    next: Peekable<Iter<'a, (Micros, i64)>>,
+}
+
+impl<'a> Mark<'a> {
+    fn new(prices: &'a Prices) -> Mark<'a> {
+        Mark {
+            instrument: &prices.instrument,
+            price_minor: prices.opening_minor,
+            next: prices.closes_minor.iter().peekable(),
+        }
+    }
+
+    fn advance(&mut self, end: Micros) {
+        while let Some((_, close_minor)) = self.next.next_if(|(at, _)| *at < end) {
+            self.price_minor = Some(*close_minor);
+        }
+    }
+}
+
+fn take_until<'a>(
+    shifts: &mut Peekable<Iter<'a, Shift>>,
+    end: Micros,
+    mut take: impl FnMut(&'a Shift),
+) {
+    while let Some(shift) = shifts.next_if(|shift| shift.at < end) {
+        take(shift);
+    }
+}
+
+fn add(held: &mut BTreeMap<Asset, i64>, shift: &Shift) {
+    let minor = held.entry(shift.asset).or_default();
+    *minor = minor.saturating_add(shift.change_minor);
+}
+
+fn worth(held: &BTreeMap<Asset, i64>, marks: &[Mark<'_>]) -> i64 {
+    held.iter()
+        .map(|(asset, minor)| value_of(*asset, *minor, marks))
+        .fold(0, i64::saturating_add)
+}
+
+fn value_of(asset: Asset, minor: i64, marks: &[Mark<'_>]) -> i64 {
+    if asset.as_str() == CURRENCY {
+        return minor;
+    }
+    marks
+        .iter()
+        .filter(|mark| mark.instrument.base == asset)
+        .filter_map(|mark| value_minor(mark.instrument, minor, mark.price_minor?))
+        .fold(0, i64::saturating_add)
+}
+
+fn ratio(profit_minor: i64, invested_minor: i64) -> i64 {
+    if invested_minor <= 0 {
+        return 0;
+    }
+    let scaled = i128::from(profit_minor) * i128::from(power_of_ten(RATIO_SCALE));
+    div_half_even(scaled, i128::from(invested_minor)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
