@@ -49,11 +49,7 @@ impl Pool {
         };
         std::fs::create_dir_all(directory).map_err(failed)?;
         let connect = connect_options(directory, options);
-        let writer = pool_options(options)
-            .max_connections(1)
-            .connect_with(connect.clone().pragma("cache_size", WRITER_CACHE_KIB))
-            .await
-            .map_err(Error::from)?;
+        let writer = open_writer(&connect, options).await?;
         migrate(&writer, migrations).await?;
         let readers = pool_options(options)
             .max_connections(options.readers_max)
@@ -271,6 +267,35 @@ fn pool_options(options: &Options) -> SqlitePoolOptions {
         .before_acquire(move |connection, _| {
             Box::pin(async move { limit_time(connection, limit).await.map(|()| true) })
         })
+}
+
+async fn open_writer(connect: &SqliteConnectOptions, options: &Options) -> Result<SqlitePool> {
+    let connect = connect.clone().pragma("cache_size", WRITER_CACHE_KIB);
+    let writer = pool_options(options).max_connections(1);
+    match options.durability {
+        Durability::Source => Ok(writer.connect_with(connect).await?),
+        Durability::Projection => Ok(behind_others(writer.connect_with(connect)).await??),
+    }
+}
+
+/// Connects on a thread that lets others go first. A connection works on a thread of its own, which
+/// stands among others as the one that it was made on: what a projection writes never keeps an
+/// order waiting for a core.
+async fn behind_others<T: Send + 'static>(
+    connecting: impl Future<Output = T> + Send + 'static,
+) -> Result<T> {
+    let runtime = tokio::runtime::Handle::current();
+    let (connected, connection) = tokio::sync::oneshot::channel();
+    let connect = move || {
+        prepx_env::yield_to_others();
+        // Whoever waited may have given up.
+        let _ = connected.send(runtime.block_on(connecting));
+    };
+    std::thread::Builder::new()
+        .name("connect".into())
+        .spawn(connect)
+        .map_err(sqlx::Error::from)?;
+    Ok(connection.await.map_err(|_| sqlx::Error::WorkerCrashed)?)
 }
 
 /// Stops whatever the connection computes `limit` after it was handed out. SQLite has no statement
