@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// The least time from one turn to the next. Alone, a command is decided at once; under load those
 /// that come within this time share one wake-up of this thread, one frame and one sync, which cost
 /// several times what deciding does.
-const TURN_SPACING: Duration = Duration::from_micros(200);
+const TURN_SPACING: Duration = Duration::from_micros(400);
 /// A turn takes no further command from the ring when it has this many.
 const TURN_COMMANDS: usize = 2_048;
 /// How long to wait for room in the log before looking again whether it is dead.
