@@ -19,6 +19,11 @@ pub trait Machine {
     /// the steady state allocates nothing.
     fn decide(&self, input: &Self::Input, now: Micros, events: &mut Vec<Self::Event>);
 
+    /// Told before each input of a parcel, the one at `at`, is decided: a machine whose state is larger
+    /// than the processor's caches may ask memory early for what this input and those behind it
+    /// will touch. Changes nothing and decides nothing: leaving it out costs time alone.
+    fn foresee(&self, _parcel: &[Self::Input], _at: usize) {}
+
     /// Folds one event into the state.
     fn apply(&mut self, event: &Self::Event);
 

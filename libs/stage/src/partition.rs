@@ -253,7 +253,9 @@ impl<C: Codec> Partition<C> {
             first: last + 1,
             count: count - repeats,
         })?;
-        for input in parcel.inputs.iter().skip(repeats as usize) {
+        let inputs = &parcel.inputs[repeats as usize..];
+        for (at, input) in inputs.iter().enumerate() {
+            self.state.machine.foresee(inputs, at);
             self.decide(input, false)?;
         }
         Ok(())

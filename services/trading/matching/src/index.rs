@@ -5,6 +5,7 @@
 //! and goes on to the next bucket only when entries have been pushed there; removal shifts nothing
 //! and leaves no tombstones. So a book that turns over for years never stops to clean up.
 
+use prefetch_index::prefetch_index;
 use prepx_domain::OrderId;
 
 const ENTRIES: usize = 7;
@@ -128,6 +129,19 @@ impl Index {
             }
             at = self.next(at);
         }
+    }
+
+    /// Asks memory for the bucket that `id` belongs in.
+    pub(crate) fn prefetch(&self, id: OrderId) {
+        prefetch_index(&self.buckets, self.home(hash(id)));
+    }
+
+    /// Where `id` most likely is, without a look at the order that stands there.
+    pub(crate) fn guess(&self, id: OrderId) -> Option<u32> {
+        let hash = hash(id);
+        let bucket = &self.buckets[self.home(hash)];
+        let entry = bucket.find(hash, |_| true);
+        entry.map(|entry| bucket.places[entry])
     }
 
     /// Adds an id that is not in the index.

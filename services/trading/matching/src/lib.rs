@@ -18,6 +18,7 @@ mod book;
 mod decide;
 mod event;
 mod fifo;
+mod foresee;
 mod index;
 mod ladder;
 mod orders;
@@ -109,6 +110,10 @@ impl Machine for Engine {
 
     fn decide(&self, input: &Input, now: Micros, events: &mut Vec<Event>) {
         self.decide_input(input, now, events);
+    }
+
+    fn foresee(&self, parcel: &[Input], at: usize) {
+        self.foresee_inputs(parcel, at);
     }
 
     fn apply(&mut self, event: &Event) {

@@ -1,5 +1,6 @@
 //! Every living order, in a slab: what each operation needs in one cache line, the rest apart.
 
+use prefetch_index::prefetch_index;
 use prepx_domain::message::BookOrder;
 use prepx_domain::{AccountId, InstrumentId, Micros, OrderId, OrderKind, Side, TimeInForce};
 
@@ -137,6 +138,31 @@ impl Orders {
     /// The order that `id` or its pair names.
     pub(crate) fn find(&self, id: OrderId) -> Option<u32> {
         self.index.get(id, |at| self.get(at).is(id))
+    }
+
+    /// Asks memory for what tells where `id` is.
+    pub(crate) fn foresee_index(&self, id: OrderId) {
+        self.index.prefetch(id);
+    }
+
+    /// Asks memory for the order of this id.
+    pub(crate) fn foresee_order(&self, id: OrderId) {
+        if let Some(at) = self.index.guess(id) {
+            prefetch_index(&self.hot, at as usize);
+        }
+    }
+
+    /// Asks memory for what is touched when the order of this id leaves its place.
+    pub(crate) fn foresee_neighbours(&self, id: OrderId) {
+        let Some(at) = self.index.guess(id) else {
+            return;
+        };
+        let order = self.get(at);
+        prefetch_index(&self.hot, order.link.next as usize);
+        prefetch_index(&self.hot, order.link.prev as usize);
+        if let Some(pair) = order.pair() {
+            self.index.prefetch(pair);
+        }
     }
 
     /// The order whose own id is `id`.

@@ -1,5 +1,7 @@
 //! Drives an engine and the reference side by side, as a stage would.
 
+use std::collections::VecDeque;
+
 use prepx_domain::update::MarketChange;
 use prepx_domain::{Machine, Micros, Side};
 
@@ -10,6 +12,8 @@ use crate::{BookSnapshot, Engine, Event, Input, Output};
 
 /// The most follow-ups that one input may need before something runs in circles.
 const FOLLOW_UPS_MAX: usize = 100_000;
+/// How many inputs are looked at ahead.
+const RECENT: usize = 8;
 
 /// Decides and applies an input with everything that follows, as one transition.
 pub(super) fn transition(
@@ -39,6 +43,8 @@ pub(super) struct Run {
     pub(super) engine: Engine,
     folded: Engine,
     reference: Reference,
+    /// The last inputs. They are foreseen as if they came again: what they name lives or does not.
+    recent: VecDeque<Input>,
 }
 
 impl Run {
@@ -47,11 +53,15 @@ impl Run {
             engine: Engine::default(),
             folded: Engine::default(),
             reference: Reference::default(),
+            recent: VecDeque::new(),
         }
     }
 
     /// One input through both books; says how they differ.
     pub(super) fn step(&mut self, input: &Input, now: Micros) -> Result<Vec<Output>, String> {
+        self.recent.truncate(RECENT - 1);
+        self.recent.push_front(input.clone());
+        self.engine.look_ahead(self.recent.make_contiguous(), 0);
         let (events, outputs) = transition(&mut self.engine, input, now);
         for event in &events {
             self.folded.apply(event);
