@@ -123,7 +123,8 @@ impl Peer for Matchcore {
     }
 
     #[inline]
-    fn execute(&mut self, Commands(commands): &Commands) {
+    fn execute(&mut self, parcel: &[Commands], at: usize) {
+        let Commands(commands) = &parcel[at];
         for command in commands.iter().map_while(Option::as_ref) {
             std::hint::black_box(self.0.execute(command));
         }
@@ -189,7 +190,8 @@ impl Peer for OrderbookRs {
     }
 
     #[inline]
-    fn execute(&mut self, op: &Op) {
+    fn execute(&mut self, parcel: &[Op], at: usize) {
+        let op = &parcel[at];
         let id = Id::from_u64(op.order);
         match op.kind {
             Kind::Gtc | Kind::Ioc => {
@@ -225,8 +227,8 @@ impl Peer for OrderbookRs {
 
     fn totals(&mut self, commands: &[Op]) -> Totals {
         self.listen();
-        for command in commands {
-            self.execute(command);
+        for at in 0..commands.len() {
+            self.execute(commands, at);
         }
         Totals {
             trades: self.trades.load(Ordering::Relaxed),

@@ -10,7 +10,7 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use prepx_bench::stream::{self, Stream};
-use prepx_bench::{Peer, crates, ours, read};
+use prepx_bench::{PARCEL, Peer, crates, execute_all, ours, read};
 
 /// The seed of the stream; any other gives a stream of the same kind.
 const SEED: u64 = 2;
@@ -62,9 +62,10 @@ fn run_peer(peer: &str, file: &str) {
     match peer {
         "prepx" => measure(peer, &stream, || ours::Ours::new(false)),
         "prepx+outputs" => measure(peer, &stream, || ours::Ours::new(true)),
+        "prepx-singly" => measure(peer, &stream, ours::Ours::singly),
         "matchcore" => measure(peer, &stream, crates::Matchcore::default),
         "orderbook-rs" => measure(peer, &stream, crates::OrderbookRs::default),
-        _ => panic!("prepx, prepx+outputs, matchcore or orderbook-rs"),
+        _ => panic!("prepx, prepx+outputs, prepx-singly, matchcore or orderbook-rs"),
     }
 }
 
@@ -82,24 +83,23 @@ fn measure<P: Peer>(name: &str, stream: &Stream, new: impl Fn() -> P) {
     let (warm, timed) = run.split_at(run.len() / WARM_SHARE);
     let ready = || {
         let mut peer = new();
-        for command in fill.iter().chain(warm) {
-            peer.execute(command);
-        }
+        execute_all(&mut peer, &fill);
+        execute_all(&mut peer, warm);
         peer
     };
     let mut peer = ready();
     let (start, start_cpu) = (Instant::now(), cpu_nanos());
-    for command in timed {
-        peer.execute(command);
-    }
+    execute_all(&mut peer, timed);
     let (elapsed, cpu) = (start.elapsed(), cpu_nanos() - start_cpu);
     drop(peer);
     let mut peer = ready();
     let mut nanos: Vec<u32> = Vec::with_capacity(timed.len());
-    for command in timed {
-        let start = Instant::now();
-        peer.execute(command);
-        nanos.push(start.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32);
+    for parcel in timed.chunks(PARCEL) {
+        for at in 0..parcel.len() {
+            let start = Instant::now();
+            peer.execute(parcel, at);
+            nanos.push(start.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32);
+        }
     }
     drop(peer);
     nanos.sort_unstable();
@@ -130,16 +130,12 @@ fn instructions(peer: &str, file: &str) {
 
 fn count_instructions<P: Peer>(stream: &Stream, mut peer: P) {
     let (fill, run) = P::commands(stream);
-    for command in &fill {
-        peer.execute(command);
-    }
+    execute_all(&mut peer, &fill);
     measured_part(&mut peer, &run);
     println!("{} operations", run.len());
 }
 
 #[inline(never)]
 fn measured_part<P: Peer>(peer: &mut P, run: &[P::Command]) {
-    for command in run {
-        peer.execute(command);
-    }
+    execute_all(peer, run);
 }

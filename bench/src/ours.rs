@@ -149,6 +149,7 @@ pub struct Ours {
     events: Vec<Event>,
     outputs: Vec<Output>,
     tells: bool,
+    foresees: bool,
     number: usize,
 }
 
@@ -159,7 +160,16 @@ impl Ours {
             events: Vec::with_capacity(1_024),
             outputs: Vec::with_capacity(8_192),
             tells,
+            foresees: true,
             number: 0,
+        }
+    }
+
+    /// An engine whose inputs come one at a time: there is nothing to foresee.
+    pub fn singly() -> Ours {
+        Ours {
+            foresees: false,
+            ..Ours::new(false)
         }
     }
 }
@@ -175,10 +185,14 @@ impl Peer for Ours {
     }
 
     #[inline]
-    fn execute(&mut self, input: &Input) {
+    fn execute(&mut self, parcel: &[Input], at: usize) {
+        let input = &parcel[at];
         self.number += 1;
         let now = now(self.number);
         self.outputs.clear();
+        if self.foresees {
+            self.engine.foresee(parcel, at);
+        }
         let outputs = self.tells.then_some(&mut self.outputs);
         step(&mut self.engine, input, now, &mut self.events, outputs);
     }
@@ -186,8 +200,8 @@ impl Peer for Ours {
     fn totals(&mut self, commands: &[Input]) -> Totals {
         let mut totals = Totals::default();
         self.tells = true;
-        for command in commands {
-            self.execute(command);
+        for at in 0..commands.len() {
+            self.execute(commands, at);
             for output in &self.outputs {
                 if let Output::Market(MarketUpdate {
                     change: MarketChange::Trade { qty_lots, .. },

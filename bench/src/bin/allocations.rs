@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prepx_bench::{Peer, ours::Ours, read};
+use prepx_bench::{Peer, execute_all, ours::Ours, read};
 
 struct Counting;
 
@@ -39,13 +39,10 @@ fn main() {
     let (fill, run) = Ours::commands(&stream);
     let (warm, timed) = run.split_at(run.len() / 2);
     let mut ours = Ours::new(true);
-    for input in fill.iter().chain(warm) {
-        ours.execute(input);
-    }
+    execute_all(&mut ours, &fill);
+    execute_all(&mut ours, warm);
     let before = COUNT.load(Ordering::Relaxed);
-    for input in timed {
-        ours.execute(input);
-    }
+    execute_all(&mut ours, timed);
     let allocations = COUNT.load(Ordering::Relaxed) - before;
     println!(
         "{allocations} allocations in {} operations of the steady state",
