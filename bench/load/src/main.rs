@@ -3,8 +3,10 @@
 //! `unary`: an open loop. A thread of its own paces the sending, because timers of an async runtime
 //! are too coarse; latency counts from the intended time of sending, so that a stall is not hidden
 //! by the orders that it held back. `stream`: batches of 100 on one order-entry stream an account.
+//! Both end with how far every consumer is behind, and how long that takes to drain.
 
 mod accounts;
+mod lag;
 mod stream;
 mod unary;
 
@@ -56,7 +58,8 @@ async fn main() -> Result<()> {
     let market = accounts::Market::make(&cli.url, cli.accounts).await?;
     let length = Duration::from_secs(cli.seconds);
     match cli.load {
-        Load::Unary { rate, connections } => unary::run(&market, rate, connections, length).await,
-        Load::Stream { batch, in_flight } => stream::run(&market, batch, in_flight, length).await,
+        Load::Unary { rate, connections } => unary::run(&market, rate, connections, length).await?,
+        Load::Stream { batch, in_flight } => stream::run(&market, batch, in_flight, length).await?,
     }
+    lag::drain(&cli.url).await
 }

@@ -5,24 +5,12 @@
 //! consumer's effects, in one transaction with them, I2), and to show what is not durable (I8).
 //!
 //! A consumer keeps two numbers a partition: the offset to read from next, and of each lane the
-//! last number that it took. With a store it looks like this:
-//!
-//! ```text
-//! let batch = follower.next().await?;
-//! let mut tx = pool.begin().await?;
-//! for run in &batch.runs {
-//!     let skip = tx.advance(&position_of(run.source), run.first, run.last()).await?;   // repeats; gaps stop
-//!     apply(&mut tx, &run.messages[skip..]).await?;
-//! }
-//! tx.advance(&position_of(batch.partition), batch.from + 1, batch.next).await?;
-//! tx.commit().await?;
-//! retention.release("ledger", batch.partition, batch.next)?;
-//! ```
+//! last number that it took. [`consume`](crate::consume) is the loop around it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prepx_bus::{Log, Poisoned, Progress, ReadError, TopicPartition};
+use prepx_bus::{Log, Poisoned, Position, Progress, ReadError, TopicPartition};
 use tokio::sync::watch;
 
 use crate::DecodeError;
@@ -128,6 +116,11 @@ impl Tail {
     /// One past the last durable offset of a partition.
     pub fn end(&self, partition: TopicPartition) -> u64 {
         self.log.end(partition)
+    }
+
+    /// The last durable position.
+    pub fn durable(&self) -> Position {
+        self.log.durable()
     }
 
     /// Follows partitions, each from an offset on: where a consumer's position stands, or

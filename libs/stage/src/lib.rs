@@ -3,7 +3,7 @@
 //! Owns how a pure [`Machine`](prepx_domain::Machine) becomes a stage that survives: every group
 //! of inputs becomes one [`Transition`] in the journal of its partition, in one atomic batch with
 //! everything that it tells others. Refuses: to know what a stage decides, to decide an input
-//! twice, to run a thread, to read a clock that it was not given.
+//! twice, to run a thread for a stage, to read a clock that it was not given.
 //!
 //! | invariant | where it is kept |
 //! | --- | --- |
@@ -16,10 +16,12 @@
 
 mod clock;
 mod codec;
+pub mod consume;
 mod error;
 mod feed;
 pub mod follow;
 mod keeper;
+mod lag;
 pub mod lane;
 mod outbox;
 mod partition;
@@ -35,8 +37,10 @@ mod wire;
 
 pub use clock::SteadyClock;
 pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
+pub use consume::{Consumer, Following, Progress, Runner};
 pub use error::Error;
 pub use keeper::{Error as KeeperError, Keeper, Pace};
+pub use lag::Lag;
 pub use partition::{Answer, Parcel, Partition};
 pub use retention::Retention;
 pub use snapshot::Snapshots;

@@ -13,8 +13,8 @@ use prepx_bus::{Log, ReadError};
 use prepx_domain::Micros;
 use prepx_env::{Clock, Random};
 use prepx_runtime::{Drain, TaskError};
-use prepx_stage::Retention;
-use tokio::sync::oneshot;
+use prepx_stage::consume::on_a_thread;
+use prepx_stage::{Lag, Retention};
 
 use crate::chain::{Hash, Head, journals};
 use crate::error::{Error, Result};
@@ -61,6 +61,7 @@ pub struct Auditor {
     log: Arc<dyn Log>,
     retention: Arc<Retention>,
     clock: Arc<dyn Clock>,
+    lag: Lag,
     audit: Audit,
     key: SigningKey,
     pace: Pace,
@@ -109,6 +110,7 @@ impl Auditor {
             log: Arc::clone(&deps.log),
             retention: Arc::clone(&deps.retention),
             clock: Arc::clone(&deps.clock),
+            lag: Lag::new(CONSUMER, &deps.tail, &deps.clock),
             audit,
             key,
             pace: deps.pace,
@@ -150,6 +152,11 @@ impl Auditor {
         }
         self.heads = heads;
         self.unsigned = unsigned;
+        let next = self
+            .heads
+            .iter()
+            .map(|head| (head.journal, head.next_offset));
+        self.lag.publish(&next.collect());
         if let Some((root, signed)) = root.zip(signed) {
             self.rooted(&root, &signed)?;
         }
@@ -202,19 +209,8 @@ impl Auditor {
 
     /// Runs until the process ends, on a thread of its own.
     pub async fn run(self, drain: Drain) -> std::result::Result<(), TaskError> {
-        let (ended, end) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        let work = move || {
-            let outcome = runtime.block_on(self.follow(&drain));
-            // Nobody to tell means that the process is at its end.
-            let _ = ended.send(outcome);
-        };
-        std::thread::Builder::new()
-            .name("audit".into())
-            .spawn(work)?;
-        end.await?.map_err(TaskError::from)
+        let ended = on_a_thread(CONSUMER, move || async move { self.follow(&drain).await });
+        Ok(ended.await??)
     }
 
     async fn follow(mut self, drain: &Drain) -> Result<()> {

@@ -7,6 +7,7 @@ use prepx_bus::Log;
 use prepx_env::{Clock, Random};
 use prepx_proto::analytics::v1::audit_service_server::AuditServiceServer;
 use prepx_runtime::Service;
+use prepx_stage::follow::Tail;
 use prepx_stage::{Retention, Topology};
 use prepx_store::Location;
 
@@ -24,6 +25,8 @@ pub struct Deps {
     pub location: Location,
     /// The log with the journals.
     pub log: Arc<dyn Log>,
+    /// Its end.
+    pub tail: Tail,
     /// Where it says how far it has come.
     pub retention: Arc<Retention>,
     /// How many journals there are.

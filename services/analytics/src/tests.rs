@@ -12,6 +12,7 @@ use prepx_bus::{
 };
 use prepx_domain::Micros;
 use prepx_env::{ManualClock, Random};
+use prepx_stage::follow::Tail;
 use prepx_stage::{Retention, Topology};
 use prepx_store::Location;
 use tempfile::TempDir;
@@ -56,6 +57,7 @@ impl World {
             directory: directory.path().to_owned(),
             location: Location::Sqlite(directory.path().join("sql")),
             retention,
+            tail: Tail::new(Arc::clone(&seam)),
             log: seam,
             topology: TOPOLOGY,
             clock: clock.clone(),

@@ -10,10 +10,11 @@ use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
 use prepx_domain::instrument::SessionCalendar;
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Slot, TradeId};
-use prepx_market_data::{Following, Projection, Store};
+use prepx_env::SystemClock;
+use prepx_market_data::{Projection, Store};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
-use prepx_stage::{Retention, Topology, lane};
+use prepx_stage::{Following, Retention, Topology, lane};
 use prepx_store::Location;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -37,11 +38,12 @@ async fn main() -> Result<(), AnyError> {
             account_partitions: 1,
             matching_partitions: 1,
         },
+        clock: Arc::new(SystemClock::new()),
     };
     let mut projection = Projection::open(following, store).await?;
     let started = tokio::time::Instant::now();
     let mut taken = 0;
-    projection.catch_up(|count| taken += count).await?;
+    projection.catch_up(|batch| taken += batch.len()).await?;
     let took = started.elapsed().as_secs_f64();
     println!("{taken} updates, {:.0} updates/s", taken as f64 / took);
     Ok(())

@@ -9,11 +9,12 @@ use prepx_domain::market::{Bar, MINUTE_US, interval};
 use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros};
 use prepx_env::Clock;
 use prepx_stage::follow::Tail;
+use prepx_stage::{Following, Progress};
 
 use crate::error::Error;
 use crate::market::{Market, Quote, Trade};
 use crate::page::{Page, Place, Range, Token};
-use crate::projection::{Progress, Shared, source};
+use crate::projection::Shared;
 use crate::store::Store;
 use crate::timeframe::Timeframe;
 
@@ -28,7 +29,7 @@ const STORED_BARS_MAX: usize = 100_000;
 /// What market-data stands on.
 pub struct Deps {
     /// What it is made from.
-    pub following: crate::Following,
+    pub following: Following,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -283,11 +284,7 @@ impl App {
 
     /// Waits, bounded, until everything that is durable now has been taken.
     async fn caught_up(&self) {
-        let mut progress = self.progress.clone();
-        let partitions = 0..progress.borrow().len() as u32;
-        let wanted: Vec<u64> = partitions.map(|p| self.tail.end(source(p))).collect();
-        let there = |next: &Vec<u64>| next.iter().zip(&wanted).all(|(next, end)| next >= end);
-        let waited = tokio::time::timeout(WAIT, progress.wait_for(there)).await;
+        let waited = tokio::time::timeout(WAIT, self.progress.caught_up(&self.tail)).await;
         if waited.is_err() {
             tracing::debug!("market data is behind the log; it is shown as it is");
         }

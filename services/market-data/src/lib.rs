@@ -23,7 +23,7 @@ pub use app::{App, Deps, History, Past, Query};
 pub use error::Error;
 pub use market::{Market, Quote, Trade};
 pub use page::{Place, Range, Token};
-pub use projection::{Error as ProjectionError, Following, Projection};
+pub use projection::{Error as ProjectionError, Projection};
 pub use service::build;
 pub use store::Store;
 pub use timeframe::Timeframe;

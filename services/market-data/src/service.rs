@@ -20,11 +20,14 @@ use crate::store::Store;
 pub async fn build(deps: Deps, location: &Location) -> Result<Service, Error> {
     let store = Store::open(location).await?;
     let projection = Projection::open(deps.following.clone(), store.clone()).await?;
-    let (markets, progress) = (projection.markets(), projection.progress());
+    let (markets, progress) = (projection.consumer().markets(), projection.progress());
     let app = Arc::new(App::new(deps, store, markets, progress));
     let of = |class| Handler::new(Arc::clone(&app), class);
     Ok(Service::new()
         .grpc(StockDataServiceServer::new(of(AssetClass::UsEquity)))
         .grpc(CryptoDataServiceServer::new(of(AssetClass::Crypto)))
-        .task("market-data", move |drain| projection.run(drain)))
+        .task("market-data", move |drain| async move {
+            let stopping = async move { drain.stopping().await };
+            Ok(projection.run(stopping).await?)
+        }))
 }

@@ -1,4 +1,4 @@
-//! Follows what the stages tell, from the end of the log on, on a thread of its own.
+//! Follows what the stages tell, from the end of the log on.
 //!
 //! Nothing is told that is not durable (I8), and nothing twice: repeats on a lane are left out. After
 //! a gap, or anything that cannot be read, every listener is ended and clients begin anew; a stream
@@ -8,161 +8,125 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prepx_bus::{Poisoned, Topic, TopicPartition};
+use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::market::{MINUTE_US, interval};
 use prepx_domain::update::{AccountUpdate, Change, MarketChange, MarketUpdate};
 use prepx_domain::{InstrumentId, Micros};
 use prepx_env::Clock;
 use prepx_proto::journal;
 use prepx_runtime::{Drain, TaskError};
-use prepx_stage::follow::{self, Batch, Follower, Message, Run, Tail};
+use prepx_stage::Following;
+use prepx_stage::consume::{Consumer, Positions, Runner};
+use prepx_stage::follow::{self, Batch, Message, Run};
 use prepx_stage::port::{MatchingPort, ReadError};
-use prepx_stage::{Retention, Topology};
-use tokio::sync::oneshot;
 
 use crate::hub::Hub;
 
-/// The name under which the streams hold on to what they have not told.
-const CONSUMER: &str = "notification";
 /// How long after its end a minute is told, so that its last trades are in it.
 const GRACE_US: i64 = 200_000;
-/// How long after a failure it is tried again.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
 /// Why following was interrupted.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub enum Error {
+    /// The log could not be followed.
     #[error(transparent)]
     Follow(#[from] follow::Error),
+    /// Something is missing on a lane.
     #[error("{partition}: {found} follows {last} on the lane of {source_journal}")]
     Gap {
+        /// Where.
         partition: TopicPartition,
+        /// The lane.
         source_journal: TopicPartition,
+        /// The last number that came.
         last: u64,
+        /// The number that came next.
         found: u64,
     },
+    /// A message is not understood: it was written by a newer version, or is damaged.
     #[error("{partition} at offset {offset}: {source}")]
     Poison {
+        /// Where.
         partition: TopicPartition,
+        /// Which record.
         offset: u64,
+        /// Why.
         source: journal::Error,
     },
+    /// The stage does not answer.
     #[error("the instruments cannot be asked for: {0}")]
     Instruments(#[from] ReadError),
 }
 
 /// What the streams are made of.
 pub struct Sources {
-    /// The end of the log.
-    pub tail: Tail,
-    /// Where they say how far they have come.
-    pub retention: Arc<Retention>,
-    /// How many partitions there are.
-    pub topology: Topology,
+    /// What they follow.
+    pub following: Following,
     /// Who knows the instruments.
     pub matching: Arc<dyn MatchingPort>,
-    /// Tells when a minute is over.
-    pub clock: Arc<dyn Clock>,
 }
 
-/// Follows the log and tells the hub.
-pub struct Following {
+/// Tells the hub what the log has.
+pub struct Telling {
     sources: Sources,
     hub: Arc<Hub>,
-    follower: Follower,
     /// The last number of each lane.
     lanes: HashMap<(TopicPartition, TopicPartition), u64>,
 }
 
-impl Following {
+impl Consumer for Telling {
+    type Error = Error;
+
+    const NAME: &'static str = "notification";
+    const PAUSE: Duration = Duration::ZERO;
+    const BATCHES_BETWEEN_RELEASES: u32 = 1;
+
+    /// Every partition's end.
+    async fn positions(&mut self) -> Result<Positions, Error> {
+        let Following { tail, topology, .. } = &self.sources.following;
+        let of = |topic: Topic| {
+            (0..topology.partitions(topic)).map(move |number| topic.partition(number))
+        };
+        let all = of(Topic::PortfolioUpdates).chain(of(Topic::MarketData));
+        Ok(all
+            .map(|partition| (partition, tail.end(partition)))
+            .collect())
+    }
+
+    async fn prepare(&mut self) -> Result<(), Error> {
+        self.define().await
+    }
+
+    async fn take(&mut self, batch: Batch) -> Result<(), Error> {
+        self.tell(batch).await
+    }
+
+    fn interrupted(&mut self) {
+        self.lanes.clear();
+        self.hub.interrupt();
+    }
+}
+
+impl Telling {
     /// From here on.
     ///
     /// # Errors
     /// When the log has failed.
-    pub fn new(sources: Sources, hub: Arc<Hub>) -> Result<Following, Poisoned> {
-        let follower = from_the_end(&sources)?;
-        Ok(Following {
+    pub async fn open(sources: Sources, hub: Arc<Hub>) -> Result<Runner<Telling>, Error> {
+        let following = sources.following.clone();
+        let telling = Telling {
             sources,
             hub,
-            follower,
             lanes: HashMap::new(),
-        })
-    }
-
-    /// Runs until the process ends.
-    pub async fn run(self, drain: Drain) -> Result<(), TaskError> {
-        let (ended, end) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        let work = move || {
-            let outcome = runtime.block_on(self.follow(&drain));
-            // Nobody to tell means that the process is at its end.
-            let _ = ended.send(outcome);
         };
-        std::thread::Builder::new()
-            .name("notification".into())
-            .spawn(work)?;
-        end.await?.map_err(TaskError::from)
-    }
-
-    async fn follow(mut self, drain: &Drain) -> Result<(), follow::Error> {
-        loop {
-            let error = tokio::select! {
-                () = drain.draining() => break,
-                error = self.take_all() => error,
-            };
-            self.hub.interrupt();
-            tracing::error!(%error, "alarm: streams were interrupted; they begin anew");
-            if let Error::Follow(dead @ follow::Error::Poisoned(_)) = error {
-                return Err(dead);
-            }
-            tokio::time::sleep(RETRY_PAUSE).await;
-            self.lanes.clear();
-            self.follower = from_the_end(&self.sources)?;
-        }
-        self.hub.end();
-        drain.stopping().await;
-        Ok(())
-    }
-
-    /// Tells what comes until something fails.
-    async fn take_all(&mut self) -> Error {
-        if let Err(error) = self.define().await {
-            return error;
-        }
-        loop {
-            let now = self.sources.clock.now();
-            tokio::select! {
-                () = tokio::time::sleep(until_minute_is_over(now)) => {
-                    self.hub.close_minutes(self.sources.clock.now().plus_us(-GRACE_US));
-                }
-                batch = self.follower.next() => {
-                    let taken = match batch {
-                        Ok(batch) => self.take(batch).await,
-                        Err(error) => Err(error.into()),
-                    };
-                    if let Err(error) = taken {
-                        return error;
-                    }
-                }
-            }
-        }
+        Runner::open(following, telling).await
     }
 
     async fn define(&self) -> Result<(), Error> {
         let views = self.sources.matching.instruments().await?;
-        let now = self.sources.clock.now();
+        let now = self.sources.following.clock.now();
         let bars_from = interval(now, MINUTE_US).plus_us(MINUTE_US);
         self.hub.define(&views, bars_from);
         Ok(())
-    }
-
-    async fn take(&mut self, batch: Batch) -> Result<(), Error> {
-        let (partition, next) = (batch.partition, batch.next);
-        self.tell(batch).await?;
-        let released = self.sources.retention.release(CONSUMER, partition, next);
-        Ok(released.map_err(follow::Error::from)?)
     }
 
     async fn tell(&mut self, batch: Batch) -> Result<(), Error> {
@@ -223,18 +187,39 @@ impl Following {
     }
 }
 
-/// Follows every partition from its end on, and holds on to what comes.
-fn from_the_end(sources: &Sources) -> Result<Follower, Poisoned> {
-    let mut ends = Vec::new();
-    for topic in [Topic::PortfolioUpdates, Topic::MarketData] {
-        for number in 0..sources.topology.partitions(topic) {
-            let partition = topic.partition(number);
-            let end = sources.tail.end(partition);
-            sources.retention.release(CONSUMER, partition, end)?;
-            ends.push((partition, end));
+/// Follows the log until the process drains; then listeners are ended.
+///
+/// # Errors
+/// When the log has failed.
+pub async fn run(telling: Runner<Telling>, hub: Arc<Hub>, drain: Drain) -> Result<(), TaskError> {
+    let draining = drain.clone();
+    telling
+        .run(async move { draining.draining().await })
+        .await?;
+    hub.end();
+    drain.stopping().await;
+    Ok(())
+}
+
+/// Tells the minutes that are over, until the process drains.
+///
+/// # Errors
+/// Never.
+pub async fn close_minutes(
+    hub: Arc<Hub>,
+    clock: Arc<dyn Clock>,
+    drain: Drain,
+) -> Result<(), TaskError> {
+    loop {
+        tokio::select! {
+            () = drain.draining() => break,
+            () = tokio::time::sleep(until_minute_is_over(clock.now())) => {
+                hub.close_minutes(clock.now().plus_us(-GRACE_US));
+            }
         }
     }
-    Ok(sources.tail.follow(ends))
+    drain.stopping().await;
+    Ok(())
 }
 
 fn decode<T: journal::Record>(

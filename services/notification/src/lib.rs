@@ -15,5 +15,5 @@ mod market;
 mod service;
 mod show;
 
-pub use follow::Sources;
+pub use follow::{Error, Sources};
 pub use service::{Deps, build};

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use prepx_bus::Poisoned;
 use prepx_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use prepx_runtime::{Peer, Service};
 
 use crate::books;
-use crate::follow::{Following, Sources};
+use crate::follow::{self, Error, Sources, Telling};
 use crate::grpc::Handler;
 use crate::hub::Hub;
 
@@ -23,14 +22,20 @@ pub struct Deps {
 ///
 /// # Errors
 /// When the log has failed.
-pub fn build(deps: Deps) -> Result<Service, Poisoned> {
+pub async fn build(deps: Deps) -> Result<Service, Error> {
     let hub = Arc::new(Hub::default());
-    let following = Following::new(deps.sources, Arc::clone(&hub))?;
-    let asking = Arc::clone(&hub);
+    let clock = Arc::clone(&deps.sources.following.clock);
+    let telling = Telling::open(deps.sources, Arc::clone(&hub)).await?;
+    let (told, asking, counted) = (Arc::clone(&hub), Arc::clone(&hub), Arc::clone(&hub));
     let peer = deps.market_data;
     Ok(Service::new()
         .grpc(NotificationServiceServer::new(Handler(hub)))
-        .task("notification", move |drain| following.run(drain))
+        .task("notification", move |drain| {
+            follow::run(telling, told, drain)
+        })
+        .task("notification-minutes", move |drain| {
+            follow::close_minutes(counted, clock, drain)
+        })
         .task("notification-books", move |drain| {
             books::ask(asking, peer, drain)
         }))

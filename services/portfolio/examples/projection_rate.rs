@@ -17,10 +17,10 @@ use prepx_domain::{
     Slot, TimeInForce, TradeId,
 };
 use prepx_env::{Clock, SystemClock};
-use prepx_portfolio::{Following, Ledger, Projection};
+use prepx_portfolio::{Ledger, Projection};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
-use prepx_stage::{Retention, Topology, lane};
+use prepx_stage::{Following, Retention, Topology, lane};
 use prepx_store::Location;
 
 const ONE: i64 = 100_000_000;
@@ -173,8 +173,9 @@ async fn main() {
         tail: Tail::new(Arc::clone(&log)),
         retention: Arc::new(Retention::new(log)),
         topology: TOPOLOGY,
+        clock: Arc::new(SystemClock::new()),
     };
-    let (mut projection, _) = Projection::open(following, ledger.clone()).await.unwrap();
+    let mut projection = Projection::open(following, ledger.clone()).await.unwrap();
     let clock = SystemClock::new();
     let begun = clock.now();
     projection.catch_up(|_| {}).await.unwrap();

@@ -12,6 +12,7 @@ use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce};
 use prepx_env::{Clock, Random};
 use prepx_runtime::Peer;
+use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError};
 use uuid::Uuid;
 
@@ -20,7 +21,6 @@ use crate::audit::Audit;
 use crate::books::Books;
 use crate::error::Error;
 use crate::holdings::{Holdings, Position};
-use crate::projection::Following;
 use crate::store::Store;
 use crate::transfer::{Transfer, Wanted};
 

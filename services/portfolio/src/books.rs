@@ -6,11 +6,12 @@ use std::time::Duration;
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
 use prepx_stage::port::{Answer, AuditPort, HistoryPort, PastOrders, ReadError};
+use prepx_stage::{Following, Progress};
 
 use crate::activity::{Activity, Query};
 use crate::audit::{self, Audit, Totals};
 use crate::points::Points;
-use crate::projection::{Following, Progress, source};
+use crate::projection::source;
 use crate::store::ledger::Ledger;
 use crate::worth::Changes;
 
@@ -85,12 +86,11 @@ impl Books {
 
     async fn reached(&self, partition: u32) -> Result<(), ReadError> {
         let wanted = self.following.tail.end(source(partition));
-        let mut progress = self.progress.clone();
-        let there = progress.wait_for(|next| next[partition as usize] >= wanted);
+        let there = self.progress.reached(source(partition), wanted);
         match tokio::time::timeout(WAIT, there).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(true) => Ok(()),
             // The books are behind, or the projection has ended with the process.
-            Ok(Err(_)) | Err(_) => Err(ReadError::Unavailable("the books are behind".into())),
+            Ok(false) | Err(_) => Err(ReadError::Unavailable("the books are behind".into())),
         }
     }
 }

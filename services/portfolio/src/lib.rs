@@ -26,7 +26,7 @@ pub use app::Deps;
 pub use books::Books;
 pub use error::Error;
 pub use points::{Asked, Points};
-pub use projection::{Error as ProjectionError, Following, Projection};
+pub use projection::{Error as ProjectionError, Projection};
 pub use service::{Portfolio, build};
 pub use store::ledger::{Ledger, Unbalanced};
 pub use worth::{Changes, Shift};

@@ -1,11 +1,8 @@
 //! The projection: turns what account stages tell into postings, orders and activities.
 //!
-//! Runs on a thread of its own, so that what it does with rows never stands in the way of an order.
-//! It skips nothing and goes on past nothing: what it cannot take, it says loudly and tries again
-//! from where it stands; reads that need what is missing are refused meanwhile.
+//! Pure but for the ledger that it writes to: [`prepx_stage::consume`] runs it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_bus::{Topic, TopicPartition};
@@ -13,36 +10,13 @@ use prepx_domain::market::interval;
 use prepx_domain::update::{AccountUpdate, Book, Change, Posting};
 use prepx_domain::{AccountId, Asset, Micros, OrderId};
 use prepx_proto::journal;
-use prepx_runtime::{Drain, TaskError};
-use prepx_stage::follow::{self, Batch, Follower, Message, Tail};
-use prepx_stage::{Retention, Topology};
-use tokio::sync::{oneshot, watch};
+use prepx_stage::consume::{Consumer, Positions, Runner};
+use prepx_stage::follow::{self, Batch, Message};
+use prepx_stage::{Following, Topology};
 
 use crate::activity::{Kind, Place};
 use crate::points::DAY_US;
 use crate::store::ledger::Ledger;
-
-/// The log is let go of after so many batches, of at most about 1 MiB each: it costs a sync.
-const BATCHES_BETWEEN_RELEASES: u32 = 128;
-/// The name under which the projection holds on to what it needs of the log.
-const CONSUMER: &str = "portfolio";
-/// A batch below this size is followed by a pause: many small commits cost more than few large.
-const FULL_BATCH: usize = 256;
-/// That pause: how much later than the log the books may be for it.
-const PAUSE: Duration = Duration::from_millis(10);
-/// How long after a failure it is tried again.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// What the projection follows.
-#[derive(Clone)]
-pub struct Following {
-    /// The end of the log.
-    pub tail: Tail,
-    /// Where it says how far it has come.
-    pub retention: Arc<Retention>,
-    /// How many partitions there are.
-    pub topology: Topology,
-}
 
 /// Why a message could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -177,133 +151,49 @@ impl Rows {
     }
 }
 
-/// How far the projection has come: of each partition, the offset of the first record that is not
-/// in the books.
-pub type Progress = watch::Receiver<Vec<u64>>;
-
-/// Takes the log into the ledger.
-pub struct Projection {
-    following: Following,
-    ledger: Ledger,
-    progress: watch::Sender<Vec<u64>>,
-    /// Batches since the log was last let go of.
-    unreleased: u32,
-}
-
 /// The partition that a consumer of accounts follows.
 pub fn source(partition: u32) -> TopicPartition {
     Topic::PortfolioUpdates.partition(partition)
 }
 
+/// Takes the log into the ledger.
+pub struct Projection {
+    ledger: Ledger,
+    topology: Topology,
+}
+
 impl Projection {
     /// Where the ledger stands. Speaks up at the log for what is still needed, so it is to be made
     /// before anything lets go of the log.
-    pub async fn open(
-        following: Following,
-        ledger: Ledger,
-    ) -> Result<(Projection, Progress), Error> {
-        let partitions = following.topology.account_partitions;
-        let next = ledger.positions(partitions).await?;
-        let (progress, seen) = watch::channel(next);
-        let mut projection = Projection {
-            following,
-            ledger,
-            progress,
-            unreleased: 0,
-        };
-        projection.release().await?;
-        Ok((projection, seen))
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the log has failed.
+    pub async fn open(following: Following, ledger: Ledger) -> Result<Runner<Projection>, Error> {
+        let topology = following.topology;
+        Runner::open(following, Projection { ledger, topology }).await
+    }
+}
+
+impl Consumer for Projection {
+    type Error = Error;
+
+    const NAME: &'static str = "portfolio";
+    const PAUSE: Duration = Duration::from_millis(10);
+    const BATCHES_BETWEEN_RELEASES: u32 = 128;
+
+    async fn positions(&mut self) -> Result<Positions, Error> {
+        let next = self.ledger.positions(self.topology.account_partitions);
+        let numbered = (0u32..).zip(next.await?);
+        Ok(numbered
+            .map(|(number, next)| (source(number), next))
+            .collect())
     }
 
-    /// Runs until the process ends, on a thread of its own.
-    pub async fn run(self, drain: Drain) -> Result<(), TaskError> {
-        let (ended, end) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        let work = move || {
-            let outcome = runtime.block_on(self.follow(&drain));
-            // Nobody to tell means that the process is at its end.
-            let _ = ended.send(outcome);
-        };
-        std::thread::Builder::new()
-            .name("ledger".into())
-            .spawn(work)?;
-        end.await?.map_err(TaskError::from)
+    async fn take(&mut self, batch: Batch) -> Result<(), Error> {
+        self.ledger.take(&batch).await
     }
 
-    async fn follow(mut self, drain: &Drain) -> Result<(), follow::Error> {
-        loop {
-            let mut follower = self.follower();
-            let error = tokio::select! {
-                () = drain.stopping() => return Ok(()),
-                error = self.take_all(&mut follower) => error,
-            };
-            tracing::error!(%error, "alarm: the ledger cannot go on; it is tried again");
-            if let Error::Follow(dead @ follow::Error::Poisoned(_)) = error {
-                return Err(dead);
-            }
-            tokio::select! {
-                () = drain.stopping() => return Ok(()),
-                () = tokio::time::sleep(RETRY_PAUSE) => {}
-            }
-        }
-    }
-
-    fn follower(&self) -> Follower {
-        let from = (0u32..).zip(self.progress.borrow().iter().copied().collect::<Vec<_>>());
-        let from = from.map(|(partition, offset)| (source(partition), offset));
-        self.following.tail.follow(from)
-    }
-
-    /// Takes what comes until something fails.
-    async fn take_all(&mut self, follower: &mut Follower) -> Error {
-        loop {
-            let taken = match follower.next().await {
-                Ok(batch) => self.take(&batch).await.map(|()| batch.len()),
-                Err(error) => Err(error.into()),
-            };
-            match taken {
-                Ok(count) if count < FULL_BATCH => tokio::time::sleep(PAUSE).await,
-                Ok(_) => {}
-                Err(error) => return error,
-            }
-        }
-    }
-
-    /// Takes everything that is durable now; says after each batch how many records it had.
-    pub async fn catch_up(&mut self, mut taken: impl FnMut(u64)) -> Result<(), Error> {
-        let mut follower = self.follower();
-        while let Some(batch) = follower.look()? {
-            self.take(&batch).await?;
-            taken(batch.next - batch.from);
-        }
-        Ok(())
-    }
-
-    async fn take(&mut self, batch: &Batch) -> Result<(), Error> {
-        self.ledger.take(batch).await?;
-        let partition = batch.partition;
-        self.progress
-            .send_modify(|next| next[partition.partition as usize] = batch.next);
-        self.unreleased += 1;
-        if self.unreleased < BATCHES_BETWEEN_RELEASES {
-            return Ok(());
-        }
-        self.release().await
-    }
-
-    /// Lets go of the log behind what the ledger has taken, once that survives the loss of power:
-    /// otherwise the ledger could fall back behind where the log now begins.
-    async fn release(&mut self) -> Result<(), Error> {
-        self.ledger.sync().await?;
-        self.unreleased = 0;
-        let next = self.progress.borrow().clone();
-        for (partition, offset) in (0u32..).zip(next) {
-            let retention = &self.following.retention;
-            let released = retention.release(CONSUMER, source(partition), offset);
-            released.map_err(follow::Error::from)?;
-        }
-        Ok(())
+    async fn sync(&mut self) -> Result<(), Error> {
+        Ok(self.ledger.sync().await?)
     }
 }

@@ -31,12 +31,15 @@ pub async fn build(deps: Deps, location: &Location) -> Result<Portfolio, Error> 
     let options = Options::new("transfers", Durability::Source);
     let Pool::Sqlite(pool) = Pool::open(location, &options, MIGRATIONS).await?;
     let ledger = Ledger::open(location).await?;
-    let (projection, progress) = Projection::open(deps.following.clone(), ledger.clone()).await?;
-    let books = Books::new(ledger, deps.following.clone(), progress);
+    let projection = Projection::open(deps.following.clone(), ledger.clone()).await?;
+    let books = Books::new(ledger, deps.following.clone(), projection.progress());
     let app = Arc::new(App::new(deps, Sqlite::new(pool), books.clone()));
     let service = Service::new()
         .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
         .grpc(AdminServiceServer::new(Handler(app)))
-        .task("ledger", move |drain| projection.run(drain));
+        .task("ledger", move |drain| async move {
+            let stopping = async move { drain.stopping().await };
+            Ok(projection.run(stopping).await?)
+        });
     Ok(Portfolio { service, books })
 }

@@ -11,8 +11,9 @@ use prepx_domain::message::{Action, Command};
 use prepx_domain::update::Ack;
 use prepx_domain::{AccountId, Slot};
 use prepx_env::{Clock, Random};
-use prepx_portfolio::{Books, Following};
+use prepx_portfolio::Books;
 use prepx_runtime::{Peer, Service, Start, TaskError};
+use prepx_stage::Following;
 use prepx_stage::follow::Tail;
 use prepx_store::Location;
 use prepx_user::FirstKeys;
@@ -78,31 +79,28 @@ pub async fn compose(
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
     let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
-    let tail = Tail::new(core.log());
+    let following = following(core, &clock);
     let market_data = prepx_market_data::build(
         prepx_market_data::Deps {
-            following: market_data_following(core, &tail),
+            following: following.clone(),
             clock: Arc::clone(&clock),
         },
         &location,
     )
     .await?;
-    let portfolio = portfolio_deps(core, &tail, &clock, &random, market_data.peer());
+    let portfolio = portfolio_deps(core, &following, &random, market_data.peer());
     let portfolio = prepx_portfolio::build(portfolio, &location).await?;
-    let analytics = analytics_deps(settings, core, &location, &clock, &random);
+    let analytics = analytics_deps(settings, core, &location, &following, &random);
     let trading = trading_deps(core, portfolio.books, &clock, &random);
+    let notification = notification_deps(core, following, market_data.peer());
+    let notification = prepx_notification::build(notification).await?;
     let services = user
         .service
         .and(prepx_trading::build(trading)?)
         .and(prepx_risk::build(risk_deps(core, &clock, &random)))
         .and(portfolio.service)
         .and(prepx_analytics::build(analytics).await?)
-        .and(prepx_notification::build(notification_deps(
-            core,
-            &tail,
-            &clock,
-            market_data.peer(),
-        ))?)
+        .and(notification)
         .and(market_data)
         .layer(AuthLayer::new(Arc::clone(&authenticator), Arc::new(policy)))
         .guarded(settings.calls.clone(), Arc::clone(&random));
@@ -121,20 +119,44 @@ pub async fn compose(
     })
 }
 
+fn following(core: &Core, clock: &Arc<dyn Clock>) -> Following {
+    Following {
+        tail: Tail::new(core.log()),
+        retention: core.retention(),
+        topology: core.topology(),
+        clock: Arc::clone(clock),
+    }
+}
+
+fn notification_deps(
+    core: &Core,
+    following: Following,
+    market_data: Peer,
+) -> prepx_notification::Deps {
+    prepx_notification::Deps {
+        sources: prepx_notification::Sources {
+            following,
+            matching: Arc::new(core.clone()),
+        },
+        market_data,
+    }
+}
+
 fn analytics_deps(
     settings: &Settings,
     core: &Core,
     location: &Location,
-    clock: &Arc<dyn Clock>,
+    following: &Following,
     random: &Arc<Random>,
 ) -> prepx_analytics::Deps {
     prepx_analytics::Deps {
         directory: settings.data_dir.clone(),
         location: location.clone(),
         log: core.log(),
-        retention: core.retention(),
-        topology: core.topology(),
-        clock: Arc::clone(clock),
+        tail: following.tail.clone(),
+        retention: Arc::clone(&following.retention),
+        topology: following.topology,
+        clock: Arc::clone(&following.clock),
         random: Arc::clone(random),
         pace: prepx_analytics::Pace::default(),
     }
@@ -163,50 +185,19 @@ fn risk_deps(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx
     }
 }
 
-fn market_data_following(core: &Core, tail: &Tail) -> prepx_market_data::Following {
-    prepx_market_data::Following {
-        tail: tail.clone(),
-        retention: core.retention(),
-        topology: core.topology(),
-    }
-}
-
-fn notification_deps(
-    core: &Core,
-    tail: &Tail,
-    clock: &Arc<dyn Clock>,
-    market_data: Peer,
-) -> prepx_notification::Deps {
-    prepx_notification::Deps {
-        sources: prepx_notification::Sources {
-            tail: tail.clone(),
-            retention: core.retention(),
-            topology: core.topology(),
-            matching: Arc::new(core.clone()),
-            clock: Arc::clone(clock),
-        },
-        market_data,
-    }
-}
-
 fn portfolio_deps(
     core: &Core,
-    tail: &Tail,
-    clock: &Arc<dyn Clock>,
+    following: &Following,
     random: &Arc<Random>,
     market_data: Peer,
 ) -> prepx_portfolio::Deps {
     prepx_portfolio::Deps {
         accounts: Arc::new(core.clone()),
         matching: Arc::new(core.clone()),
-        clock: Arc::clone(clock),
+        clock: Arc::clone(&following.clock),
         random: Arc::clone(random),
         audit: Arc::new(core.clone()),
-        following: Following {
-            tail: tail.clone(),
-            retention: core.retention(),
-            topology: core.topology(),
-        },
+        following: following.clone(),
         market_data,
     }
 }

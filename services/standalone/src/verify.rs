@@ -20,13 +20,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use prepx_bus::file::RealDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::update::OrderView;
+use prepx_env::SystemClock;
 use prepx_portfolio::audit::{self, Totals};
-use prepx_portfolio::{Following, Ledger, Projection};
+use prepx_portfolio::{Ledger, Projection};
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
-use prepx_stage::{Retention, Snapshots, Topology};
+use prepx_stage::{Following, Retention, Snapshots, Topology};
 use prepx_store::Location;
 
 use crate::cli::DATA_DIR;
@@ -151,10 +152,13 @@ async fn catch_up(log: &Arc<dyn Log>, ledger: &Ledger, topology: Topology) -> Re
         tail: Tail::new(Arc::clone(log)),
         retention,
         topology,
+        clock: Arc::new(SystemClock::new()),
     };
     let bar = bar("ledger", left);
-    let (mut projection, _) = Projection::open(following, ledger.clone()).await?;
-    let taken = projection.catch_up(|records| bar.inc(records)).await;
+    let mut projection = Projection::open(following, ledger.clone()).await?;
+    let taken = projection
+        .catch_up(|batch| bar.inc(batch.next - batch.from))
+        .await;
     bar.finish_and_clear();
     taken.context("the ledger cannot take what the log has")
 }

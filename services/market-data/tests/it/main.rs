@@ -16,10 +16,10 @@ use prepx_domain::market::MINUTE_US;
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Slot, TradeId};
 use prepx_env::ManualClock;
-use prepx_market_data::{App, Deps, Following, Market, Projection, ProjectionError, Query, Store};
+use prepx_market_data::{App, Deps, Market, Projection, ProjectionError, Query, Store};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
-use prepx_stage::{Retention, Topology, lane};
+use prepx_stage::{Following, Retention, Runner, Topology, lane};
 use prepx_store::Location;
 
 const TOPOLOGY: Topology = Topology {
@@ -118,7 +118,7 @@ struct World {
 
 struct Open {
     store: Store,
-    projection: Projection,
+    projection: Runner<Projection>,
     following: Following,
 }
 
@@ -155,6 +155,7 @@ impl World {
             tail: Tail::new(self.log.clone()),
             retention: Arc::new(Retention::new(self.log.clone())),
             topology: TOPOLOGY,
+            clock: Arc::new(ManualClock::new(Micros(START_US))),
         };
         let projection = Projection::open(following.clone(), store.clone());
         Open {
@@ -175,7 +176,10 @@ impl Open {
             following: self.following.clone(),
             clock: Arc::new(ManualClock::new(Micros(START_US + 200_000_000))),
         };
-        let (markets, progress) = (self.projection.markets(), self.projection.progress());
+        let (markets, progress) = (
+            self.projection.consumer().markets(),
+            self.projection.progress(),
+        );
         App::new(deps, self.store.clone(), markets, progress)
     }
 

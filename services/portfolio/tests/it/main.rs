@@ -16,13 +16,12 @@ use prepx_domain::{
     AccountId, Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderKind, OrderStatus, Side,
     Slot, TimeInForce, TradeId,
 };
-use prepx_portfolio::{
-    Asked, Changes, Following, Ledger, Points, Projection, ProjectionError, Shift,
-};
+use prepx_env::ManualClock;
+use prepx_portfolio::{Asked, Changes, Ledger, Points, Projection, ProjectionError, Shift};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::{Line, PastOrders};
-use prepx_stage::{Retention, Topology, lane};
+use prepx_stage::{Following, Retention, Topology, lane};
 use prepx_store::Location;
 use uuid::Uuid;
 
@@ -234,8 +233,9 @@ impl World {
             tail: Tail::new(self.log.clone()),
             retention: Arc::new(Retention::new(self.log.clone())),
             topology: TOPOLOGY,
+            clock: Arc::new(ManualClock::new(at(0))),
         };
-        let (mut projection, _) = Projection::open(following, ledger.clone()).await?;
+        let mut projection = Projection::open(following, ledger.clone()).await?;
         projection.catch_up(|_| {}).await
     }
 }

@@ -1,0 +1,407 @@
+//! How a consumer of what stages tell goes on, whatever happens: one loop for all of them.
+//!
+//! Owns the thread of a consumer, the retry after a failure, how far it has come, what it lets go of
+//! on the log, and its lag. Refuses to go on past anything: what a consumer cannot take is said
+//! loudly and tried again from where it stands; reads that need what is missing are refused
+//! meanwhile. Only a log that has failed ends it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_bus::TopicPartition;
+use prepx_env::Clock;
+use tokio::sync::{oneshot, watch};
+
+use crate::follow::{self, Batch, Follower, Tail};
+use crate::lag::Lag;
+use crate::{Retention, Topology};
+
+/// A batch below this size is followed by the consumer's pause.
+const FULL_BATCH: usize = 256;
+/// How long after a failure it is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What consumers follow.
+#[derive(Clone)]
+pub struct Following {
+    /// The end of the log.
+    pub tail: Tail,
+    /// Where they say how far they have come.
+    pub retention: Arc<Retention>,
+    /// How many partitions there are.
+    pub topology: Topology,
+    /// By which the age of a lag is told.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Partitions, each with the offset to read from next.
+pub type Positions = Vec<(TopicPartition, u64)>;
+
+/// Whoever takes what stages tell.
+pub trait Consumer: Send + 'static {
+    /// Why it cannot take something.
+    type Error: std::error::Error + From<follow::Error> + Send + Sync + 'static;
+
+    /// Its name on the log, in metrics and on its thread.
+    const NAME: &'static str;
+    /// How long a batch that is not full is waited after: many small commits cost more than few
+    /// large, so this is how much later than the log a store may be for it.
+    const PAUSE: Duration;
+    /// The log is let go of after so many batches, of at most about a mebibyte each, because with a
+    /// store it costs a sync.
+    const BATCHES_BETWEEN_RELEASES: u32;
+
+    /// Where it stands: what to read from. Asked at the beginning and after each failure.
+    fn positions(&mut self) -> impl Future<Output = Result<Positions, Self::Error>> + Send;
+
+    /// Makes ready for the first batch after [`Self::positions`].
+    fn prepare(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Takes a batch, all of it or nothing.
+    fn take(&mut self, batch: Batch) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Makes what was taken survive the loss of power: otherwise the consumer could fall back
+    /// behind where the log begins once it is let go of.
+    fn sync(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Something has failed and everything since [`Self::positions`] begins anew.
+    fn interrupted(&mut self) {}
+}
+
+/// How far a consumer has come. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Progress(watch::Receiver<BTreeMap<TopicPartition, u64>>);
+
+impl Progress {
+    /// Waits until the consumer has taken a partition up to an offset; false when it has ended and
+    /// never will.
+    pub async fn reached(&self, partition: TopicPartition, offset: u64) -> bool {
+        let mut seen = self.0.clone();
+        let there = |next: &BTreeMap<_, _>| next.get(&partition).is_some_and(|at| *at >= offset);
+        seen.wait_for(there).await.is_ok()
+    }
+
+    /// Waits until the consumer has taken everything that is durable now; false when it has ended.
+    pub async fn caught_up(&self, tail: &Tail) -> bool {
+        let mut seen = self.0.clone();
+        let end = |partition: &TopicPartition| (*partition, tail.end(*partition));
+        let wanted: BTreeMap<_, _> = seen.borrow().keys().map(end).collect();
+        let there = |next: &BTreeMap<_, _>| {
+            let mut both = next.values().zip(wanted.values());
+            both.all(|(next, end)| next >= end)
+        };
+        seen.wait_for(there).await.is_ok()
+    }
+}
+
+/// Why an attempt has ended.
+enum Stop<E> {
+    Log(follow::Error),
+    Consumer(E),
+}
+
+/// Why a consumer has ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log has failed.
+    #[error(transparent)]
+    Log(#[from] follow::Error),
+    /// No thread can be had, or it panicked.
+    #[error("the thread of a consumer: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Runs a consumer.
+pub struct Runner<C> {
+    consumer: C,
+    following: Following,
+    follower: Follower,
+    progress: watch::Sender<BTreeMap<TopicPartition, u64>>,
+    /// Batches since the log was last let go of.
+    unreleased: u32,
+}
+
+impl<C: Consumer> Runner<C> {
+    /// Finds out where the consumer stands. Speaks up at the log for what it still needs, so it is
+    /// to be made before anything lets go of the log.
+    ///
+    /// # Errors
+    /// The consumer's own, or that the log has failed.
+    pub async fn open(following: Following, consumer: C) -> Result<Runner<C>, C::Error> {
+        let mut runner = Runner {
+            consumer,
+            follower: following.tail.follow([]),
+            following,
+            progress: watch::Sender::default(),
+            unreleased: 0,
+        };
+        runner.begin().await.map_err(Stop::into_error)?;
+        Ok(runner)
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        Progress(self.progress.subscribe())
+    }
+
+    /// Who takes.
+    pub const fn consumer(&self) -> &C {
+        &self.consumer
+    }
+
+    /// Takes everything that is durable now; shows each batch before it is taken.
+    ///
+    /// # Errors
+    /// The first one, without trying again.
+    pub async fn catch_up(&mut self, mut seen: impl FnMut(&Batch)) -> Result<(), C::Error> {
+        while let Some(batch) = self.follower.look()? {
+            seen(&batch);
+            if let Err(why) = self.take(batch).await {
+                self.consumer.interrupted();
+                self.begin().await.map_err(Stop::into_error)?;
+                return Err(why.into_error());
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs on a thread of its own until `stop`; what it does never stands in the way of an order.
+    ///
+    /// # Errors
+    /// When the log has failed.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        let outcome = on_a_thread(C::NAME, move || self.follow(stop)).await?;
+        Ok(outcome?)
+    }
+
+    async fn follow(mut self, stop: impl Future<Output = ()>) -> Result<(), follow::Error> {
+        let lag = Lag::new(C::NAME, &self.following.tail, &self.following.clock)
+            .watch(self.progress.subscribe());
+        tokio::select! {
+            () = stop => Ok(()),
+            () = lag => Ok(()),
+            dead = self.go_on() => Err(dead),
+        }
+    }
+
+    /// Takes what comes and begins anew after every failure but the log's.
+    async fn go_on(&mut self) -> follow::Error {
+        loop {
+            let Err(why) = self.take_all().await;
+            self.consumer.interrupted();
+            match why {
+                Stop::Log(dead @ follow::Error::Poisoned(_)) => return dead,
+                Stop::Log(error) => alarm(C::NAME, &error),
+                Stop::Consumer(error) => alarm(C::NAME, &error),
+            }
+            while let Err(why) = self.begin().await {
+                alarm(C::NAME, &why.into_error());
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), Stop<C::Error>> {
+        let positions = self.consumer.positions().await.map_err(Stop::Consumer)?;
+        let next = positions.iter().copied().collect();
+        self.progress.send_replace(next);
+        self.follower = self.following.tail.follow(positions);
+        self.release().await
+    }
+
+    async fn take_all(&mut self) -> Result<std::convert::Infallible, Stop<C::Error>> {
+        self.consumer.prepare().await.map_err(Stop::Consumer)?;
+        loop {
+            let batch = self.follower.next().await.map_err(Stop::Log)?;
+            let count = batch.len();
+            self.take(batch).await?;
+            if count < FULL_BATCH && !C::PAUSE.is_zero() {
+                tokio::time::sleep(C::PAUSE).await;
+            }
+        }
+    }
+
+    async fn take(&mut self, batch: Batch) -> Result<(), Stop<C::Error>> {
+        let (partition, next) = (batch.partition, batch.next);
+        self.consumer.take(batch).await.map_err(Stop::Consumer)?;
+        self.progress.send_modify(|positions| {
+            positions.insert(partition, next);
+        });
+        self.unreleased += 1;
+        if self.unreleased < C::BATCHES_BETWEEN_RELEASES {
+            return Ok(());
+        }
+        self.release().await
+    }
+
+    /// Lets go of the log behind what the consumer has taken.
+    async fn release(&mut self) -> Result<(), Stop<C::Error>> {
+        self.consumer.sync().await.map_err(Stop::Consumer)?;
+        self.unreleased = 0;
+        let positions = self.progress.borrow().clone();
+        for (partition, next) in positions {
+            let released = self.following.retention.release(C::NAME, partition, next);
+            released.map_err(|poisoned| Stop::Log(poisoned.into()))?;
+        }
+        Ok(())
+    }
+}
+
+impl<E: From<follow::Error>> Stop<E> {
+    fn into_error(self) -> E {
+        match self {
+            Stop::Log(error) => error.into(),
+            Stop::Consumer(error) => error,
+        }
+    }
+}
+
+fn alarm(consumer: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::error!(
+        consumer,
+        error,
+        "alarm: a consumer cannot go on; it is tried again"
+    );
+}
+
+/// Runs work that may take its time on a thread of its own, which has timers.
+///
+/// # Errors
+/// When no thread can be had, or it panicked.
+pub async fn on_a_thread<T, F>(
+    name: &str,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    let (ended, end) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Nobody to tell means that the process is at its end.
+            let _ = ended.send(runtime.block_on(work()));
+        })?;
+    end.await
+        .map_err(|_| io::Error::other(format!("{name} panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use prepx_bus::embedded::Config;
+    use prepx_bus::faulty::FaultyDir;
+    use prepx_bus::{Batch as LogBatch, EmbeddedLog, Log as _, Topic};
+    use prepx_domain::Micros;
+    use prepx_env::ManualClock;
+
+    use super::*;
+    use crate::lane;
+
+    const UPDATES: TopicPartition = Topic::PortfolioUpdates.partition(0);
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failure {
+        #[error(transparent)]
+        Follow(#[from] follow::Error),
+        #[error("not now")]
+        NotNow,
+    }
+
+    /// Fails at some of its attempts; keeps what it has taken as a store would.
+    struct Moody {
+        stored: Vec<bytes::Bytes>,
+        next: u64,
+        attempts: u32,
+        interruptions: u32,
+        told: watch::Sender<(usize, u32)>,
+    }
+
+    impl Consumer for Moody {
+        type Error = Failure;
+
+        const NAME: &'static str = "moody";
+        const PAUSE: Duration = Duration::ZERO;
+        const BATCHES_BETWEEN_RELEASES: u32 = 1;
+
+        async fn positions(&mut self) -> Result<Positions, Failure> {
+            Ok(vec![(UPDATES, self.next)])
+        }
+
+        async fn take(&mut self, batch: Batch) -> Result<(), Failure> {
+            self.attempts += 1;
+            if !self.attempts.is_multiple_of(3) {
+                return Err(Failure::NotNow);
+            }
+            self.next = batch.next;
+            let messages = batch.runs.into_iter().flat_map(|run| run.messages);
+            self.stored.extend(messages.map(|message| message.payload));
+            self.told
+                .send_replace((self.stored.len(), self.interruptions));
+            Ok(())
+        }
+
+        fn interrupted(&mut self) {
+            self.interruptions += 1;
+        }
+    }
+
+    fn tell(log: &EmbeddedLog, number: u64) {
+        let mut batch = LogBatch::new();
+        batch.push_with(UPDATES, |to| {
+            lane::write(Topic::AccountJournal.partition(0), 1, number, &[b"x"], to);
+        });
+        log.append(None, &batch).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again_until_the_log_itself_fails() {
+        let dir = FaultyDir::new(1);
+        let log = EmbeddedLog::open(dir.clone(), Config::default()).unwrap();
+        let following = Following {
+            tail: Tail::new(log.clone()),
+            retention: Arc::new(Retention::new(log.clone())),
+            topology: Topology {
+                account_partitions: 1,
+                matching_partitions: 1,
+            },
+            clock: Arc::new(ManualClock::new(Micros(0))),
+        };
+        let (told, mut seen) = watch::channel((0, 0));
+        let moody = Moody {
+            stored: Vec::new(),
+            next: 0,
+            attempts: 0,
+            interruptions: 0,
+            told,
+        };
+        let runner = Runner::open(following, moody).await.unwrap();
+        let progress = runner.progress();
+        let ended = tokio::spawn(runner.follow(std::future::pending()));
+        tell(&log, 1);
+        log.flush().unwrap();
+        seen.wait_for(|(stored, _)| *stored == 1).await.unwrap();
+        tell(&log, 2);
+        log.flush().unwrap();
+        assert!(progress.reached(UPDATES, 2).await);
+        assert_eq!(*seen.borrow(), (2, 4), "two refusals before each");
+        assert_eq!(log.start(UPDATES), 2, "the log was let go of");
+        dir.fail_sync_after(0);
+        tell(&log, 3);
+        assert!(log.flush().is_err());
+        let dead = ended.await.unwrap().unwrap_err();
+        assert!(matches!(dead, follow::Error::Poisoned(_)), "{dead}");
+        assert!(!progress.reached(UPDATES, 3).await);
+    }
+}

@@ -1,0 +1,177 @@
+//! How far a consumer is behind the durable end of the log, for whoever scrapes metrics.
+//!
+//! Records are counted exactly. For what cannot be counted cheaply there are marks: now and then the
+//! ends of the followed partitions are noted with the time and the log's position; the oldest mark
+//! that the consumer has not passed says how old, and how far back, the oldest record is at least.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_bus::{Position, TopicPartition};
+use prepx_env::Clock;
+use tokio::sync::watch;
+
+use crate::follow::Tail;
+
+/// The least time between two looks, and so between two marks.
+const PACE: Duration = Duration::from_millis(100);
+/// The most time between two looks: a consumer that stands still falls behind all the same.
+const LOOK: Duration = Duration::from_secs(1);
+/// Most marks; at that many every second one is forgotten.
+const MARKS_MAX: usize = 1_024;
+
+type Ends = BTreeMap<TopicPartition, u64>;
+
+struct Mark {
+    at: Duration,
+    position: Position,
+    ends: Ends,
+}
+
+/// How far behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Durable records that were not taken.
+    pub records: u64,
+    /// How far back on the log the oldest of them is, at least.
+    pub positions: u64,
+    /// How old the oldest of them is, at least.
+    pub age: Duration,
+}
+
+/// The lag of one consumer.
+pub struct Lag {
+    consumer: &'static str,
+    tail: Tail,
+    clock: Arc<dyn Clock>,
+    marks: VecDeque<Mark>,
+}
+
+impl Lag {
+    /// Of a consumer that has only begun.
+    pub fn new(consumer: &'static str, tail: &Tail, clock: &Arc<dyn Clock>) -> Lag {
+        Lag {
+            consumer,
+            tail: tail.clone(),
+            clock: Arc::clone(clock),
+            marks: VecDeque::new(),
+        }
+    }
+
+    /// Publishes the lag as the consumer moves, and when it does not.
+    pub async fn watch(mut self, mut progress: watch::Receiver<Ends>) {
+        loop {
+            let next = progress.borrow_and_update().clone();
+            self.publish(&next);
+            tokio::time::sleep(PACE).await;
+            match tokio::time::timeout(LOOK, progress.changed()).await {
+                Ok(Ok(())) | Err(_) => {}
+                // The consumer is gone, and whoever runs it ends.
+                Ok(Err(_)) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Publishes how far a consumer that has come to `next` is behind.
+    pub fn publish(&mut self, next: &Ends) {
+        let behind = self.behind(next);
+        let gauge = |name: &'static str| metrics::gauge!(name, "consumer" => self.consumer);
+        gauge("prepx_consumer_lag_records").set(behind.records as f64);
+        gauge("prepx_consumer_lag_positions").set(behind.positions as f64);
+        gauge("prepx_consumer_lag_seconds").set(behind.age.as_secs_f64());
+    }
+
+    fn behind(&mut self, next: &Ends) -> Behind {
+        // The position before the ends: a mark may say less than there was, never more.
+        let (at, position) = (self.clock.monotonic(), self.tail.durable());
+        let end = |(&partition, _): (&TopicPartition, &u64)| (partition, self.tail.end(partition));
+        let ends: Ends = next.iter().map(end).collect();
+        let left = |(end, next): (&u64, &u64)| end.saturating_sub(*next);
+        let records = ends.values().zip(next.values()).map(left).sum();
+        let passed = |mark: &Mark| mark.ends.iter().all(|(of, end)| next.get(of) >= Some(end));
+        while self.marks.front().is_some_and(passed) {
+            self.marks.pop_front();
+        }
+        if records > 0 {
+            self.mark(Mark { at, position, ends });
+        }
+        let oldest = self.marks.front();
+        Behind {
+            records,
+            positions: oldest.map_or(0, |mark| position.0 - mark.position.0),
+            age: oldest.map_or(Duration::ZERO, |mark| at.saturating_sub(mark.at)),
+        }
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        if self.marks.len() >= MARKS_MAX {
+            let mut kept = false;
+            self.marks.retain(|_| {
+                kept = !kept;
+                kept
+            });
+        }
+        self.marks.push_back(mark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prepx_bus::embedded::Config;
+    use prepx_bus::faulty::FaultyDir;
+    use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
+    use prepx_domain::Micros;
+    use prepx_env::ManualClock;
+
+    use super::*;
+
+    const UPDATES: TopicPartition = Topic::PortfolioUpdates.partition(0);
+
+    fn tell(log: &EmbeddedLog, count: usize) {
+        for _ in 0..count {
+            let mut batch = Batch::new();
+            batch.push(UPDATES, b"x");
+            log.append(None, &batch).unwrap();
+        }
+        log.flush().unwrap();
+    }
+
+    #[test]
+    fn the_age_is_that_of_the_oldest_mark_that_was_not_passed() {
+        let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
+        let clock = Arc::new(ManualClock::new(Micros(0)));
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        let mut lag = Lag::new("test", &Tail::new(log.clone()), &as_clock);
+        let mut at = |next| {
+            let behind = lag.behind(&Ends::from([(UPDATES, next)]));
+            (behind.records, behind.positions > 0, behind.age.as_secs())
+        };
+        assert_eq!(at(0), (0, false, 0));
+        clock.advance(Duration::from_secs(9));
+        tell(&log, 3);
+        assert_eq!(at(0), (3, false, 0), "seen only now");
+        clock.advance(Duration::from_secs(2));
+        tell(&log, 2);
+        assert_eq!(at(1), (4, true, 2));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(at(3), (2, false, 5), "the first three are passed");
+        assert_eq!(at(5), (0, false, 0));
+    }
+
+    #[test]
+    fn i10_marks_are_bounded_and_the_oldest_stays() {
+        let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
+        let clock = Arc::new(ManualClock::new(Micros(0)));
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        let mut lag = Lag::new("test", &Tail::new(log.clone()), &as_clock);
+        tell(&log, 1);
+        for _ in 0..10 * MARKS_MAX {
+            lag.behind(&Ends::from([(UPDATES, 0)]));
+            clock.advance(Duration::from_secs(1));
+        }
+        assert!(lag.marks.len() <= MARKS_MAX);
+        let behind = lag.behind(&Ends::from([(UPDATES, 0)]));
+        assert_eq!(behind.age.as_secs(), 10 * MARKS_MAX as u64);
+    }
+}
