@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures::{StreamExt as _, stream};
@@ -17,6 +18,9 @@ use tonic::Streaming;
 use tonic::metadata::MetadataMap;
 
 use crate::raw;
+
+/// After so long without a word a stream says that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Headers of a client that services judge by.
 const HANDED_ON: [HeaderName; 3] = [
@@ -221,9 +225,14 @@ fn events(
         async move {
             let mut replies = replies?;
             let mut frame = Vec::new();
-            let item = match replies.next().await? {
-                Ok(message) => route.encode_item(framing, &message, &mut frame),
-                Err(status) => Err(status::read(&status)),
+            let item = match tokio::time::timeout(KEEP_ALIVE, replies.next()).await {
+                Ok(None) => return None,
+                Ok(Some(Ok(message))) => route.encode_item(framing, &message, &mut frame),
+                Ok(Some(Err(status))) => Err(status::read(&status)),
+                Err(_) => {
+                    frame.extend_from_slice(framing.keep_alive());
+                    Ok(())
+                }
             };
             let Err(error) = item else {
                 return Some((Ok::<_, std::convert::Infallible>(frame), Some(replies)));

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 use wire::Channel;
 use wire::subscribe_request::Change;
+use wire::subscribe_response::Message;
 
 use crate::hub::{EVERY, Ear, Hub, SYMBOLS_MAX, Wishes};
 
@@ -54,6 +55,57 @@ impl NotificationService for Handler {
             }
         });
         Ok(Response::new(Box::pin(told)))
+    }
+
+    type ListenToTradesStream =
+        Pin<Box<dyn Stream<Item = Result<wire::TradeUpdate, Status>> + Send>>;
+
+    async fn listen_to_trades(
+        &self,
+        request: Request<wire::ListenToTradesRequest>,
+    ) -> Result<Response<Self::ListenToTradesStream>, Status> {
+        let account = prepx_auth::account(&request)?;
+        from_now(request.get_ref())?;
+        let ear = self.0.listener()?;
+        ear.listen(Some(account));
+        let told = stream::unfold(Some(ear), |ear| async {
+            let mut ear = ear?;
+            match next_trade(&mut ear).await {
+                Ok(update) => Some((Ok(update), Some(ear))),
+                Err(status) => Some((Err(status), None)),
+            }
+        });
+        Ok(Response::new(Box::pin(told)))
+    }
+}
+
+/// Nothing is stored here: what was is asked for elsewhere.
+fn from_now(request: &wire::ListenToTradesRequest) -> Result<(), Status> {
+    let asked = [
+        ("since", &request.since),
+        ("until", &request.until),
+        ("since_id", &request.since_id),
+        ("until_id", &request.until_id),
+    ];
+    match asked.iter().find(|(_, given)| given.is_some()) {
+        Some((field, _)) => {
+            let message = format!(
+                "{field} must be left out: events are told from now on; /v2/orders and \
+                 /v2/account/activities have what was"
+            );
+            Err(invalid(field, message))
+        }
+        None => Ok(()),
+    }
+}
+
+async fn next_trade(ear: &mut Ear) -> Result<wire::TradeUpdate, Status> {
+    loop {
+        let told = Arc::unwrap_or_clone(ear.next().await?);
+        if let Some(Message::TradeUpdate(update)) = told.message {
+            let at = update.timestamp;
+            return Ok(wire::TradeUpdate { at, ..update });
+        }
     }
 }
 
