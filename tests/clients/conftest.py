@@ -31,11 +31,15 @@ class Server:
         self.process = None
         self.url = None
 
-    def start(self, simulate: str = "off") -> "Server":
+    def start(self, simulate: str = "off", settings: str = "") -> "Server":
         command = [
             binary(), "start", "--dev", "--simulate", simulate,
             "--listen", "127.0.0.1:0", "--data-dir", self.data_dir,
         ]
+        if settings:
+            file = self.data_dir.parent / "settings.toml"
+            file.write_text(settings)
+            command += ["--config", file]
         log = open(self.data_dir.parent / "stderr.log", "ab")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()

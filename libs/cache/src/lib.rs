@@ -130,6 +130,31 @@ impl Cache {
     }
 }
 
+/// What one caller may still take, handed to who knows how much it takes.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    cache: Cache,
+    limiter: Limiter,
+    key: Box<[u8]>,
+}
+
+impl Allowance {
+    /// What the limiter leaves under a key.
+    pub fn new(cache: Cache, limiter: Limiter, key: &[u8]) -> Allowance {
+        let key = key.into();
+        Allowance {
+            cache,
+            limiter,
+            key,
+        }
+    }
+
+    /// See [`Cache::take`].
+    pub async fn take(&self, count: u32) -> Verdict {
+        self.cache.take(&self.limiter, &self.key, count).await
+    }
+}
+
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {

@@ -160,8 +160,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Everything is allowed.
-    pub(crate) const UNLIMITED: Verdict = Verdict {
+    /// Everything is allowed, and nothing counted.
+    pub const UNLIMITED: Verdict = Verdict {
         allowed: true,
         limit: u32::MAX,
         remaining: u32::MAX,

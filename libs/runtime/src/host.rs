@@ -190,7 +190,7 @@ impl Hosted {
         let limit = Duration::from_millis(config.drain_timeout_ms);
         let health = HealthReporter::new();
         let grpc = supported(&service.names, service.grpc, &health).await?;
-        let app = multiplex(grpc, service.http);
+        let app = Service::wrap(service.edges, multiplex(grpc, service.http));
         let mut tasks = Tasks::begin(service.tasks, &drain);
         let serving = serve::serve(listener, app, config.limits.clone(), drain);
         let mut serving = Box::pin(serving);

@@ -18,6 +18,7 @@ use crate::peer::Peer;
 /// Why a task has failed.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
+type Wrap = Box<dyn FnOnce(Router) -> Router + Send>;
 type Run = Box<dyn FnOnce(Drain) -> BoxFuture<'static, Result<(), TaskError>> + Send>;
 
 /// Something that runs beside the answers: a consumer, a timer.
@@ -34,6 +35,7 @@ pub struct Service {
     pub(crate) grpc: Router,
     pub(crate) http: Router,
     pub(crate) tasks: Vec<Task>,
+    pub(crate) edges: Vec<Wrap>,
 }
 
 impl Service {
@@ -91,6 +93,19 @@ impl Service {
         self.layer(guard::layer(limits, random))
     }
 
+    /// The same with something around all that comes from outside, gRPC and HTTP alike. Calls within
+    /// the process do not pass it.
+    #[must_use]
+    pub fn edge(mut self, wrap: impl FnOnce(Router) -> Router + Send + 'static) -> Service {
+        self.edges.push(Box::new(wrap));
+        self
+    }
+
+    /// Puts the edges around what is served.
+    pub(crate) fn wrap(edges: Vec<Wrap>, app: Router) -> Router {
+        edges.into_iter().fold(app, |app, wrap| wrap(app))
+    }
+
     /// The same with one task more. It runs until [`Drain::stopping`]; one that fails or panics before
     /// ends the process.
     #[must_use]
@@ -116,6 +131,7 @@ impl Service {
         self.grpc = self.grpc.merge(other.grpc);
         self.http = self.http.merge(other.http);
         self.tasks.extend(other.tasks);
+        self.edges.extend(other.edges);
         self
     }
 

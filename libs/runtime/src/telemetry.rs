@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
@@ -25,6 +25,18 @@ use crate::method::Method;
 /// Upper bounds of the durations that are counted, in seconds.
 const BUCKETS_SECONDS: [f64; 14] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// The same for lookups in caches, of which those close by take less than a microsecond.
+const LOOKUP_BUCKETS_SECONDS: [f64; 8] = [
+    0.000_000_5,
+    0.000_001,
+    0.000_002_5,
+    0.000_01,
+    0.000_1,
+    0.001,
+    0.005,
+    0.025,
 ];
 
 /// The form of log lines.
@@ -146,6 +158,10 @@ pub fn metrics() -> Result<PrometheusHandle, Error> {
     let handle = HANDLE.get_or_init(|| {
         PrometheusBuilder::new()
             .set_buckets(&BUCKETS_SECONDS)
+            .and_then(|builder| {
+                let lookups = Matcher::Full("prepx_cache_lookup_seconds".to_owned());
+                builder.set_buckets_for_metric(lookups, &LOOKUP_BUCKETS_SECONDS)
+            })
             .and_then(PrometheusBuilder::install_recorder)
             .map_err(|error| error.to_string())
     });

@@ -5,9 +5,13 @@
 //! the notification service.
 
 mod health;
+mod limits;
 mod raw;
 mod rest;
 mod service;
 mod socket;
 
+pub use limits::config::{
+    BlockLimit, Config as RateLimits, Profile as RateProfile, Tier, TierLimit,
+};
 pub use service::{Deps, build};

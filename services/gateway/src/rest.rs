@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use prepx_auth::Identity;
 use prepx_domain::Code;
 use prepx_env::Random;
 use prepx_runtime::{Peer, body, guard, status};
@@ -31,7 +32,7 @@ const HANDED_ON: [HeaderName; 3] = [
 
 /// Every route with the service behind it.
 pub struct Rest {
-    router: Router,
+    router: Arc<Router>,
     /// By the full name of the gRPC service.
     peers: BTreeMap<String, Peer>,
     random: Arc<Random>,
@@ -39,7 +40,7 @@ pub struct Rest {
 
 impl Rest {
     /// The JSON API over the services that there are.
-    pub fn new(router: Router, peers: BTreeMap<String, Peer>, random: Arc<Random>) -> Self {
+    pub fn new(router: Arc<Router>, peers: BTreeMap<String, Peer>, random: Arc<Random>) -> Self {
         Rest {
             router,
             peers,
@@ -49,11 +50,7 @@ impl Rest {
 
     /// Answers any request.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let given = request.headers().get(guard::REQUEST_ID);
-        let request_id = match given.filter(|id| guard::is_request_id(id.as_bytes())) {
-            Some(id) => id.clone(),
-            None => guard::new_request_id(&self.random),
-        };
+        let request_id = request_id(request.headers(), &self.random);
         let mut response = match self.call(request, &request_id).await {
             Ok(response) => response,
             Err(error) => refusal(&error, request_id.to_str().unwrap_or_default()),
@@ -79,7 +76,11 @@ impl Rest {
         let peer = self.peers.get(route.method().parent_service().full_name());
         let peer = peer.cloned().ok_or_else(|| not_here(parts.uri.path()))?;
         let message = read(&call, &parts.uri, &parts.headers, body).await?;
-        let request = handed_on(message, &parts.headers, request_id);
+        let mut request = handed_on(message, &parts.headers, request_id);
+        // Whom the limits have found out already is not looked for again.
+        if let Some(identity) = parts.extensions.get::<Arc<Identity>>() {
+            request.extensions_mut().insert(Arc::clone(identity));
+        }
         if route.is_server_streaming() {
             let accept = parts
                 .headers
@@ -98,6 +99,15 @@ impl Rest {
         let reply = answering.await.unwrap_or_else(|_| Err(status::internal()));
         let reply = reply.map_err(|status| failure(&route, &status))?;
         Ok(json(route.success_status(), route.encode(&reply)?))
+    }
+}
+
+/// The request's own id, or a new one.
+pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
+    let given = headers.get(guard::REQUEST_ID);
+    match given.filter(|id| guard::is_request_id(id.as_bytes())) {
+        Some(id) => id.clone(),
+        None => guard::new_request_id(random),
     }
 }
 
@@ -200,7 +210,8 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     response
 }
 
-fn refusal(error: &Error, request_id: &str) -> Response<Body> {
+/// An error as the JSON API tells it.
+pub fn refusal(error: &Error, request_id: &str) -> Response<Body> {
     let mut response = json(error.http_status(), error.to_json(request_id));
     if let Some(allow) = error.allow().and_then(|methods| methods.parse().ok()) {
         response.headers_mut().insert(header::ALLOW, allow);

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::middleware;
 use axum::routing::get;
 use http::{HeaderValue, Request, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use prepx_auth::Authenticator;
-use prepx_env::Random;
+use prepx_cache::Cache;
+use prepx_env::{Clock, Random};
 use prepx_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
 use prepx_runtime::{Drain, Peer, Service};
 use prepx_transcode::{BuildError, Router, openapi};
 
 use crate::health::Health;
+use crate::limits::Limits;
+use crate::limits::config::{Config as RateLimits, Profile as RateProfile};
 use crate::rest::{self, Rest};
 use crate::socket::Edge;
 
@@ -28,6 +32,12 @@ pub struct Deps {
     pub peers: BTreeMap<String, Peer>,
     /// Knows who opens a socket.
     pub authenticator: Arc<Authenticator>,
+    /// How much is taken on from whom.
+    pub rate_limits: RateLimits,
+    /// Counts it.
+    pub cache: Cache,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
     /// Draws request ids.
@@ -41,7 +51,15 @@ pub struct Deps {
 /// # Errors
 /// When a route of the protos is not sound.
 pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
-    let router = Router::build(prepx_proto::descriptors())?;
+    let router = Arc::new(Router::build(prepx_proto::descriptors())?);
+    let limits = Limits {
+        config: deps.rate_limits,
+        cache: deps.cache,
+        authenticator: Arc::clone(&deps.authenticator),
+        router: Arc::clone(&router),
+        clock: deps.clock,
+        random: Arc::clone(&deps.random),
+    };
     let services = deps.peers.keys().cloned().collect();
     let health = GatewayServiceServer::new(Health {
         services,
@@ -64,7 +82,21 @@ pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
         .route("/metrics", get(async move || text(metrics.render())))
         .merge(sockets)
         .fallback(async move |request: Request<Body>| rest.answer(request).await);
-    Ok(own.http(routes))
+    Ok(limited(own.http(routes), limits))
+}
+
+/// The service within its limits, if there are any.
+fn limited(service: Service, limits: Limits) -> Service {
+    if limits.config.profile == RateProfile::Off {
+        return service;
+    }
+    let limits = Arc::new(limits);
+    service.edge(move |app| {
+        app.layer(middleware::from_fn(move |request, next| {
+            let limits = Arc::clone(&limits);
+            async move { limits.around(request, next).await }
+        }))
+    })
 }
 
 /// Prometheus' text format.

@@ -108,6 +108,9 @@ pub async fn compose(
     let gateway = prepx_gateway::build(prepx_gateway::Deps {
         peers: BTreeMap::from(ROUTED.map(|name| (name.to_owned(), peer.clone()))),
         authenticator,
+        rate_limits: settings.rate_limits.clone(),
+        cache,
+        clock,
         metrics: start.metrics.clone(),
         random,
         drain: start.drain.clone(),

@@ -32,6 +32,8 @@ pub struct Settings {
     pub limits: serve::Limits,
     /// What the services take on together.
     pub calls: guard::Limits,
+    /// How many requests are taken on from whom; off unless a profile is chosen.
+    pub rate_limits: prepx_gateway::RateLimits,
     /// What to report.
     pub telemetry: telemetry::Config,
     /// The user service's part.
@@ -51,6 +53,7 @@ impl Default for Settings {
             drain_timeout_ms: host.drain_timeout_ms,
             limits: host.limits,
             calls: guard::Limits::default(),
+            rate_limits: prepx_gateway::RateLimits::default(),
             telemetry: host.telemetry,
             user: prepx_user::Config::default(),
         }
@@ -67,6 +70,7 @@ impl Checked for Settings {
         }
         self.simulation.validate().map_err(Error::Invalid)?;
         self.calls.validate()?;
+        self.rate_limits.validate()?;
         prepx_cache::Location::parse(&self.cache_url)
             .map_err(|problem| Error::Invalid(format!("cache_url: {problem}")))?;
         self.user

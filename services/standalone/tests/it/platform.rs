@@ -67,7 +67,18 @@ pub fn command(data_dir: &Path) -> Command {
 
 impl Platform {
     pub fn start(data_dir: &Path) -> Platform {
-        let mut process = command(data_dir).spawn().expect("the program was built");
+        Platform::start_by(&mut command(data_dir))
+    }
+
+    /// Starts with settings of its own, in TOML.
+    pub fn start_with(data_dir: &Path, settings: &str) -> Platform {
+        let file = data_dir.join("settings.toml");
+        std::fs::write(&file, settings).expect("the settings are written");
+        Platform::start_by(command(data_dir).arg("--config").arg(file))
+    }
+
+    fn start_by(command: &mut Command) -> Platform {
+        let mut process = command.spawn().expect("the program was built");
         let mut line = String::new();
         let stdout = process.stdout.take().expect("it is piped");
         BufReader::new(stdout)

@@ -35,7 +35,7 @@ pub fn batch(batch_id: u64, commands: Vec<OrderCommand>) -> StreamOrdersRequest 
 }
 
 /// Sends all batches and gathers the replies until the stream ends.
-async fn send(
+pub async fn send(
     platform: &Platform,
     key: &Key,
     batches: Vec<StreamOrdersRequest>,
@@ -62,7 +62,7 @@ pub fn order_id(reply: &StreamOrdersResponse, index: usize) -> u64 {
     }
 }
 
-fn reject(reply: &StreamOrdersResponse, index: usize) -> (u32, &str) {
+pub fn reject(reply: &StreamOrdersResponse, index: usize) -> (u32, &str) {
     match &reply.results[index].outcome {
         Some(Outcome::Reject(reject)) => (reject.code, &reject.reason),
         other => panic!("instead of a reject: {other:?}"),

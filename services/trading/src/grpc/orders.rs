@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use futures::Stream;
+use prepx_cache::Allowance;
 use prepx_domain::update::OrderView;
 use prepx_proto::convert;
 use prepx_proto::trading::v1 as wire;
@@ -117,7 +118,8 @@ impl TradingService for Handler {
         request: Request<Streaming<wire::StreamOrdersRequest>>,
     ) -> Result<Response<Self::StreamOrdersStream>, Status> {
         let account = prepx_auth::account(&request)?;
-        let replies = stream::decide(self.0.clone(), account, request.into_inner());
+        let allowance = request.extensions().get::<Allowance>().cloned();
+        let replies = stream::decide(self.0.clone(), account, allowance, request.into_inner());
         Ok(Response::new(Box::pin(replies)))
     }
 

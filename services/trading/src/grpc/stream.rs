@@ -1,9 +1,11 @@
 //! The order-entry stream: batches of compact commands, decided in order, answered in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::ready;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use prepx_cache::Allowance;
 use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder};
 use prepx_domain::update::{Ack, Reply};
 use prepx_domain::{AccountId, Code, Micros, OrderId, OrderKind, TimeInForce};
@@ -11,6 +13,7 @@ use prepx_proto::trading::v1 as wire;
 use prepx_stage::port::SubmitError;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
+use wire::command_result::Outcome;
 
 use super::decode;
 use crate::app::App;
@@ -28,13 +31,20 @@ const COMMANDS_MAX: usize = 1_000;
 pub fn decide(
     app: Arc<App>,
     account: AccountId,
+    allowance: Option<Allowance>,
     batches: Streaming<wire::StreamOrdersRequest>,
 ) -> impl Stream<Item = Result<wire::StreamOrdersResponse, Status>> {
     let reader = Arc::clone(&app);
     batches
         .and_then(move |batch| {
-            let app = Arc::clone(&reader);
-            async move { read(&app, account, batch).await }
+            let (app, allowance) = (Arc::clone(&reader), allowance.clone());
+            async move {
+                let mut batch = read(&app, account, batch).await?;
+                if let Some(allowance) = allowance {
+                    batch.count(&allowance).await;
+                }
+                Ok(batch)
+            }
         })
         .scan(false, |ended, batch| {
             // The first malformed batch is the last: nothing behind it is decided.
@@ -46,17 +56,9 @@ pub fn decide(
             async move {
                 // An error takes its place behind the replies to the batches before it.
                 let batch = batch?;
-                let outcomes = app.submit(batch.commands).await;
-                let results = batch
-                    .numbers
-                    .into_iter()
-                    .zip(outcomes)
-                    .map(result)
-                    .collect();
-                Ok(wire::StreamOrdersResponse {
-                    batch_id: batch.id,
-                    results,
-                })
+                let batch_id = batch.id;
+                let results = batch.submit(&app).await;
+                Ok(wire::StreamOrdersResponse { batch_id, results })
             }
         })
         .buffered(BATCHES_IN_FLIGHT)
@@ -68,6 +70,40 @@ struct Batch {
     /// The caller's number of each command.
     numbers: Vec<u64>,
     commands: Vec<Command>,
+    /// When its orders may be sent again, if they are more than the account may send now.
+    limited: Option<Duration>,
+}
+
+impl Batch {
+    /// Counts the orders that are placed and replaced; cancels are free.
+    async fn count(&mut self, allowance: &Allowance) {
+        let orders = self.commands.iter().filter(|command| is_order(command));
+        let orders = u32::try_from(orders.count()).unwrap_or(u32::MAX);
+        if orders > 0 {
+            let verdict = allowance.take(orders).await;
+            self.limited = (!verdict.allowed).then_some(verdict.retry_after);
+        }
+    }
+
+    /// A result for each command. Of a batch that is limited only the cancels are carried out.
+    async fn submit(self, app: &App) -> Vec<wire::CommandResult> {
+        let Some(after) = self.limited else {
+            let outcomes = app.submit(self.commands).await;
+            return self.numbers.into_iter().zip(outcomes).map(result).collect();
+        };
+        let taken: Vec<bool> = self.commands.iter().map(|c| !is_order(c)).collect();
+        let cancels: Vec<Command> = self.commands.into_iter().filter(|c| !is_order(c)).collect();
+        let mut outcomes = app.submit(cancels).await.into_iter();
+        let of = |(number, taken): (u64, bool)| match taken.then(|| outcomes.next()).flatten() {
+            Some(outcome) => result((number, outcome)),
+            None => limited(number, after),
+        };
+        self.numbers.into_iter().zip(taken).map(of).collect()
+    }
+}
+
+fn is_order(command: &Command) -> bool {
+    matches!(command.action, Action::Place(_) | Action::Replace(_))
 }
 
 async fn read(
@@ -102,6 +138,7 @@ async fn read(
         id: batch.batch_id,
         numbers,
         commands,
+        limited: None,
     })
 }
 
@@ -225,15 +262,27 @@ fn name(given: String, id: Uuid) -> Result<String, Status> {
     Ok(given)
 }
 
+fn reject(code: Code, reason: &str, message: String) -> Outcome {
+    Outcome::Reject(wire::CommandReject {
+        code: code.number(),
+        reason: reason.to_owned(),
+        message,
+    })
+}
+
+fn limited(number: u64, after: Duration) -> wire::CommandResult {
+    let message = format!(
+        "too many orders for the account by the limit \"trading\"; the orders of this batch were not accepted, try again in {} ms",
+        after.as_millis() + 1
+    );
+    let outcome = reject(Code::TooManyRequests, "RATE_LIMITED", message);
+    wire::CommandResult {
+        command_id: number,
+        outcome: Some(outcome),
+    }
+}
+
 fn result((number, outcome): (u64, Result<Reply, SubmitError>)) -> wire::CommandResult {
-    use wire::command_result::Outcome;
-    let reject = |code: Code, reason: &str, message: String| {
-        Outcome::Reject(wire::CommandReject {
-            code: code.number(),
-            reason: reason.to_owned(),
-            message,
-        })
-    };
     let outcome = match outcome {
         Ok(Reply {
             outcome: Ok(ack), ..

@@ -1,0 +1,218 @@
+//! Limits on requests from outside, before anything of them is decoded: by address, in all, by user,
+//! by the user's tier and by account for orders. Off unless a profile is chosen.
+//!
+//! Owns: who is counted as what, and how a refusal looks. The counting itself is the cache's. Calls
+//! from within the process do not come this way and are not counted.
+
+pub mod config;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::middleware::Next;
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response};
+use prepx_auth::{Authenticator, Identity, Role};
+use prepx_cache::{Allowance, Cache, Limiter, Verdict};
+use prepx_domain::Code;
+use prepx_env::{Clock, Random};
+use prepx_runtime::{body, guard, status};
+use prepx_transcode::{Error, Router};
+
+use crate::rest;
+use config::{Config, Tier};
+
+/// Asked by orchestrators, which must hear of health whatever the load: never counted.
+const UNCOUNTED: [&str; 3] = ["/api/health", "/metrics", "/grpc.health.v1.Health/"];
+/// The methods that place or change orders. Cancels are not among them: who is blocked may still get
+/// out.
+const ORDERING: [&str; 2] = [
+    "/prepx.trading.v1.TradingService/SubmitOrder",
+    "/prepx.trading.v1.TradingService/ReplaceOrder",
+];
+/// Its orders are counted by the service, which sees how many there are.
+const ORDER_STREAM: &str = "/prepx.trading.v1.TradingService/StreamOrders";
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The limits in force.
+pub struct Limits {
+    pub config: Config,
+    pub cache: Cache,
+    pub authenticator: Arc<Authenticator>,
+    pub router: Arc<Router>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<Random>,
+}
+
+/// A request that is refused, and by which limiter.
+struct Refused(&'static str, Verdict);
+
+impl Limits {
+    /// Answers a request if it is within the limits, and says what is left.
+    pub async fn around(&self, mut request: Request<Body>, next: Next) -> Response<Body> {
+        let path = request.uri().path();
+        if UNCOUNTED.iter().any(|prefix| path.starts_with(prefix)) {
+            return next.run(request).await;
+        }
+        let (mut response, verdict) = match self.admit(&mut request).await {
+            Ok(verdict) => (next.run(request).await, verdict),
+            Err(refused) => (self.refusal(&refused, request.headers()), refused.1),
+        };
+        self.tell(verdict, response.headers_mut());
+        response
+    }
+
+    /// Counts a request, from what costs least to find out on. The verdict is the caller's tightest.
+    async fn admit(&self, request: &mut Request<Body>) -> Result<Verdict, Refused> {
+        let limits = &self.config;
+        let address = address(request.extensions());
+        let by_address = self
+            .take(limits.address.limiter("address"), &address)
+            .await?;
+        self.take(limits.global.limiter("global"), b"").await?;
+        // Who shows no good key is told so by the service that is asked.
+        let Ok(Some(identity)) = self.authenticator.authenticate(request.headers()).await else {
+            return Ok(by_address);
+        };
+        let user = *identity.principal.user_id.as_bytes();
+        let mut verdict = self.take(limits.user.limiter("user"), &user).await?;
+        let tier = limits.tier(self.tier_of(&identity));
+        verdict.narrow(self.take(tier, &user).await?);
+        verdict.narrow(self.count_orders(request, &identity).await?);
+        request.extensions_mut().insert(identity);
+        Ok(verdict)
+    }
+
+    async fn take(&self, limiter: Option<Limiter>, key: &[u8]) -> Result<Verdict, Refused> {
+        let Some(limiter) = limiter else {
+            return Ok(Verdict::UNLIMITED);
+        };
+        match self.cache.take(&limiter, key, 1).await {
+            allowed if allowed.allowed => Ok(allowed),
+            refused => Err(Refused(limiter.name(), refused)),
+        }
+    }
+
+    async fn count_orders(
+        &self,
+        request: &mut Request<Body>,
+        identity: &Identity,
+    ) -> Result<Verdict, Refused> {
+        let limiter = self.config.trading.limiter("trading");
+        let (Some(account), Some(limiter)) = (identity.principal.account_id, limiter) else {
+            return Ok(Verdict::UNLIMITED);
+        };
+        let account = account.raw().to_le_bytes();
+        if self.is_order(request) {
+            return self.take(Some(limiter), &account).await;
+        }
+        if body::is_grpc(request.headers()) && request.uri().path() == ORDER_STREAM {
+            let allowance = Allowance::new(self.cache.clone(), limiter, &account);
+            request.extensions_mut().insert(allowance);
+        }
+        Ok(Verdict::UNLIMITED)
+    }
+
+    fn is_order(&self, request: &Request<Body>) -> bool {
+        let path = request.uri().path();
+        if body::is_grpc(request.headers()) {
+            return ORDERING.contains(&path);
+        }
+        let method = request.method();
+        if ![Method::POST, Method::PATCH, Method::PUT].contains(method) {
+            return false;
+        }
+        let call = self.router.find(method, path);
+        call.is_ok_and(|call| ORDERING.contains(&call.route().grpc_path()))
+    }
+
+    fn tier_of(&self, identity: &Identity) -> Tier {
+        let given = self.config.users.get(&identity.principal.user_id);
+        given.copied().unwrap_or(match identity.principal.role {
+            Role::Operator => Tier::Enterprise,
+            Role::Trader => self.config.default_tier,
+        })
+    }
+
+    fn refusal(&self, refused: &Refused, headers: &HeaderMap) -> Response<Body> {
+        let error = error(refused);
+        let request_id = rest::request_id(headers, &self.random);
+        let mut response = match body::is_grpc(headers) {
+            true => status::of(&error).into_http(),
+            false => rest::refusal(&error, request_id.to_str().unwrap_or_default()),
+        };
+        response.headers_mut().insert(guard::REQUEST_ID, request_id);
+        response
+    }
+
+    /// Writes what is left as Alpaca does; the reset is in seconds since 1970.
+    fn tell(&self, verdict: Verdict, headers: &mut HeaderMap) {
+        if verdict == Verdict::UNLIMITED {
+            return;
+        }
+        let after_us = i64::try_from(verdict.full_after.as_micros()).unwrap_or(i64::MAX);
+        let reset_s = self.clock.now().plus_us(after_us).0.div_euclid(1_000_000) + 1;
+        headers.insert(LIMIT, verdict.limit.into());
+        headers.insert(REMAINING, verdict.remaining.into());
+        headers.insert(RESET, reset_s.into());
+    }
+}
+
+fn error(Refused(limiter, verdict): &Refused) -> Error {
+    let after = Duration::from_millis(
+        u64::try_from(verdict.retry_after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX),
+    );
+    let message = format!(
+        "too many requests, by the limit \"{limiter}\"; nothing was accepted, try again in {after:?}"
+    );
+    Error::new(Code::TooManyRequests, "RATE_LIMITED", message)
+        .with("limiter", *limiter)
+        .retry_after(Some(after))
+}
+
+/// Where a request comes from: an IPv4 address, or the /64 of an IPv6 one, which is one customer's.
+fn address(extensions: &Extensions) -> Vec<u8> {
+    let from = extensions.get::<ConnectInfo<SocketAddr>>();
+    match from.map(|from| from.0.ip().to_canonical()) {
+        Some(IpAddr::V4(address)) => address.octets().to_vec(),
+        Some(IpAddr::V6(address)) => address.octets()[..8].to_vec(),
+        None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_as_orders_exists() {
+        for path in ORDERING.iter().chain([&ORDER_STREAM]) {
+            let (service, method) = path[1..].split_once('/').unwrap();
+            let service = prepx_proto::descriptors()
+                .get_service_by_name(service)
+                .unwrap();
+            assert!(
+                service.methods().any(|known| known.name() == method),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_customer_is_one_address() {
+        let of = |text: &str| {
+            let mut extensions = Extensions::new();
+            extensions.insert(ConnectInfo(SocketAddr::new(text.parse().unwrap(), 1)));
+            address(&extensions)
+        };
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.2"), of("10.0.0.1"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_ne!(of("2001:db8:0:2::1"), of("2001:db8:0:1::1"));
+    }
+}
