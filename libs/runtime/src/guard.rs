@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 use crate::context::Context;
 use crate::method::Method;
 use crate::status::{Code, Error};
-use crate::{config, status, telemetry, timeout};
+use crate::{config, status, telemetry, timeout, unreadable};
 
 /// The header with the request's id, on requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -272,7 +272,8 @@ impl Watch {
     }
 
     /// Watches the answer until its end, where a stream's status stands.
-    fn over(mut self, response: Response<Body>) -> Response<Body> {
+    fn over(mut self, mut response: Response<Body>) -> Response<Body> {
+        unreadable::mend(response.headers_mut());
         if let Some(code) = grpc_code(response.headers()) {
             self.end(code);
             return response;
@@ -340,11 +341,12 @@ impl http_body::Body for WatchedBody {
         mut self: Pin<&mut Self>,
         poller: &mut Poller<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(poller);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(code) = frame.trailers_ref().and_then(grpc_code)
+        let mut polled = Pin::new(&mut self.body).poll_frame(poller);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled
+            && let Some(trailers) = frame.trailers_mut()
         {
-            self.watch.code = Some(code);
+            unreadable::mend(trailers);
+            self.watch.code = grpc_code(trailers).or(self.watch.code);
         }
         polled
     }

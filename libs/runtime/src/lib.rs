@@ -17,6 +17,7 @@ mod service;
 pub mod status;
 pub mod telemetry;
 mod timeout;
+mod unreadable;
 
 pub use context::Context;
 pub use drain::Drain;

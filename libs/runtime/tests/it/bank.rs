@@ -10,7 +10,9 @@ use prepx_proto::gateway::v1::{GetHealthRequest, Health};
 use prepx_proto::notification::v1::notification_service_server::{
     NotificationService, NotificationServiceServer,
 };
-use prepx_proto::notification::v1::{SubscribeRequest, SubscribeResponse};
+use prepx_proto::notification::v1::{
+    ListenToTradesRequest, SubscribeRequest, SubscribeResponse, TradeUpdate,
+};
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_proto::portfolio::v1::admin_service_server::{AdminService, AdminServiceServer};
 use prepx_proto::portfolio::v1::{
@@ -183,15 +185,27 @@ impl Radio {
 impl NotificationService for Radio {
     type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
 
+    type ListenToTradesStream = BoxStream<'static, Result<TradeUpdate, Status>>;
+
+    async fn listen_to_trades(
+        &self,
+        _: Request<ListenToTradesRequest>,
+    ) -> Result<Response<Self::ListenToTradesStream>, Status> {
+        Ok(Response::new(Box::pin(futures::stream::empty())))
+    }
+
     async fn subscribe(
         &self,
-        _: Request<Streaming<SubscribeRequest>>,
+        request: Request<Streaming<SubscribeRequest>>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let drain = self.0.clone();
+        let mut requests = request.into_inner();
         let first = futures::stream::once(async { Ok(SubscribeResponse::default()) });
         let last = futures::stream::once(async move {
-            drain.draining().await;
-            Err(status::overloaded("the test", Duration::from_secs(1)))
+            tokio::select! {
+                () = drain.draining() => Err(status::overloaded("the test", Duration::from_secs(1))),
+                Err(unreadable) = requests.message() => Err(unreadable),
+            }
         });
         Ok(Response::new(Box::pin(futures::StreamExt::chain(
             first, last,

@@ -5,3 +5,4 @@ mod guarded;
 mod hosted;
 mod process;
 mod sockets;
+mod unreadable;
