@@ -36,7 +36,8 @@ async fn refused(peer: Peer, path: &str, bytes: &'static [u8]) -> status::Error 
 #[tokio::test]
 async fn what_cannot_be_read_is_the_clients_mistake_and_says_which() {
     let bank = || Bank::open().service(Limits::default()).peer();
-    let radio = || Radio(Drain::new().0).service(Limits::default()).peer();
+    let (drain, _control) = Drain::new();
+    let radio = || Radio(drain.clone()).service(Limits::default()).peer();
     for (bytes, word) in [
         (&b"\0\0\0\0\x03\xff\xff\xff"[..], "varint"),
         (b"\0\0\0\0\x04\x0a\x02\xc3\x28", "Protobuf"),
