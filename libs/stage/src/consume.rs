@@ -53,6 +53,9 @@ pub trait Consumer: Send + 'static {
     /// The log is let go of after so many batches, of at most about a mebibyte each, because with a
     /// store it costs a sync.
     const BATCHES_BETWEEN_RELEASES: u32;
+    /// Whether it lets others go first where cores are scarce: what it lags by then, it catches up
+    /// with when there is room.
+    const YIELDS: bool = true;
 
     /// Where it stands: what to read from. Asked at the beginning and after each failure.
     fn positions(&mut self) -> impl Future<Output = Result<Positions, Self::Error>> + Send;
@@ -177,7 +180,13 @@ impl<C: Consumer> Runner<C> {
     /// # Errors
     /// When the log has failed.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let outcome = on_a_thread(C::NAME, move || self.follow(stop)).await?;
+        let work = move || {
+            if C::YIELDS {
+                prepx_env::yield_to_others();
+            }
+            self.follow(stop)
+        };
+        let outcome = on_a_thread(C::NAME, work).await?;
         Ok(outcome?)
     }
 

@@ -209,7 +209,10 @@ impl Auditor {
 
     /// Runs until the process ends, on a thread of its own.
     pub async fn run(self, drain: Drain) -> std::result::Result<(), TaskError> {
-        let ended = on_a_thread(CONSUMER, move || async move { self.follow(&drain).await });
+        let ended = on_a_thread(CONSUMER, move || async move {
+            prepx_env::yield_to_others();
+            self.follow(&drain).await
+        });
         Ok(ended.await??)
     }
 

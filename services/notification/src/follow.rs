@@ -79,6 +79,8 @@ impl Consumer for Telling {
     const NAME: &'static str = "notification";
     const PAUSE: Duration = Duration::ZERO;
     const BATCHES_BETWEEN_RELEASES: u32 = 1;
+    /// Somebody waits for the news.
+    const YIELDS: bool = false;
 
     /// Every partition's end.
     async fn positions(&mut self) -> Result<Positions, Error> {
@@ -143,6 +145,8 @@ impl Telling {
                 self.know(named.map(|update| update.instrument)).await?;
                 self.hub.tell_markets(&updates);
             }
+            // Whoever begins to listen hears of what becomes durable after that.
+            _ if !self.hub.hears_accounts() => {}
             _ => {
                 let updates: Vec<AccountUpdate> = decode(batch.partition, &fresh)?;
                 let named = updates.iter().filter_map(|update| match &update.change {

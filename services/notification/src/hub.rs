@@ -172,6 +172,11 @@ impl Hub {
         self.state().markets.contains_key(&instrument)
     }
 
+    /// Whether anybody listens to an account.
+    pub fn hears_accounts(&self) -> bool {
+        !self.state().accounts.is_empty()
+    }
+
     /// Tells what happened to accounts.
     pub fn tell_accounts(&self, updates: &[AccountUpdate]) {
         let mut state = self.state();
