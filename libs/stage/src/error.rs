@@ -3,9 +3,10 @@
 use prepx_bus::{AppendError, FenceError, ReadError, TopicPartition};
 
 use crate::DecodeError;
-use crate::lane::Gap;
+use crate::lane::{Gap, Message};
 use crate::snapshot;
 use crate::state::BadRecord;
+use crate::topology::Seat;
 
 /// One input may set off this many more before the machine is taken to be in an endless loop.
 pub(crate) const FOLLOW_UPS_MAX: u32 = 1 << 20;
@@ -37,9 +38,9 @@ pub enum Error {
         /// The last number that the events lead to.
         derived: u64,
     },
-    /// An input is no input.
-    #[error("a poison input for {journal}, from {from} at offset {offset}: {source}")]
-    Poison {
+    /// A record holds no inputs: another version wrote it, or it is damaged.
+    #[error("{journal} has stopped: the record of {from} at offset {offset}: {source}")]
+    Unreadable {
         /// Who was to take it.
         journal: TopicPartition,
         /// Where it stands.
@@ -48,6 +49,46 @@ pub enum Error {
         offset: u64,
         /// Why.
         source: DecodeError,
+    },
+    /// A message of a lane cannot be taken: it will come again at every start until an operator has
+    /// it skipped.
+    #[error(
+        "{seat} has stopped at a poison input, {message}, which stands in {from} at offset {offset}: \
+         {why}. It comes again at every start; to go on without it, for good: prepx stage skip \
+         --partition {seat} --input {message} --reason …"
+    )]
+    Poison {
+        /// Who was to take it.
+        seat: Seat,
+        /// Which message.
+        message: Message,
+        /// Where its record stands.
+        from: TopicPartition,
+        /// At which offset.
+        offset: u64,
+        /// What went wrong.
+        why: String,
+    },
+    /// Deciding an input that is not on the log panicked. It is gone with the process.
+    #[error(
+        "{seat} has stopped: it cannot decide a command, which was not recorded and has had no \
+         effect: {why}"
+    )]
+    Panicked {
+        /// Whose machine.
+        seat: Seat,
+        /// What the panic said.
+        why: String,
+    },
+    /// There is no such message to skip.
+    #[error(
+        "{message} is no input that {seat} has yet to take: the error with which it stopped names it"
+    )]
+    NothingToSkip {
+        /// Who was to take it.
+        seat: Seat,
+        /// Which message.
+        message: Message,
     },
     /// A message of a lane is missing.
     #[error("{journal} has stopped: {source}")]

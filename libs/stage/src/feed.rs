@@ -6,10 +6,9 @@ use prepx_bus::{Log, TopicPartition};
 
 use crate::codec::{Codec, Input};
 use crate::error::Error;
-use crate::lane::Run;
+use crate::lane::{Message, Run};
 use crate::partition::{Parcel, Partition};
 use crate::spine::Work;
-use crate::topology::Seat;
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -28,7 +27,7 @@ pub(crate) fn unread<C: Codec>(
             let Some(last) = records.last() else { break };
             next = last.offset + 1;
             for record in &records {
-                found.push_back(decode(partition.codec(), seat, from, record)?);
+                found.push_back(decode(partition, from, record)?);
             }
         }
     }
@@ -51,7 +50,7 @@ impl<C: Codec> Partition<C> {
             if self.is_full() {
                 break;
             }
-            match decode(self.codec(), self.seat(), from, &record)? {
+            match decode(self, from, &record)? {
                 Work::Recorded { offset, input } => self.take_recorded(offset, &input, true)?,
                 Work::Parcel(parcel) => self.take_parcel(&parcel)?,
                 Work::Command { .. } | Work::Timer => unreachable!("they are not on the log"),
@@ -61,41 +60,93 @@ impl<C: Codec> Partition<C> {
         Ok(taken)
     }
 
+    fn has_taken(&self, message: Message) -> bool {
+        let last = self.head().received.get(&message.source);
+        last.is_some_and(|last| *last >= message.number)
+    }
+
+    fn is_past_or_skipped(&self, message: Message) -> bool {
+        let Message { source, number } = message;
+        self.has_taken(message) || self.head().skips.contains(&(source, number))
+    }
+
     fn next_offset(&self, from: TopicPartition) -> u64 {
         self.head().consumed.get(&from).copied().unwrap_or_default()
     }
 }
 
 fn decode<C: Codec>(
-    codec: &C,
-    seat: Seat,
+    partition: &Partition<C>,
     from: TopicPartition,
     record: &prepx_bus::Record,
 ) -> Result<Work<Input<C>>, Error> {
-    let offset = record.offset;
-    let decoded = if from == seat.commands() {
-        codec
-            .decode_input(from.topic, &record.payload)
-            .map(|input| Work::Recorded { offset, input })
-    } else {
-        Run::decode(&record.payload).and_then(|run| {
-            let inputs = run
-                .messages()
-                .map(|message| codec.decode_input(from.topic, message?.1))
-                .collect::<Result<_, _>>()?;
-            Ok(Work::Parcel(Parcel {
-                source: run.source,
-                from,
-                offset,
-                first: run.first,
-                inputs,
-            }))
-        })
-    };
-    decoded.map_err(|source| Error::Poison {
+    let (codec, seat, offset) = (partition.codec(), partition.seat(), record.offset);
+    let unreadable = |source| Error::Unreadable {
         journal: seat.journal(),
         from,
         offset,
         source,
-    })
+    };
+    if from == seat.commands() {
+        let input = codec.decode_input(from.topic, &record.payload);
+        let input = input.map_err(unreadable)?;
+        return Ok(Work::Recorded { offset, input });
+    }
+    let run = Run::decode(&record.payload).map_err(unreadable)?;
+    let source = run.source;
+    let mut inputs = Vec::new();
+    for message in run.messages() {
+        let (number, bytes) = message.map_err(unreadable)?;
+        let input = match codec.decode_input(from.topic, bytes) {
+            Ok(input) => input,
+            // It is never decided, so anything may stand in its place.
+            Err(_) if partition.is_past_or_skipped(Message { source, number }) => codec.timer(),
+            Err(error) => {
+                return Err(Error::Poison {
+                    seat,
+                    message: Message { source, number },
+                    from,
+                    offset,
+                    why: error.to_string(),
+                });
+            }
+        };
+        inputs.push(input);
+    }
+    Ok(Work::Parcel(Parcel {
+        source,
+        from,
+        offset,
+        first: run.first,
+        inputs,
+    }))
+}
+
+/// Whether a message is durable on one of the partition's lanes and has yet to be taken.
+pub(crate) fn stands_before<C: Codec>(
+    partition: &Partition<C>,
+    log: &dyn Log,
+    wanted: Message,
+) -> Result<bool, Error> {
+    if partition.has_taken(wanted) {
+        return Ok(false);
+    }
+    let from = partition.seat().lanes();
+    let mut next = partition.next_offset(from);
+    loop {
+        let records = log.read(from, next, READ_BYTES)?;
+        let Some(last) = records.last() else {
+            return Ok(false);
+        };
+        next = last.offset + 1;
+        let holds = |record: &prepx_bus::Record| {
+            Run::decode(&record.payload).is_ok_and(|run| {
+                let place = wanted.number.checked_sub(run.first);
+                run.source == wanted.source && place.is_some_and(|place| place < run.count)
+            })
+        };
+        if records.iter().any(holds) {
+            return Ok(true);
+        }
+    }
 }

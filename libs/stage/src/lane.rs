@@ -7,7 +7,10 @@
 //! Layout, version 1: version (1 byte), source, seq, first number, count, then each message after
 //! its length. Numbers are varints.
 
-use prepx_bus::TopicPartition;
+use std::fmt;
+use std::str::FromStr;
+
+use prepx_bus::{Topic, TopicPartition};
 
 use crate::DecodeError;
 use crate::wire::{Reader, put_partition, put_prefixed, put_varint};
@@ -101,6 +104,41 @@ impl<'a> Run<'a> {
     }
 }
 
+/// A message of a lane, named by its sender and its number: `account-journal/2#57`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Message {
+    /// The journal of the sender.
+    pub source: TopicPartition,
+    /// Its number on the lane.
+    pub number: u64,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.source, self.number)
+    }
+}
+
+impl FromStr for Message {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Message, String> {
+        let parse = || {
+            let (source, number) = text.split_once('#')?;
+            let (topic, partition) = source.split_once('/')?;
+            let journal = [Topic::AccountJournal, Topic::MatchingJournal]
+                .into_iter()
+                .find(|journal| journal.name() == topic)?;
+            Some(Message {
+                source: journal.partition(partition.parse().ok()?),
+                number: number.parse().ok()?,
+            })
+        };
+        parse()
+            .ok_or_else(|| format!("{text:?} is no message of a lane such as account-journal/2#57"))
+    }
+}
+
 /// A number is missing on a lane: something that was sent did not arrive, or arrived too early.
 /// Going on would lose it, so the receiver stops and alarms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,7 +174,6 @@ pub fn repeats(
 mod tests {
     use super::*;
     use expect_test::expect;
-    use prepx_bus::Topic;
 
     #[test]
     fn golden_bytes_of_version_1() {

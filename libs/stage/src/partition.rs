@@ -12,7 +12,8 @@ use prepx_domain::{Machine, Micros};
 
 use crate::codec::{Codec, Event, Input, Output};
 use crate::error::{Error, FOLLOW_UPS_MAX};
-use crate::lane::{self, Gap};
+use crate::feed;
+use crate::lane::{self, Gap, Message};
 use crate::outbox::Outbox;
 use crate::state::{Head, State};
 use crate::topology::{Seat, Topology};
@@ -57,6 +58,8 @@ pub struct Partition<C: Codec> {
     /// What may not have left before the takeover, to be appended first.
     pub(crate) backlog: VecDeque<Batch>,
     open: Open<C>,
+    /// The message of a lane that is being decided, with where its record stands.
+    deciding: Option<(Message, TopicPartition, u64)>,
 }
 
 /// The transition that takes inputs or waits to be appended. Kept for its buffers.
@@ -147,6 +150,7 @@ impl<C: Codec> Partition<C> {
             state,
             backlog: VecDeque::new(),
             open: Open::new(),
+            deciding: None,
         }
     }
 
@@ -246,6 +250,7 @@ impl<C: Codec> Partition<C> {
         let count = parcel.inputs.len() as u64;
         let repeats =
             lane::repeats(parcel.source, last, parcel.first, count).map_err(|gap| self.gap(gap))?;
+        let skips = self.state.head.skips_after(parcel.source, last);
         self.note(Taken::Lane {
             source: parcel.source,
             from: parcel.from,
@@ -253,12 +258,62 @@ impl<C: Codec> Partition<C> {
             first: last + 1,
             count: count - repeats,
         })?;
+        let Parcel { source, from, .. } = *parcel;
         let inputs = &parcel.inputs[repeats as usize..];
         for (at, input) in inputs.iter().enumerate() {
+            let number = last + 1 + at as u64;
+            if skips.contains(&number) {
+                tracing::warn!(%source, number, to = %self.seat, "a message is skipped, as an operator said");
+                continue;
+            }
             self.state.machine.foresee(inputs, at);
+            self.deciding = Some((Message { source, number }, from, parcel.offset));
             self.decide(input, false)?;
         }
+        self.deciding = None;
         Ok(())
+    }
+
+    /// Records an operator's decision that a message of a lane, which has yet to be taken, will
+    /// not be decided when it comes. What it would have done is missing from then on.
+    ///
+    /// # Errors
+    /// [`Error::NothingToSkip`] when no such message stands before the partition.
+    pub fn skip(&mut self, log: &dyn Log, message: Message, reason: &str) -> Result<(), Error> {
+        let is_next = !self
+            .state
+            .head
+            .skips
+            .contains(&(message.source, message.number))
+            && feed::stands_before(self, log, message)?;
+        if !is_next {
+            let seat = self.seat;
+            return Err(Error::NothingToSkip { seat, message });
+        }
+        self.note(Taken::Skip {
+            source: message.source,
+            number: message.number,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// What stopped the partition when deciding an input panicked.
+    pub(crate) fn panicked(&self, why: String) -> Error {
+        self.poisoned(why.clone()).unwrap_or(Error::Panicked {
+            seat: self.seat,
+            why,
+        })
+    }
+
+    /// The error that names the message that is being decided, if one is.
+    fn poisoned(&self, why: String) -> Option<Error> {
+        self.deciding.map(|(message, from, offset)| Error::Poison {
+            seat: self.seat,
+            message,
+            from,
+            offset,
+            why,
+        })
     }
 
     /// Lets the machine look whether something is due. Recorded only if something was.
@@ -298,9 +353,10 @@ impl<C: Codec> Partition<C> {
             };
             self.decide_once(&next, answering);
         }
-        Err(Error::Endless {
+        let endless = Error::Endless {
             journal: self.seat.journal(),
-        })
+        };
+        Err(self.poisoned(endless.to_string()).unwrap_or(endless))
     }
 
     fn decide_once(&mut self, input: &Input<C>, answering: bool) {

@@ -6,7 +6,7 @@
 //!
 //! Layout, version 1: `PXSN`, version (4 bytes), version of the state's bytes (4 bytes), journal,
 //! next offset, epoch, seq, now (8 bytes), state hash (8 bytes), events, the three maps of the
-//! head, the state's bytes, CRC-32C of all before (4 bytes). Numbers without a size are varints.
+//! head and its skips, the state's bytes, CRC-32C of all before (4 bytes). Numbers without a size are varints.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -184,6 +184,12 @@ fn put_map(to: &mut Vec<u8>, map: &BTreeMap<TopicPartition, u64>) {
 }
 
 fn take_map(reader: &mut Reader<'_>) -> Result<BTreeMap<TopicPartition, u64>, DecodeError> {
+    take_pairs(reader)
+}
+
+fn take_pairs<C: FromIterator<(TopicPartition, u64)>>(
+    reader: &mut Reader<'_>,
+) -> Result<C, DecodeError> {
     let count = reader.count()?;
     (0..count)
         .map(|_| Ok((reader.partition()?, reader.varint()?)))
@@ -205,6 +211,11 @@ fn encode<C: Codec>(codec: &C, seat: Seat, state: &State<C>, next_offset: u64, t
     put_map(to, &head.received);
     put_map(to, &head.sent);
     put_map(to, &head.consumed);
+    put_varint(to, head.skips.len() as u64);
+    for &(source, number) in &head.skips {
+        put_partition(to, source);
+        put_varint(to, number);
+    }
     codec.encode_state(&state.machine, to);
     let crc = crc32c::crc32c(to);
     to.extend_from_slice(&crc.to_le_bytes());
@@ -246,6 +257,7 @@ fn open(seat: Seat, bytes: &[u8]) -> Result<Parts<'_>, DecodeError> {
         received: take_map(&mut reader)?,
         sent: take_map(&mut reader)?,
         consumed: take_map(&mut reader)?,
+        skips: take_pairs(&mut reader)?,
     };
     Ok(Parts {
         head,

@@ -9,7 +9,9 @@
 //! No threads, no sockets, no clock of its own: the core's thread and the simulation drive the
 //! same code.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use prepx_bus::{AppendError, Log, Position, TopicPartition};
@@ -219,6 +221,14 @@ enum Ran {
     Blocked,
 }
 
+/// What a panic said, on one line.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let lines = text.unwrap_or("it panicked without a word").lines();
+    lines.map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
 impl<C: Codec> Bank<C> {
     fn open(
         codec: Arc<C>,
@@ -269,7 +279,7 @@ impl<C: Codec> Bank<C> {
         for cell in &mut self.cells {
             while cell.blocked || !cell.inbox.is_empty() {
                 ran = Ran::Something;
-                cell.fill(round)?;
+                cell.fill_or_stop(round)?;
                 let position = match cell.partition.append(round.log) {
                     Err(AppendError::Full { .. }) => return Ok(Ran::Blocked),
                     appended => appended?,
@@ -305,6 +315,13 @@ impl<C: Codec> Bank<C> {
 }
 
 impl<C: Codec> Cell<C> {
+    /// Fills the open transition. A machine that panics is damaged and so is its partition: this
+    /// says at which input, and the owner ends with it.
+    fn fill_or_stop(&mut self, round: Round<'_>) -> Result<(), Error> {
+        let filled = catch_unwind(AssertUnwindSafe(|| self.fill(round)));
+        filled.unwrap_or_else(|panic| Err(self.partition.panicked(words_of(&*panic))))
+    }
+
     /// Fills the open transition, unless one waits for room already.
     fn fill(&mut self, round: Round<'_>) -> Result<(), Error> {
         if std::mem::replace(&mut self.blocked, true) {

@@ -1,6 +1,6 @@
 //! The state of a stage partition: the fold of its journal, and of nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prepx_bus::TopicPartition;
 use prepx_domain::{Machine, Micros};
@@ -31,13 +31,25 @@ pub struct Head {
     pub sent: BTreeMap<TopicPartition, u64>,
     /// The next offset to take of each partition that inputs are read from.
     pub consumed: BTreeMap<TopicPartition, u64>,
+    /// Messages that will not be decided when they come, by the journal of their source: an
+    /// operator has said so.
+    pub skips: BTreeSet<(TopicPartition, u64)>,
 }
 
 impl Head {
+    /// The numbers of the messages after `last` of a lane that are to be skipped.
+    pub(crate) fn skips_after(&self, source: TopicPartition, last: u64) -> Vec<u64> {
+        let from = (source, last.saturating_add(1))..=(source, u64::MAX);
+        self.skips.range(from).map(|skip| skip.1).collect()
+    }
+
     /// Takes note of an input, and finds out whether it is the next one.
     pub(crate) fn take(&mut self, taken: &Taken) -> Result<(), Gap> {
         match *taken {
             Taken::Timer => {}
+            Taken::Skip { source, number, .. } => {
+                self.skips.insert((source, number));
+            }
             Taken::Recorded {
                 from,
                 offset,
@@ -61,6 +73,8 @@ impl Head {
                     });
                 }
                 *last += count;
+                let last = *last;
+                self.skips.retain(|skip| skip.0 != source || skip.1 > last);
                 self.consumed.insert(from, offset + 1);
             }
         }

@@ -1,5 +1,8 @@
 //! Which topics each stage has, and how many partitions.
 
+use std::fmt;
+use std::str::FromStr;
+
 use prepx_bus::{Topic, TopicPartition};
 
 /// A stage by its topics.
@@ -43,6 +46,35 @@ pub struct Seat {
     pub stage: Stage,
     /// Its partition.
     pub partition: u32,
+}
+
+impl fmt::Display for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.stage {
+            Stage::ACCOUNT => "account",
+            _ => "matching",
+        };
+        write!(f, "{name}/{}", self.partition)
+    }
+}
+
+impl FromStr for Seat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Seat, String> {
+        let parse = || {
+            let (name, partition) = text.split_once('/')?;
+            let stage = match name {
+                "account" => Stage::ACCOUNT,
+                "matching" => Stage::MATCHING,
+                _ => return None,
+            };
+            Some(stage.seat(partition.parse().ok()?))
+        };
+        parse().ok_or_else(|| {
+            format!("{text:?} is no partition of a stage such as account/2 or matching/0")
+        })
+    }
 }
 
 impl Seat {

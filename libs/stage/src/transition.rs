@@ -12,7 +12,7 @@ use prepx_domain::Micros;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::DecodeError;
-use crate::wire::{Reader, put_partition, put_varint};
+use crate::wire::{Reader, put_partition, put_prefixed, put_varint};
 
 const VERSION: u8 = 1;
 
@@ -42,6 +42,15 @@ pub enum Taken {
         first: u64,
         /// How many.
         count: u64,
+    },
+    /// An operator's decision: this message of a lane will not be decided when it comes.
+    Skip {
+        /// The journal of the stage partition that sent it.
+        source: TopicPartition,
+        /// Its lane number.
+        number: u64,
+        /// Why, in the operator's words.
+        reason: String,
     },
 }
 
@@ -112,6 +121,16 @@ pub(crate) fn encode(
 fn encode_taken(taken: &Taken, to: &mut Vec<u8>) {
     match *taken {
         Taken::Timer => to.push(0),
+        Taken::Skip {
+            source,
+            number,
+            ref reason,
+        } => {
+            to.push(3);
+            put_partition(to, source);
+            put_varint(to, number);
+            put_prefixed(to, |to| to.extend_from_slice(reason.as_bytes()));
+        }
         Taken::Recorded {
             from,
             offset,
@@ -153,6 +172,11 @@ fn decode_taken(reader: &mut Reader<'_>) -> Result<Taken, DecodeError> {
             offset: reader.varint()?,
             first: reader.varint()?,
             count: reader.varint()?,
+        }),
+        3 => Ok(Taken::Skip {
+            source: reader.partition()?,
+            number: reader.varint()?,
+            reason: String::from_utf8_lossy(reader.prefixed()?).into_owned(),
         }),
         kind => Err(reader.error(format!("there is no input of kind {kind}"))),
     }
@@ -220,7 +244,6 @@ impl<'a> Transition<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::put_prefixed;
     use expect_test::expect;
     use prepx_bus::Topic;
 
@@ -246,6 +269,11 @@ mod tests {
                     first: 130,
                     count: 1,
                 },
+                Taken::Skip {
+                    source: Topic::MatchingJournal.partition(2),
+                    number: 131,
+                    reason: "bug 7".to_owned(),
+                },
             ],
             sent: &[(Topic::OrderProcessing.partition(2), 129)],
             event_count: 2,
@@ -259,7 +287,7 @@ mod tests {
     fn golden_bytes_of_version_1() {
         let bytes = sample();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        expect!["0103ac02008098281765060003010101290200020f020301078201010102028101020468656c64009705fa0c8af88fef"].assert_eq(&hex);
+        expect!["0103ac02008098281765060004010101290200020f02030107820101030f0283010562756720370102028101020468656c64009705fa0c8af88fef"].assert_eq(&hex);
         let transition = Transition::decode(&bytes).unwrap();
         expect![[r#"
             Transition {
@@ -290,6 +318,14 @@ mod tests {
                         offset: 7,
                         first: 130,
                         count: 1,
+                    },
+                    Skip {
+                        source: TopicPartition {
+                            topic: MatchingJournal,
+                            partition: 2,
+                        },
+                        number: 131,
+                        reason: "bug 7",
                     },
                 ],
                 sent: [

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::replay::Replay;
+use crate::stage::Stage;
 use crate::verify::Verify;
 
 /// The file in which `prepx start` keeps its data unless told otherwise.
@@ -42,6 +43,8 @@ pub enum Command {
     Replay(Replay),
     /// Check that the books are right.
     Verify(Verify),
+    /// Help a stage of a platform that does not run over an input that stops it.
+    Stage(Stage),
 }
 
 /// How to run the platform.

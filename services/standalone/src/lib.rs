@@ -9,5 +9,6 @@ pub mod core;
 pub mod replay;
 mod settings;
 mod simulate;
+pub mod stage;
 pub mod start;
 pub mod verify;

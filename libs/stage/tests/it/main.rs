@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod recovery;
+mod skips;
 mod toy;
 mod world;
 

@@ -24,6 +24,9 @@ fn get(bytes: &[u8]) -> Result<Words, DecodeError> {
     Ok((bytes[0], [word(0), word(1), word(2), word(3)]))
 }
 
+/// An amount that the bank cannot decide a deposit or credit of.
+pub const POISON: i64 = 666;
+
 /// The slot of a toy account.
 pub fn slot(account: i64) -> Slot {
     Slot::new((account * 1_021 % 4_096) as u16).unwrap()
@@ -107,11 +110,14 @@ impl Machine for Bank {
                 id,
                 account,
                 amount,
-            } => Some(BankEvent::Deposited {
-                id,
-                account,
-                amount,
-            }),
+            } => {
+                assert!(amount != POISON, "a deposit that cannot be decided");
+                Some(BankEvent::Deposited {
+                    id,
+                    account,
+                    amount,
+                })
+            }
             BankInput::Transfer {
                 id,
                 from,
@@ -129,7 +135,10 @@ impl Machine for Bank {
                     false => BankEvent::Refused { id },
                 })
             }
-            BankInput::Credit { to, amount } => Some(BankEvent::Credited { to, amount }),
+            BankInput::Credit { to, amount } => {
+                assert!(amount != POISON, "a credit that cannot be decided");
+                Some(BankEvent::Credited { to, amount })
+            }
             BankInput::Timer => {
                 let hour = now.0 / 3_600_000_000;
                 (hour > self.hour).then_some(BankEvent::Ticked { hour })

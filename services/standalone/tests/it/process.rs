@@ -1,7 +1,11 @@
 //! Starting and ending.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use prepx_bus::file::RealDir;
+use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
 
 use crate::platform::{Platform, command};
 
@@ -40,19 +44,78 @@ fn a_second_start_on_one_directory_says_who_holds_it() {
 
 #[test]
 fn the_published_keys_serve_loopback_only() {
-    let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_prepx"))
-            .args(arguments)
-            .output()
-            .unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
-    };
     let (code, words) = run(&["start", "--dev", "--listen", "0.0.0.0:0"]);
     assert_eq!(code, Some(1));
     assert!(words.contains("127.0.0.1"), "{words}");
     let (code, _) = run(&["start", "--listen", "nowhere"]);
     assert_eq!(code, Some(2));
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_prepx"))
+        .args(arguments)
+        .output()
+        .expect("the program runs");
+    let words = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8(words).expect("words"),
+    )
+}
+
+/// Puts a message that no version has ever written before the first matching partition.
+fn poison(data_dir: &Path) {
+    let log_dir = RealDir::open(&data_dir.join("log")).expect("a log");
+    let config = prepx_standalone::core::Options::new(data_dir).log;
+    let log = EmbeddedLog::open(log_dir, config).expect("a log that nobody holds");
+    let mut batch = Batch::new();
+    batch.push_with(Topic::OrderProcessing.partition(0), |to| {
+        let source = Topic::AccountJournal.partition(0);
+        prepx_stage::lane::write(source, 1, 1, &[b"of another version"], to);
+    });
+    log.append(None, &batch).expect("room");
+    log.flush().expect("a disk");
+}
+
+#[test]
+fn an_operator_skips_a_poison_input_and_the_platform_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_str().unwrap();
+    let mut platform = Platform::start(directory.path());
+    let skip = |input: &str, reason: &str| {
+        let place = ["--data-dir", data_dir, "--partition", "matching/0"];
+        let what = ["--input", input, "--reason", reason];
+        run(&[&["stage", "skip"], &place[..], &what[..]].concat())
+    };
+    let (code, words) = skip("account-journal/0#1", "too early");
+    assert_eq!(code, Some(1), "a platform that runs holds its directory");
+    assert!(words.contains("in use by"), "{words}");
+    platform.terminate();
+    assert!(platform.process.wait().unwrap().success());
+
+    poison(directory.path());
+    let mut start = command(directory.path());
+    let output = start.stderr(Stdio::piped()).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let asked = "prepx stage skip --partition matching/0 --input account-journal/0#1 --reason";
+    assert!(words.contains(asked), "{words}");
+
+    let (code, words) = skip("account-journal/0#2", "not there");
+    assert_eq!(code, Some(1));
+    assert!(
+        words.contains("no input that matching/0 has yet to take"),
+        "{words}"
+    );
+    assert_eq!(
+        skip("account-journal/0#1", " ").0,
+        Some(1),
+        "a reason is due"
+    );
+    assert_eq!(skip("nonsense", "no").0, Some(2));
+    let (code, words) = skip("account-journal/0#1", "a test of an operator");
+    assert_eq!(code, Some(0), "{words}");
+    let mut platform = Platform::start(directory.path());
+    platform.terminate();
+    assert!(platform.process.wait().unwrap().success());
 }

@@ -1,0 +1,125 @@
+//! `prepx stage`: what an operator does to the stages of a data directory that nobody runs on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Subcommand};
+use prepx_account as account;
+use prepx_bus::EmbeddedLog;
+use prepx_bus::file::RealDir;
+use prepx_env::{Clock as _, SystemClock};
+use prepx_risk::AccountCodec;
+use prepx_stage::lane::Message;
+use prepx_stage::{Codec, Partition, Seat, Snapshots, Takeover, Topology};
+use prepx_trading::MatchingCodec;
+use serde_json::json;
+
+use crate::cli::DATA_DIR;
+use crate::core::{Options, manifest};
+
+/// The longest reason.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// What to do with a stage.
+#[derive(Debug, Args)]
+pub struct Stage {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What can be done with a stage.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Go on without an input that a stage cannot take.
+    Skip(Skip),
+}
+
+/// Which input to go on without.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A message from one stage to the other that cannot be decided stops its partition at
+every start. The error then names the partition and the message. Skipping it is for good: what it would
+have done is missing, and `prepx verify` tells what that is. The skip and its reason are on the
+partition's journal, so the audit chain covers them.
+
+Examples:
+  prepx stage skip --partition matching/0 --input account-journal/2#57 --reason \"bug 7, see ticket\""
+)]
+pub struct Skip {
+    /// The data directory of a platform that does not run.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Which partition has stopped: account/N or matching/N.
+    #[arg(long, value_name = "STAGE/N")]
+    pub partition: Seat,
+    /// Which message: the journal of its sender and its number on the lane.
+    #[arg(long, value_name = "JOURNAL/N#NUMBER")]
+    pub input: Message,
+    /// Why, for those who read the journal later; 1 to 1,000 characters.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Does it.
+///
+/// # Errors
+/// What kept it from being done; nothing has changed then.
+pub fn run(options: Stage) -> Result<()> {
+    let Action::Skip(skip) = options.action;
+    let chars = skip.reason.trim().chars().count();
+    ensure!(
+        (1..=REASON_CHARS_MAX).contains(&chars),
+        "--reason has {chars} characters: give 1 to {REASON_CHARS_MAX}"
+    );
+    let topology = manifest::read(&skip.data_dir)
+        .with_context(|| format!("{} is no data directory of prepx", skip.data_dir.display()))?;
+    let seat = skip.partition;
+    let partitions = topology.partitions(seat.stage.journal);
+    ensure!(
+        seat.partition < partitions,
+        "--partition is {seat}: the stage has {partitions} partitions, from 0"
+    );
+    if seat.stage == prepx_stage::Stage::ACCOUNT {
+        let config = account::Config::of_partitions(topology.account_partitions);
+        record(&skip, topology, AccountCodec::new(config))?;
+    } else {
+        record(&skip, topology, MatchingCodec)?;
+    }
+    let Skip { input, reason, .. } = &skip;
+    if skip.json {
+        let partition = seat.to_string();
+        println!(
+            "{}",
+            json!({"partition": partition, "skipped": input.to_string(), "reason": reason})
+        );
+    } else {
+        println!("{seat} goes on without {input}; `prepx verify` tells what is missing for it");
+    }
+    Ok(())
+}
+
+/// Takes the partition over and records the skip, durably.
+fn record<C: Codec>(skip: &Skip, topology: Topology, codec: C) -> Result<()> {
+    let who = format!("prepx stage skip, process {}", std::process::id());
+    let mut options = Options::new(&skip.data_dir);
+    options.log.holder = who.clone();
+    let log_dir = RealDir::open(&skip.data_dir.join("log"))?;
+    let log = EmbeddedLog::open(log_dir, options.log).context("the event log")?;
+    let snapshots = Snapshots::new(RealDir::open(&skip.data_dir.join("snapshots"))?);
+    let takeover = Takeover {
+        who: &who,
+        now: SystemClock::new().now(),
+        reemit: false,
+    };
+    let (codec, seat) = (Arc::new(codec), skip.partition);
+    let mut partition = Partition::open(codec, seat, topology, &*log, &snapshots, takeover)?;
+    partition.skip(&*log, skip.input, skip.reason.trim())?;
+    partition.append(&*log)?;
+    log.flush()?;
+    Ok(())
+}
