@@ -1,13 +1,16 @@
-//! Orders and instruments as the public API shows them: one form for every service that does.
+//! Orders, instruments, bars and levels as the public API shows them: one form for every service that
+//! does.
 
 use prepx_domain::decimal::{div_half_even, format, power_of_ten};
 use prepx_domain::instrument::Instrument;
+use prepx_domain::market::{Bar, Level};
 use prepx_domain::message::{End, Refusal};
 use prepx_domain::order::{OrderKind, OrderStatus, Side, TimeInForce};
 use prepx_domain::update::OrderView;
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{AssetClass, Micros};
 
+use crate::market_data::v1 as data;
 use crate::trading::v1 as wire;
 
 /// The venue that every equity is listed at here.
@@ -176,5 +179,63 @@ pub const fn refusal_reason(refusal: Refusal) -> &'static str {
         Refusal::UnknownInstrument => "UNKNOWN_INSTRUMENT",
         Refusal::NotLiving => "NOT_LIVING",
         Refusal::QuantityTraded { .. } => "QUANTITY_TRADED",
+    }
+}
+
+/// A bar; its average price is rounded half to even, to the quote asset's minor unit.
+pub fn bar(instrument: &Instrument, bar: &Bar) -> data::Bar {
+    // The average price of all lots, in quote minor units.
+    let average = bar
+        .turnover
+        .checked_mul(i128::from(instrument.tick_minor))
+        .and_then(|cost| div_half_even(cost, i128::from(bar.volume_lots)));
+    data::Bar {
+        timestamp: bar.start.0,
+        open: price(instrument, bar.open_ticks),
+        high: price(instrument, bar.high_ticks),
+        low: price(instrument, bar.low_ticks),
+        close: price(instrument, bar.close_ticks),
+        volume: size(instrument, bar.volume_lots),
+        trade_count: i64::try_from(bar.trades).unwrap_or(i64::MAX),
+        vwap: average.map(|minor| format(minor, instrument.quote_scale)),
+    }
+}
+
+/// A price level of a book.
+pub fn book_level(instrument: &Instrument, level: Level) -> data::BookLevel {
+    data::BookLevel {
+        price: price(instrument, level.price_ticks),
+        size: size(instrument, level.qty_lots),
+    }
+}
+
+/// A price in ticks as a decimal number of the quote asset.
+pub fn price(instrument: &Instrument, ticks: i64) -> String {
+    exact(ticks, instrument.tick_minor, instrument.quote_scale)
+}
+
+/// A quantity in lots as a decimal number of the base asset.
+pub fn size(instrument: &Instrument, lots: i64) -> String {
+    exact(lots, instrument.lot_minor, instrument.base_scale)
+}
+
+/// A number of steps as a decimal; it may be more minor units than 64 bits hold.
+fn exact(steps: i64, step_minor: i64, scale: u32) -> String {
+    let minor = i128::from(steps) * i128::from(step_minor);
+    let one = i128::from(power_of_ten(scale));
+    let fraction = format((minor % one) as i64, scale);
+    format!("{}{}", minor / one, &fraction[1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exact;
+
+    #[test]
+    fn steps_are_shown_exactly() {
+        assert_eq!(exact(6_123_456, 1_000_000, 8), "61234.56");
+        assert_eq!(exact(0, 1, 8), "0");
+        assert_eq!(exact(3, 1, 0), "3");
+        assert_eq!(exact(i64::MAX, 1_000, 3), i64::MAX.to_string());
     }
 }

@@ -2,7 +2,7 @@
 //! from `proto/`, and the descriptors with comments and options.
 //!
 //! A package `prepx.<service>.v<n>` is the module `<service>::v<n>`. What is on the event log stands for
-//! values of the domain one to one, in [`journal`]; orders and instruments take their public form in
+//! values of the domain one to one, in [`journal`]; orders, instruments and bars take their public form in
 //! [`convert`]. There is no other logic here.
 
 use std::sync::LazyLock;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use prepx_domain::AssetClass;
 use prepx_domain::market::Bar;
+use prepx_proto::convert;
 use prepx_proto::market_data::v1 as wire;
 use prepx_proto::market_data::v1::crypto_data_service_server::CryptoDataService;
 use prepx_proto::market_data::v1::stock_data_service_server::StockDataService;
@@ -52,7 +53,7 @@ impl Handler {
         decode::currency(&request.currency)?;
         let query = decode::query(decode::Asked::from(request), self.app.now())?;
         let found = self.app.past::<Bar>(self.class, &query, timeframe).await?;
-        let (lists, next_page_token) = show::history(found, show::bar);
+        let (lists, next_page_token) = show::history(found, convert::bar);
         let bars = lists.map(|(symbol, bars)| (symbol, wire::BarList { bars }));
         Ok(wire::GetBarsResponse {
             bars: bars.collect(),
@@ -96,7 +97,7 @@ impl Handler {
     ) -> Result<wire::GetLatestBarsResponse, Error> {
         let newest = |market: &Market| {
             let bar = market.bars[MINUTE].as_ref()?;
-            Some(show::bar(&market.instrument, bar))
+            Some(convert::bar(&market.instrument, bar))
         };
         let bars = self.newest(&request.symbols, &request.currency, newest);
         Ok(wire::GetLatestBarsResponse { bars: bars.await? })

@@ -1,11 +1,11 @@
 //! What is told, in the form of the public API: exact decimal numbers.
 
-use prepx_domain::decimal::{div_half_even, format, power_of_ten};
-use prepx_domain::market::{Bar, Book, Level};
+use prepx_domain::decimal::format;
+use prepx_domain::market::{Book, Level};
 use prepx_domain::message::End;
 use prepx_domain::update::{Change, OrderEvent, OrderView};
 use prepx_domain::{Instrument, Micros, Side};
-use prepx_proto::convert;
+use prepx_proto::convert::{self, price, size};
 use prepx_proto::market_data::v1 as data;
 use prepx_proto::notification::v1 as wire;
 use wire::market_event::Event;
@@ -98,7 +98,7 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
             level: changed,
             number,
         } => {
-            let changed = vec![level(instrument, *changed)];
+            let changed = vec![convert::book_level(instrument, *changed)];
             let (bids, asks) = match side {
                 Side::Buy => (changed, Vec::new()),
                 Side::Sell => (Vec::new(), changed),
@@ -112,14 +112,16 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
             })
         }
         Happening::Book => Event::Orderbook(book(market)),
-        Happening::Bar(bar) | Happening::UpdatedBar(bar) => Event::Bar(minute(instrument, bar)),
+        Happening::Bar(bar) | Happening::UpdatedBar(bar) => {
+            Event::Bar(convert::bar(instrument, bar))
+        }
         Happening::Halted(halted) => Event::Status(status(timestamp, *halted)),
     }
 }
 
 /// The whole book; empty if it is not known.
 pub fn book(market: &Market) -> data::OrderBook {
-    let show = |shown: Level| level(&market.instrument, shown);
+    let show = |shown: Level| convert::book_level(&market.instrument, shown);
     let bids = market.book().map(|book| book.bids().map(show).collect());
     let asks = market.book().map(|book| book.asks().map(show).collect());
     data::OrderBook {
@@ -147,24 +149,6 @@ fn quote(instrument: &Instrument, timestamp: i64, [bid, ask]: &Best) -> data::Qu
     }
 }
 
-fn minute(instrument: &Instrument, bar: &Bar) -> data::Bar {
-    // The average price of all lots, in quote minor units.
-    let average = bar
-        .turnover
-        .checked_mul(i128::from(instrument.tick_minor))
-        .and_then(|cost| div_half_even(cost, i128::from(bar.volume_lots)));
-    data::Bar {
-        timestamp: bar.start.0,
-        open: price(instrument, bar.open_ticks),
-        high: price(instrument, bar.high_ticks),
-        low: price(instrument, bar.low_ticks),
-        close: price(instrument, bar.close_ticks),
-        volume: size(instrument, bar.volume_lots),
-        trade_count: i64::try_from(bar.trades).unwrap_or(i64::MAX),
-        vwap: average.map(|minor| format(minor, instrument.quote_scale)),
-    }
-}
-
 fn status(timestamp: i64, halted: bool) -> wire::TradingStatus {
     let (code, words) = match halted {
         true => ("H", "Trading Halt"),
@@ -176,27 +160,4 @@ fn status(timestamp: i64, halted: bool) -> wire::TradingStatus {
         status_message: words.to_owned(),
         ..wire::TradingStatus::default()
     }
-}
-
-fn level(instrument: &Instrument, level: Level) -> data::BookLevel {
-    data::BookLevel {
-        price: price(instrument, level.price_ticks),
-        size: size(instrument, level.qty_lots),
-    }
-}
-
-fn price(instrument: &Instrument, ticks: i64) -> String {
-    exact(ticks, instrument.tick_minor, instrument.quote_scale)
-}
-
-fn size(instrument: &Instrument, lots: i64) -> String {
-    exact(lots, instrument.lot_minor, instrument.base_scale)
-}
-
-/// A number of steps as a decimal; it may be more minor units than 64 bits hold.
-fn exact(steps: i64, step_minor: i64, scale: u32) -> String {
-    let minor = i128::from(steps) * i128::from(step_minor);
-    let one = i128::from(power_of_ten(scale));
-    let fraction = format((minor % one) as i64, scale);
-    format!("{}{}", minor / one, &fraction[1..])
 }

@@ -1,8 +1,8 @@
 //! Market data as the public API shows it: exact decimal numbers.
 
-use prepx_domain::decimal::{div_half_even, format, power_of_ten};
 use prepx_domain::market::{Bar, Level, interval};
 use prepx_domain::{Instrument, Micros, Side};
+use prepx_proto::convert::{self, bar, price, size};
 use prepx_proto::market_data::v1 as wire;
 
 use crate::app::History;
@@ -45,30 +45,9 @@ pub fn quote(instrument: &Instrument, quote: &Quote) -> wire::Quote {
     }
 }
 
-pub fn bar(instrument: &Instrument, bar: &Bar) -> wire::Bar {
-    // The average price of all lots, in quote minor units.
-    let average = bar
-        .turnover
-        .checked_mul(i128::from(instrument.tick_minor))
-        .and_then(|cost| div_half_even(cost, i128::from(bar.volume_lots)));
-    wire::Bar {
-        timestamp: bar.start.0,
-        open: price(instrument, bar.open_ticks),
-        high: price(instrument, bar.high_ticks),
-        low: price(instrument, bar.low_ticks),
-        close: price(instrument, bar.close_ticks),
-        volume: size(instrument, bar.volume_lots),
-        trade_count: bar.trades as i64,
-        vwap: average.map(|minor| format(minor, instrument.quote_scale)),
-    }
-}
-
 /// The whole book; `None` before its first change.
 pub fn order_book(market: &Market) -> Option<wire::OrderBook> {
-    let level = |level: Level| wire::BookLevel {
-        price: price(&market.instrument, level.price_ticks),
-        size: size(&market.instrument, level.qty_lots),
-    };
+    let level = |level: Level| convert::book_level(&market.instrument, level);
     Some(wire::OrderBook {
         timestamp: market.book_at?.0,
         bids: market.book.bids().map(level).collect(),
@@ -96,34 +75,5 @@ pub fn snapshot(market: &Market, now: Micros) -> wire::Snapshot {
         minute_bar: market.bars[MINUTE].map(show),
         daily_bar: today.map(show),
         prev_daily_bar: before.map(show),
-    }
-}
-
-fn price(instrument: &Instrument, ticks: i64) -> String {
-    exact(ticks, instrument.tick_minor, instrument.quote_scale)
-}
-
-fn size(instrument: &Instrument, lots: i64) -> String {
-    exact(lots, instrument.lot_minor, instrument.base_scale)
-}
-
-/// A number of steps as a decimal; it may be more minor units than 64 bits hold.
-fn exact(steps: i64, step_minor: i64, scale: u32) -> String {
-    let minor = i128::from(steps) * i128::from(step_minor);
-    let one = i128::from(power_of_ten(scale));
-    let fraction = format((minor % one) as i64, scale);
-    format!("{}{}", minor / one, &fraction[1..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::exact;
-
-    #[test]
-    fn steps_are_shown_exactly() {
-        assert_eq!(exact(6_123_456, 1_000_000, 8), "61234.56");
-        assert_eq!(exact(0, 1, 8), "0");
-        assert_eq!(exact(3, 1, 0), "3");
-        assert_eq!(exact(i64::MAX, 1_000, 3), i64::MAX.to_string());
     }
 }
