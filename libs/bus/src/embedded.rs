@@ -15,6 +15,7 @@ mod index;
 mod partitions;
 mod recover;
 mod retention;
+mod scan;
 mod segment;
 mod view;
 mod writer;
@@ -124,27 +125,6 @@ impl EmbeddedLog {
         self.write_out(&mut back, frames)
             .map_err(|what| self.poison(&what))?;
         Ok(self.durable())
-    }
-
-    /// Reads every durable frame that is still there and checks it; the number of frames.
-    pub fn check(&self) -> Result<u64, ReadError> {
-        let (segments, end) = {
-            let view = read(&self.view);
-            (view.segments.clone(), view.end)
-        };
-        let mut count = 0;
-        for (at, segment) in segments.iter().enumerate() {
-            let end = segments.get(at + 1).map_or(end, |next| next.base);
-            let mut frames = segment.frames(segment.base, end);
-            while frames
-                .next()
-                .map_err(|error| damage(segment, error))?
-                .is_some()
-            {
-                count += 1;
-            }
-        }
-        Ok(count)
     }
 
     fn check_alive(&self) -> Result<(), Poisoned> {

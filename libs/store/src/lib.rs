@@ -68,10 +68,14 @@ pub struct Options {
     pub wait_ms_max: u64,
     /// How long one read, or one whole write transaction, may compute, in milliseconds.
     pub statement_ms_max: u64,
+    /// At what size the write-ahead file is folded into the main one, and what it is cut to, in
+    /// bytes. Folding pages of random keys is what bulk inserts pay most for: at SQLite's own 4 MiB
+    /// they run at half the speed.
+    pub wal_bytes_max: u64,
 }
 
 impl Options {
-    /// The defaults: 4 readers, 5 s of waiting, 30 s of computing.
+    /// The defaults: 4 readers, 5 s of waiting, 30 s of computing, 64 MiB of write-ahead file.
     pub fn new(schema: &str, durability: Durability) -> Options {
         Options {
             schema: schema.to_owned(),
@@ -79,6 +83,7 @@ impl Options {
             readers_max: 4,
             wait_ms_max: 5_000,
             statement_ms_max: 30_000,
+            wal_bytes_max: 64 << 20,
         }
     }
 

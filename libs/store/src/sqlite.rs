@@ -19,10 +19,8 @@ use crate::{Durability, Error, Migration, Options, Result, Source};
 
 /// Virtual-machine steps between two looks at the clock: about a quarter of a millisecond.
 const STEPS_BETWEEN_CHECKS: i32 = 20_000;
-/// The write-ahead file is folded into the main file every 64 MiB and kept at that size. Folding pages
-/// of random keys is what bulk inserts pay most for: at SQLite's own 4 MiB they run at half the speed.
-const WAL_PAGES: &str = "16384";
-const WAL_BYTES_MAX: &str = "67108864";
+/// SQLite's own size of a page.
+const PAGE_BYTES: u64 = 4_096;
 /// Page cache of the writer, in KiB: with SQLite's own 2 MiB, indexes are read again and again.
 const WRITER_CACHE_KIB: &str = "-16384";
 /// SQLite's own limit on values bound to one statement.
@@ -82,6 +80,17 @@ impl Pool {
     /// The last sequence that a consumer has applied and committed; 0 before the first.
     pub async fn position(&self, source: &Source<'_>) -> Result<u64> {
         position(&mut *self.read().await?, source).await
+    }
+
+    /// How many bytes of the file are in use; the rest of it is written anew before it grows.
+    pub async fn used_bytes(&self) -> Result<u64> {
+        let used: i64 = sqlx::query_scalar(
+            "SELECT (page_count - freelist_count) * page_size
+             FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+        )
+        .fetch_one(&self.writer)
+        .await?;
+        Ok(used.unsigned_abs())
     }
 
     pub(crate) async fn close(&self) {
@@ -250,8 +259,11 @@ fn connect_options(directory: &Path, options: &Options) -> SqliteConnectOptions 
         )
         .busy_timeout(Duration::from_millis(options.wait_ms_max))
         .foreign_keys(true)
-        .pragma("wal_autocheckpoint", WAL_PAGES)
-        .pragma("journal_size_limit", WAL_BYTES_MAX)
+        .pragma(
+            "wal_autocheckpoint",
+            (options.wal_bytes_max / PAGE_BYTES).to_string(),
+        )
+        .pragma("journal_size_limit", options.wal_bytes_max.to_string())
         .pragma("temp_store", "MEMORY")
         .optimize_on_close(true, None)
 }

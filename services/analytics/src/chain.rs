@@ -7,7 +7,7 @@ use prepx_bus::{Log, ReadError, Record, Topic, TopicPartition};
 use prepx_stage::Topology;
 
 /// How much of a journal is read at once, unless one record alone is larger.
-const READ_BYTES: usize = 1 << 20;
+pub(crate) const READ_BYTES: usize = 1 << 20;
 
 /// A hash.
 pub type Hash = [u8; 32];
@@ -33,7 +33,8 @@ impl Head {
         }
     }
 
-    fn take(&mut self, record: &Record) {
+    /// Adds the record that comes next.
+    pub fn take(&mut self, record: &Record) {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.hash);
         hasher.update(&self.journal.topic.code().to_be_bytes());

@@ -13,6 +13,7 @@ mod error;
 mod grpc;
 mod key;
 mod root;
+mod seal;
 mod service;
 mod store;
 #[cfg(test)]
@@ -20,7 +21,10 @@ mod tests;
 mod verify;
 
 pub use auditor::Pace;
+pub use chain::{Hash, Head, journals};
 pub use error::{Error, Result};
 pub use key::public_key;
+pub use root::hash;
+pub use seal::{is_sealed, seal};
 pub use service::{Deps, build};
-pub use verify::{Difference, Totals, VerifyError, verify};
+pub use verify::{Check, Difference, Totals, VerifyError, verify};

@@ -101,7 +101,8 @@ impl Signed {
     }
 }
 
-fn hash(body: &[u8]) -> Hash {
+/// The hash of what is signed.
+pub fn hash(body: &[u8]) -> Hash {
     *blake3::hash(body).as_bytes()
 }
 

@@ -1,15 +1,17 @@
 //! Whether the journals are what was chained and signed, and where they first are not.
 //!
-//! Roots are read in their order, and each journal's records once. Of a journal that was cut, the
+//! Roots are read in their order, and each journal's records once as they pass. Of a journal that was cut, the
 //! records before the earliest root whose head is retained cannot be checked any more: its
 //! signed head is what the rest is proved to follow.
 
+use std::collections::VecDeque;
+
 use ed25519_dalek::VerifyingKey;
-use prepx_bus::{Log, ReadError, TopicPartition};
+use prepx_bus::{Log, ReadError, Record, TopicPartition};
 use prepx_stage::Topology;
 use prepx_store::Location;
 
-use crate::chain::{Hash, Head, journals};
+use crate::chain::{Hash, Head, READ_BYTES, journals};
 use crate::error::Error;
 use crate::root::{Root, Signed};
 use crate::store::Audit;
@@ -94,7 +96,7 @@ pub enum VerifyError {
     Store(#[from] Error),
 }
 
-/// Checks every root and every chain of a platform that nobody runs. `key` is what its roots are
+/// Checks every root and every chain of the log as far back as it goes. `key` is what its roots are
 /// signed with: [`public_key`](crate::public_key), or better a copy that was kept elsewhere; `None`
 /// takes no root.
 ///
@@ -106,51 +108,142 @@ pub async fn verify(
     topology: Topology,
     key: Option<&VerifyingKey>,
 ) -> Result<Totals, VerifyError> {
+    let whole =
+        |journal: TopicPartition| (log.start(journal) == 0).then(|| Head::start(journal, 0));
     let audit = Audit::open(location).await?;
-    let checked = check(log, &audit, topology, key).await;
+    let check = Check::of(&audit, topology, key, whole).await;
     audit.close().await;
-    checked
+    check?.over(log)
 }
 
-async fn check(
-    log: &dyn Log,
-    audit: &Audit,
-    topology: Topology,
-    key: Option<&VerifyingKey>,
-) -> Result<Totals, VerifyError> {
-    let mut chains = Chains::new(log, journals(topology));
-    let (mut number, mut previous) = (0, [0; 32]);
-    loop {
-        let page = audit.roots(number, PAGE).await?;
-        if page.is_empty() {
-            break;
-        }
-        for (found, signed) in &page {
-            number += 1;
-            if *found != number {
-                return Err(Difference::MissingRoot(number).into());
-            }
-            let root = check_root(number, previous, signed, &chains.journals, key)?;
-            previous = signed.hash();
-            for (at, head) in root.heads.iter().enumerate() {
-                chains.reach(at, head)?;
-            }
-        }
+/// Everything that was signed and chained, to be compared with the journals' records as they pass.
+pub struct Check {
+    journals: Vec<Journal>,
+    roots: u64,
+    records: u64,
+}
+
+/// One journal: what is claimed of it, and what its records come to.
+struct Journal {
+    name: TopicPartition,
+    /// The heads that are still to be reached, in their order.
+    claims: VecDeque<Head>,
+    /// `None` until a head says where the rest of a cut journal begins.
+    chain: Option<Head>,
+    /// The offset of the last head that agreed.
+    agreed: u64,
+    /// That of the last head that was claimed.
+    newest: u64,
+}
+
+impl Check {
+    /// Reads what was signed of a platform that nobody runs, and checks the signatures. `start` says
+    /// of each journal the head before the first record that is still there, `None` where nobody
+    /// knows.
+    ///
+    /// # Errors
+    /// The first root that is not as it was signed, or what kept it from looking.
+    pub async fn open(
+        location: &Location,
+        topology: Topology,
+        key: Option<&VerifyingKey>,
+        start: impl Fn(TopicPartition) -> Option<Head>,
+    ) -> Result<Check, VerifyError> {
+        let audit = Audit::open(location).await?;
+        let check = Check::of(&audit, topology, key, start).await;
+        audit.close().await;
+        check
     }
-    let kept = audit.heads().await?;
-    for at in 0..chains.journals.len() {
-        let journal = chains.journals[at];
-        let head = kept.iter().find(|head| head.journal == journal).copied();
-        chains.reach(
-            at,
-            &head.unwrap_or(Head::start(journal, log.start(journal))),
-        )?;
+
+    pub(crate) async fn of(
+        audit: &Audit,
+        topology: Topology,
+        key: Option<&VerifyingKey>,
+        start: impl Fn(TopicPartition) -> Option<Head>,
+    ) -> Result<Check, VerifyError> {
+        let names = journals(topology);
+        let journal = |name: &TopicPartition| Journal::new(*name, start(*name));
+        let mut check = Check {
+            journals: names.iter().map(journal).collect(),
+            roots: 0,
+            records: 0,
+        };
+        let mut previous = [0; 32];
+        loop {
+            let page = audit.roots(check.roots, PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            for (found, signed) in &page {
+                check.roots += 1;
+                if *found != check.roots {
+                    return Err(Difference::MissingRoot(check.roots).into());
+                }
+                let root = check_root(check.roots, previous, signed, &names, key)?;
+                previous = signed.hash();
+                for (journal, head) in check.journals.iter_mut().zip(&root.heads) {
+                    journal.claim(head)?;
+                }
+            }
+        }
+        // After the roots, which a running platform may have added to meanwhile: heads never go back.
+        let kept = audit.heads().await?;
+        for journal in &mut check.journals {
+            let newest = kept.iter().find(|head| head.journal == journal.name);
+            newest.map_or(Ok(()), |head| journal.claim(head))?;
+        }
+        Ok(check)
     }
-    Ok(Totals {
-        roots: number,
-        records: chains.records,
-        unaudited: chains.unaudited(),
-    })
+
+    /// Takes the next record of a journal; what is no journal's is left alone.
+    ///
+    /// # Errors
+    /// When what has passed is not what was chained.
+    pub fn take(&mut self, from: TopicPartition, record: &Record) -> Result<(), Difference> {
+        let mut journals = self.journals.iter_mut();
+        let Some(journal) = journals.find(|journal| journal.name == from) else {
+            return Ok(());
+        };
+        self.records += u64::from(journal.take(record)?);
+        Ok(())
+    }
+
+    /// What was checked, when everything has passed that journals have up to their `end`.
+    ///
+    /// # Errors
+    /// When records are missing that were chained.
+    pub fn finish(self, end: impl Fn(TopicPartition) -> u64) -> Result<Totals, Difference> {
+        let mut totals = Totals {
+            roots: self.roots,
+            records: self.records,
+            unaudited: 0,
+        };
+        for journal in self.journals {
+            totals.unaudited += journal.finish(&end)?;
+        }
+        Ok(totals)
+    }
+
+    /// Reads the journals and finishes.
+    ///
+    /// # Errors
+    /// The first difference, or what kept it from looking.
+    pub fn over(mut self, log: &dyn Log) -> Result<Totals, VerifyError> {
+        for at in 0..self.journals.len() {
+            let journal = self.journals[at].name;
+            let mut next = log.start(journal);
+            while !self.journals[at].claims.is_empty() {
+                let records = log.read(journal, next, READ_BYTES);
+                let records = records.map_err(|source| VerifyError::Read { journal, source })?;
+                let Some(last) = records.last() else { break };
+                next = last.offset + 1;
+                for record in &records {
+                    self.take(journal, record)?;
+                }
+            }
+        }
+        Ok(self.finish(|journal| log.end(journal))?)
+    }
 }
 
 fn check_root(
@@ -174,64 +267,114 @@ fn check_root(
     Ok(root)
 }
 
-/// The chains as they are hashed again.
-struct Chains<'a> {
-    log: &'a dyn Log,
-    journals: Vec<TopicPartition>,
-    /// `None` until a root says where the rest of a cut journal begins.
-    heads: Vec<Option<Head>>,
-    records: u64,
-}
-
-impl<'a> Chains<'a> {
-    fn new(log: &'a dyn Log, journals: Vec<TopicPartition>) -> Chains<'a> {
-        let whole =
-            |journal: &TopicPartition| (log.start(*journal) == 0).then(|| Head::start(*journal, 0));
-        Chains {
-            log,
-            heads: journals.iter().map(whole).collect(),
-            journals,
-            records: 0,
+impl Journal {
+    fn new(name: TopicPartition, chain: Option<Head>) -> Journal {
+        Journal {
+            name,
+            claims: VecDeque::new(),
+            chain,
+            agreed: chain.map_or(0, |head| head.next_offset),
+            newest: 0,
         }
     }
 
-    /// Hashes on to where a head claims that a chain has come, and compares.
-    fn reach(&mut self, at: usize, claimed: &Head) -> Result<(), VerifyError> {
-        let (journal, to) = (claimed.journal, claimed.next_offset);
-        let end = self.log.end(journal);
-        if to > end {
-            let lost = Difference::Lost {
-                journal,
-                end,
-                audited: to,
-            };
-            return Err(lost.into());
+    /// Notes a head. What is before the first record that is there cannot be compared with it.
+    fn claim(&mut self, head: &Head) -> Result<(), Difference> {
+        if head.next_offset < self.newest {
+            return Err(Difference::Backwards {
+                journal: self.name,
+                from: self.newest,
+                to: head.next_offset,
+            });
         }
-        let Some(head) = &mut self.heads[at] else {
-            if to >= self.log.start(journal) {
-                self.heads[at] = Some(*claimed);
-            }
+        self.newest = head.next_offset;
+        let before = head.next_offset < self.agreed;
+        if !before && self.claims.back() != Some(head) {
+            self.claims.push_back(*head);
+        }
+        self.compare()
+    }
+
+    /// Whether the record was hashed: behind the last head there is nothing to compare.
+    fn take(&mut self, record: &Record) -> Result<bool, Difference> {
+        if self.chain.is_none() {
+            self.adopt(record.offset);
+        }
+        match &mut self.chain {
+            Some(chain) if !self.claims.is_empty() => chain.take(record),
+            _ => return Ok(false),
+        }
+        self.compare()?;
+        Ok(true)
+    }
+
+    /// Believes the first head from which on all records are there.
+    fn adopt(&mut self, offset: u64) {
+        while self
+            .claims
+            .front()
+            .is_some_and(|head| head.next_offset < offset)
+        {
+            self.claims.pop_front();
+        }
+        if self
+            .claims
+            .front()
+            .is_some_and(|head| head.next_offset == offset)
+        {
+            self.chain = self.claims.pop_front();
+            self.agreed = offset;
+        }
+    }
+
+    fn compare(&mut self) -> Result<(), Difference> {
+        let Some(chain) = self.chain else {
             return Ok(());
         };
-        let from = head.next_offset;
-        if to < from {
-            return Err(Difference::Backwards { journal, from, to }.into());
-        }
-        let folded = head.fold(self.log, to);
-        self.records += folded.map_err(|source| VerifyError::Read { journal, source })?;
-        if head != claimed {
-            let to = to.saturating_sub(1);
-            let from = from.min(to);
-            return Err(Difference::Chain { journal, from, to }.into());
+        while let Some(claimed) = self.claims.front() {
+            if claimed.next_offset > chain.next_offset {
+                break;
+            }
+            if *claimed != chain {
+                return Err(self.differs(claimed.next_offset));
+            }
+            self.agreed = chain.next_offset;
+            self.claims.pop_front();
         }
         Ok(())
     }
 
-    fn unaudited(&self) -> u64 {
-        let behind = |(journal, head): (&TopicPartition, &Option<Head>)| {
-            let next = head.map_or(self.log.start(*journal), |head| head.next_offset);
-            self.log.end(*journal) - next
-        };
-        self.journals.iter().zip(&self.heads).map(behind).sum()
+    fn differs(&self, claimed: u64) -> Difference {
+        let to = claimed.saturating_sub(1);
+        Difference::Chain {
+            journal: self.name,
+            from: self.agreed.min(to),
+            to,
+        }
+    }
+
+    /// How many records are behind the last head.
+    fn finish(mut self, end: impl Fn(TopicPartition) -> u64) -> Result<u64, Difference> {
+        let journal = self.name;
+        let end = end(journal);
+        if let Some(audited) = self
+            .claims
+            .iter()
+            .map(|head| head.next_offset)
+            .find(|to| *to > end)
+        {
+            return Err(Difference::Lost {
+                journal,
+                end,
+                audited,
+            });
+        }
+        if self.chain.is_none() {
+            self.adopt(end);
+        }
+        match self.claims.front() {
+            Some(head) => Err(self.differs(head.next_offset)),
+            None => Ok(end - self.agreed),
+        }
     }
 }

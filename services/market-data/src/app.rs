@@ -32,6 +32,8 @@ pub struct Deps {
     pub following: Following,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// What it may take on the disk; beyond it the oldest goes.
+    pub bytes_max: Option<u64>,
 }
 
 /// Market data over its store and its markets in memory.

@@ -237,6 +237,11 @@ impl Markets {
         Markets { by_id, ids }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// The market of a symbol.
     pub fn by_symbol(&self, symbol: &str) -> Option<&Market> {
         self.by_id.get(self.ids.get(&symbol.parse().ok()?)?)

@@ -15,12 +15,10 @@ use prepx_stage::follow::{self, Batch};
 use prepx_stage::{Following, Topology};
 
 use crate::market::{self, Markets, Rows};
-use crate::store::Store;
+use crate::store::{Keep, Store};
 
-/// How many trades, and how many quotes, of an instrument are kept: about 50 MB of each.
-const KEEP: u64 = 500_000;
 /// After how many new ones the oldest are let go of.
-const PRUNE_EVERY: usize = 20_000;
+const PRUNE_EVERY: u64 = 20_000;
 
 /// Why a change could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +65,7 @@ pub struct Projection {
     topology: Topology,
     markets: Shared,
     /// How many trades and quotes came since the last pruning.
-    unpruned: BTreeMap<InstrumentId, usize>,
+    unpruned: BTreeMap<InstrumentId, u64>,
 }
 
 /// A partition that is followed.
@@ -131,15 +129,15 @@ impl Projection {
         Ok(self.store.finish(taking, &rows, &prune).await?)
     }
 
-    /// The instruments whose histories have grown enough.
-    fn due(&mut self, rows: &Rows) -> Vec<(InstrumentId, u64)> {
+    /// The instruments whose histories have grown enough, and what is kept of them.
+    fn due(&mut self, rows: &Rows) -> Vec<(InstrumentId, Keep)> {
         let trades = rows.trades.iter().map(|(id, _)| *id);
         for id in trades.chain(rows.quotes.keys().map(|(id, _)| *id)) {
             *self.unpruned.entry(id).or_default() += 1;
         }
-        let due = self
-            .unpruned
-            .extract_if(.., |_, count| *count >= PRUNE_EVERY);
-        due.map(|(id, _)| (id, KEEP)).collect()
+        let keep = self.store.keep(self.markets.read().len());
+        let every = PRUNE_EVERY.min(keep.rows / 8 + 1);
+        let due = self.unpruned.extract_if(.., |_, count| *count >= every);
+        due.map(|(id, _)| (id, keep)).collect()
     }
 }

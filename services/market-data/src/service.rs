@@ -18,7 +18,7 @@ use crate::store::Store;
 /// # Errors
 /// When the schema cannot be opened or read.
 pub async fn build(deps: Deps, location: &Location) -> Result<Service, Error> {
-    let store = Store::open(location).await?;
+    let store = Store::open_within(location, deps.bytes_max).await?;
     let projection = Projection::open(deps.following.clone(), store.clone()).await?;
     let (markets, progress) = (projection.consumer().markets(), projection.progress());
     let app = Arc::new(App::new(deps, store, markets, progress));

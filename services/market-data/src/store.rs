@@ -26,9 +26,34 @@ const MIGRATIONS: &[Migration] = &[Migration {
 /// A transaction may be as long as a mebibyte of the log takes on a busy machine.
 const WRITE_MS_MAX: u64 = 60_000;
 
+/// What a trade, a quote or a bar takes at most, with its key and what pages leave free.
+const ROW_BYTES: u64 = 256;
+
+/// How much of an instrument's past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The newest trades, and as many quotes.
+    pub rows: u64,
+    /// The newest bars of a minute; all if `None`. Hours and days are kept for ever.
+    pub minutes: Option<u64>,
+}
+
+impl Default for Keep {
+    /// Half a million trades, and of quotes: about 50 MB of each.
+    fn default() -> Keep {
+        Keep {
+            rows: 500_000,
+            minutes: None,
+        }
+    }
+}
+
 /// Markets in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store(Pool);
+pub struct Store {
+    pool: Pool,
+    bytes_max: Option<u64>,
+}
 
 /// A batch that is being taken.
 pub struct Taking {
@@ -48,18 +73,28 @@ fn position_of(partition: TopicPartition) -> Source<'static> {
 impl Store {
     /// Makes what was taken so far survive the loss of power.
     pub async fn sync(&self) -> Result<()> {
-        self.0.sync().await
+        self.pool.sync().await
     }
 
     /// Opens the schema, and makes it when it is not there.
     pub async fn open(location: &Location) -> Result<Store> {
+        Store::open_within(location, None).await
+    }
+
+    /// The same, with a bound on what it takes: beyond it the oldest trades, quotes and minutes go.
+    pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Store> {
+        let defaults = Options::new("market_data", Durability::Projection);
+        let wal = |bytes_max: u64| (bytes_max / 8).min(defaults.wal_bytes_max);
         let options = Options {
             statement_ms_max: WRITE_MS_MAX,
-            ..Options::new("market_data", Durability::Projection)
+            wal_bytes_max: bytes_max.map_or(defaults.wal_bytes_max, wal),
+            ..defaults
         };
         let prepx_store::Pool::Sqlite(pool) =
             prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
-        Ok(Store(pool))
+        // The write-ahead file is beside it.
+        let bytes_max = bytes_max.map(|bytes_max| bytes_max - options.wal_bytes_max);
+        Ok(Store { pool, bytes_max })
     }
 
     /// Of each partition, the offset to go on from.
@@ -67,20 +102,20 @@ impl Store {
         let mut next = Vec::new();
         for partition in 0..partitions {
             let partition = Topic::MarketData.partition(partition);
-            next.push(self.0.position(&position_of(partition)).await?);
+            next.push(self.pool.position(&position_of(partition)).await?);
         }
         Ok(next)
     }
 
     /// All markets as of the stored positions.
     pub async fn markets(&self) -> Result<Markets> {
-        read::markets(&mut *self.0.read().await?).await
+        read::markets(&mut *self.pool.read().await?).await
     }
 
     /// Begins to take a batch: leaves out what was taken before. Dropped without
     /// [`Self::finish`], nothing has happened.
     pub async fn begin(&self, batch: &Batch) -> std::result::Result<Taking, Error> {
-        let mut tx = self.0.begin().await?;
+        let mut tx = self.pool.begin().await?;
         let mut updates = Vec::with_capacity(batch.len());
         for run in &batch.runs {
             let skip = tx
@@ -105,7 +140,7 @@ impl Store {
         &self,
         mut taking: Taking,
         rows: &Rows,
-        prune: &[(InstrumentId, u64)],
+        prune: &[(InstrumentId, Keep)],
     ) -> Result<()> {
         write::rows(&mut taking.tx, rows).await?;
         for &(instrument, keep) in prune {
@@ -114,14 +149,26 @@ impl Store {
         taking.tx.commit().await
     }
 
+    /// How much of its past each of so many instruments may keep.
+    pub fn keep(&self, instruments: usize) -> Keep {
+        let Some(bytes_max) = self.bytes_max else {
+            return Keep::default();
+        };
+        let rows = bytes_max / (ROW_BYTES * 3 * instruments.max(1) as u64);
+        Keep {
+            rows: Keep::default().rows.min(rows),
+            minutes: Some(rows),
+        }
+    }
+
     /// Trades of an instrument.
     pub async fn trades(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Trade>> {
-        read::trades(&mut *self.0.read().await?, instrument, range).await
+        read::trades(&mut *self.pool.read().await?, instrument, range).await
     }
 
     /// Quotes of an instrument.
     pub async fn quotes(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Quote>> {
-        read::quotes(&mut *self.0.read().await?, instrument, range).await
+        read::quotes(&mut *self.pool.read().await?, instrument, range).await
     }
 
     /// Stored bars of a width of an instrument that start in the range.
@@ -131,6 +178,6 @@ impl Store {
         width_us: i64,
         range: &Range,
     ) -> Result<Vec<Bar>> {
-        read::bars(&mut *self.0.read().await?, instrument, width_us, range).await
+        read::bars(&mut *self.pool.read().await?, instrument, width_us, range).await
     }
 }

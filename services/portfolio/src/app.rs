@@ -44,6 +44,8 @@ pub struct Deps {
     pub audit: Arc<dyn AuditPort>,
     /// What the books are made from.
     pub following: Following,
+    /// What they may take on the disk; beyond it what simulated accounts did is compacted.
+    pub bytes_max: Option<u64>,
     /// The market-data service, which knows the prices of the past.
     pub market_data: Peer,
 }

@@ -80,6 +80,8 @@ pub struct Rows {
     pub orders: BTreeMap<OrderId, OrderRow>,
     /// In the order of the log.
     pub activities: Vec<ActivityRow>,
+    /// Accounts of the simulated population that were opened.
+    pub simulated: Vec<AccountId>,
     /// By account, asset and midnight (UTC).
     pub days: BTreeMap<(AccountId, Asset, Micros), Moved>,
 }
@@ -123,9 +125,14 @@ impl Rows {
             leg,
             posting: *posting,
         }));
-        if let Change::Order { order, .. } = update.change {
-            let (account, view) = (update.account, *order);
-            self.orders.insert(view.id, OrderRow { account, view });
+        let account = update.account;
+        match update.change {
+            Change::Order { order, .. } => {
+                let view = *order;
+                self.orders.insert(view.id, OrderRow { account, view });
+            }
+            Change::Opened { simulated, .. } if simulated => self.simulated.push(account),
+            _ => {}
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub struct Portfolio {
 pub async fn build(deps: Deps, location: &Location) -> Result<Portfolio, Error> {
     let options = Options::new("transfers", Durability::Source);
     let Pool::Sqlite(pool) = Pool::open(location, &options, MIGRATIONS).await?;
-    let ledger = Ledger::open(location).await?;
+    let ledger = Ledger::open_within(location, deps.bytes_max).await?;
     let projection = Projection::open(deps.following.clone(), ledger.clone()).await?;
     let books = Books::new(ledger, deps.following.clone(), projection.progress());
     let app = Arc::new(App::new(deps, Sqlite::new(pool), books.clone()));

@@ -1,6 +1,7 @@
 //! What portfolio remembers of transfers. The source is this store, not the log: a commit is on the
 //! disk before the command leaves.
 
+mod compact;
 pub mod ledger;
 pub mod sqlite;
 

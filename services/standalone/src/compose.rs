@@ -79,16 +79,20 @@ pub async fn compose(
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
     let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
-    let following = following(core, &clock);
+    let (following, shares) = (following(core, &clock), settings.shares());
     let market_data = prepx_market_data::build(
         prepx_market_data::Deps {
             following: following.clone(),
             clock: Arc::clone(&clock),
+            bytes_max: shares.map(|shares| shares.market_data_bytes_max),
         },
         &location,
     )
     .await?;
-    let portfolio = portfolio_deps(core, &following, &random, market_data.peer());
+    let portfolio = prepx_portfolio::Deps {
+        bytes_max: shares.map(|shares| shares.portfolio_bytes_max),
+        ..portfolio_deps(core, &following, &random, market_data.peer())
+    };
     let portfolio = prepx_portfolio::build(portfolio, &location).await?;
     let analytics = analytics_deps(settings, core, &location, &following, &random);
     let trading = trading_deps(core, portfolio.books, &clock, &random);
@@ -152,6 +156,7 @@ fn analytics_deps(
     following: &Following,
     random: &Arc<Random>,
 ) -> prepx_analytics::Deps {
+    let pace = prepx_analytics::Pace::default();
     prepx_analytics::Deps {
         directory: settings.data_dir.clone(),
         location: location.clone(),
@@ -161,7 +166,7 @@ fn analytics_deps(
         topology: following.topology,
         clock: Arc::clone(&following.clock),
         random: Arc::clone(random),
-        pace: prepx_analytics::Pace::default(),
+        pace: settings.shares().map_or(pace, |shares| shares.audit(pace)),
     }
 }
 
@@ -201,6 +206,7 @@ fn portfolio_deps(
         random: Arc::clone(random),
         audit: Arc::new(core.clone()),
         following: following.clone(),
+        bytes_max: None,
         market_data,
     }
 }

@@ -6,6 +6,7 @@ pub mod cli;
 mod client;
 mod compose;
 pub mod core;
+mod disk;
 pub mod replay;
 mod settings;
 mod simulate;

@@ -8,6 +8,7 @@ use prepx_runtime::config::{Error, Settings as Checked, Sources};
 use prepx_runtime::{guard, serve, telemetry};
 use serde::Deserialize;
 
+use crate::disk::Shares;
 use crate::{cli, simulate};
 
 /// The configuration of `prepx start`.
@@ -105,6 +106,12 @@ impl Settings {
         let mut settings: Settings = Sources::of_process(options.config.clone(), flags).load()?;
         settings.user.dev = settings.dev;
         Ok(settings)
+    }
+
+    /// How the disk is shared out; `None` when everything is kept.
+    pub fn shares(&self) -> Option<Shares> {
+        let bytes_max = self.simulation.disk_bytes_max;
+        self.simulate.then(|| Shares::of(bytes_max))
     }
 
     /// The runtime's part.

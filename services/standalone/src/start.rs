@@ -43,7 +43,10 @@ pub fn run(options: cli::Start) -> Result<()> {
 fn core_options(settings: &Settings) -> Options {
     let mut options = Options::new(&settings.data_dir);
     options.log.holder = format!("prepx start, process {}", std::process::id());
-    options
+    match settings.shares() {
+        Some(shares) => options.within(shares),
+        None => options,
+    }
 }
 
 fn running_stop(running: Running) -> Result<()> {

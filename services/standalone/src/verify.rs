@@ -4,10 +4,13 @@
 //! compares: I3 (every transition balances, and all books of an asset add up to zero; clearing is
 //! zero once the lanes are drained), I4 (accounts hold what their open orders hold, and nothing
 //! without), I6 (the ledger in SQL, the stages as they would start, and the fold of the journals
-//! from their beginning say the same), and the audit chain with its signed roots. It takes the
+//! from their beginning say the same), and the audit chain with its signed roots. Where the oldest was
+//! dropped it starts from the signed checkpoint: what it says and everything since must come to what
+//! the stages have. It takes the
 //! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
 //! with its stages at one moment.
 
+mod replay;
 mod report;
 mod stages;
 
@@ -100,6 +103,7 @@ async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
         postings: audit.postings,
         undelivered: 0,
         audit: None,
+        checkpoint: None,
         totals: Totals(totals.collect::<Result<_>>()?),
     })
 }
@@ -111,7 +115,8 @@ async fn directory(data_dir: &Path) -> Result<Report> {
     let mut options = Options::new(data_dir);
     options.log.holder = format!("prepx verify, process {}", std::process::id());
     let log_dir = RealDir::open(&data_dir.join("log"))?;
-    let log: Arc<dyn Log> = EmbeddedLog::open(log_dir, options.log).context("the event log")?;
+    let embedded = EmbeddedLog::open(log_dir.clone(), options.log).context("the event log")?;
+    let log: Arc<dyn Log> = embedded.clone();
     let snapshots = Snapshots::new(RealDir::open(&data_dir.join("snapshots"))?);
 
     let folded = fold_all(&*log, &snapshots, topology)?;
@@ -120,15 +125,16 @@ async fn directory(data_dir: &Path) -> Result<Report> {
         holds.map_err(|difference| anyhow!("account partition {partition}: {difference}"))?;
     }
     let location = Location::Sqlite(data_dir.join("sql"));
+    let replayed = replay::replay(data_dir, (&*log_dir, &embedded), &location, topology).await?;
+    replayed.compare(&folded)?;
     let ledger = Ledger::open(&location).await.context("the ledger")?;
     catch_up(&log, &ledger, topology).await?;
     let compared = compare(&folded, &ledger, topology).await;
     ledger.close().await;
     let compared = compared?;
-    let key = prepx_analytics::public_key(data_dir)?;
-    let audit = prepx_analytics::verify(&*log, &location, topology, key.as_ref()).await?;
     Ok(Report {
-        audit: Some(audit),
+        audit: Some(replayed.audit),
+        checkpoint: replayed.checkpoint,
         ..compared
     })
 }
@@ -193,6 +199,7 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
         postings,
         undelivered,
         audit: None,
+        checkpoint: None,
         totals,
     })
 }

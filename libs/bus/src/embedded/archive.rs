@@ -97,21 +97,16 @@ pub fn read(
     Ok(())
 }
 
-/// Removes the oldest archives until those that stay take at most `bytes_max`; what was removed.
-pub fn drop_oldest(dir: &dyn Dir, bytes_max: u64) -> io::Result<Vec<Archive>> {
-    let archives = list(dir)?;
-    let mut total: u64 = archives.iter().map(|archive| archive.size_bytes).sum();
-    let mut dropped = Vec::new();
-    for archive in archives {
-        if total <= bytes_max {
-            break;
-        }
+/// Removes the archives that end at or before an address, the oldest first, so that whatever ends the
+/// process those that are left follow each other; what was removed.
+pub fn drop_before(dir: &dyn Dir, address: u64) -> io::Result<Vec<Archive>> {
+    let mut old = list(dir)?;
+    old.retain(|archive| archive.end <= address);
+    for archive in &old {
         dir.remove(&archive.name())?;
-        total -= archive.size_bytes;
-        dropped.push(archive);
+        dir.sync()?;
     }
-    dir.sync()?;
-    Ok(dropped)
+    Ok(old)
 }
 
 /// Compresses a segment that ends at `end`, durably; the segment itself stays.

@@ -5,6 +5,7 @@ use prepx_proto::journal::{self, v1};
 use prepx_store::Result;
 use prepx_store::sqlite::Tx;
 
+use super::Keep;
 use crate::market::{Rows, side_code};
 
 /// Writes what a batch comes to.
@@ -122,19 +123,28 @@ async fn bars(tx: &mut Tx, rows: &Rows) -> Result<()> {
     .await
 }
 
-/// Leaves of an instrument's trades and quotes the newest `keep` each.
-pub async fn prune(tx: &mut Tx, instrument: InstrumentId, keep: u64) -> Result<()> {
-    for sql in [
-        "DELETE FROM trades WHERE instrument_id = $1 AND (at_us, trade_id) <= (
+/// Leaves of an instrument's past what is to be kept.
+pub async fn prune(tx: &mut Tx, instrument: InstrumentId, keep: Keep) -> Result<()> {
+    let trades = "DELETE FROM trades WHERE instrument_id = $1 AND (at_us, trade_id) <= (
             SELECT at_us, trade_id FROM trades WHERE instrument_id = $1
-            ORDER BY at_us DESC, trade_id DESC LIMIT 1 OFFSET $2)",
-        "DELETE FROM quotes WHERE instrument_id = $1 AND at_ms <= (
+            ORDER BY at_us DESC, trade_id DESC LIMIT 1 OFFSET $2)";
+    let quotes = "DELETE FROM quotes WHERE instrument_id = $1 AND at_ms <= (
             SELECT at_ms FROM quotes WHERE instrument_id = $1
-            ORDER BY at_ms DESC LIMIT 1 OFFSET $2)",
-    ] {
+            ORDER BY at_ms DESC LIMIT 1 OFFSET $2)";
+    let minutes = "DELETE FROM bars WHERE instrument_id = $1 AND width_us = 60000000
+        AND start_us <= (
+            SELECT start_us FROM bars WHERE instrument_id = $1 AND width_us = 60000000
+            ORDER BY start_us DESC LIMIT 1 OFFSET $2)";
+    let kept = [
+        (trades, Some(keep.rows)),
+        (quotes, Some(keep.rows)),
+        (minutes, keep.minutes),
+    ];
+    for (sql, rows) in kept {
+        let Some(rows) = rows else { continue };
         sqlx::query(sql)
             .bind(instrument.raw())
-            .bind(keep as i64)
+            .bind(rows as i64)
             .execute(&mut **tx)
             .await?;
     }

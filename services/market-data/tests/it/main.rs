@@ -175,6 +175,7 @@ impl Open {
         let deps = Deps {
             following: self.following.clone(),
             clock: Arc::new(ManualClock::new(Micros(START_US + 200_000_000))),
+            bytes_max: None,
         };
         let (markets, progress) = (
             self.projection.consumer().markets(),

@@ -16,22 +16,34 @@ use prepx_store::{Durability, Location, Migration, Options, Result, Source};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
+use super::compact;
 use crate::activity::{Activity, Kind, Place, Query};
 use crate::projection::{Error, Rows, source};
 
 /// The steps of the schema `portfolio`.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "books",
-    sql: include_str!("../../migrations/ledger/0001_books.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "books",
+        sql: include_str!("../../migrations/ledger/0001_books.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "simulated",
+        sql: include_str!("../../migrations/ledger/0002_simulated.sql"),
+    },
+];
 
 /// A ledger transaction may be as long as a mebibyte of the log takes on a busy machine.
 const WRITE_MS_MAX: u64 = 60_000;
 
 /// The books in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Ledger(Pool);
+pub struct Ledger {
+    pool: Pool,
+    /// Beyond it the oldest of what simulated accounts did is compacted.
+    bytes_max: Option<u64>,
+}
 
 /// Postings of a transition that do not add up to zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,37 +69,47 @@ fn position_of(partition: TopicPartition) -> Source<'static> {
 impl Ledger {
     /// Opens the schema, and makes it when it is not there.
     pub async fn open(location: &Location) -> Result<Ledger> {
+        Ledger::open_within(location, None).await
+    }
+
+    /// The same, with a bound on what it takes: beyond it what simulated accounts did is compacted.
+    pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Ledger> {
+        let defaults = Options::new("portfolio", Durability::Projection);
+        let wal = |bytes_max: u64| (bytes_max / 8).min(defaults.wal_bytes_max);
         let options = Options {
             statement_ms_max: WRITE_MS_MAX,
-            ..Options::new("portfolio", Durability::Projection)
+            wal_bytes_max: bytes_max.map_or(defaults.wal_bytes_max, wal),
+            ..defaults
         };
         let prepx_store::Pool::Sqlite(pool) =
             prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
-        Ok(Ledger(pool))
+        // The write-ahead file is beside it.
+        let bytes_max = bytes_max.map(|bytes_max| bytes_max - options.wal_bytes_max);
+        Ok(Ledger { pool, bytes_max })
     }
 
     /// Makes what was taken so far survive the loss of power.
     pub async fn sync(&self) -> Result<()> {
-        self.0.sync().await
+        self.pool.sync().await
     }
 
     /// Waits for what is running and closes the schema.
     pub async fn close(self) {
-        prepx_store::Pool::Sqlite(self.0).close().await;
+        prepx_store::Pool::Sqlite(self.pool).close().await;
     }
 
     /// Of each partition, the offset to go on from.
     pub async fn positions(&self, partitions: u32) -> Result<Vec<u64>> {
         let mut next = Vec::new();
         for partition in 0..partitions {
-            next.push(self.0.position(&position_of(source(partition))).await?);
+            next.push(self.pool.position(&position_of(source(partition))).await?);
         }
         Ok(next)
     }
 
     /// Takes a batch of the log, all of it or nothing; what was taken before is skipped.
     pub async fn take(&self, batch: &Batch) -> std::result::Result<(), Error> {
-        let mut tx = self.0.begin().await?;
+        let mut tx = self.pool.begin().await?;
         let mut rows = Rows::default();
         for run in &batch.runs {
             let lane = position_of(run.source);
@@ -104,7 +126,12 @@ impl Ledger {
         write(&mut tx, &rows).await?;
         let offsets = position_of(batch.partition);
         tx.advance(&offsets, batch.from + 1, batch.next).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        if let Some(bytes_max) = self.bytes_max {
+            let partition = batch.partition.partition;
+            compact::step(&self.pool, bytes_max, partition, batch.len()).await?;
+        }
+        Ok(())
     }
 
     /// Past orders of an account, in the order that was asked for.
@@ -121,7 +148,7 @@ impl Ledger {
             }
             PastOrders::Query(query) => narrow(&mut sql, query),
         }
-        let rows = sql.build().fetch_all(&mut *self.0.read().await?).await?;
+        let rows = sql.build().fetch_all(&mut *self.pool.read().await?).await?;
         rows.iter().map(view_of).collect()
     }
 
@@ -165,19 +192,24 @@ impl Ledger {
             " ORDER BY at_us {order}, source_partition {order}, number {order}, type {order} LIMIT "
         ));
         sql.push_bind(i64::from(query.limit));
-        let rows = sql.build().fetch_all(&mut *self.0.read().await?).await?;
+        let rows = sql.build().fetch_all(&mut *self.pool.read().await?).await?;
         rows.iter().map(activity_of).collect()
     }
 
     /// What every book comes to when the postings of each partition are added up to the given
-    /// transition, and no further. Books that come to zero are left out.
+    /// transition, and no further: what is compacted was there long before. Books that come to
+    /// zero are left out.
     pub async fn sums(&self, through: &[u64]) -> Result<BTreeMap<Line, i64>> {
         let mut sums = BTreeMap::new();
-        let mut connection = self.0.read().await?;
+        let mut connection = self.pool.read().await?;
         for (partition, &seq) in (0u32..).zip(through) {
             let rows = sqlx::query(
-                "SELECT book, account_id, asset, SUM(amount_minor) AS minor FROM postings
-                 WHERE source_partition = $1 AND seq <= $2 GROUP BY book, account_id, asset",
+                "SELECT book, account_id, asset, SUM(amount_minor) AS minor FROM (
+                    SELECT book, account_id, asset, amount_minor FROM postings
+                    WHERE source_partition = $1 AND seq <= $2
+                    UNION ALL SELECT book, account_id, asset, amount_minor FROM openings
+                    WHERE source_partition = $1)
+                 GROUP BY book, account_id, asset",
             )
             .bind(i64::from(partition))
             .bind(seq as i64)
@@ -196,9 +228,12 @@ impl Ledger {
     /// The first transition whose postings do not add up to zero (I3), and how many postings there
     /// are.
     pub async fn balance(&self) -> Result<(Option<Unbalanced>, u64)> {
-        let mut connection = self.0.read().await?;
+        let mut connection = self.pool.read().await?;
         let first = sqlx::query(
-            "SELECT source_partition, seq, asset, SUM(amount_minor) AS minor FROM postings
+            "SELECT source_partition, MAX(seq) AS seq, asset, SUM(amount_minor) AS minor
+             FROM openings GROUP BY source_partition, asset HAVING SUM(amount_minor) <> 0
+             UNION ALL
+             SELECT source_partition, seq, asset, SUM(amount_minor) AS minor FROM postings
              GROUP BY source_partition, seq, asset HAVING SUM(amount_minor) <> 0
              ORDER BY source_partition, seq LIMIT 1",
         )
@@ -223,13 +258,19 @@ impl Ledger {
         let mut last = Vec::new();
         for partition in 0..partitions {
             let lane = position_of(Topic::AccountJournal.partition(partition));
-            last.push(self.0.position(&lane).await?);
+            last.push(self.pool.position(&lane).await?);
         }
         Ok(last)
     }
 }
 
 async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
+    let into = "INSERT INTO simulated (account_id)";
+    let again = "ON CONFLICT DO NOTHING";
+    tx.insert_rows(into, 1, again, &rows.simulated, |account, values| {
+        values.push(account.raw());
+    })
+    .await?;
     let into = "INSERT INTO postings
         (source_partition, seq, number, leg, book, account_id, asset, amount_minor)";
     tx.insert_rows(into, 8, "", &rows.postings, |row, values| {

@@ -3,6 +3,8 @@
 // What the tests share unwraps as the tests do.
 #![allow(clippy::unwrap_used)]
 
+mod compacting;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

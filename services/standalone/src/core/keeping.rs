@@ -1,4 +1,5 @@
-//! The thread that makes snapshots, of durable records and beside the stages.
+//! The thread that makes snapshots, of durable records and beside the stages, and that drops the
+//! oldest archives where the disk is bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use prepx_stage::{Codec, Keeper, KeeperError, Pace, Retention, Snapshots, Stage,
 
 use super::driver::Progress;
 use super::{AccountCodec, MatchingCodec};
+use crate::disk::Dropper;
 
 /// How often to look whether a snapshot is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,6 +22,7 @@ pub(super) struct Keeping {
     progress: Arc<Progress>,
     accounts: Vec<Keeper<AccountCodec>>,
     matching: Vec<Keeper<MatchingCodec>>,
+    dropper: Option<Dropper>,
 }
 
 impl Keeping {
@@ -57,7 +60,13 @@ impl Keeping {
             log: Arc::clone(log),
             retention: Arc::clone(retention),
             progress: Arc::clone(progress),
+            dropper: None,
         })
+    }
+
+    /// The same with a bound on the disk.
+    pub fn dropping(self, dropper: Option<Dropper>) -> Keeping {
+        Keeping { dropper, ..self }
     }
 
     /// Runs until the other end of `stop` is gone.
@@ -69,6 +78,10 @@ impl Keeping {
             }
             for (keeper, events) in self.matching.iter_mut().zip(&self.progress.matching) {
                 keep(keeper, log, retention, events.load(Ordering::Relaxed));
+            }
+            if let Some(Err(error)) = self.dropper.as_ref().map(Dropper::look) {
+                let error = format!("{error:#}");
+                tracing::error!(error, "the oldest could not be dropped; it is tried again");
             }
         }
     }

@@ -37,6 +37,8 @@ use prepx_stage::{KeeperError, Pace, Retention, Snapshots, Topology};
 use prepx_trading::MatchingCodec;
 use tokio::sync::{oneshot, watch};
 
+use crate::disk::{self, Dropper, Shares};
+
 use driver::{Driver, Gathered, Progress, Request};
 use gate::Gate;
 use keeping::Keeping;
@@ -61,6 +63,8 @@ pub struct Options {
     pub reads_max: usize,
     /// When a snapshot is due.
     pub snapshots: Pace,
+    /// How the disk is shared out, when the oldest of the log is to be dropped beyond it.
+    pub bound: Option<Shares>,
 }
 
 impl Options {
@@ -72,12 +76,23 @@ impl Options {
                 // One sweep of a deep book is one transition: this holds some 100,000 trades.
                 batch_bytes_max: 64 << 20,
                 buffer_bytes: 64 << 20,
+                retention: embedded::Retention::Archive,
                 ..embedded::Config::default()
             },
             commands_max: 16_384,
             reads_max: 4_096,
             snapshots: Pace::default(),
+            bound: None,
         }
+    }
+
+    /// The same within a bound on the disk.
+    #[must_use]
+    pub fn within(mut self, shares: Shares) -> Options {
+        self.log.segment_bytes = shares.segment_bytes;
+        self.snapshots.log_bytes = shares.snapshot_bytes;
+        self.bound = Some(shares);
+        self
     }
 }
 
@@ -139,11 +154,11 @@ impl Core {
         let open_dir = |path: PathBuf| {
             RealDir::open(&path).map_err(|source| OpenError::Directory { path, source })
         };
-        let log_dir = open_dir(options.data_dir.join("log"))?;
+        let log_dir = open_dir(options.data_dir.join(disk::LOG))?;
         let snapshots = Snapshots::new(open_dir(options.data_dir.join("snapshots"))?);
         let who = options.log.holder.clone();
         // The log's lock is the data directory's.
-        let embedded = EmbeddedLog::open(log_dir, options.log.clone())?;
+        let embedded = EmbeddedLog::open(log_dir.clone(), options.log.clone())?;
         let topology = manifest::open(&options.data_dir)?;
         let log: Arc<dyn Log> = embedded.clone();
 
@@ -161,6 +176,13 @@ impl Core {
         )?;
         let retention = Arc::new(Retention::new(Arc::clone(&log)));
         let progress = Arc::new(Progress::of(topology));
+        let dropper = options.bound.map(|shares| Dropper {
+            dir: log_dir,
+            data_dir: options.data_dir.clone(),
+            topology,
+            shares,
+            clock: Arc::clone(&clock),
+        });
         let keeping = Keeping::open(
             (&codecs.0, &codecs.1),
             topology,
@@ -169,7 +191,8 @@ impl Core {
             &retention,
             &progress,
             options.snapshots,
-        )?;
+        )?
+        .dropping(dropper);
         let parts = Parts {
             spine,
             keeping,

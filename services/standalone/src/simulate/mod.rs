@@ -18,6 +18,7 @@ use prepx_runtime::{Drain, Peer, TaskError};
 use serde::Deserialize;
 
 use crate::client::{Connection, words};
+use crate::disk;
 use population::Population;
 use traders::Traders;
 
@@ -33,6 +34,10 @@ pub struct Config {
     pub seed: u64,
     /// Actions a second of all traders together, 1 to 1,000.
     pub actions_per_second: u32,
+    /// What the data directory may take, in bytes, 16 MiB at least: beyond it the oldest archives of
+    /// the log, the oldest rows of simulated accounts and the oldest of the markets are dropped. What
+    /// real accounts did is kept for ever and may take more.
+    pub disk_bytes_max: u64,
 }
 
 impl Default for Config {
@@ -40,6 +45,7 @@ impl Default for Config {
         Config {
             seed: 1,
             actions_per_second: 20,
+            disk_bytes_max: 2 << 30,
         }
     }
 }
@@ -48,6 +54,13 @@ impl Config {
     /// # Errors
     /// Says which value is wrong, and what would be right.
     pub fn validate(&self) -> std::result::Result<(), String> {
+        if self.disk_bytes_max < disk::BYTES_MIN {
+            return Err(format!(
+                "simulation.disk_bytes_max is {}: it must be at least {}",
+                self.disk_bytes_max,
+                disk::BYTES_MIN
+            ));
+        }
         match self.actions_per_second {
             1..=1_000 => Ok(()),
             rate => Err(format!(

@@ -2,10 +2,12 @@
 
 use anyhow::{Error, Result};
 use prepx_domain::decimal::{format, format_grouped};
-use prepx_domain::{Asset, decimal};
+use prepx_domain::{Asset, Micros, decimal};
 use prepx_portfolio::audit::{Total, Totals};
 use prepx_proto::portfolio::v1 as wire;
 use serde_json::{Value, json};
+
+use crate::disk::checkpoint::Checkpoint;
 
 /// Decimal places of amounts, as everywhere outside.
 const SCALE: u32 = 8;
@@ -33,6 +35,8 @@ pub(super) struct Report {
     pub undelivered: u64,
     /// What of the audit chain was checked; only of a data directory.
     pub audit: Option<prepx_analytics::Totals>,
+    /// From where on, if the oldest was dropped.
+    pub checkpoint: Option<Checkpoint>,
     pub totals: Totals,
 }
 
@@ -58,6 +62,15 @@ impl Report {
                 audit.roots, audit.records, audit.unaudited
             );
         }
+        if let Some(from) = &self.checkpoint {
+            println!(
+                "from the signed checkpoint {} of {} on, after the transitions {:?}: what is older of \
+                 the simulated market was dropped",
+                from.number,
+                moment(from.created_at),
+                from.transitions()
+            );
+        }
         if self.undelivered > 0 {
             println!(
                 "{} messages are on their way between the stages; clearing has what they move",
@@ -80,9 +93,17 @@ impl Report {
                 "unaudited": audit.unaudited,
             })
         });
+        let checkpoint = self.checkpoint.as_ref().map(|from| {
+            json!({
+                "number": from.number,
+                "created_at": moment(from.created_at),
+                "positions": from.transitions(),
+            })
+        });
         json!({
             "ok": true,
             "audit": audit,
+            "checkpoint": checkpoint,
             "accounts": self.accounts,
             "postings": self.postings,
             "positions": self.positions,
@@ -90,4 +111,9 @@ impl Report {
             "totals": self.totals.0.iter().map(total).collect::<serde_json::Map<_, _>>(),
         })
     }
+}
+
+fn moment(at: Micros) -> String {
+    let moment = jiff::Timestamp::from_microsecond(at.0);
+    moment.map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use indicatif::ProgressBar;
 use prepx_account as account;
-use prepx_bus::{Log, TopicPartition};
+use prepx_bus::{Log, Record, Topic, TopicPartition};
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
 use prepx_risk::AccountCodec;
@@ -44,35 +44,19 @@ pub(super) fn fold_all(log: &dyn Log, snapshots: &Snapshots, topology: Topology)
     })
 }
 
-/// The state that a start would have: the newest snapshot and the journal from there on. Where the
-/// journal is whole it is folded from its beginning too, and must lead to the same state (I6).
+/// The state that a start would have: the newest snapshot and the journal from there on.
 fn fold<C: Codec>(codec: &C, log: &dyn Log, snapshots: &Snapshots, seat: Seat) -> Result<State<C>> {
     let journal = seat.journal();
     let loaded = snapshots.load(codec, seat)?;
     let mut state = loaded.state;
-    let whole = log.start(journal) == 0 && loaded.next_offset > 0;
-    let from = if whole { 0 } else { loaded.next_offset };
     ensure!(
         loaded.next_offset <= log.end(journal),
         "I1: the newest snapshot of {journal} is of offset {}, the journal ends at {}",
         loaded.next_offset,
         log.end(journal)
     );
-    let bar = bar("journals", log.end(journal) - from).with_message(journal.to_string());
+    let bar = bar("journals", log.end(journal) - loaded.next_offset);
     fold_from(codec, log, journal, loaded.next_offset, &mut state, &bar)?;
-    if whole {
-        let mut again = State::initial(codec);
-        fold_from(codec, log, journal, 0, &mut again, &bar)?;
-        let bytes = |state: &State<C>| {
-            let mut bytes = Vec::new();
-            codec.encode_state(&state.machine, &mut bytes);
-            bytes
-        };
-        ensure!(
-            again.head == state.head && bytes(&again) == bytes(&state),
-            "I6: the snapshot of {journal} and the fold of the whole journal differ"
-        );
-    }
     bar.finish_and_clear();
     Ok(state)
 }
@@ -97,6 +81,71 @@ fn fold_from<C: Codec>(
         }
         bar.inc(records.len() as u64);
     }
+}
+
+/// All stage partitions, folded from the beginnings of their journals as records pass.
+pub(super) struct Whole {
+    codecs: (AccountCodec, MatchingCodec),
+    accounts: Vec<State<AccountCodec>>,
+    matching: Vec<State<MatchingCodec>>,
+}
+
+impl Whole {
+    /// Before anything was decided.
+    pub fn of(topology: Topology) -> Whole {
+        let config = account::Config::of_partitions(topology.account_partitions);
+        let codecs = (AccountCodec::new(config), MatchingCodec);
+        let count = |stage| topology.seats(stage).count();
+        Whole {
+            accounts: (0..count(Stage::ACCOUNT))
+                .map(|_| State::initial(&codecs.0))
+                .collect(),
+            matching: (0..count(Stage::MATCHING))
+                .map(|_| State::initial(&codecs.1))
+                .collect(),
+            codecs,
+        }
+    }
+
+    /// Folds the next record of a journal; what is no journal's is left alone.
+    pub fn fold(&mut self, from: TopicPartition, record: &Record) -> Result<()> {
+        let at = from.partition as usize;
+        let folded = match from.topic {
+            Topic::AccountJournal => self.accounts[at].fold(&self.codecs.0, &record.payload),
+            Topic::MatchingJournal => self.matching[at].fold(&self.codecs.1, &record.payload),
+            _ => return Ok(()),
+        };
+        folded.with_context(|| format!("I6: {from} at offset {}", record.offset))
+    }
+
+    /// Must have come to what the stages would start with (I6).
+    pub fn compare(&self, folded: &Folded) -> Result<()> {
+        let stages = folded.accounts.iter().zip(&self.accounts);
+        for (number, (started, whole)) in stages.enumerate() {
+            let seat = Stage::ACCOUNT.seat(number as u32);
+            same(&self.codecs.0, seat, started, whole)?;
+        }
+        let stages = folded.matching.iter().zip(&self.matching);
+        for (number, (started, whole)) in stages.enumerate() {
+            let seat = Stage::MATCHING.seat(number as u32);
+            same(&self.codecs.1, seat, started, whole)?;
+        }
+        Ok(())
+    }
+}
+
+fn same<C: Codec>(codec: &C, seat: Seat, started: &State<C>, whole: &State<C>) -> Result<()> {
+    let bytes = |state: &State<C>| {
+        let mut bytes = Vec::new();
+        codec.encode_state(&state.machine, &mut bytes);
+        bytes
+    };
+    ensure!(
+        whole.head == started.head && bytes(whole) == bytes(started),
+        "I6: the snapshot of {} and the fold of the whole journal differ",
+        seat.journal()
+    );
+    Ok(())
 }
 
 impl Folded {

@@ -1,5 +1,6 @@
 //! The program `prepx` as its users run it: a process, a port, gRPC.
 
+mod disk;
 mod limits;
 mod platform;
 mod process;

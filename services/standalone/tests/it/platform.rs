@@ -77,7 +77,8 @@ impl Platform {
         Platform::start_by(command(data_dir).arg("--config").arg(file))
     }
 
-    fn start_by(command: &mut Command) -> Platform {
+    /// Runs a command that starts one, and waits until it serves.
+    pub fn start_by(command: &mut Command) -> Platform {
         let mut process = command.spawn().expect("the program was built");
         let mut line = String::new();
         let stdout = process.stdout.take().expect("it is piped");

@@ -42,7 +42,7 @@ impl Ledger {
         )
         .bind(account.raw())
         .bind(before.0)
-        .fetch_all(&mut *self.0.read().await?)
+        .fetch_all(&mut *self.pool.read().await?)
         .await?;
         let read = |row: &SqliteRow| Ok((asset_of(row)?, row.try_get("minor")?));
         Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
@@ -55,7 +55,7 @@ impl Ledger {
         );
         let days = days.bind(account.raw());
         let days = days.bind(points.midnight().0).bind(points.end().0);
-        Ok(days.fetch_all(&mut *self.0.read().await?).await?)
+        Ok(days.fetch_all(&mut *self.pool.read().await?).await?)
     }
 
     async fn is_too_busy(&self, account: AccountId, points: &Points) -> Result<bool> {
@@ -67,7 +67,7 @@ impl Ledger {
         .bind(points.midnight().0)
         .bind(points.end().0)
         .bind(ACTIVITIES_MAX + 1)
-        .fetch_one(&mut *self.0.read().await?)
+        .fetch_one(&mut *self.pool.read().await?)
         .await?;
         Ok(activities > ACTIVITIES_MAX)
     }
@@ -93,7 +93,7 @@ impl Ledger {
         let changes = changes.bind(points.width.us);
         let changes = changes.bind(deposit).bind(withdrawal).bind(journal);
         let changes = changes.bind(AVAILABLE).bind(HELD);
-        Ok(changes.fetch_all(&mut *self.0.read().await?).await?)
+        Ok(changes.fetch_all(&mut *self.pool.read().await?).await?)
     }
 }
 

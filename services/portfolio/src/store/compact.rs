@@ -1,0 +1,138 @@
+//! Compaction of what simulated accounts did, the oldest first, when the schema is beyond its bound.
+//!
+//! Messages go whole, so that what is left of postings still balances, and what they came to is
+//! added to opening balances in the same transaction. Refuses to touch a row of a real account, an
+//! order that lives, and the newest messages.
+
+use prepx_store::Result;
+use prepx_store::sqlite::{Pool, Tx};
+
+/// The newest messages of a partition stay, whatever the bound.
+const MESSAGES_KEPT: i64 = 1_000;
+/// The least number of messages that one step looks at.
+const STEP_MESSAGES: i64 = 2_000;
+
+/// When `pool` is beyond `bytes_max`, makes one step in a partition: over twice as many messages as
+/// it has just taken, so that in the long run more goes than comes.
+pub async fn step(pool: &Pool, bytes_max: u64, partition: u32, taken: usize) -> Result<()> {
+    if pool.used_bytes().await? <= bytes_max {
+        return Ok(());
+    }
+    let wanted = STEP_MESSAGES.max(2 * i64::try_from(taken).unwrap_or(0));
+    let mut tx = pool.begin().await?;
+    let newest: i64 = newest(&mut tx, partition).await?;
+    let after = through(&mut tx, "postings", partition).await?;
+    let until = (after + wanted).min(newest - MESSAGES_KEPT);
+    if until <= after {
+        return tx.rollback().await;
+    }
+    postings(&mut tx, partition, after, until).await?;
+    let share = Share {
+        of: until - after,
+        all: newest - after,
+    };
+    rows(&mut tx, "orders", ORDERS, share).await?;
+    rows(&mut tx, "activities", ACTIVITIES, share).await?;
+    tx.commit().await
+}
+
+/// The part of what is there that one step looks at.
+#[derive(Clone, Copy)]
+struct Share {
+    of: i64,
+    all: i64,
+}
+
+/// The newest row, and the deletion of old rows, of a table whose rows are in the order of the log.
+type Sql = (&'static str, &'static str);
+
+const ORDERS: Sql = (
+    "SELECT COALESCE(MAX(rowid), 0) FROM orders",
+    "DELETE FROM orders WHERE rowid > $1 AND rowid <= $2 AND final = 1
+     AND account_id IN (SELECT account_id FROM simulated)",
+);
+const ACTIVITIES: Sql = (
+    "SELECT COALESCE(MAX(rowid), 0) FROM activities",
+    "DELETE FROM activities WHERE rowid > $1 AND rowid <= $2
+     AND account_id IN (SELECT account_id FROM simulated)",
+);
+
+/// Messages between two numbers that are of simulated accounts, with all their legs.
+macro_rules! old_postings {
+    () => {
+        "FROM postings WHERE source_partition = $1 AND number > $2 AND number <= $3
+         AND number IN (SELECT number FROM postings
+            WHERE source_partition = $1 AND number > $2 AND number <= $3
+            AND account_id IN (SELECT account_id FROM simulated))"
+    };
+}
+
+async fn postings(tx: &mut Tx, partition: u32, after: i64, until: i64) -> Result<()> {
+    for sql in [
+        concat!(
+            "INSERT INTO openings (source_partition, book, account_id, asset, amount_minor, seq)
+             SELECT source_partition, book, account_id, asset, SUM(amount_minor), MAX(seq) ",
+            old_postings!(),
+            " GROUP BY source_partition, book, account_id, asset
+             ON CONFLICT (source_partition, book, account_id, asset) DO UPDATE
+             SET amount_minor = amount_minor + excluded.amount_minor,
+                 seq = MAX(seq, excluded.seq)"
+        ),
+        concat!("DELETE ", old_postings!()),
+    ] {
+        sqlx::query(sql)
+            .bind(i64::from(partition))
+            .bind(after)
+            .bind(until)
+            .execute(&mut **tx)
+            .await?;
+    }
+    moved(tx, "postings", partition, until).await
+}
+
+async fn rows(tx: &mut Tx, part: &'static str, (last, delete): Sql, share: Share) -> Result<()> {
+    let after = through(tx, part, 0).await?;
+    let last: i64 = sqlx::query_scalar(last).fetch_one(&mut **tx).await?;
+    let there = i128::from((last - after).max(0));
+    let step = there * i128::from(share.of) / i128::from(share.all.max(1));
+    let until = after + i64::try_from(step).unwrap_or(0);
+    sqlx::query(delete)
+        .bind(after)
+        .bind(until)
+        .execute(&mut **tx)
+        .await?;
+    moved(tx, part, 0, until).await
+}
+
+async fn newest(tx: &mut Tx, partition: u32) -> Result<i64> {
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(number) FROM postings WHERE source_partition = $1")
+            .bind(i64::from(partition))
+            .fetch_one(&mut **tx)
+            .await?;
+    Ok(newest.unwrap_or(0))
+}
+
+async fn through(tx: &mut Tx, part: &str, partition: u32) -> Result<i64> {
+    let through: Option<i64> = sqlx::query_scalar(
+        "SELECT through FROM compacted WHERE part = $1 AND source_partition = $2",
+    )
+    .bind(part)
+    .bind(i64::from(partition))
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(through.unwrap_or(0))
+}
+
+async fn moved(tx: &mut Tx, part: &str, partition: u32, through: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO compacted (part, source_partition, through) VALUES ($1, $2, $3)
+         ON CONFLICT (part, source_partition) DO UPDATE SET through = excluded.through",
+    )
+    .bind(part)
+    .bind(i64::from(partition))
+    .bind(through)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The bound on the disk of a simulated market: how it is shared out, and the dropping of the oldest
+//! archives of the log behind a signed checkpoint.
+//!
+//! A platform without simulated traders keeps everything: segments that nobody needs are archived,
+//! and that is all. With them the oldest goes. Refuses to drop what is in no signed checkpoint, and
+//! any row of a real account; whatever ends the process between two steps, what is left is whole.
+
+pub mod checkpoint;
+mod past;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use prepx_bus::embedded::archive;
+use prepx_bus::file::Dir;
+use prepx_env::Clock;
+use prepx_stage::Topology;
+
+pub use past::Past;
+
+/// The log's directory in the data directory.
+pub const LOG: &str = "log";
+/// The least bound: below it a log would be nothing but begun segments.
+pub const BYTES_MIN: u64 = 16 << 20;
+
+/// What a record of a journal takes with everything that follows from it, about.
+const RECORD_BYTES: u64 = 1_024;
+
+/// How the bound is shared out. What is left of it is for snapshots, the audit and the users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// All of it.
+    pub bytes_max: u64,
+    /// Segments and archives of the log.
+    pub log_bytes_max: u64,
+    /// One segment.
+    pub segment_bytes: u64,
+    /// By how much the log may grow between two snapshots, which hold on to it.
+    pub snapshot_bytes: u64,
+    /// The ledger and the order history.
+    pub portfolio_bytes_max: u64,
+    /// Trades, quotes and bars.
+    pub market_data_bytes_max: u64,
+}
+
+impl Shares {
+    /// Of so many bytes in all.
+    pub fn of(bytes_max: u64) -> Shares {
+        Shares {
+            bytes_max,
+            log_bytes_max: bytes_max / 2,
+            segment_bytes: (bytes_max / 64).clamp(256 << 10, 64 << 20),
+            snapshot_bytes: (bytes_max / 32).clamp(512 << 10, 512 << 20),
+            portfolio_bytes_max: bytes_max / 4,
+            market_data_bytes_max: bytes_max / 8,
+        }
+    }
+
+    /// How often the audit signs: what no root covers is held on to.
+    pub fn audit(self, usual: prepx_analytics::Pace) -> prepx_analytics::Pace {
+        prepx_analytics::Pace {
+            records: usual.records.min(self.snapshot_bytes / RECORD_BYTES),
+            ..usual
+        }
+    }
+}
+
+/// What a file, or all in a directory, takes; what is removed meanwhile takes nothing.
+fn size(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    };
+    let entries = entries.filter_map(std::result::Result::ok);
+    entries.map(|entry| size(&entry.path())).sum()
+}
+
+/// Drops the oldest archives of a log.
+pub struct Dropper {
+    /// The log's directory.
+    pub dir: Arc<dyn Dir>,
+    /// Where the key is that signs.
+    pub data_dir: PathBuf,
+    /// How many journals there are.
+    pub topology: Topology,
+    /// What the log may take, and everything together.
+    pub shares: Shares,
+    /// When a checkpoint is made.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Dropper {
+    /// When segments and archives are beyond their bound: signs what the oldest archives come to, and
+    /// drops them, down to seven eighths of the bound, so that a checkpoint covers a few.
+    ///
+    /// # Errors
+    /// When something cannot be read or written, or does not follow. Nothing is dropped then that is
+    /// in no checkpoint.
+    pub fn look(&self) -> Result<()> {
+        let room = self.room()?;
+        if self.bytes()? <= room {
+            return Ok(());
+        }
+        let dir = &*self.dir;
+        let before = checkpoint::read(dir, &self.data_dir)?;
+        let mut past = Past::since(before.as_ref(), self.topology);
+        // A process that died between the two has left behind what its checkpoint covers.
+        archive::drop_before(dir, past.address)?;
+        let (covered, mut total) = (past.address, self.bytes()?);
+        for archive in archive::list(dir)? {
+            if total <= room / 8 * 7 {
+                break;
+            }
+            past.take_archive(dir, &archive, |_, _| Ok(()))?;
+            total = total.saturating_sub(archive.size_bytes);
+        }
+        if past.address > covered {
+            checkpoint::write(
+                dir,
+                &self.data_dir,
+                before.as_ref(),
+                self.clock.now(),
+                &past,
+            )?;
+            let dropped = archive::drop_before(dir, past.address)?;
+            tracing::info!(
+                archives = dropped.len(),
+                address = past.address,
+                "the oldest of the simulated market was dropped behind a signed checkpoint"
+            );
+        }
+        Ok(())
+    }
+
+    /// What the log may take now: its share, or what the rest of the data directory leaves of the whole
+    /// but for a sixteenth, which may be written until the next look.
+    fn room(&self) -> Result<u64> {
+        let mut rest = 0;
+        for entry in std::fs::read_dir(&self.data_dir)? {
+            let entry = entry?;
+            if entry.file_name() != LOG {
+                rest += size(&entry.path());
+            }
+        }
+        let left = (self.shares.bytes_max / 16 * 15).saturating_sub(rest);
+        Ok(left.min(self.shares.log_bytes_max))
+    }
+
+    /// What the log takes.
+    fn bytes(&self) -> Result<u64> {
+        let mut total = 0;
+        for name in self.dir.list()? {
+            // What another thread removes meanwhile takes nothing.
+            match self.dir.open(&name) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                file => total += file?.size()?,
+            }
+        }
+        Ok(total)
+    }
+}

@@ -1,0 +1,75 @@
+//! Everything that ever was on the log and was not dropped, once and in its order: archives and
+//! segments, from the beginning or from the signed checkpoint on.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use prepx_analytics::{Check, Totals, VerifyError};
+use prepx_bus::file::Dir;
+use prepx_bus::{EmbeddedLog, Log as _, Record, TopicPartition};
+use prepx_portfolio::audit;
+use prepx_stage::Topology;
+use prepx_store::Location;
+
+use super::stages::{Folded, Whole};
+use crate::disk::Past;
+use crate::disk::checkpoint::{self, Checkpoint};
+
+/// What the log comes to.
+pub(super) struct Replayed {
+    past: Past,
+    whole: Option<Whole>,
+    /// What of the audit chain was checked.
+    pub audit: Totals,
+    /// From where on, if not from the beginning.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// Replays a log that nobody writes to, and checks the audit chain on the way.
+pub(super) async fn replay(
+    data_dir: &Path,
+    (dir, log): (&dyn Dir, &EmbeddedLog),
+    location: &Location,
+    topology: Topology,
+) -> Result<Replayed> {
+    let checkpoint = checkpoint::read(dir, data_dir)?;
+    let mut past = Past::since(checkpoint.as_ref(), topology);
+    let key = prepx_analytics::public_key(data_dir)?;
+    let start = |journal| past.heads.get(&journal).copied();
+    let mut check = Check::open(location, topology, key.as_ref(), start).await?;
+    let mut whole = checkpoint.is_none().then(|| Whole::of(topology));
+    let seen = |from: TopicPartition, record: &Record| -> Result<()> {
+        check.take(from, record).map_err(VerifyError::from)?;
+        whole
+            .as_mut()
+            .map_or(Ok(()), |whole| whole.fold(from, record))
+    };
+    past.take_all(dir, log, seen)?;
+    for (partition, next) in &past.next {
+        let end = log.end(*partition);
+        ensure!(
+            end == *next,
+            "I1: {partition} ends at offset {end}, but has come to {next}"
+        );
+    }
+    let audit = check.finish(|journal| log.end(journal));
+    Ok(Replayed {
+        audit: audit.map_err(VerifyError::from)?,
+        past,
+        whole,
+        checkpoint,
+    })
+}
+
+impl Replayed {
+    /// What was told must be what the stages have, and the fold of the journals from their beginning
+    /// what it is from the snapshots (I6).
+    pub fn compare(&self, folded: &Folded) -> Result<()> {
+        audit::compare(&folded.books(), &self.past.books)
+            .map_err(|difference| anyhow!(difference))
+            .context("the account stages beside what they told since the beginning of the log")?;
+        self.whole
+            .as_ref()
+            .map_or(Ok(()), |whole| whole.compare(folded))
+    }
+}
