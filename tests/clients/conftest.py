@@ -83,6 +83,13 @@ def server(tmp_path_factory):
     assert own.stop() == 0
 
 
+def verify(*arguments):
+    return subprocess.run(
+        [binary(), "verify", *arguments], capture_output=True, text=True, timeout=60,
+        env={**os.environ, **OPERATOR},
+    )
+
+
 @dataclass
 class Trader:
     """An account with an unmodified alpaca-py client."""

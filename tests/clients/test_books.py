@@ -1,10 +1,8 @@
 """The books: activities and past orders, through unmodified alpaca-py; numbers computed by hand."""
 
 import json
-import os
 import re
 import sqlite3
-import subprocess
 from datetime import datetime, timezone
 
 import pytest
@@ -12,7 +10,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus
 from alpaca.trading.requests import GetOrdersRequest
 
-from conftest import OPERATOR, Server, binary, trader as make_trader
+from conftest import Server, trader as make_trader, verify
 from test_trading import eventually, limit, status_of
 
 
@@ -150,13 +148,6 @@ def test_orders_that_the_stage_has_forgotten_are_still_there(add_trader, symbol)
     assert trader.client.get_orders(GetOrdersRequest(**query, symbols=["OTHER"])) == []
 
 
-def verify(*arguments):
-    return subprocess.run(
-        [binary(), "verify", *arguments], capture_output=True, text=True, timeout=60,
-        env={**os.environ, **OPERATOR},
-    )
-
-
 def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
     own = Server(tmp_path / "data").start()
     own.admin(
@@ -175,6 +166,7 @@ def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
     running = verify("--url", own.url, "--json")
     assert running.returncode == 0, running.stderr
     assert json.loads(running.stdout)["totals"] == wanted
+    assert json.loads(running.stdout)["audit"]["roots"] >= 0
     held = verify("--data-dir", str(own.data_dir))
     assert held.returncode == 1 and "prepx start" in held.stderr
 
@@ -191,3 +183,51 @@ def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
     wrong = verify("--data-dir", str(own.data_dir))
     assert wrong.returncode == 1
     assert re.match(r"prepx: I3: the postings of transition \d+ of account partition \d", wrong.stderr)
+
+
+def test_an_audit_row_that_was_changed_under_a_running_platform_is_found(tmp_path):
+    own = Server(tmp_path / "data").start()
+    make_trader(own, "USD=1000")
+    # A process signs what it has before it ends.
+    assert own.stop() == 0
+    own.start()
+
+    def clean():
+        report = verify("--url", own.url, "--json")
+        assert report.returncode == 0, report.stderr
+        return json.loads(report.stdout)["audit"]
+
+    def tampered(change, restore, *values):
+        rows = sqlite3.connect(own.data_dir / "sql" / "audit.db", timeout=30)
+        with rows:
+            assert rows.execute(change).rowcount > 0
+        wrong = verify("--url", own.url)
+        with rows:
+            rows.execute(restore, values)
+        rows.close()
+        assert wrong.returncode == 1
+        return wrong.stderr
+
+    before = clean()
+    assert before["roots"] >= 1
+    rows = sqlite3.connect(own.data_dir / "sql" / "audit.db", timeout=30)
+    body, signature = rows.execute("SELECT body, signature FROM roots WHERE number = 1").fetchone()
+    rows.close()
+    forged = tampered(
+        "UPDATE roots SET signature = zeroblob(64) WHERE number = 1",
+        "UPDATE roots SET signature = ? WHERE number = 1", signature,
+    )
+    assert "audit: root 1 is not signed by the key of this platform" in forged
+    torn = tampered(
+        "UPDATE roots SET body = substr(body, 1, 40) WHERE number = 1",
+        "UPDATE roots SET body = ? WHERE number = 1", body,
+    )
+    assert "audit: the schema audit is damaged: root 1 has no bytes of a root" in torn
+    gone = tampered(
+        "UPDATE roots SET number = 1000000 WHERE number = 1",
+        "UPDATE roots SET number = 1 WHERE number = 1000000",
+    )
+    # Its signed number is still 1, so what is missing is the next.
+    assert "audit: root 2 is missing" in gone
+    assert clean()["roots"] >= before["roots"]
+    assert own.stop() == 0

@@ -102,6 +102,12 @@ impl From<Error> for Status {
                     words,
                 ))
             }
+            // Only operators ask, and they are the ones who have to know.
+            Error::Damaged(_) => status::of(&status::Error::new(
+                status::Code::Internal,
+                "AUDIT_DAMAGED",
+                format!("audit: {error}"),
+            )),
             _ => status::internal(),
         }
     }

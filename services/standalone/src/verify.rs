@@ -8,7 +8,7 @@
 //! dropped it starts from the signed checkpoint: what it says and everything since must come to what
 //! the stages have. It takes the
 //! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
-//! with its stages at one moment.
+//! with its stages at one moment, and its signed roots are checked here.
 
 mod replay;
 mod report;
@@ -26,6 +26,8 @@ use prepx_domain::update::OrderView;
 use prepx_env::SystemClock;
 use prepx_portfolio::audit::{self, Totals};
 use prepx_portfolio::{Ledger, Projection};
+use prepx_proto::analytics::v1 as audit_wire;
+use prepx_proto::analytics::v1::audit_service_client::AuditServiceClient;
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_stage::follow::Tail;
@@ -38,6 +40,9 @@ use crate::client::{Connection, words};
 use crate::core::{Options, manifest};
 use report::Report;
 use stages::{Folded, fold_all};
+
+/// Signed roots that are asked for at once.
+const ROOTS_A_PAGE: i32 = 1_000;
 
 /// Which books to check.
 #[derive(Debug, Args)]
@@ -52,7 +57,7 @@ pub struct Verify {
     /// The data directory of a platform that does not run, however it ended.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, conflicts_with = "url")]
     pub data_dir: PathBuf,
-    /// A platform that runs; it compares its ledger with its stages at one moment.
+    /// A platform that runs: its ledger beside its stages at one moment, and its signed roots.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// With --url: an operator's key.
@@ -96,16 +101,46 @@ async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
         audit.difference.is_none(),
         audit.difference.unwrap_or_default()
     );
+    let signed = signed_roots(&to).await?;
     let totals = audit.totals.iter().map(report::total);
     Ok(Report {
         positions: audit.positions,
         accounts: audit.accounts,
         postings: audit.postings,
         undelivered: 0,
+        signed: Some(signed),
         audit: None,
         checkpoint: None,
         totals: Totals(totals.collect::<Result<_>>()?),
     })
+}
+
+/// Checks every root of a platform that runs: numbers, links, signatures, and that they lead to the
+/// newest heads; answers how many there are.
+async fn signed_roots(to: &Connection) -> Result<u64> {
+    let mut client = AuditServiceClient::new(to.peer());
+    let mut shown = prepx_analytics::Shown::default();
+    loop {
+        let request = audit_wire::GetAuditRootsRequest {
+            after: Some(shown.number()),
+            limit: Some(ROOTS_A_PAGE),
+        };
+        let page = client.get_audit_roots(to.request(request)).await;
+        let page = page.map_err(words)?.into_inner().roots;
+        for root in &page {
+            let taken = shown.take(root);
+            taken.map_err(|difference| anyhow!("audit: {difference}"))?;
+        }
+        if page.is_empty() {
+            break;
+        }
+    }
+    let heads = to.request(audit_wire::GetAuditHeadsRequest {});
+    let heads = client.get_audit_heads(heads).await.map_err(words)?;
+    let signed = shown.number();
+    let finished = shown.finish(&heads.into_inner().heads);
+    finished.map_err(|difference| anyhow!("audit: {difference}"))?;
+    Ok(signed)
 }
 
 /// Verifies a data directory that nobody runs on.
@@ -198,6 +233,7 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
         accounts: folded.account_ids().count() as u64,
         postings,
         undelivered,
+        signed: None,
         audit: None,
         checkpoint: None,
         totals,

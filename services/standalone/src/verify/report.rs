@@ -33,7 +33,9 @@ pub(super) struct Report {
     pub postings: u64,
     /// Messages between the stages; clearing is checked when there are none.
     pub undelivered: u64,
-    /// What of the audit chain was checked; only of a data directory.
+    /// Signed roots of a platform that runs.
+    pub signed: Option<u64>,
+    /// What of the audit chain was checked, the journals too; only of a data directory.
     pub audit: Option<prepx_analytics::Totals>,
     /// From where on, if the oldest was dropped.
     pub checkpoint: Option<Checkpoint>,
@@ -55,6 +57,12 @@ impl Report {
                 .columns()
                 .map(|(name, minor)| format!("{name} {}", format_grouped(minor, SCALE)));
             println!("{asset}: {}", columns.join(", "));
+        }
+        if let Some(roots) = self.signed {
+            println!(
+                "{roots} signed roots are right and lead to the heads of the audit chain; of a data \
+                 directory the journals are hashed again too"
+            );
         }
         if let Some(audit) = &self.audit {
             println!(
@@ -93,6 +101,7 @@ impl Report {
                 "unaudited": audit.unaudited,
             })
         });
+        let audit = audit.or(self.signed.map(|roots| json!({ "roots": roots })));
         let checkpoint = self.checkpoint.as_ref().map(|from| {
             json!({
                 "number": from.number,

@@ -1,0 +1,109 @@
+//! The audit of a platform that runs, as it shows it: whether its roots are signed, linked and lead to
+//! its heads. Whoever asks checks this himself. Refuses to vouch for the records: those he has not got,
+//! and only who has the data directory can hash them again.
+
+use ed25519_dalek::VerifyingKey;
+use prepx_bus::Topic;
+use prepx_domain::Micros;
+use prepx_proto::analytics::v1 as wire;
+
+use crate::chain::{Hash, Head};
+use crate::root::{Root, Signed};
+use crate::verify::Difference;
+
+/// What was shown so far. All roots must be by one key.
+#[derive(Default)]
+pub struct Shown {
+    number: u64,
+    previous: Hash,
+    key: Option<VerifyingKey>,
+    heads: Vec<Head>,
+}
+
+impl Shown {
+    /// How many roots were taken: the number of the last.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Takes the next root.
+    ///
+    /// # Errors
+    /// When it is not what was signed, or does not follow.
+    pub fn take(&mut self, shown: &wire::AuditRoot) -> Result<(), Difference> {
+        let number = self.number + 1;
+        if shown.number != number {
+            return Err(Difference::MissingRoot(number));
+        }
+        let malformed = Difference::MalformedRoot(number);
+        let heads: Option<Vec<Head>> = shown.heads.iter().map(head).collect();
+        let root = Root {
+            number,
+            created_at: Micros(shown.created_at),
+            previous: bytes(&shown.previous).ok_or(malformed.clone())?,
+            heads: heads.ok_or(malformed.clone())?,
+        };
+        let signed = Signed {
+            body: root.encode(),
+            signature: bytes(&shown.signature).ok_or(malformed.clone())?,
+        };
+        let key = bytes(&shown.public_key).and_then(|key| VerifyingKey::from_bytes(&key).ok());
+        let key = *self.key.get_or_insert(key.ok_or(malformed.clone())?);
+        if Some(signed.hash()) != bytes(&shown.hash) || !signed.is_by(&key) {
+            return Err(Difference::Signature(number));
+        }
+        if root.previous != self.previous {
+            return Err(Difference::Unlinked(number));
+        }
+        self.follow(&root.heads)?;
+        (self.number, self.previous) = (number, signed.hash());
+        Ok(())
+    }
+
+    /// Compares the newest heads with the last root.
+    ///
+    /// # Errors
+    /// When a chain goes back, or has another hash where the root has signed one.
+    pub fn finish(mut self, heads: &[wire::AuditHead]) -> Result<(), Difference> {
+        let heads: Option<Vec<Head>> = heads.iter().map(head).collect();
+        self.follow(&heads.ok_or(Difference::MalformedRoot(self.number + 1))?)
+    }
+
+    fn follow(&mut self, heads: &[Head]) -> Result<(), Difference> {
+        for before in &self.heads {
+            let (journal, from) = (before.journal, before.next_offset);
+            let now = heads.iter().find(|head| head.journal == journal);
+            let to = now.map_or(0, |head| head.next_offset);
+            if to < from {
+                return Err(Difference::Backwards { journal, from, to });
+            }
+            if to == from && now != Some(before) {
+                let to = to.saturating_sub(1);
+                let from = to;
+                return Err(Difference::Chain { journal, from, to });
+            }
+        }
+        self.heads = heads.to_vec();
+        Ok(())
+    }
+}
+
+fn head(shown: &wire::AuditHead) -> Option<Head> {
+    let topic: Topic = shown.topic.parse().ok()?;
+    Some(Head {
+        journal: topic.partition(shown.partition),
+        next_offset: shown.next_offset,
+        hash: bytes(&shown.hash)?,
+    })
+}
+
+fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if hex.len() != 2 * N || !hex.is_ascii() {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
