@@ -10,6 +10,7 @@ use crate::ascii::{Asset, Symbol};
 use crate::id::{AccountId, ExecutionId, InstrumentId, OrderId, Slot, TradeId};
 use crate::instrument::Instrument;
 use crate::order::{OrderKind, Side, TimeInForce};
+use crate::session::SessionPhase;
 use crate::time::Micros;
 
 /// A command of a client or an operator to the account stage (`trading-commands`).
@@ -122,7 +123,7 @@ pub struct PlaceOrder {
     pub qty_minor: i64,
     /// Refuse it if it would trade on arrival.
     pub post_only: bool,
-    /// Whether it may trade outside the regular session; kept for show and for its expiry.
+    /// Whether it trades in extended hours too.
     pub extended_hours: bool,
     /// When it ends by itself; `None` for never.
     pub expires_at: Option<Micros>,
@@ -196,6 +197,11 @@ pub struct BookOrder {
     pub protect_ticks: Option<i64>,
     /// Refuse it if it would trade on arrival.
     pub post_only: bool,
+    /// Whether it trades in extended hours too.
+    pub extended_hours: bool,
+    /// Whether its account was told that its session had not begun: it is told when the order
+    /// reaches the book. Only of orders that are placed; those that live have forgotten it.
+    pub awaits_session: bool,
     /// When it ends by itself.
     pub expires_at: Option<Micros>,
 }
@@ -228,6 +234,27 @@ pub enum ToAccount {
         instrument: InstrumentId,
         /// The last trade, in ticks.
         price_ticks: i64,
+    },
+    /// An instrument's session began, ended or became an extended one (to every account partition).
+    Session {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Which orders trade from now on.
+        phase: SessionPhase,
+    },
+    /// An order waits for its session: it trades with nothing and is not on the book.
+    Parked {
+        /// Whose order.
+        account: AccountId,
+        /// Which order.
+        order: OrderId,
+    },
+    /// An order that waited for its session has reached the book.
+    Entered {
+        /// Whose order.
+        account: AccountId,
+        /// Which order.
+        order: OrderId,
     },
     /// A stop's trigger price was reached; it trades as a market or limit order from now on.
     Triggered {
@@ -330,6 +357,8 @@ pub enum CancelReason {
     SelfTrade,
     /// What was left could trade only beyond its protect price.
     ProtectPrice,
+    /// It had to trade at once, and its session was not on.
+    SessionClosed,
 }
 
 /// Why matching refuses an order that was acknowledged.

@@ -101,6 +101,8 @@ impl TimeInForce {
 /// Where an order stands, as its account sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OrderStatus {
+    /// Accepted, and waiting for its session: it reaches the book when that begins.
+    Accepted,
     /// Accepted; on the book, or a stop that waits.
     New,
     /// Some of it has traded; the rest lives.

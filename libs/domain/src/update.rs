@@ -70,8 +70,10 @@ pub enum Change {
 /// What happened to an order: the events of the trade-updates stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderEvent {
-    /// Accepted by the account stage.
+    /// Accepted by the account stage, or it has reached the book for which it had waited.
     New,
+    /// It waits for its session.
+    Accepted,
     /// A replacement was accepted and waits for the market.
     PendingNew,
     /// A cancel went to the market.

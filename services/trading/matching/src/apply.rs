@@ -6,6 +6,7 @@ use crate::Engine;
 use crate::arrive::worst_ticks;
 use crate::book::{Book, SlotIds, book_key, stop_key};
 use crate::event::{Event, LiveOrder, Standing, Trade};
+use crate::fifo::NONE;
 use crate::orders::Place;
 
 impl Engine {
@@ -15,6 +16,39 @@ impl Engine {
             Event::Halted { instrument, halted } => {
                 let book = self.told(instrument, 1);
                 book.halted = halted;
+                self.look_at_session(self.known_book_at(instrument));
+            }
+            Event::SessionChanged {
+                instrument,
+                phase,
+                until,
+            } => {
+                let book = self.told(instrument, 0);
+                (book.phase, book.phase_until) = (phase, until);
+                self.look_at_session(self.known_book_at(instrument));
+            }
+            Event::LevelParked {
+                instrument,
+                side,
+                price_ticks,
+            } => self.park_level(instrument, side, price_ticks),
+            Event::Parked {
+                ref live, early, ..
+            } => {
+                self.settle(live, if early { Place::Early } else { Place::Late });
+            }
+            Event::ReleaseBegan { orders_max } => {
+                self.releases_left = if self.opening.is_empty() {
+                    0
+                } else {
+                    orders_max
+                };
+            }
+            Event::Entered { order, parked, .. } => {
+                if parked {
+                    self.releases_left = self.releases_left.saturating_sub(1);
+                    self.remove_order(order);
+                }
             }
             Event::Reference {
                 instrument,
@@ -109,6 +143,10 @@ impl Engine {
                 self.queue.push(&mut self.orders.hot, at);
                 return at;
             }
+            Place::Early | Place::Kept | Place::Late => {
+                self.park(at);
+                return at;
+            }
             Place::Book => worst_ticks(order).map(|ticks| book_key(order.side, ticks)),
             Place::Stops => order.kind.stop().map(|ticks| stop_key(order.side, ticks)),
         };
@@ -183,6 +221,9 @@ impl Engine {
         if place == Place::Queue {
             self.queue.unlink(&mut self.orders.hot, at);
             return;
+        }
+        if let Some(queue) = place.parked() {
+            return self.unpark(at, queue);
         }
         let ladder = self.books[order.book as usize].ladder_mut(place, order.side);
         let level = self.levels.get_mut(level_at);
@@ -263,8 +304,11 @@ impl Engine {
         let at = self.known_order(old);
         self.count_updates(at, stood.updates());
         let order = &mut self.orders.hot[at as usize];
-        let level = self.levels.get_mut(order.level);
-        level.lots -= i128::from(order.left_lots - left_lots);
+        // What is parked or triggered stands in no level.
+        if order.level != NONE {
+            let level = self.levels.get_mut(order.level);
+            level.lots -= i128::from(order.left_lots - left_lots);
+        }
         order.left_lots = left_lots;
         self.orders.rename(at, new);
     }

@@ -1,10 +1,11 @@
 //! An order that arrives at its book: what refuses it, what it trades with, what becomes of the rest,
 //! and which stops its trades trigger.
 
+mod park;
 mod take;
 
 use prepx_domain::message::{BookOrder, CancelReason, End, Refusal};
-use prepx_domain::{Micros, OrderId, Side, TimeInForce};
+use prepx_domain::{Micros, OrderId, SessionPhase, Side, TimeInForce};
 
 use crate::book::{Book, book_key, stop_key};
 use crate::event::{Event, LiveOrder, Standing};
@@ -186,6 +187,15 @@ impl<'a> Arrival<'a> {
                 from_ticks: price_ticks,
             });
         }
+        self.push_replaced(stood);
+        if is_over {
+            self.end(End::Expired);
+        } else {
+            self.enter();
+        }
+    }
+
+    fn push_replaced(&mut self, stood: Standing) {
         self.push(Event::Replaced {
             instrument: self.order.instrument,
             account: self.order.account,
@@ -194,11 +204,6 @@ impl<'a> Arrival<'a> {
             cum_lots: self.cum_lots,
             stood,
         });
-        if is_over {
-            self.end(End::Expired);
-        } else {
-            self.enter();
-        }
     }
 
     /// Trades with the other side, and rests or ends what is left.
@@ -214,7 +219,10 @@ impl<'a> Arrival<'a> {
         self.leave_rest(stopped);
         if let Some(trades) = self.trades {
             let (first, last) = (trades.first_ticks, trades.last_ticks);
-            self.trigger_stops(first.min(last), first.max(last));
+            // Stops follow the regular session alone.
+            if self.book.phase == SessionPhase::Regular {
+                self.trigger_stops(first.min(last), first.max(last));
+            }
             self.move_reference(last);
         }
     }

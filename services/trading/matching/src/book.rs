@@ -1,15 +1,22 @@
 //! One instrument: its book, its stops, and what its last trade left behind.
 
-use prepx_domain::{ExecutionId, Instrument, Micros, Side, Slot, TradeId};
+use prepx_domain::{ExecutionId, Instrument, Micros, SessionPhase, Side, Slot, TradeId};
 
+use crate::fifo::Fifo;
 use crate::ladder::Ladder;
-use crate::orders::Place;
+use crate::orders::{PARKED, Place};
 
 /// One instrument's part of the state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Book {
     pub(crate) instrument: Instrument,
     pub(crate) halted: bool,
+    /// Which orders trade.
+    pub(crate) phase: SessionPhase,
+    /// Until when that is so. Between then and the timer that sees it nothing trades.
+    pub(crate) phase_until: Micros,
+    /// Until when every order that arrives reaches the book at once.
+    pub(crate) continuous_until: Micros,
     /// The last trade, in ticks.
     pub(crate) last_ticks: Option<i64>,
     /// What account partitions know as the reference price, in ticks.
@@ -22,6 +29,8 @@ pub(crate) struct Book {
     pub(crate) slot: u32,
     /// Bids, asks, buy stops, sell stops.
     ladders: [Ladder; 4],
+    /// The orders of each place in [`PARKED`], in order of arrival.
+    pub(crate) parked: [Fifo; PARKED.len()],
 }
 
 /// The last ids that were allotted in a slot, which several instruments may share.
@@ -40,13 +49,45 @@ impl Book {
         Book {
             instrument,
             halted: false,
+            // Its first session event says which it is; until then nothing trades.
+            phase: SessionPhase::Closed,
+            phase_until: Micros(i64::MIN),
+            continuous_until: Micros(i64::MIN),
             last_ticks: None,
             reference_ticks: instrument.seed_reference_ticks,
             reference_at: Micros(0),
             updates: 0,
             slot,
             ladders: [Ladder::EMPTY; 4],
+            parked: [Fifo::EMPTY; PARKED.len()],
         }
+    }
+
+    /// The next parked order to reach the book, if the session lets it and nobody stops it.
+    pub(crate) fn next_to_enter(&self) -> Option<u32> {
+        let admitted = match self.phase {
+            SessionPhase::Closed => 0,
+            SessionPhase::Extended => 1,
+            SessionPhase::Regular => PARKED.len(),
+        };
+        let mut queues = self.parked[..admitted].iter();
+        let queue = queues.find(|queue| !queue.is_empty())?;
+        (!self.halted).then_some(queue.head)
+    }
+
+    /// Whether the book has to look at the session before it takes an order.
+    fn has_parked(&self) -> bool {
+        self.parked.iter().any(|queue| !queue.is_empty())
+    }
+
+    /// Works out again until when orders reach the book at once.
+    pub(crate) fn look_at_session(&mut self) {
+        let continuous = self.phase == SessionPhase::Regular && !self.has_parked();
+        self.continuous_until = if continuous {
+            self.phase_until
+        } else {
+            Micros(i64::MIN)
+        };
     }
 
     /// Where an order of this place and side lines up: what comes first has the smallest key.

@@ -14,7 +14,7 @@ impl Engine {
     pub(crate) fn decide_input(&self, input: &Input, now: Micros, events: &mut Vec<Event>) {
         match input {
             Input::Command(ToMatching::Define(instrument)) => {
-                self.decide_define(instrument, events)
+                self.decide_define(instrument, now, events)
             }
             Input::Command(ToMatching::Halt(id)) => self.decide_halted(*id, true, events),
             Input::Command(ToMatching::Resume(id)) => self.decide_halted(*id, false, events),
@@ -29,13 +29,15 @@ impl Engine {
             }) => self.decide_cancel(*account, *instrument, *order, events),
             Input::Timer => self.decide_timer(now, events),
             Input::Triggered(order) => self.decide_triggered(*order, now, events),
+            Input::Entering(order) => self.decide_entering(*order, now, events),
         }
     }
 
-    fn decide_define(&self, instrument: &Instrument, events: &mut Vec<Event>) {
+    fn decide_define(&self, instrument: &Instrument, now: Micros, events: &mut Vec<Event>) {
         let mut known = self.books.iter().map(|book| &book.instrument);
         if !known.any(|book| book.id == instrument.id || book.symbol == instrument.symbol) {
             events.push(Event::Defined(*instrument));
+            events.push(self.session_of(instrument, now));
         }
     }
 
@@ -51,10 +53,11 @@ impl Engine {
         let end = match self.open_book(order.instrument) {
             Err(refusal) => End::Rejected(refusal),
             Ok(_) if is_over(order, now) => End::Expired,
-            Ok(book) => {
+            Ok(book) if now < book.continuous_until && !order.awaits_session => {
                 Arrival::new(self, book, order, now, events).enter();
                 return;
             }
+            Ok(book) => return self.decide_apart(book, order, now, events),
         };
         events.push(Event::Ended {
             instrument: order.instrument,
@@ -123,6 +126,12 @@ impl Engine {
         }
         let mut arrival = Arrival::new(self, book, new, now, events);
         arrival.replacing(at);
+        if now >= book.continuous_until
+            && let Some(wait) = self.wait(book, new, now)
+        {
+            arrival.replace_parked(stood, is_over(new, now), wait);
+            return Ok(());
+        }
         if let Some(refusal) = arrival.refusal() {
             return Err(refusal);
         }
@@ -143,10 +152,15 @@ impl Engine {
 
     /// Whether `new` changes nothing but the quantity, and does not raise it.
     fn only_reduces(&self, at: u32, order: &Order, new: &BookOrder) -> bool {
-        let limit = book_key(order.side, self.levels.get(order.level).key);
+        // What is not told by its level is told by its terms.
+        let limit = match order.has_terms {
+            true => 0,
+            false => book_key(order.side, self.levels.get(order.level).key),
+        };
         new.qty_lots <= order.cum_lots + order.left_lots
             && new.time_in_force == order.time_in_force
             && new.post_only == order.post_only
+            && new.extended_hours == order.extended_hours
             && self.orders.has_same_terms(at, limit, new)
     }
 
@@ -156,7 +170,9 @@ impl Engine {
                 side: order.side,
                 price_ticks: book_key(order.side, self.levels.get(order.level).key),
             },
-            Place::Stops | Place::Queue => Standing::Waiting,
+            Place::Stops | Place::Queue | Place::Early | Place::Kept | Place::Late => {
+                Standing::Waiting
+            }
         }
     }
 
@@ -219,6 +235,7 @@ impl Engine {
                 });
             }
         }
+        self.decide_sessions(now, events);
     }
 
     fn decide_triggered(&self, order: OrderId, now: Micros, events: &mut Vec<Event>) {
@@ -239,6 +256,6 @@ impl Engine {
 }
 
 /// Whether an order that arrives now has ended by itself already.
-fn is_over(order: &BookOrder, now: Micros) -> bool {
+pub(crate) fn is_over(order: &BookOrder, now: Micros) -> bool {
     order.expires_at.is_some_and(|at| at <= now)
 }

@@ -6,7 +6,8 @@
 use prepx_domain::message::{BookOrder, End, Refusal, ToAccount, ToMatching};
 use prepx_domain::update::MarketUpdate;
 use prepx_domain::{
-    AccountId, ExecutionId, Instrument, InstrumentId, Micros, OrderId, Side, Slot, TradeId,
+    AccountId, ExecutionId, Instrument, InstrumentId, Micros, OrderId, SessionPhase, Side, Slot,
+    TradeId,
 };
 
 /// What happens to the stage.
@@ -18,6 +19,9 @@ pub enum Input {
     Timer,
     /// The stop that [`follow_up`](prepx_domain::Machine::follow_up) named now reaches the book.
     Triggered(OrderId),
+    /// The parked order that [`follow_up`](prepx_domain::Machine::follow_up) named now reaches the
+    /// book.
+    Entering(OrderId),
 }
 
 /// What the stage decided.
@@ -31,6 +35,49 @@ pub enum Event {
         instrument: InstrumentId,
         /// Whether it is stopped.
         halted: bool,
+    },
+    /// An instrument's session began, ended or became an extended one.
+    SessionChanged {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Which orders trade from now on.
+        phase: SessionPhase,
+        /// Until when; from then on nothing trades until the next such event.
+        until: Micros,
+    },
+    /// Extended hours begin: the orders of a level that do not take part leave it and are parked
+    /// until the regular session, before all that arrive later.
+    LevelParked {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// Bids or asks.
+        side: Side,
+        /// Which level, in ticks.
+        price_ticks: i64,
+    },
+    /// An order waits for its session, the last of those that do.
+    Parked {
+        /// The order.
+        live: LiveOrder,
+        /// Whether it reaches the book in extended hours, not only in the regular session.
+        early: bool,
+        /// Whether its account is told.
+        told: bool,
+    },
+    /// Parked orders reach their books now, at most so many before the next timer.
+    ReleaseBegan {
+        /// How many.
+        orders_max: u32,
+    },
+    /// An order reaches the book of which its account was told that it had to wait for it: the
+    /// events that follow say what becomes of it.
+    Entered {
+        /// Whose order.
+        account: AccountId,
+        /// Which order.
+        order: OrderId,
+        /// Whether it had been parked; otherwise the session began while it was on its way.
+        parked: bool,
     },
     /// Account partitions learn the last trade's price.
     Reference {
@@ -163,7 +210,7 @@ pub enum Standing {
         /// Its level, in ticks.
         price_ticks: i64,
     },
-    /// Among the stops, waiting or triggered.
+    /// Not on the book: among the stops, waiting or triggered, or parked.
     Waiting,
 }
 

@@ -25,13 +25,14 @@ mod orders;
 mod outputs;
 #[cfg(any(test, feature = "reference"))]
 pub mod reference;
+mod session;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use prepx_domain::{InstrumentId, Machine, Micros};
+use prepx_domain::{Hours, InstrumentId, Machine, Micros};
 use rustc_hash::FxBuildHasher;
 
 pub use book::SlotIds;
@@ -45,6 +46,14 @@ use orders::Orders;
 
 /// The most orders that one decision lets expire; more follow in the same transition.
 pub const EXPIRIES_MAX: usize = 256;
+
+/// The most parked orders that reach their books at one timer; the others go on at the next, and
+/// what arrives meanwhile waits behind them.
+pub const RELEASES_MAX: u32 = if cfg!(test) { 3 } else { 4_096 };
+
+/// The most levels that leave their books at one timer because extended hours begin; nothing trades
+/// there before all have.
+pub const LEVELS_MAX: usize = if cfg!(test) { 2 } else { 4_096 };
 
 /// A moved reference price is told at once when it has moved by this share, in parts in a thousand.
 pub const REFERENCE_STEP_PER_MILLE: u64 = 1;
@@ -69,6 +78,12 @@ pub struct Engine {
     slots: Vec<SlotIds>,
     /// Orders that end until then are due.
     expire_until: Micros,
+    /// When instruments trade. No part of the state: what it says becomes events.
+    hours: Hours,
+    /// Books with parked orders that may reach them now.
+    opening: BTreeSet<u32>,
+    /// How many of those may do so before the next timer. Zero between transitions.
+    releases_left: u32,
 }
 
 impl Default for Engine {
@@ -82,11 +97,22 @@ impl Default for Engine {
             queue: Fifo::EMPTY,
             slots: Vec::new(),
             expire_until: Micros(i64::MIN),
+            hours: Hours::default(),
+            opening: BTreeSet::new(),
+            releases_left: 0,
         }
     }
 }
 
 impl Engine {
+    /// An empty engine whose instruments of the calendar `nyse` trade in these hours.
+    pub fn new(hours: Hours) -> Engine {
+        Engine {
+            hours,
+            ..Engine::default()
+        }
+    }
+
     fn book_at(&self, instrument: InstrumentId) -> Option<u32> {
         self.by_instrument.get(&instrument).copied()
     }
@@ -126,7 +152,13 @@ impl Machine for Engine {
         }
         let due = self.expiry.first != NONE
             && self.levels.get(self.expiry.first).key <= self.expire_until.0;
-        due.then_some(Input::Timer)
+        if due {
+            return Some(Input::Timer);
+        }
+        if self.releases_left > 0 {
+            return self.next_to_enter();
+        }
+        None
     }
 
     fn outputs(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {

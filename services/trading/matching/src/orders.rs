@@ -17,6 +17,22 @@ pub(crate) enum Place {
     Stops,
     /// Triggered, queueing for the book.
     Queue,
+    /// Parked until extended hours.
+    Early,
+    /// Was on the book when extended hours began without it, parked until the regular session.
+    Kept,
+    /// Parked until the regular session.
+    Late,
+}
+
+/// The places where orders wait for their session, in the order in which they reach the book.
+pub(crate) const PARKED: [Place; 3] = [Place::Early, Place::Kept, Place::Late];
+
+impl Place {
+    /// Which of [`PARKED`] it is.
+    pub(crate) fn parked(self) -> Option<usize> {
+        PARKED.iter().position(|&place| place == self)
+    }
 }
 
 /// What is read whenever an order is met: one cache line.
@@ -39,6 +55,7 @@ pub(crate) struct Order {
     pub(crate) place: Place,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) post_only: bool,
+    pub(crate) extended_hours: bool,
     pub(crate) triggered: bool,
     /// Whether its [`Terms`] say more than "limit at its level's price, for ever".
     pub(crate) has_terms: bool,
@@ -95,8 +112,10 @@ impl Order {
             place,
             time_in_force: order.time_in_force,
             post_only: order.post_only,
+            extended_hours: order.extended_hours,
             triggered: live.triggered,
-            has_terms: has_terms(order),
+            // What is parked has no level that knows its price.
+            has_terms: has_terms(order) || place.parked().is_some(),
         }
     }
 
@@ -245,6 +264,24 @@ impl Orders {
         }
     }
 
+    /// Whether the order has ended by itself by `now`.
+    pub(crate) fn is_over(&self, at: u32, now: Micros) -> bool {
+        let expires_at = self.terms[at as usize].expires_at;
+        self.get(at).has_terms && expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Takes an order that has left its level to those that wait for the regular session.
+    pub(crate) fn keep(&mut self, at: u32, level_ticks: i64) {
+        let order = &mut self.hot[at as usize];
+        (order.place, order.level) = (Place::Kept, NONE);
+        if !std::mem::replace(&mut order.has_terms, true) {
+            self.terms[at as usize] = Terms {
+                kind: OrderKind::Limit { limit: level_ticks },
+                ..Terms::PLAIN
+            };
+        }
+    }
+
     /// The order as plain data; `level_ticks` is its level's price.
     pub(crate) fn live(&self, at: u32, level_ticks: i64, instrument: InstrumentId) -> LiveOrder {
         let order = self.get(at);
@@ -268,6 +305,8 @@ impl Orders {
                 qty_lots: order.cum_lots + order.left_lots,
                 protect_ticks: terms.protect_ticks,
                 post_only: order.post_only,
+                extended_hours: order.extended_hours,
+                awaits_session: false,
                 expires_at: terms.expires_at,
             },
             cum_lots: order.cum_lots,

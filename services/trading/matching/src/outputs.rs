@@ -44,10 +44,30 @@ impl<'a> Teller<'a> {
                 price_ticks,
             }),
             Event::Rested(ref live) => self.rested(live),
+            Event::SessionChanged {
+                instrument, phase, ..
+            } => self.everyone(ToAccount::Session { instrument, phase }),
+            Event::LevelParked {
+                instrument,
+                side,
+                price_ticks,
+            } => self.level(self.book(instrument), 0, side, price_ticks),
+            Event::Parked { ref live, told, .. } => {
+                let BookOrder { account, order, .. } = live.order;
+                if told {
+                    self.account(account, ToAccount::Parked { account, order });
+                }
+            }
+            Event::Entered { account, order, .. } => {
+                self.account(account, ToAccount::Entered { account, order });
+            }
             Event::Triggered { account, order, .. } => {
                 self.account(account, ToAccount::Triggered { account, order });
             }
-            Event::Waited(_) | Event::Released { .. } | Event::ExpiryContinued { .. } => {}
+            Event::Waited(_)
+            | Event::Released { .. }
+            | Event::ReleaseBegan { .. }
+            | Event::ExpiryContinued { .. } => {}
             Event::Traded(ref trade) => self.traded(trade),
             Event::Replaced { .. } | Event::Reduced { .. } => self.replaced(event),
             Event::Moved {

@@ -3,6 +3,7 @@
 //! Written from the rules and not from the engine, so that the two check each other. It changes its
 //! state as it goes and knows no events; what it tells others must equal what the engine tells.
 
+mod sessions;
 mod trading;
 
 use std::collections::VecDeque;
@@ -12,18 +13,25 @@ use prepx_domain::message::{
 };
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{
-    AccountId, ExecutionId, Instrument, InstrumentId, Micros, OrderId, Side, Slot, TimeInForce,
-    TradeId,
+    AccountId, ExecutionId, Hours, Instrument, InstrumentId, Micros, OrderId, SessionPhase, Side,
+    Slot, TimeInForce, TradeId,
 };
 
+use crate::RELEASES_MAX;
 use crate::event::{Input, Output};
 
 /// Where an order is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Book,
     Stops,
     Nowhere,
+    /// Waits for extended hours.
+    Early,
+    /// Left the book when extended hours began.
+    Kept,
+    /// Waits for the regular session.
+    Late,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +42,16 @@ struct Order {
     pair: Option<OrderId>,
     place: Place,
     arrival: u64,
+    /// Orders that expire at the same time do so in this order.
+    awaited: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Market {
     is: Instrument,
     halted: bool,
+    phase: SessionPhase,
+    phase_until: Micros,
     last: Option<i64>,
     told: Option<i64>,
     told_at: Micros,
@@ -55,6 +67,9 @@ pub struct Reference {
     executions: Vec<(Slot, ExecutionId)>,
     triggered: VecDeque<Order>,
     arrivals: u64,
+    hours: Hours,
+    /// How many parked orders may still reach the book in this step.
+    releases_left: u32,
     now: Micros,
     outputs: Vec<Output>,
 }
@@ -89,6 +104,14 @@ impl Order {
 }
 
 impl Reference {
+    /// An empty book whose instruments of the calendar `nyse` trade in these hours.
+    pub fn new(hours: Hours) -> Reference {
+        Reference {
+            hours,
+            ..Reference::default()
+        }
+    }
+
     /// Everything that an input at `now` causes, in order.
     pub fn step(&mut self, input: &Input, now: Micros) -> Vec<Output> {
         self.now = now;
@@ -104,11 +127,12 @@ impl Reference {
                 order,
             }) => self.cancel(*account, *instrument, *order),
             Input::Timer => self.timer(),
-            Input::Triggered(_) => {}
+            Input::Triggered(_) | Input::Entering(_) => {}
         }
-        while let Some(order) = self.triggered.pop_front() {
+        while let Some(order) = self.triggered.pop_front().or_else(|| self.release()) {
             self.enter(order);
         }
+        self.releases_left = 0;
         std::mem::take(&mut self.outputs)
     }
 
@@ -199,9 +223,12 @@ impl Reference {
                 return;
             }
         }
+        let (phase, phase_until) = self.hours.at(instrument.calendar, self.now);
         self.markets.push(Market {
             is: *instrument,
             halted: false,
+            phase,
+            phase_until,
             last: None,
             told: instrument.seed_reference_ticks,
             told_at: Micros(0),
@@ -210,6 +237,7 @@ impl Reference {
         self.outputs
             .push(Output::Everyone(ToAccount::Defined(*instrument)));
         self.tell_market(instrument.id, MarketChange::Defined(Box::new(*instrument)));
+        self.tell_session(instrument.id, phase);
     }
 
     fn set_halted(&mut self, instrument: InstrumentId, halted: bool) {
@@ -226,20 +254,33 @@ impl Reference {
     }
 
     fn place(&mut self, order: &BookOrder) {
+        let told = order.awaits_session;
         let order = Order {
-            is: *order,
+            is: BookOrder {
+                awaits_session: false,
+                ..*order
+            },
             cum_lots: 0,
             triggered: false,
             pair: None,
             place: Place::Nowhere,
             arrival: 0,
+            awaited: 0,
         };
         match self.open_market(order.is.instrument) {
             Err(refusal) => self.tell_end(&order, End::Rejected(refusal)),
             Ok(_) if order.is.expires_at.is_some_and(|at| at <= self.now) => {
                 self.tell_end(&order, End::Expired);
             }
-            Ok(_) => self.enter(order),
+            Ok(market) => match self.waits(&order, &market) {
+                Some(place) => self.park(order, place, told),
+                None => {
+                    if told {
+                        self.tell_entered(&order);
+                    }
+                    self.enter(order);
+                }
+            },
         }
     }
 
@@ -379,6 +420,9 @@ impl Reference {
         self.arrivals += 1;
         order.place = place;
         order.arrival = self.arrivals;
+        if place != Place::Kept {
+            order.awaited = self.arrivals;
+        }
         self.orders.push(order);
         if place == Place::Book {
             let price = order.worst().expect("it rests");
@@ -432,19 +476,23 @@ impl Reference {
             pair: Some(replace.old),
             place: Place::Nowhere,
             arrival: 0,
+            awaited: 0,
         };
         let but_for_id_and_size = BookOrder {
             order: old.is.order,
             qty_lots: old.is.qty_lots,
             ..new
         };
+        let waits = self.waits(&order, &market);
         let keeps_place = but_for_id_and_size == old.is && new.qty_lots <= old.is.qty_lots;
         if keeps_place {
             order.place = old.place;
-            order.arrival = old.arrival;
+            (order.arrival, order.awaited) = (old.arrival, old.awaited);
             self.orders[at] = order;
         } else {
-            if let Some(refusal) = self.refusal(&order, &market) {
+            if waits.is_none()
+                && let Some(refusal) = self.refusal(&order, &market)
+            {
                 return Err(refusal);
             }
             self.orders.remove(at);
@@ -457,7 +505,7 @@ impl Reference {
         };
         self.tell(new.account, message);
         // An order that stays in its level, though it goes to the end of it, is told as one change.
-        let stays = self.comes_to_rest(&order) && order.worst() == old.worst();
+        let stays = waits.is_none() && self.comes_to_rest(&order) && order.worst() == old.worst();
         if old.place == Place::Book && (keeps_place || !stays) {
             let price = old.worst().expect("it rests");
             self.tell_level(new.instrument, new.side, price);
@@ -467,6 +515,8 @@ impl Reference {
         }
         if new.expires_at.is_some_and(|at| at <= self.now) {
             self.tell_end(&order, End::Expired);
+        } else if let Some(place) = waits {
+            self.park(order, place, false);
         } else {
             self.enter(order);
         }
@@ -503,10 +553,11 @@ impl Reference {
     }
 
     fn timer(&mut self) {
+        let opens = self.next_to_enter().is_some();
         loop {
             let over = |order: &&Order| order.is.expires_at.is_some_and(|at| at <= self.now);
             let due = self.orders.iter().filter(over);
-            let Some(first) = due.min_by_key(|order| (order.is.expires_at, order.arrival)) else {
+            let Some(first) = due.min_by_key(|order| (order.is.expires_at, order.awaited)) else {
                 break;
             };
             let at = self.position(first.is.order);
@@ -515,6 +566,10 @@ impl Reference {
         for at in 0..self.markets.len() {
             let instrument = self.markets[at].is.id;
             self.tell_reference(instrument, true);
+        }
+        self.begin_sessions();
+        if opens {
+            self.releases_left = RELEASES_MAX;
         }
     }
 }

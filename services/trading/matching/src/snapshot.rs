@@ -1,13 +1,13 @@
 //! The state as plain data, and back. A restored engine goes on exactly as its original.
 
-use prepx_domain::{Instrument, Micros, OrderId, Side};
+use prepx_domain::{Hours, Instrument, Micros, OrderId, SessionPhase, Side};
 
 use crate::Engine;
 use crate::book::{Book, SlotIds, book_key};
 use crate::event::LiveOrder;
 use crate::fifo::{Fifo, NONE};
 use crate::ladder::Ladder;
-use crate::orders::Place;
+use crate::orders::{PARKED, Place};
 
 /// The whole state of one partition's matching stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub struct BookSnapshot {
     pub instrument: Instrument,
     /// Whether continuous trading is stopped.
     pub halted: bool,
+    /// Which orders trade.
+    pub phase: SessionPhase,
+    /// Until when.
+    pub phase_until: Micros,
     /// The last trade, in ticks.
     pub last_ticks: Option<i64>,
     /// The reference price that account partitions know, in ticks.
@@ -42,6 +46,13 @@ pub struct BookSnapshot {
     /// The orders on the book and the waiting stops: each side by price, the first to trade or
     /// trigger first, in order of arrival within a price.
     pub orders: Vec<LiveOrder>,
+    /// The orders that wait for extended hours, in order of arrival.
+    pub early: Vec<LiveOrder>,
+    /// The orders that left the book when extended hours began and wait for the regular session, in
+    /// the order in which they stood there.
+    pub kept: Vec<LiveOrder>,
+    /// The orders that wait for the regular session, in order of arrival.
+    pub late: Vec<LiveOrder>,
 }
 
 impl Engine {
@@ -60,12 +71,12 @@ impl Engine {
         }
     }
 
-    /// The state that was exported.
-    pub fn restore(snapshot: &Snapshot) -> Engine {
+    /// The state that was exported; from now on these are the hours.
+    pub fn restore(snapshot: &Snapshot, hours: Hours) -> Engine {
         let mut engine = Engine {
             slots: snapshot.slots.clone(),
             expire_until: snapshot.expire_until.unwrap_or(Micros(i64::MIN)),
-            ..Engine::default()
+            ..Engine::new(hours)
         };
         for book in &snapshot.books {
             engine.restore_book(book);
@@ -87,9 +98,15 @@ impl Engine {
         let levels = ladders
             .into_iter()
             .flat_map(|ladder| self.levels_of(ladder));
+        let [early, kept, late] = self.parked_orders(book);
         BookSnapshot {
             instrument: book.instrument,
             halted: book.halted,
+            phase: book.phase,
+            phase_until: book.phase_until,
+            early,
+            kept,
+            late,
             last_ticks: book.last_ticks,
             reference_ticks: book.reference_ticks,
             reference_at: book.reference_at,
@@ -106,6 +123,7 @@ impl Engine {
         let slot_at = slot_at.expect("a snapshot has the ids of every book's slot");
         let mut book = Book::new(from.instrument, slot_at as u32);
         book.halted = from.halted;
+        (book.phase, book.phase_until) = (from.phase, from.phase_until);
         book.last_ticks = from.last_ticks;
         book.reference_ticks = from.reference_ticks;
         book.reference_at = from.reference_at;
@@ -117,6 +135,15 @@ impl Engine {
             let waits = live.order.kind.stop().is_some() && !live.triggered;
             self.stand(live, if waits { Place::Stops } else { Place::Book });
         }
+        for (place, orders) in PARKED
+            .into_iter()
+            .zip([&from.early, &from.kept, &from.late])
+        {
+            for live in orders {
+                self.stand(live, place);
+            }
+        }
+        self.look_at_session(book_at);
     }
 
     /// The levels of a ladder, by key.
@@ -137,7 +164,7 @@ impl Engine {
             let order = self.orders.get(at);
             // Only an order on the book may have its price from its level alone.
             let level_ticks = match order.place {
-                Place::Queue | Place::Stops => 0,
+                Place::Queue | Place::Stops | Place::Early | Place::Kept | Place::Late => 0,
                 Place::Book => book_key(order.side, self.levels.get(order.level).key),
             };
             let instrument = self.books[order.book as usize].instrument.id;

@@ -2,7 +2,7 @@
 
 use prepx_domain::message::{CancelReason, End, Fill, ToAccount};
 use prepx_domain::update::MarketChange;
-use prepx_domain::{ExecutionId, Instrument, OrderId, TradeId};
+use prepx_domain::{ExecutionId, Instrument, OrderId, SessionPhase, TradeId};
 
 use super::{Market, Order, Place, Reference};
 
@@ -62,7 +62,9 @@ impl Reference {
             self.tell_end(&order, End::Canceled(end));
         }
         if let (Some(low), Some(high)) = (prices.iter().min(), prices.iter().max()) {
-            self.trigger(order.is.instrument, *low, *high);
+            if market.phase == SessionPhase::Regular {
+                self.trigger(order.is.instrument, *low, *high);
+            }
             self.tell_reference(order.is.instrument, false);
         }
     }

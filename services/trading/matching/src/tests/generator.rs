@@ -46,6 +46,14 @@ pub(super) fn instrument(symbol: &str, number: i64) -> Instrument {
     }
 }
 
+/// An instrument that trades in [`hours`](super::run::hours).
+pub(super) fn listed(symbol: &str, number: i64) -> Instrument {
+    Instrument {
+        calendar: SessionCalendar::Nyse,
+        ..instrument(symbol, number)
+    }
+}
+
 pub(super) fn account(number: i64) -> AccountId {
     AccountId::new(number << 10).expect("not negative")
 }
@@ -61,8 +69,14 @@ impl Generator {
         wide.tick_minor = 1_000_000_000_000;
         Generator {
             rng,
-            now: Micros(1_800_000_000_000_000),
-            instruments: vec![instrument("BTC/USD", 1), wide, instrument("NEW/USD", 3)],
+            now: super::run::START,
+            instruments: vec![
+                instrument("BTC/USD", 1),
+                wide,
+                listed("AAA", 4),
+                listed("BBB", 5),
+                instrument("NEW/USD", 3),
+            ],
             living: Vec::new(),
             sent: Vec::new(),
             spread,
@@ -70,10 +84,10 @@ impl Generator {
         }
     }
 
-    /// The first inputs of a run; the third instrument is never defined.
+    /// The first inputs of a run; the last instrument is never defined.
     pub(super) fn definitions(&self) -> Vec<Input> {
         let define = |at: usize| Input::Command(ToMatching::Define(self.instruments[at]));
-        vec![define(0), define(1)]
+        (0..4).map(define).collect()
     }
 
     pub(super) fn hear(&mut self, outputs: &[Output]) {
@@ -122,9 +136,11 @@ impl Generator {
 
     fn instrument(&mut self) -> InstrumentId {
         let at = match self.rng.random_range(0..100) {
-            0..70 => 0,
-            70..99 => 1,
-            _ => 2,
+            0..40 => 0,
+            40..60 => 1,
+            60..85 => 2,
+            85..99 => 3,
+            _ => 4,
         };
         self.instruments[at].id
     }
@@ -145,16 +161,21 @@ impl Generator {
         };
         let protect_ticks = (self.rng.random_range(0..100) < protect).then(|| self.price(side, 3));
         self.last_order += self.rng.random_range(1..3);
+        let time_in_force = self.time_in_force();
+        let may_extend = matches!(kind, OrderKind::Limit { .. }) && time_in_force.rests();
+        let odd = self.rng.random_range(0..40) == 0;
         BookOrder {
             order: OrderId::new(self.last_order << 10).expect("not negative"),
             account: account(self.rng.random_range(1..6)),
             instrument: self.instrument(),
             side,
             kind,
-            time_in_force: self.time_in_force(),
+            time_in_force,
             qty_lots: self.qty(),
             protect_ticks,
             post_only: self.rng.random_range(0..12) == 0,
+            extended_hours: (may_extend || odd) && self.rng.random_range(0..2) == 0,
+            awaits_session: self.rng.random_range(0..4) == 0,
             expires_at: self.expires_at(),
         }
     }
@@ -234,7 +255,10 @@ impl Generator {
         let Some(known) = self.known() else {
             return Input::Timer;
         };
-        let mut new = known;
+        let mut new = BookOrder {
+            awaits_session: false,
+            ..known
+        };
         self.last_order += 1;
         new.order = OrderId::new(self.last_order << 10).expect("not negative");
         let change = self.rng.random_range(0..100);

@@ -91,7 +91,7 @@ fn i5_the_engine_equals_the_reference() {
 
 fn events_of(seed: u64, count: usize) -> Vec<Event> {
     let mut generator = Generator::new(seed);
-    let mut engine = Engine::default();
+    let mut engine = Engine::new(super::run::hours());
     let mut all = Vec::new();
     let mut definitions = generator.definitions().into_iter();
     for _ in 0..count {
@@ -125,6 +125,7 @@ fn random_inputs_reach_every_event() {
             "ProtectPrice",
             "Unfilled",
             "Expired",
+            "SessionClosed",
         ]
         .into_iter()
         .chain([
@@ -141,7 +142,7 @@ fn random_inputs_reach_every_event() {
     println!("{kinds:#?}");
     // Every kind of event but the overflow of expiries, and every named reason.
     assert!(
-        kinds.len() >= 20 && kinds.values().all(|&count| count > 1),
+        kinds.len() >= 26 && kinds.values().all(|&count| count > 1),
         "{kinds:#?}"
     );
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use prepx_domain::update::MarketChange;
-use prepx_domain::{Machine, Micros, Side};
+use prepx_domain::{Hours, Machine, Micros, Side, TradingDay};
 
 use crate::book::book_key;
 use crate::orders::Place;
@@ -38,6 +38,24 @@ pub(super) fn transition(
     panic!("the follow-ups of {input:?} do not end");
 }
 
+/// When the tests begin.
+pub(super) const START: Micros = Micros(1_800_000_000_000_000);
+
+/// Days of 4 s: closed for 0.5 s, early hours for 0.5 s, the session for 1.5 s, late hours for 1 s,
+/// closed for the rest.
+pub(super) fn hours() -> Hours {
+    let day = |number: i64| {
+        let start = START.plus_us(number * 4_000_000);
+        TradingDay {
+            extended_open: start.plus_us(500_000),
+            open: start.plus_us(1_000_000),
+            close: start.plus_us(2_500_000),
+            extended_close: start.plus_us(3_500_000),
+        }
+    };
+    Hours::new((0..200).map(day).collect())
+}
+
 /// An engine, one that only folds its events, and the reference.
 pub(super) struct Run {
     pub(super) engine: Engine,
@@ -50,9 +68,9 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new() -> Run {
         Run {
-            engine: Engine::default(),
-            folded: Engine::default(),
-            reference: Reference::default(),
+            engine: Engine::new(hours()),
+            folded: Engine::new(hours()),
+            reference: Reference::new(hours()),
             recent: VecDeque::new(),
         }
     }
@@ -87,7 +105,7 @@ impl Run {
         for book in &snapshot.books {
             self.inspect(book)?;
         }
-        self.engine = Engine::restore(&snapshot);
+        self.engine = Engine::restore(&snapshot, hours());
         if self.engine.export() != snapshot {
             return Err("the restored state is not the exported one".to_owned());
         }
@@ -124,6 +142,13 @@ impl Run {
         if resting != self.reference.resting(id) {
             return Err(format!(
                 "the book of {id} holds other orders than the reference"
+            ));
+        }
+        let parked = [&snapshot.early, &snapshot.kept, &snapshot.late];
+        let parked = parked.into_iter().flatten().map(|live| live.order.order);
+        if !parked.eq(self.reference.parked(id)) {
+            return Err(format!(
+                "other orders of {id} are parked than in the reference"
             ));
         }
         let best = |side| match book.ladder(Place::Book, side).first {

@@ -1,6 +1,7 @@
 //! The rules, one by one. Each scenario also runs through the reference.
 
 mod replacing;
+mod sessions;
 mod triggers;
 
 use expect_test::{Expect, expect};

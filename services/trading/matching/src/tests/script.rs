@@ -1,7 +1,7 @@
 //! Scenarios as text: one input a line, and below each what others are told of it.
 //!
 //! ```text
-//! A 1 buy 5 @100 [stop=99] [protect=98] [ioc|fok|day] [post] [exp=1000]
+//! A 1 buy 5 @100 [stop=99] [protect=98] [ioc|fok|day] [post] [ext] [awaits] [exp=1000]
 //! A replace 1 by 2 buy 3 @100
 //! A cancel 1
 //! halt | resume | timer | wait 1000
@@ -14,15 +14,11 @@ use std::fmt::Write;
 
 use prepx_domain::message::{BookOrder, BookReplace, ToAccount, ToMatching};
 use prepx_domain::update::MarketChange;
-use prepx_domain::{
-    AccountId, Instrument, InstrumentId, Micros, OrderId, OrderKind, Side, TimeInForce,
-};
+use prepx_domain::{AccountId, Instrument, InstrumentId, OrderId, OrderKind, Side, TimeInForce};
 
 use super::generator::instrument;
-use super::run::Run;
+use super::run::{Run, START};
 use crate::{Input, Output};
-
-const START: Micros = Micros(1_800_000_000_000_000);
 
 /// Runs a script through the engine and the reference; the inputs with what they cause.
 pub(super) fn play(script: &str) -> String {
@@ -126,6 +122,8 @@ fn order(account: &str, words: &[&str], instrument: InstrumentId) -> BookOrder {
         qty_lots: number(qty),
         protect_ticks: value("protect"),
         post_only: has("post"),
+        extended_hours: has("ext"),
+        awaits_session: has("awaits"),
         expires_at: value("exp").map(|us| START.plus_us(us)),
     }
 }
@@ -148,6 +146,9 @@ fn show_message(message: &ToAccount) -> String {
         ToAccount::Defined(_) => "defined".to_owned(),
         ToAccount::Halted { halted, .. } => format!("halted {halted}"),
         ToAccount::Reference { price_ticks, .. } => format!("reference {price_ticks}"),
+        ToAccount::Session { phase, .. } => format!("session {phase:?}"),
+        ToAccount::Parked { order, .. } => format!("{} parked", order.raw()),
+        ToAccount::Entered { order, .. } => format!("{} entered", order.raw()),
         ToAccount::Triggered { order, .. } => format!("{} triggered", order.raw()),
         ToAccount::Fill(fill) => format!(
             "{} {} {:?} {}@{} costs {} fee {} cum {}",

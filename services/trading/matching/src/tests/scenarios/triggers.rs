@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 use prepx_domain::message::ToMatching;
-use prepx_domain::{Machine, Micros};
+use prepx_domain::{Hours, Machine, Micros};
 
 use super::{check, instrument, parse, play_on, transition};
 use crate::{EXPIRIES_MAX, Engine, Event, Input};
@@ -337,7 +337,7 @@ fn many_expiries_are_many_decisions_of_one_transition() {
         let place = parse(&line, btc.id);
         transition(&mut engine, &place, Micros(0));
     }
-    let (events, _) = transition(&mut engine, &Input::Timer, Micros(i64::MAX));
+    let (events, _) = transition(&mut engine, &Input::Timer, Micros(i64::MAX - 1));
     let more = |event: &&Event| matches!(event, Event::ExpiryContinued { .. });
     assert_eq!(events.iter().filter(more).count(), 2);
     assert_eq!(events.len(), count + 2);
@@ -365,7 +365,7 @@ fn a_snapshot_holds_triggered_stops_that_have_not_reached_their_book() {
     let mut events = Vec::new();
     engine.decide(&parse("D 5 buy 1 @1001", btc.id), Micros(0), &mut events);
     events.iter().for_each(|event| engine.apply(event));
-    let mut restored = Engine::restore(&engine.export());
+    let mut restored = Engine::restore(&engine.export(), Hours::default());
     assert_eq!(restored.export(), engine.export());
     assert_eq!(engine.export().triggered.len(), 2);
     let next = engine.follow_up().expect("a stop was triggered");
