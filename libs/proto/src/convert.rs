@@ -165,6 +165,7 @@ pub const fn order_status(status: OrderStatus) -> wire::OrderStatus {
         OrderStatus::Replaced => wire::OrderStatus::Replaced,
         OrderStatus::PendingCancel => wire::OrderStatus::PendingCancel,
         OrderStatus::PendingReplace => wire::OrderStatus::PendingReplace,
+        OrderStatus::Accepted => wire::OrderStatus::Accepted,
         OrderStatus::PendingNew => wire::OrderStatus::PendingNew,
         OrderStatus::Rejected => wire::OrderStatus::Rejected,
     }

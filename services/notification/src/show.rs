@@ -46,6 +46,7 @@ pub fn trade_update(
 const fn trade_event(order: &OrderView, event: &OrderEvent) -> Option<TradeEvent> {
     Some(match event {
         OrderEvent::New => TradeEvent::New,
+        OrderEvent::Accepted => TradeEvent::Accepted,
         OrderEvent::PendingNew => TradeEvent::PendingNew,
         OrderEvent::PendingCancel => TradeEvent::PendingCancel,
         OrderEvent::PendingReplace => TradeEvent::PendingReplace,

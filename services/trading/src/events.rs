@@ -8,14 +8,25 @@ mod snapshot;
 mod tests;
 
 use prepx_bus::Topic;
+use prepx_domain::Hours;
 use prepx_domain::message::{ToAccount, ToMatching};
 use prepx_matching::{Engine, Event, Input, Output};
 use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
 use prepx_stage::{Codec, DecodeError, Route};
 
 /// The matching stage as the log has it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MatchingCodec;
+#[derive(Clone, Debug, Default)]
+pub struct MatchingCodec {
+    /// When instruments trade, for stages that decide; those that only fold need none.
+    hours: Hours,
+}
+
+impl MatchingCodec {
+    /// The codec of stages whose instruments of the calendar `nyse` trade in these hours.
+    pub fn new(hours: Hours) -> MatchingCodec {
+        MatchingCodec { hours }
+    }
+}
 
 impl Codec for MatchingCodec {
     type Machine = Engine;
@@ -25,7 +36,7 @@ impl Codec for MatchingCodec {
     const STATE_VERSION: u32 = 1;
 
     fn initial(&self) -> Engine {
-        Engine::default()
+        Engine::new(self.hours.clone())
     }
 
     fn timer(&self) -> Input {
@@ -35,7 +46,7 @@ impl Codec for MatchingCodec {
     fn encode_input(&self, input: &Input, to: &mut Vec<u8>) {
         match input {
             Input::Command(message) => encode(message, to),
-            Input::Timer | Input::Triggered(_) => {
+            Input::Timer | Input::Triggered(_) | Input::Entering(_) => {
                 unreachable!("only messages are recorded on a topic, not {input:?}")
             }
         }
@@ -104,6 +115,6 @@ impl Codec for MatchingCodec {
             .and_then(snapshot::from_wire)
             .map_err(|error| DecodeError::new(WHAT, error))?;
         snapshot::check(&snapshot).map_err(|why| DecodeError::new(WHAT, why))?;
-        Ok(Engine::restore(&snapshot))
+        Ok(Engine::restore(&snapshot, self.hours.clone()))
     }
 }

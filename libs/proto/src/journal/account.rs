@@ -107,6 +107,7 @@ impl From<OrderEvent> for v1::order_change::Event {
         use v1::order_change::Event as Wire;
         match event {
             OrderEvent::New => Wire::New(()),
+            OrderEvent::Accepted => Wire::Accepted(()),
             OrderEvent::PendingNew => Wire::PendingNew(()),
             OrderEvent::PendingCancel => Wire::PendingCancel(()),
             OrderEvent::PendingReplace => Wire::PendingReplace(()),
@@ -132,6 +133,7 @@ impl TryFrom<v1::order_change::Event> for OrderEvent {
         use v1::order_change::Event as Wire;
         Ok(match wire {
             Wire::New(()) => OrderEvent::New,
+            Wire::Accepted(()) => OrderEvent::Accepted,
             Wire::PendingNew(()) => OrderEvent::PendingNew,
             Wire::PendingCancel(()) => OrderEvent::PendingCancel,
             Wire::PendingReplace(()) => OrderEvent::PendingReplace,

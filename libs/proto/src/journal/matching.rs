@@ -71,6 +71,8 @@ impl From<&BookOrder> for v1::BookOrder {
             protect_ticks: order.protect_ticks,
             post_only: order.post_only,
             expires_at_us: optional_us(order.expires_at),
+            extended_hours: order.extended_hours,
+            awaits_session: order.awaits_session,
         }
     }
 }
@@ -95,6 +97,8 @@ impl TryFrom<v1::BookOrder> for BookOrder {
             protect_ticks: wire.protect_ticks,
             post_only: wire.post_only,
             expires_at: wire.expires_at_us.map(Micros),
+            extended_hours: wire.extended_hours,
+            awaits_session: wire.awaits_session,
         })
     }
 }
@@ -138,6 +142,18 @@ impl From<&ToAccount> for v1::ToAccount {
             } => Wire::Reference(v1::Reference {
                 instrument: instrument.raw(),
                 price_ticks,
+            }),
+            &ToAccount::Session { instrument, phase } => Wire::Session(v1::Session {
+                instrument: instrument.raw(),
+                phase: phase.number(),
+            }),
+            ToAccount::Parked { account, order } => Wire::Parked(v1::Parked {
+                account: account.raw(),
+                order: order.raw(),
+            }),
+            ToAccount::Entered { account, order } => Wire::Entered(v1::Entered {
+                account: account.raw(),
+                order: order.raw(),
             }),
             ToAccount::Triggered { account, order } => Wire::Triggered(v1::Triggered {
                 account: account.raw(),
@@ -202,6 +218,18 @@ impl TryFrom<v1::ToAccount> for ToAccount {
             Wire::Reference(reference) => ToAccount::Reference {
                 instrument: id("Reference.instrument", reference.instrument)?,
                 price_ticks: reference.price_ticks,
+            },
+            Wire::Session(session) => ToAccount::Session {
+                instrument: id("Session.instrument", session.instrument)?,
+                phase: choice("Session.phase", session.phase)?,
+            },
+            Wire::Parked(parked) => ToAccount::Parked {
+                account: id("Parked.account", parked.account)?,
+                order: id("Parked.order", parked.order)?,
+            },
+            Wire::Entered(entered) => ToAccount::Entered {
+                account: id("Entered.account", entered.account)?,
+                order: id("Entered.order", entered.order)?,
             },
             Wire::Triggered(triggered) => ToAccount::Triggered {
                 account: id("Triggered.account", triggered.account)?,

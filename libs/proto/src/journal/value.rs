@@ -9,7 +9,7 @@ use prepx_domain::ascii;
 use prepx_domain::message::CancelReason;
 use prepx_domain::{
     AccountId, Asset, AssetClass, ExecutionId, InstrumentId, Micros, OrderId, OrderKind,
-    OrderStatus, SessionCalendar, Side, Slot, Symbol, TimeInForce, TradeId,
+    OrderStatus, SessionCalendar, SessionPhase, Side, Slot, Symbol, TimeInForce, TradeId,
 };
 
 use super::{Error, v1};
@@ -67,12 +67,13 @@ macro_rules! choices {
 
 choices! {
     AssetClass { UsEquity Crypto }
-    CancelReason { Requested Unfilled NotWhole SelfTrade ProtectPrice }
+    CancelReason { Requested Unfilled NotWhole SelfTrade ProtectPrice SessionClosed }
     OrderStatus {
         New PartiallyFilled Filled Canceled Expired Replaced PendingCancel PendingReplace PendingNew
-        Rejected
+        Rejected Accepted
     }
     SessionCalendar { Always Nyse }
+    SessionPhase { Closed Extended Regular }
     Side { Buy Sell }
     TimeInForce { Day GoodTilCanceled ImmediateOrCancel FillOrKill }
 }

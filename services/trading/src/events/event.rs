@@ -36,6 +36,43 @@ fn decision_to_wire(event: &Event) -> Wire {
             price_ticks,
             at_us: at.0,
         }),
+        Event::SessionChanged {
+            instrument,
+            phase,
+            until,
+        } => Wire::SessionChanged(v1::SessionChanged {
+            instrument: instrument.raw(),
+            phase: phase.number(),
+            until_us: until.0,
+        }),
+        Event::LevelParked {
+            instrument,
+            side,
+            price_ticks,
+        } => Wire::LevelParked(v1::LevelParked {
+            instrument: instrument.raw(),
+            side: side.number(),
+            price_ticks,
+        }),
+        Event::Parked {
+            ref live,
+            early,
+            told,
+        } => Wire::Parked(v1::OrderParked {
+            live: Some(live_to_wire(live)),
+            early,
+            told,
+        }),
+        Event::ReleaseBegan { orders_max } => Wire::ReleaseBeganOrdersMax(orders_max),
+        Event::Entered {
+            account,
+            order,
+            parked,
+        } => Wire::Entered(v1::OrderEntered {
+            account: account.raw(),
+            order: order.raw(),
+            parked,
+        }),
         Event::Rested(ref live) => Wire::Rested(live_to_wire(live)),
         Event::Waited(ref live) => Wire::Waited(live_to_wire(live)),
         Event::Triggered {
@@ -135,6 +172,27 @@ pub(super) fn from_wire(wire: v1::MatchingEvent) -> Result<Event, Error> {
             instrument: id("ReferenceTold.instrument", told.instrument)?,
             price_ticks: told.price_ticks,
             at: Micros(told.at_us),
+        },
+        Wire::SessionChanged(changed) => Event::SessionChanged {
+            instrument: id("SessionChanged.instrument", changed.instrument)?,
+            phase: choice("SessionChanged.phase", changed.phase)?,
+            until: Micros(changed.until_us),
+        },
+        Wire::LevelParked(level) => Event::LevelParked {
+            instrument: id("LevelParked.instrument", level.instrument)?,
+            side: choice("LevelParked.side", level.side)?,
+            price_ticks: level.price_ticks,
+        },
+        Wire::Parked(parked) => Event::Parked {
+            live: live_from_wire(present("OrderParked.live", parked.live)?)?,
+            early: parked.early,
+            told: parked.told,
+        },
+        Wire::ReleaseBeganOrdersMax(orders_max) => Event::ReleaseBegan { orders_max },
+        Wire::Entered(entered) => Event::Entered {
+            account: id("OrderEntered.account", entered.account)?,
+            order: id("OrderEntered.order", entered.order)?,
+            parked: entered.parked,
         },
         Wire::Rested(live) => Event::Rested(live_from_wire(live)?),
         Wire::Waited(live) => Event::Waited(live_from_wire(live)?),

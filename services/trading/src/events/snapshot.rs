@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prepx_domain::{ExecutionId, Micros, TradeId};
 use prepx_matching::{BookSnapshot, LiveOrder, SlotIds, Snapshot};
-use prepx_proto::journal::value::{ids, optional_id, present, raw_ids, slot};
+use prepx_proto::journal::value::{Choice as _, choice, ids, optional_id, present, raw_ids, slot};
 use prepx_proto::journal::{Error, v1};
 
 use super::event::{live_from_wire, live_to_wire};
@@ -13,7 +13,7 @@ pub(super) fn to_wire(snapshot: &Snapshot) -> v1::MatchingSnapshot {
     v1::MatchingSnapshot {
         slots: snapshot.slots.iter().map(ids_to_wire).collect(),
         books: snapshot.books.iter().map(book_to_wire).collect(),
-        triggered: snapshot.triggered.iter().map(live_to_wire).collect(),
+        triggered: lives_to_wire(&snapshot.triggered),
         expiring: raw_ids(&snapshot.expiring),
         expire_until_us: snapshot.expire_until.map(|until| until.0),
     }
@@ -31,11 +31,7 @@ pub(super) fn from_wire(wire: v1::MatchingSnapshot) -> Result<Snapshot, Error> {
             .into_iter()
             .map(book_from_wire)
             .collect::<Result<_, _>>()?,
-        triggered: wire
-            .triggered
-            .into_iter()
-            .map(live_from_wire)
-            .collect::<Result<_, _>>()?,
+        triggered: lives_from_wire(wire.triggered)?,
         expiring: ids("MatchingSnapshot.expiring", &wire.expiring)?,
         expire_until: wire.expire_until_us.map(Micros),
     })
@@ -55,7 +51,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), &'static str> {
     }
     let strayed = |book: &BookSnapshot| {
         let strays = |live: &LiveOrder| live.order.instrument != book.instrument.id;
-        book.orders.iter().any(strays)
+        all_orders(book).any(strays)
     };
     let unknown = |live: &LiveOrder| !instruments.contains(&live.order.instrument);
     if snapshot.books.iter().any(strayed) || snapshot.triggered.iter().any(unknown) {
@@ -64,19 +60,19 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), &'static str> {
     check_orders(snapshot)
 }
 
+/// The orders on the book, the stops and those that wait for their session.
+fn all_orders(book: &BookSnapshot) -> impl Iterator<Item = &LiveOrder> {
+    let parked = [&book.early, &book.kept, &book.late];
+    book.orders.iter().chain(parked.into_iter().flatten())
+}
+
 fn check_orders(snapshot: &Snapshot) -> Result<(), &'static str> {
-    let on_books = snapshot.books.iter().flat_map(|book| &book.orders);
+    let on_books = snapshot.books.iter().flat_map(all_orders);
     let mut expires = BTreeMap::new();
     for live in on_books.chain(&snapshot.triggered) {
         let order = &live.order;
         if live.cum_lots < 0 || live.cum_lots >= order.qty_lots {
             return Err("nothing is left of an order, or it has traded less than nothing");
-        }
-        let (limit, stop) = (order.kind.limit(), order.kind.stop());
-        if limit.or(order.protect_ticks).or(stop).is_none()
-            || (live.triggered && limit.or(order.protect_ticks).is_none())
-        {
-            return Err("an order has no price");
         }
         if expires
             .insert(order.order, order.expires_at.is_some())
@@ -84,6 +80,14 @@ fn check_orders(snapshot: &Snapshot) -> Result<(), &'static str> {
         {
             return Err("an order stands in it twice");
         }
+    }
+    let with_price = snapshot.books.iter().flat_map(|book| &book.orders);
+    let has_price = |live: &LiveOrder| {
+        let worst = live.order.kind.limit().or(live.order.protect_ticks);
+        worst.is_some() || (!live.triggered && live.order.kind.stop().is_some())
+    };
+    if !with_price.chain(&snapshot.triggered).all(has_price) {
+        return Err("an order has no price");
     }
     // Each order that expires is awaited once, and no other is.
     let awaited = |order| expires.insert(order, false) == Some(true);
@@ -117,7 +121,12 @@ fn book_to_wire(book: &BookSnapshot) -> v1::BookSnapshot {
         reference_ticks: book.reference_ticks,
         reference_at_us: book.reference_at.0,
         updates: book.updates,
-        orders: book.orders.iter().map(live_to_wire).collect(),
+        orders: lives_to_wire(&book.orders),
+        phase: book.phase.number(),
+        phase_until_us: book.phase_until.0,
+        early: lives_to_wire(&book.early),
+        kept: lives_to_wire(&book.kept),
+        late: lives_to_wire(&book.late),
     }
 }
 
@@ -129,10 +138,19 @@ fn book_from_wire(wire: v1::BookSnapshot) -> Result<BookSnapshot, Error> {
         reference_ticks: wire.reference_ticks,
         reference_at: Micros(wire.reference_at_us),
         updates: wire.updates,
-        orders: wire
-            .orders
-            .into_iter()
-            .map(live_from_wire)
-            .collect::<Result<_, _>>()?,
+        orders: lives_from_wire(wire.orders)?,
+        phase: choice("BookSnapshot.phase", wire.phase)?,
+        phase_until: Micros(wire.phase_until_us),
+        early: lives_from_wire(wire.early)?,
+        kept: lives_from_wire(wire.kept)?,
+        late: lives_from_wire(wire.late)?,
     })
+}
+
+fn lives_to_wire(orders: &[LiveOrder]) -> Vec<v1::LiveOrder> {
+    orders.iter().map(live_to_wire).collect()
+}
+
+fn lives_from_wire(wire: Vec<v1::LiveOrder>) -> Result<Vec<LiveOrder>, Error> {
+    wire.into_iter().map(live_from_wire).collect()
 }
