@@ -357,8 +357,6 @@ pub enum CancelReason {
     SelfTrade,
     /// What was left could trade only beyond its protect price.
     ProtectPrice,
-    /// It had to trade at once, and its session was not on.
-    SessionClosed,
 }
 
 /// Why matching refuses an order that was acknowledged.
@@ -375,6 +373,8 @@ pub enum Refusal {
     },
     /// Trading stopped meanwhile.
     Halted,
+    /// It had to trade at once, and its session was over meanwhile.
+    SessionClosed,
     /// The instrument is not known here.
     UnknownInstrument,
     /// The order to replace is not living any more.

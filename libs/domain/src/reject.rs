@@ -43,6 +43,11 @@ pub enum Reject {
     /// The instrument is halted: only cancels are taken.
     #[error("{0} is halted: only cancels are taken")]
     Halted(Symbol),
+    /// The instrument's session is not on, and the order could not wait for it.
+    #[error(
+        "{0} is closed: ioc and fok orders trade at once; send time_in_force day or gtc to wait for the session"
+    )]
+    SessionClosed(Symbol),
     /// A value is not positive.
     #[error("{field} is {}: it must be above 0", format(*.value_minor, *.scale))]
     NotPositive {
@@ -215,6 +220,7 @@ impl Reject {
             Reject::AccountBlocked => "ACCOUNT_BLOCKED",
             Reject::TradeSuspended => "TRADE_SUSPENDED",
             Reject::Halted(_) => "HALTED",
+            Reject::SessionClosed(_) => "SESSION_CLOSED",
             Reject::NotPositive { .. } => "NOT_POSITIVE",
             Reject::OffStep { .. } => "OFF_STEP",
             Reject::TooLarge { .. } => "TOO_LARGE",

@@ -177,6 +177,7 @@ pub const fn refusal_reason(refusal: Refusal) -> &'static str {
         Refusal::PostOnlyWouldTrade => "POST_ONLY_WOULD_TRADE",
         Refusal::OutsideCollar { .. } => "OUTSIDE_COLLAR",
         Refusal::Halted => "HALTED",
+        Refusal::SessionClosed => "SESSION_CLOSED",
         Refusal::UnknownInstrument => "UNKNOWN_INSTRUMENT",
         Refusal::NotLiving => "NOT_LIVING",
         Refusal::QuantityTraded { .. } => "QUANTITY_TRADED",

@@ -225,7 +225,8 @@ impl<S: Store> App<S> {
             symbol: position.instrument.symbol,
             side: Side::Sell,
             kind: OrderKind::Market,
-            // A market order never rests, so it needs no end.
+            // It ends by itself: a market order never rests, and one that waits for its session
+            // trades when that begins.
             time_in_force: TimeInForce::Day,
             qty_minor,
             post_only: false,

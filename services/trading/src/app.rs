@@ -113,6 +113,7 @@ impl App {
         mut form: ReplaceForm<'_>,
     ) -> Result<OrderView, Error> {
         let old = self.order(account, order).await?;
+        form.extended_hours = old.extended_hours;
         let instrument = self.instruments.by_id(old.instrument).await?;
         let instrument = instrument.ok_or_else(|| Error::UnknownAsset(old.symbol.to_string()))?;
         let command = self.deps.random.uuid();

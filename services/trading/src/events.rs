@@ -14,6 +14,8 @@ use prepx_matching::{Engine, Event, Input, Output};
 use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
 use prepx_stage::{Codec, DecodeError, Route};
 
+use crate::domain::calendar::{Nyse, ParseError};
+
 /// The matching stage as the log has it.
 #[derive(Clone, Debug, Default)]
 pub struct MatchingCodec {
@@ -22,6 +24,15 @@ pub struct MatchingCodec {
 }
 
 impl MatchingCodec {
+    /// The codec of stages whose instruments of the calendar `nyse` trade in the sessions of the
+    /// calendar that comes with the program.
+    ///
+    /// # Errors
+    /// When that does not parse.
+    pub fn bundled() -> Result<MatchingCodec, ParseError> {
+        Ok(MatchingCodec::new(Nyse::bundled()?.hours()))
+    }
+
     /// The codec of stages whose instruments of the calendar `nyse` trade in these hours.
     pub fn new(hours: Hours) -> MatchingCodec {
         MatchingCodec { hours }

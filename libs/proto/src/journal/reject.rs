@@ -45,6 +45,7 @@ impl From<&Reject> for v1::Reject {
             Reject::AccountBlocked => Reason::AccountBlocked(()),
             Reject::TradeSuspended => Reason::TradeSuspended(()),
             Reject::Halted(symbol) => Reason::Halted(symbol.to_string()),
+            Reject::SessionClosed(symbol) => Reason::SessionClosed(symbol.to_string()),
             Reject::NotPositive {
                 field,
                 value_minor,
@@ -153,6 +154,9 @@ impl TryFrom<v1::Reject> for Reject {
             },
             Reason::AccountBlocked(()) => Reject::AccountBlocked,
             Reason::TradeSuspended(()) => Reject::TradeSuspended,
+            Reason::SessionClosed(text) => {
+                Reject::SessionClosed(symbol("Reject.session_closed", &text)?)
+            }
             Reason::Halted(text) => Reject::Halted(symbol("Reject.halted", &text)?),
             Reason::NotPositive(wire) => Reject::NotPositive {
                 field: fixed_text("FieldValue.field", &wire.field)?,

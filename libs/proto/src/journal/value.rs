@@ -67,7 +67,7 @@ macro_rules! choices {
 
 choices! {
     AssetClass { UsEquity Crypto }
-    CancelReason { Requested Unfilled NotWhole SelfTrade ProtectPrice SessionClosed }
+    CancelReason { Requested Unfilled NotWhole SelfTrade ProtectPrice }
     OrderStatus {
         New PartiallyFilled Filled Canceled Expired Replaced PendingCancel PendingReplace PendingNew
         Rejected Accepted

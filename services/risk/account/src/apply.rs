@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prepx_domain::message::{BookOrder, End, Fill, Refusal};
 use prepx_domain::update::{Book, Posting};
-use prepx_domain::{AccountId, Instrument, Micros, OrderId};
+use prepx_domain::{AccountId, Instrument, Micros, OrderId, SessionCalendar, SessionPhase};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::commands::decision_of;
@@ -47,6 +47,9 @@ impl Stage {
             } => self.account_mut(*account).limits = *limits,
             Event::Defined(instrument) => self.define(instrument),
             Event::Halted { instrument, halted } => self.market_mut(*instrument).halted = *halted,
+            Event::SessionChanged { instrument, phase } => {
+                self.market_mut(*instrument).phase = *phase;
+            }
             Event::ReferenceMoved {
                 instrument,
                 price_ticks,
@@ -68,16 +71,12 @@ impl Stage {
                 cause,
                 order: book,
                 client_order_id,
-                extended_hours,
                 hold_minor,
                 buying_minor,
             } => {
                 let name = Arc::clone(client_order_id);
                 let order = Order::accepted(*book, name, *hold_minor, *buying_minor, cause.at);
-                self.add_order(Order {
-                    extended_hours: *extended_hours,
-                    ..order
-                });
+                self.add_order(order);
             }
             Event::ReplaceSent {
                 cause,
@@ -94,6 +93,10 @@ impl Stage {
                 for order in orders {
                     self.request_cancel(*order, cause.at);
                 }
+            }
+            Event::Parked { at, order, parked } => {
+                let order = self.order_mut(*order);
+                (order.parked, order.updated_at) = (*parked, *at);
             }
             Event::Triggered { at, order } => {
                 let order = self.order_mut(*order);
@@ -200,6 +203,11 @@ impl Stage {
         let market = Market {
             instrument: *instrument,
             halted: false,
+            // What is not always open is closed until the market says otherwise.
+            phase: match instrument.calendar {
+                SessionCalendar::Always => SessionPhase::Regular,
+                SessionCalendar::Nyse => SessionPhase::Closed,
+            },
             reference_ticks: instrument.seed_reference_ticks,
         };
         self.markets.insert(instrument.id, market);
@@ -223,7 +231,6 @@ impl Stage {
         *pending = pending.saturating_add(1);
         let old_order = self.order_mut(old);
         (old_order.replaced_by, old_order.updated_at) = (Some(new.book.order), new.created_at);
-        new.extended_hours = old_order.extended_hours;
         (new.phase, new.replaces) = (Phase::Pending, Some(old));
         self.add_order(new);
     }
@@ -275,12 +282,13 @@ impl Stage {
             old_order.filled_notional_minor,
             old_order.fee_minor,
         );
-        let triggered = old_order.triggered;
+        let (triggered, parked) = (old_order.triggered, old_order.parked);
         self.end(old, at, Phase::Replaced { at });
         let order = self.order_mut(new);
         let (book, was_buying_minor) = (order.book, order.buying_minor);
         (order.held_minor, order.buying_minor) = holds;
-        (order.phase, order.triggered, order.updated_at) = (Phase::Open, triggered, at);
+        (order.phase, order.triggered, order.parked) = (Phase::Open, triggered, parked);
+        order.updated_at = at;
         (order.cum_lots, order.filled_notional_minor, order.fee_minor) = traded;
         self.add_buying(&book, holds.1.saturating_sub(was_buying_minor));
     }

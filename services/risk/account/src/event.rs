@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use prepx_domain::message::{BookOrder, BookReplace, End, Fill, Limits, Refusal};
-use prepx_domain::{AccountId, Asset, Instrument, InstrumentId, Micros, OrderId, Reject};
+use prepx_domain::{
+    AccountId, Asset, Instrument, InstrumentId, Micros, OrderId, Reject, SessionPhase,
+};
 use uuid::Uuid;
 
 /// The command behind an event. Its decision is remembered under its id.
@@ -93,8 +95,6 @@ pub enum Event {
         order: BookOrder,
         /// The client's name for it.
         client_order_id: Arc<str>,
-        /// Whether it may trade outside regular hours.
-        extended_hours: bool,
         /// What it holds: of the quote asset for a buy, of the base asset for a sell.
         hold_minor: i64,
         /// How much base it may buy; zero for a sell.
@@ -156,6 +156,22 @@ pub enum Event {
         instrument: InstrumentId,
         /// To where, in ticks.
         price_ticks: i64,
+    },
+    /// An instrument's session began, ended or became an extended one.
+    SessionChanged {
+        /// Which.
+        instrument: InstrumentId,
+        /// Which orders trade from now on.
+        phase: SessionPhase,
+    },
+    /// An order waits for its session, or has reached the book for which it had waited.
+    Parked {
+        /// When.
+        at: Micros,
+        /// Which order.
+        order: OrderId,
+        /// Whether it waits.
+        parked: bool,
     },
     /// A stop was set off.
     Triggered {
@@ -247,7 +263,8 @@ impl Event {
     /// When the event was decided, where it says so.
     pub fn at(&self) -> Option<Micros> {
         match self {
-            Event::Triggered { at, .. }
+            Event::Parked { at, .. }
+            | Event::Triggered { at, .. }
             | Event::Filled { at, .. }
             | Event::Replaced { at, .. }
             | Event::ReplaceRejected { at, .. }

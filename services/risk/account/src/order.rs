@@ -13,8 +13,6 @@ pub struct Order {
     pub book: BookOrder,
     /// The client's name for it.
     pub client_order_id: Arc<str>,
-    /// Whether it may trade outside regular hours: kept because clients read it back.
-    pub extended_hours: bool,
     /// What was held when it was accepted.
     pub hold_minor: i64,
     /// What is held now: quote for a buy, base for a sell.
@@ -35,6 +33,8 @@ pub struct Order {
     pub phase: Phase,
     /// Whether a cancel went to the market.
     pub cancel_requested: bool,
+    /// Whether it waits for its session.
+    pub parked: bool,
     /// Whether its stop was set off.
     pub triggered: bool,
     /// The order that it replaces.
@@ -76,7 +76,6 @@ impl Order {
         Order {
             book,
             client_order_id,
-            extended_hours: false,
             hold_minor,
             held_minor: hold_minor,
             buying_minor,
@@ -86,6 +85,7 @@ impl Order {
             created_at: at,
             updated_at: at,
             phase: Phase::Open,
+            parked: book.awaits_session,
             cancel_requested: false,
             triggered: false,
             replaces: None,
@@ -119,6 +119,7 @@ impl Order {
             Phase::Open if self.cancel_requested => OrderStatus::PendingCancel,
             Phase::Open if self.replaced_by.is_some() => OrderStatus::PendingReplace,
             Phase::Open if self.cum_lots > 0 => OrderStatus::PartiallyFilled,
+            Phase::Open if self.parked => OrderStatus::Accepted,
             Phase::Open => OrderStatus::New,
             Phase::Replaced { .. } => OrderStatus::Replaced,
             Phase::Ended { end, .. } => match end {
@@ -153,7 +154,7 @@ impl Order {
             kind: kind_minor(instrument, self.book.kind),
             time_in_force: self.book.time_in_force,
             post_only: self.book.post_only,
-            extended_hours: self.extended_hours,
+            extended_hours: self.book.extended_hours,
             status: self.status(),
             qty_minor: qty_minor(instrument, self.book.qty_lots),
             filled_minor: qty_minor(instrument, self.cum_lots),
@@ -174,6 +175,7 @@ impl Order {
     pub(crate) fn first_view(&self, instrument: &Instrument) -> OrderView {
         let status = match self.replaces {
             Some(_) => OrderStatus::PendingNew,
+            None if self.book.awaits_session => OrderStatus::Accepted,
             None => OrderStatus::New,
         };
         OrderView {

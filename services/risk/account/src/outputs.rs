@@ -142,7 +142,10 @@ impl Stage {
     /// Tells `change` what happened to which orders; the first takes the postings.
     fn order_changes(&self, event: &Event, mut change: impl FnMut(OrderId, OrderEvent)) {
         match event {
-            Event::Placed { order, .. } => change(order.order, OrderEvent::New),
+            Event::Placed { order, .. } => {
+                change(order.order, reached(order.awaits_session));
+            }
+            Event::Parked { order, parked, .. } => change(*order, reached(*parked)),
             Event::ReplaceSent { replace, .. } => {
                 change(replace.new.order, OrderEvent::PendingNew);
                 change(replace.old, OrderEvent::PendingReplace);
@@ -167,7 +170,7 @@ impl Stage {
             }
             Event::Replaced { old, new, .. } => {
                 change(*old, OrderEvent::Replaced);
-                change(*new, OrderEvent::New);
+                change(*new, reached(self.order_of(*new).parked));
             }
             Event::ReplaceRejected {
                 old, new, refusal, ..
@@ -208,6 +211,15 @@ impl Stage {
             Decision::Rejected(reject) => Err(reject.as_ref().clone()),
         };
         Some(Output::Reply(Reply { command, outcome }))
+    }
+}
+
+/// What is told of an order that is accepted: it waits for its session, or is on its way to the book.
+const fn reached(parked: bool) -> OrderEvent {
+    if parked {
+        OrderEvent::Accepted
+    } else {
+        OrderEvent::New
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use prepx_domain::decimal::div_half_even;
 use prepx_domain::message::{BookOrder, Limits};
 use prepx_domain::{
-    AccountId, Asset, Instrument, InstrumentId, Micros, OrderId, Reject, Side, Slot, Symbol,
+    AccountId, Asset, Instrument, InstrumentId, Micros, OrderId, Reject, SessionPhase, Side, Slot,
+    Symbol,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
@@ -95,6 +96,8 @@ pub struct Market {
     pub instrument: Instrument,
     /// Whether only cancels are taken.
     pub halted: bool,
+    /// Which orders trade, as the market has told.
+    pub phase: SessionPhase,
     /// The last trade, or the seed before the first, in ticks.
     pub reference_ticks: Option<i64>,
 }

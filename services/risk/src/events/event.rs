@@ -2,7 +2,9 @@
 
 use prepx_account::{Cause, Event};
 use prepx_domain::Micros;
-use prepx_proto::journal::value::{id, ids, pack, present, raw_ids, unpack, uuid};
+use prepx_proto::journal::value::{
+    Choice as _, choice, id, ids, pack, present, raw_ids, unpack, uuid,
+};
 use prepx_proto::journal::{Error, v1};
 use uuid::Uuid;
 use v1::account_event::Event as Wire;
@@ -94,14 +96,12 @@ fn decision_to_wire(event: &Event) -> Wire {
         Event::Placed {
             order,
             ref client_order_id,
-            extended_hours,
             hold_minor,
             buying_minor,
             cause: _,
         } => Wire::Placed(v1::OrderPlaced {
             order: Some((&order).into()),
             client_order_id: client_order_id.as_ref().to_owned(),
-            extended_hours,
             hold_minor,
             buying_minor,
         }),
@@ -156,6 +156,20 @@ fn decision_to_wire(event: &Event) -> Wire {
                 price_ticks,
             })
         }
+        Event::SessionChanged { instrument, phase } => Wire::SessionChanged(v1::Session {
+            instrument: instrument.raw(),
+            phase: phase.number(),
+        }),
+        Event::Parked {
+            order,
+            parked: true,
+            at: _,
+        } => Wire::ParkedOrder(order.raw()),
+        Event::Parked {
+            order,
+            parked: false,
+            at: _,
+        } => Wire::EnteredOrder(order.raw()),
         Event::Triggered { order, at: _ } => Wire::TriggeredOrder(order.raw()),
         Event::Filled {
             fill,
@@ -266,7 +280,6 @@ pub(super) fn from_wire(wire: v1::AccountEvent) -> Result<Event, Error> {
             cause: cause()?,
             order: present("OrderPlaced.order", placed.order)?.try_into()?,
             client_order_id: placed.client_order_id.into(),
-            extended_hours: placed.extended_hours,
             hold_minor: placed.hold_minor,
             buying_minor: placed.buying_minor,
         },
@@ -305,6 +318,20 @@ pub(super) fn from_wire(wire: v1::AccountEvent) -> Result<Event, Error> {
         Wire::ReferenceMoved(reference) => Event::ReferenceMoved {
             instrument: id("Reference.instrument", reference.instrument)?,
             price_ticks: reference.price_ticks,
+        },
+        Wire::SessionChanged(session) => Event::SessionChanged {
+            instrument: id("Session.instrument", session.instrument)?,
+            phase: choice("Session.phase", session.phase)?,
+        },
+        Wire::ParkedOrder(raw) => Event::Parked {
+            at,
+            order: id("AccountEvent.parked_order", raw)?,
+            parked: true,
+        },
+        Wire::EnteredOrder(raw) => Event::Parked {
+            at,
+            order: id("AccountEvent.entered_order", raw)?,
+            parked: false,
         },
         Wire::TriggeredOrder(raw) => Event::Triggered {
             at,

@@ -6,7 +6,7 @@ use prepx_account::{
 };
 use prepx_domain::{AccountId, Asset, Micros, OrderId, Slot};
 use prepx_proto::journal::value::{
-    id, ids, optional_id, pack, present, raw_ids, slot, unpack, uuid,
+    Choice as _, choice, id, ids, optional_id, pack, present, raw_ids, slot, unpack, uuid,
 };
 use prepx_proto::journal::{Error, v1};
 
@@ -131,6 +131,7 @@ fn market_to_wire(market: Market) -> v1::AccountMarket {
     v1::AccountMarket {
         instrument: Some((&market.instrument).into()),
         halted: market.halted,
+        phase: market.phase.number(),
         reference_ticks: market.reference_ticks,
     }
 }
@@ -139,6 +140,7 @@ fn market_from_wire(wire: v1::AccountMarket) -> Result<Market, Error> {
     Ok(Market {
         instrument: present("AccountMarket.instrument", wire.instrument)?.try_into()?,
         halted: wire.halted,
+        phase: choice("AccountMarket.phase", wire.phase)?,
         reference_ticks: wire.reference_ticks,
     })
 }
@@ -169,7 +171,7 @@ fn order_to_wire(order: Order) -> v1::OrderRecord {
         triggered: order.triggered,
         replaces: order.replaces.map(OrderId::raw),
         replaced_by: order.replaced_by.map(OrderId::raw),
-        extended_hours: order.extended_hours,
+        parked: order.parked,
         phase: Some(phase),
     }
 }
@@ -188,7 +190,7 @@ fn order_from_wire(wire: v1::OrderRecord) -> Result<Order, Error> {
     Ok(Order {
         book: present("OrderRecord.book", wire.book)?.try_into()?,
         client_order_id: wire.client_order_id.into(),
-        extended_hours: wire.extended_hours,
+        parked: wire.parked,
         hold_minor: wire.hold_minor,
         held_minor: wire.held_minor,
         buying_minor: wire.buying_minor,

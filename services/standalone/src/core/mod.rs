@@ -35,6 +35,7 @@ use prepx_risk::AccountCodec;
 use prepx_stage::port::{ReadError, SubmitError};
 use prepx_stage::{KeeperError, Pace, Retention, Snapshots, Topology};
 use prepx_trading::MatchingCodec;
+use prepx_trading::domain::calendar::ParseError;
 use tokio::sync::{oneshot, watch};
 
 use crate::disk::{self, Dropper, Shares};
@@ -116,6 +117,9 @@ pub enum OpenError {
     /// A stage cannot be taken over.
     #[error(transparent)]
     Stage(#[from] prepx_stage::Error),
+    /// The sessions of the exchange are not known.
+    #[error("the exchange's calendar: {0}")]
+    Calendar(#[from] ParseError),
     /// The snapshots cannot be read.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
@@ -163,7 +167,10 @@ impl Core {
         let log: Arc<dyn Log> = embedded.clone();
 
         let config = account::Config::of_partitions(topology.account_partitions);
-        let codecs = (Arc::new(AccountCodec::new(config)), Arc::new(MatchingCodec));
+        let codecs = (
+            Arc::new(AccountCodec::new(config)),
+            Arc::new(MatchingCodec::bundled()?),
+        );
         let (accounts, matching) = (Arc::clone(&codecs.0), Arc::clone(&codecs.1));
         let spine = Spine::open(
             accounts,

@@ -30,7 +30,7 @@ pub(super) fn fold_all(log: &dyn Log, snapshots: &Snapshots, topology: Topology)
     let config = account::Config::of_partitions(topology.account_partitions);
     let accounts = AccountCodec::new(config);
     let fold_accounts = |seat| fold(&accounts, log, snapshots, seat);
-    let fold_matching = |seat| fold(&MatchingCodec, log, snapshots, seat);
+    let fold_matching = |seat| fold(&MatchingCodec::default(), log, snapshots, seat);
     Ok(Folded {
         accounts: topology
             .seats(Stage::ACCOUNT)

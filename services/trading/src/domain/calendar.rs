@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::{Date, Time, Weekday, time};
+use jiff::civil::{Date, Time, Weekday, date, time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use prepx_domain::{Micros, SessionCalendar};
+use prepx_domain::{Hours, Micros, SessionCalendar, TradingDay};
 
 /// Days that depart from the rule, from the exchange's published list.
 const NYSE: &str = include_str!("../../data/nyse.txt");
+
+/// The last day of the hours that the matching stage is given.
+const LAST_DAY: Date = date(2099, 12, 31);
 
 const OPEN: Time = time(9, 30, 0, 0);
 const CLOSE: Time = time(16, 0, 0, 0);
@@ -126,6 +129,22 @@ impl Nyse {
             .filter_map(|date| self.session(date))
     }
 
+    /// The hours for the matching stage: every session from the first day of the data to the end of
+    /// the century, by the rule where the data ends.
+    pub fn hours(&self) -> Hours {
+        let first = self.range().map_or(LAST_DAY, |(first, _)| first);
+        let days = self.sessions(first, LAST_DAY).map(|session| {
+            let at = |time| self.at(session.date, time);
+            TradingDay {
+                extended_open: at(session.extended_open),
+                open: at(session.open),
+                close: at(session.close),
+                extended_close: at(session.extended_close),
+            }
+        });
+        Hours::new(days.collect())
+    }
+
     /// What the market clock shows at `now`.
     pub fn clock(&self, now: Micros) -> ClockReading {
         let today = self.date(now);
@@ -208,7 +227,7 @@ fn parse_line(content: &str) -> Option<(Date, Option<Time>)> {
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
-    use jiff::civil::date;
+    use prepx_domain::SessionPhase;
 
     fn micros(text: &str) -> Micros {
         Micros(
@@ -291,6 +310,39 @@ mod tests {
             end(SessionCalendar::Always, false, friday_evening),
             "2024-11-30T00:00:00Z"
         );
+    }
+
+    #[test]
+    fn the_hours_are_what_the_clock_shows() {
+        let nyse = Nyse::bundled().expect("it parses");
+        let hours = nyse.hours();
+        let phase_at = |now: &str| {
+            let (phase, until) = hours.at(SessionCalendar::Nyse, micros(now));
+            format!("{phase:?} until {}", text(until))
+        };
+        for (now, expected) in [
+            ("2024-01-13T15:00:00Z", "Closed until 2024-01-16T09:00:00Z"),
+            (
+                "2024-01-16T09:00:00Z",
+                "Extended until 2024-01-16T14:30:00Z",
+            ),
+            ("2024-11-29T17:59:59Z", "Regular until 2024-11-29T18:00:00Z"),
+            (
+                "2024-11-29T18:00:00Z",
+                "Extended until 2024-11-29T22:00:00Z",
+            ),
+            ("2024-07-01T13:30:00Z", "Regular until 2024-07-01T20:00:00Z"),
+            ("2080-07-02T13:30:00Z", "Regular until 2080-07-02T20:00:00Z"),
+        ] {
+            assert_eq!(phase_at(now), expected, "at {now}");
+        }
+        let mut now = micros("2024-01-01T00:00:00Z");
+        for _ in 0..1_000 {
+            let (phase, until) = hours.at(SessionCalendar::Nyse, now);
+            let is_open = nyse.clock(now).is_open;
+            assert_eq!(phase == SessionPhase::Regular, is_open, "at {}", text(now));
+            now = until;
+        }
     }
 
     #[test]

@@ -239,6 +239,8 @@ pub struct ReplaceForm<'a> {
     pub trail: Option<&'a str>,
     /// How long the new order lives.
     pub time_in_force: Option<Lifetime>,
+    /// Whether the order trades in extended hours too, which does not change.
+    pub extended_hours: bool,
     /// The client's name for the new order, or one that was drawn.
     pub client_order_id: &'a str,
 }
@@ -260,7 +262,7 @@ impl ReplaceForm<'_> {
         let time_in_force = match self.time_in_force {
             None => None,
             Some(Lifetime::Known(tif)) if tif.rests() => {
-                Some((tif, expiry(tif, false, instrument, nyse, now)))
+                Some((tif, expiry(tif, self.extended_hours, instrument, nyse, now)))
             }
             Some(_) => {
                 return wrong(

@@ -34,6 +34,15 @@ impl Stage {
                     price_ticks: *price_ticks,
                 })
             }
+            ToAccount::Session { instrument, phase } => {
+                let changes = self.market(*instrument).phase != *phase;
+                changes.then_some(Event::SessionChanged {
+                    instrument: *instrument,
+                    phase: *phase,
+                })
+            }
+            ToAccount::Parked { account, order } => self.park(*account, *order, true, at),
+            ToAccount::Entered { account, order } => self.park(*account, *order, false, at),
             ToAccount::Triggered { account, order } => {
                 let order = self.traded_order(*account, *order).book.order;
                 Some(Event::Triggered { at, order })
@@ -70,6 +79,14 @@ impl Stage {
             && fits(instrument.quote, instrument.quote_scale)
             && instrument.base != instrument.quote;
         (is_new && is_sound).then(|| Event::Defined(Box::new(*instrument)))
+    }
+
+    /// An order waits for its session, or does not any more.
+    fn park(&self, account: AccountId, order: OrderId, parked: bool, at: Micros) -> Option<Event> {
+        let order = self.traded_order(account, order);
+        let changes = order.parked != parked;
+        let order = order.book.order;
+        changes.then_some(Event::Parked { at, order, parked })
     }
 
     /// An order that the market may still speak of.

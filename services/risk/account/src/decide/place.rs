@@ -10,7 +10,7 @@ use super::price::{
 };
 use crate::event::{Cause, Event};
 use crate::order::buying_minor;
-use crate::state::{Account, Name, Stage};
+use crate::state::{Account, Market, Name, Stage};
 
 impl Stage {
     pub(super) fn place(
@@ -23,7 +23,7 @@ impl Stage {
         check_form(
             ask.kind,
             ask.time_in_force,
-            ask.post_only,
+            (ask.post_only, ask.extended_hours),
             &ask.client_order_id,
         )?;
         check_expiry(ask.expires_at, cause.at)?;
@@ -32,6 +32,7 @@ impl Stage {
         let instrument = &market.instrument;
         let steps = whole_steps(instrument, ask.side, ask.kind, ask.qty_minor)?;
         check_trading(account, market)?;
+        let waits = waits_for_session(market, ask)?;
         let protect_ticks = steps.protect_ticks(market)?;
         self.check_open_orders(account)?;
         self.check_names(account)?;
@@ -52,13 +53,14 @@ impl Stage {
             qty_lots: steps.qty_lots,
             protect_ticks,
             post_only: ask.post_only,
+            extended_hours: ask.extended_hours,
+            awaits_session: waits,
             expires_at: ask.expires_at,
         };
         Ok(Event::Placed {
             cause,
             order,
             client_order_id: Arc::from(ask.client_order_id.as_str()),
-            extended_hours: ask.extended_hours,
             hold_minor,
             buying_minor,
         })
@@ -86,6 +88,15 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Whether the order waits for its session; one that has to trade at once cannot.
+fn waits_for_session(market: &Market, ask: &PlaceOrder) -> Result<bool, Reject> {
+    let waits = !market.phase.admits(ask.extended_hours);
+    if waits && !ask.time_in_force.rests() {
+        return Err(Reject::SessionClosed(market.instrument.symbol));
+    }
+    Ok(waits)
 }
 
 pub(super) fn check_expiry(expires_at: Option<Micros>, now: Micros) -> Result<(), Reject> {

@@ -19,7 +19,7 @@ pub(super) struct Steps {
 pub(super) fn check_form(
     kind: OrderKind,
     time_in_force: TimeInForce,
-    post_only: bool,
+    (post_only, extended_hours): (bool, bool),
     client_order_id: &str,
 ) -> Result<(), Reject> {
     let why = if client_order_id.is_empty() || client_order_id.chars().count() > 128 {
@@ -28,6 +28,9 @@ pub(super) fn check_form(
         "post-only is for limit orders: this type takes what rests"
     } else if post_only && !time_in_force.rests() {
         "post-only needs time_in_force day or gtc: ioc and fok never rest"
+    } else if extended_hours && !(matches!(kind, OrderKind::Limit { .. }) && time_in_force.rests())
+    {
+        "extended_hours goes with limit orders of time_in_force day or gtc only"
     } else if kind.stop().is_some() && !time_in_force.rests() {
         "a stop waits for its price: it needs time_in_force day or gtc"
     } else {

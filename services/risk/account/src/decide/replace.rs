@@ -34,7 +34,7 @@ impl Stage {
         check_form(
             new.kind,
             new.time_in_force,
-            new.post_only,
+            (new.post_only, new.extended_hours),
             &ask.client_order_id,
         )?;
         check_expiry(new.expires_at, cause.at)?;
@@ -102,6 +102,7 @@ impl Stage {
             protect_ticks,
             time_in_force,
             expires_at,
+            awaits_session: false,
             ..old.book
         })
     }

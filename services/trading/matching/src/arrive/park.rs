@@ -1,6 +1,6 @@
 //! Orders whose session is not on: what waits, what cannot, and how it reaches the book later.
 
-use prepx_domain::message::{BookOrder, CancelReason, End};
+use prepx_domain::message::{BookOrder, End, Refusal};
 use prepx_domain::{Micros, OrderId, SessionPhase};
 
 use super::Arrival;
@@ -94,7 +94,7 @@ impl Arrival<'_> {
     /// Waits for its session, unless it had to trade at once.
     fn park(mut self, wait: Wait, told: bool) {
         if wait.closed && !self.order.time_in_force.rests() {
-            return self.end(End::Canceled(CancelReason::SessionClosed));
+            return self.end(End::Rejected(Refusal::SessionClosed));
         }
         let live: LiveOrder = self.live();
         self.push(Event::Parked {

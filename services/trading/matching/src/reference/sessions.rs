@@ -1,6 +1,6 @@
 //! Sessions in the slow, obvious book.
 
-use prepx_domain::message::{CancelReason, End, ToAccount};
+use prepx_domain::message::{End, Refusal, ToAccount};
 use prepx_domain::{InstrumentId, SessionPhase, Side};
 
 use super::{Market, Order, Place, Reference};
@@ -44,7 +44,7 @@ impl Reference {
         let market = *self.market(order.is.instrument);
         let closed = !self.phase_now(&market).admits(order.is.extended_hours);
         if closed && !order.is.time_in_force.rests() {
-            self.tell_end(&order, End::Canceled(CancelReason::SessionClosed));
+            self.tell_end(&order, End::Rejected(Refusal::SessionClosed));
             return;
         }
         self.stand(order, place);

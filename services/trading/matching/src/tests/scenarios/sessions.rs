@@ -59,9 +59,9 @@ fn what_must_trade_at_once_cannot_wait() {
          A 3 buy 5 @market protect=1010 day",
         expect![[r#"
             A 1 buy 5 @1001 ioc
-                A: 1 ended Canceled(SessionClosed) cum 0
+                A: 1 ended Rejected(SessionClosed) cum 0
             A 2 buy 5 @market protect=1010 fok
-                A: 2 ended Canceled(SessionClosed) cum 0
+                A: 2 ended Rejected(SessionClosed) cum 0
             A 3 buy 5 @market protect=1010 day
                 A: 3 parked
         "#]],
@@ -147,7 +147,7 @@ fn a_session_ends_at_its_moment_before_any_timer_has_seen_it() {
                 market 5: Sell 1001 has 0
                 A: 4 parked
             B 5 buy 1 @1001 ioc
-                B: 5 ended Canceled(SessionClosed) cum 0
+                B: 5 ended Rejected(SessionClosed) cum 0
             timer
                 all: session Extended
         "#]],
