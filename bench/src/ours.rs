@@ -138,6 +138,8 @@ impl Ids {
             qty_lots: op.size,
             protect_ticks: None,
             post_only: false,
+            extended_hours: false,
+            awaits_session: false,
             expires_at: None,
         }
     }

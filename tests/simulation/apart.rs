@@ -389,6 +389,7 @@ impl World<'_> {
             fingerprint: checks::fingerprint(&*self.log, TOPOLOGY),
             orders: self.clients.orders().len(),
             trades: checks::traded(accounts.iter()),
+            parked: checks::parked(books.iter()),
             epoch: accounts.iter().map(|owner| owner.head().epoch).max(),
         }
     }

@@ -98,10 +98,20 @@ pub fn books_and_accounts_agree<'a>(
     let mut living = BTreeSet::new();
     for partition in matching {
         for book in partition.machine().export().books {
-            living.extend(book.orders.iter().map(|order| order.order.order));
+            let parked = [&book.early, &book.kept, &book.late];
+            let all = book.orders.iter().chain(parked.into_iter().flatten());
+            living.extend(all.map(|order| order.order.order));
         }
     }
     assert_eq!(open, living, "I1: an order lives on one side only");
+}
+
+/// How many orders wait for their session.
+pub fn parked<'a>(matching: impl Iterator<Item = &'a Partition<MatchingCodec>>) -> usize {
+    let books = matching.flat_map(|partition| partition.machine().export().books);
+    books
+        .map(|book| book.early.len() + book.kept.len() + book.late.len())
+        .sum()
 }
 
 /// How many of the orders that accounts remember have traded.

@@ -55,7 +55,10 @@ pub fn instrument(symbol: &str) -> Instrument {
         collar_ppm: 200_000,
         maker_fee_ppm: 500,
         taker_fee_ppm: 1_500,
-        calendar: SessionCalendar::Always,
+        calendar: match symbol {
+            "CCC/USD" => SessionCalendar::Nyse,
+            _ => SessionCalendar::Always,
+        },
         seed_reference_ticks: Some(1_000),
     }
 }
@@ -301,6 +304,7 @@ fn place(dice: &Dice, account: AccountId, number: usize) -> PlaceOrder {
         1 => TimeInForce::FillOrKill,
         _ => TimeInForce::GoodTilCanceled,
     };
+    let may_extend = matches!(kind, OrderKind::Limit { .. }) && time_in_force.rests();
     PlaceOrder {
         account,
         symbol,
@@ -312,7 +316,7 @@ fn place(dice: &Dice, account: AccountId, number: usize) -> PlaceOrder {
         time_in_force,
         qty_minor: quantity(dice),
         post_only: dice.one_in(15),
-        extended_hours: false,
+        extended_hours: may_extend && dice.one_in(2),
         // Some end while the run lasts.
         expires_at: dice
             .one_in(6)

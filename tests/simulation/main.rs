@@ -15,7 +15,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use prepx_domain::message::ToMatching;
-use prepx_domain::{Micros, Slot};
+use prepx_domain::{Hours, Micros, Slot, TradingDay};
 use prepx_risk::AccountCodec;
 use prepx_stage::Topology;
 use prepx_trading::MatchingCodec;
@@ -43,6 +43,8 @@ struct Report {
     orders: usize,
     /// Orders that have traded.
     trades: usize,
+    /// Orders that wait for their session at the end.
+    parked: usize,
     /// How often a partition was taken over.
     epoch: Option<u32>,
 }
@@ -57,7 +59,22 @@ fn account() -> Arc<AccountCodec> {
 }
 
 fn matching() -> Arc<MatchingCodec> {
-    Arc::new(MatchingCodec)
+    Arc::new(MatchingCodec::new(hours()))
+}
+
+/// Days of 2.4 s, short enough that sessions begin and end within a run: early hours, the session, in
+/// which a run begins, late hours, and a night.
+fn hours() -> Hours {
+    let day = |number: i64| {
+        let at = |ms: i64| START.plus_us((number * 2_400 + ms) * 1_000);
+        TradingDay {
+            extended_open: at(-400),
+            open: at(0),
+            close: at(1_000),
+            extended_close: at(1_400),
+        }
+    };
+    Hours::new((0..1_000).map(day).collect())
 }
 
 fn slot_of(command: &ToMatching) -> Slot {
@@ -130,6 +147,8 @@ fn runs_have_orders_trades_and_takeovers_and_differ() {
             orders > 500 && trades > 150,
             "{orders} orders, {trades} of them traded"
         );
+        let parked = sum(|report| report.parked);
+        assert!(parked > 20, "{parked} orders wait for their session");
         let takeovers = sum(|report| report.epoch.unwrap_or(0) as usize);
         assert!(takeovers > 60, "{takeovers} takeovers");
         let prints: std::collections::BTreeSet<_> =

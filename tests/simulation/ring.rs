@@ -393,6 +393,7 @@ impl World {
             fingerprint: checks::fingerprint(&*self.process.log, TOPOLOGY),
             orders: self.clients.orders().len(),
             trades: checks::traded(spine.accounts()),
+            parked: checks::parked(spine.matching()),
             epoch: spine.accounts().map(|owner| owner.head().epoch).max(),
         }
     }

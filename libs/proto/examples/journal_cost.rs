@@ -96,6 +96,8 @@ fn book_order() -> ToMatching {
         qty_lots: 5_000,
         protect_ticks: None,
         post_only: false,
+        extended_hours: false,
+        awaits_session: false,
         expires_at: None,
     })
 }

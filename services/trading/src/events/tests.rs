@@ -3,14 +3,18 @@
 mod golden;
 mod market;
 
+use std::sync::LazyLock;
+
 use prepx_bus::Topic;
 use prepx_domain::{Machine as _, Micros};
 use prepx_matching::{Engine, Event, Input, Output};
 use prepx_stage::{Codec as _, Route};
 use proptest::prelude::*;
 
-use super::MatchingCodec as CODEC;
+use super::MatchingCodec;
 use market::{Market, Step};
+
+static CODEC: LazyLock<MatchingCodec> = LazyLock::new(|| MatchingCodec::new(market::hours()));
 
 fn state_bytes(engine: &Engine) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -20,7 +24,7 @@ fn state_bytes(engine: &Engine) -> Vec<u8> {
 
 /// The engine that `bytes` stand for.
 fn engine_of(bytes: &[u8]) -> Engine {
-    let engine = CODEC.decode_state(CODEC::STATE_VERSION, bytes);
+    let engine = CODEC.decode_state(MatchingCodec::STATE_VERSION, bytes);
     engine.expect("an engine wrote it")
 }
 
@@ -83,7 +87,7 @@ fn check_output(output: &Output) {
 
 /// An engine after `steps`.
 fn engine_after(market: &mut Market, steps: &[Step]) -> Engine {
-    let mut engine = Engine::default();
+    let mut engine = CODEC.initial();
     for step in steps {
         let input = market.input(step);
         drive(&mut engine, input, market.now);
@@ -141,7 +145,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        if let Ok(engine) = CODEC.decode_state(CODEC::STATE_VERSION, &bytes) {
+        if let Ok(engine) = CODEC.decode_state(MatchingCodec::STATE_VERSION, &bytes) {
             let _a_state_again = state_bytes(&engine);
         }
     }
@@ -149,7 +153,7 @@ proptest! {
     #[test]
     fn garbage_is_no_event(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _any_outcome = CODEC.decode_event(&bytes);
-        let _any_outcome = CODEC.decode_state(CODEC::STATE_VERSION, &bytes);
+        let _any_outcome = CODEC.decode_state(MatchingCodec::STATE_VERSION, &bytes);
         let _any_outcome = CODEC.decode_input(Topic::OrderProcessing, &bytes);
     }
 }
@@ -164,7 +168,7 @@ fn random_steps_reach_every_event() {
     let steps = prop::collection::vec(market::step(), 400);
     for _ in 0..6 {
         let steps = steps.new_tree(&mut runner).expect("nothing is filtered");
-        let (mut market, mut engine) = (Market::new(), Engine::default());
+        let (mut market, mut engine) = (Market::new(), CODEC.initial());
         for step in &steps.current() {
             let input = market.input(step);
             let (events, _) = drive(&mut engine, input, market.now);
@@ -175,13 +179,13 @@ fn random_steps_reach_every_event() {
         }
     }
     let met: Vec<String> = met.into_iter().flatten().collect();
-    expect_test::expect!["Defined Ended Halted Moved Reduced Reference Released ReplaceRejected Replaced Rested Traded Triggered Waited"].assert_eq(&met.join(" "));
+    expect_test::expect!["Defined Ended Entered Halted LevelParked Moved Parked Reduced Reference ReleaseBegan Released ReplaceRejected Replaced Rested SessionChanged Traded Triggered Waited"].assert_eq(&met.join(" "));
 }
 
 #[test]
 fn another_version_of_the_state_is_refused() {
-    let bytes = state_bytes(&Engine::default());
-    let refusal = CODEC.decode_state(CODEC::STATE_VERSION + 1, &bytes);
+    let bytes = state_bytes(&CODEC.initial());
+    let refusal = CODEC.decode_state(MatchingCodec::STATE_VERSION + 1, &bytes);
     assert_eq!(
         refusal.map(|_| ()).map_err(|error| error.to_string()),
         Err(

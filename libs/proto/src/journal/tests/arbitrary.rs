@@ -81,6 +81,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
             high_ticks
         }),
         Just(Refusal::Halted),
+        Just(Refusal::SessionClosed),
         Just(Refusal::UnknownInstrument),
         Just(Refusal::NotLiving),
         number().prop_map(|cum_lots| Refusal::QuantityTraded { cum_lots }),
@@ -194,11 +195,12 @@ prop_compose! {
         (order, account, instrument) in (id(), id(), id()),
         side in side(), kind in kind(), time_in_force in time_in_force(), qty_lots in number(),
         protect_ticks in option::of(number()), post_only in any::<bool>(),
+        (extended_hours, awaits_session) in any::<(bool, bool)>(),
         expires_at in option::of(micros()),
     ) -> BookOrder {
         BookOrder {
             order, account, instrument, side, kind, time_in_force, qty_lots, protect_ticks,
-            post_only, expires_at,
+            post_only, extended_hours, awaits_session, expires_at,
         }
     }
 }
@@ -242,6 +244,17 @@ pub(super) fn to_account() -> impl Strategy<Value = ToAccount> {
             instrument,
             price_ticks
         }),
+        (
+            id(),
+            select(vec![
+                SessionPhase::Closed,
+                SessionPhase::Extended,
+                SessionPhase::Regular
+            ])
+        )
+            .prop_map(|(instrument, phase)| ToAccount::Session { instrument, phase }),
+        (id(), id()).prop_map(|(account, order)| ToAccount::Parked { account, order }),
+        (id(), id()).prop_map(|(account, order)| ToAccount::Entered { account, order }),
         (id(), id()).prop_map(|(account, order)| ToAccount::Triggered { account, order }),
         fill().boxed().prop_map(ToAccount::Fill),
         (id(), id(), id(), number()).prop_map(|(account, old, new, cum_lots)| {
@@ -295,6 +308,7 @@ prop_compose! {
 fn order_event() -> impl Strategy<Value = OrderEvent> {
     prop_oneof![
         Just(OrderEvent::New),
+        Just(OrderEvent::Accepted),
         Just(OrderEvent::PendingNew),
         Just(OrderEvent::PendingCancel),
         Just(OrderEvent::PendingReplace),
@@ -502,6 +516,7 @@ fn reject() -> impl Strategy<Value = Reject> {
         reject_with_numbers(),
         symbol().prop_map(Reject::UnknownInstrument),
         symbol().prop_map(Reject::Halted),
+        symbol().prop_map(Reject::SessionClosed),
         symbol().prop_map(Reject::NoReferencePrice),
         field().prop_map(|field| Reject::TooLarge { field }),
         field().prop_map(|field| Reject::NoSuchPrice { field }),

@@ -105,6 +105,8 @@ fn book_order() -> BookOrder {
         qty_lots: 5_000,
         protect_ticks: Some(5_800_000),
         post_only: true,
+        extended_hours: true,
+        awaits_session: true,
         expires_at: Some(AT),
     }
 }
@@ -156,7 +158,7 @@ fn order_view() -> OrderView {
     }
 }
 
-fn refusals() -> [Refusal; 6] {
+fn refusals() -> [Refusal; 7] {
     [
         Refusal::PostOnlyWouldTrade,
         Refusal::OutsideCollar {
@@ -164,6 +166,7 @@ fn refusals() -> [Refusal; 6] {
             high_ticks: 6_300_000,
         },
         Refusal::Halted,
+        Refusal::SessionClosed,
         Refusal::UnknownInstrument,
         Refusal::NotLiving,
         Refusal::QuantityTraded { cum_lots: 7 },
@@ -264,6 +267,10 @@ pub(super) fn to_matching() -> Vec<ToMatching> {
 
 pub(super) fn to_account() -> Vec<ToAccount> {
     let (account, order, old, new, cum_lots) = (id(1), id(2), id(2), id(6), 7);
+    let session = |phase| ToAccount::Session {
+        instrument: id(5),
+        phase,
+    };
     let mut all = vec![
         ToAccount::Defined(instrument()),
         ToAccount::Halted {
@@ -278,6 +285,11 @@ pub(super) fn to_account() -> Vec<ToAccount> {
             instrument: id(5),
             price_ticks: 6_123_456,
         },
+        session(SessionPhase::Closed),
+        session(SessionPhase::Extended),
+        session(SessionPhase::Regular),
+        ToAccount::Parked { account, order },
+        ToAccount::Entered { account, order },
         ToAccount::Triggered { account, order },
         ToAccount::Fill(fill()),
         ToAccount::Replaced {
@@ -365,6 +377,7 @@ pub(super) fn account_updates() -> Vec<AccountUpdate> {
             order: Box::new(stop),
             event: OrderEvent::New,
         },
+        order(OrderEvent::Accepted, OrderStatus::Accepted),
         order(OrderEvent::PendingNew, OrderStatus::PendingNew),
         order(OrderEvent::PendingCancel, OrderStatus::PendingCancel),
         order(OrderEvent::PendingReplace, OrderStatus::PendingReplace),
@@ -431,6 +444,7 @@ fn rejects() -> Vec<Reject> {
         Reject::AccountBlocked,
         Reject::TradeSuspended,
         Reject::Halted(symbol()),
+        Reject::SessionClosed(symbol()),
         Reject::NotPositive {
             field,
             value_minor,

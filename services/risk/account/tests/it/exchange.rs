@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, VecDeque};
 use prepx_account::{Config, Event, Input, Output, Stage};
 use prepx_domain::message::{Action, Command, ToAccount, ToMatching};
 use prepx_domain::update::{Ack, Reply};
-use prepx_domain::{AccountId, Asset, Instrument, InstrumentId, Machine, Micros, OrderId, Slot};
+use prepx_domain::{
+    AccountId, Asset, Hours, Instrument, InstrumentId, Machine, Micros, OrderId, SessionCalendar,
+    Slot, TradingDay,
+};
 use prepx_matching::Engine;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -55,8 +58,23 @@ fn dust() -> Instrument {
         maker_fee_ppm: 0,
         taker_fee_ppm: 0,
         seed_reference_ticks: None,
+        calendar: SessionCalendar::Nyse,
         ..share()
     }
+}
+
+/// Days of 2 s: closed for 0.5 s, early hours for 0.2 s, the session for 1 s, late hours for the rest.
+fn hours() -> Hours {
+    let day = |number: i64| {
+        let at = |us| START.plus_us(number * 2_000_000 + us);
+        TradingDay {
+            extended_open: at(500_000),
+            open: at(700_000),
+            close: at(1_700_000),
+            extended_close: at(2_000_000),
+        }
+    };
+    Hours::new((0..1_000).map(day).collect())
 }
 
 impl Exchange {
@@ -72,7 +90,7 @@ impl Exchange {
             now: START,
             stages: vec![Stage::new(config); PARTITIONS],
             shadows: vec![Stage::new(config); PARTITIONS],
-            engine: Engine::default(),
+            engine: Engine::new(hours()),
             pretend,
             to_matching: vec![VecDeque::new(); PARTITIONS],
             to_accounts: vec![VecDeque::new(); PARTITIONS],
@@ -180,6 +198,9 @@ impl Exchange {
             Event::Refused { .. } => "refused",
             Event::Repeated { .. } => "repeated",
             Event::Triggered { .. } => "triggered",
+            Event::SessionChanged { .. } => "session changed",
+            Event::Parked { parked: true, .. } => "parked",
+            Event::Parked { parked: false, .. } => "entered",
             Event::Filled {
                 available_minor, ..
             } if *available_minor > 0 => "filled with dust",
@@ -218,6 +239,8 @@ impl Exchange {
             let account = match &message {
                 ToAccount::Fill(fill) => Some(fill.account),
                 ToAccount::Triggered { account, .. }
+                | ToAccount::Parked { account, .. }
+                | ToAccount::Entered { account, .. }
                 | ToAccount::Replaced { account, .. }
                 | ToAccount::ReplaceRejected { account, .. }
                 | ToAccount::Ended { account, .. } => Some(*account),
@@ -384,6 +407,9 @@ fn run_seeds(pretend: fn() -> Option<Pretend>, dust: &'static str) {
         "triggered",
         "repeated",
         "time passed",
+        "session changed",
+        "parked",
+        "entered",
     ];
     for rare in rare.into_iter().chain(["rejected", "ended", dust]) {
         let count = counts.get(rare);

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use prepx_domain::message::{BookOrder, CancelReason, End, Fill, Refusal, ToAccount, ToMatching};
-use prepx_domain::{Asset, ExecutionId, Instrument, InstrumentId, OrderId, Side, TradeId};
+use prepx_domain::{
+    Asset, ExecutionId, Instrument, InstrumentId, OrderId, SessionPhase, Side, TradeId,
+};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -41,7 +43,13 @@ impl Pretend {
         match message {
             ToMatching::Define(instrument) => {
                 self.instruments.insert(instrument.id, *instrument);
-                vec![ToAccount::Defined(*instrument)]
+                vec![
+                    ToAccount::Defined(*instrument),
+                    ToAccount::Session {
+                        instrument: instrument.id,
+                        phase: SessionPhase::Regular,
+                    },
+                ]
             }
             ToMatching::Halt(instrument) | ToMatching::Resume(instrument) => {
                 vec![ToAccount::Halted {
@@ -115,6 +123,16 @@ impl Pretend {
                 vec![living.ended(End::Expired)]
             }
             1 => vec![ToAccount::Triggered { account, order: id }],
+            3 => vec![ToAccount::Parked { account, order: id }],
+            4 => vec![ToAccount::Entered { account, order: id }],
+            5 => vec![ToAccount::Session {
+                instrument: living.order.instrument,
+                phase: [
+                    SessionPhase::Closed,
+                    SessionPhase::Extended,
+                    SessionPhase::Regular,
+                ][rng.random_range(0..3)],
+            }],
             2 => vec![ToAccount::Reference {
                 instrument: living.order.instrument,
                 price_ticks: rng.random_range(950..1_050),

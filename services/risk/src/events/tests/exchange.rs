@@ -8,8 +8,8 @@ use prepx_domain::message::{
     Action, Command, Limits, PlaceOrder, ReplaceOrder, ToAccount, ToMatching,
 };
 use prepx_domain::{
-    AccountId, Asset, AssetClass, Instrument, InstrumentId, Machine, Micros, OrderId, OrderKind,
-    SessionCalendar, Side, Slot, TimeInForce,
+    AccountId, Asset, AssetClass, Hours, Instrument, InstrumentId, Machine, Micros, OrderId,
+    OrderKind, SessionCalendar, Side, Slot, TimeInForce, TradingDay,
 };
 use prepx_matching::Engine;
 use proptest::prelude::*;
@@ -98,9 +98,24 @@ pub(super) fn share() -> Instrument {
         collar_ppm: 100_000,
         maker_fee_ppm: -200,
         taker_fee_ppm: 1_000,
-        calendar: SessionCalendar::Always,
+        calendar: SessionCalendar::Nyse,
         seed_reference_ticks: Some(1_000),
     }
+}
+
+/// Days of 2 s: half a second of extended hours, then the session, then half a second of extended
+/// hours again, closed for the last 100 ms.
+fn hours() -> Hours {
+    let day = |number: i64| {
+        let at = |us| START.plus_us(number * 2_000_000 + us);
+        TradingDay {
+            extended_open: at(0),
+            open: at(500_000),
+            close: at(1_400_000),
+            extended_close: at(1_900_000),
+        }
+    };
+    Hours::new((0..10_000).map(day).collect())
 }
 
 fn user(number: usize) -> Uuid {
@@ -114,7 +129,7 @@ impl Exchange {
             stage,
             twin: None,
             met: BTreeSet::new(),
-            engine: Engine::default(),
+            engine: Engine::new(hours()),
             to_engine: VecDeque::new(),
             now: START,
             commands: Vec::new(),
@@ -372,6 +387,7 @@ prop_compose! {
         expires_at in prop::option::weighted(0.2, 1_000..1_000_000i64),
         name in 0..60u8,
     ) -> PlaceOrder {
+        let may_extend = matches!(kind, OrderKind::Limit { .. }) && time_in_force.rests();
         PlaceOrder {
             account: AccountId::new(who).expect("not negative"),
             symbol: share().symbol,
@@ -380,7 +396,8 @@ prop_compose! {
             time_in_force,
             qty_minor: lots * 100 + odd_minor,
             post_only: post_only && kind.limit().is_some() && time_in_force.rests(),
-            extended_hours,
+            // Now and then where it does not belong: that is refused.
+            extended_hours: extended_hours && (odd_minor == 1 || may_extend),
             expires_at: expires_at.map(Micros),
             client_order_id: format!("name {name}"),
         }

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect};
 use prepx_domain::message::{BookOrder, CancelReason, End, Refusal};
 use prepx_domain::{
-    AccountId, ExecutionId, Micros, OrderId, OrderKind, Side, Slot, TimeInForce, TradeId,
+    AccountId, ExecutionId, Hours, Micros, OrderId, OrderKind, SessionPhase, Side, Slot,
+    TimeInForce, TradeId,
 };
 use prepx_matching::{
     BookSnapshot, Engine, Event, LiveOrder, Party, SlotIds, Snapshot, Standing, Trade,
@@ -40,6 +41,8 @@ fn live(number: i64, kind: OrderKind) -> LiveOrder {
             qty_lots: 300,
             protect_ticks: kind.limit().is_none().then_some(1_040),
             post_only: false,
+            extended_hours: true,
+            awaits_session: false,
             expires_at: Some(AT),
         },
         cum_lots: 100,
@@ -91,6 +94,27 @@ fn events() -> Vec<Event> {
             instrument: instrument_id,
             price_ticks: 1_001,
             at: AT,
+        },
+        Event::SessionChanged {
+            instrument: instrument_id,
+            phase: SessionPhase::Extended,
+            until: AT,
+        },
+        Event::LevelParked {
+            instrument: instrument_id,
+            side: Side::Buy,
+            price_ticks: 999,
+        },
+        Event::Parked {
+            live: live(2, OrderKind::Market),
+            early: true,
+            told: true,
+        },
+        Event::ReleaseBegan { orders_max: 4_096 },
+        Event::Entered {
+            account,
+            order,
+            parked: true,
         },
         Event::Rested(live(2, OrderKind::Limit { limit: 999 })),
         Event::Waited(live(2, OrderKind::Stop { stop: 1_010 })),
@@ -146,6 +170,10 @@ fn events() -> Vec<Event> {
 }
 
 fn state() -> Snapshot {
+    let parked = |number, kind| LiveOrder {
+        pair: None,
+        ..live(number, kind)
+    };
     let triggered = LiveOrder {
         triggered: true,
         ..live(6, OrderKind::Stop { stop: 1_001 })
@@ -159,6 +187,8 @@ fn state() -> Snapshot {
         books: vec![BookSnapshot {
             instrument: instrument(1),
             halted: true,
+            phase: SessionPhase::Regular,
+            phase_until: AT,
             last_ticks: Some(1_001),
             reference_ticks: Some(1_000),
             reference_at: AT,
@@ -180,12 +210,15 @@ fn state() -> Snapshot {
                 ..order
             })
             .collect(),
+            early: vec![parked(10, OrderKind::Limit { limit: 998 })],
+            kept: vec![parked(11, OrderKind::Limit { limit: 997 })],
+            late: vec![parked(12, OrderKind::Market)],
         }],
         triggered: vec![LiveOrder {
             pair: None,
             ..triggered
         }],
-        expiring: vec![order_id(3), order_id(2), order_id(6)],
+        expiring: [3, 2, 6, 10, 11, 12].map(order_id).to_vec(),
         expire_until: Some(AT),
     }
 }
@@ -220,8 +253,13 @@ fn bytes_of_events() {
             110034410000000000
             190034410000000000
             221509003441000000000010e907190080982817650600
-            2a3d0a3009020000005a7dee0c11010000005a7dee0c1900344100000000002001280230e707400248ac02610080982817650600106421090000005a7dee0c
-            32400a3309020000005a7dee0c11010000005a7dee0c1900344100000000002001280338f207400248ac02509008610080982817650600106421090000005a7dee0c
+            8201140900344100000000001002190080982817650600
+            8a010e090034410000000000100118e707
+            9201450a3f0a3209020000005a7dee0c11010000005a7dee0c19003441000000000020012801400248ac025090086100809828176506006801106421090000005a7dee0c10011801
+            98018020
+            a2011409010000005a7dee0c11020000005a7dee0c1801
+            2a3f0a3209020000005a7dee0c11010000005a7dee0c1900344100000000002001280230e707400248ac026100809828176506006801106421090000005a7dee0c
+            32420a3509020000005a7dee0c11010000005a7dee0c1900344100000000002001280338f207400248ac025090086100809828176506006801106421090000005a7dee0c
             3a1d09003441000000000011010000005a7dee0c19020000005a7dee0c2001
             41020000005a7dee0c
             4a6c090034410000000000110000c0010000000018e907206428a0cfdd2f30023a2509000000010000000011010000005a7dee0c19040000005a7dee0c20e0efba01286430c801422509000040010000000011010000005a7dee0c19050000005a7dee0c209fabb301286430c801
@@ -232,20 +270,20 @@ fn bytes_of_events() {
             6a2709003441000000000011010000005a7dee0c19020000005a7dee0c20642a0422021a0032020a00
             6a2509003441000000000011010000005a7dee0c19020000005a7dee0c20642a021a0032021a00
             710080982817650600
-            7a420a3d0a3009030000005a7dee0c11010000005a7dee0c1900344100000000002001280230e607400248ac02610080982817650600106421090000005a7dee0c10e707
+            7a440a3f0a3209030000005a7dee0c11010000005a7dee0c1900344100000000002001280230e607400248ac026100809828176506006801106421090000005a7dee0c10e707
         "#]],
     );
 }
 
 #[test]
 fn bytes_of_a_state() {
-    let bytes = state_bytes(&Engine::restore(&state()));
+    let bytes = state_bytes(&Engine::restore(&state(), Hours::default()));
     assert_eq!(engine_of(&bytes).export(), state());
     check(
         [bytes],
         expect![[r#"
-        0a14084d110000c0010000000019000000020000000012c1010a33090034410000000000120649312f555344180220e22b288d383008380840c0843d48904e50d0860358c701608827680170e807100118e90720e80729008098281765060030ac023a3d0a3009020000005a7dee0c11010000005a7dee0c1900344100000000002001280230e707400248ac02610080982817650600106421090000005a7dee0c3a370a3309030000005a7dee0c11010000005a7dee0c1900344100000000002001280430fc0738f207400248ac0261008098281765060010641a390a3309060000005a7dee0c11010000005a7dee0c1900344100000000002001280338e907400248ac02509008610080982817650600106418012218030000005a7dee0c020000005a7dee0c060000005a7dee0c290080982817650600
-    "#]],
+            0a14084d110000c0010000000019000000020000000012f8020a33090034410000000000120649312f555344180220e22b288d383008380840c0843d48904e50d0860358c701608827680170e807100118e90720e80729008098281765060030ac023a3f0a3209020000005a7dee0c11010000005a7dee0c1900344100000000002001280230e707400248ac026100809828176506006801106421090000005a7dee0c3a390a3509030000005a7dee0c11010000005a7dee0c1900344100000000002001280430fc0738f207400248ac0261008098281765060068011064400349008098281765060052360a32090a0000005a7dee0c11010000005a7dee0c1900344100000000002001280230e607400248ac02610080982817650600680110645a360a32090b0000005a7dee0c11010000005a7dee0c1900344100000000002001280230e507400248ac026100809828176506006801106462360a32090c0000005a7dee0c11010000005a7dee0c19003441000000000020012801400248ac02509008610080982817650600680110641a3b0a3509060000005a7dee0c11010000005a7dee0c1900344100000000002001280338e907400248ac025090086100809828176506006801106418012230030000005a7dee0c020000005a7dee0c060000005a7dee0c0a0000005a7dee0c0b0000005a7dee0c0c0000005a7dee0c290080982817650600
+        "#]],
     );
 }
 

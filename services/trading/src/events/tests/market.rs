@@ -1,10 +1,10 @@
-//! Inputs of a small, busy market: two instruments of one slot, four accounts, prices close enough
+//! Inputs of a small, busy market: three instruments of one slot, one of which has sessions, four accounts, prices close enough
 //! that orders meet.
 
 use prepx_domain::message::{BookOrder, BookReplace, ToMatching};
 use prepx_domain::{
-    AccountId, AssetClass, Instrument, InstrumentId, Micros, OrderId, OrderKind, SessionCalendar,
-    Side, TimeInForce,
+    AccountId, AssetClass, Hours, Instrument, InstrumentId, Micros, OrderId, OrderKind,
+    SessionCalendar, Side, TimeInForce, TradingDay,
 };
 use prepx_matching::Input;
 use proptest::prelude::*;
@@ -52,15 +52,35 @@ pub(super) fn instrument(number: i64) -> Instrument {
         collar_ppm: 50_000,
         maker_fee_ppm: -100,
         taker_fee_ppm: 2_500,
-        calendar: SessionCalendar::Always,
+        calendar: match number {
+            3 => SessionCalendar::Nyse,
+            _ => SessionCalendar::Always,
+        },
         seed_reference_ticks: (number == 1).then_some(1_000),
     }
+}
+
+/// When the tests begin.
+const START: Micros = Micros(1_800_000_000_000_000);
+
+/// Days of 80 ms: closed, extended, regular and extended again for 20 ms each.
+pub(super) fn hours() -> Hours {
+    let day = |number: i64| {
+        let at = |us| START.plus_us(number * 80_000 + us);
+        TradingDay {
+            extended_open: at(20_000),
+            open: at(40_000),
+            close: at(60_000),
+            extended_close: at(80_000),
+        }
+    };
+    Hours::new((0..10_000).map(day).collect())
 }
 
 impl Market {
     pub(super) fn new() -> Market {
         Market {
-            now: Micros(1_800_000_000_000_000),
+            now: START,
             defined: 0,
             orders: Vec::new(),
         }
@@ -69,7 +89,7 @@ impl Market {
     /// The definitions first, then what the steps say.
     pub(super) fn input(&mut self, step: &Step) -> Input {
         self.now = self.now.plus_us(50);
-        if self.defined < 2 {
+        if self.defined < 3 {
             self.defined += 1;
             return Input::Command(ToMatching::Define(instrument(self.defined as i64)));
         }
@@ -83,6 +103,8 @@ impl Market {
                         account: old.account,
                         instrument: old.instrument,
                         side: old.side,
+                        extended_hours: old.extended_hours,
+                        awaits_session: false,
                         ..*new
                     }),
                 }),
@@ -93,6 +115,7 @@ impl Market {
                     old: old.order,
                     new: self.named(BookOrder {
                         qty_lots: (old.qty_lots - 1).max(1),
+                        awaits_session: false,
                         expires_at: None,
                         ..old
                     }),
@@ -144,7 +167,7 @@ fn kind() -> impl Strategy<Value = OrderKind> {
 prop_compose! {
     fn order()(
         account in 1..5i64,
-        instrument_number in 1..3i64,
+        instrument_number in 1..4i64,
         side in select(vec![Side::Buy, Side::Sell]),
         kind in kind(),
         time_in_force in prop_oneof![
@@ -155,6 +178,7 @@ prop_compose! {
         ],
         qty_lots in 1..30i64,
         post_only in prop::bool::weighted(0.1),
+        (extended_hours, awaits_session) in any::<(bool, bool)>(),
         expires_at in prop::option::weighted(0.2, 1_000..1_000_000i64),
     ) -> BookOrder {
         let protect_ticks = match side {
@@ -171,6 +195,8 @@ prop_compose! {
             qty_lots,
             protect_ticks: kind.limit().is_none().then_some(protect_ticks),
             post_only,
+            extended_hours,
+            awaits_session,
             expires_at: expires_at.map(Micros),
         }
     }

@@ -37,6 +37,7 @@ impl Exchange {
             2 => TimeInForce::GoodTilCanceled,
             _ => TimeInForce::Day,
         };
+        let may_extend = matches!(kind, OrderKind::Limit { .. }) && time_in_force.rests();
         let expires = self.rng.random_bool(0.1);
         let expires_in_us = self.rng.random_range(1..1_000_000);
         let ask = PlaceOrder {
@@ -47,7 +48,7 @@ impl Exchange {
             time_in_force,
             qty_minor: self.rng.random_range(1..30) * instrument.lot_minor,
             post_only: self.rng.random_bool(0.1),
-            extended_hours: false,
+            extended_hours: may_extend && self.rng.random_bool(0.5),
             expires_at: expires.then(|| self.now.plus_us(expires_in_us)),
             client_order_id: format!("c{}", self.rng.random_range(0..1_000_000)),
         };
