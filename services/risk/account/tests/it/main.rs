@@ -14,3 +14,4 @@ mod orders;
 mod pretend;
 mod races;
 mod repeats;
+mod sessions;
