@@ -88,7 +88,7 @@ pub fn run(options: Stage) -> Result<()> {
         let config = account::Config::of_partitions(topology.account_partitions);
         record(&skip, topology, AccountCodec::new(config))?;
     } else {
-        record(&skip, topology, MatchingCodec)?;
+        record(&skip, topology, MatchingCodec::bundled()?)?;
     }
     let Skip { input, reason, .. } = &skip;
     if skip.json {

@@ -124,6 +124,10 @@ impl TryFrom<v1::BookReplace> for BookReplace {
 }
 
 impl From<&ToAccount> for v1::ToAccount {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one match over all messages misses none"
+    )]
     fn from(message: &ToAccount) -> Self {
         use v1::to_account::Message as Wire;
         let wire = match message {

@@ -13,43 +13,12 @@ impl Engine {
     pub(crate) fn apply_event(&mut self, event: &Event) {
         match *event {
             Event::Defined(ref instrument) => self.define(instrument),
-            Event::Halted { instrument, halted } => {
-                let book = self.told(instrument, 1);
-                book.halted = halted;
-                self.look_at_session(self.known_book_at(instrument));
-            }
-            Event::SessionChanged {
-                instrument,
-                phase,
-                until,
-            } => {
-                let book = self.told(instrument, 0);
-                (book.phase, book.phase_until) = (phase, until);
-                self.look_at_session(self.known_book_at(instrument));
-            }
-            Event::LevelParked {
-                instrument,
-                side,
-                price_ticks,
-            } => self.park_level(instrument, side, price_ticks),
-            Event::Parked {
-                ref live, early, ..
-            } => {
-                self.settle(live, if early { Place::Early } else { Place::Late });
-            }
-            Event::ReleaseBegan { orders_max } => {
-                self.releases_left = if self.opening.is_empty() {
-                    0
-                } else {
-                    orders_max
-                };
-            }
-            Event::Entered { order, parked, .. } => {
-                if parked {
-                    self.releases_left = self.releases_left.saturating_sub(1);
-                    self.remove_order(order);
-                }
-            }
+            Event::Halted { .. }
+            | Event::SessionChanged { .. }
+            | Event::LevelParked { .. }
+            | Event::Parked { .. }
+            | Event::ReleaseBegan { .. }
+            | Event::Entered { .. } => self.apply_session(event),
             Event::Reference {
                 instrument,
                 price_ticks,
@@ -116,14 +85,14 @@ impl Engine {
     }
 
     /// The instrument's book, after `updates` more market updates.
-    fn told(&mut self, instrument: InstrumentId, updates: u64) -> &mut Book {
+    pub(crate) fn told(&mut self, instrument: InstrumentId, updates: u64) -> &mut Book {
         let at = self.known_book_at(instrument);
         let book = &mut self.books[at as usize];
         book.updates += updates;
         book
     }
 
-    fn settle(&mut self, live: &LiveOrder, place: Place) {
+    pub(crate) fn settle(&mut self, live: &LiveOrder, place: Place) {
         let at = self.stand(live, place);
         if place == Place::Book {
             self.count_updates(at, 1);
@@ -194,7 +163,7 @@ impl Engine {
         self.remove(at);
     }
 
-    fn remove_order(&mut self, order: OrderId) {
+    pub(crate) fn remove_order(&mut self, order: OrderId) {
         let at = self.known_order(order);
         self.remove(at);
     }

@@ -44,23 +44,10 @@ impl<'a> Teller<'a> {
                 price_ticks,
             }),
             Event::Rested(ref live) => self.rested(live),
-            Event::SessionChanged {
-                instrument, phase, ..
-            } => self.everyone(ToAccount::Session { instrument, phase }),
-            Event::LevelParked {
-                instrument,
-                side,
-                price_ticks,
-            } => self.level(self.book(instrument), 0, side, price_ticks),
-            Event::Parked { ref live, told, .. } => {
-                let BookOrder { account, order, .. } = live.order;
-                if told {
-                    self.account(account, ToAccount::Parked { account, order });
-                }
-            }
-            Event::Entered { account, order, .. } => {
-                self.account(account, ToAccount::Entered { account, order });
-            }
+            Event::SessionChanged { .. }
+            | Event::LevelParked { .. }
+            | Event::Parked { .. }
+            | Event::Entered { .. } => self.session(event),
             Event::Triggered { account, order, .. } => {
                 self.account(account, ToAccount::Triggered { account, order });
             }
@@ -105,6 +92,30 @@ impl<'a> Teller<'a> {
                 self.account(account, message);
                 self.stood(instrument, stood);
             }
+        }
+    }
+
+    /// What decides who may trade.
+    fn session(&mut self, event: &Event) {
+        match *event {
+            Event::SessionChanged {
+                instrument, phase, ..
+            } => self.everyone(ToAccount::Session { instrument, phase }),
+            Event::LevelParked {
+                instrument,
+                side,
+                price_ticks,
+            } => self.level(self.book(instrument), 0, side, price_ticks),
+            Event::Parked { ref live, told, .. } => {
+                let BookOrder { account, order, .. } = live.order;
+                if told {
+                    self.account(account, ToAccount::Parked { account, order });
+                }
+            }
+            Event::Entered { account, order, .. } => {
+                self.account(account, ToAccount::Entered { account, order });
+            }
+            _ => {}
         }
     }
 

@@ -86,6 +86,52 @@ impl Engine {
         false
     }
 
+    /// Folds an event that decides who may trade.
+    pub(crate) fn apply_session(&mut self, event: &Event) {
+        match *event {
+            Event::Halted { instrument, halted } => {
+                let book = self.told(instrument, 1);
+                book.halted = halted;
+                self.look_at_session(self.known_book_at(instrument));
+            }
+            Event::SessionChanged {
+                instrument,
+                phase,
+                until,
+            } => {
+                let book = self.told(instrument, 0);
+                (book.phase, book.phase_until) = (phase, until);
+                self.look_at_session(self.known_book_at(instrument));
+            }
+            Event::LevelParked {
+                instrument,
+                side,
+                price_ticks,
+            } => self.park_level(instrument, side, price_ticks),
+            Event::Parked {
+                ref live, early, ..
+            } => {
+                self.settle(live, if early { Place::Early } else { Place::Late });
+            }
+            Event::ReleaseBegan { orders_max } => {
+                self.releases_left = if self.opening.is_empty() {
+                    0
+                } else {
+                    orders_max
+                };
+            }
+            Event::Entered {
+                order,
+                parked: true,
+                ..
+            } => {
+                self.releases_left = self.releases_left.saturating_sub(1);
+                self.remove_order(order);
+            }
+            _ => {}
+        }
+    }
+
     /// The parked order that reaches its book next.
     pub(crate) fn next_to_enter(&self) -> Option<Input> {
         let book = &self.books[*self.opening.first()? as usize];

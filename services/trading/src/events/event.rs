@@ -157,6 +157,10 @@ fn decision_to_wire(event: &Event) -> Wire {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one match over all events misses none"
+)]
 pub(super) fn from_wire(wire: v1::MatchingEvent) -> Result<Event, Error> {
     Ok(match present("MatchingEvent.event", wire.event)? {
         Wire::Defined(instrument) => Event::Defined(instrument.try_into()?),

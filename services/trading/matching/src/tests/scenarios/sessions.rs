@@ -155,6 +155,7 @@ fn a_session_ends_at_its_moment_before_any_timer_has_seen_it() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a whole day, told in one")]
 fn extended_hours_are_for_those_that_asked_for_them_and_the_others_come_back_first() {
     check(
         "wait 1000000
