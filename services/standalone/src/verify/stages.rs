@@ -94,7 +94,7 @@ impl Whole {
     /// Before anything was decided.
     pub fn of(topology: Topology) -> Whole {
         let config = account::Config::of_partitions(topology.account_partitions);
-        let codecs = (AccountCodec::new(config), MatchingCodec);
+        let codecs = (AccountCodec::new(config), MatchingCodec::default());
         let count = |stage| topology.seats(stage).count();
         Whole {
             accounts: (0..count(Stage::ACCOUNT))
