@@ -13,14 +13,16 @@ use std::time::Duration;
 
 use prepx_bus::TopicPartition;
 use prepx_env::Clock;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::follow::{self, Batch, Follower, Tail};
 use crate::lag::Lag;
 use crate::{Retention, Topology};
 
-/// A batch below this size is followed by the consumer's pause.
-const FULL_BATCH: usize = 256;
+/// When no partition had as many messages as this, the consumer pauses.
+const FULL_BATCH: usize = 4_096;
+/// The least pause, however many wait for what comes after it.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// How long after a failure it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -47,8 +49,8 @@ pub trait Consumer: Send + 'static {
 
     /// Its name on the log, in metrics and on its thread.
     const NAME: &'static str;
-    /// How long a batch that is not full is waited after: many small commits cost more than few
-    /// large, so this is how much later than the log a store may be for it.
+    /// How much later than the log a store may be while nobody waits for it: many small commits cost
+    /// more than few large, in time and in what is written. Zero: not at all.
     const PAUSE: Duration;
     /// The log is let go of after so many batches, of at most about a mebibyte each, because with a
     /// store it costs a sync.
@@ -80,27 +82,37 @@ pub trait Consumer: Send + 'static {
 
 /// How far a consumer has come. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Progress(watch::Receiver<BTreeMap<TopicPartition, u64>>);
+pub struct Progress {
+    next: watch::Receiver<BTreeMap<TopicPartition, u64>>,
+    /// Ends the consumer's pause.
+    hurry: Arc<Notify>,
+}
 
 impl Progress {
     /// Waits until the consumer has taken a partition up to an offset; false when it has ended and
     /// never will.
     pub async fn reached(&self, partition: TopicPartition, offset: u64) -> bool {
-        let mut seen = self.0.clone();
-        let there = |next: &BTreeMap<_, _>| next.get(&partition).is_some_and(|at| *at >= offset);
-        seen.wait_for(there).await.is_ok()
+        self.wait_for(|next| next.get(&partition).is_some_and(|at| *at >= offset))
+            .await
     }
 
     /// Waits until the consumer has taken everything that is durable now; false when it has ended.
     pub async fn caught_up(&self, tail: &Tail) -> bool {
-        let mut seen = self.0.clone();
         let end = |partition: &TopicPartition| (*partition, tail.end(*partition));
-        let wanted: BTreeMap<_, _> = seen.borrow().keys().map(end).collect();
+        let wanted: BTreeMap<_, _> = self.next.borrow().keys().map(end).collect();
         let there = |next: &BTreeMap<_, _>| {
             let mut both = next.values().zip(wanted.values());
             both.all(|(next, end)| next >= end)
         };
-        seen.wait_for(there).await.is_ok()
+        self.wait_for(there).await
+    }
+
+    async fn wait_for(&self, there: impl Fn(&BTreeMap<TopicPartition, u64>) -> bool) -> bool {
+        let mut next = self.next.clone();
+        if !there(&next.borrow_and_update()) {
+            self.hurry.notify_one();
+        }
+        next.wait_for(there).await.is_ok()
     }
 }
 
@@ -127,6 +139,7 @@ pub struct Runner<C> {
     following: Following,
     follower: Follower,
     progress: watch::Sender<BTreeMap<TopicPartition, u64>>,
+    hurry: Arc<Notify>,
     /// Batches since the log was last let go of.
     unreleased: u32,
 }
@@ -143,6 +156,7 @@ impl<C: Consumer> Runner<C> {
             follower: following.tail.follow([]),
             following,
             progress: watch::Sender::default(),
+            hurry: Arc::default(),
             unreleased: 0,
         };
         runner.begin().await.map_err(Stop::into_error)?;
@@ -151,7 +165,10 @@ impl<C: Consumer> Runner<C> {
 
     /// How far it has come.
     pub fn progress(&self) -> Progress {
-        Progress(self.progress.subscribe())
+        Progress {
+            next: self.progress.subscribe(),
+            hurry: Arc::clone(&self.hurry),
+        }
     }
 
     /// Who takes.
@@ -229,13 +246,28 @@ impl<C: Consumer> Runner<C> {
     async fn take_all(&mut self) -> Result<std::convert::Infallible, Stop<C::Error>> {
         self.consumer.prepare().await.map_err(Stop::Consumer)?;
         loop {
-            let batch = self.follower.next().await.map_err(Stop::Log)?;
-            let count = batch.len();
-            self.take(batch).await?;
-            if count < FULL_BATCH && !C::PAUSE.is_zero() {
-                tokio::time::sleep(C::PAUSE).await;
+            let mut batch = Some(self.follower.next().await.map_err(Stop::Log)?);
+            let (mut largest, mut partitions) = (0, self.progress.borrow().len());
+            while let Some(taken) = batch.take() {
+                largest = largest.max(taken.len());
+                self.take(taken).await?;
+                partitions = partitions.saturating_sub(1);
+                if partitions > 0 {
+                    batch = self.follower.look().map_err(Stop::Log)?;
+                }
+            }
+            if largest < FULL_BATCH && !C::PAUSE.is_zero() {
+                self.pause().await;
             }
         }
+    }
+
+    /// Lets more come together, but not longer than [`PAUSE_MIN`] when somebody waits for it.
+    async fn pause(&self) {
+        tokio::time::sleep(PAUSE_MIN).await;
+        let rest = C::PAUSE.saturating_sub(PAUSE_MIN);
+        // Time over or somebody waiting: it goes on either way.
+        let _ = tokio::time::timeout(rest, self.hurry.notified()).await;
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Stop<C::Error>> {
@@ -329,7 +361,9 @@ mod tests {
     }
 
     /// Fails at some of its attempts; keeps what it has taken as a store would.
+    #[derive(Default)]
     struct Moody {
+        refusals: u32,
         stored: Vec<bytes::Bytes>,
         next: u64,
         attempts: u32,
@@ -341,7 +375,7 @@ mod tests {
         type Error = Failure;
 
         const NAME: &'static str = "moody";
-        const PAUSE: Duration = Duration::ZERO;
+        const PAUSE: Duration = Duration::from_millis(100);
         const BATCHES_BETWEEN_RELEASES: u32 = 1;
 
         async fn positions(&mut self) -> Result<Positions, Failure> {
@@ -350,7 +384,7 @@ mod tests {
 
         async fn take(&mut self, batch: Batch) -> Result<(), Failure> {
             self.attempts += 1;
-            if !self.attempts.is_multiple_of(3) {
+            if !self.attempts.is_multiple_of(self.refusals + 1) {
                 return Err(Failure::NotNow);
             }
             self.next = batch.next;
@@ -374,11 +408,8 @@ mod tests {
         log.append(None, &batch).unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_fails_is_tried_again_until_the_log_itself_fails() {
-        let dir = FaultyDir::new(1);
-        let log = EmbeddedLog::open(dir.clone(), Config::default()).unwrap();
-        let following = Following {
+    fn following(log: &Arc<EmbeddedLog>) -> Following {
+        Following {
             tail: Tail::new(log.clone()),
             retention: Arc::new(Retention::new(log.clone())),
             topology: Topology {
@@ -386,16 +417,48 @@ mod tests {
                 matching_partitions: 1,
             },
             clock: Arc::new(ManualClock::new(Micros(0))),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_short_when_somebody_waits() {
+        let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
+        let moody = Moody::default();
+        let mut seen = moody.told.subscribe();
+        let runner = Runner::open(following(&log), moody).await.unwrap();
+        let progress = runner.progress();
+        tokio::spawn(runner.follow(std::future::pending()));
+        let mut took = Vec::new();
+        for (number, waits) in [(1, false), (2, false), (3, true), (4, false)] {
+            tell(&log, number);
+            log.flush().unwrap();
+            let since = tokio::time::Instant::now();
+            if waits {
+                assert!(progress.reached(UPDATES, number).await);
+            }
+            let stored = number as usize;
+            seen.wait_for(|(count, _)| *count == stored).await.unwrap();
+            took.push(since.elapsed());
+        }
+        let [first, alone, waited_for, after] = took[..] else {
+            panic!("{took:?}")
         };
-        let (told, mut seen) = watch::channel((0, 0));
+        assert!(first < PAUSE_MIN, "{first:?}");
+        assert!(alone >= Moody::PAUSE, "{alone:?}");
+        assert!(waited_for < 2 * PAUSE_MIN, "{waited_for:?}");
+        assert!(after >= Moody::PAUSE, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again_until_the_log_itself_fails() {
+        let dir = FaultyDir::new(1);
+        let log = EmbeddedLog::open(dir.clone(), Config::default()).unwrap();
         let moody = Moody {
-            stored: Vec::new(),
-            next: 0,
-            attempts: 0,
-            interruptions: 0,
-            told,
+            refusals: 2,
+            ..Moody::default()
         };
-        let runner = Runner::open(following, moody).await.unwrap();
+        let mut seen = moody.told.subscribe();
+        let runner = Runner::open(following(&log), moody).await.unwrap();
         let progress = runner.progress();
         let ended = tokio::spawn(runner.follow(std::future::pending()));
         tell(&log, 1);
