@@ -7,7 +7,8 @@
 use super::plan::{State, Step};
 use super::recording::Level;
 use super::summary::Summary;
-use super::venue::{Quote, dollars};
+use super::trader::Quote;
+use super::venue::dollars;
 
 /// How many planned states may go unseen between two quotes.
 const UNSEEN_MAX: usize = 1_000;
@@ -93,7 +94,7 @@ fn show([bid, ask]: &State) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::plan::{Best, Book};
+    use crate::replay::plan::step::{Best, Book};
 
     fn state(bid: i64) -> State {
         let level = |size| Level { price: 100, size };

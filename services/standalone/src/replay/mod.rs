@@ -9,6 +9,7 @@ mod plan;
 mod recording;
 mod run;
 mod summary;
+mod trader;
 mod venue;
 
 use anyhow::{Result, bail};

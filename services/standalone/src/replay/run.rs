@@ -19,7 +19,8 @@ use super::options::{Lobster, Recorded, Replay, Speed};
 use super::plan::{Command, Hit, Plan, Ref, Step, Take};
 use super::recording::Recording;
 use super::summary::Summary;
-use super::venue::{self, Decision, Trader, Venue};
+use super::trader::{self, Decision, Trader};
+use super::venue::{Venue, dollars};
 
 /// Commands that gather at most.
 const BATCH_MAX: usize = 1_000;
@@ -180,8 +181,8 @@ impl Run {
                 let time_in_force = trading::TimeInForce::Gtc;
                 Some(self.resting.order(side, at, time_in_force))
             }
-            Command::Shrink { order, total } => self.ids[order].map(|id| venue::shrunk(id, total)),
-            Command::Cancel { order } => self.ids[order].map(venue::canceled),
+            Command::Shrink { order, total } => self.ids[order].map(|id| trader::shrunk(id, total)),
+            Command::Cancel { order } => self.ids[order].map(trader::canceled),
         };
         let (mut sent, mut actions) = (Vec::new(), Vec::new());
         for command in commands {
@@ -295,7 +296,7 @@ impl Run {
             let traded = self.resting.traded(id).await?;
             if traded.size >= wanted || !patient || clock.monotonic() >= SEEN_WITHIN {
                 self.traded[hit.order] = traded.size;
-                let at_its_price = traded.price_e8 == venue::price_e8(hit.at.price);
+                let at_its_price = traded.price_e8 == trader::price_e8(hit.at.price);
                 return Ok(traded.size == wanted && at_its_price);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -307,7 +308,7 @@ fn missed(number: usize, hit: Hit, size: i64) -> String {
     format!(
         "message {number}: order {} was not hit by {size} at {}",
         hit.recorded,
-        venue::dollars(hit.at.price)
+        dollars(hit.at.price)
     )
 }
 

@@ -1,69 +1,27 @@
-//! A running PrepX as the replay meets it: through the API alone, as an operator and two traders.
+//! A running PrepX as the replay meets it, through the API alone: the operator's part, who lists the
+//! instrument, pays the accounts of the replay and halts.
 
-use anyhow::{Context as _, Result, bail};
-use futures::channel::mpsc;
-use futures::{SinkExt as _, StreamExt as _};
-
-use prepx_domain::{OrderId, decimal};
+use anyhow::{Context as _, Result};
+use prepx_domain::decimal;
 use prepx_env::Random;
-use prepx_proto::market_data::v1 as data;
-use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceClient;
 use prepx_proto::portfolio::v1 as portfolio;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient as PortfolioClient;
 use prepx_proto::risk::v1 as risk;
 use prepx_proto::risk::v1::admin_service_client::AdminServiceClient as RiskClient;
 use prepx_proto::trading::v1 as trading;
 use prepx_proto::trading::v1::admin_service_client::AdminServiceClient as TradingAdminClient;
-use prepx_proto::trading::v1::order_command::Action;
-use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
 use prepx_proto::user::v1 as user;
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
-use tonic::Streaming;
 
-use super::plan::State;
-use super::recording::Level;
+use super::trader::Trader;
 use crate::cli;
 use crate::client::{Connection, words};
-
-/// Commands in one batch of the stream.
-const BATCH_MAX: usize = 1_000;
-/// Quotes on one page.
-const PAGE: i32 = 10_000;
-/// Decimal places of the stream's prices and quantities.
-const SCALE: u32 = 8;
-/// The stream's prices in a unit of the recording's.
-const PRICE_E8: i64 = 10_000;
-const SHARE_E8: i64 = 100_000_000;
 
 /// The operator's part.
 pub struct Venue {
     url: String,
     operator: Connection,
     symbol: String,
-}
-
-/// An account with a stream of orders.
-pub struct Trader {
-    connection: Connection,
-    requests: mpsc::Sender<trading::StreamOrdersRequest>,
-    answers: Streaming<trading::StreamOrdersResponse>,
-    symbol: String,
-    batches: u64,
-    commands: u64,
-}
-
-/// What a decision was.
-pub type Decision = std::result::Result<OrderId, trading::CommandReject>;
-
-/// What an order has traded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traded {
-    /// Shares.
-    pub size: i64,
-    /// The average price, dollars × 10^8; 0 before a trade.
-    pub price_e8: i64,
-    /// Whether it has ended.
-    pub ended: bool,
 }
 
 impl Venue {
@@ -194,212 +152,7 @@ impl Venue {
     }
 }
 
-impl Trader {
-    async fn open(connection: Connection, symbol: &str) -> Result<Trader> {
-        let (requests, sent) = mpsc::channel(1);
-        let mut client = TradingServiceClient::new(connection.peer());
-        let answers = client.stream_orders(connection.request(sent)).await;
-        Ok(Trader {
-            requests,
-            answers: answers.map_err(words)?.into_inner(),
-            connection,
-            symbol: symbol.to_owned(),
-            batches: 0,
-            commands: 0,
-        })
-    }
-
-    /// Has actions decided in their order: one durable decision for each.
-    ///
-    /// # Errors
-    /// When the stream has broken.
-    pub async fn decide(&mut self, actions: &[Action]) -> Result<Vec<Decision>> {
-        let mut decisions = Vec::with_capacity(actions.len());
-        for batch in actions.chunks(BATCH_MAX) {
-            self.batches += 1;
-            let commands = batch.iter().map(|action| {
-                self.commands += 1;
-                trading::OrderCommand {
-                    command_id: self.commands,
-                    action: Some(action.clone()),
-                }
-            });
-            let request = trading::StreamOrdersRequest {
-                batch_id: self.batches,
-                stamped_at_us: 0,
-                commands: commands.collect(),
-            };
-            let closed = "the server ended the order stream";
-            self.requests.send(request).await.context(closed)?;
-            let answer = self.answers.next().await.context(closed)?.map_err(words)?;
-            for result in answer.results {
-                decisions.push(decision(result)?);
-            }
-        }
-        Ok(decisions)
-    }
-
-    /// A limit order of the instrument.
-    pub fn order(
-        &self,
-        side: prepx_domain::Side,
-        at: Level,
-        time_in_force: trading::TimeInForce,
-    ) -> Action {
-        let side = match side {
-            prepx_domain::Side::Buy => trading::OrderSide::Buy,
-            prepx_domain::Side::Sell => trading::OrderSide::Sell,
-        };
-        Action::Place(trading::PlaceOrder {
-            symbol: self.symbol.clone(),
-            side: side.into(),
-            r#type: trading::OrderType::Limit.into(),
-            time_in_force: time_in_force.into(),
-            qty_e8: at.size * SHARE_E8,
-            limit_price_e8: at.price * PRICE_E8,
-            ..trading::PlaceOrder::default()
-        })
-    }
-
-    /// What one of the account's orders has traded.
-    ///
-    /// # Errors
-    /// When the server refuses.
-    pub async fn traded(&self, order: OrderId) -> Result<Traded> {
-        let request = self.connection.request(trading::GetOrderRequest {
-            order_id: order.to_string(),
-            nested: None,
-        });
-        let mut client = TradingServiceClient::new(self.connection.peer());
-        let order = client.get_order(request).await.map_err(words)?.into_inner();
-        let price = order.filled_avg_price.as_deref().unwrap_or("0");
-        use trading::OrderStatus as Status;
-        Ok(Traded {
-            size: decimal::parse(&order.filled_qty, SCALE)? / SHARE_E8,
-            price_e8: decimal::parse(price, SCALE)?,
-            ended: matches!(
-                order.status(),
-                Status::Filled | Status::Canceled | Status::Expired | Status::Rejected
-            ),
-        })
-    }
-
-    /// The latest quote; `None` before the first.
-    ///
-    /// # Errors
-    /// When the server refuses.
-    pub async fn quote(&self) -> Result<Option<Quote>> {
-        let request = self.connection.request(data::GetLatestQuotesRequest {
-            symbols: self.symbol.clone(),
-            ..data::GetLatestQuotesRequest::default()
-        });
-        let mut client = StockDataServiceClient::new(self.connection.peer());
-        let answer = client.get_latest_quotes(request).await.map_err(words)?;
-        let quote = answer.get_ref().quotes.get(&self.symbol);
-        quote.map(Quote::read).transpose()
-    }
-
-    /// All quotes after a time, in their order: the last of each millisecond.
-    ///
-    /// # Errors
-    /// When the server refuses.
-    pub async fn quotes(&self, after_us: i64) -> Result<Vec<Quote>> {
-        let mut client = StockDataServiceClient::new(self.connection.peer());
-        let (mut quotes, mut page_token) = (Vec::new(), String::new());
-        loop {
-            let request = self.connection.request(data::GetQuotesRequest {
-                symbols: self.symbol.clone(),
-                start: after_us + 1,
-                limit: Some(PAGE),
-                sort: trading::Sort::Asc.into(),
-                page_token,
-                ..data::GetQuotesRequest::default()
-            });
-            let answer = client
-                .get_quotes(request)
-                .await
-                .map_err(words)?
-                .into_inner();
-            for quote in answer
-                .quotes
-                .get(&self.symbol)
-                .iter()
-                .flat_map(|list| &list.quotes)
-            {
-                quotes.push(Quote::read(quote)?);
-            }
-            match answer.next_page_token {
-                Some(next) if !next.is_empty() => page_token = next,
-                _ => return Ok(quotes),
-            }
-        }
-    }
-}
-
-/// The best of the engine's book since a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quote {
-    /// Microseconds since 1970, UTC.
-    pub at_us: i64,
-    /// The best bid and ask.
-    pub state: State,
-}
-
-impl Quote {
-    /// A size of 0 stands for an empty side.
-    fn read(quote: &data::Quote) -> Result<Quote> {
-        let level = |price: &str, size: &str| -> Result<Option<Level>> {
-            let level = Level {
-                price: decimal::parse(price, SCALE)? / PRICE_E8,
-                size: decimal::parse(size, SCALE)? / SHARE_E8,
-            };
-            Ok(Some(level).filter(|level| level.size > 0))
-        };
-        Ok(Quote {
-            at_us: quote.timestamp,
-            state: [
-                level(&quote.bid_price, &quote.bid_size)?,
-                level(&quote.ask_price, &quote.ask_size)?,
-            ],
-        })
-    }
-}
-
-fn decision(result: trading::CommandResult) -> Result<Decision> {
-    use trading::command_result::Outcome;
-    match result.outcome {
-        Some(Outcome::OrderId(raw)) => {
-            let order = i64::try_from(raw).ok().and_then(OrderId::new);
-            Ok(Ok(
-                order.with_context(|| format!("{raw} is no order's number"))?
-            ))
-        }
-        Some(Outcome::Reject(reject)) => Ok(Err(reject)),
-        None => bail!("the server decided nothing on a command"),
-    }
-}
-
 /// A recorded price as a decimal number.
 pub fn dollars(price: i64) -> String {
     decimal::format(price, 4)
-}
-
-/// The new total of an order, as the stream takes it.
-pub fn shrunk(order: OrderId, total: i64) -> Action {
-    Action::Replace(trading::ReplaceOrder {
-        order_id: order.raw().unsigned_abs(),
-        qty_e8: total * SHARE_E8,
-        ..trading::ReplaceOrder::default()
-    })
-}
-
-/// The end of an order.
-pub fn canceled(order: OrderId) -> Action {
-    let order_id = order.raw().unsigned_abs();
-    Action::Cancel(trading::CancelOrder { order_id })
-}
-
-/// A recorded price as orders show it.
-pub fn price_e8(price: i64) -> i64 {
-    price * PRICE_E8
 }

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use prepx_domain::Side;
+
 use super::*;
+use crate::replay::recording::Row;
 
 fn small() -> Recording {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
