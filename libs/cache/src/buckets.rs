@@ -44,6 +44,11 @@ impl Buckets {
         limiter.take(shard.entry(key).or_default(), count, now_ns)
     }
 
+    pub(crate) fn forgive(&self, limiter: &Limiter, key: &[u8]) {
+        let key = whole(limiter, key);
+        self.shard(&key).remove(&key);
+    }
+
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, State>> {
         let shard = &self.shards[self.hasher.hash_one(key) as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)

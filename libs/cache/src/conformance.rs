@@ -49,6 +49,7 @@ pub async fn run<E: Engine>(mut fresh: impl FnMut() -> E) {
         limiting::keys_and_limiters_are_apart,
         limiting::a_block_holds_for_everybody_who_counts,
         limiting::more_than_the_burst_takes_all_of_it,
+        limiting::what_is_forgiven_is_not_counted,
         telling::all_who_listen_hear_in_order,
         telling::nobody_hears_of_other_topics_or_of_before,
         telling::a_slow_listener_is_told_what_it_missed_and_goes_on,

@@ -110,6 +110,12 @@ impl Cache {
         verdict
     }
 
+    /// Forgets what was counted under a key, and a block with it.
+    pub async fn forgive(&self, limiter: &Limiter, key: &[u8]) {
+        let Engine::Memory(memory) = &self.0;
+        memory.buckets.forgive(limiter, key);
+    }
+
     /// Tells everybody who listens to a topic, now; never waits for one of them. Messages are small:
     /// they say what happened to what, not the data.
     pub async fn publish(&self, topic: &'static str, message: Bytes) {

@@ -177,6 +177,11 @@ impl Verdict {
         }
     }
 
+    /// `retry_after` in milliseconds, rounded up: who waits as told is allowed.
+    pub fn retry_after_ms(&self) -> u64 {
+        u64::try_from(self.retry_after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+    }
+
     fn refused(self, wait_ns: u64) -> Verdict {
         Verdict {
             allowed: false,

@@ -164,9 +164,7 @@ impl Limits {
 }
 
 fn error(Refused(limiter, verdict): &Refused) -> Error {
-    let after = Duration::from_millis(
-        u64::try_from(verdict.retry_after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX),
-    );
+    let after = Duration::from_millis(verdict.retry_after_ms());
     let message = format!(
         "too many requests, by the limit \"{limiter}\"; nothing was accepted, try again in {after:?}"
     );

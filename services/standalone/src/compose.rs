@@ -72,6 +72,7 @@ pub async fn compose(
             accounts: Arc::new(StageAccounts::new(core, &clock, &random)),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
+            cache: cache.clone(),
             revocations: Arc::clone(&revocations),
         },
     )

@@ -4,16 +4,17 @@ mod keys;
 mod sessions;
 mod signing;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use prepx_auth::{ApiKey, Revocations, Role, SecretHash};
+use prepx_cache::{Cache, Limiter};
 use prepx_domain::AccountId;
 use prepx_env::{Clock, Random};
 use uuid::Uuid;
 
 use crate::domain::user::SealedEmail;
-use crate::domain::{Email, Throttle, User, password};
+use crate::domain::{Email, User, password};
 use crate::hasher::Hasher;
 use crate::store::Store;
 use crate::vault::Vault;
@@ -21,9 +22,6 @@ use crate::{Config, Error, Result, domain};
 
 pub use sessions::Tokens;
 pub use signing::Signer;
-
-/// Addresses whose tries are counted at a time.
-const THROTTLED_MAX: usize = 100_000;
 
 /// Opens trading accounts: the account stage of the risk service.
 pub trait Accounts: Send + Sync {
@@ -46,7 +44,9 @@ pub struct App<S> {
     vault: Vault,
     hasher: Hasher,
     signer: Signer,
-    throttle: Mutex<Throttle>,
+    cache: Cache,
+    /// How often a password may be tried for one address.
+    sign_ins: Limiter,
     revocations: Arc<Revocations>,
 }
 
@@ -58,6 +58,7 @@ pub(crate) struct Parts<S> {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<Random>,
     pub vault: Vault,
+    pub cache: Cache,
     pub revocations: Arc<Revocations>,
 }
 
@@ -79,14 +80,14 @@ impl<S: Store> App<S> {
             clock,
             random,
             vault,
+            cache,
             revocations,
         } = parts;
         let hasher = Hasher::new(&config, Arc::clone(&random))?;
-        let window_us = i64::from(config.sign_in_window_s) * 1_000_000;
-        let throttle = Throttle::new(config.sign_in_tries_max, window_us, THROTTLED_MAX);
         let app = App {
             signer: Signer::new(),
-            throttle: Mutex::new(throttle),
+            sign_ins: sessions::sign_ins(&config),
+            cache,
             hasher,
             config,
             store,

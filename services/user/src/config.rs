@@ -14,9 +14,9 @@ pub struct Config {
     pub hashes_at_once: usize,
     /// Hashes that may wait for their turn; more are told to come back.
     pub hashes_waiting_max: usize,
-    /// Passwords that may be tried for one address in a window.
+    /// Passwords that may be tried for one address at once; a right one forgives the wrong ones.
     pub sign_in_tries_max: u32,
-    /// The length of that window, in seconds.
+    /// In how many seconds so many tries come back, and how long who tries more waits.
     pub sign_in_window_s: u32,
     /// How long a sign-in session can be refreshed, in days.
     pub session_days: u32,

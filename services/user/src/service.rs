@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_auth::{ApiKey, Authority, Revocations, Role};
+use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_proto::user::v1::user_service_server::UserServiceServer;
 use prepx_runtime::{Drain, TaskError};
@@ -32,6 +33,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Draws ids, keys and salts; fit for secrets.
     pub random: Arc<Random>,
+    /// Counts the tries to sign in.
+    pub cache: Cache,
     /// Where revoked keys and sessions are told, for the authenticator of this process.
     pub revocations: Arc<Revocations>,
 }
@@ -66,6 +69,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Built> {
         accounts,
         clock,
         random,
+        cache,
         revocations,
         ..
     } = deps;
@@ -76,6 +80,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Built> {
         clock,
         random,
         vault,
+        cache,
         revocations,
     };
     let app = Arc::new(App::new(parts).await?);

@@ -101,3 +101,11 @@ pub(super) async fn more_than_the_burst_takes_all_of_it(engine: &mut dyn Engine)
     assert!(cache.take(&slow, b"key", 1_000).await.allowed);
     assert!(!cache.take(&slow, b"key", 1).await.allowed);
 }
+
+pub(super) async fn what_is_forgiven_is_not_counted(engine: &mut dyn Engine) {
+    let once = Limiter::new("forgiven", Rate::new(1, 100 * SECOND)).blocking(100 * SECOND);
+    let (here, there) = (engine.open(), engine.rival());
+    assert_eq!(allowed(&here, &once, 2).await, 1);
+    there.forgive(&once, b"key").await;
+    assert_eq!(allowed(&here, &once, 2).await, 1);
+}

@@ -1,14 +1,15 @@
 //! Signing in, refreshing and signing out.
 
-use std::sync::PoisonError;
+use std::time::Duration;
 
 use prepx_auth::{ACCESS_TOKEN_LIFE, Principal};
+use prepx_cache::{Limiter, Rate};
 use prepx_domain::Micros;
 
 use crate::app::{App, Profile};
 use crate::domain::{Email, Session, SessionState, User};
 use crate::store::Store;
-use crate::{Error, Result};
+use crate::{Config, Error, Result};
 
 /// Sessions that a user may have at a time; the oldest end.
 const SESSIONS_MAX: usize = 50;
@@ -31,6 +32,13 @@ pub struct Tokens {
     pub profile: Profile,
 }
 
+/// How often a password may be tried for one address: the same for addresses that nobody has, so that
+/// the answer tells nothing. A right password forgives the wrong ones before it.
+pub(super) fn sign_ins(config: &Config) -> Limiter {
+    let window = Duration::from_secs(u64::from(config.sign_in_window_s));
+    Limiter::new("sign_in", Rate::new(config.sign_in_tries_max, window)).blocking(window)
+}
+
 impl<S: Store> App<S> {
     /// Starts a session. Unknown addresses take the same way, time and answer as wrong passwords.
     pub async fn sign_in(&self, email: &str, password: String) -> Result<Tokens> {
@@ -38,8 +46,12 @@ impl<S: Store> App<S> {
         let email = Email::parse(email)?;
         let lookup = self.vault.lookup(&email);
         let now = self.clock.now();
-        let counted = self.throttle().count(lookup, now);
-        counted.map_err(|retry_after_ms| Error::Throttled { retry_after_ms })?;
+        // Before the password is looked at, so that many tries at once do not slip through.
+        let counted = self.cache.take(&self.sign_ins, &lookup, 1).await;
+        if !counted.allowed {
+            let retry_after_ms = counted.retry_after_ms();
+            return Err(Error::Throttled { retry_after_ms });
+        }
         // A password over the limit cannot be right, and must not be hashed.
         let password = if password.len() > 1_024 {
             String::new()
@@ -50,7 +62,7 @@ impl<S: Store> App<S> {
         let stored = user.as_ref().and_then(|user| user.password_hash.clone());
         let right = self.hasher.verify(password, stored).await?;
         let user = user.filter(|_| right).ok_or(Error::WrongPassword)?;
-        self.throttle().forgive(&lookup);
+        self.cache.forgive(&self.sign_ins, &lookup).await;
         self.begin_session(user, now).await
     }
 
@@ -131,9 +143,5 @@ impl<S: Store> App<S> {
             session,
             profile: Profile { user, email },
         })
-    }
-
-    fn throttle(&self) -> std::sync::MutexGuard<'_, crate::domain::Throttle> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -100,6 +100,7 @@ impl World {
             accounts: self.stage.clone(),
             clock: self.clock.clone(),
             random: Arc::new(Random::from_seed(self.seed)),
+            cache: cache.clone(),
             revocations: Arc::clone(&revocations),
         };
         let Built {

@@ -135,6 +135,19 @@ async fn wrong_passwords_and_unknown_addresses_are_one_answer_and_are_throttled(
 }
 
 #[tokio::test]
+async fn a_right_password_forgives_the_wrong_ones() {
+    let (_world, mut users) = started().await;
+    users.sign_up("ada@example.com").await.unwrap();
+    for _ in 0..2 {
+        for _ in 0..9 {
+            let answer = users.sign_in("ada@example.com", "a wrong guess").await;
+            assert_eq!(refused(answer), pair(40_110_000, "WRONG_PASSWORD"));
+        }
+        users.sign_in("ada@example.com", PASSWORD).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn tokens_end_and_are_refreshed_in_turn() {
     let (world, mut users) = started().await;
     users.sign_up("ada@example.com").await.unwrap();
