@@ -24,6 +24,7 @@ pub const DATA_DIR: &str = "prepx-data";
   prepx start --dev --listen 127.0.0.1:0
                                     fixed demo keys, a free port
   prepx admin account add --email me@example.com --deposit USD=10000
+  prepx verify                      check the books of ./prepx-data
 
 Exit codes: 0 done, 1 it failed, 2 the command line is wrong.")]
 pub struct Cli {
@@ -104,17 +105,26 @@ pub struct Target {
     #[arg(
         long,
         env = "PREPX_URL",
+        help_heading = "Platform",
         global = true,
         default_value = "http://127.0.0.1:8080"
     )]
     pub url: String,
     /// An operator's key.
-    #[arg(long, env = "PREPX_KEY_ID", global = true, default_value = "operator")]
+    #[arg(
+        long,
+        env = "PREPX_KEY_ID",
+        help_heading = "Platform",
+        global = true,
+        default_value = "operator"
+    )]
     pub key_id: String,
     /// Its secret; better in the environment than on the command line.
     #[arg(
         long,
         env = "PREPX_SECRET_KEY",
+        help_heading = "Platform",
+        hide_env_values = true,
         global = true,
         default_value = "operator-secret"
     )]
@@ -124,13 +134,25 @@ pub struct Target {
 /// What an operator can do.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Instruments.
-    #[command(subcommand)]
+    /// List instruments, and show them.
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  prepx admin instrument add --symbol BTC/USD --class crypto --tick 0.01 --lot 0.0001
+  prepx admin instrument list"
+    )]
     Instrument(InstrumentAction),
-    /// Accounts.
-    #[command(subcommand)]
+    /// Make accounts.
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  prepx admin account add --email bot@example.com --deposit USD=10000"
+    )]
     Account(AccountAction),
     /// Pay into an account.
+    #[command(after_help = "Examples:
+  prepx admin deposit --account 018bcfe5-… USD=500
+  prepx admin deposit --account 018bcfe5-… USD=500 AAPL=10 --json")]
     Deposit {
         /// UUID of the account.
         #[arg(long = "account", alias = "account-id", value_name = "UUID")]
@@ -140,18 +162,25 @@ pub enum Action {
         amounts: Vec<Amount>,
     },
     /// Stop an instrument: it takes cancels only.
+    #[command(after_help = "Examples:
+  prepx admin halt --symbol BTC/USD")]
     Halt {
         /// Its symbol.
         #[arg(long)]
         symbol: String,
     },
     /// Let an instrument trade again.
+    #[command(after_help = "Examples:
+  prepx admin resume --symbol BTC/USD")]
     Resume {
         /// Its symbol.
         #[arg(long)]
         symbol: String,
     },
     /// Stop an account (it can only cancel), or let it trade again.
+    #[command(after_help = "Examples:
+  prepx admin kill-switch --account 018bcfe5-… on --cancel-orders
+  prepx admin kill-switch --account 018bcfe5-… off")]
     KillSwitch {
         /// UUID of the account.
         #[arg(long = "account", alias = "account-id", value_name = "UUID")]
@@ -179,11 +208,17 @@ pub enum InstrumentAction {
     /// List an instrument. Repeating it with the same values changes nothing.
     Add(InstrumentAdd),
     /// Show all instruments.
+    #[command(after_help = "Examples:
+  prepx admin instrument list
+  prepx admin instrument list --url https://prepx.example.com --json")]
     List,
 }
 
 /// An instrument to list.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  prepx admin instrument add --symbol BTC/USD --class crypto --tick 0.01 --lot 0.0001 --reference-price 60000
+  prepx admin instrument add --symbol AAPL --class us_equity --tick 0.01 --lot 1 --calendar nyse")]
 pub struct InstrumentAdd {
     /// AAPL, or BTC/USD for a pair.
     #[arg(long)]
@@ -231,6 +266,11 @@ pub enum Calendar {
 #[derive(Debug, Subcommand)]
 pub enum AccountAction {
     /// Make a user with a trading account and an API key; prints account_id, key_id, secret_key.
+    #[command(after_help = "The secret is shown this once.
+
+Examples:
+  prepx admin account add --email bot@example.com
+  prepx admin account add --email bot@example.com --deposit USD=10000 --deposit AAPL=10 --json")]
     Add {
         /// E-mail address of the user.
         #[arg(long)]

@@ -23,6 +23,8 @@ const REASON_CHARS_MAX: usize = 1_000;
 
 /// What to do with a stage.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  prepx stage skip --partition matching/0 --input account-journal/2#57 --reason \"bug 7, see ticket\"")]
 pub struct Stage {
     /// What to do.
     #[command(subcommand)]

@@ -51,7 +51,8 @@ const ROOTS_A_PAGE: i32 = 1_000;
 
 Examples:
   prepx verify
-  prepx verify --data-dir /var/lib/prepx --json"
+  prepx verify --data-dir /var/lib/prepx --json
+  prepx verify --url http://127.0.0.1:8080"
 )]
 pub struct Verify {
     /// The data directory of a platform that does not run, however it ended.
@@ -64,7 +65,12 @@ pub struct Verify {
     #[arg(long, env = "PREPX_KEY_ID", default_value = "operator")]
     pub key_id: String,
     /// With --url: its secret; better in the environment than on the command line.
-    #[arg(long, env = "PREPX_SECRET_KEY", default_value = "operator-secret")]
+    #[arg(
+        long,
+        env = "PREPX_SECRET_KEY",
+        hide_env_values = true,
+        default_value = "operator-secret"
+    )]
     pub secret_key: String,
     /// Print JSON.
     #[arg(long)]

@@ -33,6 +33,9 @@ pub struct Replay {
 #[derive(Debug, Subcommand)]
 pub enum Recorded {
     /// Order by order, as LOBSTER writes NASDAQ's markets.
+    #[command(after_help = "Examples:
+  prepx replay lobster --messages AMZN_message_1.csv.gz --book AMZN_orderbook_1.csv.gz --symbol AMZN
+  prepx replay lobster --messages day.csv --symbol AMZN --speed 60x --json")]
     Lobster(Lobster),
 }
 

@@ -1,6 +1,7 @@
 //! The program `prepx` as its users run it: a process, a port, gRPC.
 
 mod disk;
+mod help;
 mod limits;
 mod platform;
 mod process;
