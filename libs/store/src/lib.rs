@@ -88,6 +88,21 @@ impl Options {
         }
     }
 
+    /// Those of a projection of the log, and what is left for the schema's own file of a bound on what
+    /// it takes, in bytes: an eighth, but no more than the default, is for the write-ahead file beside
+    /// it. A transaction may be as long as a mebibyte of the log takes on a busy machine.
+    pub fn projection(schema: &str, bytes_max: Option<u64>) -> (Options, Option<u64>) {
+        let mut options = Options {
+            statement_ms_max: 60_000,
+            ..Options::new(schema, Durability::Projection)
+        };
+        if let Some(bytes_max) = bytes_max {
+            options.wal_bytes_max = options.wal_bytes_max.min(bytes_max / 8);
+        }
+        let own = bytes_max.map(|bytes_max| bytes_max - options.wal_bytes_max);
+        (options, own)
+    }
+
     fn validate(&self) -> Result<()> {
         let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if self.schema.is_empty() || !self.schema.chars().all(name) {
@@ -130,6 +145,19 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_is_shared_with_the_write_ahead_file() {
+        let shares = |bytes_max| {
+            let (options, own) = Options::projection("books", bytes_max);
+            (options.wal_bytes_max, own)
+        };
+        let default = Options::new("books", Durability::Projection).wal_bytes_max;
+        assert_eq!(shares(None), (default, None));
+        assert_eq!(shares(Some(8_000)), (1_000, Some(7_000)));
+        let large = 1 << 40;
+        assert_eq!(shares(Some(large)), (default, Some(large - default)));
+    }
 
     #[test]
     fn a_url_names_an_engine_and_a_place() {

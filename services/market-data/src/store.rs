@@ -11,7 +11,7 @@ use prepx_domain::update::MarketUpdate;
 use prepx_proto::journal;
 use prepx_stage::follow::Batch;
 use prepx_store::sqlite::{Pool, Tx};
-use prepx_store::{Durability, Location, Migration, Options, Result, Source};
+use prepx_store::{Location, Migration, Options, Result, Source};
 
 use crate::market::{Markets, Quote, Rows, Trade};
 use crate::page::Range;
@@ -22,9 +22,6 @@ const MIGRATIONS: &[Migration] = &[Migration {
     name: "market",
     sql: include_str!("../migrations/0001_market.sql"),
 }];
-
-/// A transaction may be as long as a mebibyte of the log takes on a busy machine.
-const WRITE_MS_MAX: u64 = 60_000;
 
 /// What a trade, a quote or a bar takes at most, with its key and what pages leave free.
 const ROW_BYTES: u64 = 256;
@@ -83,17 +80,9 @@ impl Store {
 
     /// The same, with a bound on what it takes: beyond it the oldest trades, quotes and minutes go.
     pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Store> {
-        let defaults = Options::new("market_data", Durability::Projection);
-        let wal = |bytes_max: u64| (bytes_max / 8).min(defaults.wal_bytes_max);
-        let options = Options {
-            statement_ms_max: WRITE_MS_MAX,
-            wal_bytes_max: bytes_max.map_or(defaults.wal_bytes_max, wal),
-            ..defaults
-        };
+        let (options, bytes_max) = Options::projection("market_data", bytes_max);
         let prepx_store::Pool::Sqlite(pool) =
             prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
-        // The write-ahead file is beside it.
-        let bytes_max = bytes_max.map(|bytes_max| bytes_max - options.wal_bytes_max);
         Ok(Store { pool, bytes_max })
     }
 

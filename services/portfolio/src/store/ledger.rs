@@ -12,7 +12,7 @@ use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
 use prepx_stage::port::{Line, PastOrders, PastQuery};
 use prepx_store::sqlite::{Pool, Tx};
-use prepx_store::{Durability, Location, Migration, Options, Result, Source};
+use prepx_store::{Location, Migration, Options, Result, Source};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
@@ -33,9 +33,6 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/ledger/0002_simulated.sql"),
     },
 ];
-
-/// A ledger transaction may be as long as a mebibyte of the log takes on a busy machine.
-const WRITE_MS_MAX: u64 = 60_000;
 
 /// The books in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -74,17 +71,9 @@ impl Ledger {
 
     /// The same, with a bound on what it takes: beyond it what simulated accounts did is compacted.
     pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Ledger> {
-        let defaults = Options::new("portfolio", Durability::Projection);
-        let wal = |bytes_max: u64| (bytes_max / 8).min(defaults.wal_bytes_max);
-        let options = Options {
-            statement_ms_max: WRITE_MS_MAX,
-            wal_bytes_max: bytes_max.map_or(defaults.wal_bytes_max, wal),
-            ..defaults
-        };
+        let (options, bytes_max) = Options::projection("portfolio", bytes_max);
         let prepx_store::Pool::Sqlite(pool) =
             prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
-        // The write-ahead file is beside it.
-        let bytes_max = bytes_max.map(|bytes_max| bytes_max - options.wal_bytes_max);
         Ok(Ledger { pool, bytes_max })
     }
 
