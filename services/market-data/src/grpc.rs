@@ -50,8 +50,7 @@ impl Handler {
     async fn bars(&self, request: wire::GetBarsRequest) -> Result<wire::GetBarsResponse, Error> {
         let timeframe = request.timeframe.parse::<Timeframe>();
         let timeframe = timeframe.map_err(|wrong| Error::field("timeframe", wrong.to_string()))?;
-        decode::currency(&request.currency)?;
-        let query = decode::query(decode::Asked::from(request), self.app.now())?;
+        let query = decode::query(request.into(), self.app.now())?;
         let found = self.app.past::<Bar>(self.class, &query, timeframe).await?;
         let (lists, next_page_token) = show::history(found, convert::bar);
         let bars = lists.map(|(symbol, bars)| (symbol, wire::BarList { bars }));
@@ -65,8 +64,7 @@ impl Handler {
         &self,
         request: wire::GetQuotesRequest,
     ) -> Result<wire::GetQuotesResponse, Error> {
-        decode::currency(&request.currency)?;
-        let query = decode::query(decode::Asked::from(request), self.app.now())?;
+        let query = decode::query(request.into(), self.app.now())?;
         let found = self.app.past::<Quote>(self.class, &query, ()).await?;
         let (lists, next_page_token) = show::history(found, show::quote);
         let quotes = lists.map(|(symbol, quotes)| (symbol, wire::QuoteList { quotes }));
@@ -80,8 +78,7 @@ impl Handler {
         &self,
         request: wire::GetTradesRequest,
     ) -> Result<wire::GetTradesResponse, Error> {
-        decode::currency(&request.currency)?;
-        let query = decode::query(decode::Asked::from(request), self.app.now())?;
+        let query = decode::query(request.into(), self.app.now())?;
         let found = self.app.past::<Trade>(self.class, &query, ()).await?;
         let (lists, next_page_token) = show::history(found, show::trade);
         let trades = lists.map(|(symbol, trades)| (symbol, wire::TradeList { trades }));

@@ -21,6 +21,7 @@ pub struct Asked {
     limit: Option<i32>,
     newest_first: bool,
     page_token: String,
+    currency: String,
 }
 
 macro_rules! asked {
@@ -34,6 +35,7 @@ macro_rules! asked {
                     end_us: request.end,
                     limit: request.limit,
                     page_token: request.page_token,
+                    currency: request.currency,
                 }
             }
         }
@@ -44,6 +46,7 @@ asked!(GetBarsRequest, GetQuotesRequest, GetTradesRequest);
 
 /// A question, complete and checked.
 pub fn query(asked: Asked, now: Micros) -> Result<Query, Error> {
+    currency(&asked.currency)?;
     let [.., day_us] = WIDTHS_US;
     let or = |given_us: i64, default: Micros| match given_us {
         0 => default,
