@@ -18,7 +18,7 @@ use crate::domain::{Email, User, password};
 use crate::hasher::Hasher;
 use crate::store::Store;
 use crate::vault::Vault;
-use crate::{Config, Error, Result, domain};
+use crate::{Config, Deps, Error, Result, domain};
 
 pub use sessions::Tokens;
 pub use signing::Signer;
@@ -50,18 +50,6 @@ pub struct App<S> {
     revocations: Arc<Revocations>,
 }
 
-/// The parts of an [`App`] that its builder makes.
-pub(crate) struct Parts<S> {
-    pub config: Config,
-    pub store: S,
-    pub accounts: Arc<dyn Accounts>,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<Random>,
-    pub vault: Vault,
-    pub cache: Cache,
-    pub revocations: Arc<Revocations>,
-}
-
 /// A user whose address was opened, for the user itself and for operators.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -72,17 +60,16 @@ pub struct Profile {
 }
 
 impl<S: Store> App<S> {
-    pub(crate) async fn new(parts: Parts<S>) -> Result<App<S>> {
-        let Parts {
-            config,
-            store,
+    /// Over an open store and vault; draws the signing keys that a first start needs.
+    pub(crate) async fn new(config: Config, deps: Deps, store: S, vault: Vault) -> Result<App<S>> {
+        let Deps {
             accounts,
             clock,
             random,
-            vault,
             cache,
             revocations,
-        } = parts;
+            ..
+        } = deps;
         let hasher = Hasher::new(&config, Arc::clone(&random))?;
         let app = App {
             signer: Signer::new(),

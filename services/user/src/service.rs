@@ -11,7 +11,7 @@ use prepx_proto::user::v1::user_service_server::UserServiceServer;
 use prepx_runtime::{Drain, TaskError};
 use prepx_store::{Durability, Location, Options, Pool};
 
-use crate::app::{Accounts, App, Parts};
+use crate::app::{Accounts, App};
 use crate::grpc::Grpc;
 use crate::store::sqlite::Sqlite;
 use crate::store::{MIGRATIONS, Store};
@@ -65,25 +65,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Built> {
     let store = match Pool::open(&deps.location, &options, MIGRATIONS).await? {
         Pool::Sqlite(pool) => Sqlite::new(pool),
     };
-    let Deps {
-        accounts,
-        clock,
-        random,
-        cache,
-        revocations,
-        ..
-    } = deps;
-    let parts = Parts {
-        config,
-        store,
-        accounts,
-        clock,
-        random,
-        vault,
-        cache,
-        revocations,
-    };
-    let app = Arc::new(App::new(parts).await?);
+    let app = Arc::new(App::new(config, deps, store, vault).await?);
     let rotating = Arc::clone(&app);
     let service = prepx_runtime::Service::new()
         .grpc(UserServiceServer::new(Grpc(Arc::clone(&app))))
