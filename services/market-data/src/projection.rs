@@ -77,7 +77,7 @@ impl Consumer for Projection {
     type Error = Error;
 
     const NAME: &'static str = "market-data";
-    const PAUSE: Duration = Duration::from_millis(100);
+    const PAUSE: Duration = Duration::from_millis(250);
     const BATCHES_BETWEEN_RELEASES: u32 = 128;
 
     async fn positions(&mut self) -> Result<Positions, Error> {

@@ -185,7 +185,7 @@ impl Consumer for Projection {
     type Error = Error;
 
     const NAME: &'static str = "portfolio";
-    const PAUSE: Duration = Duration::from_millis(100);
+    const PAUSE: Duration = Duration::from_millis(250);
     const BATCHES_BETWEEN_RELEASES: u32 = 128;
 
     async fn positions(&mut self) -> Result<Positions, Error> {
