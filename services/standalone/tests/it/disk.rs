@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
@@ -13,7 +13,7 @@ use prepx_proto::trading::v1::{
 };
 use serde_json::Value;
 
-use crate::platform::{Key, Platform};
+use crate::platform::{Key, Platform, simulating};
 
 const BYTES_MAX: u64 = 16 << 20;
 const CHECKPOINTS: u64 = 3;
@@ -24,22 +24,8 @@ fn start(directory: &Path) -> Platform {
     let config = directory.join("prepx.toml");
     let text = format!("[simulation]\nactions_per_second = 500\ndisk_bytes_max = {BYTES_MAX}\n");
     std::fs::write(&config, text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prepx"));
-    command
-        .args([
-            "start",
-            "--dev",
-            "--simulate",
-            "on",
-            "--listen",
-            "127.0.0.1:0",
-        ])
-        .arg("--data-dir")
-        .arg(directory.join("data"))
-        .arg("--config")
-        .arg(config)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    let mut command = simulating("on", &directory.join("data"));
+    command.arg("--config").arg(config);
     Platform::start_by(&mut command)
 }
 

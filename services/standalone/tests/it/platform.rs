@@ -46,15 +46,20 @@ impl Key {
     }
 }
 
-/// The command that starts a platform of tests.
+/// The command that starts a platform of tests, without a market.
 pub fn command(data_dir: &Path) -> Command {
+    simulating("off", data_dir)
+}
+
+/// The command that starts one whose market is simulated, or not.
+pub fn simulating(switch: &str, data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prepx"));
     command
         .args([
             "start",
             "--dev",
             "--simulate",
-            "off",
+            switch,
             "--listen",
             "127.0.0.1:0",
             "--data-dir",
