@@ -431,7 +431,7 @@ fn start(
     let (stop_keeping, stop) = mpsc::channel();
     let keeping = parts.keeping;
     let keeping = thread::Builder::new()
-        .name("snapshots".into())
+        .name("keeper".into())
         .spawn(move || keeping.run(&stop))?;
     let core = Core(Arc::new(Shared {
         ring,

@@ -1,5 +1,5 @@
 //! How fast the ledger takes order events: `cargo run --release -p prepx-portfolio --example
-//! projection_rate [ORDERS]`. Each order is placed and filled: two changes, seven postings, an
+//! ledger_rate [ORDERS]`. Each order is placed and filled: two changes, seven postings, an
 //! activity. Prints changes and rows a second.
 
 // A tool for people, as free with panics as a test.
