@@ -1,6 +1,6 @@
 //! Records that become durable together or not at all.
 
-use crate::TopicPartition;
+use crate::{AppendError, Owner, Topic, TopicPartition};
 
 /// Records for any partitions, appended as one atomic frame, in this order.
 ///
@@ -54,6 +54,35 @@ impl Batch {
     /// The sum of the payloads.
     pub fn payload_bytes(&self) -> usize {
         self.payloads.len()
+    }
+
+    /// Whether an engine may accept the batch from this owner, as far as that depends on the two
+    /// alone. For engines: `batch_bytes` is what it would take, `count` how many partitions topics have.
+    pub(crate) fn check(
+        &self,
+        owner: Option<Owner>,
+        batch_bytes: u64,
+        limit_bytes: u64,
+        count: impl Fn(Topic) -> u32,
+    ) -> Result<(), AppendError> {
+        if self.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        if batch_bytes > limit_bytes {
+            return Err(AppendError::TooLarge {
+                batch_bytes,
+                limit_bytes,
+            });
+        }
+        for (to, _) in self.iter() {
+            if to.partition >= count(to.topic) {
+                return Err(AppendError::UnknownPartition(to));
+            }
+            if to.topic.is_journal() && owner.is_none_or(|owner| owner.journal != to) {
+                return Err(AppendError::NotOwner { journal: to });
+            }
+        }
+        Ok(())
     }
 
     /// The records in order.

@@ -201,31 +201,6 @@ impl EmbeddedLog {
         Ok(())
     }
 
-    fn check_batch(&self, owner: Option<Owner>, batch: &Batch) -> Result<u64, AppendError> {
-        if batch.is_empty() {
-            return Err(AppendError::Empty);
-        }
-        let (batch_bytes, limit_bytes) = (
-            frame::batch_bytes(batch) as u64,
-            self.config.batch_bytes_max,
-        );
-        if batch_bytes > limit_bytes {
-            return Err(AppendError::TooLarge {
-                batch_bytes,
-                limit_bytes,
-            });
-        }
-        for (to, _) in batch.iter() {
-            if to.partition >= TopicPartition::COUNT_MAX {
-                return Err(AppendError::UnknownPartition(to));
-            }
-            if to.topic.is_journal() && owner.is_none_or(|owner| owner.journal != to) {
-                return Err(AppendError::NotOwner { journal: to });
-            }
-        }
-        Ok(batch_bytes)
-    }
-
     /// Follows the index to the disk, without holding a lock while it reads.
     fn gather_span(&self, span: &Span, gather: &mut Gather) -> Result<(), ReadError> {
         let before = gather.want;
@@ -287,7 +262,11 @@ impl Log for EmbeddedLog {
     }
 
     fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError> {
-        let batch_bytes = self.check_batch(owner, batch)?;
+        let batch_bytes = frame::batch_bytes(batch) as u64;
+        let limit_bytes = self.config.batch_bytes_max;
+        batch.check(owner, batch_bytes, limit_bytes, |_| {
+            TopicPartition::COUNT_MAX
+        })?;
         self.check_alive()?;
         let mut front = lock(&self.front);
         front.check_owner(owner)?;

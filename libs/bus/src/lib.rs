@@ -1,5 +1,5 @@
-//! The event log: the seam ([`Log`]) that every stage and projection stands on, and its embedded
-//! engine, one write-ahead log for all topics.
+//! The event log: the seam ([`Log`]) that every stage and projection stands on, its embedded
+//! engine, one write-ahead log for all topics, and behind the feature `kafka` the engine for Apache Kafka.
 //!
 //! Owns: topics and their partitions, atomic batches, offsets, fencing of stale owners, the
 //! durable watermark, retention. Refuses: to know what is inside a record, to read a clock, to
@@ -17,12 +17,18 @@ pub mod conformance;
 pub mod embedded;
 pub mod faulty;
 pub mod file;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod location;
 mod log;
 mod topic;
 mod watermark;
 
 pub use batch::Batch;
 pub use embedded::{EmbeddedLog, spawn_writer};
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaLog;
+pub use location::{KafkaLocation, Location, UnknownUrl};
 pub use log::{
     AppendError, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, WaitError,
 };

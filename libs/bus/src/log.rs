@@ -54,7 +54,8 @@ pub enum AppendError {
     Fenced {
         /// Who tried.
         owner: Owner,
-        /// The epoch that holds; 0 when the journal was never fenced.
+        /// The epoch that holds, as far as this handle knows: 0 when it has never fenced the
+        /// journal; one more than the owner's when somebody elsewhere has.
         current: u32,
     },
     /// A record for a journal that the caller does not own.
@@ -82,8 +83,8 @@ pub enum AppendError {
     /// A batch without records has no place in the order.
     #[error("an empty batch cannot be appended")]
     Empty,
-    /// A partition number beyond what a topic can have.
-    #[error("{0} is beyond the {max} partitions of a topic", max = TopicPartition::COUNT_MAX)]
+    /// A partition number beyond what the topic has, or can have.
+    #[error("{0} is beyond the partitions of its topic, {max} at most", max = TopicPartition::COUNT_MAX)]
     UnknownPartition(TopicPartition),
     /// The log is dead.
     #[error(transparent)]
@@ -96,9 +97,18 @@ pub enum FenceError {
     /// Only journals have owners.
     #[error("{0} is no journal and has no owner")]
     NotAJournal(TopicPartition),
-    /// A partition number beyond what a topic can have.
-    #[error("{0} is beyond the {max} partitions of a topic", max = TopicPartition::COUNT_MAX)]
+    /// A partition number beyond what the topic has, or can have.
+    #[error("{0} is beyond the partitions of its topic, {max} at most", max = TopicPartition::COUNT_MAX)]
     UnknownPartition(TopicPartition),
+    /// The brokers do not answer, or somebody else has fenced the journal meanwhile. Whether a later
+    /// epoch holds now is unknown: who still wants the journal tries again.
+    #[error("{journal} could not be fenced, try again: {why}")]
+    Unavailable {
+        /// The journal.
+        journal: TopicPartition,
+        /// What stood in the way.
+        why: String,
+    },
     /// The log is dead.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
@@ -161,9 +171,12 @@ pub enum ReadError {
 ///
 /// Contract of every engine (the `conformance` module holds it to account):
 ///
-/// - A batch is atomic: readers see all of it or nothing, whatever crashes when.
-/// - Within a partition records are seen in the order in which their batches were accepted.
-/// - [`Log::read`] and [`Log::end`] know durable records only.
+/// - A batch is atomic: all of it becomes visible or nothing, whatever crashes when. On Kafka one
+///   partition may show its part a moment before another does; a fence waits for that moment.
+/// - Within a partition records of one owner, or of nobody, are seen in the order in which their
+///   batches were accepted; the embedded log keeps that order over all owners.
+/// - [`Log::read`] and [`Log::end`] know durable records only. What is durable can be read at the
+///   handle that appended it, on Kafka unless another owner's transaction before it is open still.
 /// - When [`Log::fence`] has returned, the journal's content at [`Log::end`] is final for every
 ///   earlier epoch: batches of stale owners are in it whole or will never be.
 pub trait Log: Send + Sync {
@@ -193,7 +206,8 @@ pub trait Log: Send + Sync {
     /// The first offset that can be read: 0, or what retention left.
     fn start(&self, partition: TopicPartition) -> u64;
 
-    /// One past the last durable offset.
+    /// One past the last durable offset. On Kafka no record need be between the last one read
+    /// and here: a commit marker takes an offset.
     fn end(&self, partition: TopicPartition) -> u64;
 
     /// One past the last accepted offset: what the next record of this partition will get, if

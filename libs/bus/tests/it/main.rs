@@ -7,5 +7,7 @@ mod conformance;
 mod crashes;
 mod damage;
 mod engines;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod steps;
 mod threads;

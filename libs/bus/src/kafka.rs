@@ -1,0 +1,521 @@
+//! The engine for Apache Kafka.
+//!
+//! Owns: how the promises of [`Log`] are kept by brokers. Journal and outputs of an owner's batches go
+//! in one transaction under the one transactional id of the journal; taking that id fences the
+//! owner before (`fence`). Only what is committed is read, up to the last stable offset. Refuses: to
+//! run ahead of the brokers, to join consumer groups (whoever owns a partition says so), to make topics
+//! by the way ([`topics`] does it on demand).
+//!
+//! A handle whose batch is lost to a fence, or whose batch has an unknown outcome, fails as a whole: its
+//! watermark must never pass what is not durable. A process opens a handle for each stage partition, so
+//! that one's failure is not the other's and one's transactions do not wait for the other's.
+//!
+//! A sender is a thread with a producer of its own, one for each journal that is owned and one for batches
+//! of nobody; the client library adds one that polls, one of its own and one a broker.
+
+mod air;
+mod config;
+mod producer;
+mod reader;
+mod sender;
+pub mod topics;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use self::air::{Air, lock};
+pub use self::config::Config;
+use self::config::{Names, batch_bytes};
+use self::producer::{Failure, Producer, Sent};
+use self::reader::{Found, Reader};
+use self::sender::{Nobody, Sender, Way, write_fence};
+use crate::location::KafkaLocation;
+use crate::{
+    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Topic,
+    TopicPartition, WaitError, Watermark,
+};
+
+/// Why Kafka could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration cannot work.
+    #[error("the event log's {0}")]
+    Config(String),
+    /// Topics are missing.
+    #[error("Kafka at {brokers} has no topic {missing}: make them as the file of topics says")]
+    Topics {
+        /// Who was asked.
+        brokers: String,
+        /// The names, with commas between.
+        missing: String,
+    },
+    /// No broker has answered, or not well.
+    #[error("cannot open the event log on Kafka at {brokers}: {why}")]
+    Unavailable {
+        /// Who was asked.
+        brokers: String,
+        /// What the client library says.
+        why: String,
+    },
+}
+
+/// A handle on a Kafka cluster. See [`Log`] for what it promises.
+pub struct KafkaLog {
+    location: KafkaLocation,
+    config: Config,
+    names: Names,
+    /// How many partitions each topic has, by its place in [`Topic::ALL`]; never changed in place.
+    partitions: HashMap<Topic, u32>,
+    air: Arc<Air>,
+    reader: Reader,
+    /// Held while a batch is accepted, so that a sender gets its batches in the order of positions.
+    front: Mutex<Front>,
+    /// One fence at a time.
+    fencing: Mutex<()>,
+    admin: AdminClient<DefaultClientContext>,
+}
+
+struct Front {
+    owners: HashMap<TopicPartition, Owned>,
+    nobody: Sender,
+}
+
+/// A journal that this handle has fenced.
+struct Owned {
+    epoch: u32,
+    /// None while another fence of it is under way here, or after one that did not succeed.
+    sender: Option<Sender>,
+}
+
+impl KafkaLog {
+    /// Opens a handle. All topics must be there.
+    ///
+    /// # Errors
+    /// A configuration that cannot work, missing topics, brokers that do not answer.
+    pub fn open(location: KafkaLocation, config: Config) -> Result<Arc<KafkaLog>, OpenError> {
+        config.validate().map_err(OpenError::Config)?;
+        let unavailable = |why: String| OpenError::Unavailable {
+            brokers: location.brokers.clone(),
+            why,
+        };
+        let failed = |error: KafkaError| unavailable(error.to_string());
+        let names = Names::of(&location);
+        let consumer = config::consumer(&location, &config, &names);
+        let reader = Reader::new(&consumer, names.clone(), config.patience).map_err(failed)?;
+        let partitions = partitions(&reader, &names, &location, &config)?;
+        let admin = config::client(&location, &config)
+            .create()
+            .map_err(failed)?;
+        let air = Arc::new(Air::default());
+        let nobody = Way::Nobody(nobody(&location, &config, &names, &air).map_err(failed)?);
+        let bytes_max = config.transaction_bytes_max;
+        let nobody = Sender::spawn("kafka-nobody".into(), nobody, Arc::clone(&air), bytes_max)
+            .map_err(|error| unavailable(error.to_string()))?;
+        Ok(Arc::new(KafkaLog {
+            partitions,
+            air,
+            reader,
+            front: Mutex::new(Front {
+                owners: HashMap::new(),
+                nobody,
+            }),
+            fencing: Mutex::new(()),
+            admin,
+            location,
+            config,
+            names,
+        }))
+    }
+
+    /// Waits until all that has been accepted is durable, at most for `timeout`.
+    ///
+    /// # Errors
+    /// As [`Log::wait_durable`].
+    pub fn flush(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.air.wait(self.air.accepted(), timeout)
+    }
+
+    /// Stops as if the process had been killed: what is in the air stays where it is, a transaction
+    /// that is open stays open. For tests of just that.
+    pub fn abandon(&self) {
+        self.air.fail("abandoned");
+        let front = lock(&self.front);
+        let senders = front
+            .owners
+            .values()
+            .filter_map(|owned| owned.sender.as_ref());
+        senders.chain([&front.nobody]).for_each(Sender::abandon);
+    }
+
+    fn count(&self, topic: Topic) -> u32 {
+        self.partitions.get(&topic).copied().unwrap_or(0)
+    }
+
+    fn unavailable(journal: TopicPartition, why: impl ToString) -> FenceError {
+        let why = why.to_string();
+        FenceError::Unavailable { journal, why }
+    }
+
+    /// Takes the transactional id, then writes the epoch after the newest in the journal. Whoever takes
+    /// the id meanwhile has the last word: then the record is not committed.
+    fn take_over(
+        &self,
+        journal: TopicPartition,
+        who: &str,
+    ) -> Result<(Producer, Owner), FenceError> {
+        let unavailable = |why: String| Self::unavailable(journal, why);
+        let producer = transactional(
+            &self.location,
+            &self.config,
+            &self.names,
+            &self.names.owner(journal),
+        )
+        .map_err(|error| unavailable(error.to_string()))?;
+        producer
+            .init_transactions()
+            .map_err(|failure| unavailable(failure.to_string()))?;
+        let newest = self
+            .newest(journal)
+            .map_err(|error| unavailable(error.to_string()))?;
+        let epoch = newest.and_then(|found| found.epoch).unwrap_or(0) + 1;
+        let owner = Owner { journal, epoch };
+        let end = write_fence(&producer, owner, who)
+            .map_err(|failure| unavailable(failure.to_string()))?;
+        self.air.land([], [(journal, end)]);
+        // From here on the end of the journal is final for every earlier epoch, and seen to be.
+        let bounds = self
+            .reader
+            .bounds(journal, end)
+            .map_err(|error| unavailable(error.to_string()))?;
+        match bounds.end >= end {
+            true => Ok((producer, owner)),
+            false => Err(unavailable(format!(
+                "its end stays at {}, before {end}",
+                bounds.end
+            ))),
+        }
+    }
+
+    /// The newest record of a journal: looked for from its end backwards, in steps that double.
+    fn newest(&self, journal: TopicPartition) -> Result<Option<Found>, ReadError> {
+        let bounds = self.reader.bounds(journal, self.air.end(journal))?;
+        let mut step = 8;
+        loop {
+            let first = bounds.end.saturating_sub(step).max(bounds.start);
+            let (mut at, mut newest) = (first, None);
+            while at < bounds.end {
+                let (found, _) = self.reader.read(journal, at, 1 << 20, bounds.end)?;
+                let Some(last) = found.into_iter().next_back() else {
+                    break;
+                };
+                at = last.record.offset + 1;
+                newest = Some(last);
+            }
+            if newest.is_some() || first == bounds.start {
+                return Ok(newest);
+            }
+            step *= 2;
+        }
+    }
+
+    /// Whether the owner is the one that this handle knows, and its sender.
+    fn sender(front: &Front, owner: Option<Owner>) -> Result<&Sender, AppendError> {
+        let Some(owner) = owner else {
+            return Ok(&front.nobody);
+        };
+        let owned = front.owners.get(&owner.journal);
+        let current = owned.map_or(0, |owned| owned.epoch);
+        let sender = owned.and_then(|owned| owned.sender.as_ref());
+        match sender.filter(|_| owner.epoch == current) {
+            // Fenced elsewhere: by whom is in the journal.
+            Some(sender) if sender.is_fenced() => {
+                let current = current + 1;
+                Err(AppendError::Fenced { owner, current })
+            }
+            Some(sender) => Ok(sender),
+            None => Err(AppendError::Fenced { owner, current }),
+        }
+    }
+
+    /// What the brokers show may be known to them before it is known here: the watermark goes first (I8).
+    fn wait_for_pending(&self, partition: TopicPartition) {
+        if let Some(position) = self.air.pending(partition) {
+            self.air.watermark().wait(position, self.config.patience);
+        }
+    }
+
+    /// As the trait wants it without an error: what has been tried for so long fails the handle.
+    fn bounds(&self, partition: TopicPartition) -> reader::Bounds {
+        if partition.partition >= self.count(partition.topic) {
+            return reader::Bounds::default();
+        }
+        let bounds = self.reader.bounds(partition, self.air.end(partition));
+        bounds.unwrap_or_else(|error| {
+            self.air.fail(&error.to_string());
+            reader::Bounds::default()
+        })
+    }
+}
+
+impl Log for KafkaLog {
+    fn fence(&self, journal: TopicPartition, who: &str) -> Result<Owner, FenceError> {
+        if !journal.topic.is_journal() {
+            return Err(FenceError::NotAJournal(journal));
+        }
+        if journal.partition >= self.count(journal.topic) {
+            return Err(FenceError::UnknownPartition(journal));
+        }
+        if let Some(poisoned) = self.air.watermark().failure() {
+            return Err(poisoned.clone().into());
+        }
+        let _one = lock(&self.fencing);
+        // What this handle has in the air for it lands first.
+        let before = lock(&self.front)
+            .owners
+            .get_mut(&journal)
+            .and_then(|owned| owned.sender.take());
+        if before.is_some() {
+            self.wait_for_pending(journal);
+        }
+        drop(before);
+        let (producer, owner) = self.take_over(journal, who)?;
+        let sender = Sender::spawn(
+            format!("kafka-{}", self.names.owner(journal)),
+            Way::Owner(producer, owner),
+            Arc::clone(&self.air),
+            self.config.transaction_bytes_max,
+        )
+        .map_err(|error| Self::unavailable(journal, error))?;
+        let owned = Owned {
+            epoch: owner.epoch,
+            sender: Some(sender),
+        };
+        lock(&self.front).owners.insert(journal, owned);
+        Ok(owner)
+    }
+
+    fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError> {
+        let batch_bytes = batch_bytes(batch);
+        batch.check(owner, batch_bytes, self.config.batch_bytes_max, |topic| {
+            self.count(topic)
+        })?;
+        let front = lock(&self.front);
+        let sender = Self::sender(&front, owner)?;
+        let position = self
+            .air
+            .accept(batch, batch_bytes, self.config.buffer_bytes)?;
+        sender.push(position, batch.clone());
+        Ok(position)
+    }
+
+    fn watermark(&self) -> &Watermark {
+        self.air.watermark()
+    }
+
+    fn read(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        if partition.partition >= self.count(partition.topic) {
+            return match from {
+                0 => Ok(Vec::new()),
+                wanted => Err(ReadError::PastEnd {
+                    partition,
+                    wanted,
+                    end: 0,
+                }),
+            };
+        }
+        let mut at = from;
+        loop {
+            let (found, _) = self
+                .reader
+                .read(partition, at, max_bytes, self.air.end(partition))?;
+            let Some(last) = found.last() else {
+                return Ok(Vec::new());
+            };
+            at = last.record.offset + 1;
+            let shown = found.into_iter().filter(|found| !found.fence);
+            let records: Vec<Record> = shown.map(|found| found.record).collect();
+            if !records.is_empty() {
+                self.wait_for_pending(partition);
+                return Ok(records);
+            }
+        }
+    }
+
+    fn start(&self, partition: TopicPartition) -> u64 {
+        self.bounds(partition).start
+    }
+
+    fn end(&self, partition: TopicPartition) -> u64 {
+        let end = self.bounds(partition).end;
+        self.wait_for_pending(partition);
+        end
+    }
+
+    fn accepted_end(&self, partition: TopicPartition) -> u64 {
+        self.end(partition)
+    }
+
+    fn runs_ahead(&self) -> bool {
+        false
+    }
+
+    /// Has the brokers delete. The newest record of a journal stays, because it holds the epoch.
+    fn truncate_before(&self, partition: TopicPartition, offset: u64) -> Result<(), Poisoned> {
+        let fail = |why: String| self.air.fail(&format!("retention of {partition}: {why}"));
+        let bounds = self.bounds(partition);
+        let mut before = offset.min(bounds.end);
+        if partition.topic.is_journal() {
+            let newest = self
+                .newest(partition)
+                .map_err(|error| fail(error.to_string()))?;
+            before = before.min(newest.map_or(0, |found| found.record.offset));
+        }
+        if before <= bounds.start {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        let (topic, number) = (
+            self.names.topic(partition.topic),
+            partition.partition as i32,
+        );
+        list.add_partition_offset(&topic, number, Offset::Offset(before as i64))
+            .map_err(|error| fail(error.to_string()))?;
+        let options = AdminOptions::new().operation_timeout(Some(self.config.patience));
+        let deleted = wait_for(self.admin.delete_records(&list, &options));
+        self.reader.forget(partition);
+        let each = deleted.map_err(|error| fail(error.to_string()))?;
+        let failed = each.elements().iter().find_map(|each| each.error().err());
+        failed.map_or(Ok(()), |error| Err(fail(error.to_string())))
+    }
+
+    fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
+        self.air.wait(position, timeout)
+    }
+}
+
+/// The partitions of every topic.
+fn partitions(
+    reader: &Reader,
+    names: &Names,
+    location: &KafkaLocation,
+    config: &Config,
+) -> Result<HashMap<Topic, u32>, OpenError> {
+    let brokers = location.brokers.clone();
+    let metadata = reader.consumer().fetch_metadata(None, config.patience);
+    let metadata = metadata.map_err(|error| OpenError::Unavailable {
+        brokers: brokers.clone(),
+        why: error.to_string(),
+    })?;
+    let named = metadata
+        .topics()
+        .iter()
+        .map(|topic| (topic.name(), topic.partitions().len()));
+    let known: HashMap<&str, usize> = named.collect();
+    let count = |topic: &Topic| {
+        known
+            .get(names.topic(*topic).as_str())
+            .copied()
+            .unwrap_or(0)
+    };
+    let missing: Vec<String> = Topic::ALL
+        .iter()
+        .filter(|topic| count(topic) == 0)
+        .map(|topic| names.topic(*topic))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(Topic::ALL
+            .iter()
+            .map(|topic| (*topic, count(topic) as u32))
+            .collect()),
+        false => Err(OpenError::Topics {
+            brokers,
+            missing: missing.join(", "),
+        }),
+    }
+}
+
+fn nobody(
+    location: &KafkaLocation,
+    config: &Config,
+    names: &Names,
+    air: &Arc<Air>,
+) -> Result<Nobody, KafkaError> {
+    let each = {
+        let air = Arc::clone(air);
+        move |sent: &Sent, end: Result<u64, String>| match end {
+            Ok(end) => air.land([sent.position], [(sent.to, end)]),
+            Err(why) => {
+                air.fail(&format!(
+                    "Kafka has not confirmed a record for {}: {why}",
+                    sent.to
+                ));
+            }
+        }
+    };
+    let mut plain = config::producer(location, config);
+    plain.set(
+        "message.timeout.ms",
+        config.patience.as_millis().to_string(),
+    );
+    let plain = Producer::new(&plain, names.clone(), config.patience, Some(Box::new(each)))?;
+    let (location, config, names) = (location.clone(), config.clone(), names.clone());
+    let make = move || {
+        let id = names.ownerless(&config.id);
+        let producer = transactional(&location, &config, &names, &id)
+            .map_err(|error| Failure::Unknown(error.to_string()))?;
+        producer.init_transactions().map(|()| producer)
+    };
+    Ok(Nobody {
+        plain,
+        transactional: None,
+        make: Box::new(make),
+    })
+}
+
+fn transactional(
+    location: &KafkaLocation,
+    config: &Config,
+    names: &Names,
+    id: &str,
+) -> Result<Producer, KafkaError> {
+    let mut client = config::producer(location, config);
+    client.set("transactional.id", id).set(
+        "transaction.timeout.ms",
+        config.transaction_timeout.as_millis().to_string(),
+    );
+    Producer::new(&client, names.clone(), config.patience, None)
+}
+
+/// Waits for an answer of the client library's own threads.
+fn wait_for<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

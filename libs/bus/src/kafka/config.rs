@@ -1,0 +1,155 @@
+//! The bounds of a handle on Kafka, and the settings of its clients.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use crate::location::KafkaLocation;
+use crate::{Topic, TopicPartition};
+
+/// The bounds of a handle on Kafka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who this handle is, such as `trading-0`: unlike every other handle that is open, the same
+    /// again after a restart. A batch of several records that has no owner is a transaction under this name.
+    pub id: String,
+    /// What may be accepted and not yet durable; beyond it [`AppendError::Full`](crate::AppendError::Full).
+    pub buffer_bytes: u64,
+    /// The largest batch, with its framing; topics must take records of this size.
+    pub batch_bytes_max: u64,
+    /// The most that goes into one transaction, of batches that wait together.
+    pub transaction_bytes_max: u64,
+    /// After this long the brokers end a transaction whose owner has gone silent.
+    pub transaction_timeout: Duration,
+    /// How long brokers may be away before the handle gives up and fails.
+    pub patience: Duration,
+}
+
+impl Config {
+    /// The defaults for a handle of this name.
+    pub fn named(id: impl Into<String>) -> Config {
+        Config {
+            id: id.into(),
+            buffer_bytes: 32 << 20,
+            batch_bytes_max: 4 << 20,
+            transaction_bytes_max: 4 << 20,
+            transaction_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        if self.id.is_empty() {
+            return Err("id is empty; it must name this handle, such as trading-0".into());
+        }
+        if self.buffer_bytes < self.batch_bytes_max {
+            return Err(format!(
+                "buffer_bytes is {}; it must be at least batch_bytes_max, {}",
+                self.buffer_bytes, self.batch_bytes_max
+            ));
+        }
+        match self.buffer_bytes > 1 << 30 {
+            true => Err(format!(
+                "buffer_bytes is {}; at most 1 GiB",
+                self.buffer_bytes
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a record costs in a producer's buffer beside its payload: its framing in a record batch
+/// and its headers, rounded up.
+const RECORD_BYTES: u64 = 64;
+
+/// The size that a batch counts with.
+pub(super) fn batch_bytes(batch: &crate::Batch) -> u64 {
+    batch.payload_bytes() as u64 + RECORD_BYTES * batch.len() as u64
+}
+
+/// The names of PrepX's things in a cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Names(String);
+
+impl Names {
+    pub(super) fn of(location: &KafkaLocation) -> Names {
+        Names(match location.prefix.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}."),
+        })
+    }
+
+    pub(super) fn topic(&self, topic: Topic) -> String {
+        self.named(topic.name())
+    }
+
+    pub(super) fn named(&self, short: &str) -> String {
+        format!("{}{short}", self.0)
+    }
+
+    /// One transactional id a journal: whoever takes it fences all before.
+    pub(super) fn owner(&self, journal: TopicPartition) -> String {
+        format!("{}{}.{}", self.0, journal.topic, journal.partition)
+    }
+
+    pub(super) fn ownerless(&self, id: &str) -> String {
+        format!("{}nobody.{id}", self.0)
+    }
+
+    pub(super) fn group(&self) -> String {
+        format!("{}explicit", self.0)
+    }
+}
+
+/// What all clients have in common.
+pub(super) fn client(location: &KafkaLocation, config: &Config) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &location.brokers)
+        .set("client.id", &config.id)
+        .set("socket.nagle.disable", "true")
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "1000");
+    client
+}
+
+/// An idempotent producer: a record is written once and in order, by all replicas in sync.
+pub(super) fn producer(location: &KafkaLocation, config: &Config) -> ClientConfig {
+    let mut producer = client(location, config);
+    // The handle's own bound holds before the client's.
+    let buffer_kib = 2 * config.buffer_bytes / 1_024 + 1_024;
+    producer
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        .set("retry.backoff.ms", "10")
+        .set(
+            "message.max.bytes",
+            (config.batch_bytes_max + 65_536).to_string(),
+        )
+        .set("queue.buffering.max.kbytes", buffer_kib.to_string())
+        .set("queue.buffering.max.messages", "1000000");
+    producer
+}
+
+/// A consumer that is told what to read: it joins no group and commits nothing. The library wants a
+/// group's name all the same.
+pub(super) fn consumer(location: &KafkaLocation, config: &Config, names: &Names) -> ClientConfig {
+    let mut consumer = client(location, config);
+    consumer
+        .set("group.id", names.group())
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("check.crcs", "true")
+        // A fetch that waits for news holds back a partition that joins or is sought.
+        .set("fetch.wait.max.ms", "20")
+        .set("fetch.error.backoff.ms", "20")
+        .set("fetch.queue.backoff.ms", "20")
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "4096")
+        .set("fetch.message.max.bytes", "1048576");
+    consumer
+}

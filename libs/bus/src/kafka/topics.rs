@@ -1,0 +1,516 @@
+//! Topics as one declarative file: what differs in a cluster, and making it so.
+//!
+//! Owns: the file's form, the plan. Refuses: to remove topics, to change counts of partitions in place
+//! (lanes are numbered by partition), to move replicas, which is the operator's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
+use serde::Deserialize;
+
+use super::config::{Config, Names, client};
+use super::wait_for;
+use crate::location::KafkaLocation;
+
+/// The file that is shipped.
+const SHIPPED: &str = include_str!("../../topics.toml");
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why topics could not be planned or made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file says what cannot be.
+    #[error("the file of topics: {0}")]
+    File(String),
+    /// The brokers have not answered, or not well.
+    #[error("topics on Kafka at {brokers}: {why}")]
+    Unavailable {
+        /// Who was asked.
+        brokers: String,
+        /// What they or the client library say.
+        why: String,
+    },
+    /// Some of the plan is not for this program to do. Nothing has been changed.
+    #[error(
+        "{0}; this is never done in place: drain the platform and use a new prefix, or move replicas with Kafka's own tools"
+    )]
+    Refused(String),
+}
+
+/// What a file of topics says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topics {
+    defaults: Defaults,
+    topics: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Defaults {
+    partitions: u32,
+    replication: u16,
+    min_in_sync: u16,
+    keep: Keep,
+    retention_hours: u32,
+    record_bytes_max: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Keep {
+    Hours,
+    Newest,
+    Told,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    partitions: Option<u32>,
+    keep: Option<Keep>,
+    retention_hours: Option<u32>,
+}
+
+impl Topics {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// What is no such file, or says what cannot be.
+    pub fn parse(text: &str) -> Result<Topics, Error> {
+        let topics: Topics =
+            toml::from_str(text).map_err(|error| Error::File(error.to_string()))?;
+        let Defaults {
+            replication,
+            min_in_sync,
+            ..
+        } = topics.defaults;
+        if min_in_sync == 0 || min_in_sync > replication {
+            return Err(Error::File(format!(
+                "min_in_sync is {min_in_sync}; from 1 to replication, {replication}, would be right"
+            )));
+        }
+        match topics
+            .topics
+            .keys()
+            .find(|name| topics.partitions(name) == 0)
+        {
+            None => Ok(topics),
+            Some(name) => Err(Error::File(format!("{name} has 0 partitions; at least 1"))),
+        }
+    }
+
+    /// The file that is shipped.
+    #[expect(clippy::missing_panics_doc, reason = "a test parses the same file")]
+    pub fn shipped() -> Topics {
+        match Topics::parse(SHIPPED) {
+            Ok(topics) => topics,
+            Err(error) => unreachable!("{error}"),
+        }
+    }
+
+    /// Keeps only topics of these names.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.topics.retain(|name, _| keep(name));
+    }
+
+    /// For a cluster of another size than the file's: one node can have one replica only.
+    pub fn replicate(&mut self, replication: u16, min_in_sync: u16) {
+        (self.defaults.replication, self.defaults.min_in_sync) = (replication, min_in_sync);
+    }
+
+    /// Gives a topic that is in the file another count of partitions.
+    pub fn set_partitions(&mut self, name: &str, partitions: u32) {
+        if let Some(entry) = self.topics.get_mut(name) {
+            entry.partitions = Some(partitions);
+        }
+    }
+
+    fn partitions(&self, name: &str) -> u32 {
+        let own = self.topics.get(name).and_then(|entry| entry.partitions);
+        own.unwrap_or(self.defaults.partitions)
+    }
+
+    /// What the topic is configured with; the rest is the cluster's.
+    fn config(&self, entry: &Entry) -> BTreeMap<String, String> {
+        let keep = entry.keep.unwrap_or(self.defaults.keep);
+        let hours = entry
+            .retention_hours
+            .unwrap_or(self.defaults.retention_hours);
+        let retention_ms = match keep {
+            Keep::Hours => (i64::from(hours) * 3_600_000).to_string(),
+            Keep::Newest | Keep::Told => "-1".into(),
+        };
+        let policy = if keep == Keep::Newest {
+            "compact"
+        } else {
+            "delete"
+        };
+        [
+            ("cleanup.policy", policy.to_owned()),
+            (
+                "max.message.bytes",
+                self.defaults.record_bytes_max.to_string(),
+            ),
+            ("min.insync.replicas", self.defaults.min_in_sync.to_string()),
+            ("retention.ms", retention_ms),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+}
+
+/// One difference between the file and a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The topic is not there.
+    Create {
+        /// Its name in the cluster.
+        name: String,
+        /// How many partitions.
+        partitions: u32,
+        /// How many replicas of each.
+        replication: u16,
+        /// Its settings.
+        config: BTreeMap<String, String>,
+    },
+    /// A setting differs.
+    Set {
+        /// The topic's name in the cluster.
+        name: String,
+        /// The setting.
+        key: String,
+        /// What holds, if anything is said.
+        from: Option<String>,
+        /// What the file says.
+        to: String,
+    },
+    /// The count of partitions or replicas differs. [`apply`] refuses it.
+    Never {
+        /// The topic's name in the cluster.
+        name: String,
+        /// `partitions` or `replicas`.
+        what: &'static str,
+        /// What holds.
+        from: u32,
+        /// What the file says.
+        to: u32,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Create {
+                name,
+                partitions,
+                replication,
+                config,
+            } => {
+                write!(f, "create {name}: {partitions} partitions × {replication}")?;
+                config
+                    .iter()
+                    .try_for_each(|(key, value)| write!(f, ", {key}={value}"))
+            }
+            Change::Set {
+                name,
+                key,
+                from,
+                to,
+            } => {
+                let from = from.as_deref().unwrap_or("unset");
+                write!(f, "set {name} {key}: {from} → {to}")
+            }
+            Change::Never {
+                name,
+                what,
+                from,
+                to,
+            } => {
+                write!(f, "{name} has {from} {what} and the file says {to}")
+            }
+        }
+    }
+}
+
+/// What would have to be done for the cluster to have what the file says.
+///
+/// # Errors
+/// Brokers that do not answer.
+pub fn plan(location: &KafkaLocation, topics: &Topics) -> Result<Vec<Change>, Error> {
+    Cluster::new(location)?.plan(topics)
+}
+
+/// Makes the difference, and says what it was.
+///
+/// # Errors
+/// Brokers that do not answer or refuse; a plan with a [`Change::Never`].
+pub fn apply(location: &KafkaLocation, topics: &Topics) -> Result<Vec<Change>, Error> {
+    let cluster = Cluster::new(location)?;
+    let plan = cluster.plan(topics)?;
+    if let Some(never) = plan
+        .iter()
+        .find(|change| matches!(change, Change::Never { .. }))
+    {
+        return Err(Error::Refused(never.to_string()));
+    }
+    cluster.create(&plan)?;
+    cluster.set(&plan)?;
+    Ok(plan)
+}
+
+struct Cluster<'a> {
+    location: &'a KafkaLocation,
+    names: Names,
+    admin: AdminClient<DefaultClientContext>,
+}
+
+/// A topic as it is in the cluster.
+struct Standing {
+    partitions: u32,
+    replicas: u32,
+}
+
+impl Cluster<'_> {
+    fn new(location: &KafkaLocation) -> Result<Cluster<'_>, Error> {
+        let admin = client(location, &Config::named("topics")).create();
+        Ok(Cluster {
+            location,
+            names: Names::of(location),
+            admin: admin.map_err(|error| unavailable(location, error))?,
+        })
+    }
+
+    fn plan(&self, topics: &Topics) -> Result<Vec<Change>, Error> {
+        let standing = self.standing()?;
+        let (mut plan, mut there) = (Vec::new(), Vec::new());
+        for (short, entry) in &topics.topics {
+            let name = self.names.named(short);
+            let (partitions, replication) = (topics.partitions(short), topics.defaults.replication);
+            let config = topics.config(entry);
+            let Some(is) = standing.get(&name) else {
+                plan.push(Change::Create {
+                    name,
+                    partitions,
+                    replication,
+                    config,
+                });
+                continue;
+            };
+            let counts = [
+                ("partitions", is.partitions, partitions),
+                ("replicas", is.replicas, u32::from(replication)),
+            ];
+            let differ = counts.into_iter().filter(|(_, from, to)| from != to);
+            plan.extend(differ.map(|(what, from, to)| Change::Never {
+                name: name.clone(),
+                what,
+                from,
+                to,
+            }));
+            there.push((name, config));
+        }
+        let configs = self.configs(there.iter().map(|(name, _)| name.as_str()))?;
+        for ((name, wanted), holds) in there.into_iter().zip(configs) {
+            for (key, to) in wanted {
+                let from = holds.get(&key).map(|(value, _)| value.clone());
+                if from.as_ref() != Some(&to) {
+                    plan.push(Change::Set {
+                        name: name.clone(),
+                        key,
+                        from,
+                        to,
+                    });
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn standing(&self) -> Result<BTreeMap<String, Standing>, Error> {
+        let metadata = self.admin.inner().fetch_metadata(None, PATIENCE);
+        let metadata = metadata.map_err(|error| unavailable(self.location, error))?;
+        let standing = metadata.topics().iter().map(|topic| {
+            let replicas = topic
+                .partitions()
+                .iter()
+                .map(|partition| partition.replicas().len());
+            let standing = Standing {
+                partitions: topic.partitions().len() as u32,
+                replicas: replicas.min().unwrap_or(0) as u32,
+            };
+            (topic.name().to_owned(), standing)
+        });
+        Ok(standing.collect())
+    }
+
+    /// The settings of each topic, and whether it was made for the topic alone.
+    fn configs<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<Vec<BTreeMap<String, (String, bool)>>, Error> {
+        let topics: Vec<ResourceSpecifier<'_>> = names.map(ResourceSpecifier::Topic).collect();
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = wait_for(self.admin.describe_configs(&topics, &options()));
+        let answers = answers.map_err(|error| unavailable(self.location, error))?;
+        let each = answers.into_iter().map(|answer| {
+            let resource = answer.map_err(|error| unavailable(self.location, error))?;
+            let entries = resource.entries.into_iter().filter_map(|entry| {
+                let own = matches!(entry.source, ConfigSource::DynamicTopic);
+                Some((entry.name, (entry.value?, own)))
+            });
+            Ok(entries.collect())
+        });
+        each.collect()
+    }
+
+    fn create(&self, plan: &[Change]) -> Result<(), Error> {
+        let new: Vec<NewTopic<'_>> = plan
+            .iter()
+            .filter_map(|change| match change {
+                Change::Create {
+                    name,
+                    partitions,
+                    replication,
+                    config,
+                } => {
+                    let replication = TopicReplication::Fixed(i32::from(*replication));
+                    let topic = NewTopic::new(name, *partitions as i32, replication);
+                    Some(
+                        config
+                            .iter()
+                            .fold(topic, |topic, (key, value)| topic.set(key, value)),
+                    )
+                }
+                _ => None,
+            })
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let made = wait_for(self.admin.create_topics(&new, &options()));
+        let made = made.map_err(|error| unavailable(self.location, error))?;
+        let failed = made.into_iter().find_map(Result::err);
+        failed.map_or(Ok(()), |(name, code)| {
+            Err(unavailable(
+                self.location,
+                format!("{name} cannot be made: {code}"),
+            ))
+        })
+    }
+
+    /// Sets what differs. The brokers replace all of a topic's own settings, so those that the file
+    /// does not speak of are said again.
+    fn set(&self, plan: &[Change]) -> Result<(), Error> {
+        let mut wanted: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+        for change in plan {
+            if let Change::Set { name, key, to, .. } = change {
+                wanted.entry(name).or_default().push((key, to));
+            }
+        }
+        let holds = self.configs(wanted.keys().copied())?;
+        let altered: Vec<AlterConfig<'_>> = wanted
+            .iter()
+            .zip(&holds)
+            .map(|((name, wanted), holds)| {
+                let own = holds.iter().filter(|(_, (_, own))| *own);
+                let mut all: BTreeMap<&str, &str> = own
+                    .map(|(key, (value, _))| (key.as_str(), value.as_str()))
+                    .collect();
+                all.extend(wanted.iter().copied());
+                let alter = AlterConfig::new(ResourceSpecifier::Topic(name));
+                all.into_iter()
+                    .fold(alter, |alter, (key, value)| alter.set(key, value))
+            })
+            .collect();
+        if altered.is_empty() {
+            return Ok(());
+        }
+        let done = wait_for(self.admin.alter_configs(&altered, &options()));
+        let done = done.map_err(|error| unavailable(self.location, error))?;
+        let failed = done.into_iter().find_map(Result::err);
+        failed.map_or(Ok(()), |(topic, code)| {
+            Err(unavailable(
+                self.location,
+                format!("{topic:?} cannot be set: {code}"),
+            ))
+        })
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(PATIENCE))
+        .operation_timeout(Some(PATIENCE))
+}
+
+fn unavailable(location: &KafkaLocation, why: impl ToString) -> Error {
+    Error::Unavailable {
+        brokers: location.brokers.clone(),
+        why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Topic;
+
+    #[test]
+    fn the_shipped_file_has_every_topic() {
+        let topics = Topics::parse(SHIPPED).unwrap();
+        for topic in Topic::ALL {
+            let entry = topics.topics.get(topic.name()).expect(topic.name());
+            let config = topics.config(entry);
+            let kept = (
+                config["cleanup.policy"].as_str(),
+                config["retention.ms"].as_str(),
+            );
+            let expected = match topic {
+                Topic::StageOwners => ("compact", "-1"),
+                // The newest record of a journal holds the epoch: time alone never takes it.
+                topic if topic.is_journal() => ("delete", "-1"),
+                _ => ("delete", "604800000"),
+            };
+            assert_eq!((topic, kept), (topic, expected));
+            assert_eq!(config["min.insync.replicas"], "2");
+        }
+        assert_eq!(
+            (
+                topics.defaults.replication,
+                topics.partitions("invoice.created")
+            ),
+            (3, 30)
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_is_refused_with_what_would_be_right() {
+        let file = |replication: u16, partitions: u32| {
+            format!(
+                "[defaults]\npartitions = {partitions}\nreplication = {replication}\n\
+                 min_in_sync = 2\nkeep = \"hours\"\nretention_hours = 1\n\
+                 record_bytes_max = 1\n[topics.a]\n"
+            )
+        };
+        assert!(Topics::parse(&file(2, 1)).is_ok());
+        let why = |text: &str| Topics::parse(text).unwrap_err().to_string();
+        assert_eq!(
+            why(&file(1, 1)),
+            "the file of topics: min_in_sync is 2; from 1 to replication, 1, would be right"
+        );
+        assert_eq!(
+            why(&file(2, 0)),
+            "the file of topics: a has 0 partitions; at least 1"
+        );
+        assert!(why("[defaults]\nshards = 1\n").contains("unknown field `shards`"));
+    }
+}
