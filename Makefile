@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: run test lint fmt soak bench preflight
+.PHONY: run test test-kafka lint fmt soak bench preflight
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
@@ -13,6 +13,13 @@ run: preflight
 test: preflight lint
 	$(CARGO) test --workspace --locked
 	tests/clients/run
+
+## The event log on a real Apache Kafka, of one node and of three: CONTRIBUTING.md says what it needs.
+test-kafka: preflight
+	$(CARGO) clippy --locked -p prepx-bus --features kafka --all-targets -- -D warnings
+	$(CARGO) test --locked -p prepx-bus --features kafka --no-run
+	tests/servers/kafka.py run -- $(CARGO) test --locked -p prepx-bus --features kafka
+	tests/servers/kafka.py run --nodes 3 -- $(CARGO) test --locked -p prepx-bus --features kafka --test it kafka
 
 ## Formatting and lints, warnings as errors.
 lint:

@@ -146,10 +146,9 @@ impl KafkaLog {
         self.air.wait(self.air.accepted(), timeout)
     }
 
-    /// Stops as if the process had been killed: what is in the air stays where it is, a transaction
-    /// that is open stays open. For tests of just that.
+    /// From now on commits nothing, as if the process had been killed just before: the transaction
+    /// that is open, or is opened yet, stays open. For tests of just that.
     pub fn abandon(&self) {
-        self.air.fail("abandoned");
         let front = lock(&self.front);
         let senders = front
             .owners
@@ -416,38 +415,39 @@ fn partitions(
     location: &KafkaLocation,
     config: &Config,
 ) -> Result<HashMap<Topic, u32>, OpenError> {
-    let brokers = location.brokers.clone();
-    let metadata = reader.consumer().fetch_metadata(None, config.patience);
-    let metadata = metadata.map_err(|error| OpenError::Unavailable {
-        brokers: brokers.clone(),
-        why: error.to_string(),
-    })?;
-    let named = metadata
-        .topics()
-        .iter()
-        .map(|topic| (topic.name(), topic.partitions().len()));
-    let known: HashMap<&str, usize> = named.collect();
-    let count = |topic: &Topic| {
-        known
-            .get(names.topic(*topic).as_str())
-            .copied()
-            .unwrap_or(0)
-    };
-    let missing: Vec<String> = Topic::ALL
-        .iter()
-        .filter(|topic| count(topic) == 0)
+    let brokers = || location.brokers.clone();
+    let mut missing = Vec::new();
+    // Brokers hear of topics that were made just now one after the other.
+    for _ in 0..100 {
+        let metadata = reader.consumer().fetch_metadata(None, config.patience);
+        let metadata = metadata.map_err(|error| OpenError::Unavailable {
+            brokers: brokers(),
+            why: error.to_string(),
+        })?;
+        let topics = metadata.topics().iter();
+        let known: HashMap<&str, usize> = topics
+            .map(|topic| (topic.name(), topic.partitions().len()))
+            .collect();
+        let count = |topic: Topic| known.get(names.topic(topic).as_str()).copied().unwrap_or(0);
+        let each = Topic::ALL.iter().map(|&topic| (topic, count(topic) as u32));
+        let counts: HashMap<Topic, u32> = each.collect();
+        missing = Topic::ALL
+            .iter()
+            .filter(|topic| counts[*topic] == 0)
+            .collect();
+        if missing.is_empty() {
+            return Ok(counts);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let missing: Vec<String> = missing
+        .into_iter()
         .map(|topic| names.topic(*topic))
         .collect();
-    match missing.is_empty() {
-        true => Ok(Topic::ALL
-            .iter()
-            .map(|topic| (*topic, count(topic) as u32))
-            .collect()),
-        false => Err(OpenError::Topics {
-            brokers,
-            missing: missing.join(", "),
-        }),
-    }
+    Err(OpenError::Topics {
+        brokers: brokers(),
+        missing: missing.join(", "),
+    })
 }
 
 fn nobody(

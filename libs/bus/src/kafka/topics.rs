@@ -21,6 +21,7 @@ use crate::location::KafkaLocation;
 /// The file that is shipped.
 const SHIPPED: &str = include_str!("../../topics.toml");
 const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why topics could not be planned or made.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +108,6 @@ impl Topics {
     }
 
     /// The file that is shipped.
-    #[expect(clippy::missing_panics_doc, reason = "a test parses the same file")]
     pub fn shipped() -> Topics {
         match Topics::parse(SHIPPED) {
             Ok(topics) => topics,
@@ -271,6 +271,9 @@ struct Cluster<'a> {
     admin: AdminClient<DefaultClientContext>,
 }
 
+/// The settings of a topic: each value, and whether it was set for this topic.
+type Settings = BTreeMap<String, (String, bool)>;
+
 /// A topic as it is in the cluster.
 struct Standing {
     partitions: u32,
@@ -350,11 +353,8 @@ impl Cluster<'_> {
         Ok(standing.collect())
     }
 
-    /// The settings of each topic, and whether it was made for the topic alone.
-    fn configs<'n>(
-        &self,
-        names: impl Iterator<Item = &'n str>,
-    ) -> Result<Vec<BTreeMap<String, (String, bool)>>, Error> {
+    /// The settings of each topic.
+    fn configs<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<Vec<Settings>, Error> {
         let topics: Vec<ResourceSpecifier<'_>> = names.map(ResourceSpecifier::Topic).collect();
         if topics.is_empty() {
             return Ok(Vec::new());
@@ -399,12 +399,27 @@ impl Cluster<'_> {
         let made = wait_for(self.admin.create_topics(&new, &options()));
         let made = made.map_err(|error| unavailable(self.location, error))?;
         let failed = made.into_iter().find_map(Result::err);
-        failed.map_or(Ok(()), |(name, code)| {
-            Err(unavailable(
-                self.location,
-                format!("{name} cannot be made: {code}"),
-            ))
-        })
+        match failed {
+            None => self.see(new.iter().map(|topic| topic.name).collect()),
+            Some((name, code)) => {
+                let why = format!("{name} cannot be made: {code}");
+                Err(unavailable(self.location, why))
+            }
+        }
+    }
+
+    /// The controller has made the topics; brokers hear of them one after the other.
+    fn see(&self, mut new: Vec<&str>) -> Result<(), Error> {
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+            let standing = self.standing()?;
+            new.retain(|name| !standing.contains_key(*name));
+            if new.is_empty() {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let why = format!("{} were made and are not there", new.join(", "));
+        Err(unavailable(self.location, why))
     }
 
     /// Sets what differs. The brokers replace all of a topic's own settings, so those that the file
@@ -468,7 +483,7 @@ mod tests {
     fn the_shipped_file_has_every_topic() {
         let topics = Topics::parse(SHIPPED).unwrap();
         for topic in Topic::ALL {
-            let entry = topics.topics.get(topic.name()).expect(topic.name());
+            let entry = topics.topics.get(topic.name()).unwrap();
             let config = topics.config(entry);
             let kept = (
                 config["cleanup.policy"].as_str(),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use prepx_bus::conformance::{self, Engine};
 use prepx_bus::kafka::{Config, topics};
-use prepx_bus::{KafkaLocation, KafkaLog, Location, Log, Topic};
+use prepx_bus::{Batch, KafkaLocation, KafkaLog, Location, Log, Topic};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 /// Names differ over the engines of one run; each run has servers of its own.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -110,6 +112,91 @@ impl Engine for Kafka {
 #[test]
 fn on_kafka() {
     conformance::run(Kafka::new);
+}
+
+/// Records that are there, committed or not: what only a reader who does not care for that sees.
+fn written(location: &KafkaLocation, topic: Topic) -> i64 {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &location.brokers)
+        .set("isolation.level", "read_uncommitted")
+        .create()
+        .unwrap();
+    let name = format!("{}.{topic}", location.prefix);
+    consumer.fetch_watermarks(&name, 0, LONG).unwrap().1
+}
+
+fn texts(log: &dyn Log, topic: Topic) -> Vec<String> {
+    let records = log
+        .read(topic.partition(0), 0, 1 << 20)
+        .unwrap()
+        .into_iter();
+    records
+        .map(|record| String::from_utf8(record.payload.to_vec()).unwrap())
+        .collect()
+}
+
+fn batch(records: &[(Topic, &str)]) -> Batch {
+    let mut batch = Batch::new();
+    for (topic, payload) in records {
+        batch.push(topic.partition(0), payload.as_bytes());
+    }
+    batch
+}
+
+/// An owner is killed between the records of its batch and the commit. Nobody sees past them until the
+/// next owner has fenced, which gives them up; then they are never seen.
+#[test]
+fn a_takeover_ends_the_open_transaction_of_an_owner_that_was_killed() {
+    let (journal, output) = (Topic::AccountJournal, Topic::PortfolioUpdates);
+    let mut kafka = Kafka::new();
+    let killed = kafka.handle();
+    let stale = killed.fence(journal.partition(0), "killed").unwrap();
+    let first = killed
+        .append(Some(stale), &batch(&[(journal, "1")]))
+        .unwrap();
+    killed.wait_durable(first, LONG).unwrap();
+    killed.abandon();
+    killed
+        .append(Some(stale), &batch(&[(journal, "2"), (output, "2")]))
+        .unwrap();
+    let mut tries = 1_000;
+    while written(&kafka.location, output) == 0 {
+        tries -= 1;
+        assert!(
+            tries > 0,
+            "the records of the open transaction were never written"
+        );
+    }
+
+    let next = kafka.handle();
+    assert_eq!(
+        (next.end(output.partition(0)), texts(&*next, output).len()),
+        (0, 0)
+    );
+    let owner = next.fence(journal.partition(0), "next").unwrap();
+    assert_eq!(owner.epoch, stale.epoch + 1);
+    assert_eq!(texts(&*next, journal), ["1"]);
+    let last = next
+        .append(Some(owner), &batch(&[(journal, "3"), (output, "3")]))
+        .unwrap();
+    next.wait_durable(last, LONG).unwrap();
+    assert_eq!(texts(&*next, journal), ["1", "3"]);
+    assert_eq!(texts(&*next, output), ["3"]);
+    assert!(written(&kafka.location, output) > 2, "nothing was aborted");
+}
+
+/// The epoch is in the newest record of a journal, so retention leaves that one.
+#[test]
+fn epochs_rise_over_retention_of_the_whole_journal() {
+    let journal = Topic::AccountJournal.partition(1);
+    let mut kafka = Kafka::new();
+    let log = kafka.handle();
+    let first = log.fence(journal, "first").unwrap();
+    log.truncate_before(journal, u64::MAX).unwrap();
+    assert!(log.start(journal) < log.end(journal));
+    kafka.crash();
+    let second = kafka.handle().fence(journal, "second").unwrap();
+    assert_eq!((first.epoch, second.epoch), (1, 2));
 }
 
 /// What was planned is made, once; settings follow the file, counts of partitions never do.
