@@ -18,7 +18,8 @@ fn main() -> anyhow::Result<()> {
     let Some(url) = args.next().or_else(from_env) else {
         anyhow::bail!("say where Kafka is: kafka_cost kafka://127.0.0.1:9092 1");
     };
-    let nodes: u16 = args.next().map_or(Ok(1), |nodes| nodes.parse())?;
+    let nodes = std::env::var("PREPX_TEST_KAFKA_NODES").ok();
+    let nodes: u16 = args.next().or(nodes).map_or(Ok(1), |nodes| nodes.parse())?;
     let Location::Kafka(location) = Location::parse(&format!("{url}/cost"))? else {
         anyhow::bail!("{url} is not Kafka's");
     };

@@ -15,6 +15,7 @@
 
 mod air;
 mod config;
+mod open;
 mod producer;
 mod reader;
 mod sender;
@@ -30,45 +31,22 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use self::air::{Air, lock};
 pub use self::config::Config;
 use self::config::{Names, batch_bytes};
-use self::producer::{Failure, Producer, Sent};
+pub use self::open::OpenError;
+use self::open::{nobody, partitions, transactional};
+use self::producer::Producer;
 use self::reader::{Found, Reader};
-use self::sender::{Nobody, Sender, Way, write_fence};
+use self::sender::{Sender, Way, write_fence};
 use crate::location::KafkaLocation;
 use crate::{
     AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Topic,
     TopicPartition, WaitError, Watermark,
 };
-
-/// Why Kafka could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The configuration cannot work.
-    #[error("the event log's {0}")]
-    Config(String),
-    /// Topics are missing.
-    #[error("Kafka at {brokers} has no topic {missing}: make them as the file of topics says")]
-    Topics {
-        /// Who was asked.
-        brokers: String,
-        /// The names, with commas between.
-        missing: String,
-    },
-    /// No broker has answered, or not well.
-    #[error("cannot open the event log on Kafka at {brokers}: {why}")]
-    Unavailable {
-        /// Who was asked.
-        brokers: String,
-        /// What the client library says.
-        why: String,
-    },
-}
 
 /// A handle on a Kafka cluster. See [`Log`] for what it promises.
 pub struct KafkaLog {
@@ -406,100 +384,6 @@ impl Log for KafkaLog {
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
         self.air.wait(position, timeout)
     }
-}
-
-/// The partitions of every topic.
-fn partitions(
-    reader: &Reader,
-    names: &Names,
-    location: &KafkaLocation,
-    config: &Config,
-) -> Result<HashMap<Topic, u32>, OpenError> {
-    let brokers = || location.brokers.clone();
-    let mut missing = Vec::new();
-    // Brokers hear of topics that were made just now one after the other.
-    for _ in 0..100 {
-        let metadata = reader.consumer().fetch_metadata(None, config.patience);
-        let metadata = metadata.map_err(|error| OpenError::Unavailable {
-            brokers: brokers(),
-            why: error.to_string(),
-        })?;
-        let topics = metadata.topics().iter();
-        let known: HashMap<&str, usize> = topics
-            .map(|topic| (topic.name(), topic.partitions().len()))
-            .collect();
-        let count = |topic: Topic| known.get(names.topic(topic).as_str()).copied().unwrap_or(0);
-        let each = Topic::ALL.iter().map(|&topic| (topic, count(topic) as u32));
-        let counts: HashMap<Topic, u32> = each.collect();
-        missing = Topic::ALL
-            .iter()
-            .filter(|topic| counts[*topic] == 0)
-            .collect();
-        if missing.is_empty() {
-            return Ok(counts);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let missing: Vec<String> = missing
-        .into_iter()
-        .map(|topic| names.topic(*topic))
-        .collect();
-    Err(OpenError::Topics {
-        brokers: brokers(),
-        missing: missing.join(", "),
-    })
-}
-
-fn nobody(
-    location: &KafkaLocation,
-    config: &Config,
-    names: &Names,
-    air: &Arc<Air>,
-) -> Result<Nobody, KafkaError> {
-    let each = {
-        let air = Arc::clone(air);
-        move |sent: &Sent, end: Result<u64, String>| match end {
-            Ok(end) => air.land([sent.position], [(sent.to, end)]),
-            Err(why) => {
-                air.fail(&format!(
-                    "Kafka has not confirmed a record for {}: {why}",
-                    sent.to
-                ));
-            }
-        }
-    };
-    let mut plain = config::producer(location, config);
-    plain.set(
-        "message.timeout.ms",
-        config.patience.as_millis().to_string(),
-    );
-    let plain = Producer::new(&plain, names.clone(), config.patience, Some(Box::new(each)))?;
-    let (location, config, names) = (location.clone(), config.clone(), names.clone());
-    let make = move || {
-        let id = names.ownerless(&config.id);
-        let producer = transactional(&location, &config, &names, &id)
-            .map_err(|error| Failure::Unknown(error.to_string()))?;
-        producer.init_transactions().map(|()| producer)
-    };
-    Ok(Nobody {
-        plain,
-        transactional: None,
-        make: Box::new(make),
-    })
-}
-
-fn transactional(
-    location: &KafkaLocation,
-    config: &Config,
-    names: &Names,
-    id: &str,
-) -> Result<Producer, KafkaError> {
-    let mut client = config::producer(location, config);
-    client.set("transactional.id", id).set(
-        "transaction.timeout.ms",
-        config.transaction_timeout.as_millis().to_string(),
-    );
-    Producer::new(&client, names.clone(), config.patience, None)
 }
 
 /// Waits for an answer of the client library's own threads.
