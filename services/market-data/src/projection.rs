@@ -78,7 +78,7 @@ impl Consumer for Projection {
 
     const NAME: &'static str = "market-data";
     const PAUSE: Duration = Duration::from_millis(250);
-    const BATCHES_BETWEEN_RELEASES: u32 = 128;
+    const BATCHES_BETWEEN_RELEASES: u32 = 16;
 
     async fn positions(&mut self) -> Result<Positions, Error> {
         let next = self.store.positions(self.topology.matching_partitions);

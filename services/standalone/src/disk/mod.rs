@@ -135,7 +135,7 @@ impl Dropper {
     }
 
     /// What the log may take now: its share, or what the rest of the data directory leaves of the whole
-    /// but for a sixteenth, which may be written until the next look.
+    /// but for an eighth, which may be written until the next look.
     fn room(&self) -> Result<u64> {
         let mut rest = 0;
         for entry in std::fs::read_dir(&self.data_dir)? {
@@ -144,7 +144,7 @@ impl Dropper {
                 rest += size(&entry.path());
             }
         }
-        let left = (self.shares.bytes_max / 16 * 15).saturating_sub(rest);
+        let left = (self.shares.bytes_max / 8 * 7).saturating_sub(rest);
         Ok(left.min(self.shares.log_bytes_max))
     }
 
