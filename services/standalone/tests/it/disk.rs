@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
 use prepx_proto::trading::v1::{
@@ -13,12 +12,10 @@ use prepx_proto::trading::v1::{
 };
 use serde_json::Value;
 
-use crate::platform::{Key, Platform, simulating};
+use crate::platform::{Key, Platform, found, simulating};
 
 const BYTES_MAX: u64 = 16 << 20;
 const CHECKPOINTS: u64 = 3;
-/// Looks, five a second: a busy machine may take minutes.
-const LOOKS_MAX: u32 = 5 * 300;
 
 fn start(directory: &Path) -> Platform {
     let config = directory.join("prepx.toml");
@@ -72,16 +69,11 @@ async fn order(platform: &Platform, trader: &Key) -> String {
         client_order_id: "mine".into(),
         ..SubmitOrderRequest::default()
     };
-    let mut placed = client.submit_order(trader.sign(order.clone())).await;
-    for _ in 0..LOOKS_MAX {
-        // The instruments are listed by the traders, who begin when it serves.
-        if placed.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        placed = client.submit_order(trader.sign(order.clone())).await;
-    }
-    let order_id = placed.unwrap().into_inner().id;
+    // The instruments are listed by the traders, who begin when it serves.
+    let placed = found("the listing of AAPL", async || {
+        client.submit_order(trader.sign(order.clone())).await.ok()
+    });
+    let order_id = placed.await.into_inner().id;
     let cancel = CancelOrderRequest {
         order_id: order_id.clone(),
     };
@@ -97,18 +89,11 @@ async fn i1_i6_the_disk_stays_in_its_bound_and_verify_starts_from_the_signed_che
     let trader = platform.add_trader("real@example.com", "1000").await;
     let order_id = order(&platform, &trader).await;
     let mut biggest = 0;
-    for look in 0.. {
+    found("a third checkpoint", async || {
         biggest = biggest.max(size(&directory.join("data")));
-        if checkpoints(directory) >= CHECKPOINTS {
-            break;
-        }
-        assert!(
-            look < LOOKS_MAX,
-            "{} checkpoints, {biggest} bytes",
-            checkpoints(directory)
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        (checkpoints(directory) >= CHECKPOINTS).then_some(())
+    })
+    .await;
     assert!(biggest <= BYTES_MAX, "{biggest} bytes");
     platform.process.kill().unwrap();
     platform.process.wait().unwrap();

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use prepx_proto::portfolio::v1::DepositRequest;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient as Portfolio;
@@ -12,6 +13,25 @@ use prepx_proto::user::v1::AddAccountRequest;
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
 use prepx_runtime::Peer;
 use tonic::Request;
+
+/// How often a condition is looked at, and how long it may take on a busy machine.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Waits until a look finds something; panics with what was waited for when that takes too long.
+pub async fn found<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+    let finding = async {
+        loop {
+            looks.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(WAIT_MAX, finding).await;
+    in_time.unwrap_or_else(|_| panic!("{what} took longer than {WAIT_MAX:?}"))
+}
 
 /// A running platform.
 pub struct Platform {
