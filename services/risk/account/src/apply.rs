@@ -68,25 +68,28 @@ impl Stage {
     fn fold_order(&mut self, event: &Event) {
         match event {
             Event::Placed {
-                cause,
                 order: book,
                 client_order_id,
                 hold_minor,
                 buying_minor,
+                created_at,
+                ..
             } => {
                 let name = Arc::clone(client_order_id);
-                let order = Order::accepted(*book, name, *hold_minor, *buying_minor, cause.at);
+                let order = Order::accepted(*book, name, *hold_minor, *buying_minor, *created_at);
                 self.add_order(order);
             }
             Event::ReplaceSent {
-                cause,
                 replace,
                 client_order_id,
                 hold_minor,
                 buying_minor,
+                created_at,
+                ..
             } => {
                 let name = Arc::clone(client_order_id);
-                let new = Order::accepted(replace.new, name, *hold_minor, *buying_minor, cause.at);
+                let new =
+                    Order::accepted(replace.new, name, *hold_minor, *buying_minor, *created_at);
                 self.add_replacement(replace.old, new);
             }
             Event::CancelSent { cause, orders, .. } => {

@@ -99,6 +99,8 @@ pub enum Event {
         hold_minor: i64,
         /// How much base it may buy; zero for a sell.
         buying_minor: i64,
+        /// When it is said to have come: no two orders of a slot share a moment.
+        created_at: Micros,
     },
     /// A replacement was accepted and goes to the market.
     ReplaceSent {
@@ -112,6 +114,8 @@ pub enum Event {
         hold_minor: i64,
         /// How much more base may be bought than by the old order alone; zero for a sell.
         buying_minor: i64,
+        /// When it is said to have come: no two orders of a slot share a moment.
+        created_at: Micros,
     },
     /// Cancels go to the market.
     CancelSent {

@@ -140,8 +140,8 @@ impl Order {
     /// What its account sees of it now.
     pub fn view(&self, instrument: &Instrument) -> OrderView {
         let (ended_at, end) = match self.phase {
-            Phase::Ended { at, end } => (Some(at), Some(end)),
-            Phase::Replaced { at } => (Some(at), None),
+            Phase::Ended { at, end } => (Some(self.shown(at)), Some(end)),
+            Phase::Replaced { at } => (Some(self.shown(at)), None),
             Phase::Pending | Phase::Open => (None, None),
         };
         OrderView {
@@ -162,13 +162,18 @@ impl Order {
             fee_minor: self.fee_minor,
             held_minor: self.held_minor,
             created_at: self.created_at,
-            updated_at: self.updated_at,
+            updated_at: self.shown(self.updated_at),
             expires_at: self.book.expires_at,
             ended_at,
             end,
             replaces: self.replaces,
             replaced_by: self.replaced_by,
         }
+    }
+
+    /// What happens in the turn in which it came is not shown as earlier than its coming.
+    fn shown(&self, at: Micros) -> Micros {
+        at.max(self.created_at)
     }
 
     /// What its account saw of it when it was accepted: the first decision, for a repeat.

@@ -17,6 +17,13 @@ fn command(event: &Event) -> Option<Uuid> {
     }
 }
 
+/// By a microsecond for each order of the slot before it in the same moment: 2³² of them are out of
+/// reach.
+fn later_us(cause: Cause, created_at: Micros) -> u32 {
+    u32::try_from(created_at.0 - cause.at.0)
+        .expect("an order comes when it is accepted, or soon after")
+}
+
 pub(super) fn to_wire(event: &Event) -> v1::AccountEvent {
     v1::AccountEvent {
         command: command(event).map(v1::Uuid::from),
@@ -98,24 +105,28 @@ fn decision_to_wire(event: &Event) -> Wire {
             ref client_order_id,
             hold_minor,
             buying_minor,
-            cause: _,
+            created_at,
+            cause,
         } => Wire::Placed(v1::OrderPlaced {
             order: Some((&order).into()),
             client_order_id: client_order_id.as_ref().to_owned(),
             hold_minor,
             buying_minor,
+            created_later_us: later_us(cause, created_at),
         }),
         Event::ReplaceSent {
             replace,
             ref client_order_id,
             hold_minor,
             buying_minor,
-            cause: _,
+            created_at,
+            cause,
         } => Wire::ReplaceSent(v1::ReplaceSent {
             replace: Some((&replace).into()),
             client_order_id: client_order_id.as_ref().to_owned(),
             hold_minor,
             buying_minor,
+            created_later_us: later_us(cause, created_at),
         }),
         Event::CancelSent {
             account,
@@ -282,6 +293,7 @@ pub(super) fn from_wire(wire: v1::AccountEvent) -> Result<Event, Error> {
             client_order_id: placed.client_order_id.into(),
             hold_minor: placed.hold_minor,
             buying_minor: placed.buying_minor,
+            created_at: cause()?.at.plus_us(placed.created_later_us.into()),
         },
         Wire::ReplaceSent(sent) => Event::ReplaceSent {
             cause: cause()?,
@@ -289,6 +301,7 @@ pub(super) fn from_wire(wire: v1::AccountEvent) -> Result<Event, Error> {
             client_order_id: sent.client_order_id.into(),
             hold_minor: sent.hold_minor,
             buying_minor: sent.buying_minor,
+            created_at: cause()?.at.plus_us(sent.created_later_us.into()),
         },
         Wire::CancelSent(sent) => Event::CancelSent {
             cause: cause()?,

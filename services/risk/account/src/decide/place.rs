@@ -63,12 +63,21 @@ impl Stage {
             client_order_id: Arc::from(ask.client_order_id.as_str()),
             hold_minor,
             buying_minor,
+            created_at: self.next_moment(slot, cause.at),
         })
     }
 
     pub(super) fn next_order_id(&self, slot: Slot, now: Micros) -> OrderId {
         let last = self.last_ids.get(&slot).and_then(|last| last.order);
         OrderId::next(slot, now, last)
+    }
+
+    /// When an order that is accepted now is said to have come. A turn's orders are decided at one
+    /// time; clients page by this one, and would miss an order that shares it with another.
+    pub(super) fn next_moment(&self, slot: Slot, now: Micros) -> Micros {
+        let last = self.last_ids.get(&slot).and_then(|last| last.order);
+        let last = last.and_then(|last| self.orders.get(&last));
+        last.map_or(now, |last| now.max(last.created_at.plus_us(1)))
     }
 
     /// A replacement under way does not count: it or the order that it replaces will live.

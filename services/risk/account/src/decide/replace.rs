@@ -57,6 +57,7 @@ impl Stage {
             client_order_id: Arc::from(ask.client_order_id.as_str()),
             hold_minor,
             buying_minor,
+            created_at: self.next_moment(slot, cause.at),
         })
     }
 

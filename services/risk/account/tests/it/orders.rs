@@ -431,3 +431,23 @@ fn others_cannot_touch_an_order() {
         "#]],
     );
 }
+
+#[test]
+fn orders_of_one_moment_have_come_one_after_the_other() {
+    let mut desk = Desk::new();
+    desk.buy(1, 1_000);
+    let moment = desk.now;
+    for limit in [1_001, 1_002] {
+        // The desk goes on by a millisecond with each input: as in one turn, it does not here.
+        desk.now = moment.plus_us(-1_000);
+        desk.buy(1, limit);
+    }
+    let seen = |number| desk.stage.order(desk.order(number)).unwrap();
+    let came: Vec<i64> = [1, 2, 3]
+        .map(|number| seen(number).created_at.0 - moment.0)
+        .into();
+    assert_eq!(came, [0, 1, 2]);
+    for number in 1..=3 {
+        assert_eq!(seen(number).updated_at, seen(number).created_at);
+    }
+}
