@@ -74,8 +74,8 @@ impl Commands {
         self.decisions.get(&command)
     }
 
-    /// Refuses a command that may have been decided and forgotten, or would be remembered for too
-    /// long.
+    /// Refuses a command that may have been decided and forgotten. It stays refused: it only gets
+    /// older.
     pub(crate) fn check_stamp(
         &self,
         config: &Config,
@@ -83,12 +83,6 @@ impl Commands {
         now: Micros,
     ) -> Result<(), Reject> {
         let age_us = now.0.saturating_sub(stamped_at.0);
-        if age_us.saturating_neg() > config.ahead_us {
-            return Err(Reject::Ahead {
-                ahead_s: age_us.saturating_neg() / 1_000_000,
-                limit_s: config.ahead_us / 1_000_000,
-            });
-        }
         let reach_us = now.0.saturating_sub(self.horizon.0).min(config.commands_us);
         if age_us > config.commands_us || stamped_at <= self.horizon {
             return Err(Reject::Stale {
@@ -99,12 +93,14 @@ impl Commands {
         Ok(())
     }
 
-    /// Remembers a decision; forgets the oldest one when there is no room.
+    /// Remembers a decision; forgets the oldest one when there is no room. A stamp further ahead than
+    /// [`check_ahead`] allows was refused: it must not keep the memory for long, nor lift the
+    /// horizon above honest stamps.
     pub(crate) fn remember(&mut self, config: &Config, cause: &Cause, decision: Decision) {
         self.decisions.insert(cause.command, decision);
         self.known.push_back(Known {
             command: cause.command,
-            stamped_at: cause.stamped_at,
+            stamped_at: cause.stamped_at.min(cause.at.plus_us(config.ahead_us)),
             at: cause.at,
         });
         if self.known.len() > config.commands_max as usize
@@ -157,6 +153,19 @@ impl Commands {
         }
         commands.horizon = commands.horizon.max(horizon);
         commands
+    }
+}
+
+/// Refuses a command that would have to be remembered for too long. The refusal is remembered as any other:
+/// the same command would be fit later, and its sender has been told that it was not taken.
+pub(crate) fn check_ahead(config: &Config, stamped_at: Micros, now: Micros) -> Result<(), Reject> {
+    let ahead_us = stamped_at.0.saturating_sub(now.0);
+    match ahead_us > config.ahead_us {
+        true => Err(Reject::Ahead {
+            ahead_s: ahead_us / 1_000_000,
+            limit_s: config.ahead_us / 1_000_000,
+        }),
+        false => Ok(()),
     }
 }
 

@@ -14,6 +14,7 @@ use prepx_domain::message::{Action, Command};
 use prepx_domain::{Micros, Reject};
 
 use crate::Input;
+use crate::commands::check_ahead;
 use crate::event::{Cause, Event};
 use crate::state::Stage;
 
@@ -51,7 +52,9 @@ impl Stage {
             stamped_at: command.stamped_at,
             at: now,
         };
-        self.decide_action(cause, command).unwrap_or_else(|reject| {
+        let ahead = check_ahead(&self.config, command.stamped_at, now);
+        let decided = ahead.and_then(|()| self.decide_action(cause, command));
+        decided.unwrap_or_else(|reject| {
             let reject = Box::new(reject);
             Event::Rejected { cause, reject }
         })
