@@ -62,7 +62,6 @@ impl Engine {
                     self.leave(order, stood);
                 }
             }
-            Event::ExpiryContinued { until } => self.expire_until = until,
         }
     }
 

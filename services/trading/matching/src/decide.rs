@@ -205,22 +205,8 @@ impl Engine {
     }
 
     fn decide_timer(&self, now: Micros, events: &mut Vec<Event>) {
-        let until = now.max(self.expire_until);
-        let mut left = EXPIRIES_MAX;
-        let mut level_at = self.expiry.first;
-        while level_at != NONE && self.levels.get(level_at).key <= until.0 {
-            let level = self.levels.get(level_at);
-            let mut at = level.queue.head;
-            while at != NONE {
-                if left == 0 {
-                    events.push(Event::ExpiryContinued { until });
-                    return;
-                }
-                left -= 1;
-                events.push(self.ended(self.orders.get(at), End::Expired));
-                at = self.orders.terms[at as usize].next_to_expire();
-            }
-            level_at = level.after;
+        if !self.decide_expiries(now, events) {
+            return;
         }
         for book in &self.books {
             let waited_us = now.0.saturating_sub(book.reference_at.0);
@@ -236,6 +222,26 @@ impl Engine {
             }
         }
         self.decide_sessions(now, events);
+    }
+
+    /// Ends orders whose time is over, the first of them first; says whether none are left.
+    fn decide_expiries(&self, now: Micros, events: &mut Vec<Event>) -> bool {
+        let mut left = EXPIRIES_MAX;
+        let mut level_at = self.expiry.first;
+        while level_at != NONE && self.levels.get(level_at).key <= now.0 {
+            let level = self.levels.get(level_at);
+            let mut at = level.queue.head;
+            while at != NONE {
+                let Some(fewer) = left.checked_sub(1) else {
+                    return false;
+                };
+                left = fewer;
+                events.push(self.ended(self.orders.get(at), End::Expired));
+                at = self.orders.terms[at as usize].next_to_expire();
+            }
+            level_at = level.after;
+        }
+        true
     }
 
     fn decide_triggered(&self, order: OrderId, now: Micros, events: &mut Vec<Event>) {

@@ -177,11 +177,6 @@ pub enum Event {
         /// Where it stood.
         stood: Standing,
     },
-    /// More orders expire by `until` than one decision takes; the rest follow.
-    ExpiryContinued {
-        /// Orders that end until then are due.
-        until: Micros,
-    },
 }
 
 /// An order that lives in the state.

@@ -40,12 +40,13 @@ pub use event::{Event, Input, LiveOrder, Output, Party, Standing, Trade};
 pub use snapshot::{BookSnapshot, Snapshot};
 
 use book::Book;
-use fifo::{Fifo, NONE};
+use fifo::Fifo;
 use ladder::{Ladder, Levels};
 use orders::Orders;
 
-/// The most orders that one decision lets expire; more follow in the same transition.
-pub const EXPIRIES_MAX: usize = 256;
+/// The most orders that expire at one timer; the others do at the next, and no session begins before
+/// all have.
+pub const EXPIRIES_MAX: usize = if cfg!(test) { 2 } else { 4_096 };
 
 /// The most parked orders that reach their books at one timer; the others go on at the next, and
 /// what arrives meanwhile waits behind them.
@@ -76,8 +77,6 @@ pub struct Engine {
     /// Triggered stops, the next to reach its book first.
     queue: Fifo,
     slots: Vec<SlotIds>,
-    /// Orders that end until then are due.
-    expire_until: Micros,
     /// When instruments trade. No part of the state: what it says becomes events.
     hours: Hours,
     /// Books with parked orders that may reach them now.
@@ -96,7 +95,6 @@ impl Default for Engine {
             expiry: Ladder::EMPTY,
             queue: Fifo::EMPTY,
             slots: Vec::new(),
-            expire_until: Micros(i64::MIN),
             hours: Hours::default(),
             opening: BTreeSet::new(),
             releases_left: 0,
@@ -149,11 +147,6 @@ impl Machine for Engine {
     fn follow_up(&self) -> Option<Input> {
         if !self.queue.is_empty() {
             return Some(Input::Triggered(self.orders.get(self.queue.head).id));
-        }
-        let due = self.expiry.first != NONE
-            && self.levels.get(self.expiry.first).key <= self.expire_until.0;
-        if due {
-            return Some(Input::Timer);
         }
         if self.releases_left > 0 {
             return self.next_to_enter();

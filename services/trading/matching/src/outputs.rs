@@ -51,10 +51,7 @@ impl<'a> Teller<'a> {
             Event::Triggered { account, order, .. } => {
                 self.account(account, ToAccount::Triggered { account, order });
             }
-            Event::Waited(_)
-            | Event::Released { .. }
-            | Event::ReleaseBegan { .. }
-            | Event::ExpiryContinued { .. } => {}
+            Event::Waited(_) | Event::Released { .. } | Event::ReleaseBegan { .. } => {}
             Event::Traded(ref trade) => self.traded(trade),
             Event::Replaced { .. } | Event::Reduced { .. } => self.replaced(event),
             Event::Moved {

@@ -17,8 +17,8 @@ use prepx_domain::{
     Slot, TimeInForce, TradeId,
 };
 
-use crate::RELEASES_MAX;
 use crate::event::{Input, Output};
+use crate::{EXPIRIES_MAX, RELEASES_MAX};
 
 /// Where an order is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -552,16 +552,25 @@ impl Reference {
         }
     }
 
+    /// The living order whose time has been over for longest.
+    fn next_to_expire(&self) -> Option<OrderId> {
+        let over = |order: &&Order| order.is.expires_at.is_some_and(|at| at <= self.now);
+        let due = self.orders.iter().filter(over);
+        let first = due.min_by_key(|order| (order.is.expires_at, order.awaited))?;
+        Some(first.is.order)
+    }
+
     fn timer(&mut self) {
         let opens = self.next_to_enter().is_some();
-        loop {
-            let over = |order: &&Order| order.is.expires_at.is_some_and(|at| at <= self.now);
-            let due = self.orders.iter().filter(over);
-            let Some(first) = due.min_by_key(|order| (order.is.expires_at, order.awaited)) else {
+        for _ in 0..EXPIRIES_MAX {
+            let Some(order) = self.next_to_expire() else {
                 break;
             };
-            let at = self.position(first.is.order);
+            let at = self.position(order);
             self.end_standing(at, End::Expired);
+        }
+        if self.next_to_expire().is_some() {
+            return;
         }
         for at in 0..self.markets.len() {
             let instrument = self.markets[at].is.id;

@@ -20,8 +20,6 @@ pub struct Snapshot {
     pub triggered: Vec<LiveOrder>,
     /// Every order that ends by itself, in the order in which they expire.
     pub expiring: Vec<OrderId>,
-    /// Orders that end until then are due.
-    pub expire_until: Option<Micros>,
 }
 
 /// One instrument.
@@ -67,7 +65,6 @@ impl Engine {
                 .collect(),
             triggered: self.queue_orders(self.queue).collect(),
             expiring: self.export_expiring(),
-            expire_until: (self.expire_until.0 != i64::MIN).then_some(self.expire_until),
         }
     }
 
@@ -75,7 +72,6 @@ impl Engine {
     pub fn restore(snapshot: &Snapshot, hours: Hours) -> Engine {
         let mut engine = Engine {
             slots: snapshot.slots.clone(),
-            expire_until: snapshot.expire_until.unwrap_or(Micros(i64::MIN)),
             ..Engine::new(hours)
         };
         for book in &snapshot.books {

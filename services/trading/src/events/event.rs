@@ -153,7 +153,6 @@ fn decision_to_wire(event: &Event) -> Wire {
             end: Some(end.into()),
             stood: Some(standing_to_wire(stood)),
         }),
-        Event::ExpiryContinued { until } => Wire::ExpiryContinuedUntilUs(until.0),
     }
 }
 
@@ -245,7 +244,6 @@ pub(super) fn from_wire(wire: v1::MatchingEvent) -> Result<Event, Error> {
             end: present("OrderGone.end", gone.end)?.try_into()?,
             stood: standing_from_wire("OrderGone.stood", gone.stood)?,
         },
-        Wire::ExpiryContinuedUntilUs(us) => Event::ExpiryContinued { until: Micros(us) },
     })
 }
 

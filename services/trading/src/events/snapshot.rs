@@ -15,7 +15,6 @@ pub(super) fn to_wire(snapshot: &Snapshot) -> v1::MatchingSnapshot {
         books: snapshot.books.iter().map(book_to_wire).collect(),
         triggered: lives_to_wire(&snapshot.triggered),
         expiring: raw_ids(&snapshot.expiring),
-        expire_until_us: snapshot.expire_until.map(|until| until.0),
     }
 }
 
@@ -33,7 +32,6 @@ pub(super) fn from_wire(wire: v1::MatchingSnapshot) -> Result<Snapshot, Error> {
             .collect::<Result<_, _>>()?,
         triggered: lives_from_wire(wire.triggered)?,
         expiring: ids("MatchingSnapshot.expiring", &wire.expiring)?,
-        expire_until: wire.expire_until_us.map(Micros),
     })
 }
 

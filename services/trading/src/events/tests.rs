@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use prepx_bus::Topic;
 use prepx_domain::{Machine as _, Micros};
-use prepx_matching::{Engine, Event, Input, Output};
+use prepx_matching::{EXPIRIES_MAX, Engine, Event, Input, Output};
 use prepx_stage::{Codec as _, Route};
 use proptest::prelude::*;
 
@@ -158,8 +158,7 @@ proptest! {
     }
 }
 
-/// Random steps are worth nothing if they never get far: together they reach every kind of event
-/// but `ExpiryContinued`, which takes hundreds of orders that expire at once.
+/// Random steps are worth nothing if they never get far: together they reach every kind of event.
 #[test]
 fn random_steps_reach_every_event() {
     use proptest::strategy::ValueTree as _;
@@ -180,6 +179,33 @@ fn random_steps_reach_every_event() {
     }
     let met: Vec<String> = met.into_iter().flatten().collect();
     expect_test::expect!["Defined Ended Entered Halted LevelParked Moved Parked Reduced Reference ReleaseBegan Released ReplaceRejected Replaced Rested SessionChanged Traded Triggered Waited"].assert_eq(&met.join(" "));
+}
+
+/// A batch of the log may have 64 MB: what a close ends must fit, however many orders that is.
+#[test]
+fn a_timer_takes_a_bounded_transition_of_any_number_of_expiries() {
+    let bytes_of = |events: &[Event], outputs: &[Output]| {
+        let mut bytes = Vec::new();
+        events
+            .iter()
+            .for_each(|event| CODEC.encode_event(event, &mut bytes));
+        outputs
+            .iter()
+            .for_each(|output| CODEC.encode_output(output, &mut bytes));
+        bytes.len()
+    };
+    // The first three steps define instruments.
+    let mut market = Market::new();
+    let steps = vec![Step::Place(market::brief()); 3 + 3 * EXPIRIES_MAX];
+    let mut engine = engine_after(&mut market, &steps);
+    for _ in 0..3 {
+        let (events, outputs) = drive(&mut engine, Input::Timer, market.now.plus_us(1));
+        let ended = |event: &&Event| matches!(event, Event::Ended { .. });
+        assert_eq!(events.iter().filter(ended).count(), EXPIRIES_MAX);
+        assert!(bytes_of(&events, &outputs) < 2 << 20);
+    }
+    let (events, _) = drive(&mut engine, Input::Timer, market.now.plus_us(1));
+    assert!(events.is_empty(), "{events:?}");
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn random_inputs_reach_every_event() {
         }
     }
     println!("{kinds:#?}");
-    // Every kind of event but the overflow of expiries, and every named reason.
+    // Every kind of event, and every named reason.
     assert!(
         kinds.len() >= 26 && kinds.values().all(|&count| count > 1),
         "{kinds:#?}"

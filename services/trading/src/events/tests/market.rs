@@ -202,6 +202,24 @@ prop_compose! {
     }
 }
 
+/// An order that rests and ends by itself a moment later.
+pub(super) fn brief() -> BookOrder {
+    BookOrder {
+        order: OrderId::new(0).expect("not negative"),
+        account: AccountId::new(1 << 10).expect("not negative"),
+        instrument: instrument(1).id,
+        side: Side::Buy,
+        kind: OrderKind::Limit { limit: 990 },
+        time_in_force: TimeInForce::Day,
+        qty_lots: 1,
+        protect_ticks: None,
+        post_only: false,
+        extended_hours: false,
+        awaits_session: false,
+        expires_at: Some(Micros(1)),
+    }
+}
+
 pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => order().prop_map(Step::Place),

@@ -434,3 +434,44 @@ fn an_opening_takes_its_time_and_nobody_overtakes() {
         "#]],
     );
 }
+
+#[test]
+fn extended_hours_begin_when_all_that_ends_with_the_session_has_ended() {
+    check(
+        "wait 1000000
+         timer
+         A 1 sell 1 @1001 exp=1500000
+         A 2 sell 1 @1002 exp=1500000
+         A 3 sell 1 @1003 exp=1500000
+         wait 1500000
+         timer
+         B 4 buy 1 @1003 ext
+         timer
+         timer",
+        expect![[r#"
+            wait 1000000
+            timer
+                all: session Regular
+            A 1 sell 1 @1001 exp=1500000
+                market 2: Sell 1001 has 1
+            A 2 sell 1 @1002 exp=1500000
+                market 3: Sell 1002 has 1
+            A 3 sell 1 @1003 exp=1500000
+                market 4: Sell 1003 has 1
+            wait 1500000
+            timer
+                A: 1 ended Expired cum 0
+                market 5: Sell 1001 has 0
+                A: 2 ended Expired cum 0
+                market 6: Sell 1002 has 0
+            B 4 buy 1 @1003 ext
+            timer
+                A: 3 ended Expired cum 0
+                market 7: Sell 1003 has 0
+                all: session Extended
+                B: 4 entered
+                market 8: Buy 1003 has 1
+            timer
+        "#]],
+    );
+}
