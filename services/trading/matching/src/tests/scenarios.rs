@@ -1,329 +1,103 @@
 //! The rules, one by one. Each scenario also runs through the reference.
+//!
+//! A scenario is a file, `scenarios/<about>/<name>.txt`: its script, and indented below each line
+//! what others are told of it ([`script`](super::script) says how). To add one, write its script,
+//! name it here and run the tests once with `UPDATE_EXPECT=1`; then read what came of it.
 
-mod replacing;
-mod sessions;
 mod triggers;
 
-use expect_test::{Expect, expect};
+use expect_test::{ExpectFile, expect, expect_file};
+use prepx_domain::Instrument;
 
-use super::generator::instrument;
+use super::generator::{instrument, listed};
 use super::run::transition;
-use super::script::{parse, play, play_on};
+use super::script::{parse, play};
 use crate::Engine;
 
-fn check(script: &str, expected: Expect) {
-    expected.assert_eq(&play(script));
+fn check(scenario: ExpectFile, instrument: &Instrument) {
+    let (text, path) = (scenario.data(), scenario.path.display());
+    assert!(!text.trim().is_empty(), "{path} is missing or empty");
+    scenario.assert_eq(&play(&text, instrument));
 }
 
-#[test]
-fn i5_price_comes_before_time() {
-    check(
-        "A 1 sell 5 @1002
-         B 2 sell 5 @1001
-         A 3 sell 5 @1001
-         C 4 buy 12 @1002",
-        expect![[r#"
-            A 1 sell 5 @1002
-                market 2: Sell 1002 has 5
-            B 2 sell 5 @1001
-                market 3: Sell 1001 has 5
-            A 3 sell 5 @1001
-                market 4: Sell 1001 has 10
-            C 4 buy 12 @1002
-                B: 2 made Sell 5@1001 costs 500500 fee -50 cum 5
-                C: 4 took Buy 5@1001 costs 500500 fee 1251 cum 5
-                B: 2 ended Filled cum 5
-                market 5: trade 5@1001 Buy
-                market 6: Sell 1001 has 5
-                A: 3 made Sell 5@1001 costs 500500 fee -50 cum 5
-                C: 4 took Buy 5@1001 costs 500500 fee 1251 cum 10
-                A: 3 ended Filled cum 5
-                market 7: trade 5@1001 Buy
-                market 8: Sell 1001 has 0
-                A: 1 made Sell 2@1002 costs 200400 fee -20 cum 2
-                C: 4 took Buy 2@1002 costs 200400 fee 501 cum 12
-                C: 4 ended Filled cum 12
-                market 9: trade 2@1002 Buy
-                market 10: Sell 1002 has 3
-                all: reference 1002
-        "#]],
-    );
+macro_rules! scenarios {
+    ($about:literal on $instrument:expr; $($name:ident)+) => {$(
+        #[test]
+        fn $name() {
+            let file = concat!("scenarios/", $about, "/", stringify!($name), ".txt");
+            check(expect_file![file], &$instrument);
+        }
+    )+};
 }
 
-#[test]
-fn what_does_not_trade_rests() {
-    check(
-        "A 1 sell 5 @1001
-         B 2 buy 8 @1001 day
-         A 3 sell 2 @1001",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            B 2 buy 8 @1001 day
-                A: 1 made Sell 5@1001 costs 500500 fee -50 cum 5
-                B: 2 took Buy 5@1001 costs 500500 fee 1251 cum 5
-                A: 1 ended Filled cum 5
-                market 3: trade 5@1001 Buy
-                market 4: Sell 1001 has 0
-                market 5: Buy 1001 has 3
-                all: reference 1001
-            A 3 sell 2 @1001
-                B: 2 made Buy 2@1001 costs 200200 fee -20 cum 7
-                A: 3 took Sell 2@1001 costs 200200 fee 500 cum 2
-                A: 3 ended Filled cum 2
-                market 6: trade 2@1001 Sell
-                market 7: Buy 1001 has 1
-        "#]],
-    );
+scenarios! {
+    "trading" on instrument("BTC/USD", 1);
+    i5_price_comes_before_time
+    what_does_not_trade_rests
+    a_market_order_trades_up_to_its_protect_price
+    immediate_or_cancel
+    fill_or_kill
+    fill_or_kill_sees_its_own_orders
+    post_only_never_takes
+    self_trade_cancels_the_newer_order
+    a_limit_beyond_the_collar_is_refused_if_it_crosses
+    halted_takes_cancels_only
 }
 
-#[test]
-fn a_market_order_trades_up_to_its_protect_price() {
-    check(
-        "A 1 sell 5 @1001
-         A 2 sell 5 @1010
-         B 3 buy 8 @market protect=1009
-         B 4 buy 8 @market protect=1010",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            A 2 sell 5 @1010
-                market 3: Sell 1010 has 5
-            B 3 buy 8 @market protect=1009
-                A: 1 made Sell 5@1001 costs 500500 fee -50 cum 5
-                B: 3 took Buy 5@1001 costs 500500 fee 1251 cum 5
-                A: 1 ended Filled cum 5
-                market 4: trade 5@1001 Buy
-                market 5: Sell 1001 has 0
-                B: 3 ended Canceled(ProtectPrice) cum 5
-                all: reference 1001
-            B 4 buy 8 @market protect=1010
-                A: 2 made Sell 5@1010 costs 505000 fee -50 cum 5
-                B: 4 took Buy 5@1010 costs 505000 fee 1262 cum 5
-                A: 2 ended Filled cum 5
-                market 6: trade 5@1010 Buy
-                market 7: Sell 1010 has 0
-                B: 4 ended Canceled(Unfilled) cum 5
-                all: reference 1010
-        "#]],
-    );
+scenarios! {
+    "trading" on Instrument {
+        tick_minor: 1_000_000_000_000,
+        lot_minor: 1_000_000_000,
+        seed_reference_ticks: None,
+        ..instrument("BTC/USD", 1)
+    };
+    money_that_does_not_fit_its_number_does_not_trade
 }
 
-#[test]
-fn immediate_or_cancel() {
-    check(
-        "A 1 sell 5 @1001
-         B 2 buy 8 @1001 ioc
-         B 3 buy 8 @1001 ioc",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            B 2 buy 8 @1001 ioc
-                A: 1 made Sell 5@1001 costs 500500 fee -50 cum 5
-                B: 2 took Buy 5@1001 costs 500500 fee 1251 cum 5
-                A: 1 ended Filled cum 5
-                market 3: trade 5@1001 Buy
-                market 4: Sell 1001 has 0
-                B: 2 ended Canceled(Unfilled) cum 5
-                all: reference 1001
-            B 3 buy 8 @1001 ioc
-                B: 3 ended Canceled(Unfilled) cum 0
-        "#]],
-    );
+scenarios! {
+    "replacing" on instrument("BTC/USD", 1);
+    reducing_keeps_the_place_in_the_queue
+    any_other_replacement_goes_to_the_end_of_the_queue
+    a_replacement_counts_what_has_traded
+    a_replacement_that_crosses_trades
+    a_refused_replacement_leaves_the_order
+    a_cancel_of_either_id_of_a_pair_ends_what_lives
 }
 
-#[test]
-fn fill_or_kill() {
-    check(
-        "A 1 sell 5 @1001
-         A 2 sell 5 @1002
-         B 3 buy 6 @1001 fok
-         B 4 buy 11 @1002 fok
-         B 5 buy 6 @1002 fok",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            A 2 sell 5 @1002
-                market 3: Sell 1002 has 5
-            B 3 buy 6 @1001 fok
-                B: 3 ended Canceled(NotWhole) cum 0
-            B 4 buy 11 @1002 fok
-                B: 4 ended Canceled(NotWhole) cum 0
-            B 5 buy 6 @1002 fok
-                A: 1 made Sell 5@1001 costs 500500 fee -50 cum 5
-                B: 5 took Buy 5@1001 costs 500500 fee 1251 cum 5
-                A: 1 ended Filled cum 5
-                market 4: trade 5@1001 Buy
-                market 5: Sell 1001 has 0
-                A: 2 made Sell 1@1002 costs 100200 fee -10 cum 1
-                B: 5 took Buy 1@1002 costs 100200 fee 250 cum 6
-                B: 5 ended Filled cum 6
-                market 6: trade 1@1002 Buy
-                market 7: Sell 1002 has 4
-                all: reference 1002
-        "#]],
-    );
+// What trades and time set off: stops, reference prices, expiry.
+scenarios! {
+    "triggers" on instrument("BTC/USD", 1);
+    stops_wait_for_a_trade_at_their_price
+    stops_trigger_by_price_then_by_arrival
+    a_stop_whose_price_was_reached_triggers_on_arrival
+    a_cascade_runs_in_order
+    what_was_triggered_stays_triggered_when_replaced
+    orders_expire_when_the_timer_says
 }
 
-#[test]
-fn fill_or_kill_sees_its_own_orders() {
-    check(
-        "A 1 sell 5 @1001
-         B 2 sell 5 @1002
-         B 3 buy 6 @1002 fok
-         B 4 buy 5 @1002 fok",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            B 2 sell 5 @1002
-                market 3: Sell 1002 has 5
-            B 3 buy 6 @1002 fok
-                B: 3 ended Canceled(SelfTrade) cum 0
-            B 4 buy 5 @1002 fok
-                A: 1 made Sell 5@1001 costs 500500 fee -50 cum 5
-                B: 4 took Buy 5@1001 costs 500500 fee 1251 cum 5
-                A: 1 ended Filled cum 5
-                B: 4 ended Filled cum 5
-                market 4: trade 5@1001 Buy
-                market 5: Sell 1001 has 0
-                all: reference 1001
-        "#]],
-    );
+scenarios! {
+    "triggers" on Instrument {
+        seed_reference_ticks: Some(10_000),
+        ..instrument("BTC/USD", 1)
+    };
+    reference_prices_move_at_most_every_100_ms_or_per_mille
 }
 
-#[test]
-fn post_only_never_takes() {
-    check(
-        "A 1 sell 5 @1001
-         B 2 buy 5 @1001 post
-         B 3 buy 5 @1000 post",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            B 2 buy 5 @1001 post
-                B: 2 ended Rejected(PostOnlyWouldTrade) cum 0
-            B 3 buy 5 @1000 post
-                market 3: Buy 1000 has 5
-        "#]],
-    );
-}
-
-#[test]
-fn self_trade_cancels_the_newer_order() {
-    check(
-        "A 1 sell 5 @1001
-         B 2 sell 5 @1002
-         B 3 buy 8 @1002
-         B 4 buy 8 @1001",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            B 2 sell 5 @1002
-                market 3: Sell 1002 has 5
-            B 3 buy 8 @1002
-                A: 1 made Sell 5@1001 costs 500500 fee -50 cum 5
-                B: 3 took Buy 5@1001 costs 500500 fee 1251 cum 5
-                A: 1 ended Filled cum 5
-                market 4: trade 5@1001 Buy
-                market 5: Sell 1001 has 0
-                B: 3 ended Canceled(SelfTrade) cum 5
-                all: reference 1001
-            B 4 buy 8 @1001
-                market 6: Buy 1001 has 8
-        "#]],
-    );
-}
-
-#[test]
-fn a_limit_beyond_the_collar_is_refused_if_it_crosses() {
-    check(
-        "A 1 sell 5 @1001
-         B 2 buy 5 @1051
-         B 3 buy 2 @1050
-         A 4 buy 1 @900
-         B 5 sell 1 @850",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            B 2 buy 5 @1051
-                B: 2 ended Rejected(OutsideCollar { low_ticks: 950, high_ticks: 1050 }) cum 0
-            B 3 buy 2 @1050
-                A: 1 made Sell 2@1001 costs 200200 fee -20 cum 2
-                B: 3 took Buy 2@1001 costs 200200 fee 500 cum 2
-                B: 3 ended Filled cum 2
-                market 3: trade 2@1001 Buy
-                market 4: Sell 1001 has 3
-                all: reference 1001
-            A 4 buy 1 @900
-                market 5: Buy 900 has 1
-            B 5 sell 1 @850
-                B: 5 ended Rejected(OutsideCollar { low_ticks: 951, high_ticks: 1051 }) cum 0
-        "#]],
-    );
-}
-
-#[test]
-fn halted_takes_cancels_only() {
-    check(
-        "A 1 sell 5 @1001
-         B 2 buy 5 @1000
-         halt
-         halt
-         B 3 buy 5 @1001
-         A cancel 1
-         resume
-         A 4 sell 5 @1000",
-        expect![[r#"
-            A 1 sell 5 @1001
-                market 2: Sell 1001 has 5
-            B 2 buy 5 @1000
-                market 3: Buy 1000 has 5
-            halt
-                all: halted true
-                market 4: halted true
-            halt
-            B 3 buy 5 @1001
-                B: 3 ended Rejected(Halted) cum 0
-            A cancel 1
-                A: 1 ended Canceled(Requested) cum 0
-                market 5: Sell 1001 has 0
-            resume
-                all: halted false
-                market 6: halted false
-            A 4 sell 5 @1000
-                B: 2 made Buy 5@1000 costs 500000 fee -50 cum 5
-                A: 4 took Sell 5@1000 costs 500000 fee 1250 cum 5
-                B: 2 ended Filled cum 5
-                A: 4 ended Filled cum 5
-                market 7: trade 5@1000 Sell
-                market 8: Buy 1000 has 0
-        "#]],
-    );
-}
-
-#[test]
-fn money_that_does_not_fit_its_number_does_not_trade() {
-    let mut coarse = instrument("BTC/USD", 1);
-    coarse.tick_minor = 1_000_000_000_000;
-    coarse.lot_minor = 1_000_000_000;
-    coarse.seed_reference_ticks = None;
-    let script = "A 1 sell 100000000 @1000
-         B 2 buy 100000000 @1000
-         B 3 buy 1 @1000";
-    expect![[r#"
-        A 1 sell 100000000 @1000
-            market 2: Sell 1000 has 100000000
-        B 2 buy 100000000 @1000
-            B: 2 ended Canceled(ProtectPrice) cum 0
-        B 3 buy 1 @1000
-            A: 1 made Sell 1@1000 costs 10000000000000000 fee -1000000000000 cum 1
-            B: 3 took Buy 1@1000 costs 10000000000000000 fee 25000000000000 cum 1
-            B: 3 ended Filled cum 1
-            market 3: trade 1@1000 Buy
-            market 4: Sell 1000 has 99999999
-            all: reference 1000
-    "#]]
-    .assert_eq(&play_on(script, &coarse));
+// What waits for sessions, what they let in and in which order, and what they leave alone. The test
+// begins while the market is closed: extended hours begin after 0.5 s, the session after 1 s; it
+// ends after 2.5 s, extended hours after 3.5 s.
+scenarios! {
+    "sessions" on listed("AAA", 4);
+    what_arrives_while_the_market_is_closed_enters_in_order_of_arrival_when_it_opens
+    what_must_trade_at_once_cannot_wait
+    parked_orders_are_cancelled_replaced_and_expire
+    a_session_ends_at_its_moment_before_any_timer_has_seen_it
+    extended_hours_are_for_those_that_asked_for_them_and_the_others_come_back_first
+    stops_follow_the_regular_session_alone
+    a_halt_keeps_parked_orders_out_and_lets_them_in_when_it_ends
+    an_order_whose_account_thinks_it_waits_is_told_that_it_does_not
+    an_opening_takes_its_time_and_nobody_overtakes
+    extended_hours_begin_when_all_that_ends_with_the_session_has_ended
 }
 
 #[test]

@@ -16,27 +16,18 @@ use prepx_domain::message::{BookOrder, BookReplace, ToAccount, ToMatching};
 use prepx_domain::update::MarketChange;
 use prepx_domain::{AccountId, Instrument, InstrumentId, OrderId, OrderKind, Side, TimeInForce};
 
-use super::generator::instrument;
 use super::run::{Run, START};
 use crate::{Input, Output};
 
-/// Runs a script through the engine and the reference; the inputs with what they cause.
-pub(super) fn play(script: &str) -> String {
-    play_on(script, &instrument("BTC/USD", 1))
-}
-
-/// As [`play`], on an instrument of this kind.
-pub(super) fn play_on(script: &str, instrument: &Instrument) -> String {
+/// Runs the script of a scenario through the engine and the reference; the inputs with what they
+/// cause. What a scenario says of that, its indented lines, does not count.
+pub(super) fn play(scenario: &str, instrument: &Instrument) -> String {
     let mut run = Run::new();
     let mut now = START;
     let define = Input::Command(ToMatching::Define(*instrument));
     run.step(&define, now).expect("the books agree");
     let mut text = String::new();
-    for line in script
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    for line in scenario.lines().filter(|line| !line.starts_with(' ')) {
         writeln!(text, "{line}").expect("text is written");
         if let Some(us) = line.strip_prefix("wait ") {
             now = now.plus_us(us.parse().expect("microseconds"));
