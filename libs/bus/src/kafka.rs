@@ -1,7 +1,7 @@
 //! The engine for Apache Kafka.
 //!
 //! Owns: how the promises of [`Log`] are kept by brokers. Journal and outputs of an owner's batches go
-//! in one transaction under the one transactional id of the journal; taking that id fences the
+//! in one transaction under a transactional id of the journal; taking its ids, all of them, fences the
 //! owner before (`fence`). Only what is committed is read, up to the last stable offset. Refuses: to
 //! run ahead of the brokers, to join consumer groups (whoever owns a partition says so), to make topics
 //! by the way ([`topics`] does it on demand).
@@ -10,8 +10,8 @@
 //! watermark must never pass what is not durable. A process opens a handle for each stage partition, so
 //! that one's failure is not the other's and one's transactions do not wait for the other's.
 //!
-//! A sender is a thread with a producer of its own, one for each journal that is owned and one for batches
-//! of nobody; the client library adds one that polls, one of its own and one a broker.
+//! A sender is a thread, one for each journal that is owned, with a producer a transactional id, and one for
+//! batches of nobody; for each producer the client library adds one that polls, one of its own and one a broker.
 
 mod air;
 mod config;
@@ -39,9 +39,8 @@ pub use self::config::Config;
 use self::config::{Names, batch_bytes};
 pub use self::open::OpenError;
 use self::open::{nobody, partitions, transactional};
-use self::producer::Producer;
 use self::reader::{Found, Reader};
-use self::sender::{Sender, Way, write_fence};
+use self::sender::{Ring, Sender, Way, write_fence};
 use crate::location::KafkaLocation;
 use crate::{
     AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Topic,
@@ -144,30 +143,17 @@ impl KafkaLog {
         FenceError::Unavailable { journal, why }
     }
 
-    /// Takes the transactional id, then writes the epoch after the newest in the journal. Whoever takes
-    /// the id meanwhile has the last word: then the record is not committed.
-    fn take_over(
-        &self,
-        journal: TopicPartition,
-        who: &str,
-    ) -> Result<(Producer, Owner), FenceError> {
+    /// Takes the transactional ids, then writes the epoch after the newest in the journal. Whoever takes
+    /// one of them meanwhile has the last word: the record, or what comes after it, is not committed.
+    fn take_over(&self, journal: TopicPartition, who: &str) -> Result<(Ring, Owner), FenceError> {
         let unavailable = |why: String| Self::unavailable(journal, why);
-        let producer = transactional(
-            &self.location,
-            &self.config,
-            &self.names,
-            &self.names.owner(journal),
-        )
-        .map_err(|error| unavailable(error.to_string()))?;
-        producer
-            .init_transactions()
-            .map_err(|failure| unavailable(failure.to_string()))?;
+        let mut ring = self.ring(journal).map_err(unavailable)?;
         let newest = self
             .newest(journal)
             .map_err(|error| unavailable(error.to_string()))?;
         let epoch = newest.and_then(|found| found.epoch).unwrap_or(0) + 1;
         let owner = Owner { journal, epoch };
-        let end = write_fence(&producer, owner, who)
+        let end = write_fence(ring.next(), owner, who)
             .map_err(|failure| unavailable(failure.to_string()))?;
         self.air.land([], [(journal, end)]);
         // From here on the end of the journal is final for every earlier epoch, and seen to be.
@@ -176,12 +162,27 @@ impl KafkaLog {
             .bounds(journal, end)
             .map_err(|error| unavailable(error.to_string()))?;
         match bounds.end >= end {
-            true => Ok((producer, owner)),
+            true => Ok((ring, owner)),
             false => Err(unavailable(format!(
                 "its end stays at {}, before {end}",
                 bounds.end
             ))),
         }
+    }
+
+    /// Takes all transactional ids of a journal: whoever held them is fenced when this returns.
+    fn ring(&self, journal: TopicPartition) -> Result<Ring, String> {
+        let take = |id: String| {
+            let producer = transactional(&self.location, &self.config, &self.names, &id)
+                .map_err(|error| error.to_string())?;
+            let taken = producer.init_transactions();
+            taken
+                .map(|()| producer)
+                .map_err(|failure| failure.to_string())
+        };
+        let ids = self.names.owner(journal);
+        let producers = ids.map(take).collect::<Result<_, _>>()?;
+        Ok(Ring { producers, turn: 0 })
     }
 
     /// The newest record of a journal: looked for from its end backwards, in steps that double.
@@ -266,10 +267,10 @@ impl Log for KafkaLog {
             self.wait_for_pending(journal);
         }
         drop(before);
-        let (producer, owner) = self.take_over(journal, who)?;
+        let (ring, owner) = self.take_over(journal, who)?;
         let sender = Sender::spawn(
-            format!("kafka-{}", self.names.owner(journal)),
-            Way::Owner(producer, owner),
+            format!("kafka-{journal}"),
+            Way::Owner(ring, owner),
             Arc::clone(&self.air),
             self.config.transaction_bytes_max,
         )

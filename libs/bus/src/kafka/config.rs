@@ -67,6 +67,11 @@ pub(super) fn batch_bytes(batch: &crate::Batch) -> u64 {
     batch.payload_bytes() as u64 + RECORD_BYTES * batch.len() as u64
 }
 
+/// How many transactional ids a journal has. Six hide what the brokers do after a commit even at a
+/// thousand transitions a second. Whoever knows fewer would leave the others to a stale owner: in a
+/// cluster that runs, the number never changes.
+const TRANSACTIONAL_IDS: usize = 6;
+
 /// The names of PrepX's things in a cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Names(String);
@@ -87,9 +92,10 @@ impl Names {
         format!("{}{short}", self.0)
     }
 
-    /// One transactional id a journal: whoever takes it fences all before.
-    pub(super) fn owner(&self, journal: TopicPartition) -> String {
-        format!("{}{}.{}", self.0, journal.topic, journal.partition)
+    /// The transactional ids of a journal: whoever takes them all fences all before.
+    pub(super) fn owner(&self, journal: TopicPartition) -> impl Iterator<Item = String> {
+        (0..TRANSACTIONAL_IDS)
+            .map(move |n| format!("{}{}.{}.{n}", self.0, journal.topic, journal.partition))
     }
 
     pub(super) fn ownerless(&self, id: &str) -> String {

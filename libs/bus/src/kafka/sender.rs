@@ -23,9 +23,25 @@ type Waiting = (Position, Batch);
 /// How a sender writes.
 pub(super) enum Way {
     /// In transactions, as the owner of a journal.
-    Owner(Producer, Owner),
+    Owner(Ring, Owner),
     /// A single record without a transaction, several in one.
     Nobody(Nobody),
+}
+
+/// The producers of one owner, each with a transactional id of its own, taken in turn: the brokers
+/// finish a transaction some time after they have acknowledged its commit, and refuse its id until
+/// then. The next transaction does not wait for that; it begins when the commit before it stands.
+pub(super) struct Ring {
+    pub(super) producers: Vec<Producer>,
+    /// Whose turn it is, counted on and on.
+    pub(super) turn: usize,
+}
+
+impl Ring {
+    pub(super) fn next(&mut self) -> &Producer {
+        self.turn = (self.turn + 1) % self.producers.len();
+        &self.producers[self.turn]
+    }
 }
 
 /// What the sender of batches without an owner has.
@@ -142,8 +158,8 @@ impl Run {
     fn run(&mut self) {
         while let Some(group) = self.queue.take(self.transaction_bytes_max) {
             let done = match &mut self.way {
-                Way::Owner(producer, owner) => {
-                    commit(producer, Some(*owner), &group, &self.queue, &self.air)
+                Way::Owner(ring, owner) => {
+                    commit(ring.next(), Some(*owner), &group, &self.queue, &self.air)
                 }
                 Way::Nobody(nobody) => nobody.send(&group, &self.queue, &self.air),
             };
