@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use prepx_domain::instrument::{AssetClass, Instrument, SessionCalendar};
+use prepx_domain::instrument::{Instrument, SessionCalendar};
 use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder, ToMatching};
 use prepx_domain::order::{OrderKind, Side, TimeInForce};
 use prepx_domain::update::{Ack, Reply};
-use prepx_domain::{AccountId, Asset, InstrumentId, Micros, OrderId, Slot, Symbol};
+use prepx_domain::{AccountId, Asset, InstrumentId, Micros, OrderId, Slot, Symbol, fixture};
 use prepx_env::Random;
 use uuid::Uuid;
 
@@ -45,11 +45,7 @@ pub fn instrument(symbol: &str) -> Instrument {
     Instrument {
         id: InstrumentId::next(Slot::of_symbol(symbol), Micros(0), None),
         symbol: symbol.parse().expect("a symbol"),
-        class: AssetClass::Crypto,
         base: symbol[..3].parse().expect("an asset"),
-        quote: "USD".parse().expect("an asset"),
-        base_scale: 8,
-        quote_scale: 8,
         tick_minor: TICK_MINOR,
         lot_minor: LOT_MINOR,
         collar_ppm: 200_000,
@@ -60,6 +56,7 @@ pub fn instrument(symbol: &str) -> Instrument {
             _ => SessionCalendar::Always,
         },
         seed_reference_ticks: Some(1_000),
+        ..fixture::bitcoin()
     }
 }
 

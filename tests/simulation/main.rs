@@ -15,7 +15,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use prepx_domain::message::ToMatching;
-use prepx_domain::{Hours, Micros, Slot, TradingDay};
+use prepx_domain::{Hours, Micros, Slot, fixture};
 use prepx_risk::AccountCodec;
 use prepx_stage::Topology;
 use prepx_trading::MatchingCodec;
@@ -65,16 +65,8 @@ fn matching() -> Arc<MatchingCodec> {
 /// Days of 2.4 s, short enough that sessions begin and end within a run: early hours, the session, in
 /// which a run begins, late hours, and a night.
 fn hours() -> Hours {
-    let day = |number: i64| {
-        let at = |ms: i64| START.plus_us((number * 2_400 + ms) * 1_000);
-        TradingDay {
-            extended_open: at(-400),
-            open: at(0),
-            close: at(1_000),
-            extended_close: at(1_400),
-        }
-    };
-    Hours::new((0..1_000).map(day).collect())
+    let phases = [-400, 0, 1_000, 1_400];
+    fixture::days(1_000, 2_400_000, phases.map(|ms| START.plus_us(ms * 1_000)))
 }
 
 fn slot_of(command: &ToMatching) -> Slot {

@@ -162,28 +162,15 @@ impl Instrument {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::id::Slot;
-    use crate::time::Micros;
+    use crate::fixture;
     use proptest::prelude::*;
 
-    pub(crate) fn bitcoin() -> Instrument {
+    fn bitcoin() -> Instrument {
         Instrument {
-            id: InstrumentId::next(Slot::of_symbol("BTC/USD"), Micros(0), None),
-            symbol: "BTC/USD".parse().expect("a symbol"),
-            class: AssetClass::Crypto,
-            base: "BTC".parse().expect("an asset"),
-            quote: "USD".parse().expect("an asset"),
-            base_scale: 8,
-            quote_scale: 8,
-            tick_minor: 1_000_000,
-            lot_minor: 10_000,
-            collar_ppm: 50_000,
-            maker_fee_ppm: 0,
             taker_fee_ppm: 2_500,
-            calendar: SessionCalendar::Always,
-            seed_reference_ticks: None,
+            ..fixture::bitcoin()
         }
     }
 

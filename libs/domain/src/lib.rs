@@ -9,6 +9,8 @@
 pub mod ascii;
 pub mod code;
 pub mod decimal;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 pub mod id;
 pub mod instrument;
 pub mod machine;

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
-use prepx_domain::instrument::SessionCalendar;
 use prepx_domain::update::{MarketChange, MarketUpdate};
-use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Slot, TradeId};
+use prepx_domain::{Micros, Side, TradeId, fixture};
 use prepx_env::SystemClock;
 use prepx_market_data::{Projection, Store};
 use prepx_proto::journal;
@@ -49,27 +48,8 @@ async fn main() -> Result<(), AnyError> {
     Ok(())
 }
 
-fn instrument() -> Result<Instrument, AnyError> {
-    Ok(Instrument {
-        id: InstrumentId::next(Slot::of_symbol("BTC/USD"), Micros(START_US), None),
-        symbol: "BTC/USD".parse()?,
-        class: AssetClass::Crypto,
-        base: "BTC".parse()?,
-        quote: "USD".parse()?,
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
-        collar_ppm: 50_000,
-        maker_fee_ppm: 0,
-        taker_fee_ppm: 0,
-        calendar: SessionCalendar::Always,
-        seed_reference_ticks: None,
-    })
-}
-
 fn fill(log: &EmbeddedLog, updates: u64) -> Result<(), AnyError> {
-    let instrument = instrument()?;
+    let instrument = fixture::bitcoin();
     let mut trade = None;
     for first in (1..=updates).step_by(RECORD as usize) {
         let mut encoded = Vec::new();

@@ -1,26 +1,14 @@
 //! What tests are made of.
 
-use prepx_domain::instrument::SessionCalendar;
 use prepx_domain::update::{MarketChange, MarketUpdate};
-use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, TradeId};
+use prepx_domain::{Instrument, InstrumentId, Micros, Side, TradeId, fixture};
 
 /// BTC/USD in cents and hundredths.
 pub fn instrument() -> Instrument {
     Instrument {
         id: InstrumentId::new(1).unwrap(),
-        symbol: "BTC/USD".parse().unwrap(),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().unwrap(),
-        quote: "USD".parse().unwrap(),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
         lot_minor: 1_000_000,
-        collar_ppm: 50_000,
-        maker_fee_ppm: 0,
-        taker_fee_ppm: 0,
-        calendar: SessionCalendar::Always,
-        seed_reference_ticks: None,
+        ..fixture::bitcoin()
     }
 }
 

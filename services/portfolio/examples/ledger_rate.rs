@@ -13,8 +13,8 @@ use prepx_bus::{Batch, EmbeddedLog, Log, Topic};
 use prepx_domain::message::Fill;
 use prepx_domain::update::{AccountUpdate, Book, Change, OrderEvent, OrderView, Posting};
 use prepx_domain::{
-    AccountId, Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderKind, OrderStatus, Side,
-    Slot, TimeInForce, TradeId,
+    AccountId, Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderStatus, Side, Slot, TradeId,
+    fixture,
 };
 use prepx_env::{Clock, SystemClock};
 use prepx_portfolio::{Ledger, Projection};
@@ -41,25 +41,9 @@ fn order(number: u64) -> OrderView {
         account: AccountId::next(slot, at(number % ACCOUNTS), None),
         client_order_id: format!("{number:032x}"),
         instrument: InstrumentId::next(slot, at(0), None),
-        symbol: "BTC/USD".parse().unwrap(),
-        side: Side::Buy,
-        kind: OrderKind::Limit { limit: 100 * ONE },
-        time_in_force: TimeInForce::GoodTilCanceled,
-        post_only: false,
-        extended_hours: false,
-        status: OrderStatus::New,
-        qty_minor: ONE,
-        filled_minor: 0,
-        filled_notional_minor: 0,
-        fee_minor: 0,
-        held_minor: 100 * ONE,
         created_at: at(number),
         updated_at: at(number),
-        expires_at: None,
-        ended_at: None,
-        end: None,
-        replaces: None,
-        replaced_by: None,
+        ..fixture::order()
     }
 }
 

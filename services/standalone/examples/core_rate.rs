@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prepx_domain::instrument::{AssetClass, Instrument, SessionCalendar};
+use prepx_domain::instrument::Instrument;
 use prepx_domain::message::{Action, Command, PlaceOrder, ToMatching};
 use prepx_domain::order::{OrderKind, Side, TimeInForce};
 use prepx_domain::update::Ack;
-use prepx_domain::{AccountId, InstrumentId, Micros, Slot, Symbol};
+use prepx_domain::{AccountId, InstrumentId, Micros, Slot, Symbol, fixture};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_stage::port::SubmitError;
 use prepx_standalone::core::{Core, Options, Spine};
@@ -24,18 +24,11 @@ fn instrument(symbol: &str) -> Instrument {
     Instrument {
         id: InstrumentId::next(Slot::of_symbol(symbol), Micros(0), None),
         symbol: symbol.parse().expect("a symbol"),
-        class: AssetClass::Crypto,
         base: symbol[..3].parse().expect("an asset"),
-        quote: "USD".parse().expect("an asset"),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
         collar_ppm: 900_000,
-        maker_fee_ppm: 0,
         taker_fee_ppm: 1_000,
-        calendar: SessionCalendar::Always,
         seed_reference_ticks: Some(10_000),
+        ..fixture::bitcoin()
     }
 }
 

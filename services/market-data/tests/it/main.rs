@@ -11,10 +11,9 @@ use std::sync::Arc;
 use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
-use prepx_domain::instrument::SessionCalendar;
 use prepx_domain::market::MINUTE_US;
 use prepx_domain::update::{MarketChange, MarketUpdate};
-use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Slot, TradeId};
+use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Slot, TradeId, fixture};
 use prepx_env::ManualClock;
 use prepx_market_data::{App, Deps, Market, Projection, ProjectionError, Query, Store};
 use prepx_proto::journal;
@@ -33,19 +32,7 @@ const SYMBOL: &str = "BTC/USD";
 fn instrument() -> Instrument {
     Instrument {
         id: InstrumentId::next(Slot::of_symbol(SYMBOL), Micros(START_US), None),
-        symbol: SYMBOL.parse().unwrap(),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().unwrap(),
-        quote: "USD".parse().unwrap(),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
-        collar_ppm: 50_000,
-        maker_fee_ppm: 0,
-        taker_fee_ppm: 0,
-        calendar: SessionCalendar::Always,
-        seed_reference_ticks: None,
+        ..fixture::bitcoin()
     }
 }
 

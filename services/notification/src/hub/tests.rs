@@ -1,9 +1,8 @@
 //! Whose events are told to whom, in which order, and how listeners end.
 
 use futures::FutureExt as _;
-use prepx_domain::Slot;
-use prepx_domain::order::{OrderKind, OrderStatus, Side, TimeInForce};
 use prepx_domain::update::{Change, OrderEvent, OrderView};
+use prepx_domain::{Slot, fixture};
 
 use super::*;
 use crate::fixture::{instrument, level, trade};
@@ -25,29 +24,9 @@ fn account(number: u16) -> AccountId {
 
 fn order_of(account: AccountId) -> AccountUpdate {
     let order = OrderView {
-        id: prepx_domain::OrderId::new(3).unwrap(),
         account,
-        client_order_id: "mine".into(),
         instrument: instrument().id,
-        symbol: instrument().symbol,
-        side: Side::Buy,
-        kind: OrderKind::Market,
-        time_in_force: TimeInForce::GoodTilCanceled,
-        post_only: false,
-        extended_hours: false,
-        status: OrderStatus::New,
-        qty_minor: 1_000_000,
-        filled_minor: 0,
-        filled_notional_minor: 0,
-        fee_minor: 0,
-        held_minor: 0,
-        created_at: Micros(1),
-        updated_at: Micros(1),
-        expires_at: None,
-        ended_at: None,
-        end: None,
-        replaces: None,
-        replaced_by: None,
+        ..fixture::order()
     };
     AccountUpdate {
         account,

@@ -2,8 +2,7 @@
 
 use expect_test::{Expect, expect};
 use prepx_domain::decimal::format;
-use prepx_domain::instrument::SessionCalendar;
-use prepx_domain::{AssetClass, InstrumentId, Slot};
+use prepx_domain::fixture;
 
 use super::*;
 use crate::holdings::CURRENCY_SCALE;
@@ -20,20 +19,8 @@ fn asset(name: &str) -> Asset {
 
 fn coin() -> Instrument {
     Instrument {
-        id: InstrumentId::next(Slot::new(0).unwrap(), MIDNIGHT, None),
-        symbol: "BTC/USD".parse().unwrap(),
-        class: AssetClass::Crypto,
-        base: asset("BTC"),
-        quote: asset("USD"),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: ONE / 100,
         lot_minor: ONE / 1_000,
-        collar_ppm: 50_000,
-        maker_fee_ppm: 0,
-        taker_fee_ppm: 0,
-        calendar: SessionCalendar::Always,
-        seed_reference_ticks: None,
+        ..fixture::bitcoin()
     }
 }
 

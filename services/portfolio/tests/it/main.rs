@@ -15,8 +15,8 @@ use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
 use prepx_domain::message::{End, Fill};
 use prepx_domain::update::{AccountUpdate, Book, Change, OrderEvent, OrderView, Posting};
 use prepx_domain::{
-    AccountId, Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderKind, OrderStatus, Side,
-    Slot, TimeInForce, TradeId,
+    AccountId, Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderStatus, Side, Slot, TradeId,
+    fixture,
 };
 use prepx_env::ManualClock;
 use prepx_portfolio::{Asked, Changes, Ledger, Points, Projection, ProjectionError, Shift};
@@ -90,25 +90,11 @@ fn order(ms: i64) -> OrderView {
         account: account(),
         client_order_id: format!("order-{ms}"),
         instrument: InstrumentId::next(slot(), at(0), None),
-        symbol: "BTC/USD".parse().unwrap(),
-        side: Side::Buy,
-        kind: OrderKind::Limit { limit: 100 * ONE },
-        time_in_force: TimeInForce::GoodTilCanceled,
-        post_only: false,
-        extended_hours: false,
-        status: OrderStatus::New,
         qty_minor: 2 * ONE,
-        filled_minor: 0,
-        filled_notional_minor: 0,
-        fee_minor: 0,
         held_minor: 201 * ONE,
         created_at: at(ms),
         updated_at: at(ms),
-        expires_at: None,
-        ended_at: None,
-        end: None,
-        replaces: None,
-        replaced_by: None,
+        ..fixture::order()
     }
 }
 

@@ -6,8 +6,8 @@
 use prepx_account::{Config, Event, Input, Output, Stage};
 use prepx_domain::message::{Action, Command, End, Fill, PlaceOrder, ToAccount};
 use prepx_domain::{
-    AccountId, AssetClass, ExecutionId, Instrument, InstrumentId, Machine, Micros, OrderId,
-    OrderKind, SessionCalendar, Side, Slot, TimeInForce, TradeId,
+    AccountId, ExecutionId, Instrument, Machine, Micros, OrderId, OrderKind, Side, Slot,
+    TimeInForce, TradeId, fixture,
 };
 use prepx_env::{Clock, SystemClock};
 use uuid::Uuid;
@@ -57,20 +57,13 @@ impl Bench {
 
 fn instrument() -> Instrument {
     Instrument {
-        id: InstrumentId::next(Slot::of_symbol("ACME"), Micros(0), None),
-        symbol: "ACME".parse().expect("a symbol"),
-        class: AssetClass::UsEquity,
-        base: "ACME".parse().expect("an asset"),
-        quote: "USD".parse().expect("an asset"),
         base_scale: 8,
         quote_scale: 8,
         tick_minor: 1_000_000,
         lot_minor: 100_000_000,
-        collar_ppm: 100_000,
-        maker_fee_ppm: 0,
         taker_fee_ppm: 100,
-        calendar: SessionCalendar::Always,
         seed_reference_ticks: Some(LIMIT_TICKS),
+        ..fixture::share()
     }
 }
 

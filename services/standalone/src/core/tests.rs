@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use prepx_domain::instrument::{AssetClass, Instrument, SessionCalendar};
+use prepx_domain::instrument::Instrument;
 use prepx_domain::message::{Action, Command, PlaceOrder, ToMatching};
 use prepx_domain::order::{OrderKind, Side, TimeInForce};
 use prepx_domain::update::{Ack, Reply};
-use prepx_domain::{AccountId, InstrumentId, Micros, OrderStatus, Slot};
+use prepx_domain::{AccountId, OrderStatus, Slot, fixture};
 use prepx_env::{Clock, SystemClock};
 use prepx_stage::port::{AccountPort, MatchingPort, SubmitError, WhichOrders};
 use uuid::Uuid;
@@ -14,20 +14,9 @@ use super::{Core, Options, Running};
 
 fn instrument() -> Instrument {
     Instrument {
-        id: InstrumentId::next(Slot::of_symbol("BTC/USD"), Micros(0), None),
-        symbol: "BTC/USD".parse().unwrap(),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().unwrap(),
-        quote: "USD".parse().unwrap(),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
         collar_ppm: 100_000,
-        maker_fee_ppm: 0,
-        taker_fee_ppm: 0,
-        calendar: SessionCalendar::Always,
         seed_reference_ticks: Some(6_000_000),
+        ..fixture::bitcoin()
     }
 }
 

@@ -3,10 +3,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use prepx_domain::instrument::{AssetClass, Instrument, SessionCalendar};
+use prepx_domain::instrument::Instrument;
 use prepx_domain::message::{Action, Command, PlaceOrder, ToMatching};
 use prepx_domain::update::Ack;
-use prepx_domain::{AccountId, InstrumentId, Micros, OrderKind, Side, Slot, TimeInForce};
+use prepx_domain::{AccountId, OrderKind, Side, Slot, TimeInForce, fixture};
 use prepx_env::{Clock, SystemClock};
 use prepx_stage::port::MatchingPort;
 use sqlx::{Connection as _, SqliteConnection};
@@ -21,20 +21,11 @@ const ONE: i64 = 100_000_000;
 
 fn instrument() -> Instrument {
     Instrument {
-        id: InstrumentId::next(Slot::of_symbol("BTC/USD"), Micros(0), None),
-        symbol: "BTC/USD".parse().unwrap(),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().unwrap(),
-        quote: "USD".parse().unwrap(),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
         collar_ppm: 100_000,
         maker_fee_ppm: 100,
         taker_fee_ppm: 200,
-        calendar: SessionCalendar::Always,
         seed_reference_ticks: Some(6_000_000),
+        ..fixture::bitcoin()
     }
 }
 

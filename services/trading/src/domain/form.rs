@@ -340,24 +340,16 @@ pub fn expiry(
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
-    use prepx_domain::{AssetClass, InstrumentId, SessionCalendar, Slot};
+    use prepx_domain::{AssetClass, fixture};
 
+    /// Whole shares, ticks of a cent.
     fn instrument() -> Instrument {
         Instrument {
-            id: InstrumentId::next(Slot::of_symbol("AAPL"), Micros(0), None),
             symbol: "AAPL".parse().expect("a symbol"),
             class: AssetClass::UsEquity,
             base: "AAPL".parse().expect("an asset"),
-            quote: "USD".parse().expect("an asset"),
-            base_scale: 8,
-            quote_scale: 8,
-            tick_minor: 1_000_000,
             lot_minor: 100_000_000,
-            collar_ppm: 50_000,
-            maker_fee_ppm: 0,
-            taker_fee_ppm: 0,
-            calendar: SessionCalendar::Always,
-            seed_reference_ticks: None,
+            ..fixture::bitcoin()
         }
     }
 

@@ -26,19 +26,10 @@ fn symbol() -> Symbol {
 fn instrument() -> Instrument {
     Instrument {
         id: id(5),
-        symbol: symbol(),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().expect("an asset"),
-        quote: usd(),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
-        collar_ppm: 50_000,
         maker_fee_ppm: -100,
         taker_fee_ppm: 2_500,
-        calendar: SessionCalendar::Always,
         seed_reference_ticks: Some(6_000_000),
+        ..fixture::bitcoin()
     }
 }
 

@@ -11,8 +11,8 @@ use prepx_domain::message::{
 };
 use prepx_domain::update::{Ack, Book, Change, OrderEvent, OrderView, Posting};
 use prepx_domain::{
-    AccountId, Asset, AssetClass, ExecutionId, Instrument, InstrumentId, Machine, Micros, OrderId,
-    OrderKind, SessionCalendar, Side, Slot, TimeInForce, TradeId,
+    AccountId, Asset, ExecutionId, Instrument, InstrumentId, Machine, Micros, OrderId, OrderKind,
+    Side, Slot, TimeInForce, TradeId, fixture,
 };
 use uuid::Uuid;
 
@@ -29,24 +29,11 @@ pub struct Desk {
     executions: i64,
 }
 
-/// Money in cents, quantities in hundredths of a share: small numbers that can be added by hand.
-/// Ticks of 1 cent, lots of 1 share, a collar of 10 %, 10 basis points for the taker.
+/// Small numbers that can be added by hand.
 pub fn share() -> Instrument {
     Instrument {
         id: InstrumentId::next(Slot::of_symbol("ACME"), START, None),
-        symbol: "ACME".parse().unwrap(),
-        class: AssetClass::UsEquity,
-        base: "ACME".parse().unwrap(),
-        quote: "USD".parse().unwrap(),
-        base_scale: 2,
-        quote_scale: 2,
-        tick_minor: 1,
-        lot_minor: 100,
-        collar_ppm: 100_000,
-        maker_fee_ppm: 0,
-        taker_fee_ppm: 1_000,
-        calendar: SessionCalendar::Always,
-        seed_reference_ticks: Some(1_000),
+        ..fixture::share()
     }
 }
 

@@ -12,7 +12,7 @@ use prepx_domain::message::{Action, Command, ToAccount, ToMatching};
 use prepx_domain::update::{Ack, Reply};
 use prepx_domain::{
     AccountId, Asset, Hours, Instrument, InstrumentId, Machine, Micros, OrderId, SessionCalendar,
-    Slot, TradingDay,
+    Slot, fixture,
 };
 use prepx_matching::Engine;
 use rand::{RngExt, SeedableRng};
@@ -65,16 +65,8 @@ fn dust() -> Instrument {
 
 /// Days of 2 s: closed for 0.5 s, early hours for 0.2 s, the session for 1 s, late hours for the rest.
 fn hours() -> Hours {
-    let day = |number: i64| {
-        let at = |us| START.plus_us(number * 2_000_000 + us);
-        TradingDay {
-            extended_open: at(500_000),
-            open: at(700_000),
-            close: at(1_700_000),
-            extended_close: at(2_000_000),
-        }
-    };
-    Hours::new((0..1_000).map(day).collect())
+    let phases = [500_000, 700_000, 1_700_000, 2_000_000];
+    fixture::days(1_000, 2_000_000, phases.map(|us| START.plus_us(us)))
 }
 
 impl Exchange {

@@ -8,8 +8,8 @@ use prepx_domain::message::{
     Action, Command, Limits, PlaceOrder, ReplaceOrder, ToAccount, ToMatching,
 };
 use prepx_domain::{
-    AccountId, Asset, AssetClass, Hours, Instrument, InstrumentId, Machine, Micros, OrderId,
-    OrderKind, SessionCalendar, Side, Slot, TimeInForce, TradingDay,
+    AccountId, Asset, Hours, Instrument, InstrumentId, Machine, Micros, OrderId, OrderKind,
+    SessionCalendar, Side, Slot, TimeInForce, fixture,
 };
 use prepx_matching::Engine;
 use proptest::prelude::*;
@@ -83,39 +83,21 @@ fn asset(name: &str) -> Asset {
     name.parse().expect("an asset")
 }
 
-/// Cents and hundredths, ticks of a cent, lots of one share.
+/// It has sessions, and pays those who wait in its book.
 pub(super) fn share() -> Instrument {
     Instrument {
         id: InstrumentId::next(Slot::of_symbol("ACME"), START, None),
-        symbol: "ACME".parse().expect("a symbol"),
-        class: AssetClass::UsEquity,
-        base: asset("ACME"),
-        quote: asset("USD"),
-        base_scale: 2,
-        quote_scale: 2,
-        tick_minor: 1,
-        lot_minor: 100,
-        collar_ppm: 100_000,
         maker_fee_ppm: -200,
-        taker_fee_ppm: 1_000,
         calendar: SessionCalendar::Nyse,
-        seed_reference_ticks: Some(1_000),
+        ..fixture::share()
     }
 }
 
 /// Days of 2 s: half a second of extended hours, then the session, then half a second of extended
 /// hours again, closed for the last 100 ms.
 fn hours() -> Hours {
-    let day = |number: i64| {
-        let at = |us| START.plus_us(number * 2_000_000 + us);
-        TradingDay {
-            extended_open: at(0),
-            open: at(500_000),
-            close: at(1_400_000),
-            extended_close: at(1_900_000),
-        }
-    };
-    Hours::new((0..10_000).map(day).collect())
+    let phases = [0, 500_000, 1_400_000, 1_900_000];
+    fixture::days(10_000, 2_000_000, phases.map(|us| START.plus_us(us)))
 }
 
 fn user(number: usize) -> Uuid {

@@ -1,9 +1,9 @@
 //! Random inputs as account stages would send them, plus what they never should.
 
-use prepx_domain::instrument::{AssetClass, MAX_STEPS, SessionCalendar};
+use prepx_domain::instrument::{MAX_STEPS, SessionCalendar};
 use prepx_domain::message::{BookOrder, BookReplace, ToAccount, ToMatching};
 use prepx_domain::{
-    AccountId, Instrument, InstrumentId, Micros, OrderId, OrderKind, Side, TimeInForce,
+    AccountId, Instrument, InstrumentId, Micros, OrderId, OrderKind, Side, TimeInForce, fixture,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,18 +31,10 @@ pub(super) fn instrument(symbol: &str, number: i64) -> Instrument {
         // The instruments of a test share a slot, as colliding symbols would.
         id: InstrumentId::new((number << 22) | (77 << 10)).expect("not negative"),
         symbol: symbol.parse().expect("a symbol"),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().expect("an asset"),
-        quote: "USD".parse().expect("an asset"),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
-        collar_ppm: 50_000,
         maker_fee_ppm: -100,
         taker_fee_ppm: 2_500,
-        calendar: SessionCalendar::Always,
         seed_reference_ticks: Some(1_000),
+        ..fixture::bitcoin()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use prepx_domain::update::MarketChange;
-use prepx_domain::{Hours, Machine, Micros, Side, TradingDay};
+use prepx_domain::{Hours, Machine, Micros, Side, fixture};
 
 use crate::book::book_key;
 use crate::orders::Place;
@@ -44,16 +44,8 @@ pub(super) const START: Micros = Micros(1_800_000_000_000_000);
 /// Days of 4 s: closed for 0.5 s, early hours for 0.5 s, the session for 1.5 s, late hours for 1 s,
 /// closed for the rest.
 pub(super) fn hours() -> Hours {
-    let day = |number: i64| {
-        let start = START.plus_us(number * 4_000_000);
-        TradingDay {
-            extended_open: start.plus_us(500_000),
-            open: start.plus_us(1_000_000),
-            close: start.plus_us(2_500_000),
-            extended_close: start.plus_us(3_500_000),
-        }
-    };
-    Hours::new((0..200).map(day).collect())
+    let phases = [500_000, 1_000_000, 2_500_000, 3_500_000];
+    fixture::days(200, 4_000_000, phases.map(|us| START.plus_us(us)))
 }
 
 /// An engine, one that only folds its events, and the reference.

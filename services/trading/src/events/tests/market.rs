@@ -3,8 +3,8 @@
 
 use prepx_domain::message::{BookOrder, BookReplace, ToMatching};
 use prepx_domain::{
-    AccountId, AssetClass, Hours, Instrument, InstrumentId, Micros, OrderId, OrderKind,
-    SessionCalendar, Side, TimeInForce, TradingDay,
+    AccountId, Hours, Instrument, InstrumentId, Micros, OrderId, OrderKind, SessionCalendar, Side,
+    TimeInForce, fixture,
 };
 use prepx_matching::Input;
 use proptest::prelude::*;
@@ -42,14 +42,6 @@ pub(super) fn instrument(number: i64) -> Instrument {
     Instrument {
         id: InstrumentId::new((number << 22) | (77 << 10)).expect("not negative"),
         symbol: format!("I{number}/USD").parse().expect("a symbol"),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().expect("an asset"),
-        quote: "USD".parse().expect("an asset"),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
-        collar_ppm: 50_000,
         maker_fee_ppm: -100,
         taker_fee_ppm: 2_500,
         calendar: match number {
@@ -57,6 +49,7 @@ pub(super) fn instrument(number: i64) -> Instrument {
             _ => SessionCalendar::Always,
         },
         seed_reference_ticks: (number == 1).then_some(1_000),
+        ..fixture::bitcoin()
     }
 }
 
@@ -65,16 +58,8 @@ const START: Micros = Micros(1_800_000_000_000_000);
 
 /// Days of 80 ms: closed, extended, regular and extended again for 20 ms each.
 pub(super) fn hours() -> Hours {
-    let day = |number: i64| {
-        let at = |us| START.plus_us(number * 80_000 + us);
-        TradingDay {
-            extended_open: at(20_000),
-            open: at(40_000),
-            close: at(60_000),
-            extended_close: at(80_000),
-        }
-    };
-    Hours::new((0..10_000).map(day).collect())
+    let phases = [20_000, 40_000, 60_000, 80_000];
+    fixture::days(10_000, 80_000, phases.map(|us| START.plus_us(us)))
 }
 
 impl Market {
