@@ -1,12 +1,77 @@
 //! Why the account stage refuses a command: every reason, with the numbers that a client needs to
 //! do it right.
 
+use std::fmt;
+
 use crate::ascii::{Asset, Symbol};
 use crate::code::Code;
 use crate::decimal::{format, format_grouped};
 
 /// Decimal places of prices and quantities in a message.
 pub type Scale = u32;
+
+/// A field of a command, by its name in the public API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `qty`
+    Qty,
+    /// `limit_price`
+    LimitPrice,
+    /// `stop_price`
+    StopPrice,
+    /// `amount`
+    Amount,
+}
+
+impl Field {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Field::Qty => "qty",
+            Field::LimitPrice => "limit_price",
+            Field::StopPrice => "stop_price",
+            Field::Amount => "amount",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What does not go together in a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// The client order id is empty or too long.
+    #[error("client_order_id must have 1 to 128 characters")]
+    ClientOrderIdLength,
+    /// Post-only of an order that is none of a limit.
+    #[error("post-only is for limit orders: this type takes what rests")]
+    PostOnlyType,
+    /// Post-only of an order that never rests.
+    #[error("post-only needs time_in_force day or gtc: ioc and fok never rest")]
+    PostOnlyTimeInForce,
+    /// Extended hours for an order that does not take part in them.
+    #[error("extended_hours goes with limit orders of time_in_force day or gtc only")]
+    ExtendedHours,
+    /// A stop that could not wait.
+    #[error("a stop waits for its price: it needs time_in_force day or gtc")]
+    StopTimeInForce,
+    /// The order would end before it begins.
+    #[error("the order would have expired already: its session is over")]
+    Expired,
+    /// A new stop price for a stop that waits no more.
+    #[error("stop_price cannot be changed: the stop has been set off already")]
+    StopSetOff,
+    /// A user's command for the slot of another one.
+    #[error("the command's slot must be the hash of its user")]
+    ForeignSlot,
+    /// A limit of an account below zero.
+    #[error("a limit must not be negative")]
+    NegativeLimit,
+}
 
 /// A typed refusal. Nothing has changed when one is given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +116,8 @@ pub enum Reject {
     /// A value is not positive.
     #[error("{field} is {}: it must be above 0", format(*.value_minor, *.scale))]
     NotPositive {
-        /// The field's name.
-        field: &'static str,
+        /// Which field.
+        field: Field,
         /// The value in minor units.
         value_minor: i64,
         /// Its decimal places.
@@ -61,8 +126,8 @@ pub enum Reject {
     /// A price is not a multiple of the tick, or a quantity not one of the lot.
     #[error("{field} {} is not a multiple of {}", format(*.value_minor, *.scale), format(*.step_minor, *.scale))]
     OffStep {
-        /// The field's name.
-        field: &'static str,
+        /// Which field.
+        field: Field,
         /// The value in minor units.
         value_minor: i64,
         /// The step in minor units.
@@ -73,8 +138,8 @@ pub enum Reject {
     /// A number is larger than the exact arithmetic of orders and balances carries.
     #[error("{field} is larger than can be carried here: send a smaller one")]
     TooLarge {
-        /// The field's name.
-        field: &'static str,
+        /// Which field.
+        field: Field,
     },
     /// A market or stop order needs a reference price and there is none yet.
     #[error("{0} has no reference price yet: send a limit order, or wait for a first trade")]
@@ -154,8 +219,8 @@ pub enum Reject {
     /// The order's kind has no such price.
     #[error("{field} cannot be changed: an order of this type has none")]
     NoSuchPrice {
-        /// The field's name.
-        field: &'static str,
+        /// Which field.
+        field: Field,
     },
     /// The new quantity is not more than what has traded.
     #[error("qty {} must be above the {} that have traded", format(*.asked_minor, *.scale), format(*.traded_minor, *.scale))]
@@ -167,9 +232,9 @@ pub enum Reject {
         /// Decimal places of both.
         scale: Scale,
     },
-    /// The combination of kind and time in force, or post-only, makes no sense.
+    /// The parts of the command do not go together.
     #[error("{0}")]
-    Contradiction(&'static str),
+    Contradiction(Contradiction),
     /// The command was stamped longer ago than the stage remembers.
     #[error(
         "the command is {age_s} s old and at most {limit_s} s are remembered: ask for the order before sending it again"

@@ -36,20 +36,4 @@ pub enum Error {
         /// What is wrong with it.
         source: ascii::Error,
     },
-    /// A fixed text of a reject that cannot be kept: too long, or one too many.
-    #[error(
-        "{field} has {len} bytes and {kept} texts are kept; {max_len} bytes and {max_kept} texts are the most"
-    )]
-    Text {
-        /// The message and field.
-        field: &'static str,
-        /// How long the text is.
-        len: usize,
-        /// How many texts are kept already.
-        kept: usize,
-        /// The longest text, in bytes.
-        max_len: usize,
-        /// The most texts.
-        max_kept: usize,
-    },
 }

@@ -1,11 +1,10 @@
 //! Why the account stage refuses a command.
 //!
-//! A reason carries the numbers with which it was worded, so that a repeat is told the first
-//! decision in the same words.
+//! A reason carries the numbers with which it is worded, so that a repeat is told the first decision.
 
 use prepx_domain::reject::Reject;
 
-use super::value::{fixed_text, pack, present, symbol, unpack};
+use super::value::{Choice as _, choice, pack, present, symbol, unpack};
 use super::{Error, v1};
 use v1::reject::Reason;
 
@@ -51,7 +50,7 @@ impl From<&Reject> for v1::Reject {
                 value_minor,
                 scale,
             } => Reason::NotPositive(v1::FieldValue {
-                field: field.to_owned(),
+                field: field.number(),
                 value_minor,
                 scale,
             }),
@@ -61,7 +60,7 @@ impl From<&Reject> for v1::Reject {
                 step_minor,
                 scale,
             } => {
-                let field = field.to_owned();
+                let field = field.number();
                 Reason::OffStep(v1::OffStep {
                     field,
                     value_minor,
@@ -69,7 +68,7 @@ impl From<&Reject> for v1::Reject {
                     scale,
                 })
             }
-            Reject::TooLarge { field } => Reason::TooLargeField(field.to_owned()),
+            Reject::TooLarge { field } => Reason::TooLarge(field.number()),
             Reject::NoReferencePrice(symbol) => Reason::NoReferencePrice(symbol.to_string()),
             Reject::OutsideCollar {
                 price_minor,
@@ -112,13 +111,13 @@ impl From<&Reject> for v1::Reject {
             Reject::OrderEnded => Reason::OrderEnded(()),
             Reject::ReplacePending => Reason::ReplacePending(()),
             Reject::CancelPending => Reason::CancelPending(()),
-            Reject::NoSuchPrice { field } => Reason::NoSuchPriceField(field.to_owned()),
+            Reject::NoSuchPrice { field } => Reason::NoSuchPrice(field.number()),
             Reject::QuantityTraded {
                 asked_minor,
                 traded_minor,
                 scale,
             } => Reason::QuantityTraded(excess(asked_minor, traded_minor, scale)),
-            Reject::Contradiction(words) => Reason::Contradiction(words.to_owned()),
+            Reject::Contradiction(which) => Reason::Contradiction(which.number()),
             Reject::Stale { age_s, limit_s } => Reason::Stale(v1::Age { age_s, limit_s }),
             Reject::Ahead { ahead_s, limit_s } => Reason::Ahead(v1::Age {
                 age_s: ahead_s,
@@ -159,18 +158,18 @@ impl TryFrom<v1::Reject> for Reject {
             }
             Reason::Halted(text) => Reject::Halted(symbol("Reject.halted", &text)?),
             Reason::NotPositive(wire) => Reject::NotPositive {
-                field: fixed_text("FieldValue.field", &wire.field)?,
+                field: choice("FieldValue.field", wire.field)?,
                 value_minor: wire.value_minor,
                 scale: wire.scale,
             },
             Reason::OffStep(wire) => Reject::OffStep {
-                field: fixed_text("OffStep.field", &wire.field)?,
+                field: choice("OffStep.field", wire.field)?,
                 value_minor: wire.value_minor,
                 step_minor: wire.step_minor,
                 scale: wire.scale,
             },
-            Reason::TooLargeField(text) => Reject::TooLarge {
-                field: fixed_text("Reject.too_large_field", &text)?,
+            Reason::TooLarge(number) => Reject::TooLarge {
+                field: choice("Reject.too_large", number)?,
             },
             Reason::NoReferencePrice(text) => {
                 Reject::NoReferencePrice(symbol("Reject.no_reference_price", &text)?)
@@ -211,8 +210,8 @@ impl TryFrom<v1::Reject> for Reject {
             Reason::OrderEnded(()) => Reject::OrderEnded,
             Reason::ReplacePending(()) => Reject::ReplacePending,
             Reason::CancelPending(()) => Reject::CancelPending,
-            Reason::NoSuchPriceField(text) => Reject::NoSuchPrice {
-                field: fixed_text("Reject.no_such_price_field", &text)?,
+            Reason::NoSuchPrice(number) => Reject::NoSuchPrice {
+                field: choice("Reject.no_such_price", number)?,
             },
             Reason::QuantityTraded(v1::Excess {
                 asked_minor,
@@ -223,8 +222,8 @@ impl TryFrom<v1::Reject> for Reject {
                 traded_minor: limit_minor,
                 scale,
             },
-            Reason::Contradiction(words) => {
-                Reject::Contradiction(fixed_text("Reject.contradiction", &words)?)
+            Reason::Contradiction(number) => {
+                Reject::Contradiction(choice("Reject.contradiction", number)?)
             }
             Reason::Stale(v1::Age { age_s, limit_s }) => Reject::Stale { age_s, limit_s },
             Reason::Ahead(v1::Age { age_s, limit_s }) => Reject::Ahead {

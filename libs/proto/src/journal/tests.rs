@@ -9,7 +9,7 @@ use prepx_domain::message::{Command, ToAccount, ToMatching};
 use prepx_domain::update::{AccountUpdate, MarketUpdate, Reply};
 use prepx_domain::{Asset, Side};
 
-use super::value::{fixed_text, pack, unpack};
+use super::value::{pack, unpack};
 use super::{Error, Record, decode, encode, v1};
 
 fn bytes_of<T: Record>(value: &T) -> Vec<u8> {
@@ -168,16 +168,5 @@ fn what_this_version_does_not_know_is_an_error() {
     assert!(matches!(
         decode::<ToAccount>(&[0xff]),
         Err(Error::Malformed(_))
-    ));
-}
-
-#[test]
-fn a_text_is_kept_once_and_a_long_one_not_at_all() {
-    let first = fixed_text("f", &String::from("qty")).expect("short enough");
-    let second = fixed_text("f", &String::from("qty")).expect("short enough");
-    assert!(std::ptr::eq(first, second));
-    assert!(matches!(
-        fixed_text("f", &"x".repeat(257)),
-        Err(Error::Text { len: 257, .. })
     ));
 }

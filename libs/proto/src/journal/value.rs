@@ -2,11 +2,9 @@
 //!
 //! Every function that reads takes the name of the field, as `Message.field`, for its error.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
-
 use prepx_domain::ascii;
 use prepx_domain::message::CancelReason;
+use prepx_domain::reject::{Contradiction, Field};
 use prepx_domain::{
     AccountId, Asset, AssetClass, ExecutionId, InstrumentId, Micros, OrderId, OrderKind,
     OrderStatus, SessionCalendar, SessionPhase, Side, Slot, Symbol, TimeInForce, TradeId,
@@ -68,6 +66,11 @@ macro_rules! choices {
 choices! {
     AssetClass { UsEquity Crypto }
     CancelReason { Requested Unfilled NotWhole SelfTrade ProtectPrice }
+    Contradiction {
+        ClientOrderIdLength PostOnlyType PostOnlyTimeInForce ExtendedHours StopTimeInForce Expired
+        StopSetOff ForeignSlot NegativeLimit
+    }
+    Field { Qty LimitPrice StopPrice Amount }
     OrderStatus {
         New PartiallyFilled Filled Canceled Expired Replaced PendingCancel PendingReplace PendingNew
         Rejected Accepted
@@ -237,33 +240,4 @@ pub fn unpack(field: &'static str, packed: u64) -> Result<Asset, Error> {
     let name = std::str::from_utf8(&name[..len]).expect("only ASCII was put in");
     name.parse()
         .map_err(|source: ascii::Error| Error::Name { field, source })
-}
-
-/// The longest fixed text, in bytes.
-const TEXT_BYTES_MAX: usize = 256;
-/// The most fixed texts that are kept.
-const TEXTS_MAX: usize = 1_024;
-static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-
-/// A text of the program, such as the name of a field in a reject, as the program's own constant.
-/// Each is kept once for as long as the process lives; how many there may be is bounded, because
-/// versions of the program have dozens and only a damaged log has more.
-pub fn fixed_text(field: &'static str, text: &str) -> Result<&'static str, Error> {
-    // A set is whole whatever a thread did while it held it.
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(kept) = texts.get(text) {
-        return Ok(kept);
-    }
-    if text.len() > TEXT_BYTES_MAX || texts.len() >= TEXTS_MAX {
-        return Err(Error::Text {
-            field,
-            len: text.len(),
-            kept: texts.len(),
-            max_len: TEXT_BYTES_MAX,
-            max_kept: TEXTS_MAX,
-        });
-    }
-    let kept: &'static str = Box::leak(text.into());
-    texts.insert(kept);
-    Ok(kept)
 }

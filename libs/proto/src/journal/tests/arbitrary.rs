@@ -3,6 +3,7 @@
 //! The larger strategies are boxed: their values' trees are too large for a test's stack.
 
 use prepx_domain::message::*;
+use prepx_domain::reject::Field;
 use prepx_domain::update::*;
 use prepx_domain::*;
 use proptest::option;
@@ -10,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
 
+use super::samples::CONTRADICTIONS;
 use crate::journal::value::Id;
 
 /// Numbers of every length, with the ends of the range.
@@ -424,8 +426,13 @@ fn ack() -> impl Strategy<Value = Ack> {
     ]
 }
 
-fn field() -> impl Strategy<Value = &'static str> {
-    select(vec!["qty", "limit_price", "stop_price"])
+fn field() -> impl Strategy<Value = Field> {
+    select(vec![
+        Field::Qty,
+        Field::LimitPrice,
+        Field::StopPrice,
+        Field::Amount,
+    ])
 }
 
 fn plain_reject() -> impl Strategy<Value = Reject> {
@@ -438,7 +445,6 @@ fn plain_reject() -> impl Strategy<Value = Reject> {
         Reject::ReplacePending,
         Reject::CancelPending,
         Reject::AccountExists,
-        Reject::Contradiction("an order cannot be both"),
     ])
 }
 
@@ -514,6 +520,7 @@ fn reject() -> impl Strategy<Value = Reject> {
     prop_oneof![
         plain_reject(),
         reject_with_numbers(),
+        select(CONTRADICTIONS.to_vec()).prop_map(Reject::Contradiction),
         symbol().prop_map(Reject::UnknownInstrument),
         symbol().prop_map(Reject::Halted),
         symbol().prop_map(Reject::SessionClosed),

@@ -1,6 +1,7 @@
 //! Values that together hold every part of the format at least once.
 
 use prepx_domain::message::*;
+use prepx_domain::reject::{Contradiction, Field};
 use prepx_domain::update::*;
 use prepx_domain::*;
 use uuid::Uuid;
@@ -419,10 +420,10 @@ pub(super) fn market_updates() -> Vec<MarketUpdate> {
 
 #[expect(clippy::too_many_lines, reason = "one line a reason")]
 fn rejects() -> Vec<Reject> {
-    let (asset, field, scale) = (usd(), "qty", 8);
+    let (asset, field, scale) = (usd(), Field::Qty, 8);
     let (asked_minor, limit_minor, traded_minor) = (300, 200, 100);
     let (needed_minor, available_minor, value_minor, step_minor) = (300, 200, -1, 10_000);
-    vec![
+    let mut rejects = vec![
         Reject::UnknownAccount,
         Reject::UnknownInstrument(symbol()),
         Reject::UnknownOrder,
@@ -478,14 +479,13 @@ fn rejects() -> Vec<Reject> {
         Reject::ReplacePending,
         Reject::CancelPending,
         Reject::NoSuchPrice {
-            field: "stop_price",
+            field: Field::StopPrice,
         },
         Reject::QuantityTraded {
             asked_minor,
             traded_minor,
             scale,
         },
-        Reject::Contradiction("a market order cannot be post-only"),
         Reject::Stale {
             age_s: 90_000,
             limit_s: 86_400,
@@ -495,8 +495,24 @@ fn rejects() -> Vec<Reject> {
             limit_s: 10,
         },
         Reject::AccountExists,
-    ]
+    ];
+    let fields = [Field::LimitPrice, Field::Amount];
+    rejects.extend(fields.map(|field| Reject::TooLarge { field }));
+    rejects.extend(CONTRADICTIONS.map(Reject::Contradiction));
+    rejects
 }
+
+pub(super) const CONTRADICTIONS: [Contradiction; 9] = [
+    Contradiction::ClientOrderIdLength,
+    Contradiction::PostOnlyType,
+    Contradiction::PostOnlyTimeInForce,
+    Contradiction::ExtendedHours,
+    Contradiction::StopTimeInForce,
+    Contradiction::Expired,
+    Contradiction::StopSetOff,
+    Contradiction::ForeignSlot,
+    Contradiction::NegativeLimit,
+];
 
 pub(super) fn replies() -> Vec<Reply> {
     let acks = [

@@ -1,6 +1,7 @@
 //! Opening accounts, money in and out, stops and limits of an account.
 
 use prepx_domain::message::Limits;
+use prepx_domain::reject::{Contradiction, Field};
 use prepx_domain::{AccountId, Asset, Reject, Slot};
 use uuid::Uuid;
 
@@ -16,8 +17,7 @@ impl Stage {
         simulated: bool,
     ) -> Result<Event, Reject> {
         if slot != Slot::of_user(user) {
-            let why = "the command's slot must be the hash of its user";
-            return Err(Reject::Contradiction(why));
+            return Err(Reject::Contradiction(Contradiction::ForeignSlot));
         }
         if self.users.contains_key(&user) {
             return Err(Reject::AccountExists);
@@ -47,7 +47,9 @@ impl Stage {
             .map_or(0, |books| books.outside_minor);
         let supply_minor = amount_minor.checked_sub(outside_minor);
         if supply_minor.is_none_or(|supply| supply > self.config.supply_minor_max) {
-            return Err(Reject::TooLarge { field: "amount" });
+            return Err(Reject::TooLarge {
+                field: Field::Amount,
+            });
         }
         Ok(Event::Deposited {
             cause,
@@ -133,7 +135,7 @@ impl Stage {
             limits.position_minor,
         ];
         if amounts.iter().any(|amount| amount.is_negative()) {
-            return Err(Reject::Contradiction("a limit must not be negative"));
+            return Err(Reject::Contradiction(Contradiction::NegativeLimit));
         }
         Ok(Event::LimitsSet {
             cause,
@@ -147,7 +149,7 @@ impl Stage {
             return Ok(());
         }
         Err(Reject::NotPositive {
-            field: "amount",
+            field: Field::Amount,
             value_minor: amount_minor,
             scale: self.scale(asset),
         })

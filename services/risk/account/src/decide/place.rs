@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prepx_domain::message::{BookOrder, PlaceOrder};
+use prepx_domain::reject::{Contradiction, Field};
 use prepx_domain::{Micros, OrderId, Reject, Slot};
 
 use super::price::{
@@ -41,7 +42,7 @@ impl Stage {
         steps.check_collar(market)?;
         let worst_ticks = steps.kind.limit().or(protect_ticks).unwrap_or(i64::MAX);
         let hold = hold_minor(instrument, ask.side, worst_ticks, steps.qty_lots);
-        let hold_minor = hold.ok_or(Reject::TooLarge { field: "qty" })?;
+        let hold_minor = hold.ok_or(Reject::TooLarge { field: Field::Qty })?;
         check_balance(account, instrument, ask.side, hold_minor)?;
         let order = BookOrder {
             order: self.next_order_id(slot, cause.at),
@@ -110,8 +111,7 @@ fn waits_for_session(market: &Market, ask: &PlaceOrder) -> Result<bool, Reject> 
 
 pub(super) fn check_expiry(expires_at: Option<Micros>, now: Micros) -> Result<(), Reject> {
     if expires_at.is_some_and(|expires_at| expires_at <= now) {
-        let why = "the order would have expired already: its session is over";
-        return Err(Reject::Contradiction(why));
+        return Err(Reject::Contradiction(Contradiction::Expired));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What an order may cost at worst, and the checks that a new order and a replacement share.
 
 use prepx_domain::instrument::StepError;
+use prepx_domain::reject::{Contradiction, Field};
 use prepx_domain::{Instrument, OrderKind, Reject, Side, TimeInForce};
 
 use crate::order::qty_minor;
@@ -23,16 +24,16 @@ pub(super) fn check_form(
     client_order_id: &str,
 ) -> Result<(), Reject> {
     let why = if client_order_id.is_empty() || client_order_id.chars().count() > 128 {
-        "client_order_id must have 1 to 128 characters"
+        Contradiction::ClientOrderIdLength
     } else if post_only && !matches!(kind, OrderKind::Limit { .. }) {
-        "post-only is for limit orders: this type takes what rests"
+        Contradiction::PostOnlyType
     } else if post_only && !time_in_force.rests() {
-        "post-only needs time_in_force day or gtc: ioc and fok never rest"
+        Contradiction::PostOnlyTimeInForce
     } else if extended_hours && !(matches!(kind, OrderKind::Limit { .. }) && time_in_force.rests())
     {
-        "extended_hours goes with limit orders of time_in_force day or gtc only"
+        Contradiction::ExtendedHours
     } else if kind.stop().is_some() && !time_in_force.rests() {
-        "a stop waits for its price: it needs time_in_force day or gtc"
+        Contradiction::StopTimeInForce
     } else {
         return Ok(());
     };
@@ -54,14 +55,14 @@ pub(super) fn whole_steps(
     let kind = match kind_minor {
         OrderKind::Market => OrderKind::Market,
         OrderKind::Limit { limit } => OrderKind::Limit {
-            limit: price("limit_price", limit)?,
+            limit: price(Field::LimitPrice, limit)?,
         },
         OrderKind::Stop { stop } => OrderKind::Stop {
-            stop: price("stop_price", stop)?,
+            stop: price(Field::StopPrice, stop)?,
         },
         OrderKind::StopLimit { stop, limit } => OrderKind::StopLimit {
-            stop: price("stop_price", stop)?,
-            limit: price("limit_price", limit)?,
+            stop: price(Field::StopPrice, stop)?,
+            limit: price(Field::LimitPrice, limit)?,
         },
     };
     let qty_lots = whole_lots(instrument, qty_minor)?;
@@ -76,13 +77,13 @@ pub(super) fn whole_steps(
 pub(super) fn whole_lots(instrument: &Instrument, qty_minor: i64) -> Result<i64, Reject> {
     let (step, scale) = (instrument.lot_minor, instrument.base_scale);
     let lots = instrument.qty_lots(qty_minor);
-    lots.map_err(|error| step_reject(error, "qty", (qty_minor, step, scale)))
+    lots.map_err(|error| step_reject(error, Field::Qty, (qty_minor, step, scale)))
 }
 
 /// A price in ticks from a field.
 pub(super) fn whole_ticks(
     instrument: &Instrument,
-    field: &'static str,
+    field: Field,
     price_minor: i64,
 ) -> Result<i64, Reject> {
     let (step, scale) = (instrument.tick_minor, instrument.quote_scale);
@@ -92,7 +93,7 @@ pub(super) fn whole_ticks(
 
 fn step_reject(
     error: StepError,
-    field: &'static str,
+    field: Field,
     (value_minor, step_minor, scale): (i64, i64, u32),
 ) -> Reject {
     match error {
@@ -151,7 +152,7 @@ impl Steps {
     pub(super) fn value_minor(&self, market: &Market) -> Result<i64, Reject> {
         let ticks = self.around_ticks(market)?;
         let value = market.instrument.hold_minor(ticks, self.qty_lots);
-        value.ok_or(Reject::TooLarge { field: "qty" })
+        value.ok_or(Reject::TooLarge { field: Field::Qty })
     }
 
     /// A limit must not give away what the market would not take: a buy above the band and a sell

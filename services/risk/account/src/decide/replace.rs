@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prepx_domain::message::{BookOrder, BookReplace, ReplaceOrder};
+use prepx_domain::reject::{Contradiction, Field};
 use prepx_domain::{Instrument, OrderKind, Reject, Slot};
 
 use super::place::check_expiry;
@@ -48,7 +49,7 @@ impl Stage {
             steps.check_collar(market)?;
         }
         let hold = extra_hold_minor(&market.instrument, old, &new);
-        let hold_minor = hold.ok_or(Reject::TooLarge { field: "qty" })?;
+        let hold_minor = hold.ok_or(Reject::TooLarge { field: Field::Qty })?;
         check_balance(account, &market.instrument, new.side, hold_minor)?;
         let old = old.book.order;
         Ok(Event::ReplaceSent {
@@ -128,16 +129,15 @@ fn changed_kind(
 ) -> Result<OrderKind, Reject> {
     let kind = old.book.kind;
     if old.triggered && ask.stop_minor.is_some() {
-        let why = "stop_price cannot be changed: the stop has been set off already";
-        return Err(Reject::Contradiction(why));
+        return Err(Reject::Contradiction(Contradiction::StopSetOff));
     }
     let changed = |field, asked: Option<i64>, now: Option<i64>| match (asked, now) {
         (Some(_), None) => Err(Reject::NoSuchPrice { field }),
         (Some(minor), Some(_)) => whole_ticks(instrument, field, minor).map(Some),
         (None, now) => Ok(now),
     };
-    let limit = changed("limit_price", ask.limit_minor, kind.limit())?;
-    let stop = changed("stop_price", ask.stop_minor, kind.stop())?;
+    let limit = changed(Field::LimitPrice, ask.limit_minor, kind.limit())?;
+    let stop = changed(Field::StopPrice, ask.stop_minor, kind.stop())?;
     Ok(match (stop, limit) {
         (None, None) => OrderKind::Market,
         (None, Some(limit)) => OrderKind::Limit { limit },
