@@ -69,6 +69,11 @@ impl Points {
     /// # Errors
     /// When a value is wrong, or there would be too many points.
     pub fn of(asked: &Asked<'_>, now: Micros) -> Result<Points, Error> {
+        for (name, moment) in [("start", asked.start), ("end", asked.end)] {
+            if moment.is_some_and(|moment| moment < Micros(0)) {
+                return Err(field(name, format!("{name} must not be before 1970")));
+            }
+        }
         let (since, until, length_us) = span(asked, now)?;
         let width = match asked.timeframe {
             "" if length_us < 7 * DAY_US => MINUTE,
@@ -269,6 +274,16 @@ mod tests {
             ..Asked::default()
         };
         assert!(refused(future).contains("not later than now"));
+        let earliest = Asked {
+            start: Some(Micros(i64::MIN)),
+            ..Asked::default()
+        };
+        assert!(refused(earliest).contains("start must not be before 1970"));
+        let earliest = Asked {
+            end: Some(Micros(i64::MIN)),
+            ..Asked::default()
+        };
+        assert!(refused(earliest).contains("end must not be before 1970"));
         let all = Asked {
             period: "1D",
             start: Some(now),
