@@ -29,15 +29,20 @@ pub enum Error {
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
     /// A record is no lane record.
-    #[error("{partition} at offset {offset}: {source}")]
-    Poison {
-        /// Where.
-        partition: TopicPartition,
-        /// Which record.
-        offset: u64,
-        /// Why.
-        source: DecodeError,
-    },
+    #[error(transparent)]
+    Poison(#[from] Poison<DecodeError>),
+}
+
+/// What is not understood: a newer version wrote it, or it is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{partition} at offset {offset}: {source}")]
+pub struct Poison<E> {
+    /// Where.
+    pub partition: TopicPartition,
+    /// Which record.
+    pub offset: u64,
+    /// Why.
+    pub source: E,
 }
 
 /// One message of a lane.
@@ -87,6 +92,15 @@ impl Batch {
     /// How many messages.
     pub fn len(&self) -> usize {
         self.runs.iter().map(|run| run.messages.len()).sum()
+    }
+
+    /// One of its messages is not understood.
+    pub fn poison<E>(&self, message: &Message, source: E) -> Poison<E> {
+        Poison {
+            partition: self.partition,
+            offset: message.offset,
+            source,
+        }
     }
 
     /// Whether there is none. Even then `next` is to be noted.
@@ -196,7 +210,7 @@ fn read(log: &dyn Log, partition: TopicPartition, from: u64) -> Result<Option<Ba
         runs: Vec::new(),
     };
     for record in &records {
-        let poison = |source| Error::Poison {
+        let poison = |source| Poison {
             partition,
             offset: record.offset,
             source,
@@ -324,6 +338,9 @@ mod tests {
         log.flush().unwrap();
         let mut follower = Tail::new(log.clone()).follow([(UPDATES.partition(0), 0)]);
         let error = follower.look().unwrap_err();
-        assert!(matches!(error, Error::Poison { offset: 0, .. }), "{error}");
+        assert!(
+            matches!(error, Error::Poison(Poison { offset: 0, .. })),
+            "{error}"
+        );
     }
 }

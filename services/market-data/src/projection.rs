@@ -11,7 +11,7 @@ use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::InstrumentId;
 use prepx_proto::journal;
 use prepx_stage::consume::{Consumer, Positions, Runner};
-use prepx_stage::follow::{self, Batch};
+use prepx_stage::follow::{self, Batch, Poison};
 use prepx_stage::{Following, Topology};
 
 use crate::market::{self, Markets, Rows};
@@ -32,16 +32,9 @@ pub enum Error {
     /// It does not follow the one before.
     #[error(transparent)]
     Market(#[from] market::Error),
-    /// It is not understood: it was written by a newer version, or is damaged.
-    #[error("{partition} at offset {offset}: {source}")]
-    Poison {
-        /// Where.
-        partition: TopicPartition,
-        /// Which record.
-        offset: u64,
-        /// Why.
-        source: journal::Error,
-    },
+    /// A message is not understood.
+    #[error(transparent)]
+    Poison(#[from] Poison<journal::Error>),
 }
 
 /// The markets in memory, as readers see them. Cheap to clone.

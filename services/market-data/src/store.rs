@@ -111,12 +111,8 @@ impl Store {
                 .advance(&position_of(run.source), run.first, run.last())
                 .await?;
             for message in &run.messages[skip..] {
-                let update = journal::decode(&message.payload).map_err(|source| Error::Poison {
-                    partition: batch.partition,
-                    offset: message.offset,
-                    source,
-                })?;
-                updates.push(update);
+                let update = journal::decode(&message.payload);
+                updates.push(update.map_err(|error| batch.poison(message, error))?);
             }
         }
         let offsets = position_of(batch.partition);

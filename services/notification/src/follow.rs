@@ -15,10 +15,10 @@ use prepx_domain::{InstrumentId, Micros};
 use prepx_env::Clock;
 use prepx_proto::journal;
 use prepx_runtime::{Drain, TaskError};
-use prepx_stage::Following;
 use prepx_stage::consume::{Consumer, Positions, Runner};
-use prepx_stage::follow::{self, Batch, Message, Run};
+use prepx_stage::follow::{self, Batch, Message, Poison, Run};
 use prepx_stage::port::{MatchingPort, ReadError};
+use prepx_stage::{Following, lane};
 
 use crate::hub::Hub;
 
@@ -31,27 +31,16 @@ pub enum Error {
     #[error(transparent)]
     Follow(#[from] follow::Error),
     /// Something is missing on a lane.
-    #[error("{partition}: {found} follows {last} on the lane of {source_journal}")]
+    #[error("{partition}: {source}")]
     Gap {
         /// Where.
         partition: TopicPartition,
-        /// The lane.
-        source_journal: TopicPartition,
-        /// The last number that came.
-        last: u64,
-        /// The number that came next.
-        found: u64,
+        /// Which lane and numbers.
+        source: lane::Gap,
     },
-    /// A message is not understood: it was written by a newer version, or is damaged.
-    #[error("{partition} at offset {offset}: {source}")]
-    Poison {
-        /// Where.
-        partition: TopicPartition,
-        /// Which record.
-        offset: u64,
-        /// Why.
-        source: journal::Error,
-    },
+    /// A message is not understood.
+    #[error(transparent)]
+    Poison(#[from] Poison<journal::Error>),
     /// The stage does not answer.
     #[error("the instruments cannot be asked for: {0}")]
     Instruments(#[from] ReadError),
@@ -69,9 +58,12 @@ pub struct Sources {
 pub struct Telling {
     sources: Sources,
     hub: Arc<Hub>,
-    /// The last number of each lane.
-    lanes: HashMap<(TopicPartition, TopicPartition), u64>,
+    lanes: Lanes,
 }
+
+/// The last number of each lane, by the followed partition and the sender's journal.
+#[derive(Default)]
+struct Lanes(HashMap<(TopicPartition, TopicPartition), u64>);
 
 impl Consumer for Telling {
     type Error = Error;
@@ -103,7 +95,7 @@ impl Consumer for Telling {
     }
 
     fn interrupted(&mut self) {
-        self.lanes.clear();
+        self.lanes = Lanes::default();
         self.hub.interrupt();
     }
 }
@@ -118,7 +110,7 @@ impl Telling {
         let telling = Telling {
             sources,
             hub,
-            lanes: HashMap::new(),
+            lanes: Lanes::default(),
         };
         Runner::open(following, telling).await
     }
@@ -134,7 +126,7 @@ impl Telling {
     async fn tell(&mut self, batch: Batch) -> Result<(), Error> {
         let mut fresh = Vec::with_capacity(batch.len());
         for run in batch.runs {
-            fresh.extend(self.fresh(batch.partition, run)?);
+            fresh.extend(self.lanes.fresh(batch.partition, run)?);
         }
         match batch.partition.topic {
             Topic::MarketData => {
@@ -160,26 +152,6 @@ impl Telling {
         Ok(())
     }
 
-    /// The messages of a run that were not there before.
-    fn fresh(&mut self, partition: TopicPartition, run: Run) -> Result<Vec<Message>, Error> {
-        let (first, last) = (run.first, run.last());
-        let known = self
-            .lanes
-            .entry((partition, run.source))
-            .or_insert(first - 1);
-        if first > *known + 1 {
-            return Err(Error::Gap {
-                partition,
-                source_journal: run.source,
-                last: *known,
-                found: first,
-            });
-        }
-        let repeats = usize::try_from(*known + 1 - first).unwrap_or(usize::MAX);
-        *known = last.max(*known);
-        Ok(run.messages.into_iter().skip(repeats).collect())
-    }
-
     /// Asks for the instruments when one is not known.
     async fn know(&self, named: impl Iterator<Item = InstrumentId>) -> Result<(), Error> {
         for instrument in named {
@@ -188,6 +160,20 @@ impl Telling {
             }
         }
         Ok(())
+    }
+}
+
+impl Lanes {
+    /// The messages of a run that were not there before. A lane is followed from where it is first
+    /// heard of.
+    fn fresh(&mut self, partition: TopicPartition, run: Run) -> Result<Vec<Message>, Error> {
+        let (source, first, count) = (run.source, run.first, run.messages.len() as u64);
+        let lane = self.0.entry((partition, source));
+        let known = lane.or_insert(first.saturating_sub(1));
+        let repeats = lane::repeats(source, *known, first, count)
+            .map_err(|source| Error::Gap { partition, source })?;
+        *known = run.last().max(*known);
+        Ok(run.messages.into_iter().skip(repeats as usize).collect())
     }
 }
 
@@ -231,16 +217,57 @@ fn decode<T: journal::Record>(
     messages: &[Message],
 ) -> Result<Vec<T>, Error> {
     let decode = |message: &Message| {
-        journal::decode(&message.payload).map_err(|source| Error::Poison {
+        journal::decode(&message.payload).map_err(|source| Poison {
             partition,
             offset: message.offset,
             source,
         })
     };
-    messages.iter().map(decode).collect()
+    let decoded: Result<_, Poison<_>> = messages.iter().map(decode).collect();
+    Ok(decoded?)
 }
 
 fn until_minute_is_over(now: Micros) -> Duration {
     let since_us = now.plus_us(-GRACE_US).0.rem_euclid(MINUTE_US);
     Duration::from_micros(u64::try_from(MINUTE_US - since_us).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UPDATES: TopicPartition = Topic::PortfolioUpdates.partition(0);
+
+    fn run(first: u64, payloads: &[&'static [u8]]) -> Run {
+        let message = |payload: &&'static [u8]| Message {
+            seq: 1,
+            offset: 0,
+            payload: (*payload).into(),
+        };
+        Run {
+            source: Topic::AccountJournal.partition(2),
+            first,
+            messages: payloads.iter().map(message).collect(),
+        }
+    }
+
+    fn fresh(lanes: &mut Lanes, run: Run) -> Vec<Message> {
+        lanes.fresh(UPDATES, run).unwrap()
+    }
+
+    #[test]
+    fn i2_repeats_are_left_out_and_a_gap_is_an_error() {
+        let mut lanes = Lanes::default();
+        let two = run(7, &[b"a", b"b"]);
+        assert_eq!(fresh(&mut lanes, two.clone()), two.messages);
+        assert_eq!(fresh(&mut lanes, two), []);
+        let overlapping = run(8, &[b"b", b"c"]);
+        assert_eq!(
+            fresh(&mut lanes, overlapping.clone()),
+            overlapping.messages[1..]
+        );
+        let error = lanes.fresh(UPDATES, run(11, &[b"e"])).unwrap_err();
+        let words = "portfolio-updates/0: the lane from account-journal/2 has a gap: 11 follows 9";
+        assert_eq!(error.to_string(), words);
+    }
 }

@@ -11,7 +11,7 @@ use prepx_domain::update::{AccountUpdate, Book, Change, Posting};
 use prepx_domain::{AccountId, Asset, Micros, OrderId};
 use prepx_proto::journal;
 use prepx_stage::consume::{Consumer, Positions, Runner};
-use prepx_stage::follow::{self, Batch, Message};
+use prepx_stage::follow::{self, Batch, Message, Poison};
 use prepx_stage::{Following, Topology};
 
 use crate::activity::{Kind, Place};
@@ -27,16 +27,9 @@ pub enum Error {
     /// The store failed, or found a gap.
     #[error(transparent)]
     Store(#[from] prepx_store::Error),
-    /// A message is not understood: it was written by a newer version, or is damaged.
-    #[error("{partition} at offset {offset}: {source}")]
-    Poison {
-        /// Where.
-        partition: TopicPartition,
-        /// Which record.
-        offset: u64,
-        /// Why.
-        source: journal::Error,
-    },
+    /// A message is not understood.
+    #[error(transparent)]
+    Poison(#[from] Poison<journal::Error>),
 }
 
 /// One leg, and where it came from.

@@ -105,11 +105,7 @@ impl Ledger {
             let skip = tx.advance(&lane, run.first, run.last()).await?;
             for (number, message) in (run.first..).zip(&run.messages).skip(skip) {
                 rows.add(run.source.partition, number, message)
-                    .map_err(|source| Error::Poison {
-                        partition: batch.partition,
-                        offset: message.offset,
-                        source,
-                    })?;
+                    .map_err(|error| batch.poison(message, error))?;
             }
         }
         write(&mut tx, &rows).await?;

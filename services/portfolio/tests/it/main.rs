@@ -21,7 +21,7 @@ use prepx_domain::{
 use prepx_env::ManualClock;
 use prepx_portfolio::{Asked, Changes, Ledger, Points, Projection, ProjectionError, Shift};
 use prepx_proto::journal;
-use prepx_stage::follow::Tail;
+use prepx_stage::follow::{Poison, Tail};
 use prepx_stage::port::{Line, PastOrders};
 use prepx_stage::{Following, Retention, Topology, lane};
 use prepx_store::Location;
@@ -369,7 +369,7 @@ async fn a_message_of_a_newer_version_stops_the_projection() {
     world.log.flush().unwrap();
     let error = world.catch_up(&world.ledger().await).await.unwrap_err();
     assert!(
-        matches!(error, ProjectionError::Poison { offset: 0, .. }),
+        matches!(error, ProjectionError::Poison(Poison { offset: 0, .. })),
         "{error}"
     );
 }
