@@ -1,7 +1,5 @@
 //! The audit trail over gRPC: decode, read, encode. Who may ask is said in the protos.
 
-use std::fmt::Write as _;
-
 use ed25519_dalek::VerifyingKey;
 use prepx_proto::analytics::v1 as wire;
 use prepx_proto::analytics::v1::audit_service_server::AuditService;
@@ -11,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::chain::Head;
 use crate::error::Error;
+use crate::hex;
 use crate::root::{Root, Signed};
 use crate::store::Audit;
 
@@ -57,10 +56,10 @@ impl Handler {
             number: root.number,
             created_at: root.created_at.0,
             heads: root.heads.iter().map(head).collect(),
-            previous: hex(&root.previous),
-            hash: hex(&signed.hash()),
-            signature: hex(&signed.signature),
-            public_key: hex(self.public_key.as_bytes()),
+            previous: hex::encode(&root.previous),
+            hash: hex::encode(&signed.hash()),
+            signature: hex::encode(&signed.signature),
+            public_key: hex::encode(self.public_key.as_bytes()),
         })
     }
 }
@@ -70,7 +69,7 @@ fn head(head: &Head) -> wire::AuditHead {
         topic: head.journal.topic.name().to_owned(),
         partition: head.journal.partition,
         next_offset: head.next_offset,
-        hash: hex(&head.hash),
+        hash: hex::encode(&head.hash),
     }
 }
 
@@ -81,13 +80,6 @@ fn limit_of(limit: i32) -> Result<u32, Status> {
         return Err(status::of(&error.with("field", "limit")));
     }
     Ok(limit.unsigned_abs())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes everything");
-        text
-    })
 }
 
 impl From<Error> for Status {

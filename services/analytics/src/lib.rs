@@ -11,6 +11,7 @@ mod auditor;
 mod chain;
 mod error;
 mod grpc;
+pub mod hex;
 mod key;
 mod remote;
 mod root;

@@ -8,6 +8,7 @@ use prepx_domain::Micros;
 use prepx_proto::analytics::v1 as wire;
 
 use crate::chain::{Hash, Head};
+use crate::hex;
 use crate::root::{Root, Signed};
 use crate::verify::Difference;
 
@@ -40,16 +41,17 @@ impl Shown {
         let root = Root {
             number,
             created_at: Micros(shown.created_at),
-            previous: bytes(&shown.previous).ok_or(malformed.clone())?,
+            previous: hex::decode(&shown.previous).ok_or(malformed.clone())?,
             heads: heads.ok_or(malformed.clone())?,
         };
         let signed = Signed {
             body: root.encode(),
-            signature: bytes(&shown.signature).ok_or(malformed.clone())?,
+            signature: hex::decode(&shown.signature).ok_or(malformed.clone())?,
         };
-        let key = bytes(&shown.public_key).and_then(|key| VerifyingKey::from_bytes(&key).ok());
+        let key =
+            hex::decode(&shown.public_key).and_then(|key| VerifyingKey::from_bytes(&key).ok());
         let key = *self.key.get_or_insert(key.ok_or(malformed.clone())?);
-        if Some(signed.hash()) != bytes(&shown.hash) || !signed.is_by(&key) {
+        if Some(signed.hash()) != hex::decode(&shown.hash) || !signed.is_by(&key) {
             return Err(Difference::Signature(number));
         }
         if root.previous != self.previous {
@@ -93,17 +95,6 @@ fn head(shown: &wire::AuditHead) -> Option<Head> {
     Some(Head {
         journal: topic.partition(shown.partition),
         next_offset: shown.next_offset,
-        hash: bytes(&shown.hash)?,
+        hash: hex::decode(&shown.hash)?,
     })
-}
-
-fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if hex.len() != 2 * N || !hex.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

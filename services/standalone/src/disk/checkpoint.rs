@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use prepx_analytics::Head;
+use prepx_analytics::{Head, hex};
 use prepx_bus::file::Dir;
 use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::update::Book;
@@ -82,13 +82,13 @@ pub fn read(dir: &dyn Dir, data_dir: &Path) -> Result<Option<Checkpoint>> {
         .context(damaged)?;
     let (signature, body) = (&bytes[..split], &bytes[split + 1..]);
     let key = prepx_analytics::public_key(data_dir)?.context(damaged)?;
-    let signature = std::str::from_utf8(signature).ok().and_then(from_hex);
+    let signature = std::str::from_utf8(signature).ok().and_then(hex::decode);
     let good =
         signature.is_some_and(|signature| prepx_analytics::is_sealed(&key, body, &signature));
     ensure!(good, damaged);
     let parsed: Body = serde_json::from_slice(body).context(damaged)?;
     parsed
-        .open(hex(&prepx_analytics::hash(body)))
+        .open(hex::encode(&prepx_analytics::hash(body)))
         .context(damaged)
         .map(Some)
 }
@@ -107,7 +107,7 @@ pub fn write(
     let body = serde_json::to_vec(&Body::of(before, now, past))?;
     let signature = prepx_analytics::seal(data_dir, &body)?
         .ok_or_else(|| anyhow!("there is no audit.key to sign a checkpoint with"))?;
-    let mut bytes = hex(&signature).into_bytes();
+    let mut bytes = hex::encode(&signature).into_bytes();
     bytes.push(b'\n');
     bytes.extend_from_slice(&body);
     match dir.remove(TEMPORARY) {
@@ -137,7 +137,14 @@ impl Body {
                 .map(|(partition, told)| (*partition, told.number, told.seq))
                 .collect(),
             heads: (past.heads.iter())
-                .map(|(at, head)| (name(at).0, at.partition, head.next_offset, hex(&head.hash)))
+                .map(|(at, head)| {
+                    (
+                        name(at).0,
+                        at.partition,
+                        head.next_offset,
+                        hex::encode(&head.hash),
+                    )
+                })
                 .collect(),
             books: past.books.iter().map(row).collect(),
         }
@@ -160,7 +167,7 @@ impl Body {
             let head = Head {
                 journal,
                 next_offset: *next_offset,
-                hash: from_hex(hash).context("a hash is no hash")?,
+                hash: hex::decode(hash).context("a hash is no hash")?,
             };
             Ok((journal, head))
         };
@@ -210,19 +217,4 @@ fn line((partition, name, account, asset, minor): &Row) -> Result<(Line, i64)> {
         _ => return Err(anyhow!("{name} is no book")),
     };
     Ok(((*partition, book, asset.parse()?), *minor))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

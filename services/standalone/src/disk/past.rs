@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use prepx_analytics::Head;
 use prepx_bus::embedded::archive::{self, Archive};
 use prepx_bus::file::Dir;
@@ -108,14 +108,12 @@ impl Past {
 
     fn post(&mut self, line: Line, amount_minor: i64) -> Result<()> {
         let minor = self.books.entry(line).or_default();
-        match minor.checked_add(amount_minor) {
-            Some(0) => self.books.remove(&line).map_or(Ok(()), |_| Ok(())),
-            Some(sum) => {
-                *minor = sum;
-                Ok(())
-            }
-            None => bail!("a book of {} does not fit into 63 bits", line.2),
+        let sum = minor.checked_add(amount_minor);
+        *minor = sum.with_context(|| format!("a book of {} does not fit into 63 bits", line.2))?;
+        if *minor == 0 {
+            self.books.remove(&line);
         }
+        Ok(())
     }
 
     /// Everything that a checkpoint says, or nothing.
