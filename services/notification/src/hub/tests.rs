@@ -1,8 +1,11 @@
 //! Whose events are told to whom, in which order, and how listeners end.
 
+use std::collections::HashMap;
+
 use futures::FutureExt as _;
 use prepx_domain::update::{Change, OrderEvent, OrderView};
 use prepx_domain::{Slot, fixture};
+use wire::subscribe_response::Message;
 
 use super::*;
 use crate::fixture::{instrument, level, trade};
