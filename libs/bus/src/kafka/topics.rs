@@ -12,6 +12,7 @@ use rdkafka::admin::{
     TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 mod file;
 
@@ -237,8 +238,7 @@ impl Cluster<'_> {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = wait_for(self.admin.describe_configs(&topics, &options()));
-        let answers = answers.map_err(|error| unavailable(self.location, error))?;
+        let answers = self.answer(self.admin.describe_configs(&topics, &options()))?;
         let each = answers.into_iter().map(|answer| {
             let resource = answer.map_err(|error| unavailable(self.location, error))?;
             let entries = resource.entries.into_iter().filter_map(|entry| {
@@ -248,6 +248,26 @@ impl Cluster<'_> {
             Ok(entries.collect())
         });
         each.collect()
+    }
+
+    /// Waits for what the brokers answer.
+    fn answer<T>(&self, asked: impl Future<Output = KafkaResult<T>>) -> Result<T, Error> {
+        wait_for(asked).map_err(|error| unavailable(self.location, error))
+    }
+
+    /// Waits until all that was asked for is done.
+    fn done<T, N: fmt::Debug>(
+        &self,
+        what: &str,
+        asked: impl Future<Output = KafkaResult<Vec<Result<T, (N, RDKafkaErrorCode)>>>>,
+    ) -> Result<(), Error> {
+        match self.answer(asked)?.into_iter().find_map(Result::err) {
+            None => Ok(()),
+            Some((name, code)) => {
+                let why = format!("{name:?} cannot be {what}: {code}");
+                Err(unavailable(self.location, why))
+            }
+        }
     }
 
     fn create(&self, plan: &[Change]) -> Result<(), Error> {
@@ -274,16 +294,8 @@ impl Cluster<'_> {
         if new.is_empty() {
             return Ok(());
         }
-        let made = wait_for(self.admin.create_topics(&new, &options()));
-        let made = made.map_err(|error| unavailable(self.location, error))?;
-        let failed = made.into_iter().find_map(Result::err);
-        match failed {
-            None => self.see(new.iter().map(|topic| topic.name).collect()),
-            Some((name, code)) => {
-                let why = format!("{name} cannot be made: {code}");
-                Err(unavailable(self.location, why))
-            }
-        }
+        self.done("made", self.admin.create_topics(&new, &options()))?;
+        self.see(new.iter().map(|topic| topic.name).collect())
     }
 
     /// The controller has made the topics; brokers hear of them one after the other.
@@ -327,15 +339,7 @@ impl Cluster<'_> {
         if altered.is_empty() {
             return Ok(());
         }
-        let done = wait_for(self.admin.alter_configs(&altered, &options()));
-        let done = done.map_err(|error| unavailable(self.location, error))?;
-        let failed = done.into_iter().find_map(Result::err);
-        failed.map_or(Ok(()), |(topic, code)| {
-            Err(unavailable(
-                self.location,
-                format!("{topic:?} cannot be set: {code}"),
-            ))
-        })
+        self.done("set", self.admin.alter_configs(&altered, &options()))
     }
 }
 
