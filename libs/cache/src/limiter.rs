@@ -9,13 +9,14 @@ use std::time::Duration;
 
 /// Rates that one limiter can have.
 pub(crate) const RATES_MAX: usize = 2;
+const NS_PER_US: u64 = 1_000;
 
 /// So many in so long, evenly, and so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// How many come back in `per`; at least 1.
     pub count: u32,
-    /// At least as many nanoseconds as `count`.
+    /// At least as many microseconds as `count`.
     pub per: Duration,
     /// How many may be taken at once after a pause; at least 1.
     pub burst: u32,
@@ -31,10 +32,16 @@ impl Rate {
         }
     }
 
-    /// Nanoseconds between two requests.
+    /// Microseconds between two requests, rounded up: a server that counts for many processes counts
+    /// in them, and every engine decides alike.
+    pub(crate) fn interval_us(&self) -> u64 {
+        let per_us = u64::try_from(self.per.as_micros()).unwrap_or(u64::MAX);
+        per_us.div_ceil(u64::from(self.count.max(1))).max(1)
+    }
+
+    /// The same in nanoseconds.
     fn interval_ns(&self) -> u64 {
-        let per_ns = u64::try_from(self.per.as_nanos()).unwrap_or(u64::MAX);
-        (per_ns / u64::from(self.count.max(1))).max(1)
+        self.interval_us().saturating_mul(NS_PER_US)
     }
 }
 
@@ -75,6 +82,16 @@ impl Limiter {
         self.name
     }
 
+    /// The rates.
+    pub(crate) fn rates(&self) -> impl Iterator<Item = &Rate> {
+        self.rates.iter().flatten()
+    }
+
+    /// How long who asks for too much gets nothing, in microseconds.
+    pub(crate) fn block_us(&self) -> u64 {
+        u64::try_from(self.block.as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Decides, and changes the state only when all rates allow it, or to block.
     pub(crate) fn take(&self, state: &mut State, count: u32, now_ns: u64) -> Verdict {
         let blocked_ns = state.blocked_until_ns.saturating_sub(now_ns);
@@ -89,7 +106,7 @@ impl Limiter {
         if self.block.is_zero() {
             return asked.verdict;
         }
-        let block_ns = u64::try_from(self.block.as_nanos()).unwrap_or(u64::MAX);
+        let block_ns = self.block_us().saturating_mul(NS_PER_US);
         state.blocked_until_ns = now_ns.saturating_add(block_ns);
         asked.verdict.refused(block_ns)
     }
@@ -137,6 +154,14 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// What a server remembers that counts in microseconds.
+    pub(crate) fn from_us(used_up_at_us: [u64; RATES_MAX], blocked_until_us: u64) -> State {
+        State {
+            used_up_at_ns: used_up_at_us.map(|us| us.saturating_mul(NS_PER_US)),
+            blocked_until_ns: blocked_until_us.saturating_mul(NS_PER_US),
+        }
+    }
+
     /// From when on this is the same as nothing.
     pub(crate) fn forgotten_at_ns(&self) -> u64 {
         let used_up = self.used_up_at_ns.iter().copied().max().unwrap_or_default();
