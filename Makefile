@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: run test test-kafka lint fmt soak bench preflight
+.PHONY: run test test-kafka test-redis lint fmt soak bench preflight
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
@@ -20,6 +20,12 @@ test-kafka: preflight
 	$(CARGO) test --locked -p prepx-bus --features kafka --no-run
 	tests/servers/kafka.py run -- $(CARGO) test --locked -p prepx-bus --features kafka
 	tests/servers/kafka.py run --nodes 3 -- $(CARGO) test --locked -p prepx-bus --features kafka --test it kafka
+
+## The cache on a real Redis, single and cluster: CONTRIBUTING.md says what it needs.
+test-redis: preflight
+	$(CARGO) test --locked -p prepx-cache --no-run
+	tests/servers/redis.py run -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored
+	tests/servers/redis.py run --cluster -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored --skip away
 
 ## Formatting and lints, warnings as errors.
 lint:

@@ -78,6 +78,8 @@ impl Authenticator {
                 bytes_max: IDENTITIES_BYTES_MAX,
                 ttl_max: ACCESS_TOKEN_LIFE,
                 weigh: |identity: &Arc<Identity>| IDENTITY_BYTES + identity.token.len(),
+                // A token is a secret that stays in this process.
+                codec: None,
             })
         };
         Authenticator {

@@ -9,7 +9,9 @@ mod telling;
 
 use std::time::Duration;
 
-use crate::{Cache, Options, Space};
+use bytes::Bytes;
+
+use crate::{Cache, Codec, Options, Space};
 
 /// An engine under test.
 pub trait Engine {
@@ -27,13 +29,13 @@ macro_rules! checks {
     ($fresh:ident: $($module:ident::$check:ident,)*) => {
         $(
             eprintln!("conformance: {}", stringify!($check));
-            $module::$check(&mut $fresh()).await;
+            $module::$check(&mut $fresh().await).await;
         )*
     };
 }
 
 /// Runs every check on an engine of its own.
-pub async fn run<E: Engine>(mut fresh: impl FnMut() -> E) {
+pub async fn run<E: Engine>(mut fresh: impl AsyncFnMut() -> E) {
     checks![fresh:
         keeping::a_value_is_kept_for_its_time,
         keeping::nothing_is_kept_longer_than_the_space_allows,
@@ -41,7 +43,9 @@ pub async fn run<E: Engine>(mut fresh: impl FnMut() -> E) {
         keeping::an_old_value_is_loaded_again_once,
         keeping::a_failed_load_is_told_to_all_and_not_kept,
         keeping::when_the_one_that_loads_goes_away_the_next_one_loads,
+        keeping::who_asks_in_two_processes_loads_once_in_each_at_most,
         keeping::a_removal_reaches_every_holder,
+        keeping::what_is_put_takes_the_place_of_what_others_hold,
         keeping::a_removal_wins_over_a_load_that_runs,
         keeping::memory_is_bounded,
         limiting::a_burst_is_allowed_and_then_the_rate,
@@ -65,5 +69,12 @@ fn space(cache: &Cache) -> Space<String> {
         bytes_max: 1 << 20,
         ttl_max: LONG,
         weigh: String::len,
+        codec: Some(TEXT),
     })
 }
+
+/// Text as its bytes.
+const TEXT: Codec<String> = Codec {
+    encode: |text| Bytes::copy_from_slice(text.as_bytes()),
+    decode: |bytes| String::from_utf8(bytes.to_vec()).ok(),
+};

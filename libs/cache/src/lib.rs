@@ -1,20 +1,26 @@
 //! The cache behind one seam: values that are kept for a while, rate limits, publish and subscribe.
 //!
-//! One URL names the engine; everything above holds a [`Cache`] and does not know which it is. Today
-//! that is the process's own memory. Redis Cluster joins as a second engine behind the same three
-//! offers, and [`conformance`] is what both sides pass:
+//! One URL names the engine; everything above holds a [`Cache`] and does not know which it is: the
+//! process's own memory, or Redis behind it, single or cluster, for many processes. [`conformance`] is
+//! what both sides pass:
 //!
 //! - [`Space`]: values under keys, bounded in bytes and time, loaded once however many ask;
 //! - [`Cache::take`]: whether one more is within a [`Limiter`], counted in one atomic step;
 //! - [`Cache::publish`] and [`Cache::subscribe`]: news for whoever listens, bounded, at most once.
 //!
 //! Nothing that matters lives only here: every answer may be "not kept" or "some news were missed",
-//! and no call fails. So it refuses to be a store or a log. Time comes from the [`Clock`] that it is
-//! opened with.
+//! and no call fails: when the servers are away, each process keeps and counts for itself. So it refuses
+//! to be a store or a log. Time comes from the [`Clock`] that it is opened with, and on a server from
+//! that server.
 
 mod buckets;
 pub mod conformance;
 mod limiter;
+mod location;
+mod meters;
+mod redis;
+mod removals;
+mod shared;
 mod space;
 mod topics;
 
@@ -22,50 +28,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prepx_env::Clock;
+use tokio::task::JoinSet;
 
 pub use limiter::{Limiter, Rate, Verdict};
-pub use space::{Loaded, Options, Space};
+pub use location::{Location, RedisLocation, UnknownUrl};
+pub use space::{Codec, Loaded, Options, Space};
 pub use topics::{Heard, Subscription};
 
 use buckets::Buckets;
-use space::Removals;
+use redis::Redis;
+use removals::Removals;
 use topics::Topics;
 
 /// The longest key of a limiter, in bytes.
 pub const LIMITER_KEY_BYTES_MAX: usize = 32;
 
-/// A URL that names no engine.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the cache {0:?} is not known: use `memory:`, the memory of this process")]
-pub struct UnknownUrl(String);
-
-/// Which engine, from one URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// `memory:`: the memory of this process.
-    Memory,
-}
-
-impl Location {
-    /// Reads a URL. Only `memory:` is served so far.
-    ///
-    /// # Errors
-    /// Any other URL.
-    pub fn parse(url: &str) -> Result<Location, UnknownUrl> {
-        match url {
-            "memory:" => Ok(Location::Memory),
-            _ => Err(UnknownUrl(url.to_owned())),
-        }
-    }
-}
-
 /// An open cache. Clones are the same cache.
 #[derive(Clone)]
-pub struct Cache(Engine);
-
-#[derive(Clone)]
-enum Engine {
-    Memory(Arc<Memory>),
+pub struct Cache {
+    near: Arc<Memory>,
+    far: Option<Far>,
 }
 
 /// What one process keeps.
@@ -76,34 +58,66 @@ struct Memory {
     topics: Topics,
 }
 
-impl Cache {
-    /// Opens the cache at a location.
-    pub fn open(location: Location, clock: Arc<dyn Clock>) -> Cache {
-        match location {
-            Location::Memory => Cache(Engine::Memory(Arc::new(Memory {
-                clock,
-                removals: Removals::default(),
-                buckets: Buckets::default(),
-                topics: Topics::default(),
-            }))),
+/// The servers that processes share, and the tasks that look after the way to them.
+#[derive(Clone)]
+struct Far {
+    redis: Arc<Redis>,
+    _tasks: Arc<JoinSet<()>>,
+}
+
+impl Far {
+    /// `None`, and a line in the log, for a location that cannot be.
+    async fn open(location: &RedisLocation, near: Arc<Memory>) -> Option<Far> {
+        match Redis::open(location, near).await {
+            Ok((redis, tasks)) => Some(Far {
+                redis,
+                _tasks: Arc::new(tasks),
+            }),
+            Err(error) => {
+                tracing::error!(%error, ?location, "the cache cannot be opened there");
+                None
+            }
         }
+    }
+}
+
+impl Cache {
+    /// Opens the cache at a location, on a tokio runtime. Waits a few seconds for servers that are away,
+    /// then goes on without them until they are there.
+    pub async fn open(location: Location, clock: Arc<dyn Clock>) -> Cache {
+        let near = Arc::new(Memory {
+            clock,
+            removals: Removals::default(),
+            buckets: Buckets::default(),
+            topics: Topics::default(),
+        });
+        let far = match location {
+            Location::Memory => None,
+            Location::Redis(location) => Far::open(&location, Arc::clone(&near)).await,
+        };
+        Cache { near, far }
     }
 
     /// A space of values. Spaces of one name share what is removed, wherever they are held; give each
     /// kind of value a name of its own.
     pub fn space<V: Clone + Send + Sync + 'static>(&self, options: Options<V>) -> Space<V> {
-        let Engine::Memory(memory) = &self.0;
-        let removed = memory.removals.of(options.name);
-        Space::new(options, Arc::clone(&memory.clock), removed)
+        let removed = self.near.removals.of(options.name);
+        let clock = Arc::clone(&self.near.clock);
+        Space::new(options, clock, removed, self.far.clone())
     }
 
     /// Counts `count` more under `key` (at most [`LIMITER_KEY_BYTES_MAX`] bytes) if that is within the
-    /// limiter; all of its rates in one atomic step, or none.
+    /// limiter; all of its rates in one atomic step, or none. Servers that are away are not waited for:
+    /// then this process counts what it sees itself.
     pub async fn take(&self, limiter: &Limiter, key: &[u8], count: u32) -> Verdict {
-        let Engine::Memory(memory) = &self.0;
-        let verdict = memory
-            .buckets
-            .take(limiter, key, count, memory.clock.monotonic());
+        let shared = match &self.far {
+            Some(far) => far.redis.take(limiter, key, count).await,
+            None => None,
+        };
+        let verdict = shared.unwrap_or_else(|| {
+            let now = self.near.clock.monotonic();
+            self.near.buckets.take(limiter, key, count, now)
+        });
         if !verdict.allowed {
             metrics::counter!("prepx_rate_limited_total", "limiter" => limiter.name()).increment(1);
         }
@@ -112,21 +126,24 @@ impl Cache {
 
     /// Forgets what was counted under a key, and a block with it.
     pub async fn forgive(&self, limiter: &Limiter, key: &[u8]) {
-        let Engine::Memory(memory) = &self.0;
-        memory.buckets.forgive(limiter, key);
+        self.near.buckets.forgive(limiter, key);
+        if let Some(far) = &self.far {
+            far.redis.forgive(limiter, key).await;
+        }
     }
 
-    /// Tells everybody who listens to a topic, now; never waits for one of them. Messages are small:
-    /// they say what happened to what, not the data.
+    /// Tells everybody who listens to a topic, now: in this process for certain, in others at most once.
+    /// Never waits for one of them. Messages are small: they say what happened to what, not the data.
     pub async fn publish(&self, topic: &'static str, message: Bytes) {
-        let Engine::Memory(memory) = &self.0;
-        memory.topics.publish(topic, message);
+        self.near.topics.publish(topic, message.clone());
+        if let Some(far) = &self.far {
+            far.redis.publish(topic, message).await;
+        }
     }
 
     /// Listens to a topic from now on.
     pub fn subscribe(&self, topic: &'static str) -> Subscription {
-        let Engine::Memory(memory) = &self.0;
-        memory.topics.subscribe(topic)
+        self.near.topics.subscribe(topic)
     }
 }
 
@@ -157,21 +174,7 @@ impl Allowance {
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
-            Engine::Memory(_) => f.write_str("Cache(memory)"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_names_an_engine() {
-        assert_eq!(Location::parse("memory:"), Ok(Location::Memory));
-        for wrong in ["", "memory", "redis://localhost", "memory:8MiB"] {
-            assert_eq!(Location::parse(wrong), Err(UnknownUrl(wrong.to_owned())));
-        }
+        let engine = self.far.as_ref().map_or("memory", |_| "redis");
+        write!(f, "Cache({engine})")
     }
 }

@@ -7,19 +7,19 @@
 //! A removal is a step of a counter that is part of the key inside. So nobody who asks after a removal
 //! finds, or waits for, what was loaded or begun before it.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Histogram};
+use bytes::Bytes;
 use moka::future::Cache;
 use moka::notification::RemovalCause;
 use prepx_env::Clock;
 
-/// Counters of removals a space: a removal takes the keys along that share its counter, which are few.
-const COUNTERS: usize = 1_024;
+use crate::Far;
+use crate::meters::Meters;
+use crate::removals::Removed;
+use crate::shared::Shared;
+
 /// One lookup in so many is timed: timing costs as much as a hit.
 const TIMED_EVERY: u64 = 64;
 /// What an entry costs beside its key and its value, about.
@@ -36,6 +36,17 @@ pub struct Options<V> {
     pub ttl_max: Duration,
     /// How many bytes a value holds on to.
     pub weigh: fn(&V) -> usize,
+    /// How its values look to other processes; without, each process loads its own.
+    pub codec: Option<Codec<V>>,
+}
+
+/// How a value looks outside this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Codec<V> {
+    /// Its bytes.
+    pub encode: fn(&V) -> Bytes,
+    /// The value; `None` for bytes that are none, such as those of another version: it is loaded anew.
+    pub decode: fn(&[u8]) -> Option<V>,
 }
 
 /// A value and the time that it is good for, from now on.
@@ -57,6 +68,8 @@ struct Inner<V> {
     clock: Arc<dyn Clock>,
     removed: Arc<Removed>,
     meters: Meters,
+    /// What is behind it, where processes share something.
+    shared: Option<Shared<V>>,
 }
 
 #[derive(Clone)]
@@ -72,6 +85,7 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
         options: Options<V>,
         clock: Arc<dyn Clock>,
         removed: Arc<Removed>,
+        far: Option<Far>,
     ) -> Space<V> {
         let labels = [("space", options.name), ("level", "l1")];
         let evictions = metrics::counter!("prepx_cache_evictions_total", &labels);
@@ -86,36 +100,46 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
                 }
             })
             .build();
-        let meters = Meters {
-            lookups: AtomicU64::new(0),
-            hits: metrics::counter!("prepx_cache_hits_total", &labels),
-            misses: metrics::counter!("prepx_cache_misses_total", &labels),
-            seconds: metrics::histogram!("prepx_cache_lookup_seconds", &labels),
-        };
         Space(Arc::new(Inner {
-            options,
             entries,
-            clock,
             removed,
-            meters,
+            meters: Meters::of(options.name, "l1", TIMED_EVERY),
+            shared: far.map(|far| Shared::new(options.clone(), far, Arc::clone(&clock))),
+            options,
+            clock,
         }))
     }
 
     /// The value under a key, if it is kept and good.
     pub async fn get(&self, key: &[u8]) -> Option<V> {
-        self.0.get(&self.0.removed.inside(key)).await
+        let inner = &*self.0;
+        let inside = inner.removed.inside(key);
+        if let Some(value) = inner.get(&inside).await {
+            return Some(value);
+        }
+        let loaded = inner.shared.as_ref()?.get(key).await?;
+        let entry = inner.entry(&inside, loaded.clone());
+        inner.entries.insert(inside, entry).await;
+        Some(loaded.value)
     }
 
-    /// Keeps a value.
+    /// Keeps a value on every level, in place of what anybody keeps: other holders of the space get this
+    /// one, or none, once they are told.
     pub async fn put(&self, key: &[u8], loaded: Loaded<V>) {
-        let inside = self.0.removed.inside(key);
-        let entry = self.0.entry(&inside, loaded);
-        self.0.entries.insert(inside, entry).await;
+        let inner = &*self.0;
+        inner.removed.add(key);
+        let inside = inner.removed.inside(key);
+        let entry = inner.entry(&inside, loaded.clone());
+        inner.entries.insert(inside, entry).await;
+        if let Some(shared) = &inner.shared {
+            shared.put(key, &loaded).await;
+        }
     }
 
     /// The value under a key, loaded by the first of those who ask for it at the same time. When that
     /// fails, all who waited are told so and nothing is kept; when its caller goes away, the next one
-    /// loads.
+    /// loads. Where processes share values, one of them loads while the others wait, for a second at
+    /// most.
     ///
     /// # Errors
     /// That of the load.
@@ -130,7 +154,10 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
             return Ok(value);
         }
         let kept = async {
-            let loaded = load.await?;
+            let loaded = match &inner.shared {
+                Some(shared) => Box::pin(shared.get_or_load(key, load)).await?,
+                None => load.await?,
+            };
             Ok::<_, E>(inner.entry(&inside, loaded))
         };
         let entry = inner.entries.try_get_with(inside.clone(), kept).await?;
@@ -138,11 +165,15 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
     }
 
     /// Forgets the value under a key wherever spaces of this name are held, and what is being loaded
-    /// for it: who asks from now on gets what is loaded from now on.
+    /// for it: who asks from now on gets what is loaded from now on. In other processes from when they
+    /// are told.
     pub async fn remove(&self, key: &[u8]) {
         let before = self.0.removed.inside(key);
         self.0.removed.add(key);
         self.0.entries.invalidate(&before).await;
+        if let Some(shared) = &self.0.shared {
+            shared.remove(key).await;
+        }
     }
 
     /// What the entries weigh together once what was begun is done.
@@ -180,67 +211,5 @@ impl<V: Clone + Send + Sync + 'static> Inner<V> {
 impl<V> std::fmt::Debug for Space<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Space({})", self.0.options.name)
-    }
-}
-
-struct Meters {
-    lookups: AtomicU64,
-    hits: Counter,
-    misses: Counter,
-    seconds: Histogram,
-}
-
-impl Meters {
-    fn count(&self, is_hit: bool, took: impl FnOnce() -> Duration) {
-        if is_hit { &self.hits } else { &self.misses }.increment(1);
-        if self
-            .lookups
-            .fetch_add(1, Ordering::Relaxed)
-            .is_multiple_of(TIMED_EVERY)
-        {
-            self.seconds.record(took());
-        }
-    }
-}
-
-/// The removals of all spaces, by name.
-#[derive(Default)]
-pub(crate) struct Removals(Mutex<HashMap<&'static str, Arc<Removed>>>);
-
-impl Removals {
-    pub(crate) fn of(&self, space: &'static str) -> Arc<Removed> {
-        let mut spaces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(spaces.entry(space).or_default())
-    }
-}
-
-/// How often keys of a space were removed.
-pub(crate) struct Removed {
-    counters: Box<[AtomicU64]>,
-    hasher: RandomState,
-}
-
-impl Default for Removed {
-    fn default() -> Removed {
-        Removed {
-            counters: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::new(),
-        }
-    }
-}
-
-impl Removed {
-    /// A key with the number of its removals so far.
-    fn inside(&self, key: &[u8]) -> Box<[u8]> {
-        let count = self.counter(key).load(Ordering::Acquire).to_le_bytes();
-        [key, &count].concat().into()
-    }
-
-    fn add(&self, key: &[u8]) {
-        self.counter(key).fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn counter(&self, key: &[u8]) -> &AtomicU64 {
-        &self.counters[self.hasher.hash_one(key) as usize % COUNTERS]
     }
 }

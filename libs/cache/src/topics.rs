@@ -11,13 +11,20 @@ use tokio::sync::broadcast::error::RecvError;
 pub(crate) const BEHIND_MAX: usize = 1_024;
 
 #[derive(Default)]
-pub(crate) struct Topics(Mutex<HashMap<&'static str, broadcast::Sender<Bytes>>>);
+pub(crate) struct Topics(Mutex<HashMap<&'static str, broadcast::Sender<Option<Bytes>>>>);
 
 impl Topics {
-    pub(crate) fn publish(&self, topic: &'static str, message: Bytes) {
+    pub(crate) fn publish(&self, topic: &str, message: Bytes) {
         if let Some(sender) = self.senders().get(topic) {
             // Nobody listens any more: then nobody is told.
-            let _ = sender.send(message);
+            let _ = sender.send(Some(message));
+        }
+    }
+
+    /// The way to other processes broke: whoever listens may have missed anything.
+    pub(crate) fn missed(&self) {
+        for sender in self.senders().values() {
+            let _ = sender.send(None);
         }
     }
 
@@ -29,7 +36,7 @@ impl Topics {
         Subscription(sender.subscribe())
     }
 
-    fn senders(&self) -> MutexGuard<'_, HashMap<&'static str, broadcast::Sender<Bytes>>> {
+    fn senders(&self) -> MutexGuard<'_, HashMap<&'static str, broadcast::Sender<Option<Bytes>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -39,21 +46,22 @@ impl Topics {
 pub enum Heard {
     /// A message.
     Message(Bytes),
-    /// At least so many messages were missed, because the listener was slow or the way to it broke.
-    /// What comes next is newer.
+    /// At least so many messages were missed, because the listener was slow or the way to it broke:
+    /// then nobody knows how many, and it is 0. What comes next is newer.
     Missed(u64),
 }
 
 /// One listener to one topic.
 #[derive(Debug)]
-pub struct Subscription(broadcast::Receiver<Bytes>);
+pub struct Subscription(broadcast::Receiver<Option<Bytes>>);
 
 impl Subscription {
     /// What is heard next; waits for it. `None` once the cache is gone. Dropping the future loses
     /// nothing.
     pub async fn next(&mut self) -> Option<Heard> {
         match self.0.recv().await {
-            Ok(message) => Some(Heard::Message(message)),
+            Ok(Some(message)) => Some(Heard::Message(message)),
+            Ok(None) => Some(Heard::Missed(0)),
             Err(RecvError::Lagged(missed)) => Some(Heard::Missed(missed)),
             Err(RecvError::Closed) => None,
         }

@@ -59,10 +59,8 @@ pub async fn compose(
 ) -> Result<Composed, TaskError> {
     let location = Location::Sqlite(settings.data_dir.join("sql"));
     let random = Arc::clone(&start.random);
-    let cache = Cache::open(
-        CacheLocation::parse(&settings.cache_url)?,
-        Arc::clone(&clock),
-    );
+    let cache_at = CacheLocation::parse(&settings.cache_url)?;
+    let cache = Cache::open(cache_at, Arc::clone(&clock)).await;
     let revocations = Arc::new(Revocations::new(cache.clone()));
     let user = prepx_user::build(
         settings.user.clone(),

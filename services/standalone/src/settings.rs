@@ -23,7 +23,8 @@ pub struct Settings {
     pub simulation: simulate::Config,
     /// Where everything is kept.
     pub data_dir: PathBuf,
-    /// What caches, counts requests and tells news: `memory:`.
+    /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
+    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`.
     pub cache_url: String,
     /// Where to serve; port 0 picks a free one.
     pub listen: SocketAddr,

@@ -60,7 +60,7 @@ const OPERATOR: [(&str, &str); 2] = [
 
 #[tokio::test]
 async fn a_method_without_a_rule_needs_a_principal() {
-    let world = world();
+    let world = world().await;
     assert_eq!(
         call(&world, "/x.Y/Unknown", &[]).await,
         Err(Code::Unauthenticated)
@@ -78,14 +78,14 @@ async fn a_method_without_a_rule_needs_a_principal() {
 #[tokio::test]
 async fn health_is_open() {
     assert_eq!(
-        call(&world(), "/grpc.health.v1.Health/Check", &[]).await,
+        call(&world().await, "/grpc.health.v1.Health/Check", &[]).await,
         Ok("nobody".to_owned())
     );
 }
 
 #[tokio::test]
 async fn scopes_and_roles_are_those_of_the_protos() {
-    let world = world();
+    let world = world().await;
     let read = "/prepx.trading.v1.TradingService/GetOrders";
     let write = "/prepx.trading.v1.TradingService/SubmitOrder";
     assert_eq!(call(&world, read, &DEMO).await, Ok("demo".to_owned()));
@@ -98,7 +98,7 @@ async fn scopes_and_roles_are_those_of_the_protos() {
 
 #[tokio::test]
 async fn an_identity_in_the_extensions_is_believed_and_checked() {
-    let world = world();
+    let world = world().await;
     let mut headers = http::HeaderMap::new();
     for (name, value) in DEMO {
         headers.insert(name, value.parse().unwrap());
@@ -124,7 +124,7 @@ async fn an_identity_in_the_extensions_is_believed_and_checked() {
 
 #[tokio::test]
 async fn a_call_on_behalf_of_somebody_is_that_somebody_here_and_elsewhere() {
-    let world = world();
+    let world = world().await;
     let key = prepx_auth::Credentials::key("demo", "secret").unwrap();
     let identity = world.authenticator.identify(&key).await.unwrap().unwrap();
     let (metadata, extensions, ()) = on_behalf(&identity, ()).into_parts();
@@ -133,7 +133,7 @@ async fn a_call_on_behalf_of_somebody_is_that_somebody_here_and_elsewhere() {
     assert_eq!(send(&world, here).await, Ok("demo".to_owned()));
     let mut elsewhere = Request::builder().uri("/x.Y/Z").body(()).unwrap();
     *elsewhere.headers_mut() = metadata.into_headers();
-    let other = crate::world();
+    let other = crate::world().await;
     assert_eq!(send(&other, elsewhere).await, Ok("demo".to_owned()));
 }
 
@@ -162,7 +162,7 @@ const STREAM: &str = "/prepx.notification.v1.NotificationService/Subscribe";
 
 #[tokio::test]
 async fn a_stream_ends_when_its_key_is_revoked_and_others_go_on() {
-    let world = world();
+    let world = world().await;
     let mut body = opened(&world, STREAM).await;
     let mut unary = opened(&world, "/x.Y/Z").await;
     assert!(
@@ -192,7 +192,7 @@ async fn a_stream_ends_when_its_key_is_revoked_and_others_go_on() {
 
 #[tokio::test]
 async fn a_stream_that_was_opened_just_before_a_flood_of_revocations_ends_too() {
-    let world = world();
+    let world = world().await;
     let mut body = opened(&world, STREAM).await;
     // More news than a listener can be behind by, and its own first of all.
     world.revocations.revoke("demo", crate::NOW).await;

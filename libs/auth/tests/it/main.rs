@@ -89,7 +89,7 @@ struct World {
     authenticator: Arc<Authenticator>,
 }
 
-fn world() -> World {
+async fn world() -> World {
     let clock = Arc::new(ManualClock::new(NOW));
     let users = Arc::new(Users {
         clock: Arc::clone(&clock),
@@ -100,7 +100,7 @@ fn world() -> World {
         exchanges: AtomicUsize::new(0),
         questions: AtomicUsize::new(0),
     });
-    let cache = Cache::open(prepx_cache::Location::Memory, clock.clone());
+    let cache = Cache::open(prepx_cache::Location::Memory, clock.clone()).await;
     let revocations = Arc::new(Revocations::new(cache.clone()));
     let authenticator =
         Authenticator::new(users.clone(), clock.clone(), &cache, revocations.clone());
@@ -139,7 +139,7 @@ impl World {
 
 #[tokio::test]
 async fn a_key_is_exchanged_once_and_again_before_its_token_ends() {
-    let world = world();
+    let world = world().await;
     let calls = (0..20).map(|_| world.key("demo", "secret"));
     for answer in futures::future::join_all(calls).await {
         assert_eq!(answer, Ok(trader("demo")));
@@ -152,7 +152,7 @@ async fn a_key_is_exchanged_once_and_again_before_its_token_ends() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_refused_also_beside_a_kept_right_one() {
-    let world = world();
+    let world = world().await;
     assert_eq!(world.key("demo", "guess").await, Err(Error::WrongKey));
     assert_eq!(world.key("demo", "secret").await, Ok(trader("demo")));
     assert_eq!(world.key("demo", "guess").await, Err(Error::WrongKey));
@@ -162,7 +162,7 @@ async fn a_wrong_secret_is_refused_also_beside_a_kept_right_one() {
 
 #[tokio::test]
 async fn a_revoked_key_and_its_tokens_are_refused_at_once() {
-    let world = world();
+    let world = world().await;
     assert!(world.key("demo", "secret").await.is_ok());
     let (token, _) = KEYS[0].sign(&trader("demo"), NOW).unwrap();
     assert!(world.token(&token).await.is_ok());

@@ -46,7 +46,7 @@ fn unpadded(json: &Value) -> String {
 
 #[tokio::test]
 async fn what_was_signed_is_read_back() {
-    let world = world();
+    let world = world().await;
     for principal in [trader("session"), operator()] {
         let (token, expires_at) = KEYS[0].sign(&principal, NOW).unwrap();
         assert_eq!(world.token(&token).await, Ok(principal));
@@ -60,7 +60,7 @@ async fn what_was_signed_is_read_back() {
 
 #[tokio::test]
 async fn a_token_ends_after_fifteen_minutes_and_a_little_leeway() {
-    let world = world();
+    let world = world().await;
     let (token, _) = KEYS[0].sign(&trader("session"), NOW).unwrap();
     assert!(world.token(&token).await.is_ok());
     world.clock.advance(Duration::from_secs(900 + 29));
@@ -71,7 +71,7 @@ async fn a_token_ends_after_fifteen_minutes_and_a_little_leeway() {
 
 #[tokio::test]
 async fn a_forged_token_is_refused() {
-    let world = world();
+    let world = world().await;
     let good = signed(&claims(), &KEYS[0]);
     let parts: Vec<&str> = good.split('.').collect();
     let kid = KEYS[0].jwk().common.key_id.clone();
@@ -115,7 +115,7 @@ async fn a_forged_token_is_refused() {
 
 #[tokio::test]
 async fn a_token_for_somebody_else_or_with_odd_claims_is_refused() {
-    let world = world();
+    let world = world().await;
     let now_s = NOW.0 / 1_000_000;
     let odd = [
         with("iss", "evil".into()),
@@ -142,7 +142,7 @@ async fn a_token_for_somebody_else_or_with_odd_claims_is_refused() {
 
 #[tokio::test]
 async fn keys_rotate_and_made_up_key_ids_do_not_flood_the_user_service() {
-    let world = world();
+    let world = world().await;
     let (old, _) = KEYS[0].sign(&trader("a"), NOW).unwrap();
     let (new, _) = KEYS[1].sign(&trader("b"), NOW).unwrap();
     assert!(world.token(&old).await.is_ok());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::{Engine, LONG, space};
+use super::{Engine, LONG, TEXT, space};
 use crate::{Loaded, Options, Space};
 
 const SHORT: Duration = Duration::from_millis(500);
@@ -65,6 +65,7 @@ pub(super) async fn nothing_is_kept_longer_than_the_space_allows(engine: &mut dy
         bytes_max: 1 << 20,
         ttl_max: SHORT,
         weigh: String::len,
+        codec: Some(TEXT),
     });
     space.put(b"key", loaded("one", LONG)).await;
     space.put(b"other", loaded("two", Duration::ZERO)).await;
@@ -120,6 +121,15 @@ pub(super) async fn when_the_one_that_loads_goes_away_the_next_one_loads(engine:
     assert_eq!(next.await.expect("ends"), Ok("second".to_owned()));
 }
 
+pub(super) async fn who_asks_in_two_processes_loads_once_in_each_at_most(engine: &mut dyn Engine) {
+    let (here, there) = (space(&engine.open()), space(&engine.rival()));
+    let (ours, theirs) = tokio::join!(many(&here, Ok("loaded")), many(&there, Ok("loaded")));
+    for (answers, loads) in [ours, theirs] {
+        assert_eq!(answers, vec![Ok("loaded".to_owned()); MANY]);
+        assert!(loads <= 1);
+    }
+}
+
 pub(super) async fn a_removal_reaches_every_holder(engine: &mut dyn Engine) {
     let (here, there) = (space(&engine.open()), space(&engine.rival()));
     here.put(b"key", loaded("here", LONG)).await;
@@ -134,6 +144,23 @@ pub(super) async fn a_removal_reaches_every_holder(engine: &mut dyn Engine) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("the other holder still has what was removed");
+}
+
+pub(super) async fn what_is_put_takes_the_place_of_what_others_hold(engine: &mut dyn Engine) {
+    let (here, there) = (space(&engine.open()), space(&engine.rival()));
+    there.put(b"key", loaded("old", LONG)).await;
+    assert_eq!(there.get(b"key").await.as_deref(), Some("old"));
+    here.put(b"key", loaded("new", LONG)).await;
+    assert_eq!(here.get(b"key").await.as_deref(), Some("new"));
+    for _ in 0..1_000 {
+        if there.get(b"key").await.as_deref() != Some("old") {
+            let now = there.get(b"key").await;
+            assert!(now.is_none_or(|value| value == "new"));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the other holder still has what was replaced");
 }
 
 pub(super) async fn a_removal_wins_over_a_load_that_runs(engine: &mut dyn Engine) {

@@ -1,5 +1,7 @@
 //! The engines of this crate under the suite of the seam.
 
+mod redis;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +17,9 @@ struct Memory {
 }
 
 impl Memory {
-    fn new() -> Memory {
+    async fn new() -> Memory {
         let clock = Arc::new(ManualClock::new(Micros(1_800_000_000_000_000)));
-        let cache = Cache::open(Location::Memory, clock.clone());
+        let cache = Cache::open(Location::Memory, clock.clone()).await;
         Memory { clock, cache }
     }
 }

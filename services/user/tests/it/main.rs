@@ -92,7 +92,7 @@ impl World {
 
     async fn try_start(&mut self) -> prepx_user::Result<Running> {
         self.seed += 1;
-        let cache = Cache::open(prepx_cache::Location::Memory, self.clock.clone());
+        let cache = Cache::open(prepx_cache::Location::Memory, self.clock.clone()).await;
         let revocations = Arc::new(Revocations::new(cache.clone()));
         let deps = Deps {
             directory: self.directory.path().to_owned(),

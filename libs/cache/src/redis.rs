@@ -1,0 +1,300 @@
+//! Redis or Valkey, single or cluster: values that processes share, limits that they count together, news.
+//!
+//! Owns: keys, scripts and what each means there. Refuses: to fail or to keep anybody waiting. Every
+//! call says when the servers could not be asked, and then the process goes on by itself. Each key is
+//! decided in one step on the server that has it; time there is that server's.
+
+mod link;
+mod listener;
+mod news;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::interfaces::PubsubInterface;
+use fred::types::Value;
+use fred::types::scripts::Script;
+use prepx_env::Random;
+use tokio::task::JoinSet;
+
+use crate::limiter::{Limiter, State, Verdict};
+use crate::{Memory, RedisLocation};
+use link::Link;
+use listener::Listener;
+use news::News;
+
+/// How long a lease on a key stands when nobody ends it.
+const LEASE: Duration = Duration::from_secs(1);
+/// How long an opening process waits for servers before it goes on without.
+const OPENING: Duration = Duration::from_secs(5);
+/// Removals that are told when the servers are back. Beyond it, what they kept ends by its own time.
+const OWED_MAX: usize = 10_000;
+
+/// The engine. One a process; see the module.
+pub(crate) struct Redis {
+    prefix: String,
+    link: Arc<Link>,
+    scripts: Scripts,
+    /// Tells this process's news and leases from those of others.
+    origin: [u8; news::ORIGIN_BYTES],
+    leases: AtomicU64,
+    owed: Mutex<BTreeMap<Bytes, News>>,
+}
+
+struct Scripts {
+    look: Script,
+    fill: Script,
+    replace: Script,
+    take: Script,
+}
+
+/// What a look for a value says.
+pub(crate) enum Look {
+    /// The servers are away: nobody knows.
+    Away,
+    /// Nothing is kept.
+    Absent,
+    /// Another process loads it.
+    Busy,
+    /// Nothing is kept, and who asked is the one that loads it.
+    Leased(Lease),
+    /// The value and the time that it has left.
+    Found(Bytes, Duration),
+}
+
+/// The right to leave a value under a key. Dropped, it is given up.
+pub(crate) struct Lease {
+    redis: Arc<Redis>,
+    key: Bytes,
+    token: Bytes,
+    is_used: bool,
+}
+
+impl Redis {
+    /// Opens the engine in front of which `near` stands. The tasks end with what is returned beside it.
+    ///
+    /// # Errors
+    /// A location that cannot be; servers that are away are none.
+    pub(crate) async fn open(
+        location: &RedisLocation,
+        near: Arc<Memory>,
+    ) -> Result<(Arc<Redis>, JoinSet<()>), fred::error::Error> {
+        let link = Arc::new(Link::new(location)?);
+        let redis = Arc::new(Redis {
+            prefix: location.prefix.clone(),
+            link: Arc::clone(&link),
+            scripts: Scripts::new(),
+            origin: Random::from_system().bytes(),
+            leases: AtomicU64::new(0),
+            owed: Mutex::default(),
+        });
+        let mut tasks = JoinSet::new();
+        let paying = Arc::clone(&redis);
+        tasks.spawn(async move { Arc::clone(&paying.link).keep(|| paying.pay()).await });
+        let (listener, heard) = Listener::new(location.clone(), Arc::clone(&redis), near);
+        tasks.spawn(listener.listen());
+        let ready = async {
+            // Both ways, so that whoever opens hears what is told from now on.
+            let _ = heard.await;
+            while redis.link.is_away() {
+                tokio::time::sleep(link::PAUSE / 10).await;
+            }
+        };
+        if tokio::time::timeout(OPENING, ready).await.is_err() {
+            tracing::warn!("the cache's servers do not answer: starting without them");
+        }
+        Ok((redis, tasks))
+    }
+
+    /// Looks for a value.
+    pub(crate) async fn look(&self, space: &str, key: &[u8]) -> Look {
+        let key = self.key('v', space, key);
+        let args = vec![Value::Bytes(Bytes::new()), millis(LEASE)];
+        match self.link.run(&self.scripts.look, &key, args).await {
+            Some(answer) => found(answer).unwrap_or(Look::Absent),
+            None => Look::Away,
+        }
+    }
+
+    /// Looks for a value, and becomes the one that loads it if nothing is there.
+    pub(crate) async fn look_or_lease(self: &Arc<Self>, space: &str, key: &[u8]) -> Look {
+        let key = self.key('v', space, key);
+        let number = self.leases.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let token = Bytes::from([&self.origin[..], &number].concat());
+        let args = vec![Value::Bytes(token.clone()), millis(LEASE)];
+        let Some(answer) = self.link.run(&self.scripts.look, &key, args).await else {
+            return Look::Away;
+        };
+        if answer.as_bytes() == Some(b"leased") {
+            return Look::Leased(Lease {
+                redis: Arc::clone(self),
+                key,
+                token,
+                is_used: false,
+            });
+        }
+        found(answer).unwrap_or(Look::Busy)
+    }
+
+    /// Keeps a value, or nothing, in place of whatever is kept under a key, and tells everybody.
+    pub(crate) async fn replace(&self, space: &str, key: &[u8], value: Option<(Bytes, Duration)>) {
+        let news = News::removed(self.origin, space, key);
+        let key = self.key('v', space, key);
+        let (bytes, ttl) = value.unwrap_or_default();
+        let args = vec![
+            Value::Bytes(bytes),
+            millis(ttl),
+            self.channel().into(),
+            Value::Bytes(news.encode()),
+        ];
+        if self
+            .link
+            .run(&self.scripts.replace, &key, args)
+            .await
+            .is_none()
+        {
+            self.owe(key, news);
+        }
+    }
+
+    /// Counts in one step; `None` when the servers could not be asked.
+    pub(crate) async fn take(&self, limiter: &Limiter, key: &[u8], count: u32) -> Option<Verdict> {
+        let key = self.key('l', limiter.name(), key);
+        let mut args = vec![Value::from(count), integer(limiter.block_us())];
+        for rate in limiter.rates() {
+            args.extend([integer(rate.interval_us()), Value::from(rate.burst)]);
+        }
+        let answer = self.link.run(&self.scripts.take, &key, args).await?;
+        let [now_us, first, second, blocked] = numbers(answer)?;
+        let mut state = State::from_us([first, second], blocked);
+        Some(limiter.take(&mut state, count, now_us.saturating_mul(1_000)))
+    }
+
+    /// Forgets what was counted under a key.
+    pub(crate) async fn forgive(&self, limiter: &Limiter, key: &[u8]) {
+        use fred::interfaces::KeysInterface;
+        let key = self.key('l', limiter.name(), key);
+        self.link
+            .call(async |client| client.del::<Value, _>(&key[..]).await)
+            .await;
+    }
+
+    /// Tells the other processes.
+    pub(crate) async fn publish(&self, topic: &'static str, message: Bytes) {
+        let news = News::told(self.origin, topic, message).encode();
+        let channel = self.channel();
+        self.link
+            .call(async |client| client.publish::<Value, _, _>(channel, news).await)
+            .await;
+    }
+
+    fn key(&self, kind: char, name: &str, key: &[u8]) -> Bytes {
+        let before = format!("{}:{kind}:{name}:", self.prefix);
+        [before.as_bytes(), key].concat().into()
+    }
+
+    fn channel(&self) -> String {
+        format!("{}:news", self.prefix)
+    }
+
+    fn owe(&self, key: Bytes, news: News) {
+        let mut owed = self.owed();
+        if owed.len() < OWED_MAX {
+            owed.insert(key, news);
+        }
+    }
+
+    /// Removes and tells what could not be while the servers were away, before anybody asks them again.
+    async fn pay(&self) {
+        let owed = std::mem::take(&mut *self.owed());
+        for (key, news) in owed {
+            let args = vec![
+                Value::Bytes(Bytes::new()),
+                millis(Duration::ZERO),
+                self.channel().into(),
+                Value::Bytes(news.encode()),
+            ];
+            let paid = self.link.run_anyway(&self.scripts.replace, &key, args);
+            if paid.await.is_none() {
+                self.owe(key, news);
+            }
+        }
+    }
+
+    fn owed(&self) -> MutexGuard<'_, BTreeMap<Bytes, News>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Leaves a value, if nothing has ended the lease.
+    pub(crate) async fn fill(mut self, value: Bytes, ttl: Duration) {
+        self.is_used = true;
+        self.end(value, ttl).await;
+    }
+
+    async fn end(&self, value: Bytes, ttl: Duration) {
+        let args = vec![
+            Value::Bytes(self.token.clone()),
+            Value::Bytes(value),
+            millis(ttl),
+        ];
+        let Redis { link, scripts, .. } = &*self.redis;
+        link.run(&scripts.fill, &self.key, args).await;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.is_used {
+            return;
+        }
+        // What fails here ends by its own time.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let given_up = Lease {
+                redis: Arc::clone(&self.redis),
+                key: self.key.clone(),
+                token: self.token.clone(),
+                is_used: true,
+            };
+            runtime.spawn(async move { given_up.end(Bytes::new(), Duration::ZERO).await });
+        }
+    }
+}
+
+impl Scripts {
+    fn new() -> Scripts {
+        Scripts {
+            look: Script::from_lua(include_str!("redis/look.lua")),
+            fill: Script::from_lua(include_str!("redis/fill.lua")),
+            replace: Script::from_lua(include_str!("redis/replace.lua")),
+            take: Script::from_lua(include_str!("redis/take.lua")),
+        }
+    }
+}
+
+fn found(answer: Value) -> Option<Look> {
+    if answer.as_bytes() == Some(b"absent") {
+        return Some(Look::Absent);
+    }
+    let mut parts = answer.into_array().into_iter();
+    let value = parts.next()?.into_owned_bytes()?;
+    let left_ms = parts.next()?.as_u64()?;
+    Some(Look::Found(value.into(), Duration::from_millis(left_ms)))
+}
+
+fn numbers<const N: usize>(answer: Value) -> Option<[u64; N]> {
+    let numbers: Option<Vec<u64>> = answer.into_array().iter().map(Value::as_u64).collect();
+    numbers?.try_into().ok()
+}
+
+fn millis(time: Duration) -> Value {
+    integer(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn integer(number: u64) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,135 @@
+//! Listens to what other processes tell, over a connection of its own.
+//!
+//! Owns: that connection, and what is done when it broke. Then anything may have been missed: listeners
+//! are told so, and every value of this process is looked for again. A connection that looks open but
+//! brings nothing any more is found out by a message that the process sends itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::types::{Message, Value};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
+
+use super::news::{News, What};
+use super::{Redis, link};
+use crate::{Memory, RedisLocation};
+
+/// How often the process sends a message to itself.
+const BEAT: Duration = Duration::from_secs(5);
+
+pub(super) struct Listener {
+    location: RedisLocation,
+    redis: Arc<Redis>,
+    near: Arc<Memory>,
+    ready: Option<oneshot::Sender<()>>,
+}
+
+impl Listener {
+    /// A listener for `near`, and what tells when it hears for the first time.
+    pub(super) fn new(
+        location: RedisLocation,
+        redis: Arc<Redis>,
+        near: Arc<Memory>,
+    ) -> (Listener, oneshot::Receiver<()>) {
+        let (ready, heard) = oneshot::channel();
+        let listener = Listener {
+            location,
+            redis,
+            near,
+            ready: Some(ready),
+        };
+        (listener, heard)
+    }
+
+    /// Listens for as long as it is polled.
+    pub(super) async fn listen(mut self) {
+        loop {
+            if let Err(error) = self.listen_once().await {
+                tracing::debug!(%error, "not listening to the cache's news");
+            }
+            tokio::time::sleep(link::PAUSE).await;
+        }
+    }
+
+    /// Listens until the connection breaks. A new one each time: it is asked anew who is in the cluster.
+    async fn listen_once(&mut self) -> Result<(), Error> {
+        let mut builder = link::builder(&self.location);
+        builder.with_config(|config| config.fail_fast = true);
+        let client = link::Connection(builder.build()?);
+        let messages = client.0.message_rx();
+        let connection = client.0.init().await?;
+        let beats = format!("{}:beat:{:016x}", self.redis.prefix, self.number());
+        client
+            .0
+            .subscribe(vec![self.redis.channel(), beats.clone()])
+            .await?;
+        match self.ready.take() {
+            Some(ready) => {
+                // Whoever opened it may have stopped waiting.
+                let _ = ready.send(());
+            }
+            None => self.missed(),
+        }
+        tokio::select! {
+            () = self.hear(messages, &beats) => {}
+            _ = connection => {}
+        }
+        Ok(())
+    }
+
+    /// Hears news until nothing comes any more.
+    async fn hear(&self, mut messages: Receiver<Message>, beats: &str) {
+        let mut beat = tokio::time::interval(BEAT);
+        let mut silent_beats = 0;
+        loop {
+            tokio::select! {
+                heard = messages.recv() => match heard {
+                    Ok(message) => {
+                        silent_beats = 0;
+                        self.act(message);
+                    }
+                    Err(RecvError::Lagged(_)) => self.missed(),
+                    Err(RecvError::Closed) => return,
+                },
+                _ = beat.tick() => {
+                    if silent_beats >= 2 {
+                        return;
+                    }
+                    let sent = self.beat(beats).await;
+                    silent_beats += u32::from(sent.is_some());
+                }
+            }
+        }
+    }
+
+    async fn beat(&self, channel: &str) -> Option<Value> {
+        let publish = async |client: Client| client.publish::<Value, _, _>(channel, "").await;
+        self.redis.link.call(publish).await
+    }
+
+    fn act(&self, message: Message) {
+        let bytes = message.value.into_owned_bytes().unwrap_or_default();
+        let Some(news) = News::decode(bytes.into()).filter(|news| news.origin != self.redis.origin)
+        else {
+            return;
+        };
+        match news.what {
+            What::Told(message) => self.near.topics.publish(&news.name, message),
+            What::Removed(key) => self.near.removals.add(&news.name, &key),
+        }
+    }
+
+    fn missed(&self) {
+        self.near.removals.add_all();
+        self.near.topics.missed();
+    }
+
+    fn number(&self) -> u64 {
+        u64::from_be_bytes(self.redis.origin)
+    }
+}

@@ -1,0 +1,118 @@
+//! Values that processes share (the level `l2`), behind what each keeps close.
+//!
+//! Who finds nothing gets a lease on the key with the same step, and nobody else does: it loads, and its
+//! value is kept only while the lease stands. So one process loads while the others wait, and a removal,
+//! which ends the lease, is not undone by what was loaded before it. Owns: that protocol. Refuses: to
+//! fail. Where the servers are away, every process loads for itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_env::Clock;
+
+use crate::Far;
+use crate::meters::Meters;
+use crate::redis::Look;
+use crate::space::{Codec, Loaded, Options};
+
+/// How long to wait for another process that loads; longer together than a lease lives.
+const PAUSES_MS: [u64; 11] = [5, 10, 20, 40, 80, 160, 160, 160, 160, 160, 160];
+
+/// What stands behind a space.
+pub(crate) struct Shared<V> {
+    options: Options<V>,
+    far: Far,
+    clock: Arc<dyn Clock>,
+    meters: Meters,
+}
+
+impl<V> Shared<V> {
+    pub(crate) fn new(options: Options<V>, far: Far, clock: Arc<dyn Clock>) -> Shared<V> {
+        Shared {
+            meters: Meters::of(options.name, "l2", 1),
+            options,
+            far,
+            clock,
+        }
+    }
+
+    /// The value that another process, or this one earlier, has left.
+    pub(crate) async fn get(&self, key: &[u8]) -> Option<Loaded<V>> {
+        let codec = self.options.codec.as_ref()?;
+        let began = self.clock.monotonic();
+        let look = self.far.redis.look(self.options.name, key).await;
+        self.read(codec, look, began)
+    }
+
+    /// The same, or what is loaded, which is then left for the others.
+    pub(crate) async fn get_or_load<E>(
+        &self,
+        key: &[u8],
+        load: impl Future<Output = Result<Loaded<V>, E>>,
+    ) -> Result<Loaded<V>, E> {
+        let Some(codec) = &self.options.codec else {
+            return load.await;
+        };
+        let began = self.clock.monotonic();
+        let lease = match self.look_patiently(key).await {
+            Look::Leased(lease) => Some(lease),
+            other => match self.read(codec, other, began) {
+                Some(found) => return Ok(found),
+                None => None,
+            },
+        };
+        if lease.is_some() {
+            self.meters.count(false, || self.clock.monotonic() - began);
+        }
+        let loaded = load.await?;
+        if let Some((lease, ttl)) = lease.zip(self.fits(&loaded)) {
+            lease.fill((codec.encode)(&loaded.value), ttl).await;
+        }
+        Ok(loaded)
+    }
+
+    /// Leaves a value for everybody, and tells those who have another.
+    pub(crate) async fn put(&self, key: &[u8], loaded: &Loaded<V>) {
+        let value = self.options.codec.as_ref().zip(self.fits(loaded));
+        let value = value.map(|(codec, ttl)| ((codec.encode)(&loaded.value), ttl));
+        self.far.redis.replace(self.options.name, key, value).await;
+    }
+
+    /// Forgets the value, and tells everybody.
+    pub(crate) async fn remove(&self, key: &[u8]) {
+        self.far.redis.replace(self.options.name, key, None).await;
+    }
+
+    async fn look_patiently(&self, key: &[u8]) -> Look {
+        for pause_ms in PAUSES_MS {
+            match self.far.redis.look_or_lease(self.options.name, key).await {
+                Look::Busy => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
+                other => return other,
+            }
+        }
+        Look::Busy
+    }
+
+    /// What was found, with the time that it still has.
+    fn read(&self, codec: &Codec<V>, look: Look, began: Duration) -> Option<Loaded<V>> {
+        let took = self.clock.monotonic() - began;
+        let found = match look {
+            // Nobody was asked.
+            Look::Away => return None,
+            Look::Found(bytes, left) => (codec.decode)(&bytes).map(|value| Loaded {
+                value,
+                ttl: left.saturating_sub(took),
+            }),
+            Look::Leased(_) | Look::Busy | Look::Absent => None,
+        };
+        self.meters.count(found.is_some(), || took);
+        found
+    }
+
+    /// The time that a value is kept for; `None` for one that is not.
+    fn fits(&self, loaded: &Loaded<V>) -> Option<Duration> {
+        let bytes = (self.options.weigh)(&loaded.value) as u64;
+        let ttl = loaded.ttl.min(self.options.ttl_max);
+        (bytes <= self.options.bytes_max && ttl.as_millis() > 0).then_some(ttl)
+    }
+}
