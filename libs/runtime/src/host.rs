@@ -78,13 +78,13 @@ pub enum Error {
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),
     /// The descriptors of the services cannot be shown.
-    #[error("cannot offer reflection: {0}")]
+    #[error("cannot offer reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// The service cannot be built.
-    #[error("cannot build the service: {0}")]
+    #[error("cannot build the service")]
     Build(#[source] TaskError),
     /// A task cannot go on, and without it nothing can.
-    #[error("the task {name} has failed: {source}")]
+    #[error("the task {name} has failed")]
     Task {
         /// Which one.
         name: &'static str,

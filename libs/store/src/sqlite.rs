@@ -11,7 +11,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Arguments, AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Arguments, AssertSqlSafe, Connection as _, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::migrate::{Applied, OWN_TABLES, pending};
 use crate::position::repeats;
@@ -279,6 +279,15 @@ fn pool_options(options: &Options) -> SqlitePoolOptions {
         .before_acquire(move |connection, _| {
             Box::pin(async move { limit_time(connection, limit).await.map(|()| true) })
         })
+        .after_release(|connection, _| Box::pin(is_out_of_transactions(connection)))
+}
+
+/// Whether the connection can begin anew. On a full disk SQLite ends a transaction by itself; sqlx then
+/// fails to undo it, counts on, and would never begin another: such a connection is closed.
+async fn is_out_of_transactions(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Behind what undoes a dropped transaction.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 async fn open_writer(connect: &SqliteConnectOptions, options: &Options) -> Result<SqlitePool> {

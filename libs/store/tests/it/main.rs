@@ -94,3 +94,24 @@ async fn a_schema_name_cannot_leave_its_directory() {
     opener.options.schema = "../other".to_owned();
     assert!(matches!(opener.open(&[]).await, Err(Error::Schema(_))));
 }
+
+/// SQLite ends a transaction by itself when the disk is full. What counts transactions above it does
+/// not hear of that.
+#[tokio::test]
+async fn the_writer_goes_on_when_a_full_disk_has_room_again() {
+    let mut opener = sqlite(Durability::Projection);
+    opener.options.statement_ms_max = 5_000;
+    let Pool::Sqlite(pool) = opener.open(&[]).await.expect("open");
+    let fill = "CREATE TABLE blob (bytes BLOB) STRICT;
+         PRAGMA max_page_count = 100;
+         INSERT INTO blob VALUES (randomblob(1000000));";
+    let mut tx = pool.begin().await.expect("begin");
+    let full = sqlx::raw_sql(fill).execute(&mut *tx).await;
+    let full = Error::from(full.expect_err("no room"));
+    assert!(matches!(full, Error::Full), "{full:?}");
+    drop(tx);
+    let mut tx = pool.begin().await.expect("the connection serves again");
+    let room = "PRAGMA max_page_count = 10000; CREATE TABLE later (id INTEGER) STRICT;";
+    sqlx::raw_sql(room).execute(&mut *tx).await.expect("room");
+    tx.commit().await.expect("commit");
+}
