@@ -67,6 +67,7 @@ pub const CHECKS: &[(&str, Check)] = checks![
     order::i10_full_refuses_the_whole_batch,
     order::too_large_and_empty_are_refused,
     order::reads_are_bounded_and_continue,
+    order::news_comes_of_what_others_append,
     order::truncated_and_unknown_offsets_are_errors,
 ];
 

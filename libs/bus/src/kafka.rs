@@ -39,7 +39,7 @@ pub use self::config::Config;
 use self::config::{Names, batch_bytes};
 pub use self::open::OpenError;
 use self::open::{nobody, partitions, transactional};
-use self::reader::{Found, Reader};
+use self::reader::{Found, News, Reader};
 use self::sender::{Ring, Sender, Way, write_fence};
 use crate::location::KafkaLocation;
 use crate::{
@@ -56,6 +56,7 @@ pub struct KafkaLog {
     partitions: HashMap<Topic, u32>,
     air: Arc<Air>,
     reader: Reader,
+    news: Arc<News>,
     /// Held while a batch is accepted, so that a sender gets its batches in the order of positions.
     front: Mutex<Front>,
     /// One fence at a time.
@@ -89,12 +90,16 @@ impl KafkaLog {
         let failed = |error: KafkaError| unavailable(error.to_string());
         let names = Names::of(&location);
         let consumer = config::consumer(&location, &config, &names);
-        let reader = Reader::new(&consumer, names.clone(), config.patience).map_err(failed)?;
+        let news = Arc::new(News::default());
+        let reader = Reader::new(&consumer, names.clone(), config.patience, Arc::clone(&news));
+        let reader = reader.map_err(failed)?;
         let partitions = partitions(&reader, &names, &location, &config)?;
         let admin = config::client(&location, &config)
             .create()
             .map_err(failed)?;
         let air = Arc::new(Air::default());
+        let told = Arc::clone(&news);
+        air.watermark().subscribe(move |_| told.tell());
         let nobody = Way::Nobody(nobody(&location, &config, &names, &air).map_err(failed)?);
         let bytes_max = config.transaction_bytes_max;
         let nobody = Sender::spawn("kafka-nobody".into(), nobody, Arc::clone(&air), bytes_max)
@@ -103,6 +108,7 @@ impl KafkaLog {
             partitions,
             air,
             reader,
+            news,
             front: Mutex::new(Front {
                 owners: HashMap::new(),
                 nobody,
@@ -333,6 +339,26 @@ impl Log for KafkaLog {
                 return Ok(records);
             }
         }
+    }
+
+    fn poll(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        if partition.partition >= self.count(partition.topic) {
+            return self.read(partition, from, max_bytes);
+        }
+        let records = self.reader.poll(partition, from, max_bytes)?;
+        if !records.is_empty() {
+            self.wait_for_pending(partition);
+        }
+        Ok(records)
+    }
+
+    fn on_news(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        self.news.subscribe(hook);
     }
 
     fn start(&self, partition: TopicPartition) -> u64 {

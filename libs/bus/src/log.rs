@@ -203,6 +203,25 @@ pub trait Log: Send + Sync {
         max_bytes: usize,
     ) -> Result<Vec<Record>, ReadError>;
 
+    /// As [`Self::read`], but only what is at hand: nobody is asked, so empty does not mean that there
+    /// is nothing. What has arrived since is told by [`Self::on_news`]. For those who follow a
+    /// partition and may look often.
+    fn poll(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        self.read(partition, from, max_bytes)
+    }
+
+    /// Has `hook` called whenever [`Self::poll`] of a partition that gave nothing may give something,
+    /// whoever appended it, and when the log fails. As [`Watermark::subscribe`] does: on threads of
+    /// the engine, so it must be short and must not call the log; for as long as the log lives.
+    fn on_news(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        self.watermark().subscribe(move |_| hook());
+    }
+
     /// The first offset that can be read: 0, or what retention left.
     fn start(&self, partition: TopicPartition) -> u64;
 

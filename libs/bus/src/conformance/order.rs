@@ -1,7 +1,9 @@
 //! Offsets, bounds and retention.
 
+use std::sync::mpsc;
+
 use super::{Engine, LONG, OTHER_OUTPUT, OUTPUT, append, batch, commit, read_all, texts};
-use crate::{AppendError, Batch, Log, Position, ReadError, Topic};
+use crate::{AppendError, Batch, Log, Position, ReadError, Record, Topic};
 
 /// Offsets rise strictly, by one where the engine says so, and follow the order of acceptance.
 pub fn offsets_rise_in_the_order_of_appends(engine: &mut dyn Engine) {
@@ -152,6 +154,36 @@ pub fn reads_are_bounded_and_continue(engine: &mut dyn Engine) {
         .read(OUTPUT, middle.offset, 1)
         .expect("the partition can be read");
     assert_eq!(found, std::slice::from_ref(middle));
+}
+
+/// Whoever polls and waits for news between gets all that anybody appends, in order.
+pub fn news_comes_of_what_others_append(engine: &mut dyn Engine) {
+    let log = engine.open();
+    let (told, news) = mpsc::channel();
+    log.on_news(Box::new(move || {
+        // Once this check is over nobody listens any more.
+        let _ = told.send(());
+    }));
+    let rival = engine.rival();
+    let (mut at, mut polled) = (0, Vec::new());
+    for round in 1..=20u32 {
+        for n in 0..round % 3 + 1 {
+            commit(engine, &*rival, None, OUTPUT, 100 * round + n);
+        }
+        let last = (100 * round + round % 3).to_string();
+        while polled.last() != Some(&last) {
+            news.try_iter().for_each(drop);
+            let more = log.poll(OUTPUT, at, 8).expect("the partition can be read");
+            at = more.last().map_or(at, |last| last.offset + 1);
+            if more.is_empty() {
+                let told = news.recv_timeout(LONG);
+                told.unwrap_or_else(|_| panic!("no news after {polled:?}"));
+            }
+            let text = |record: Record| String::from_utf8(record.payload.to_vec()).expect("text");
+            polled.extend(more.into_iter().map(text));
+        }
+    }
+    assert_eq!(polled, texts(&*log, OUTPUT));
 }
 
 /// Retention moves the start; reading before it, or past the end, is an error and not silence.

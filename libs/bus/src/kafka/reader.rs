@@ -43,7 +43,23 @@ pub(super) struct Reader {
     consumer: Arc<BaseConsumer>,
     names: Names,
     patience: Duration,
+    news: Arc<News>,
     partitions: Mutex<HashMap<TopicPartition, Arc<Mutex<Stand>>>>,
+}
+
+/// Whom to tell when a queue that was empty has something.
+#[derive(Default)]
+pub(super) struct News(Mutex<Vec<Box<dyn Fn() + Send + Sync>>>);
+
+impl News {
+    pub(super) fn tell(&self) {
+        lock(&self.0).iter().for_each(|hook| hook());
+    }
+
+    pub(super) fn subscribe(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        hook();
+        lock(&self.0).push(hook);
+    }
 }
 
 /// Where reading of one partition stands.
@@ -52,6 +68,8 @@ struct Stand {
     queue: Option<PartitionQueue<DefaultConsumerContext>>,
     /// What the queue gives next is here or after it.
     next: u64,
+    /// From here to `next` there was nothing that readers see.
+    blank: u64,
     /// Taken from the queue and not yet given away.
     kept: Option<Found>,
     bounds: Bounds,
@@ -70,11 +88,13 @@ impl Reader {
         config: &ClientConfig,
         names: Names,
         patience: Duration,
+        news: Arc<News>,
     ) -> Result<Reader, KafkaError> {
         Ok(Reader {
             consumer: Arc::new(config.create()?),
             names,
             patience,
+            news,
             partitions: Mutex::new(HashMap::new()),
         })
     }
@@ -181,6 +201,40 @@ impl Reader {
         Ok((found, bounds))
     }
 
+    /// Records from `from` on that have arrived, without asking anybody. What a fence has left is
+    /// passed over.
+    pub(super) fn poll(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        let stand = self.stand(partition);
+        let mut stand = lock(&stand);
+        let here = stand.blank <= from && from <= stand.next;
+        if stand.queue.is_none() || !here {
+            self.seek(&mut stand, partition, from)?;
+        }
+        let (blank, mut found) = (stand.blank, Vec::new());
+        let at = stand.next;
+        self.gather(
+            &mut stand,
+            partition,
+            at,
+            max_bytes,
+            Duration::ZERO,
+            &mut found,
+        )?;
+        let shown = found.into_iter().filter(|found| !found.fence);
+        let records: Vec<Record> = shown.map(|found| found.record).collect();
+        stand.blank = if records.is_empty() {
+            blank
+        } else {
+            stand.next
+        };
+        Ok(records)
+    }
+
     /// Forgets what was known of a partition's bounds.
     pub(super) fn forget(&self, partition: TopicPartition) {
         lock(&self.stand(partition)).bounds = Bounds::default();
@@ -239,6 +293,7 @@ impl Reader {
                         return Ok(false);
                     }
                     stand.next = record.record.offset + 1;
+                    stand.blank = stand.next;
                     found.push(record);
                 }
             }
@@ -256,7 +311,7 @@ impl Reader {
         let number = partition.partition as i32;
         let offset = Offset::Offset(from as i64);
         let error = |error: KafkaError| failed(partition, &error);
-        (stand.kept, stand.next) = (None, from);
+        (stand.kept, stand.next, stand.blank) = (None, from, from);
         if stand.queue.is_some() && self.consumer.seek(&topic, number, offset, CALL).is_ok() {
             return Ok(());
         }
@@ -268,6 +323,10 @@ impl Reader {
         }
         // Split first, so that nothing of it goes to the common queue.
         stand.queue = self.consumer.split_partition_queue(&topic, number);
+        if let Some(queue) = &mut stand.queue {
+            let news = Arc::clone(&self.news);
+            queue.set_nonempty_callback(move || news.tell());
+        }
         self.consumer.incremental_assign(&list).map_err(error)
     }
 }
