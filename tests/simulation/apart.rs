@@ -16,7 +16,9 @@ use prepx_domain::update::Reply;
 use prepx_env::{Clock, ManualClock};
 use prepx_matching::Input as MatchingInput;
 use prepx_risk::AccountCodec;
-use prepx_stage::{Answer, Codec, Error, Output, Partition, Seat, Snapshots, Stage, Takeover};
+use prepx_stage::{
+    Answer, Codec, Error, Output, Partition, Seat, Snapshots, Stage, Takeover, command,
+};
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
@@ -264,7 +266,8 @@ impl World<'_> {
         let offset = self.log.accepted_end(to);
         let mut batch = Batch::new();
         let input = AccountInput::Command(command.clone());
-        batch.push_with(to, |bytes| account().encode_input(&input, bytes));
+        let encode = |bytes: &mut Vec<u8>| account().encode_input(&input, bytes);
+        batch.push_with(to, |bytes| command::encode(None, encode, bytes));
         self.log.append(None, &batch).expect("room");
         self.asked.insert((partition, offset), at);
     }
@@ -274,7 +277,8 @@ impl World<'_> {
         let to = Stage::MATCHING.seat(partition).commands();
         let mut batch = Batch::new();
         let input = MatchingInput::Command(command);
-        batch.push_with(to, |bytes| matching().encode_input(&input, bytes));
+        let encode = |bytes: &mut Vec<u8>| matching().encode_input(&input, bytes);
+        batch.push_with(to, |bytes| command::encode(None, encode, bytes));
         self.log.append(None, &batch).expect("room");
     }
 
@@ -344,7 +348,8 @@ impl World<'_> {
                 .read(seat.commands(), 0, usize::MAX)
                 .expect("readable")
             {
-                let input = account().decode_input(seat.stage.commands, &record.payload);
+                let (_, input) = command::decode(&record.payload).expect("a command");
+                let input = account().decode_input(seat.stage.commands, input);
                 let Ok(AccountInput::Command(command)) = input else {
                     panic!("a command was recorded: {input:?}");
                 };

@@ -240,6 +240,7 @@ impl World {
             match self.process.spine.turn() {
                 Ok(Turn::Idle) => break,
                 Ok(Turn::Blocked) => self.flush()?,
+                Ok(Turn::More) => {}
                 Err(error) => return Err(dead_or_wrong(&self.process.log, &error)),
             }
         }

@@ -54,7 +54,7 @@ pub trait Codec: Send + Sync + 'static {
     /// To whom an output goes.
     fn route(&self, output: &Output<Self>) -> Route;
 
-    /// Appends an output as its receiver decodes it. Never called for [`Route::Reply`].
+    /// Appends an output as its receiver decodes it: of [`Route::Reply`] that is who sent the command.
     fn encode_output(&self, output: &Output<Self>, to: &mut Vec<u8>);
 
     /// The typed value that an output carries to the other stage in the same process; `None` for
@@ -81,7 +81,7 @@ pub enum Route {
     /// By lane to the partition of the topic that has the sender's own number: for consumers that
     /// are no stage, such as those of `portfolio-updates` and `market-data`.
     Own(Topic),
-    /// Back to whoever sent the command. Not recorded: it can be had again by a repeat.
+    /// Back to whoever sent the command, by no lane: it can be had again by a repeat.
     Reply,
 }
 

@@ -69,6 +69,21 @@ pub enum Error {
         /// What went wrong.
         why: String,
     },
+    /// A command that is on the log cannot be decided: it will come again at every start.
+    #[error(
+        "{seat} has stopped at a command that it cannot decide, which stands in {from} at offset \
+         {offset}: {why}. It comes again at every start"
+    )]
+    PoisonCommand {
+        /// Who was to take it.
+        seat: Seat,
+        /// Where it stands.
+        from: TopicPartition,
+        /// At which offset.
+        offset: u64,
+        /// What went wrong.
+        why: String,
+    },
     /// Deciding an input that is not on the log panicked. It is gone with the process.
     #[error(
         "{seat} has stopped: it cannot decide a command, which was not recorded and has had no \

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use prepx_bus::{Log, TopicPartition};
 
+use crate::cell::Work;
 use crate::codec::{Codec, Input};
+use crate::command;
 use crate::error::Error;
 use crate::lane::{Message, Run};
 use crate::partition::{Parcel, Partition};
-use crate::spine::Work;
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -51,7 +52,7 @@ impl<C: Codec> Partition<C> {
                 break;
             }
             match decode(self, from, &record)? {
-                Work::Recorded { offset, input } => self.take_recorded(offset, &input, true)?,
+                Work::Recorded { offset, input, .. } => self.take_recorded(offset, &input, true)?,
                 Work::Parcel(parcel) => self.take_parcel(&parcel)?,
                 Work::Command { .. } | Work::Timer => unreachable!("they are not on the log"),
             }
@@ -70,12 +71,13 @@ impl<C: Codec> Partition<C> {
         self.has_taken(message) || self.head().skips.contains(&(source, number))
     }
 
-    fn next_offset(&self, from: TopicPartition) -> u64 {
+    pub(crate) fn next_offset(&self, from: TopicPartition) -> u64 {
         self.head().consumed.get(&from).copied().unwrap_or_default()
     }
 }
 
-fn decode<C: Codec>(
+/// What a record of the partition's commands or lanes is, whichever `from` is.
+pub(crate) fn decode<C: Codec>(
     partition: &Partition<C>,
     from: TopicPartition,
     record: &prepx_bus::Record,
@@ -88,9 +90,13 @@ fn decode<C: Codec>(
         source,
     };
     if from == seat.commands() {
-        let input = codec.decode_input(from.topic, &record.payload);
-        let input = input.map_err(unreadable)?;
-        return Ok(Work::Recorded { offset, input });
+        let (reply_to, input) = command::decode(&record.payload).map_err(unreadable)?;
+        let input = codec.decode_input(from.topic, input).map_err(unreadable)?;
+        return Ok(Work::Recorded {
+            offset,
+            reply_to,
+            input,
+        });
     }
     let run = Run::decode(&record.payload).map_err(unreadable)?;
     let source = run.source;

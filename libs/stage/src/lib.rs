@@ -14,9 +14,12 @@
 //! | I8 only durable is visible | [`Answer`]s carry the position to wait for |
 //! | I10 bounded | [`Partition::is_full`], [`AppendError::Full`](prepx_bus::AppendError::Full) |
 
+mod cell;
 mod clock;
 mod codec;
+pub mod command;
 pub mod consume;
+pub mod desk;
 mod error;
 mod feed;
 pub mod follow;
@@ -30,6 +33,7 @@ mod retention;
 pub mod snapshot;
 mod spine;
 mod state;
+mod station;
 mod takeover;
 mod topology;
 mod transition;
@@ -38,6 +42,7 @@ mod wire;
 pub use clock::SteadyClock;
 pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
 pub use consume::{Consumer, Following, Progress, Runner};
+pub use desk::Desk;
 pub use error::Error;
 pub use keeper::{Error as KeeperError, Keeper, Pace};
 pub use lag::Lag;
@@ -46,6 +51,7 @@ pub use retention::Retention;
 pub use snapshot::Snapshots;
 pub use spine::{Decided, Spine, Turn};
 pub use state::{BadRecord, FoldError, Head, State};
+pub use station::Station;
 pub use takeover::Takeover;
 pub use topology::{Seat, Stage, Topology};
 pub use transition::{Taken, Transition};

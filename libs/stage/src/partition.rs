@@ -11,6 +11,7 @@ use prepx_bus::{AppendError, Batch, Log, Owner, Position, TopicPartition};
 use prepx_domain::{Machine, Micros};
 
 use crate::codec::{Codec, Event, Input, Output};
+use crate::command;
 use crate::error::{Error, FOLLOW_UPS_MAX};
 use crate::feed;
 use crate::lane::{self, Gap, Message};
@@ -58,8 +59,15 @@ pub struct Partition<C: Codec> {
     /// What may not have left before the takeover, to be appended first.
     pub(crate) backlog: VecDeque<Batch>,
     open: Open<C>,
-    /// The message of a lane that is being decided, with where its record stands.
-    deciding: Option<(Message, TopicPartition, u64)>,
+    /// The input from the log that is being decided.
+    deciding: Option<Deciding>,
+}
+
+/// An input that comes again if deciding it fails, with where its record stands.
+#[derive(Clone, Copy)]
+enum Deciding {
+    Message(Message, TopicPartition, u64),
+    Command(TopicPartition, u64),
 }
 
 /// The transition that takes inputs or waits to be appended. Kept for its buffers.
@@ -190,7 +198,10 @@ impl<C: Codec> Partition<C> {
         if !self.open.begun {
             self.outbox.drain().for_each(drop);
             self.open.now = now.max(self.state.head.now);
-            self.open.command_next = log.accepted_end(self.seat.commands());
+            // Elsewhere commands come through the log, and its end is a question to the brokers.
+            if log.runs_ahead() {
+                self.open.command_next = log.accepted_end(self.seat.commands());
+            }
         }
     }
 
@@ -201,12 +212,14 @@ impl<C: Codec> Partition<C> {
         open.sealed || open.inputs >= GROUP_INPUTS || bytes >= GROUP_BYTES
     }
 
-    /// Takes a command that came straight from its sender; it is recorded with the transition.
+    /// Takes a command that came straight from its sender; it is recorded with the transition. For
+    /// logs that run ahead ([`Log::runs_ahead`]), where its offset is known before.
     pub fn take_command(&mut self, token: u64, input: &Input<C>) -> Result<(), Error> {
         let (to, offset) = (self.seat.commands(), self.open.command_next);
         let codec = &*self.codec;
         let batch = &mut self.open.batch;
-        batch.push_with(to, |bytes| codec.encode_input(input, bytes));
+        let encode = |bytes: &mut Vec<u8>| codec.encode_input(input, bytes);
+        batch.push_with(to, |bytes| command::encode(None, encode, bytes));
         self.open.command_next += 1;
         self.open.answers.push(Answer { token, reply: None });
         self.note(Taken::Recorded {
@@ -240,7 +253,10 @@ impl<C: Codec> Partition<C> {
             offset,
             count: 1,
         })?;
-        self.decide(input, answered)
+        self.deciding = Some(Deciding::Command(from, offset));
+        self.decide(input, answered)?;
+        self.deciding = None;
+        Ok(())
     }
 
     /// Takes messages of a lane; those that were taken before change nothing.
@@ -267,7 +283,8 @@ impl<C: Codec> Partition<C> {
                 continue;
             }
             self.state.machine.foresee(inputs, at);
-            self.deciding = Some((Message { source, number }, from, parcel.offset));
+            let message = Message { source, number };
+            self.deciding = Some(Deciding::Message(message, from, parcel.offset));
             self.decide(input, false)?;
         }
         self.deciding = None;
@@ -305,14 +322,23 @@ impl<C: Codec> Partition<C> {
         })
     }
 
-    /// The error that names the message that is being decided, if one is.
+    /// The error that names what is being decided, if that comes again.
     fn poisoned(&self, why: String) -> Option<Error> {
-        self.deciding.map(|(message, from, offset)| Error::Poison {
-            seat: self.seat,
-            message,
-            from,
-            offset,
-            why,
+        let seat = self.seat;
+        self.deciding.map(|deciding| match deciding {
+            Deciding::Message(message, from, offset) => Error::Poison {
+                seat,
+                message,
+                from,
+                offset,
+                why,
+            },
+            Deciding::Command(from, offset) => Error::PoisonCommand {
+                seat,
+                from,
+                offset,
+                why,
+            },
         })
     }
 
@@ -393,7 +419,9 @@ impl<C: Codec> Partition<C> {
             return Ok(None);
         }
         self.seal();
-        self.outbox.foresee_offsets(log);
+        if log.runs_ahead() {
+            self.outbox.foresee_offsets(log);
+        }
         let position = log.append(Some(self.owner), &self.open.batch)?;
         self.open.clear();
         Ok(Some(position))
@@ -434,8 +462,8 @@ impl<C: Codec> Partition<C> {
     }
 
     /// What the last appended transition sent to the other stage, as it is to be handed over in
-    /// this process. What is not asked for is forgotten with the next transition: its records are
-    /// on the log.
+    /// this process, on a log that runs ahead. What is not asked for is forgotten with the next
+    /// transition: its records are on the log.
     pub fn drain_sent<I>(
         &mut self,
         mut hand_over: impl FnMut(TopicPartition, Parcel<I>),

@@ -9,20 +9,18 @@
 //! No threads, no sockets, no clock of its own: the core's thread and the simulation drive the
 //! same code.
 
-use std::any::Any;
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use prepx_bus::{AppendError, Log, Position, TopicPartition};
+use prepx_bus::{Log, Position, TopicPartition};
 use prepx_domain::Slot;
 use prepx_env::Clock;
 
+use crate::cell::{Cell, Step, Work};
 use crate::clock::SteadyClock;
 use crate::codec::{Codec, Input, Output};
 use crate::error::Error;
 use crate::feed;
-use crate::partition::{Answer, Parcel, Partition};
+use crate::partition::{Answer, Partition};
 use crate::snapshot::Snapshots;
 use crate::takeover::Takeover;
 use crate::topology::{Stage, Topology};
@@ -37,6 +35,9 @@ pub enum Turn {
     Idle,
     /// The log's buffer is full. Nothing is lost: go on when the watermark has moved.
     Blocked,
+    /// There may be more, and others are to have their turn before it. Only a
+    /// [`Station`](crate::Station) says so.
+    More,
 }
 
 /// A command whose decision is on its way to the disk.
@@ -67,21 +68,6 @@ struct Bank<C: Codec> {
     codec: Arc<C>,
     cells: Vec<Cell<C>>,
     decided: Vec<Decided<Output<C>>>,
-}
-
-struct Cell<C: Codec> {
-    partition: Partition<C>,
-    inbox: VecDeque<Work<Input<C>>>,
-    /// Whether a transition waits for room in the log.
-    blocked: bool,
-}
-
-/// What a partition is to take.
-pub(crate) enum Work<I> {
-    Command { token: u64, input: I },
-    Recorded { offset: u64, input: I },
-    Parcel(Parcel<I>),
-    Timer,
 }
 
 impl<A, M> Spine<A, M>
@@ -221,14 +207,6 @@ enum Ran {
     Blocked,
 }
 
-/// What a panic said, on one line.
-fn words_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let lines = text.unwrap_or("it panicked without a word").lines();
-    lines.map(str::trim).collect::<Vec<_>>().join("; ")
-}
-
 impl<C: Codec> Bank<C> {
     fn open(
         codec: Arc<C>,
@@ -240,12 +218,7 @@ impl<C: Codec> Bank<C> {
             let codec = Arc::clone(&codec);
             let partition = Partition::open(codec, seat, topology, log, snapshots, takeover)?;
             let inbox = feed::unread(&partition, log)?;
-            Ok(Cell {
-                partition,
-                inbox,
-                // The transition of the new epoch is to be appended.
-                blocked: true,
-            })
+            Ok(Cell::new(partition, inbox))
         };
         let cells = topology
             .seats(stage)
@@ -263,9 +236,7 @@ impl<C: Codec> Bank<C> {
     }
 
     fn tick(&mut self) {
-        for cell in &mut self.cells {
-            cell.inbox.push_back(Work::Timer);
-        }
+        self.cells.iter_mut().for_each(Cell::tick);
     }
 
     /// Takes every partition through its inbox.
@@ -277,14 +248,13 @@ impl<C: Codec> Bank<C> {
     ) -> Result<Ran, Error> {
         let mut ran = Ran::Nothing;
         for cell in &mut self.cells {
-            while cell.blocked || !cell.inbox.is_empty() {
-                ran = Ran::Something;
-                cell.fill_or_stop(round)?;
-                let position = match cell.partition.append(round.log) {
-                    Err(AppendError::Full { .. }) => return Ok(Ran::Blocked),
-                    appended => appended?,
+            loop {
+                let position = match cell.step(round.log, round.now)? {
+                    Step::Idle => break,
+                    Step::Blocked => return Ok(Ran::Blocked),
+                    Step::Went(position) => position,
                 };
-                cell.blocked = false;
+                ran = Ran::Something;
                 let Some(position) = position else { continue };
                 *head = position;
                 other.take_over(&mut cell.partition);
@@ -311,36 +281,5 @@ impl<C: Codec> Bank<C> {
             },
             |message| codec.receive(message),
         );
-    }
-}
-
-impl<C: Codec> Cell<C> {
-    /// Fills the open transition. A machine that panics is damaged and so is its partition: this
-    /// says at which input, and the owner ends with it.
-    fn fill_or_stop(&mut self, round: Round<'_>) -> Result<(), Error> {
-        let filled = catch_unwind(AssertUnwindSafe(|| self.fill(round)));
-        filled.unwrap_or_else(|panic| Err(self.partition.panicked(words_of(&*panic))))
-    }
-
-    /// Fills the open transition, unless one waits for room already.
-    fn fill(&mut self, round: Round<'_>) -> Result<(), Error> {
-        if std::mem::replace(&mut self.blocked, true) {
-            return Ok(());
-        }
-        let partition = &mut self.partition;
-        partition.begin(round.log, round.now);
-        while !partition.is_full()
-            && let Some(work) = self.inbox.pop_front()
-        {
-            match work {
-                Work::Command { token, input } => partition.take_command(token, &input)?,
-                Work::Recorded { offset, input } => {
-                    partition.take_recorded(offset, &input, false)?
-                }
-                Work::Parcel(parcel) => partition.take_parcel(&parcel)?,
-                Work::Timer => partition.take_timer()?,
-            }
-        }
-        Ok(())
     }
 }

@@ -3,8 +3,12 @@
 // What the tests share unwraps as the tests do.
 #![allow(clippy::unwrap_used)]
 
+mod ground;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod recovery;
 mod skips;
+mod stations;
 mod toy;
 mod world;
 

@@ -9,6 +9,14 @@ use prepx_stage::{Codec, DecodeError, Route};
 /// Four numbers and a tag are all that any toy value is.
 pub type Words = (u8, [i64; 4]);
 
+/// The command and what became of it, from the bytes of a bank's reply.
+pub fn reply(bytes: &[u8]) -> (i64, bool) {
+    match get(bytes).unwrap() {
+        (3, [id, done, ..]) => (id, done == 1),
+        other => panic!("{other:?} is no reply"),
+    }
+}
+
 fn put((tag, words): Words, to: &mut Vec<u8>) {
     to.push(tag);
     words
@@ -313,7 +321,7 @@ impl Codec for BankCodec {
         match *output {
             BankOutput::Clear { to: dest, amount } => put((1, [dest, amount, 0, 0]), to),
             BankOutput::Update { account, balance } => put((2, [account, balance, 0, 0]), to),
-            BankOutput::Reply { .. } => unreachable!("never recorded"),
+            BankOutput::Reply { id, done } => put((3, [id, i64::from(done), 0, 0]), to),
         }
     }
 

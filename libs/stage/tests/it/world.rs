@@ -180,7 +180,8 @@ pub fn bytes_of<C: Codec>(codec: &C, machine: &C::Machine) -> Vec<u8> {
     bytes
 }
 
-fn check_fold<C: Codec>(codec: &C, log: &dyn Log, live: &Partition<C>) {
+/// That the fold of a journal is the live state, head and bytes (I6).
+pub fn check_fold<C: Codec>(codec: &C, log: &dyn Log, live: &Partition<C>) {
     let folded = fold(codec, log, live.seat());
     assert_eq!(&folded.head, live.head());
     assert!(
