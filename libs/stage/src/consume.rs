@@ -142,6 +142,8 @@ pub struct Runner<C> {
     hurry: Arc<Notify>,
     /// Batches since the log was last let go of.
     unreleased: u32,
+    /// Whether somebody waits for an offset.
+    hurried: bool,
 }
 
 impl<C: Consumer> Runner<C> {
@@ -158,6 +160,7 @@ impl<C: Consumer> Runner<C> {
             progress: watch::Sender::default(),
             hurry: Arc::default(),
             unreleased: 0,
+            hurried: false,
         };
         runner.begin().await.map_err(Stop::into_error)?;
         Ok(runner)
@@ -246,7 +249,7 @@ impl<C: Consumer> Runner<C> {
     async fn take_all(&mut self) -> Result<std::convert::Infallible, Stop<C::Error>> {
         self.consumer.prepare().await.map_err(Stop::Consumer)?;
         loop {
-            let mut batch = Some(self.follower.next().await.map_err(Stop::Log)?);
+            let mut batch = Some(self.next().await.map_err(Stop::Log)?);
             let (mut largest, mut partitions) = (0, self.progress.borrow().len());
             while let Some(taken) = batch.take() {
                 largest = largest.max(taken.len());
@@ -262,12 +265,31 @@ impl<C: Consumer> Runner<C> {
         }
     }
 
+    /// The next batch. Whoever waits for an offset that no record stands before is told meanwhile that
+    /// the consumer has come so far.
+    async fn next(&mut self) -> Result<Batch, follow::Error> {
+        loop {
+            if std::mem::take(&mut self.hurried) {
+                if let Some(batch) = self.follower.look()? {
+                    self.hurried = true;
+                    return Ok(batch);
+                }
+                let blanks = self.follower.blanks()?;
+                self.progress.send_modify(|next| next.extend(blanks));
+            }
+            tokio::select! {
+                batch = self.follower.next() => return batch,
+                () = self.hurry.notified() => self.hurried = true,
+            }
+        }
+    }
+
     /// Lets more come together, but not longer than [`PAUSE_MIN`] when somebody waits for it.
-    async fn pause(&self) {
+    async fn pause(&mut self) {
         tokio::time::sleep(PAUSE_MIN).await;
         let rest = C::PAUSE.saturating_sub(PAUSE_MIN);
-        // Time over or somebody waiting: it goes on either way.
-        let _ = tokio::time::timeout(rest, self.hurry.notified()).await;
+        let hurried = tokio::time::timeout(rest, self.hurry.notified()).await;
+        self.hurried |= hurried.is_ok();
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Stop<C::Error>> {

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prepx_bus::{Log, Poisoned, Position, Progress, ReadError, TopicPartition};
+use prepx_bus::{Log, Poisoned, Position, ReadError, TopicPartition};
 use tokio::sync::watch;
 
 use crate::DecodeError;
@@ -109,22 +109,22 @@ impl Batch {
     }
 }
 
-/// The moving end of a log. Clones are the same; a process makes one, because the log never forgets
-/// whom it has to tell.
+/// The moving end of a log. Clones are the same; a process makes one for each handle, because a log
+/// never forgets whom it has to tell.
 #[derive(Clone)]
 pub struct Tail {
     log: Arc<dyn Log>,
-    progress: watch::Receiver<Progress>,
+    news: watch::Receiver<()>,
 }
 
 impl Tail {
     /// Of `log`.
     pub fn new(log: Arc<dyn Log>) -> Tail {
-        let (moved, progress) = watch::channel(log.watermark().progress());
-        log.watermark().subscribe(move |progress| {
-            moved.send_replace(progress.clone());
-        });
-        Tail { log, progress }
+        let (told, news) = watch::channel(());
+        log.on_news(Box::new(move || {
+            told.send_replace(());
+        }));
+        Tail { log, news }
     }
 
     /// One past the last durable offset of a partition.
@@ -164,15 +164,16 @@ impl Follower {
     /// the process. Reads the log on the calling thread, so a busy consumer has a thread of its own.
     pub async fn next(&mut self) -> Result<Batch, Error> {
         loop {
-            // Taken note of before looking, so that a move after the look wakes.
-            let progress = self.tail.progress.borrow_and_update().clone();
+            // Taken note of before looking, so that what comes after the look wakes.
+            self.tail.news.mark_unchanged();
+            let failed = self.tail.log.watermark().failure().cloned();
             if let Some(batch) = self.look()? {
                 return Ok(batch);
             }
-            if let Progress::Failed(poisoned) = progress {
+            if let Some(poisoned) = failed {
                 return Err(poisoned.into());
             }
-            if self.tail.progress.changed().await.is_err() {
+            if self.tail.news.changed().await.is_err() {
                 // The log has been dropped: nothing will ever move.
                 std::future::pending::<()>().await;
             }
@@ -193,13 +194,24 @@ impl Follower {
         }
         Ok(None)
     }
+
+    /// The ends of the partitions that have no record between where reading stands and there: what
+    /// transactions leave on Kafka takes offsets too.
+    pub fn blanks(&self) -> Result<Vec<(TopicPartition, u64)>, Error> {
+        let log = &*self.tail.log;
+        let mut blanks = Vec::new();
+        for &(partition, from) in &self.partitions {
+            let end = log.end(partition);
+            if end > from && log.read(partition, from, 1)?.is_empty() {
+                blanks.push((partition, end));
+            }
+        }
+        Ok(blanks)
+    }
 }
 
 fn read(log: &dyn Log, partition: TopicPartition, from: u64) -> Result<Option<Batch>, Error> {
-    if log.end(partition) == from {
-        return Ok(None);
-    }
-    let records = log.read(partition, from, BATCH_BYTES)?;
+    let records = log.poll(partition, from, BATCH_BYTES)?;
     let Some(last) = records.last() else {
         return Ok(None);
     };

@@ -185,7 +185,7 @@ pub trait HistoryPort: Send + Sync {
 pub type Line = (u32, Book, Asset);
 
 /// What all account stages have at one vector of journal positions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StageBooks {
     /// The last transition of each partition.
     pub positions: Vec<u64>,
@@ -195,6 +195,16 @@ pub struct StageBooks {
     pub accounts: u64,
     /// The first thing that is wrong with the stages' own state (I3, I4).
     pub flaw: Option<String>,
+}
+
+impl StageBooks {
+    /// Adds those of the partition that comes next.
+    pub fn add(&mut self, next: StageBooks) {
+        self.positions.extend(next.positions);
+        self.books.extend(next.books);
+        self.accounts += next.accounts;
+        self.flaw = self.flaw.take().or(next.flaw);
+    }
 }
 
 /// Whoever compares the books with the stages. An operator's tool: it walks everything that the

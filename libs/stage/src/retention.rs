@@ -12,6 +12,8 @@ use prepx_bus::{Log, Poisoned, TopicPartition};
 /// spoken for is never cut, so that a consumer yet to come finds it whole.
 pub struct Retention {
     log: Arc<dyn Log>,
+    /// Whether the log is this process's to cut.
+    cuts: bool,
     floors: Mutex<BTreeMap<TopicPartition, BTreeMap<String, u64>>>,
 }
 
@@ -21,7 +23,16 @@ impl Retention {
     pub fn new(log: Arc<dyn Log>) -> Retention {
         Retention {
             log,
+            cuts: true,
             floors: Mutex::default(),
+        }
+    }
+
+    /// Of a log that others follow too: nobody here knows what they need, and nothing is given back.
+    pub fn shared(log: Arc<dyn Log>) -> Retention {
+        Retention {
+            cuts: false,
+            ..Retention::new(log)
         }
     }
 
@@ -41,7 +52,7 @@ impl Retention {
             }
         }
         let lowest = consumers.values().min().copied().unwrap_or_default();
-        if lowest > self.log.start(partition) {
+        if self.cuts && lowest > self.log.start(partition) {
             self.log.truncate_before(partition, lowest)?;
         }
         Ok(())
