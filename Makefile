@@ -3,26 +3,26 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: run test test-kafka test-redis lint fmt soak bench preflight
+.PHONY: run test test-kafka test-redis lint fmt soak bench preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
 	$(CARGO) run --release --locked --bin prepx -- start
 
 ## Everything that CI runs. The client tests use the program that the process tests have built.
-test: preflight lint
+test: preflight-test lint
 	$(CARGO) test --workspace --locked
 	tests/clients/run
 
 ## The event log on a real Apache Kafka, of one node and of three: CONTRIBUTING.md says what it needs.
-test-kafka: preflight
+test-kafka: preflight-test
 	$(CARGO) clippy --locked -p prepx-bus --features kafka --all-targets -- -D warnings
 	$(CARGO) test --locked -p prepx-bus --features kafka --no-run
 	tests/servers/kafka.py run -- $(CARGO) test --locked -p prepx-bus --features kafka
 	tests/servers/kafka.py run --nodes 3 -- $(CARGO) test --locked -p prepx-bus --features kafka --test it kafka
 
 ## The cache on a real Redis, single and cluster: CONTRIBUTING.md says what it needs.
-test-redis: preflight
+test-redis: preflight-test
 	$(CARGO) test --locked -p prepx-cache --no-run
 	tests/servers/redis.py run -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored
 	tests/servers/redis.py run --cluster -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored --skip away
@@ -37,7 +37,7 @@ fmt:
 	$(CARGO) fmt --all
 
 ## The long rounds of what `make test` does briefly: run before a release.
-soak: preflight
+soak: preflight-test
 	$(CARGO) build --locked --bin prepx
 	PREPX_SEEDS=100000 $(CARGO) test --locked -p prepx-tests --test simulation
 	CRASH_ROUNDS=200 tests/clients/run -k crash
@@ -46,7 +46,14 @@ soak: preflight
 bench: preflight
 	bench/run
 
+# A compiler without the C library's headers or a Python without venv is met on bare machines: both are tried.
 preflight:
 	@command -v $(CARGO) >/dev/null || { echo "PrepX needs the Rust toolchain (1.95 or newer): https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "PrepX needs a C compiler: apt-get install gcc" >&2; exit 1; }
-	@command -v $(PYTHON) >/dev/null || { echo "the tests of PrepX need Python 3: apt-get install python3" >&2; exit 1; }
+	@echo 'int main(void) { return 0; }' | cc -x c -include stdlib.h -o /dev/null - 2>/dev/null \
+		|| { echo "cc cannot build a program; PrepX needs the C library too: apt-get install libc6-dev" >&2; exit 1; }
+
+preflight-test: preflight
+	@command -v $(PYTHON) >/dev/null || { echo "the tests of PrepX need Python 3: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "the client tests need Python's venv module: apt-get install python3-venv" >&2; exit 1; }
