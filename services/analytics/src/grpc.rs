@@ -1,10 +1,15 @@
 //! The audit trail over gRPC: decode, read, encode. Who may ask is said in the protos.
 
+use std::sync::Arc;
+
 use ed25519_dalek::VerifyingKey;
+use prepx_bus::{Log, ReadError};
 use prepx_proto::analytics::v1 as wire;
 use prepx_proto::analytics::v1::audit_service_server::AuditService;
 use prepx_runtime::status;
+use prepx_stage::Topology;
 use prepx_store::Error as StoreError;
+use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
 
 use crate::chain::Head;
@@ -12,14 +17,22 @@ use crate::error::Error;
 use crate::hex;
 use crate::root::{Root, Signed};
 use crate::store::Audit;
+use crate::verify::{Newest, VerifyError};
 
 const LIMIT_DEFAULT: i32 = 100;
 const LIMIT_MAX: i32 = 1_000;
 
-/// Answers from what is committed.
+/// How often the journals are begun again because a newer root let go of what was being read.
+const CHECKS_MAX: u32 = 3;
+
+/// Answers from what is committed, and from the durable journals.
 pub struct Handler {
     pub audit: Audit,
     pub public_key: VerifyingKey,
+    pub log: Arc<dyn Log>,
+    pub topology: Topology,
+    /// One at a time hashes the journals again.
+    pub checking: Mutex<()>,
 }
 
 #[tonic::async_trait]
@@ -46,9 +59,54 @@ impl AuditService for Handler {
         let heads = heads.iter().map(head).collect();
         Ok(Response::new(wire::GetAuditHeadsResponse { heads }))
     }
+
+    async fn check_audit_journals(
+        &self,
+        _request: Request<wire::CheckAuditJournalsRequest>,
+    ) -> Result<Response<wire::AuditJournalsCheck>, Status> {
+        let _alone = self.checking.lock().await;
+        let mut checked = self.check().await;
+        for _ in 1..CHECKS_MAX {
+            if !matches!(&checked, Err(VerifyError::Read { source, .. }) if is_gone(source)) {
+                break;
+            }
+            checked = self.check().await;
+        }
+        match checked {
+            Ok(check) => Ok(Response::new(check)),
+            Err(VerifyError::Difference(difference)) => {
+                tracing::error!(%difference, "alarm: the journals are not what was chained");
+                Ok(Response::new(wire::AuditJournalsCheck {
+                    difference: Some(difference.to_string()),
+                    ..wire::AuditJournalsCheck::default()
+                }))
+            }
+            Err(VerifyError::Store(error)) => Err(error.into()),
+            Err(VerifyError::Read { source, .. }) => Err(Error::Read(source).into()),
+        }
+    }
+}
+
+/// Whether a newer root has let go of what was wanted.
+const fn is_gone(error: &ReadError) -> bool {
+    matches!(error, ReadError::Truncated { .. })
 }
 
 impl Handler {
+    /// Hashes again what no root covers, apart from the threads that answer others.
+    async fn check(&self) -> Result<wire::AuditJournalsCheck, VerifyError> {
+        let newest = Newest::of(&self.audit, self.topology, &self.public_key).await?;
+        let (root, log) = (newest.root, Arc::clone(&self.log));
+        let hashed = tokio::task::spawn_blocking(move || newest.over(&*log)).await;
+        let totals = hashed.map_err(|panic| Error::Damaged(panic.to_string()))??;
+        Ok(wire::AuditJournalsCheck {
+            root,
+            records: totals.records,
+            unaudited: totals.unaudited,
+            difference: None,
+        })
+    }
+
     fn show(&self, number: u64, signed: &Signed) -> Result<wire::AuditRoot, Error> {
         let root = Root::decode(&signed.body)
             .ok_or_else(|| Error::Damaged(format!("root {number} has no bytes of a root")))?;

@@ -1,6 +1,6 @@
 //! The audit of a platform that runs, as it shows it: whether its roots are signed, linked and lead to
-//! its heads. Whoever asks checks this himself. Refuses to vouch for the records: those he has not got,
-//! and only who has the data directory can hash them again.
+//! its heads. Whoever asks checks this himself. Refuses to vouch for the records: those he has not got.
+//! The platform hashes those that no root covers again, and of the others who has the data directory.
 
 use ed25519_dalek::VerifyingKey;
 use prepx_bus::Topic;

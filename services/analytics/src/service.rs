@@ -10,6 +10,7 @@ use prepx_runtime::Service;
 use prepx_stage::follow::Tail;
 use prepx_stage::{Retention, Topology};
 use prepx_store::Location;
+use tokio::sync::Mutex;
 
 use crate::auditor::{Auditor, Pace};
 use crate::error::Result;
@@ -49,6 +50,9 @@ pub async fn build(deps: Deps) -> Result<Service> {
     let handler = Handler {
         audit,
         public_key: auditor.public_key(),
+        log: Arc::clone(&deps.log),
+        topology: deps.topology,
+        checking: Mutex::new(()),
     };
     Ok(Service::new()
         .grpc(AuditServiceServer::new(handler))

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::root::{Root, Signed};
 use crate::service::Deps;
 use crate::store::Audit;
-use crate::verify::{Difference, Totals, VerifyError, verify};
+use crate::verify::{Difference, Newest, Totals, VerifyError, verify};
 use crate::{key, public_key};
 
 const TOPOLOGY: Topology = Topology {
@@ -357,6 +357,52 @@ async fn a_forged_root_and_one_by_another_key_are_found() {
 
     world.intrude(2, &genuine).await;
     assert_eq!(world.verify().await.unwrap().roots, 2);
+}
+
+/// What `prepx verify --url` asks of a platform that runs.
+async fn check_newest(world: &World) -> Result<(u64, Totals), VerifyError> {
+    let key = public_key(world.directory.path()).unwrap().unwrap();
+    let newest = Newest::of(&world.audit().await, TOPOLOGY, &key).await?;
+    Ok((newest.root, newest.over(&*world.log)?))
+}
+
+#[tokio::test]
+async fn a_changed_head_behind_the_last_root_is_found() {
+    let world = World::two_roots().await;
+    let clean = Totals {
+        roots: 2,
+        records: 3,
+        unaudited: 0,
+    };
+    assert_eq!(check_newest(&world).await.unwrap(), (2, clean));
+    world.write(MATCHING, 20..21);
+    let (_, behind) = check_newest(&world).await.unwrap();
+    assert_eq!((behind.records, behind.unaudited), (3, 1));
+
+    let audit = world.audit().await;
+    let heads = audit.heads().await.unwrap();
+    let mut changed = *heads.iter().find(|head| head.journal == ACCOUNTS).unwrap();
+    changed.hash[31] ^= 1;
+    audit.commit(&[(23, changed)], None).await.unwrap();
+    let found = match check_newest(&world).await {
+        Err(VerifyError::Difference(difference)) => difference,
+        other => panic!("a difference was due: {other:?}"),
+    };
+    let wanted = Difference::Chain {
+        journal: ACCOUNTS,
+        from: 20,
+        to: 22,
+    };
+    assert_eq!(found, wanted);
+}
+
+#[tokio::test]
+async fn before_the_first_root_the_journals_are_checked_from_their_beginning() {
+    let world = World::new();
+    world.write(ACCOUNTS, 0..5);
+    world.auditor().await.pass(false).await.unwrap();
+    let (root, totals) = check_newest(&world).await.unwrap();
+    assert_eq!((root, totals.roots, totals.records), (0, 0, 5));
 }
 
 /// I2: however the records are cut into passes, and wherever the process dies, the chain is one.

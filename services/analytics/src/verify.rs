@@ -3,6 +3,9 @@
 //! Roots are read in their order, and each journal's records once as they pass. Of a journal that was cut, the
 //! records before the earliest root whose head is retained cannot be checked any more: its
 //! signed head is what the rest is proved to follow.
+//!
+//! Of a platform that runs, whoever asks checks the roots himself. What no root covers yet only the
+//! platform can hash again: [`Newest`] does.
 
 use std::collections::VecDeque;
 
@@ -186,13 +189,18 @@ impl Check {
                 }
             }
         }
-        // After the roots, which a running platform may have added to meanwhile: heads never go back.
+        check.claim_heads(audit).await?;
+        Ok(check)
+    }
+
+    /// After the roots, which a running platform may have added to meanwhile: heads never go back.
+    async fn claim_heads(&mut self, audit: &Audit) -> Result<(), VerifyError> {
         let kept = audit.heads().await?;
-        for journal in &mut check.journals {
+        for journal in &mut self.journals {
             let newest = kept.iter().find(|head| head.journal == journal.name);
             newest.map_or(Ok(()), |head| journal.claim(head))?;
         }
-        Ok(check)
+        Ok(())
     }
 
     /// Takes the next record of a journal; what is no journal's is left alone.
@@ -231,7 +239,8 @@ impl Check {
     pub fn over(mut self, log: &dyn Log) -> Result<Totals, VerifyError> {
         for at in 0..self.journals.len() {
             let journal = self.journals[at].name;
-            let mut next = log.start(journal);
+            let known = self.journals[at].chain;
+            let mut next = known.map_or_else(|| log.start(journal), |chain| chain.next_offset);
             while !self.journals[at].claims.is_empty() {
                 let records = log.read(journal, next, READ_BYTES);
                 let records = records.map_err(|source| VerifyError::Read { journal, source })?;
@@ -243,6 +252,47 @@ impl Check {
             }
         }
         Ok(self.finish(|journal| log.end(journal))?)
+    }
+}
+
+/// The newest root, and what was chained behind it.
+pub struct Newest {
+    /// Its number; 0 before there is one.
+    pub root: u64,
+    check: Check,
+}
+
+impl Newest {
+    /// Reads the root and the heads of a platform, which may go on meanwhile.
+    pub(crate) async fn of(
+        audit: &Audit,
+        topology: Topology,
+        key: &VerifyingKey,
+    ) -> Result<Newest, VerifyError> {
+        let names = journals(topology);
+        let (mut root, mut heads) = (0, Vec::new());
+        if let Some((number, signed)) = audit.newest_root().await? {
+            let previous = Root::decode(&signed.body).map_or([0; 32], |root| root.previous);
+            heads = check_root(number, previous, &signed, &names, Some(key))?.heads;
+            root = number;
+        }
+        // Before the first root nothing is let go of: the journals are whole.
+        let covered = |name: &TopicPartition| {
+            let head = heads.iter().find(|head| head.journal == *name);
+            Journal::new(*name, Some(head.copied().unwrap_or(Head::start(*name, 0))))
+        };
+        let mut check = Check {
+            journals: names.iter().map(covered).collect(),
+            roots: root,
+            records: 0,
+        };
+        check.claim_heads(audit).await?;
+        Ok(Newest { root, check })
+    }
+
+    /// Hashes the records behind the root again; blocks.
+    pub(crate) fn over(self, log: &dyn Log) -> Result<Totals, VerifyError> {
+        self.check.over(log)
     }
 }
 

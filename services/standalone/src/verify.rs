@@ -8,7 +8,8 @@
 //! dropped it starts from the signed checkpoint: what it says and everything since must come to what
 //! the stages have. It takes the
 //! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
-//! with its stages at one moment, and its signed roots are checked here.
+//! with its stages at one moment and to hash again what no root covers yet; its signed roots are
+//! checked here.
 
 mod replay;
 mod report;
@@ -58,7 +59,8 @@ pub struct Verify {
     /// The data directory of a platform that does not run, however it ended.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, conflicts_with = "url")]
     pub data_dir: PathBuf,
-    /// A platform that runs: its ledger beside its stages at one moment, and its signed roots.
+    /// A platform that runs: its ledger beside its stages at one moment, its signed roots, and the
+    /// records behind the newest.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// With --url: an operator's key.
@@ -122,8 +124,8 @@ async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
 }
 
 /// Checks every root of a platform that runs: numbers, links, signatures, and that they lead to the
-/// newest heads; answers how many there are.
-async fn signed_roots(to: &Connection) -> Result<u64> {
+/// newest heads. The records between the last root and the heads the platform hashes again.
+async fn signed_roots(to: &Connection) -> Result<prepx_analytics::Totals> {
     let mut client = AuditServiceClient::new(to.peer());
     let mut shown = prepx_analytics::Shown::default();
     loop {
@@ -143,10 +145,20 @@ async fn signed_roots(to: &Connection) -> Result<u64> {
     }
     let heads = to.request(audit_wire::GetAuditHeadsRequest {});
     let heads = client.get_audit_heads(heads).await.map_err(words)?;
-    let signed = shown.number();
+    let roots = shown.number();
     let finished = shown.finish(&heads.into_inner().heads);
     finished.map_err(|difference| anyhow!("audit: {difference}"))?;
-    Ok(signed)
+    let request = to.request(audit_wire::CheckAuditJournalsRequest {});
+    let checked = client.check_audit_journals(request).await.map_err(words)?;
+    let checked = checked.into_inner();
+    if let Some(difference) = checked.difference {
+        bail!("audit: {difference}");
+    }
+    Ok(prepx_analytics::Totals {
+        roots,
+        records: checked.records,
+        unaudited: checked.unaudited,
+    })
 }
 
 /// Verifies a data directory that nobody runs on.

@@ -33,8 +33,8 @@ pub(super) struct Report {
     pub postings: u64,
     /// Messages between the stages; clearing is checked when there are none.
     pub undelivered: u64,
-    /// Signed roots of a platform that runs.
-    pub signed: Option<u64>,
+    /// Of a platform that runs: its signed roots, and the records behind the newest.
+    pub signed: Option<prepx_analytics::Totals>,
     /// What of the audit chain was checked, the journals too; only of a data directory.
     pub audit: Option<prepx_analytics::Totals>,
     /// From where on, if the oldest was dropped.
@@ -58,10 +58,12 @@ impl Report {
                 .map(|(name, minor)| format!("{name} {}", format_grouped(minor, SCALE)));
             println!("{asset}: {}", columns.join(", "));
         }
-        if let Some(roots) = self.signed {
+        if let Some(audit) = &self.signed {
             println!(
-                "{roots} signed roots are right and lead to the heads of the audit chain; of a data \
-                 directory the journals are hashed again too"
+                "{} signed roots are right and lead to the heads of the audit chain, the {} records \
+                 behind the newest too, {} not audited yet; of a data directory all journals are \
+                 hashed again",
+                audit.roots, audit.records, audit.unaudited
             );
         }
         if let Some(audit) = &self.audit {
@@ -94,14 +96,13 @@ impl Report {
                 amounts.map(|(name, minor)| (name.to_owned(), format(minor, SCALE).into()));
             (asset.to_string(), Value::Object(amounts.collect()))
         };
-        let audit = self.audit.map(|audit| {
+        let audit = self.audit.or(self.signed).map(|audit| {
             json!({
                 "roots": audit.roots,
                 "records": audit.records,
                 "unaudited": audit.unaudited,
             })
         });
-        let audit = audit.or(self.signed.map(|roots| json!({ "roots": roots })));
         let checkpoint = self.checkpoint.as_ref().map(|from| {
             json!({
                 "number": from.number,
