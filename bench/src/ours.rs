@@ -106,6 +106,7 @@ impl Ids {
                 account,
                 instrument,
                 order: self.own[&op.order],
+                answered: false,
             },
         };
         Input::Command(command)

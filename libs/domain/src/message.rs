@@ -65,6 +65,14 @@ pub enum Action {
         /// Either id of a replaced pair.
         order: OrderId,
     },
+    /// End an order of any account as an operator: also one that the market does not know, because a
+    /// message about it was skipped.
+    EndOrder {
+        /// Either id of a replaced pair; its slot is the command's.
+        order: OrderId,
+        /// Why, in the operator's words.
+        reason: String,
+    },
     /// Ask the market to end every open order of an account.
     CancelAll {
         /// Whose orders.
@@ -172,6 +180,9 @@ pub enum ToMatching {
         instrument: InstrumentId,
         /// Either id of a replaced pair; whichever lives is ended.
         order: OrderId,
+        /// Whether it is answered by [`ToAccount::Absent`] when no such order lives. Not for clients'
+        /// cancels: those that come late are ignored.
+        answered: bool,
     },
 }
 
@@ -258,6 +269,14 @@ pub enum ToAccount {
     },
     /// A stop's trigger price was reached; it trades as a market or limit order from now on.
     Triggered {
+        /// Whose order.
+        account: AccountId,
+        /// Which order.
+        order: OrderId,
+    },
+    /// No such order lives, and everything about it has been told before this on the same lane: if
+    /// it is open to its account, a message about it was skipped.
+    Absent {
         /// Whose order.
         account: AccountId,
         /// Which order.

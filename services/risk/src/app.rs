@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prepx_domain::message::{Action, Command, Limits};
 use prepx_domain::view::AccountView;
-use prepx_domain::{AccountId, Code, Reject};
+use prepx_domain::{AccountId, Code, OrderId, Reject, Slot};
 use prepx_env::{Clock, Random};
 use prepx_stage::port::{AccountPort, ReadError, SubmitError};
 
@@ -88,7 +88,7 @@ impl App {
         if cancel_orders {
             actions.push(Action::CancelAll { account });
         }
-        self.decide(account, actions).await?;
+        self.decide(account.slot(), actions).await?;
         self.account(account).await
     }
 
@@ -99,7 +99,7 @@ impl App {
         suspended: bool,
     ) -> Result<AccountView, Error> {
         let suspend = Action::SetTradeSuspended { account, suspended };
-        self.decide(account, vec![suspend]).await?;
+        self.decide(account.slot(), vec![suspend]).await?;
         self.account(account).await
     }
 
@@ -109,18 +109,25 @@ impl App {
         account: AccountId,
         limits: Limits,
     ) -> Result<AccountView, Error> {
-        self.decide(account, vec![Action::SetLimits { account, limits }])
+        self.decide(account.slot(), vec![Action::SetLimits { account, limits }])
             .await?;
         self.account(account).await
     }
 
+    /// Has the market asked to end an order, whoever's it is. It ends a moment later: by the market,
+    /// or because it does not live there.
+    pub async fn end_order(&self, order: OrderId, reason: String) -> Result<(), Error> {
+        self.decide(order.slot(), vec![Action::EndOrder { order, reason }])
+            .await
+    }
+
     /// Has the actions decided in their order; the first refusal is the answer.
-    async fn decide(&self, account: AccountId, actions: Vec<Action>) -> Result<(), Error> {
+    async fn decide(&self, slot: Slot, actions: Vec<Action>) -> Result<(), Error> {
         let stamped_at = self.0.clock.now();
         let command = |action| Command {
             id: self.0.random.uuid(),
             stamped_at,
-            slot: account.slot(),
+            slot,
             action,
         };
         let commands = actions.into_iter().map(command).collect();

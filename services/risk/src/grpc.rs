@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prepx_domain::message::Limits;
 use prepx_domain::view::AccountView;
-use prepx_domain::{AccountId, Code, decimal};
+use prepx_domain::{AccountId, Code, OrderId, Reject, decimal};
 use prepx_proto::risk::v1 as wire;
 use prepx_proto::risk::v1::admin_service_server::AdminService;
 use prepx_runtime::status;
@@ -17,6 +17,8 @@ use crate::app::{App, Error};
 
 /// Decimal places of quantities and money in limits.
 const SCALE: u32 = 8;
+/// The longest reason.
+const REASON_CHARS_MAX: usize = 1_000;
 
 /// The services of this crate over one application.
 pub struct Handler(pub Arc<App>);
@@ -55,6 +57,24 @@ impl AdminService for Handler {
             &self.0.set_limits(account, limits).await?,
         )))
     }
+
+    async fn end_order(
+        &self,
+        request: Request<wire::EndOrderRequest>,
+    ) -> Result<Response<wire::EndOrderResponse>, Status> {
+        let wanted = request.into_inner();
+        let order = order_id(&wanted.order_id)?;
+        let reason = wanted.reason.trim();
+        let chars = reason.chars().count();
+        if !(1..=REASON_CHARS_MAX).contains(&chars) {
+            let message = format!("reason has {chars} characters: give 1 to {REASON_CHARS_MAX}");
+            return Err(invalid("reason", message));
+        }
+        self.0.end_order(order, reason.to_owned()).await?;
+        Ok(Response::new(wire::EndOrderResponse {
+            order_id: wanted.order_id,
+        }))
+    }
 }
 
 fn invalid(field: &'static str, message: String) -> Status {
@@ -73,6 +93,13 @@ fn account_id(text: &str) -> Result<AccountId, Status> {
             message,
         ))
     })
+}
+
+fn order_id(text: &str) -> Result<OrderId, Status> {
+    let uuid = text
+        .parse::<Uuid>()
+        .map_err(|_| invalid("order_id", format!("order_id {text:?} is not a UUID")))?;
+    OrderId::from_uuid(uuid).ok_or_else(|| Error::Rejected(Reject::UnknownOrder).into())
 }
 
 /// Limits from their message; what is absent is without limit.

@@ -13,7 +13,8 @@ use prepx_proto::user::v1::user_service_client::UserServiceClient;
 use serde_json::{Value, json};
 
 use crate::cli::{
-    AccountAction, Action, Admin, Amount, Calendar, Class, InstrumentAction, InstrumentAdd, Switch,
+    AccountAction, Action, Admin, Amount, Calendar, Class, InstrumentAction, InstrumentAdd,
+    OrderAction, Switch,
 };
 use crate::client::{Connection, words};
 
@@ -61,6 +62,13 @@ async fn act(to: &Connection, action: Action) -> Result<Value> {
                 transfers.push(pay_in(to, &account, amount).await?);
             }
             Ok(Value::Array(transfers))
+        }
+        Action::Order(OrderAction::End { id, reason }) => {
+            let order_id = id;
+            let request = to.request(risk::EndOrderRequest { order_id, reason });
+            let answer = RiskClient::new(to.peer()).end_order(request).await;
+            let asked = answer.map_err(words)?.into_inner();
+            Ok(json!({"order_id": asked.order_id}))
         }
         Action::Halt { symbol } => {
             let request = to.request(trading::HaltInstrumentRequest {

@@ -161,6 +161,13 @@ pub enum Action {
         #[arg(required = true, value_name = "ASSET=AMOUNT", value_parser = parse_amount)]
         amounts: Vec<Amount>,
     },
+    /// End orders.
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  prepx admin order end --id 018bcfe5-… --reason \"lost by a skip, see ticket\""
+    )]
+    Order(OrderAction),
     /// Stop an instrument: it takes cancels only.
     #[command(after_help = "Examples:
   prepx admin halt --symbol BTC/USD")]
@@ -278,6 +285,27 @@ Examples:
         /// What to pay in at once.
         #[arg(long, value_name = "ASSET=AMOUNT", value_parser = parse_amount)]
         deposit: Vec<Amount>,
+    },
+}
+
+/// What an operator can do with orders.
+#[derive(Debug, Subcommand)]
+pub enum OrderAction {
+    /// End an order of any account, also one that the market has lost by `prepx stage skip`.
+    #[command(
+        after_help = "The market cancels the order; where it does not know it, what the order holds is let
+go of all the same. The reason is on the journal, so the audit chain covers it.
+
+Examples:
+  prepx admin order end --id 018bcfe5-… --reason \"lost by a skip, see ticket\""
+    )]
+    End {
+        /// UUID of the order.
+        #[arg(long, value_name = "UUID")]
+        id: String,
+        /// Why, for those who read the journal later; 1 to 1,000 characters.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
 }
 

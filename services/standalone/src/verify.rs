@@ -119,6 +119,7 @@ async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
         signed: Some(signed),
         audit: None,
         checkpoint: None,
+        skipped: Vec::new(),
         totals: Totals(totals.collect::<Result<_>>()?),
     })
 }
@@ -184,10 +185,11 @@ async fn directory(data_dir: &Path) -> Result<Report> {
     catch_up(&log, &ledger, topology).await?;
     let compared = compare(&folded, &ledger, topology).await;
     ledger.close().await;
-    let compared = compared?;
+    let compared = compared.map_err(|difference| replayed.explain(difference))?;
     Ok(Report {
         audit: Some(replayed.audit),
         checkpoint: replayed.checkpoint,
+        skipped: replayed.skipped,
         ..compared
     })
 }
@@ -254,6 +256,7 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
         signed: None,
         audit: None,
         checkpoint: None,
+        skipped: Vec::new(),
         totals,
     })
 }

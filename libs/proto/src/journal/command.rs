@@ -65,6 +65,10 @@ impl From<&Action> for v1::command::Action {
                 account: account.raw(),
                 order: order.raw(),
             }),
+            Action::EndOrder { order, reason } => Wire::EndOrder(v1::EndOrder {
+                order: order.raw(),
+                reason: reason.clone(),
+            }),
             &Action::CancelAll { account } => Wire::CancelAllOfAccount(account.raw()),
             &Action::SetAccountBlocked { account, blocked } => {
                 Wire::SetAccountBlocked(v1::SetAccountBlocked {
@@ -111,6 +115,10 @@ impl TryFrom<v1::command::Action> for Action {
             Wire::Cancel(cancel) => Action::Cancel {
                 account: id("CancelOrder.account", cancel.account)?,
                 order: id("CancelOrder.order", cancel.order)?,
+            },
+            Wire::EndOrder(end) => Action::EndOrder {
+                order: id("EndOrder.order", end.order)?,
+                reason: end.reason,
             },
             Wire::CancelAllOfAccount(account) => Action::CancelAll {
                 account: id("Command.cancel_all_of_account", account)?,

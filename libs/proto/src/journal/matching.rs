@@ -21,10 +21,12 @@ impl From<&ToMatching> for v1::ToMatching {
                 account,
                 instrument,
                 order,
+                answered,
             } => Wire::Cancel(v1::BookCancel {
                 account: account.raw(),
                 instrument: instrument.raw(),
                 order: order.raw(),
+                answered: *answered,
             }),
         };
         v1::ToMatching {
@@ -50,6 +52,7 @@ impl TryFrom<v1::ToMatching> for ToMatching {
                 account: id("BookCancel.account", cancel.account)?,
                 instrument: id("BookCancel.instrument", cancel.instrument)?,
                 order: id("BookCancel.order", cancel.order)?,
+                answered: cancel.answered,
             },
         })
     }
@@ -151,6 +154,10 @@ impl From<&ToAccount> for v1::ToAccount {
                 instrument: instrument.raw(),
                 phase: phase.number(),
             }),
+            ToAccount::Absent { account, order } => Wire::Absent(v1::Absent {
+                account: account.raw(),
+                order: order.raw(),
+            }),
             ToAccount::Parked { account, order } => Wire::Parked(v1::Parked {
                 account: account.raw(),
                 order: order.raw(),
@@ -226,6 +233,10 @@ impl TryFrom<v1::ToAccount> for ToAccount {
             Wire::Session(session) => ToAccount::Session {
                 instrument: id("Session.instrument", session.instrument)?,
                 phase: choice("Session.phase", session.phase)?,
+            },
+            Wire::Absent(absent) => ToAccount::Absent {
+                account: id("Absent.account", absent.account)?,
+                order: id("Absent.order", absent.order)?,
             },
             Wire::Parked(parked) => ToAccount::Parked {
                 account: id("Parked.account", parked.account)?,

@@ -125,6 +125,8 @@ pub enum Event {
         account: AccountId,
         /// The living orders; a replacement under way is cancelled with the order it replaces.
         orders: Vec<OrderId>,
+        /// Why, when an operator ends them: the market then answers if they do not live there.
+        reason: Option<Box<str>>,
     },
     /// A command was refused, and a repeat of it will be.
     Rejected {

@@ -49,7 +49,7 @@ impl Stage {
             Event::ReplaceSent { replace, .. } => {
                 outputs.push(Output::ToMatching(ToMatching::Replace(*replace)));
             }
-            Event::CancelSent { orders, .. } => {
+            Event::CancelSent { orders, reason, .. } => {
                 for id in orders {
                     let order = self.order_of(*id);
                     // Of a pair either may live by the time the market reads this.
@@ -61,6 +61,7 @@ impl Stage {
                             account: order.book.account,
                             instrument: order.book.instrument,
                             order: order_id,
+                            answered: reason.is_some(),
                         }));
                     }
                 }

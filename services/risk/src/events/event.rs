@@ -131,12 +131,14 @@ fn decision_to_wire(event: &Event) -> Wire {
         Event::CancelSent {
             account,
             ref orders,
+            ref reason,
             cause: _,
         } => {
             let orders = raw_ids(orders);
             Wire::CancelSent(v1::CancelSent {
                 account: account.raw(),
                 orders,
+                reason: reason.as_deref().map(str::to_owned),
             })
         }
         Event::Rejected {
@@ -307,6 +309,7 @@ pub(super) fn from_wire(wire: v1::AccountEvent) -> Result<Event, Error> {
             cause: cause()?,
             account: id("CancelSent.account", sent.account)?,
             orders: ids("CancelSent.orders", &sent.orders)?,
+            reason: sent.reason.map(String::into_boxed_str),
         },
         Wire::Rejected(reject) => Event::Rejected {
             cause: cause()?,

@@ -7,6 +7,7 @@ use prepx_portfolio::audit::{Total, Totals};
 use prepx_proto::portfolio::v1 as wire;
 use serde_json::{Value, json};
 
+use super::replay::Skipped;
 use crate::disk::checkpoint::Checkpoint;
 
 /// Decimal places of amounts, as everywhere outside.
@@ -39,6 +40,8 @@ pub(super) struct Report {
     pub audit: Option<prepx_analytics::Totals>,
     /// From where on, if the oldest was dropped.
     pub checkpoint: Option<Checkpoint>,
+    /// What stages went on without; only of a data directory.
+    pub skipped: Vec<Skipped>,
     pub totals: Totals,
 }
 
@@ -81,6 +84,9 @@ impl Report {
                 from.transitions()
             );
         }
+        for skipped in &self.skipped {
+            println!("{skipped}: what it would have done is missing for good");
+        }
         if self.undelivered > 0 {
             println!(
                 "{} messages are on their way between the stages; clearing has what they move",
@@ -110,8 +116,16 @@ impl Report {
                 "positions": from.transitions(),
             })
         });
+        let skipped = self.skipped.iter().map(|skipped| {
+            json!({
+                "partition": skipped.seat.to_string(),
+                "input": skipped.message.to_string(),
+                "reason": skipped.reason,
+            })
+        });
         json!({
             "ok": true,
+            "skipped": skipped.collect::<Vec<_>>(),
             "audit": audit,
             "checkpoint": checkpoint,
             "accounts": self.accounts,

@@ -63,6 +63,7 @@ fn every_command_says_what_it_is_for() {
         prepx admin instrument: List instruments, and show them
         prepx admin account: Make accounts
         prepx admin deposit: Pay into an account
+        prepx admin order: End orders
         prepx admin halt: Stop an instrument: it takes cancels only
         prepx admin resume: Let an instrument trade again
         prepx admin kill-switch: Stop an account (it can only cancel), or let it trade again
@@ -71,6 +72,7 @@ fn every_command_says_what_it_is_for() {
         prepx admin instrument add: List an instrument. Repeating it with the same values changes nothing
         prepx admin instrument list: Show all instruments
         prepx admin account add: Make a user with a trading account and an API key; prints account_id, key_id, secret_key
+        prepx admin order end: End an order of any account, also one that the market has lost by `prepx stage skip`
     "#]].assert_eq(&said);
 }
 

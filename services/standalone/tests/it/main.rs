@@ -6,4 +6,5 @@ mod limits;
 mod platform;
 mod process;
 mod revoking;
+mod skips;
 mod stream;

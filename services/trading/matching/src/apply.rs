@@ -35,6 +35,7 @@ impl Engine {
                     self.trigger(order);
                 }
             }
+            Event::Absent { .. } => {}
             Event::Released { order } => self.remove_order(order),
             Event::Traded(ref trade) => self.trade(trade),
             Event::Replaced { old, stood, .. } => self.leave(old, stood),

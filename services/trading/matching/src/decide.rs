@@ -26,7 +26,14 @@ impl Engine {
                 account,
                 instrument,
                 order,
-            }) => self.decide_cancel(*account, *instrument, *order, events),
+                answered,
+            }) => {
+                let found = self.decide_cancel(*account, *instrument, *order, events);
+                if *answered && !found {
+                    let (account, order) = (*account, *order);
+                    events.push(Event::Absent { account, order });
+                }
+            }
             Input::Timer => self.decide_timer(now, events),
             Input::Triggered(order) => self.decide_triggered(*order, now, events),
             Input::Entering(order) => self.decide_entering(*order, now, events),
@@ -176,21 +183,25 @@ impl Engine {
         }
     }
 
+    /// Ends an order; says whether it lives.
     fn decide_cancel(
         &self,
         account: AccountId,
         instrument: InstrumentId,
         order: OrderId,
         events: &mut Vec<Event>,
-    ) {
+    ) -> bool {
         let Some(at) = self.orders.find(order) else {
-            return;
+            return false;
         };
         let found = self.orders.get(at);
-        if found.account == account && self.books[found.book as usize].instrument.id == instrument {
+        let lives =
+            found.account == account && self.books[found.book as usize].instrument.id == instrument;
+        if lives {
             let end = End::Canceled(CancelReason::Requested);
             events.push(self.ended(found, end));
         }
+        lives
     }
 
     fn ended(&self, order: &Order, end: End) -> Event {

@@ -109,6 +109,13 @@ pub enum Event {
         /// Which order.
         order: OrderId,
     },
+    /// An operator ends an order that does not live.
+    Absent {
+        /// Whose order.
+        account: AccountId,
+        /// Which order.
+        order: OrderId,
+    },
     /// Two orders traded.
     Traded(Trade),
     /// An order left its place for its replacement, which arrives with the events that follow.

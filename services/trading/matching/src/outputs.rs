@@ -51,6 +51,9 @@ impl<'a> Teller<'a> {
             Event::Triggered { account, order, .. } => {
                 self.account(account, ToAccount::Triggered { account, order });
             }
+            Event::Absent { account, order } => {
+                self.account(account, ToAccount::Absent { account, order });
+            }
             Event::Waited(_) | Event::Released { .. } | Event::ReleaseBegan { .. } => {}
             Event::Traded(ref trade) => self.traded(trade),
             Event::Replaced { .. } | Event::Reduced { .. } => self.replaced(event),

@@ -124,7 +124,8 @@ impl Reference {
                 account,
                 instrument,
                 order,
-            }) => self.cancel(*account, *instrument, *order),
+                answered,
+            }) => self.cancel(*account, *instrument, *order, *answered),
             Input::Timer => self.timer(),
             Input::Triggered(_) | Input::Entering(_) => {}
         }

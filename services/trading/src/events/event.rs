@@ -86,6 +86,10 @@ fn decision_to_wire(event: &Event) -> Wire {
             order: order.raw(),
             waited,
         }),
+        Event::Absent { account, order } => Wire::Absent(v1::Absent {
+            account: account.raw(),
+            order: order.raw(),
+        }),
         Event::Released { order } => Wire::ReleasedOrder(order.raw()),
         Event::Traded(ref trade) => Wire::Traded(trade_to_wire(trade)),
         Event::Replaced {
@@ -204,6 +208,10 @@ pub(super) fn from_wire(wire: v1::MatchingEvent) -> Result<Event, Error> {
             account: id("StopTriggered.account", triggered.account)?,
             order: id("StopTriggered.order", triggered.order)?,
             waited: triggered.waited,
+        },
+        Wire::Absent(absent) => Event::Absent {
+            account: id("Absent.account", absent.account)?,
+            order: id("Absent.order", absent.order)?,
         },
         Wire::ReleasedOrder(raw) => Event::Released {
             order: id("MatchingEvent.released_order", raw)?,

@@ -176,6 +176,7 @@ fn action() -> impl Strategy<Value = Action> {
         replace().boxed().prop_map(Action::Replace),
         (id(), id()).prop_map(|(account, order)| Action::Cancel { account, order }),
         id().prop_map(|account| Action::CancelAll { account }),
+        (id(), ".{0,20}").prop_map(|(order, reason)| Action::EndOrder { order, reason }),
         (id(), any::<bool>())
             .prop_map(|(account, blocked)| Action::SetAccountBlocked { account, blocked }),
         (id(), any::<bool>())
@@ -215,10 +216,13 @@ pub(super) fn to_matching() -> impl Strategy<Value = ToMatching> {
         book_order().boxed().prop_map(ToMatching::Place),
         (id(), book_order().boxed())
             .prop_map(|(old, new)| ToMatching::Replace(BookReplace { old, new })),
-        (id(), id(), id()).prop_map(|(account, instrument, order)| ToMatching::Cancel {
-            account,
-            instrument,
-            order
+        (id(), id(), id(), any::<bool>()).prop_map(|(account, instrument, order, answered)| {
+            ToMatching::Cancel {
+                account,
+                instrument,
+                order,
+                answered,
+            }
         }),
     ]
 }
@@ -255,6 +259,7 @@ pub(super) fn to_account() -> impl Strategy<Value = ToAccount> {
             ])
         )
             .prop_map(|(instrument, phase)| ToAccount::Session { instrument, phase }),
+        (id(), id()).prop_map(|(account, order)| ToAccount::Absent { account, order }),
         (id(), id()).prop_map(|(account, order)| ToAccount::Parked { account, order }),
         (id(), id()).prop_map(|(account, order)| ToAccount::Entered { account, order }),
         (id(), id()).prop_map(|(account, order)| ToAccount::Triggered { account, order }),

@@ -202,6 +202,10 @@ pub(super) fn commands() -> Vec<Command> {
             account: id(1),
             order: id(2),
         },
+        Action::EndOrder {
+            order: id(2),
+            reason: "bug 7".to_owned(),
+        },
         Action::CancelAll { account: id(1) },
         Action::SetAccountBlocked {
             account: id(1),
@@ -253,6 +257,13 @@ pub(super) fn to_matching() -> Vec<ToMatching> {
             account: id(1),
             instrument: id(5),
             order: id(2),
+            answered: false,
+        },
+        ToMatching::Cancel {
+            account: id(1),
+            instrument: id(5),
+            order: id(2),
+            answered: true,
         },
     ]
 }
@@ -280,6 +291,7 @@ pub(super) fn to_account() -> Vec<ToAccount> {
         session(SessionPhase::Closed),
         session(SessionPhase::Extended),
         session(SessionPhase::Regular),
+        ToAccount::Absent { account, order },
         ToAccount::Parked { account, order },
         ToAccount::Entered { account, order },
         ToAccount::Triggered { account, order },

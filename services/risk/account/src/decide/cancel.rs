@@ -20,6 +20,26 @@ impl Stage {
             cause,
             account,
             orders: vec![living],
+            reason: None,
+        })
+    }
+
+    /// An operator ends an order, whoever's it is. Its hold is let go of when the market has said
+    /// that it ended, or that it does not live there.
+    pub(super) fn end_by_operator(
+        &self,
+        cause: Cause,
+        slot: Slot,
+        order: OrderId,
+        reason: &str,
+    ) -> Result<Event, Reject> {
+        let found = self.orders.get(&order).filter(|_| order.slot() == slot);
+        let account = found.ok_or(Reject::UnknownOrder)?.book.account;
+        Ok(Event::CancelSent {
+            cause,
+            account,
+            orders: vec![self.open_of(account, order)?],
+            reason: Some(reason.into()),
         })
     }
 
@@ -38,15 +58,28 @@ impl Stage {
             cause,
             account,
             orders,
+            reason: None,
         })
     }
 
-    /// The order of a chain of replacements that lives: either id of a pair stands for it.
+    /// The order of a chain of replacements that lives: either id of a pair stands for it. What has
+    /// traded whole has ended in the market, which says so next.
     fn living(&self, account: AccountId, id: OrderId) -> Result<OrderId, Reject> {
+        let is_pending = self.own_order(account, id)?.phase == Phase::Pending;
+        let open = self.open_of(account, id)?;
+        let ended = !is_pending && self.order_of(open).has_traded_whole();
+        if ended {
+            Err(Reject::OrderEnded)
+        } else {
+            Ok(open)
+        }
+    }
+
+    /// The order of a chain of replacements that has not ended here.
+    fn open_of(&self, account: AccountId, id: OrderId) -> Result<OrderId, Reject> {
         let mut order = self.own_order(account, id)?;
         loop {
             let next = match order.phase {
-                Phase::Open if order.has_traded_whole() => return Err(Reject::OrderEnded),
                 Phase::Open => return Ok(order.book.order),
                 Phase::Ended { .. } => return Err(Reject::OrderEnded),
                 Phase::Replaced { .. } => order.replaced_by,

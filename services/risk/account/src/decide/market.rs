@@ -1,7 +1,7 @@
 //! What the market says. It is the other half of the platform, not a client: a message that breaks
 //! the protocol is a fault of ours, and the stage stops loudly instead of booking it.
 
-use prepx_domain::message::{End, Fill, Refusal, ToAccount};
+use prepx_domain::message::{CancelReason, End, Fill, Refusal, ToAccount};
 use prepx_domain::{AccountId, Instrument, Micros, OrderId, Side};
 
 use super::price::hold_minor;
@@ -41,6 +41,7 @@ impl Stage {
                     phase: *phase,
                 })
             }
+            ToAccount::Absent { account, order } => self.end_absent(*account, *order, at),
             ToAccount::Parked { account, order } => self.park(*account, *order, true, at),
             ToAccount::Entered { account, order } => self.park(*account, *order, false, at),
             ToAccount::Triggered { account, order } => {
@@ -205,6 +206,33 @@ impl Stage {
             panic!("the market answers a replacement of {old} by {new} that was not sent (I2)")
         });
         (self.orders.get(&old).map(Box::as_ref), new_order)
+    }
+
+    /// What the market does not know and is open here has lost a message on its way that an operator
+    /// skipped. It ends with what was told of it.
+    fn end_absent(&self, account: AccountId, id: OrderId, at: Micros) -> Option<Event> {
+        let order = self.orders.get(&id);
+        let order = order.filter(|order| order.book.account == account)?;
+        let released_minor = order.held_minor;
+        match (order.phase, order.replaces) {
+            (Phase::Open, _) => Some(Event::Ended {
+                at,
+                order: id,
+                end: match order.has_traded_whole() {
+                    true => End::Filled,
+                    false => End::Canceled(CancelReason::Requested),
+                },
+                released_minor,
+            }),
+            (Phase::Pending, Some(old)) => Some(Event::ReplaceRejected {
+                at,
+                old,
+                new: id,
+                refusal: Refusal::NotLiving,
+                released_minor,
+            }),
+            _ => None,
+        }
     }
 
     fn end_order(

@@ -79,6 +79,7 @@ impl Stage {
             Action::Place(ask) => self.place(cause, slot, ask),
             Action::Replace(ask) => self.replace_order(cause, slot, ask),
             Action::Cancel { account, order } => self.cancel(cause, slot, *account, *order),
+            Action::EndOrder { order, reason } => self.end_by_operator(cause, slot, *order, reason),
             Action::CancelAll { account } => self.cancel_all(cause, slot, *account),
             Action::SetAccountBlocked { account, blocked } => {
                 self.set_blocked(cause, slot, *account, *blocked)

@@ -172,3 +172,118 @@ fn cancel_all_takes_every_living_order_once() {
     "#]],
     );
 }
+
+/// What a skipped message leaves behind: an order that is open here and lives nowhere.
+#[test]
+fn an_operator_ends_an_order_that_the_market_does_not_know() {
+    let mut desk = Desk::new();
+    desk.buy(10, 1_000);
+    desk.fill(1, 4, 1_000);
+    check(
+        desk.end_by_operator(1),
+        expect![[r#"
+        to market: end o1
+        update: PendingCancel: o1 PendingCancel filled 400 of 1000 for 4000 fee 0 held 6010
+        reply: canceling o1
+    "#]],
+    );
+    check(
+        desk.absent(1),
+        expect![[r#"
+        update: Ended(Canceled(Requested)): o1 Canceled filled 400 of 1000 for 4000 fee 0 held 0
+            held -6010 USD
+            available +6010 USD
+    "#]],
+    );
+    assert_eq!(desk.absent(1), "", "it has ended");
+    check(
+        desk.end_by_operator(1),
+        expect![[r#"
+        reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
+    "#]],
+    );
+}
+
+#[test]
+fn an_operator_ends_both_of_a_pair_that_the_market_does_not_know() {
+    let mut desk = Desk::new();
+    desk.buy(10, 1_000);
+    desk.amend(1, 12, 1_000);
+    check(
+        desk.end_by_operator(2),
+        expect![[r#"
+        to market: end o1
+        to market: end o2
+        update: PendingCancel: o1 PendingCancel filled 0 of 1000 for 0 fee 0 held 10010
+        reply: canceling o1
+    "#]],
+    );
+    check(
+        desk.absent(1),
+        expect![[r#"
+        update: Ended(Canceled(Requested)): o1 Canceled filled 0 of 1000 for 0 fee 0 held 0
+            held -10010 USD
+            available +10010 USD
+    "#]],
+    );
+    check(
+        desk.absent(2),
+        expect![[r#"
+        update: Ended(Rejected(NotLiving)): o2 Rejected filled 0 of 1200 for 0 fee 0 held 0
+            held -2002 USD
+            available +2002 USD
+        update: ReplaceRejected(NotLiving): o1 Canceled filled 0 of 1000 for 0 fee 0 held 0
+    "#]],
+    );
+}
+
+/// The end of an order that traded whole was skipped: a client cannot cancel it, an operator ends it.
+#[test]
+fn an_operator_ends_what_has_traded_whole() {
+    let mut desk = Desk::new();
+    desk.buy(10, 1_000);
+    desk.fill(1, 10, 1_000);
+    check(
+        desk.cancel(1),
+        expect![[r#"
+        reply: ORDER_ENDED the order has ended: it can be neither replaced nor cancelled
+    "#]],
+    );
+    check(
+        desk.end_by_operator(1),
+        expect![[r#"
+        to market: end o1
+        update: PendingCancel: o1 Filled filled 1000 of 1000 for 10000 fee 0 held 10
+        reply: canceling o1
+    "#]],
+    );
+    check(
+        desk.absent(1),
+        expect![[r#"
+        update: Ended(Filled): o1 Filled filled 1000 of 1000 for 10000 fee 0 held 0
+            held -10 USD
+            available +10 USD
+    "#]],
+    );
+}
+
+/// Where the order lives after all, its end comes from the market, and nothing is let go of before.
+#[test]
+fn an_operator_ends_an_order_that_lives_as_a_cancel_does() {
+    let mut desk = Desk::new();
+    desk.buy(10, 1_000);
+    desk.end_by_operator(1);
+    check(
+        desk.end(1, End::Canceled(CancelReason::Requested)),
+        expect![[r#"
+            update: Ended(Canceled(Requested)): o1 Canceled filled 0 of 1000 for 0 fee 0 held 0
+                held -10010 USD
+                available +10010 USD
+        "#]],
+    );
+    assert_eq!(
+        desk.absent(1),
+        "",
+        "an answer that comes late changes nothing"
+    );
+}

@@ -199,6 +199,18 @@ impl Desk {
         self.command(Action::Cancel { account, order })
     }
 
+    /// An operator ends an order.
+    pub fn end_by_operator(&mut self, number: usize) -> String {
+        let (order, reason) = (self.order(number), "bug 7".to_owned());
+        self.command(Action::EndOrder { order, reason })
+    }
+
+    /// The market says that an order does not live.
+    pub fn absent(&mut self, number: usize) -> String {
+        let (account, order) = (self.account, self.order(number));
+        self.market(ToAccount::Absent { account, order })
+    }
+
     /// The market trades `lots` of an order at `price` as a maker.
     pub fn fill(&mut self, number: usize, lots: i64, price: i64) -> String {
         self.trade(number, lots, price, true)
@@ -306,8 +318,11 @@ impl Desk {
                 self.name(replace.old),
                 self.book_order(&replace.new)
             ),
-            Output::ToMatching(ToMatching::Cancel { order, .. }) => {
-                format!("to market: cancel {}", self.name(*order))
+            Output::ToMatching(ToMatching::Cancel {
+                order, answered, ..
+            }) => {
+                let what = if *answered { "end" } else { "cancel" };
+                format!("to market: {what} {}", self.name(*order))
             }
             Output::ToMatching(other) => panic!("the account stage does not send {other:?}"),
             Output::Update(update) => {

@@ -231,6 +231,7 @@ impl Exchange {
             let account = match &message {
                 ToAccount::Fill(fill) => Some(fill.account),
                 ToAccount::Triggered { account, .. }
+                | ToAccount::Absent { account, .. }
                 | ToAccount::Parked { account, .. }
                 | ToAccount::Entered { account, .. }
                 | ToAccount::Replaced { account, .. }

@@ -59,8 +59,17 @@ impl Pretend {
             }
             ToMatching::Place(order) => self.place(*order, rng),
             ToMatching::Replace(replace) => self.replace(replace.old, replace.new, rng),
-            ToMatching::Cancel { order, .. } => match self.living.remove(order) {
+            ToMatching::Cancel {
+                account,
+                order,
+                answered,
+                ..
+            } => match self.living.remove(order) {
                 Some(living) => vec![living.ended(End::Canceled(CancelReason::Requested))],
+                None if *answered => vec![ToAccount::Absent {
+                    account: *account,
+                    order: *order,
+                }],
                 None => Vec::new(),
             },
         }

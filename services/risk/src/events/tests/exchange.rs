@@ -195,7 +195,11 @@ impl Exchange {
             }
             Step::Cancel { which } => {
                 let (account, order) = known(which)?;
-                (account, Action::Cancel { account, order })
+                let reason = "an operator".to_owned();
+                match which % 4 {
+                    0 => (account, Action::EndOrder { order, reason }),
+                    _ => (account, Action::Cancel { account, order }),
+                }
             }
             Step::CancelAll { who } => (
                 whose(who),

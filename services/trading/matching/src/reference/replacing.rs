@@ -103,12 +103,20 @@ impl Reference {
             && best.is_none_or(|best| !Self::reaches(order, best))
     }
 
-    pub(super) fn cancel(&mut self, account: AccountId, instrument: InstrumentId, id: OrderId) {
+    pub(super) fn cancel(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        id: OrderId,
+        answered: bool,
+    ) {
         let living = self.orders.iter().position(|order| {
             order.is_named(id) && order.is.account == account && order.is.instrument == instrument
         });
         if let Some(at) = living {
             self.end_standing(at, End::Canceled(CancelReason::Requested));
+        } else if answered {
+            self.tell(account, ToAccount::Absent { account, order: id });
         }
     }
 

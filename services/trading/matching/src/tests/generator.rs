@@ -240,6 +240,7 @@ impl Generator {
             account: account_id,
             instrument: known.instrument,
             order: known.order,
+            answered: self.rng.random_range(0..8) == 0,
         })
     }
 

@@ -42,6 +42,7 @@ scenarios! {
     self_trade_cancels_the_newer_order
     a_limit_beyond_the_collar_is_refused_if_it_crosses
     halted_takes_cancels_only
+    an_operator_is_told_what_does_not_live
 }
 
 scenarios! {

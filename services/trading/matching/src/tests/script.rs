@@ -53,6 +53,13 @@ pub(super) fn parse(line: &str, instrument: InstrumentId) -> Input {
             account: account_id(account),
             instrument,
             order: order_id(order),
+            answered: false,
+        },
+        [account, "end", order] => ToMatching::Cancel {
+            account: account_id(account),
+            instrument,
+            order: order_id(order),
+            answered: true,
         },
         [account, "replace", old, "by", ref new @ ..] => ToMatching::Replace(BookReplace {
             old: order_id(old),
@@ -138,6 +145,7 @@ fn show_message(message: &ToAccount) -> String {
         ToAccount::Halted { halted, .. } => format!("halted {halted}"),
         ToAccount::Reference { price_ticks, .. } => format!("reference {price_ticks}"),
         ToAccount::Session { phase, .. } => format!("session {phase:?}"),
+        ToAccount::Absent { order, .. } => format!("{} is absent", order.raw()),
         ToAccount::Parked { order, .. } => format!("{} parked", order.raw()),
         ToAccount::Entered { order, .. } => format!("{} entered", order.raw()),
         ToAccount::Triggered { order, .. } => format!("{} triggered", order.raw()),

@@ -161,6 +161,10 @@ fn events() -> Vec<Event> {
         event(End::Canceled(CancelReason::Requested), resting),
         event(End::Rejected(Refusal::Halted), Standing::Arriving),
         event(End::Expired, Standing::Waiting),
+        Event::Absent {
+            account,
+            order: order_id(9),
+        },
         Event::Moved {
             live: live(3, OrderKind::Limit { limit: 998 }),
             from_ticks: 999,
@@ -267,6 +271,7 @@ fn bytes_of_events() {
             6a2a09003441000000000011010000005a7dee0c19020000005a7dee0c20642a02100132071205080210e907
             6a2709003441000000000011010000005a7dee0c19020000005a7dee0c20642a0422021a0032020a00
             6a2509003441000000000011010000005a7dee0c19020000005a7dee0c20642a021a0032021a00
+            721209010000005a7dee0c11090000005a7dee0c
             7a440a3f0a3209030000005a7dee0c11010000005a7dee0c1900344100000000002001280230e607400248ac026100809828176506006801106421090000005a7dee0c10e707
         "#]],
     );

@@ -112,6 +112,7 @@ impl Market {
                     account: order.account,
                     instrument: order.instrument,
                     order: order.order,
+                    answered: which % 4 == 0,
                 },
                 None => return Input::Timer,
             },
