@@ -23,11 +23,18 @@ def binary() -> Path:
     return Path(os.environ.get("BINARY_UNDER_TEST", target / "debug" / "prepx"))
 
 
+def on_kafka() -> bool:
+    """Whether the servers of the tests have their event log on Kafka: `tests/servers/kafka.py run`."""
+    return "PREPX_TEST_KAFKA" in os.environ
+
+
 class Server:
-    """`prepx start --dev` on a free port and a data directory that outlives a crash."""
+    """`prepx start --dev` on a free port and a data directory that outlives a crash; with
+    PREPX_TEST_KAFKA on topics of its own there."""
 
     def __init__(self, data_dir: Path):
         self.data_dir = data_dir
+        self.prefix = f"clients-{uuid.uuid4().hex}"
         self.process = None
         self.url = None
 
@@ -41,11 +48,23 @@ class Server:
             file.write_text(settings)
             command += ["--config", file]
         log = open(self.data_dir.parent / "stderr.log", "ab")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
+        )
         line = self.process.stdout.readline()
         assert line.startswith("ready http://"), f"instead of the ready line: {line!r}"
         self.url = line.split()[1]
         return self
+
+    def environment(self) -> dict:
+        # The program refuses PREPX_* variables that it does not know.
+        variables = os.environ.items()
+        plain = {name: value for name, value in variables if not name.startswith("PREPX_TEST_")}
+        if not on_kafka():
+            return plain
+        url = f"{os.environ['PREPX_TEST_KAFKA']}/{self.prefix}"
+        nodes = os.environ["PREPX_TEST_KAFKA_NODES"]
+        return {**plain, "PREPX_LOG_URL": url, "PREPX_LOG_REPLICATION": nodes}
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -11,6 +11,7 @@ use prepx_account::{Config, Event, Input, Output, Stage};
 use prepx_bus::Topic;
 use prepx_domain::Slot;
 use prepx_domain::message::{Command, ToAccount, ToMatching};
+use prepx_domain::update::Reply;
 use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
 use prepx_stage::{Codec, DecodeError, Route};
 
@@ -24,6 +25,14 @@ impl AccountCodec {
     /// The codec of stages that are bounded by `config`.
     pub const fn new(config: Config) -> AccountCodec {
         AccountCodec { config }
+    }
+
+    /// The reply to a command, as whoever waits for it through the log gets it.
+    ///
+    /// # Errors
+    /// Bytes that are no reply's.
+    pub fn decode_reply(bytes: &[u8]) -> Result<Reply, DecodeError> {
+        decode(bytes).map_err(|error| DecodeError::new("a reply of the account stage", error))
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::replay::Replay;
 use crate::stage::Stage;
+use crate::topics::Topics;
 use crate::verify::Verify;
 
 /// The file in which `prepx start` keeps its data unless told otherwise.
@@ -46,6 +47,8 @@ pub enum Command {
     Verify(Verify),
     /// Help a stage of a platform that does not run over an input that stops it.
     Stage(Stage),
+    /// Show and make the topics of the event log on Apache Kafka.
+    Topics(Topics),
 }
 
 /// How to run the platform.

@@ -1,4 +1,4 @@
-//! All services in one process, over the core: who calls whom, and what stands around them.
+//! All services in one process, over the stages: who calls whom, and what stands around them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,13 +14,13 @@ use prepx_env::{Clock, Random};
 use prepx_portfolio::Books;
 use prepx_runtime::{Peer, Service, Start, TaskError};
 use prepx_stage::Following;
-use prepx_stage::follow::Tail;
+use prepx_stage::port::AccountPort;
 use prepx_store::Location;
 use prepx_user::FirstKeys;
 use uuid::Uuid;
 
-use crate::core::Core;
 use crate::settings::Settings;
+use crate::stages::Stages;
 
 /// The gRPC services that the gateway puts JSON in front of.
 const ROUTED: [&str; 11] = [
@@ -47,13 +47,13 @@ pub struct Composed {
     pub first_keys: FirstKeys,
 }
 
-/// Builds every service over the core.
+/// Builds every service over the stages.
 ///
 /// # Errors
 /// When a schema cannot be opened, or the protos contradict themselves.
 pub async fn compose(
     settings: &Settings,
-    core: &Core,
+    stages: &Stages,
     clock: Arc<dyn Clock>,
     start: &Start,
 ) -> Result<Composed, TaskError> {
@@ -67,7 +67,7 @@ pub async fn compose(
         prepx_user::Deps {
             directory: settings.data_dir.clone(),
             location: location.clone(),
-            accounts: Arc::new(StageAccounts::new(core, &clock, &random)),
+            accounts: Arc::new(StageAccounts::new(stages, &clock, &random)),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             cache: cache.clone(),
@@ -78,10 +78,10 @@ pub async fn compose(
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
     let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
-    let (following, shares) = (following(core, &clock), settings.shares());
+    let shares = settings.shares();
     let market_data = prepx_market_data::build(
         prepx_market_data::Deps {
-            following: following.clone(),
+            following: stages.following("market-data", &clock)?,
             clock: Arc::clone(&clock),
             bytes_max: shares.map(|shares| shares.market_data_bytes_max),
         },
@@ -90,17 +90,17 @@ pub async fn compose(
     .await?;
     let portfolio = prepx_portfolio::Deps {
         bytes_max: shares.map(|shares| shares.portfolio_bytes_max),
-        ..portfolio_deps(core, &following, &random, market_data.peer())
+        ..portfolio_deps(stages, &clock, &random, market_data.peer())?
     };
     let portfolio = prepx_portfolio::build(portfolio, &location).await?;
-    let analytics = analytics_deps(settings, core, &location, &following, &random);
-    let trading = trading_deps(core, portfolio.books, &clock, &random);
-    let notification = notification_deps(core, following, market_data.peer());
+    let analytics = analytics_deps(settings, stages, &location, &clock, &random)?;
+    let trading = trading_deps(stages, portfolio.books, &clock, &random);
+    let notification = notification_deps(stages, &clock, market_data.peer())?;
     let notification = prepx_notification::build(notification).await?;
     let services = user
         .service
         .and(prepx_trading::build(trading)?)
-        .and(prepx_risk::build(risk_deps(core, &clock, &random)))
+        .and(prepx_risk::build(risk_deps(stages, &clock, &random)))
         .and(portfolio.service)
         .and(prepx_analytics::build(analytics).await?)
         .and(notification)
@@ -125,103 +125,101 @@ pub async fn compose(
     })
 }
 
-fn following(core: &Core, clock: &Arc<dyn Clock>) -> Following {
-    Following {
-        tail: Tail::new(core.log()),
-        retention: core.retention(),
-        topology: core.topology(),
-        clock: Arc::clone(clock),
-    }
-}
-
 fn notification_deps(
-    core: &Core,
-    following: Following,
+    stages: &Stages,
+    clock: &Arc<dyn Clock>,
     market_data: Peer,
-) -> prepx_notification::Deps {
-    prepx_notification::Deps {
+) -> Result<prepx_notification::Deps, TaskError> {
+    Ok(prepx_notification::Deps {
         sources: prepx_notification::Sources {
-            following,
-            matching: Arc::new(core.clone()),
+            following: stages.following("notification", clock)?,
+            matching: stages.matching(),
         },
         market_data,
-    }
+    })
 }
 
 fn analytics_deps(
     settings: &Settings,
-    core: &Core,
+    stages: &Stages,
     location: &Location,
-    following: &Following,
+    clock: &Arc<dyn Clock>,
     random: &Arc<Random>,
-) -> prepx_analytics::Deps {
+) -> Result<prepx_analytics::Deps, TaskError> {
     let pace = prepx_analytics::Pace::default();
-    prepx_analytics::Deps {
+    let log = stages.log("audit")?;
+    let Following {
+        tail,
+        retention,
+        topology,
+        clock,
+    } = stages.follow(Arc::clone(&log), clock);
+    Ok(prepx_analytics::Deps {
         directory: settings.data_dir.clone(),
         location: location.clone(),
-        log: core.log(),
-        tail: following.tail.clone(),
-        retention: Arc::clone(&following.retention),
-        topology: following.topology,
-        clock: Arc::clone(&following.clock),
+        log,
+        tail,
+        retention,
+        topology,
+        clock,
         random: Arc::clone(random),
         pace: settings.shares().map_or(pace, |shares| shares.audit(pace)),
-    }
+    })
 }
 
 fn trading_deps(
-    core: &Core,
+    stages: &Stages,
     books: Books,
     clock: &Arc<dyn Clock>,
     random: &Arc<Random>,
 ) -> prepx_trading::Deps {
     prepx_trading::Deps {
-        accounts: Arc::new(core.clone()),
+        accounts: stages.accounts(),
         history: Arc::new(books),
-        matching: Arc::new(core.clone()),
+        matching: stages.matching(),
         clock: Arc::clone(clock),
         random: Arc::clone(random),
     }
 }
 
-fn risk_deps(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx_risk::Deps {
+fn risk_deps(stages: &Stages, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx_risk::Deps {
     prepx_risk::Deps {
-        accounts: Arc::new(core.clone()),
+        accounts: stages.accounts(),
         clock: Arc::clone(clock),
         random: Arc::clone(random),
     }
 }
 
 fn portfolio_deps(
-    core: &Core,
-    following: &Following,
+    stages: &Stages,
+    clock: &Arc<dyn Clock>,
     random: &Arc<Random>,
     market_data: Peer,
-) -> prepx_portfolio::Deps {
-    prepx_portfolio::Deps {
-        accounts: Arc::new(core.clone()),
-        matching: Arc::new(core.clone()),
-        clock: Arc::clone(&following.clock),
+) -> Result<prepx_portfolio::Deps, TaskError> {
+    Ok(prepx_portfolio::Deps {
+        accounts: stages.accounts(),
+        matching: stages.matching(),
+        clock: Arc::clone(clock),
         random: Arc::clone(random),
-        audit: Arc::new(core.clone()),
-        following: following.clone(),
+        audit: stages.audit(),
+        following: stages.following("ledger", clock)?,
         bytes_max: None,
         market_data,
-    }
+    })
 }
 
 /// Opens users' trading accounts in the account stage.
 struct StageAccounts {
-    accounts: Core,
+    accounts: Arc<dyn AccountPort>,
     clock: Arc<dyn Clock>,
     random: Arc<Random>,
 }
 
 impl StageAccounts {
-    fn new(core: &Core, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> Self {
+    fn new(stages: &Stages, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> Self {
         let (clock, random) = (Arc::clone(clock), Arc::clone(random));
         StageAccounts {
-            accounts: core.clone(),
+            accounts: stages.accounts(),
             clock,
             random,
         }
@@ -241,7 +239,12 @@ impl prepx_user::Accounts for StageAccounts {
                 slot: Slot::of_user(user),
                 action: Action::OpenAccount { user, simulated },
             };
-            match self.accounts.submit(command).await?.outcome? {
+            let mut replies = self.accounts.submit(vec![command]).await;
+            match replies
+                .pop()
+                .ok_or("the account stage gave no answer")??
+                .outcome?
+            {
                 Ack::Opened(account) => Ok(account),
                 other => Err(format!("the account stage answered {other:?}").into()),
             }

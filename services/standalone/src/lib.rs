@@ -1,5 +1,5 @@
-//! `prepx`: every service in one process, the command line around them, and the core that runs both
-//! stages on one thread over the embedded log.
+//! `prepx`: every service in one process, the command line around them, and the order path: the core
+//! that runs both stages on one thread over the embedded log, or the stations on Apache Kafka.
 
 pub mod admin;
 pub mod cli;
@@ -11,5 +11,8 @@ pub mod replay;
 mod settings;
 mod simulate;
 pub mod stage;
+mod stages;
 pub mod start;
+pub mod stations;
+pub mod topics;
 pub mod verify;

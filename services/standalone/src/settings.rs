@@ -23,6 +23,11 @@ pub struct Settings {
     pub simulation: simulate::Config,
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// Which event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`; the embedded one in the data directory
+    /// when empty.
+    pub log_url: String,
+    /// Replicas of each topic where this platform makes them, on Kafka.
+    pub log_replication: u16,
     /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
     /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`.
     pub cache_url: String,
@@ -50,6 +55,8 @@ impl Default for Settings {
             simulate: true,
             simulation: simulate::Config::default(),
             data_dir: PathBuf::from(cli::DATA_DIR),
+            log_url: String::new(),
+            log_replication: 3,
             cache_url: "memory:".to_owned(),
             listen: host.listen,
             drain_timeout_ms: host.drain_timeout_ms,
@@ -73,6 +80,8 @@ impl Checked for Settings {
         self.simulation.validate().map_err(Error::Invalid)?;
         self.calls.validate()?;
         self.rate_limits.validate()?;
+        self.log_location()
+            .map_err(|problem| Error::Invalid(format!("log_url: {problem}")))?;
         prepx_cache::Location::parse(&self.cache_url)
             .map_err(|problem| Error::Invalid(format!("cache_url: {problem}")))?;
         self.user

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use prepx_auth::{ApiKey, Role};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_runtime::{Drain, Start, TaskError};
@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli;
 use crate::compose::{self, keys_file};
-use crate::core::{Core, Options, Running};
 use crate::settings::Settings;
 use crate::simulate;
+use crate::stages::Stages;
 
 /// Runs the platform until SIGTERM or ctrl-c.
 ///
@@ -33,39 +33,25 @@ pub fn run(options: cli::Start) -> Result<()> {
         )
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let (core, running) = Core::open(core_options(&settings), Arc::clone(&clock))?;
-    // Once the runtime has ended, nobody else holds the core's threads.
-    let ended = serve(&settings, core, clock);
-    let stopped = running_stop(running);
+    let random = Random::from_system();
+    let (stages, running) = Stages::open(&settings, &clock, &random)?;
+    // Once the runtime has ended, nobody else holds the order path's threads.
+    let ended = serve(&settings, stages, clock);
+    let stopped = running.stop();
     ended.and(stopped)
 }
 
-fn core_options(settings: &Settings) -> Options {
-    let mut options = Options::new(&settings.data_dir);
-    options.log.holder = format!("prepx start, process {}", std::process::id());
-    match settings.shares() {
-        Some(shares) => options.within(shares),
-        None => options,
-    }
-}
-
-fn running_stop(running: Running) -> Result<()> {
-    running
-        .stop()
-        .map_err(|failure| anyhow!("the order path has failed: {failure}"))
-}
-
-fn serve(settings: &Settings, core: Core, clock: Arc<dyn Clock>) -> Result<()> {
+fn serve(settings: &Settings, stages: Stages, clock: Arc<dyn Clock>) -> Result<()> {
     let banner = Arc::new(Mutex::new(String::new()));
     let (composed, shown) = (Arc::clone(&banner), banner);
     let build = async |start: Start| -> Result<prepx_runtime::Service, TaskError> {
-        let made = compose::compose(settings, &core, clock, &start).await?;
+        let made = compose::compose(settings, &stages, clock, &start).await?;
         let first = first_keys(settings, &made.first_keys, &start.random).await?;
         if let Ok(mut banner) = composed.lock() {
             *banner = first.shown;
         }
         simulate::endow_demo(&made.peer, &first.operator, &first.demo).await?;
-        let watched = core.clone();
+        let watched = stages.clone();
         let service = made
             .service
             .task("order path", move |drain| watch(watched, drain));
@@ -94,9 +80,9 @@ fn serve(settings: &Settings, core: Core, clock: Arc<dyn Clock>) -> Result<()> {
 }
 
 /// Ends the process when the order path fails: nothing that it says then could be trusted (I8).
-async fn watch(core: Core, drain: Drain) -> Result<(), TaskError> {
+async fn watch(stages: Stages, drain: Drain) -> Result<(), TaskError> {
     tokio::select! {
-        failure = core.failed() => Err(failure.to_string().into()),
+        failure = stages.failed() => Err(failure.to_string().into()),
         () = drain.stopping() => Ok(()),
     }
 }

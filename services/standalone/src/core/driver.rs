@@ -2,7 +2,7 @@
 //! to whoever releases them when they are durable.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use prepx_stage::{Decided, Turn};
 use tokio::sync::oneshot;
 
 use super::gate::Pass;
+use super::keeping::Progress;
 use super::release::{Deliver, Release};
 use super::{Spine, account, matching};
 
@@ -53,13 +54,6 @@ pub(super) enum Request {
     Stop,
 }
 
-/// How many events each partition has seen, for the thread that makes snapshots.
-#[derive(Default)]
-pub(super) struct Progress {
-    pub accounts: Vec<AtomicU64>,
-    pub matching: Vec<AtomicU64>,
-}
-
 /// Why the core has stopped for good.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -75,7 +69,7 @@ pub(super) struct Driver {
     pub log: Arc<dyn Log>,
     pub clock: Arc<dyn Clock>,
     pub release: Arc<Release>,
-    pub progress: Arc<Progress>,
+    pub progress: Progress,
     pub turn: Gathered,
 }
 

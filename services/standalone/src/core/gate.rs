@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A bound on what is under way. Clones share it.
 #[derive(Clone)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     free: Arc<AtomicUsize>,
 }
 
 /// Places that are taken until this is dropped.
-pub(super) struct Pass {
+pub(crate) struct Pass {
     free: Arc<AtomicUsize>,
     places: usize,
 }

@@ -2,24 +2,30 @@
 //! oldest archives where the disk is bounded.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use prepx_bus::Log;
 use prepx_stage::{Codec, Keeper, KeeperError, Pace, Retention, Snapshots, Stage, Topology};
 
-use super::driver::Progress;
 use super::{AccountCodec, MatchingCodec};
 use crate::disk::Dropper;
 
 /// How often to look whether a snapshot is due.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) struct Keeping {
+/// How many events each partition has seen, as its owner says.
+#[derive(Clone, Default)]
+pub(crate) struct Progress {
+    pub accounts: Vec<Arc<AtomicU64>>,
+    pub matching: Vec<Arc<AtomicU64>>,
+}
+
+pub(crate) struct Keeping {
     log: Arc<dyn Log>,
     retention: Arc<Retention>,
-    progress: Arc<Progress>,
+    progress: Progress,
     accounts: Vec<Keeper<AccountCodec>>,
     matching: Vec<Keeper<MatchingCodec>>,
     dropper: Option<Dropper>,
@@ -32,7 +38,7 @@ impl Keeping {
         log: &Arc<dyn Log>,
         snapshots: &Snapshots,
         retention: &Arc<Retention>,
-        progress: &Arc<Progress>,
+        progress: Progress,
         pace: Pace,
     ) -> Result<Keeping, KeeperError> {
         fn keepers<C: Codec>(
@@ -59,7 +65,7 @@ impl Keeping {
             matching: keepers(matching, matching_seats, &**log, snapshots, retention, pace)?,
             log: Arc::clone(log),
             retention: Arc::clone(retention),
-            progress: Arc::clone(progress),
+            progress,
             dropper: None,
         })
     }

@@ -31,6 +31,19 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Positions in it are those of another event log.
+    #[error(
+        "the data in {path} belong to {theirs}, and {wanted} was asked for: use another data \
+         directory, or the log that it was made with"
+    )]
+    OtherLog {
+        /// The file.
+        path: PathBuf,
+        /// Which log it was made with.
+        theirs: String,
+        /// Which log is wanted.
+        wanted: String,
+    },
     /// It is not what this program wrote.
     #[error("{path} is no manifest of this program: {why}; restore it from a copy")]
     Damaged {
@@ -45,31 +58,55 @@ pub enum Error {
 #[serde(deny_unknown_fields)]
 struct Manifest {
     format: u32,
+    /// The prefix of the platform's topics; none where the log is in the directory itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kafka_prefix: Option<String>,
     account_partitions: u32,
     matching_partitions: u32,
 }
 
-/// The topology of a data directory, which is made with [`DEFAULT`] if it has none.
-pub fn open(directory: &Path) -> Result<Topology, Error> {
-    match read(directory) {
+/// The topology of a data directory, which is made with [`DEFAULT`] if it has none: on the log in
+/// the directory itself, or on Kafka under a prefix.
+pub fn open(directory: &Path, kafka_prefix: Option<&str>) -> Result<Topology, Error> {
+    match read_for(directory, kafka_prefix) {
         Err(Error::Io { path, source }) if source.kind() == io::ErrorKind::NotFound => {
-            create(directory, &path).map_err(|source| Error::Io { path, source })?;
+            create(directory, &path, kafka_prefix).map_err(|source| Error::Io { path, source })?;
             Ok(DEFAULT)
         }
         found => found,
     }
 }
 
-/// The topology of a data directory that exists.
+/// The topology of a data directory that exists, with its log in it.
 pub fn read(directory: &Path) -> Result<Topology, Error> {
-    let path = directory.join(NAME);
-    match fs::read_to_string(&path) {
-        Ok(text) => parse(&text).map_err(|why| Error::Damaged { path, why }),
-        Err(source) => Err(Error::Io { path, source }),
-    }
+    read_for(directory, None)
 }
 
-fn parse(text: &str) -> Result<Topology, String> {
+fn read_for(directory: &Path, kafka_prefix: Option<&str>) -> Result<Topology, Error> {
+    let path = directory.join(NAME);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(Error::Io { path, source }),
+    };
+    let (topology, theirs) = match parse(&text) {
+        Ok(found) => found,
+        Err(why) => return Err(Error::Damaged { path, why }),
+    };
+    if theirs.as_deref() != kafka_prefix {
+        let log = |prefix: Option<&str>| match prefix {
+            None => "the embedded event log".to_owned(),
+            Some(prefix) => format!("topics on Kafka with the prefix {prefix:?}"),
+        };
+        return Err(Error::OtherLog {
+            path,
+            theirs: log(theirs.as_deref()),
+            wanted: log(kafka_prefix),
+        });
+    }
+    Ok(topology)
+}
+
+fn parse(text: &str) -> Result<(Topology, Option<String>), String> {
     let manifest: Manifest = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let counts = [manifest.account_partitions, manifest.matching_partitions];
     if manifest.format != FORMAT || counts.iter().any(|count| !(1..=4_096).contains(count)) {
@@ -77,16 +114,18 @@ fn parse(text: &str) -> Result<Topology, String> {
             "format {FORMAT} and 1 to 4096 partitions are due, {text} was found"
         ));
     }
-    Ok(Topology {
+    let topology = Topology {
         account_partitions: manifest.account_partitions,
         matching_partitions: manifest.matching_partitions,
-    })
+    };
+    Ok((topology, manifest.kafka_prefix))
 }
 
 /// Written beside and renamed, so that there is a whole one or none.
-fn create(directory: &Path, path: &Path) -> io::Result<()> {
+fn create(directory: &Path, path: &Path, kafka_prefix: Option<&str>) -> io::Result<()> {
     let manifest = Manifest {
         format: FORMAT,
+        kafka_prefix: kafka_prefix.map(str::to_owned),
         account_partitions: DEFAULT.account_partitions,
         matching_partitions: DEFAULT.matching_partitions,
     };
@@ -105,7 +144,7 @@ mod tests {
     #[test]
     fn counts_stay_as_they_were_made() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(open(directory.path()).unwrap(), DEFAULT);
+        assert_eq!(open(directory.path(), None).unwrap(), DEFAULT);
         let path = directory.path().join(NAME);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(
@@ -113,9 +152,11 @@ mod tests {
             text.replace("\"account_partitions\": 4", "\"account_partitions\": 9"),
         )
         .unwrap();
-        assert_eq!(open(directory.path()).unwrap().account_partitions, 9);
+        assert_eq!(open(directory.path(), None).unwrap().account_partitions, 9);
+        let error = open(directory.path(), Some("prod")).unwrap_err();
+        assert!(matches!(error, Error::OtherLog { .. }), "{error}");
         fs::write(&path, "{}").unwrap();
-        let error = open(directory.path()).unwrap_err();
+        let error = open(directory.path(), None).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{error}");
     }
 }

@@ -6,18 +6,18 @@
 //! stages or the log fail, [`Core::failed`] says so: the process must end then.
 
 mod driver;
-mod gate;
-mod keeping;
+pub(crate) mod gate;
+pub(crate) mod keeping;
 pub mod manifest;
 pub(crate) mod ports;
-mod release;
+pub(crate) mod release;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -40,16 +40,16 @@ use tokio::sync::{oneshot, watch};
 
 use crate::disk::{self, Dropper, Shares};
 
-use driver::{Driver, Gathered, Progress, Request};
+use driver::{Driver, Gathered, Request};
 use gate::Gate;
-use keeping::Keeping;
+use keeping::{Keeping, Progress};
 use release::{Deliver, Release};
 
 /// Both stages as the core runs them.
 pub type Spine = prepx_stage::Spine<AccountCodec, MatchingCodec>;
 
 /// What a caller who was refused is told to wait.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// How the core runs.
 #[derive(Clone, Debug)]
@@ -163,7 +163,7 @@ impl Core {
         let who = options.log.holder.clone();
         // The log's lock is the data directory's.
         let embedded = EmbeddedLog::open(log_dir.clone(), options.log.clone())?;
-        let topology = manifest::open(&options.data_dir)?;
+        let topology = manifest::open(&options.data_dir, None)?;
         let log: Arc<dyn Log> = embedded.clone();
 
         let config = account::Config::of_partitions(topology.account_partitions);
@@ -182,7 +182,7 @@ impl Core {
             &who,
         )?;
         let retention = Arc::new(Retention::new(Arc::clone(&log)));
-        let progress = Arc::new(Progress::of(topology));
+        let progress = Progress::of(topology);
         let dropper = options.bound.map(|shares| Dropper {
             dir: log_dir,
             data_dir: options.data_dir.clone(),
@@ -196,7 +196,7 @@ impl Core {
             &log,
             &snapshots,
             &retention,
-            &progress,
+            progress.clone(),
             options.snapshots,
         )?
         .dropping(dropper);
@@ -308,25 +308,12 @@ impl Core {
     }
 
     fn failure(&self) -> String {
-        match &*self.0.failure.borrow() {
-            Some(failure) => failure.to_string(),
-            None => "the order path has stopped".into(),
-        }
+        failure_of(&self.0.failure)
     }
 
     /// Waits until the core has failed, and says why: the process must end then (I8).
     pub async fn failed(&self) -> Arc<str> {
-        let mut failure = self.0.failure.clone();
-        let said = failure
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|said| said.clone());
-        match said {
-            Some(failure) => failure,
-            // The threads ended in peace; there is nothing to report, ever.
-            None => std::future::pending().await,
-        }
+        first_failure(self.0.failure.clone()).await
     }
 
     /// The event log, for consumers of what the stages tell.
@@ -356,12 +343,12 @@ impl Core {
     }
 }
 
-const BUSY: SubmitError = SubmitError::Busy {
+pub(crate) const BUSY: SubmitError = SubmitError::Busy {
     retry_after: RETRY_AFTER,
 };
 
 /// The slot whose matching partition an operator's command is for.
-fn slot_of(command: &ToMatching) -> Slot {
+pub(crate) fn slot_of(command: &ToMatching) -> Slot {
     match command {
         ToMatching::Define(instrument) => instrument.id.slot(),
         ToMatching::Halt(instrument)
@@ -374,7 +361,7 @@ fn slot_of(command: &ToMatching) -> Slot {
 
 impl Progress {
     fn of(topology: Topology) -> Progress {
-        let zeros = |count: u32| (0..count).map(|_| AtomicU64::new(0)).collect();
+        let zeros = |count: u32| (0..count).map(|_| Arc::default()).collect();
         Progress {
             accounts: zeros(topology.account_partitions),
             matching: zeros(topology.matching_partitions),
@@ -388,7 +375,7 @@ struct Parts {
     keeping: Keeping,
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
-    progress: Arc<Progress>,
+    progress: Progress,
 }
 
 fn start(
@@ -453,8 +440,25 @@ fn start(
     Ok((core, running))
 }
 
+/// Why nobody answers any more.
+pub(crate) fn failure_of(failure: &watch::Receiver<Option<Arc<str>>>) -> String {
+    match &*failure.borrow() {
+        Some(failure) => failure.to_string(),
+        None => "the order path has stopped".into(),
+    }
+}
+
+/// Waits for a failure; for ever when the threads end in peace.
+pub(crate) async fn first_failure(mut failure: watch::Receiver<Option<Arc<str>>>) -> Arc<str> {
+    let said = failure.wait_for(Option::is_some).await.ok();
+    match said.and_then(|said| said.clone()) {
+        Some(failure) => failure,
+        None => std::future::pending().await,
+    }
+}
+
 /// The first reason is the one that is told.
-fn fail(failure: &watch::Sender<Option<Arc<str>>>, reason: &str) {
+pub(crate) fn fail(failure: &watch::Sender<Option<Arc<str>>>, reason: &str) {
     failure.send_if_modified(|told| {
         let first = told.is_none();
         if first {
@@ -465,13 +469,13 @@ fn fail(failure: &watch::Sender<Option<Arc<str>>>, reason: &str) {
     });
 }
 
-/// Tells when the core's thread panics.
-struct Alarm(watch::Sender<Option<Arc<str>>>);
+/// Tells when a thread of the order path panics.
+pub(crate) struct Alarm(pub watch::Sender<Option<Arc<str>>>);
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if thread::panicking() {
-            fail(&self.0, "the core's thread panicked");
+            fail(&self.0, "a thread of the order path panicked");
         }
     }
 }

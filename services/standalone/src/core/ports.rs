@@ -1,19 +1,18 @@
 //! The core as services reach it: the ports of both stages, in process.
 
-use std::collections::BTreeMap;
-
 use prepx_domain::AccountId;
 use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::{Book, OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
+use prepx_stage::Partition;
 use prepx_stage::port::{
     AccountPort, Answer, AuditPort, Line, MatchingPort, ReadError, StageBooks, SubmitError,
     WhichOrders,
 };
 
-use super::{Core, account};
+use super::{AccountCodec, Core, account};
 
-const SILENT: &str = "the stage gave no reply";
+pub(crate) const SILENT: &str = "the stage gave no reply";
 
 impl AccountPort for Core {
     fn submit(&self, commands: Vec<Command>) -> Answer<Vec<Result<Reply, SubmitError>>> {
@@ -49,7 +48,11 @@ impl AccountPort for Core {
 }
 
 /// Only the account's own orders are ever seen (I9).
-fn orders(stage: &account::Stage, account: AccountId, which: &WhichOrders) -> Vec<OrderView> {
+pub(crate) fn orders(
+    stage: &account::Stage,
+    account: AccountId,
+    which: &WhichOrders,
+) -> Vec<OrderView> {
     match which {
         WhichOrders::Id(order) => {
             let own = |order: &OrderView| order.account == account;
@@ -81,16 +84,20 @@ impl MatchingPort for Core {
         let core = self.clone();
         let look = |spine: &super::Spine| {
             let first = spine.accounts().next();
-            let markets = first.map(|partition| partition.machine().markets());
-            let view = |market: &account::Market| InstrumentView {
-                instrument: market.instrument,
-                halted: market.halted,
-                reference_ticks: market.reference_ticks,
-            };
-            markets.into_iter().flatten().map(view).collect()
+            first.map_or_else(Vec::new, |first| instruments_of(first.machine()))
         };
         Box::pin(async move { core.query(look).await })
     }
+}
+
+/// What an account partition knows of the instruments.
+pub(crate) fn instruments_of(stage: &account::Stage) -> Vec<InstrumentView> {
+    let view = |market: &account::Market| InstrumentView {
+        instrument: market.instrument,
+        halted: market.halted,
+        reference_ticks: market.reference_ticks,
+    };
+    stage.markets().into_iter().map(view).collect()
 }
 
 impl AuditPort for Core {
@@ -101,24 +108,23 @@ impl AuditPort for Core {
 }
 
 fn stage_books(spine: &super::Spine) -> StageBooks {
-    let mut found = StageBooks {
-        positions: Vec::new(),
-        books: BTreeMap::new(),
-        accounts: 0,
-        flaw: None,
-    };
+    let mut found = StageBooks::default();
     for (number, partition) in (0u32..).zip(spine.accounts()) {
-        let machine = partition.machine();
-        found.positions.push(partition.head().seq);
-        found.accounts += machine.accounts().len() as u64;
-        found.books.extend(books_of(number, machine));
-        let flaw = || {
-            let flaw = machine.check_invariants().err()?;
-            Some(format!("account partition {number}: {flaw}"))
-        };
-        found.flaw = found.flaw.or_else(flaw);
+        found.add(books_at(number, partition));
     }
     found
+}
+
+/// The books of one partition as it is now.
+pub(crate) fn books_at(number: u32, partition: &Partition<AccountCodec>) -> StageBooks {
+    let machine = partition.machine();
+    let flaw = machine.check_invariants().err();
+    StageBooks {
+        positions: vec![partition.head().seq],
+        books: books_of(number, machine).collect(),
+        accounts: machine.accounts().len() as u64,
+        flaw: flaw.map(|flaw| format!("account partition {number}: {flaw}")),
+    }
 }
 
 /// All books of one partition; those that come to zero are left out.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Core, Options, Running};
 
-fn instrument() -> Instrument {
+pub(crate) fn instrument() -> Instrument {
     Instrument {
         collar_ppm: 100_000,
         seed_reference_ticks: Some(6_000_000),
@@ -25,7 +25,7 @@ fn open(directory: &std::path::Path) -> (Core, Running) {
     Core::open(Options::new(directory), clock).unwrap()
 }
 
-fn command(number: u128, slot: Slot, action: Action) -> Command {
+pub(crate) fn command(number: u128, slot: Slot, action: Action) -> Command {
     Command {
         id: Uuid::from_u128(number),
         stamped_at: SystemClock::new().now(),
@@ -34,23 +34,26 @@ fn command(number: u128, slot: Slot, action: Action) -> Command {
     }
 }
 
-async fn opened(core: &Core, number: u128) -> AccountId {
+pub(crate) async fn opened(accounts: &dyn AccountPort, number: u128) -> AccountId {
     let user = Uuid::from_u128(number << 64);
     let action = Action::OpenAccount {
         user,
         simulated: false,
     };
-    let reply = core
-        .submit(command(number, Slot::of_user(user), action))
-        .await
-        .unwrap();
-    match reply.outcome {
+    let opened = command(number, Slot::of_user(user), action);
+    match submit(accounts, opened).await.outcome {
         Ok(Ack::Opened(account)) => account,
         other => panic!("{other:?}"),
     }
 }
 
-fn deposit(account: AccountId, asset: &str, amount_minor: i64) -> Action {
+/// Has one command decided.
+pub(crate) async fn submit(accounts: &dyn AccountPort, command: Command) -> Reply {
+    let mut replies = AccountPort::submit(accounts, vec![command]).await;
+    replies.pop().unwrap().unwrap()
+}
+
+pub(crate) fn deposit(account: AccountId, asset: &str, amount_minor: i64) -> Action {
     Action::Deposit {
         account,
         asset: asset.parse().unwrap(),
@@ -58,7 +61,7 @@ fn deposit(account: AccountId, asset: &str, amount_minor: i64) -> Action {
     }
 }
 
-fn limit(account: AccountId, side: Side, name: &str) -> Action {
+pub(crate) fn limit(account: AccountId, side: Side, name: &str) -> Action {
     Action::Place(PlaceOrder {
         account,
         symbol: "BTC/USD".parse().unwrap(),
@@ -76,8 +79,11 @@ fn limit(account: AccountId, side: Side, name: &str) -> Action {
 }
 
 /// What each account has, as its owner says.
-async fn balances(core: &Core, account: AccountId) -> BTreeMap<String, (i64, i64)> {
-    let view = AccountPort::account(core, account).await.unwrap().unwrap();
+pub(crate) async fn balances(
+    accounts: &dyn AccountPort,
+    account: AccountId,
+) -> BTreeMap<String, (i64, i64)> {
+    let view = accounts.account(account).await.unwrap().unwrap();
     let balance =
         |b: &prepx_domain::view::Balance| (b.asset.to_string(), (b.available_minor, b.held_minor));
     view.balances.iter().map(balance).collect()

@@ -1,0 +1,223 @@
+//! The order path as the composition needs it, whichever event log it stands on.
+//!
+//! Owns the choice of the engine: one process on the embedded log is the [`Core`], any other log the
+//! [`Stations`]. Refuses an engine that this program was built without, with the words that help.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use prepx_bus::{KafkaLocation, Location, Log};
+use prepx_env::{Clock, Random};
+use prepx_stage::follow::Tail;
+use prepx_stage::port::{AccountPort, AuditPort, MatchingPort};
+use prepx_stage::{Following, Retention, Topology};
+
+use crate::core::{self, Core, Options};
+use crate::settings::Settings;
+use crate::stations::{self, BoxError, Stations};
+
+/// Both stages. Clones are the same.
+#[derive(Clone)]
+pub enum Stages {
+    /// On one thread, over the embedded log.
+    OneLog(Core),
+    /// A thread a partition, on a log where nobody runs ahead.
+    Apart(Stations),
+}
+
+/// The threads behind [`Stages`]; to be stopped.
+pub enum Running {
+    /// Of the core.
+    OneLog(core::Running),
+    /// Of the stations.
+    Apart(stations::Running),
+}
+
+impl Stages {
+    /// Takes the order path over, on the log that the settings name.
+    ///
+    /// # Errors
+    /// What kept it from that.
+    pub fn open(
+        settings: &Settings,
+        clock: &Arc<dyn Clock>,
+        random: &Random,
+    ) -> Result<(Stages, Running)> {
+        match settings.log_location()? {
+            None => {
+                let (core, running) = Core::open(core_options(settings), Arc::clone(clock))?;
+                Ok((Stages::OneLog(core), Running::OneLog(running)))
+            }
+            Some(location) => {
+                let options = stations_options(settings, location)?;
+                let opened = Stations::open(options, Arc::clone(clock), random);
+                let (stations, running) = opened.map_err(|error| anyhow!(error))?;
+                Ok((Stages::Apart(stations), Running::Apart(running)))
+            }
+        }
+    }
+
+    /// The account stage.
+    pub fn accounts(&self) -> Arc<dyn AccountPort> {
+        match self {
+            Stages::OneLog(core) => Arc::new(core.clone()),
+            Stages::Apart(stations) => Arc::new(stations.clone()),
+        }
+    }
+
+    /// The matching stage.
+    pub fn matching(&self) -> Arc<dyn MatchingPort> {
+        match self {
+            Stages::OneLog(core) => Arc::new(core.clone()),
+            Stages::Apart(stations) => Arc::new(stations.clone()),
+        }
+    }
+
+    /// The books of all partitions.
+    pub fn audit(&self) -> Arc<dyn AuditPort> {
+        match self {
+            Stages::OneLog(core) => Arc::new(core.clone()),
+            Stages::Apart(stations) => Arc::new(stations.clone()),
+        }
+    }
+
+    /// The log, for a consumer of this name: on Kafka a handle of its own, because a handle reads a
+    /// partition at one place.
+    ///
+    /// # Errors
+    /// When the brokers do not answer.
+    pub fn log(&self, consumer: &str) -> Result<Arc<dyn Log>, BoxError> {
+        match self {
+            Stages::OneLog(core) => Ok(core.log()),
+            Stages::Apart(stations) => stations.log(consumer),
+        }
+    }
+
+    /// What a consumer of this name follows.
+    ///
+    /// # Errors
+    /// As [`Self::log`].
+    pub fn following(&self, consumer: &str, clock: &Arc<dyn Clock>) -> Result<Following, BoxError> {
+        Ok(self.follow(self.log(consumer)?, clock))
+    }
+
+    /// What whoever has this handle follows.
+    pub fn follow(&self, log: Arc<dyn Log>, clock: &Arc<dyn Clock>) -> Following {
+        Following {
+            retention: match self {
+                Stages::OneLog(core) => core.retention(),
+                Stages::Apart(_) => Arc::new(Retention::shared(Arc::clone(&log))),
+            },
+            tail: Tail::new(log),
+            topology: self.topology(),
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// How many partitions there are.
+    pub fn topology(&self) -> Topology {
+        match self {
+            Stages::OneLog(core) => core.topology(),
+            Stages::Apart(stations) => stations.topology(),
+        }
+    }
+
+    /// Waits until the order path has failed, and says why: the process must end then (I8).
+    pub async fn failed(&self) -> Arc<str> {
+        match self {
+            Stages::OneLog(core) => core.failed().await,
+            Stages::Apart(stations) => stations.failed().await,
+        }
+    }
+}
+
+impl Running {
+    /// Takes nothing more, makes durable what was accepted, ends the threads.
+    ///
+    /// # Errors
+    /// Why the order path had failed.
+    pub fn stop(self) -> Result<()> {
+        let stopped = match self {
+            Running::OneLog(running) => running.stop(),
+            Running::Apart(running) => running.stop(),
+        };
+        stopped.map_err(|failure| anyhow!("the order path has failed: {failure}"))
+    }
+}
+
+fn who() -> String {
+    format!("prepx start, process {}", std::process::id())
+}
+
+fn core_options(settings: &Settings) -> Options {
+    let mut options = Options::new(&settings.data_dir);
+    options.log.holder = who();
+    match settings.shares() {
+        Some(shares) => options.within(shares),
+        None => options,
+    }
+}
+
+fn stations_options(settings: &Settings, location: KafkaLocation) -> Result<stations::Options> {
+    let topology = core::manifest::open(&settings.data_dir, Some(&location.prefix))?;
+    let snapshots = settings.data_dir.join("snapshots");
+    Ok(stations::Options {
+        logs: kafka(location, topology, settings.log_replication)?,
+        topology,
+        snapshots: snapshots_in(&snapshots)?,
+        pace: prepx_stage::Pace::default(),
+        who: who(),
+        desk: prepx_stage::desk::Bounds::default(),
+        reads_max: 4_096,
+    })
+}
+
+fn snapshots_in(path: &Path) -> Result<prepx_stage::Snapshots> {
+    let directory = prepx_bus::file::RealDir::open(path)
+        .with_context(|| format!("the directory of snapshots {}", path.display()))?;
+    Ok(prepx_stage::Snapshots::new(directory))
+}
+
+/// Handles on Kafka.
+#[cfg(feature = "kafka")]
+fn kafka(location: KafkaLocation, topology: Topology, replication: u16) -> Result<stations::Logs> {
+    let logs = stations::kafka::logs(location, topology, replication);
+    logs.map_err(|error| anyhow!(error))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(location: KafkaLocation, _: Topology, _: u16) -> Result<stations::Logs> {
+    Err(anyhow!(without_kafka(&location)))
+}
+
+/// What helps whoever names Kafka to a program that was built without it.
+#[cfg(not(feature = "kafka"))]
+pub(crate) fn without_kafka(location: &KafkaLocation) -> String {
+    format!(
+        "the event log is Apache Kafka at {}, and this prepx was built without it: build it with \
+         `cargo build --release --features kafka --bin prepx`",
+        location.brokers
+    )
+}
+
+impl Settings {
+    /// Where the event log is, unless it is in the data directory.
+    ///
+    /// # Errors
+    /// A URL of a place that `prepx start` does not use.
+    pub fn log_location(&self) -> Result<Option<KafkaLocation>> {
+        if self.log_url.is_empty() {
+            return Ok(None);
+        }
+        match Location::parse(&self.log_url)? {
+            Location::Kafka(location) => Ok(Some(location)),
+            Location::Embedded(path) if path == self.data_dir.join("log") => Ok(None),
+            Location::Embedded(path) => Err(anyhow!(
+                "log_url names {}: an embedded log is in the data directory; leave log_url away, or \
+                 set data_dir",
+                path.display()
+            )),
+        }
+    }
+}

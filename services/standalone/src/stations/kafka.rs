@@ -1,0 +1,40 @@
+//! Apache Kafka under the stations: its topics, and handles on it.
+
+use std::sync::Arc;
+
+use prepx_bus::kafka::{Config, topics};
+use prepx_bus::{KafkaLocation, KafkaLog, Log};
+use prepx_stage::Topology;
+
+use super::{BoxError, Logs};
+
+/// The topics of a platform of this shape.
+pub fn declared(topology: Topology, replication: u16) -> topics::Topics {
+    let mut declared = topics::Topics::shipped();
+    declared.replicate(replication, replication.div_ceil(2).max(1));
+    for &topic in prepx_bus::Topic::ALL {
+        if topic != prepx_bus::Topic::StageOwners {
+            declared.set_partitions(topic.name(), topology.partitions(topic));
+        }
+    }
+    declared
+}
+
+/// Makes the topics that are not there yet, and says how to open a handle.
+///
+/// # Errors
+/// Brokers that do not answer, or topics of another shape.
+pub fn logs(
+    location: KafkaLocation,
+    topology: Topology,
+    replication: u16,
+) -> Result<Logs, BoxError> {
+    let made = topics::apply(&location, &declared(topology, replication))?;
+    for change in made {
+        tracing::info!(%change, "topics of the event log");
+    }
+    Ok(Arc::new(move |name| {
+        let log = KafkaLog::open(location.clone(), Config::named(name))?;
+        Ok(log as Arc<dyn Log>)
+    }))
+}

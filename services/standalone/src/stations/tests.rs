@@ -1,0 +1,152 @@
+//! The stations on the embedded log, which is durable when it says so and takes any number of handles.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_bus::embedded::{Config, WriterHandle};
+use prepx_bus::file::RealDir;
+use prepx_bus::{EmbeddedLog, Log, spawn_writer};
+use prepx_domain::message::ToMatching;
+use prepx_domain::order::Side;
+use prepx_domain::{AccountId, OrderStatus};
+use prepx_env::{Random, SystemClock};
+use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, WhichOrders};
+use prepx_stage::{Pace, Snapshots};
+
+use super::{Options, Running, Stations};
+use crate::core::manifest;
+use crate::core::tests::{balances, command, deposit, instrument, limit, opened, submit};
+
+/// Long enough on any machine; nothing is measured.
+const LONG: Duration = Duration::from_secs(60);
+
+struct Broker {
+    log: Arc<EmbeddedLog>,
+    _writer: WriterHandle,
+}
+
+fn broker(directory: &Path) -> Broker {
+    let config = Config {
+        holder: "a test".into(),
+        ..Config::default()
+    };
+    let log = EmbeddedLog::open(RealDir::open(&directory.join("log")).unwrap(), config).unwrap();
+    Broker {
+        _writer: spawn_writer(Arc::clone(&log)).unwrap(),
+        log,
+    }
+}
+
+fn open(directory: &Path, broker: &Broker) -> (Stations, Running) {
+    let log = Arc::clone(&broker.log);
+    let options = Options {
+        logs: Arc::new(move |_| Ok(Arc::clone(&log) as Arc<dyn Log>)),
+        topology: manifest::DEFAULT,
+        snapshots: Snapshots::new(RealDir::open(&directory.join("snapshots")).unwrap()),
+        pace: Pace::default(),
+        who: "a test".into(),
+        desk: prepx_stage::desk::Bounds::default(),
+        reads_max: 100,
+    };
+    Stations::open(options, Arc::new(SystemClock::new()), &Random::from_seed(1)).unwrap()
+}
+
+/// Waits until an account has what it should.
+async fn until(stations: &Stations, account: AccountId, wanted: &BTreeMap<String, (i64, i64)>) {
+    let there = async {
+        while balances(stations, account).await != *wanted {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(LONG, there).await.unwrap();
+}
+
+async fn stop(running: Running) {
+    let stopped = tokio::task::spawn_blocking(move || running.stop());
+    stopped.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_order_trades_and_is_there_after_a_restart_with_its_first_reply() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    let (stations, running) = open(directory.path(), &broker);
+    let define = ToMatching::Define(instrument());
+    MatchingPort::command(&stations, define).await.unwrap();
+    assert_eq!(stations.instruments().await.unwrap().len(), 1);
+    let (buyer, seller) = (opened(&stations, 1).await, opened(&stations, 2).await);
+    let fund = |number, account: AccountId, asset| {
+        let action = deposit(account, asset, 10_000_000_000_000);
+        command(number, account.slot(), action)
+    };
+    submit(&stations, fund(3, buyer, "USD")).await;
+    submit(&stations, fund(4, seller, "BTC")).await;
+    let sell = command(5, seller.slot(), limit(seller, Side::Sell, "s"));
+    let buy = command(6, buyer.slot(), limit(buyer, Side::Buy, "b"));
+    let first = AccountPort::submit(&stations, vec![sell.clone(), buy.clone()]).await;
+    let usd = |available| ("USD".to_owned(), (available, 0));
+    let btc = |available| ("BTC".to_owned(), (available, 0));
+    let bought = BTreeMap::from([usd(4_000_000_000_000), btc(100_000_000)]);
+    let sold = BTreeMap::from([usd(6_000_000_000_000), btc(9_999_900_000_000)]);
+    until(&stations, buyer, &bought).await;
+    until(&stations, seller, &sold).await;
+    stop(running).await;
+    let closed = AccountPort::submit(&stations, vec![sell.clone()]).await;
+    assert!(
+        matches!(closed[..], [Err(SubmitError::Closed(_))]),
+        "{closed:?}"
+    );
+
+    let (stations, running) = open(directory.path(), &broker);
+    assert_eq!(balances(&stations, buyer).await, bought);
+    assert_eq!(balances(&stations, seller).await, sold);
+    let named = WhichOrders::ClientOrderId("b".into());
+    let order = stations.orders(buyer, named).await.unwrap();
+    assert_eq!(order[0].status, OrderStatus::Filled);
+    let again = AccountPort::submit(&stations, vec![sell, buy]).await;
+    let id = |reply: &Result<prepx_domain::update::Reply, SubmitError>| match reply {
+        Ok(prepx_domain::update::Reply {
+            outcome: Ok(prepx_domain::update::Ack::Order(order)),
+            ..
+        }) => order.id,
+        other => panic!("{other:?}"),
+    };
+    let ids = |replies: &[_]| replies.iter().map(id).collect::<Vec<_>>();
+    assert_eq!(
+        ids(&again),
+        ids(&first),
+        "a repeat is told the first decision (I2)"
+    );
+    assert_eq!(
+        balances(&stations, seller).await,
+        sold,
+        "and changes nothing"
+    );
+    let books = stations.books().await.unwrap();
+    assert_eq!((books.accounts, books.flaw), (2, None));
+    stop(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_process_whose_partitions_are_taken_over_says_so_and_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path());
+    let (first, running) = open(directory.path(), &broker);
+    let account = opened(&first, 1).await;
+    let (second, successor) = open(directory.path(), &broker);
+    let money = command(2, account.slot(), deposit(account, "USD", 5));
+    submit(&second, money).await;
+    let failure = tokio::time::timeout(LONG, first.failed()).await.unwrap();
+    assert!(failure.contains("fenced"), "{failure}");
+    let refused = first.account(account).await;
+    assert!(
+        refused.is_err(),
+        "a stale owner answers nothing: {refused:?}"
+    );
+    let had = running.stop().unwrap_err();
+    assert_eq!(had, failure);
+    assert_eq!(balances(&second, account).await["USD"], (5, 0));
+    stop(successor).await;
+}

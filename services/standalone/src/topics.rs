@@ -1,0 +1,90 @@
+//! `prepx topics`: the topics of the event log on Apache Kafka, as declared and as they are.
+
+use anyhow::{Result, anyhow, bail};
+use clap::{Args, Subcommand};
+use prepx_bus::{KafkaLocation, Location};
+
+use crate::core::manifest;
+
+/// What to do with the topics.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  prepx topics plan --url kafka://a:9092,b:9092,c:9092/prod
+  prepx topics apply --url kafka://127.0.0.1:9092/test --replication 1")]
+pub struct Topics {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What can be done with the topics.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Print what differs from what is declared.
+    Plan(Target),
+    /// Make the difference, and print what was done.
+    Apply(Target),
+}
+
+/// Which platform's topics.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The event log.
+    #[arg(long, env = "PREPX_LOG_URL", value_name = "kafka://HOST:PORT,…/PREFIX")]
+    pub url: String,
+    /// Replicas of each topic.
+    #[arg(long, default_value_t = 3)]
+    pub replication: u16,
+    /// Partitions of everything that goes by account.
+    #[arg(long, default_value_t = manifest::DEFAULT.account_partitions)]
+    pub account_partitions: u32,
+    /// Partitions of everything that goes by instrument.
+    #[arg(long, default_value_t = manifest::DEFAULT.matching_partitions)]
+    pub matching_partitions: u32,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Brokers that do not answer, and differences that are never made in place.
+pub fn run(options: Topics) -> Result<()> {
+    let (target, apply) = match options.action {
+        Action::Plan(target) => (target, false),
+        Action::Apply(target) => (target, true),
+    };
+    match Location::parse(&target.url)? {
+        Location::Kafka(location) => show(&location, &target, apply),
+        Location::Embedded(path) => bail!(
+            "--url names {}: topics are made on Kafka only; kafka://HOST:PORT/PREFIX would be right",
+            path.display()
+        ),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn show(location: &KafkaLocation, target: &Target, apply: bool) -> Result<()> {
+    use prepx_bus::kafka::topics;
+
+    let topology = prepx_stage::Topology {
+        account_partitions: target.account_partitions,
+        matching_partitions: target.matching_partitions,
+    };
+    let declared = crate::stations::kafka::declared(topology, target.replication);
+    let changes = match apply {
+        true => topics::apply(location, &declared),
+        false => topics::plan(location, &declared),
+    };
+    let changes = changes.map_err(|error| anyhow!(error))?;
+    for change in &changes {
+        println!("{change}");
+    }
+    if changes.is_empty() {
+        println!("nothing differs");
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "kafka"))]
+fn show(location: &KafkaLocation, _: &Target, _: bool) -> Result<()> {
+    Err(anyhow!(crate::stages::without_kafka(location)))
+}
