@@ -14,12 +14,16 @@ test: preflight-test lint
 	$(CARGO) test --workspace --locked
 	tests/clients/run
 
-## The event log on a real Apache Kafka, of one node and of three: CONTRIBUTING.md says what it needs.
+## The event log, the stages and all of prepx on a real Apache Kafka: CONTRIBUTING.md says what it needs.
+KAFKA_TESTS = test --locked -p prepx-bus -p prepx-stage --features prepx-bus/kafka,prepx-stage/kafka
 test-kafka: preflight-test
-	$(CARGO) clippy --locked -p prepx-bus --features kafka --all-targets -- -D warnings
-	$(CARGO) test --locked -p prepx-bus --features kafka --no-run
-	tests/servers/kafka.py run -- $(CARGO) test --locked -p prepx-bus --features kafka
-	tests/servers/kafka.py run --nodes 3 -- $(CARGO) test --locked -p prepx-bus --features kafka --test it kafka
+	$(CARGO) clippy --locked -p prepx-bus -p prepx-stage -p prepx-standalone --all-targets \
+		--features prepx-bus/kafka,prepx-stage/kafka,prepx-standalone/kafka -- -D warnings
+	$(CARGO) $(KAFKA_TESTS) --no-run
+	tests/servers/kafka.py run -- $(CARGO) $(KAFKA_TESTS)
+	tests/servers/kafka.py run --nodes 3 -- $(CARGO) $(KAFKA_TESTS) --test it kafka
+	$(CARGO) build --locked --features prepx-standalone/kafka --bin prepx
+	tests/servers/kafka.py run -- tests/clients/run
 
 ## The cache on a real Redis, single and cluster: CONTRIBUTING.md says what it needs.
 test-redis: preflight-test
