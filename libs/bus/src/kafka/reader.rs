@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -40,12 +42,26 @@ pub(super) struct Bounds {
 }
 
 pub(super) struct Reader {
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<BaseConsumer<Quiet>>,
     names: Names,
     patience: Duration,
     news: Arc<News>,
     partitions: Mutex<HashMap<TopicPartition, Arc<Mutex<Stand>>>>,
 }
+
+/// The library's words, but for the ends of partitions, which are no error.
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            let said = format!("{error}: {reason}");
+            self.log(RDKafkaLogLevel::Error, "consumer", &said);
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 /// Whom to tell when a queue that was empty has something.
 #[derive(Default)]
@@ -65,7 +81,7 @@ impl News {
 /// Where reading of one partition stands.
 #[derive(Default)]
 struct Stand {
-    queue: Option<PartitionQueue<DefaultConsumerContext>>,
+    queue: Option<PartitionQueue<Quiet>>,
     /// What the queue gives next is here or after it.
     next: u64,
     /// From here to `next` there was nothing that readers see.
@@ -91,7 +107,7 @@ impl Reader {
         news: Arc<News>,
     ) -> Result<Reader, KafkaError> {
         Ok(Reader {
-            consumer: Arc::new(config.create()?),
+            consumer: Arc::new(config.create_with_context(Quiet)?),
             names,
             patience,
             news,
@@ -99,7 +115,7 @@ impl Reader {
         })
     }
 
-    pub(super) fn consumer(&self) -> &BaseConsumer {
+    pub(super) fn consumer(&self) -> &BaseConsumer<Quiet> {
         &self.consumer
     }
 
