@@ -153,16 +153,11 @@ async fn a_task_that_fails_ends_the_process_and_is_named() {
         .expect("serves");
     fail.send(()).expect("the task waits");
     let kept = running.ask.take();
-    let error = running
-        .end()
-        .await
-        .expect_err("nobody asked it to end")
-        .to_string();
+    let error = running.end().await.expect_err("nobody asked it to end");
     drop(kept);
-    assert!(
-        error.contains("disk") && error.contains("no space left"),
-        "{error}"
-    );
+    assert_eq!(error.to_string(), "the task disk has failed");
+    let why = std::error::Error::source(&error).map(ToString::to_string);
+    assert_eq!(why.as_deref(), Some("no space left"));
 }
 
 #[tokio::test]
