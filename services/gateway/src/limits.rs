@@ -24,8 +24,6 @@ use prepx_transcode::{Error, Router};
 use crate::rest;
 use config::{Config, Tier};
 
-/// Asked by orchestrators, which must hear of health whatever the load: never counted.
-const UNCOUNTED: [&str; 3] = ["/api/health", "/metrics", "/grpc.health.v1.Health/"];
 /// The methods that place or change orders. Cancels are not among them: who is blocked may still get
 /// out.
 const ORDERING: [&str; 2] = [
@@ -49,6 +47,11 @@ pub struct Limits {
     pub random: Arc<Random>,
 }
 
+/// Whether orchestrators ask this: they must hear of health whatever the load.
+fn is_uncounted(path: &str) -> bool {
+    matches!(path, "/api/health" | "/metrics") || path.starts_with("/grpc.health.v1.Health/")
+}
+
 /// A request that is refused, and by which limiter.
 struct Refused(&'static str, Verdict);
 
@@ -56,7 +59,7 @@ impl Limits {
     /// Answers a request if it is within the limits, and says what is left.
     pub async fn around(&self, mut request: Request<Body>, next: Next) -> Response<Body> {
         let path = request.uri().path();
-        if UNCOUNTED.iter().any(|prefix| path.starts_with(prefix)) {
+        if is_uncounted(path) {
             return next.run(request).await;
         }
         let (mut response, verdict) = match self.admit(&mut request).await {

@@ -98,6 +98,9 @@ const CALL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long news that must have been sent off already may take, before the place is sought anew.
 const NEWS: Duration = Duration::from_millis(10);
+/// The most that may go wrong in one look at a partition: each wait for a record ends with it, and the
+/// library tells of brokers that are away again and again.
+const FAULTS_MAX: u32 = 256;
 
 impl Reader {
     pub(super) fn new(
@@ -273,7 +276,7 @@ impl Reader {
     ) -> Result<bool, ReadError> {
         // Serves what is for nobody in particular, such as errors of brokers.
         while self.consumer.poll(Duration::ZERO).is_some() {}
-        let mut bytes = 0;
+        let (mut bytes, mut faults) = (0, 0);
         loop {
             let wait = if found.is_empty() {
                 first
@@ -300,7 +303,8 @@ impl Reader {
                     });
                 }
                 Some(Err(error)) if is_final(&error) => return Err(failed(partition, &error)),
-                Some(Err(_)) => {}
+                Some(Err(error)) if faults == FAULTS_MAX => return Err(failed(partition, &error)),
+                Some(Err(_)) => faults += 1,
                 Some(Ok(record)) if record.record.offset < from => {}
                 Some(Ok(record)) => {
                     bytes += record.record.payload.len();
