@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prepx_store::{Durability, Location, Migration, Options, Pool, Source};
+use prepx_store::{Durability, Location, Migration, Migrations, Options, Pool, Source};
 
 const FILLS: Migration = Migration {
     version: 1,
@@ -22,8 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for durability in [Durability::Projection, Durability::Source] {
         let directory = tempfile::TempDir::new_in(".")?;
         let location = Location::Sqlite(directory.path().to_owned());
-        let Pool::Sqlite(pool) =
-            Pool::open(&location, &Options::new("rate", durability), &[FILLS]).await?;
+        let options = Options::new("rate", durability);
+        let pool = Pool::open(&location, &options, Migrations::shared(&[FILLS])).await?;
         let started = tokio::time::Instant::now();
         for batch in 0..batches {
             write(&pool, batch * 1_000).await?;
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn write(pool: &prepx_store::sqlite::Pool, first: i64) -> prepx_store::Result<()> {
+async fn write(pool: &Pool, first: i64) -> prepx_store::Result<()> {
     let source = Source {
         consumer: "rate",
         topic: "numbers",

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sqlx::postgres::PgDatabaseError;
+
 /// A result of the store.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -19,8 +21,11 @@ pub struct Gap {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL names no engine that is served.
-    #[error("`{0}` is no store: give `sqlite:DIRECTORY`")]
+    #[error("`{0}` is no store: give `sqlite:DIRECTORY` or `postgres://USER@HOST:PORT/DATABASE`")]
     Url(String),
+    /// The URL names no database. It is not repeated, because it may hold a password.
+    #[error("the `postgres://` URL names no database: {0}")]
+    Database(String),
     /// The name of the schema cannot be a file's and a schema's name.
     #[error("`{0}` is no schema name: use lower-case letters, digits and `_`")]
     Schema(String),
@@ -35,6 +40,12 @@ pub enum Error {
     /// All connections are taken, or another process holds the lock: nothing was done.
     #[error("the store is busy: no connection or lock within the wait limit; try again")]
     Busy,
+    /// The database cannot be reached, or has just gone away: nothing was done.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// The database went away while it committed: all of it was done, or nothing.
+    #[error("the database went away while it committed, which may have been done: {0}")]
+    Unknown(String),
     /// A statement computed for longer than its limit and was stopped; it had no effect.
     #[error("a statement was stopped at its time limit")]
     Timeout,
@@ -47,6 +58,9 @@ pub enum Error {
     /// The file is damaged.
     #[error("the store's file is damaged: {0}")]
     Corrupt(String),
+    /// A column holds what its service never writes.
+    #[error("a value of column {0} was not written by this service: the schema is damaged")]
+    Damaged(&'static str),
     /// A consumer was given records that do not follow what it has applied (I2).
     #[error("{consumer} of {topic}/{partition}: {gap}")]
     Gap {
@@ -93,7 +107,7 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed a little later. Nothing took effect.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Busy)
+        matches!(self, Error::Busy | Error::Away(_))
     }
 }
 
@@ -101,23 +115,43 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Error {
         let database = match error {
             sqlx::Error::PoolTimedOut => return Error::Busy,
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed => return Error::Away(error.to_string()),
             sqlx::Error::Database(ref database) => database,
             other => return Error::Sql(other),
         };
+        let said = || database.message().to_owned();
         if database.is_unique_violation() {
-            return Error::Conflict(database.message().to_owned());
+            return Error::Conflict(said());
         }
-        // SQLite's result codes: the low byte is the class, the rest a detail.
-        match database
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .map(|code| code & 0xff)
-        {
-            Some(5 | 6) => Error::Busy,
-            Some(9) => Error::Timeout,
-            Some(11 | 26) => Error::Corrupt(database.message().to_owned()),
-            Some(13) => Error::Full,
-            _ => Error::Sql(error),
+        let code = database.code().unwrap_or_default();
+        if database.try_downcast_ref::<PgDatabaseError>().is_some() {
+            return pg(&code, said()).unwrap_or(Error::Sql(error));
         }
+        sqlite(&code, said()).unwrap_or(Error::Sql(error))
     }
+}
+
+/// SQLite's result codes: the low byte is the class, the rest a detail.
+fn sqlite(code: &str, said: String) -> Option<Error> {
+    Some(match code.parse::<u32>().ok()? & 0xff {
+        5 | 6 => Error::Busy,
+        9 => Error::Timeout,
+        11 | 26 => Error::Corrupt(said),
+        13 => Error::Full,
+        _ => return None,
+    })
+}
+
+/// PostgreSQL's SQLSTATE, appendix A of its manual.
+fn pg(code: &str, said: String) -> Option<Error> {
+    Some(match code {
+        // A lock not had in time, a deadlock, a conflict of serialization, too many connections.
+        "55P03" | "40P01" | "40001" | "53300" => Error::Busy,
+        "57014" => Error::Timeout,
+        "53100" => Error::Full,
+        "XX001" | "XX002" => Error::Corrupt(said),
+        // Ending, crashed, starting, become a replica; PgBouncer's own words for a lost server.
+        "57P01" | "57P02" | "57P03" | "25006" | "08P01" | "08006" => Error::Away(said),
+        _ => return None,
+    })
 }

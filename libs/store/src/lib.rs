@@ -1,26 +1,35 @@
 //! The SQL store behind one seam: pools, migrations, transactions and consumer positions.
 //!
-//! One URL names where every service's schema lives; a service opens its own schema and gets a
-//! [`Pool`] that says which engine is behind it. Today that is SQLite. PostgreSQL joins as a second
-//! variant, and because services match on the variant to pick their `store/<engine>.rs`, the
-//! compiler then lists every place that needs it.
+//! One URL names where every service's schema lives, in SQLite or in PostgreSQL; a service opens its
+//! own schema and gets a [`Pool`]. A statement is one text for both engines ([`query`]); where they
+//! differ (bulk writes, partitions, what only a file has), the variants of the types here say so.
 //!
 //! It owns how a schema is opened, migrated, written by one writer and read by many, and how rows
 //! and a consumer's position commit together (I2). It refuses to know any table of a service, to
 //! hide SQL behind objects, and to retry: whether a retry can help is part of each [`Error`].
 
+mod bulk;
 mod error;
+mod meter;
 mod migrate;
+pub mod pg;
+mod pool;
 mod position;
+mod query;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod tx;
 
 use std::path::PathBuf;
 
+pub use bulk::Values;
 pub use error::{Error, Gap, Result};
-pub use migrate::Migration;
+pub use migrate::{Migration, Migrations};
+pub use pool::Pool;
 pub use position::Source;
+pub use query::{Column, Connection, OwnedColumn, Query, Row, Value, query};
+pub use tx::{Reader, Tx};
 
 /// What a crash of the machine may take from a schema. A crash of the process takes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +47,16 @@ pub enum Durability {
 pub enum Location {
     /// `sqlite:DIRECTORY`: a file `<schema>.db` for each schema in this directory.
     Sqlite(PathBuf),
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: a schema in this database for each.
+    Pg(pg::Database),
 }
 
 impl Location {
-    /// Reads a URL. Only `sqlite:` is served so far.
+    /// Reads a URL.
     pub fn parse(url: &str) -> Result<Location> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return pg::Database::parse(url).map(Location::Pg);
+        }
         let directory = url
             .strip_prefix("sqlite:")
             .map(|rest| rest.trim_start_matches("//"));
@@ -64,6 +78,8 @@ pub struct Options {
     pub durability: Durability,
     /// How many connections read at the same time.
     pub readers_max: u32,
+    /// How many connections write at the same time. SQLite has one whatever this says.
+    pub writers_max: u32,
     /// How long a caller waits for a connection or for another process's lock, in milliseconds.
     pub wait_ms_max: u64,
     /// How long one read, or one whole write transaction, may compute, in milliseconds.
@@ -76,12 +92,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: 4 readers, 5 s of waiting, 30 s of computing, 8 MiB of write-ahead file.
+    /// The defaults: 4 readers and 4 writers, 5 s of waiting, 30 s of computing, 8 MiB of write-ahead file.
     pub fn new(schema: &str, durability: Durability) -> Options {
         Options {
             schema: schema.to_owned(),
             durability,
             readers_max: 4,
+            writers_max: 4,
             wait_ms_max: 5_000,
             statement_ms_max: 30_000,
             wal_bytes_max: 8 << 20,
@@ -109,36 +126,6 @@ impl Options {
             return Err(Error::Schema(self.schema.clone()));
         }
         Ok(())
-    }
-}
-
-/// An open, migrated schema on one of the engines. Cheap to clone.
-#[derive(Clone, Debug)]
-pub enum Pool {
-    /// One file in the data directory.
-    Sqlite(sqlite::Pool),
-}
-
-impl Pool {
-    /// Opens a schema, creates it when absent, and brings it to the newest of `migrations`.
-    pub async fn open(
-        location: &Location,
-        options: &Options,
-        migrations: &[Migration],
-    ) -> Result<Pool> {
-        options.validate()?;
-        match location {
-            Location::Sqlite(directory) => sqlite::Pool::open(directory, options, migrations)
-                .await
-                .map(Pool::Sqlite),
-        }
-    }
-
-    /// Waits for what is running and closes the schema.
-    pub async fn close(&self) {
-        match self {
-            Pool::Sqlite(pool) => pool.close().await,
-        }
     }
 }
 
@@ -171,8 +158,23 @@ mod tests {
             directory("/var/lib/prepx")
         );
         assert_eq!(Location::parse("sqlite:data").ok(), directory("data"));
-        for wrong in ["", "sqlite:", "postgres://db/prepx", "/var/lib/prepx"] {
+        for wrong in ["", "sqlite:", "mysql://db/prepx", "/var/lib/prepx"] {
             assert!(matches!(Location::parse(wrong), Err(Error::Url(url)) if url == wrong));
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = "postgres://prepx:secret@db:6432/prepx?statement-cache-capacity=0";
+        let location = Location::parse(url).expect("a database");
+        let shown = format!("{location:?}");
+        assert_eq!(shown, "Pg(Database(postgres://prepx@db:6432/prepx))");
+        for wrong in [
+            "postgres://prepx:secret@db:port/prepx",
+            "postgres://prepx:secret@db",
+        ] {
+            let refused = Location::parse(wrong).expect_err("no database").to_string();
+            assert!(!refused.contains("secret"), "{refused}");
         }
     }
 }

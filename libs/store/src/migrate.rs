@@ -1,10 +1,10 @@
 //! Forward-only migrations, embedded in the binary.
 //!
 //! A service lists its migrations in order, numbered from 1. Each is applied once, all that are
-//! missing in one transaction that holds the write lock, so two starts at the same time apply them
+//! missing in one transaction that takes turns with every other of the schema, so two starts at the same time apply them
 //! once. What was applied is remembered with a checksum: history is never edited.
 
-use crate::{Error, Result};
+use crate::{Error, Result, Tx, query};
 
 /// One step of a schema.
 #[derive(Clone, Copy, Debug)]
@@ -13,12 +13,31 @@ pub struct Migration {
     pub version: u32,
     /// What it does, as in its file's name.
     pub name: &'static str,
-    /// Its statements; they serve every engine.
+    /// Its statements, for the engine in whose history it stands.
     pub sql: &'static str,
 }
 
+/// The history of a schema on each engine. What is the same text on both stands in both.
+#[derive(Clone, Copy, Debug)]
+pub struct Migrations<'a> {
+    /// On SQLite.
+    pub sqlite: &'a [Migration],
+    /// On PostgreSQL.
+    pub pg: &'a [Migration],
+}
+
+impl<'a> Migrations<'a> {
+    /// The same on every engine.
+    pub const fn shared(migrations: &'a [Migration]) -> Migrations<'a> {
+        Migrations {
+            sqlite: migrations,
+            pg: migrations,
+        }
+    }
+}
+
 /// What the store itself needs in each schema.
-pub(crate) const OWN_TABLES: &str = "
+const OWN_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS migrations (
     version BIGINT NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
@@ -33,19 +52,19 @@ CREATE TABLE IF NOT EXISTS positions (
 );";
 
 /// A migration that a schema has had, as its table says.
-pub(crate) struct Applied {
-    pub version: u32,
-    pub checksum: Vec<u8>,
+struct Applied {
+    version: u32,
+    checksum: Vec<u8>,
 }
 
 impl Migration {
-    pub(crate) fn checksum(&self) -> [u8; 32] {
+    fn checksum(&self) -> [u8; 32] {
         *blake3::hash(self.sql.as_bytes()).as_bytes()
     }
 }
 
 /// The migrations that are still to be applied, after checking those that were.
-pub(crate) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration]> {
+fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration]> {
     for (index, migration) in known.iter().enumerate() {
         assert_eq!(
             migration.version as usize,
@@ -69,4 +88,38 @@ pub(crate) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result
         }
     }
     Ok(&known[applied.len()..])
+}
+
+/// Brings a schema to the newest of `migrations`, in a transaction that takes turns with all others.
+pub(crate) async fn migrate(tx: &mut Tx, migrations: &[Migration]) -> Result<()> {
+    tx.run_all(OWN_TABLES).await?;
+    for migration in pending(migrations, &applied(tx).await?)? {
+        let Migration { version, name, sql } = *migration;
+        let failed = |source| Error::Migration {
+            version,
+            name,
+            source,
+        };
+        tx.run_all(sql).await.map_err(failed)?;
+        query("INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)")
+            .bind(version)
+            .bind(name)
+            .bind(migration.checksum().as_slice())
+            .execute(&mut *tx)
+            .await?;
+        tracing::info!(version, name, "migration applied");
+    }
+    Ok(())
+}
+
+async fn applied(tx: &mut Tx) -> Result<Vec<Applied>> {
+    let rows = query("SELECT version, checksum FROM migrations ORDER BY version");
+    let rows = rows.fetch_all(tx).await?;
+    let applied = rows.iter().map(|row| {
+        Ok(Applied {
+            version: row.number("version")?,
+            checksum: row.get("checksum")?,
+        })
+    });
+    applied.collect()
 }

@@ -1,6 +1,7 @@
 //! How far a consumer has come in a source, kept in the transaction that holds its effects (I2).
 
 use crate::error::Gap;
+use crate::{Connection, Error, Tx, query};
 
 /// One partition of a topic, or one lane, as one consumer reads it. Sequences are dense and begin
 /// at 1; a log offset `o` is sequence `o + 1`.
@@ -16,7 +17,7 @@ pub struct Source<'a> {
 
 /// How many records at the head of the batch `first..=last` are repeats when everything up to
 /// `position` has been applied.
-pub(crate) fn repeats(position: u64, first: u64, last: u64) -> Result<usize, Gap> {
+fn repeats(position: u64, first: u64, last: u64) -> Result<usize, Gap> {
     assert!(
         first >= 1 && last >= first,
         "a batch {first}..={last} is empty or begins before 1"
@@ -28,6 +29,63 @@ pub(crate) fn repeats(position: u64, first: u64, last: u64) -> Result<usize, Gap
         });
     }
     Ok(position.min(last).saturating_add(1).saturating_sub(first) as usize)
+}
+
+/// The last sequence that a consumer has applied and committed; 0 before the first.
+pub(crate) async fn position(
+    on: impl Into<Connection<'_>>,
+    source: &Source<'_>,
+) -> crate::Result<u64> {
+    let sequence: Option<i64> = query(
+        "SELECT sequence FROM positions
+         WHERE consumer = $1 AND topic = $2 AND source_partition = $3",
+    )
+    .bind(source.consumer)
+    .bind(source.topic)
+    .bind(source.partition)
+    .scalar(on)
+    .await?;
+    Ok(sequence.map_or(0, |sequence| {
+        sequence.try_into().expect("written from a u64")
+    }))
+}
+
+impl Tx {
+    /// Moves a consumer over the records `first..=last` and answers how many at their head it has
+    /// applied before and must skip; the rest takes effect with this transaction (I2).
+    /// [`Error::Gap`] when records are missing before `first`: the consumer must stop.
+    pub async fn advance(
+        &mut self,
+        source: &Source<'_>,
+        first: u64,
+        last: u64,
+    ) -> crate::Result<usize> {
+        let before = position(&mut *self, source).await?;
+        let skip = repeats(before, first, last).map_err(|gap| {
+            tracing::error!(?source, %gap, "alarm: a consumer was given a gap and stops");
+            Error::Gap {
+                consumer: source.consumer.to_owned(),
+                topic: source.topic.to_owned(),
+                partition: source.partition,
+                gap,
+            }
+        })?;
+        if last > before {
+            query(
+                "INSERT INTO positions (consumer, topic, source_partition, sequence)
+                 VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (consumer, topic, source_partition)
+                 DO UPDATE SET sequence = excluded.sequence",
+            )
+            .bind(source.consumer)
+            .bind(source.topic)
+            .bind(source.partition)
+            .bind(i64::try_from(last).expect("63 bits of records do not fit on any disk"))
+            .execute(self)
+            .await?;
+        }
+        Ok(skip)
+    }
 }
 
 #[cfg(test)]

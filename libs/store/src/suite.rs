@@ -3,10 +3,42 @@
 //! A caller gives an opener that opens the same schema each time; the suite closes, reopens and
 //! drops it to play a crash. Each check panics with what was promised and broken. The SQL here is
 //! of the kind that serves every engine.
+//!
+//! Tests of services choose their engine here too: SQLite in a directory of theirs, or a database of
+//! theirs on the server that [`SERVER`] names.
 
-use std::sync::Arc;
+use std::path::Path;
 
-use crate::{Error, Migration, Pool, Result, Source, sqlite};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use crate::{Error, Location, Migration, Pool, Result, Source, Tx, query};
+
+/// The variable with the URL of a server for tests, in which databases may be made.
+pub const SERVER: &str = "PREPX_TEST_POSTGRES";
+
+/// Where a test's schemas are: in this directory, or in a new database when there is a server.
+pub async fn location(directory: &Path) -> Location {
+    match database().await {
+        Some(location) => location,
+        None => Location::Sqlite(directory.to_owned()),
+    }
+}
+
+/// A new database on the server for tests, if there is one. It goes with the server.
+pub async fn database() -> Option<Location> {
+    let server = std::env::var(SERVER).ok()?;
+    let Ok(Location::Pg(server)) = Location::parse(&server) else {
+        panic!("{SERVER} is no URL of PostgreSQL");
+    };
+    let name = format!("test_{:016x}", prepx_env::Random::from_system().next_u64());
+    let mut connection = (server.connect_options().connect().await).expect("the server for tests");
+    // The template that nobody is connected to, so that many can be made at the same time.
+    let sql = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"));
+    let made = sqlx::raw_sql(sql).execute(&mut connection).await;
+    made.expect("a new database");
+    connection.close().await.expect("the server for tests");
+    Some(Location::Pg(server.named(&name)))
+}
 
 /// Opens the suite's schema with these migrations; the same schema at each call.
 pub trait Opener {
@@ -38,6 +70,7 @@ pub async fn run<O: Opener + Sync>(fresh: impl Fn() -> O) {
     a_failed_migration_leaves_nothing(&fresh()).await;
     values_come_back_exactly(&fresh()).await;
     writers_take_turns(&fresh()).await;
+    writers_of_one_key_take_turns(&fresh()).await;
     rows_and_position_commit_together(&fresh()).await;
     a_dropped_write_leaves_nothing(&fresh()).await;
     what_was_committed_survives_a_crash(&fresh()).await;
@@ -103,14 +136,12 @@ async fn a_failed_migration_leaves_nothing(opener: &impl Opener) {
     assert_eq!(count(&pool).await, 0);
 }
 
-type Values = (i64, i64, Option<String>, Option<Vec<u8>>);
-
 /// 64-bit integers, text, bytes and NULL are not changed by the engine.
 async fn values_come_back_exactly(opener: &impl Opener) {
     let pool = opener.open(&[ROWS]).await.expect("open");
     let rows = [
         (
-            1,
+            1i64,
             i64::MAX,
             Some("Grüße, 世界".to_owned()),
             Some(vec![0u8, 255, 0]),
@@ -118,8 +149,7 @@ async fn values_come_back_exactly(opener: &impl Opener) {
         (2, i64::MIN, Some(String::new()), Some(vec![])),
         (3, 0, None, None),
     ];
-    let Pool::Sqlite(sqlite) = &pool;
-    let mut tx = sqlite.begin().await.expect("begin");
+    let mut tx = begin(&pool).await;
     let into = "INSERT INTO rows (id, amount_minor, note, body)";
     tx.insert_rows(into, 4, "", &rows, |row, out| {
         out.push(row.0)
@@ -130,51 +160,65 @@ async fn values_come_back_exactly(opener: &impl Opener) {
     .await
     .expect("insert");
     tx.commit().await.expect("commit");
-    let sql = "SELECT id, amount_minor, note, body FROM rows ORDER BY id";
-    let mut reader = sqlite.read().await.expect("read");
-    let back: Vec<Values> = sqlx::query_as(sql)
-        .fetch_all(&mut *reader)
-        .await
-        .expect("select");
-    assert_eq!(back, rows);
+    let back = query("SELECT id, amount_minor, note, body FROM rows ORDER BY id");
+    let back = back.fetch_all(&mut pool.read().await.expect("read")).await;
+    let back = back.expect("select");
+    let back: Result<Vec<_>> = (back.iter())
+        .map(|row| {
+            Ok((
+                row.get("id")?,
+                row.get("amount_minor")?,
+                row.get("note")?,
+                row.get("body")?,
+            ))
+        })
+        .collect();
+    assert_eq!(back.expect("columns"), rows);
 }
 
 /// Read-then-write from many tasks at once loses no update, and bulk inserts keep every row.
 async fn writers_take_turns(opener: &impl Opener) {
     let pool = opener.open(&[ROWS]).await.expect("open");
     insert(&pool, &[1]).await;
-    let pool = Arc::new(pool);
-    let tasks: Vec<_> = (0..16)
-        .map(|_| {
-            let pool = Arc::clone(&pool);
-            tokio::spawn(async move {
-                for _ in 0..10 {
-                    let mut tx = begin(&pool).await;
-                    let read: i64 = sqlx::query_scalar("SELECT amount_minor FROM rows")
-                        .fetch_one(&mut *tx)
-                        .await
-                        .expect("select");
-                    tokio::task::yield_now().await;
-                    sqlx::query("UPDATE rows SET amount_minor = $1")
-                        .bind(read + 1)
-                        .execute(&mut *tx)
-                        .await
-                        .expect("update");
-                    tx.commit().await.expect("commit");
-                }
-            })
+    count_up(&pool, [None; 16]).await;
+    let counted = scalar(&pool, "SELECT amount_minor FROM rows").await;
+    assert_eq!(counted, 160, "an update was lost");
+    insert(&pool, &(2..=10_000).collect::<Vec<_>>()).await;
+    assert_eq!(count(&pool).await, 10_000);
+}
+
+/// The same among those of one key; who takes turns with all takes turns with them.
+async fn writers_of_one_key_take_turns(opener: &impl Opener) {
+    let pool = opener.open(&[ROWS]).await.expect("open");
+    insert(&pool, &[1]).await;
+    count_up(&pool, [Some("key"), Some("key"), None, Some("key")]).await;
+    let counted = scalar(&pool, "SELECT amount_minor FROM rows").await;
+    assert_eq!(counted, 40, "an update was lost");
+}
+
+/// Counts the only row up by ten in a task for each turn.
+async fn count_up<const N: usize>(pool: &Pool, turns: [Option<&'static str>; N]) {
+    let tasks = turns.map(|turn| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                let tx = match turn {
+                    None => pool.begin().await,
+                    Some(key) => pool.begin_of(key.as_bytes()).await,
+                };
+                let mut tx = tx.expect("begin");
+                let read = query("SELECT amount_minor FROM rows").scalar(&mut tx).await;
+                let read: i64 = read.expect("select").expect("a row");
+                tokio::task::yield_now().await;
+                let more = query("UPDATE rows SET amount_minor = $1").bind(read + 1);
+                more.execute(&mut tx).await.expect("update");
+                tx.commit().await.expect("commit");
+            }
         })
-        .collect();
+    });
     for task in tasks {
         task.await.expect("a writer");
     }
-    assert_eq!(
-        scalar(&pool, "SELECT amount_minor FROM rows").await,
-        160,
-        "an update was lost"
-    );
-    insert(&pool, &(2..=1_000).collect::<Vec<_>>()).await;
-    assert_eq!(count(&pool).await, 1_000);
 }
 
 /// I2: a consumer's rows and position are one; repeats are skipped, a gap stops it.
@@ -204,7 +248,7 @@ async fn a_dropped_write_leaves_nothing(opener: &impl Opener) {
     for _ in 0..3 {
         let mut tx = begin(&pool).await;
         let sql = "INSERT INTO rows (id, amount_minor) VALUES (1, 1)";
-        sqlx::query(sql).execute(&mut *tx).await.expect("insert");
+        query(sql).execute(&mut tx).await.expect("insert");
         drop(tx);
         assert_eq!(count(&pool).await, 0);
     }
@@ -217,11 +261,8 @@ async fn what_was_committed_survives_a_crash(opener: &impl Opener) {
     let pool = opener.open(&[ROWS]).await.expect("open");
     assert_eq!(apply(&pool, 1..=100, true).await, Ok(100));
     let mut open_write = begin(&pool).await;
-    let sql = "DELETE FROM rows";
-    sqlx::query(sql)
-        .execute(&mut *open_write)
-        .await
-        .expect("delete");
+    let delete = query("DELETE FROM rows").execute(&mut open_write).await;
+    delete.expect("delete");
     drop(open_write);
     drop(pool);
     let pool = opener.open(&[ROWS]).await.expect("reopen");
@@ -234,12 +275,8 @@ async fn a_repeated_key_is_a_conflict(opener: &impl Opener) {
     insert(&pool, &[1]).await;
     let mut tx = begin(&pool).await;
     let sql = "INSERT INTO rows (id, amount_minor) VALUES (1, 1)";
-    let error = Error::from(
-        sqlx::query(sql)
-            .execute(&mut *tx)
-            .await
-            .expect_err("a repeated key"),
-    );
+    let repeated = query(sql).execute(&mut tx).await;
+    let error = repeated.expect_err("a repeated key");
     assert!(matches!(error, Error::Conflict(_)), "{error:?}");
     assert!(!error.is_retryable());
 }
@@ -247,21 +284,17 @@ async fn a_repeated_key_is_a_conflict(opener: &impl Opener) {
 /// A statement that never ends is stopped at the schema's limit and the reader serves again.
 async fn a_runaway_statement_is_stopped(opener: &impl Opener) {
     let pool = opener.open(&[ROWS]).await.expect("open");
-    let Pool::Sqlite(sqlite) = &pool;
     let sql =
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-    let mut reader = sqlite.read().await.expect("read");
-    let ended = sqlx::query_scalar::<_, i64>(sql)
-        .fetch_one(&mut *reader)
-        .await;
-    let error = Error::from(ended.expect_err("an endless statement"));
+    let mut reader = pool.read().await.expect("read");
+    let ended = query(sql).fetch_one(&mut reader).await;
+    let error = ended.expect_err("an endless statement");
     assert!(matches!(error, Error::Timeout), "{error:?}");
     drop(reader);
     assert_eq!(count(&pool).await, 0);
 }
 
-async fn begin(pool: &Pool) -> sqlite::Tx {
-    let Pool::Sqlite(pool) = pool;
+async fn begin(pool: &Pool) -> Tx {
     pool.begin().await.expect("begin")
 }
 
@@ -271,7 +304,7 @@ async fn insert(pool: &Pool, ids: &[i64]) {
     tx.commit().await.expect("commit");
 }
 
-async fn insert_ids(tx: &mut sqlite::Tx, ids: &[i64]) {
+async fn insert_ids(tx: &mut Tx, ids: &[i64]) {
     tx.insert_rows(
         "INSERT INTO rows (id, amount_minor)",
         2,
@@ -306,12 +339,9 @@ async fn apply(
 }
 
 async fn scalar(pool: &Pool, sql: &'static str) -> i64 {
-    let Pool::Sqlite(pool) = pool;
     let mut reader = pool.read().await.expect("read");
-    sqlx::query_scalar(sql)
-        .fetch_one(&mut *reader)
-        .await
-        .expect("select")
+    let value = query(sql).scalar(&mut reader).await;
+    value.expect("select").expect("a row")
 }
 
 async fn count(pool: &Pool) -> i64 {
@@ -319,6 +349,5 @@ async fn count(pool: &Pool) -> i64 {
 }
 
 async fn position(pool: &Pool) -> u64 {
-    let Pool::Sqlite(pool) = pool;
     pool.position(&SOURCE).await.expect("position")
 }

@@ -46,9 +46,3 @@ pub enum Error {
     #[error("the chain of {0} was moved by somebody else")]
     Moved(TopicPartition),
 }
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Error {
-        Error::Store(error.into())
-    }
-}

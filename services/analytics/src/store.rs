@@ -4,20 +4,17 @@
 //! somebody may have seen them. So a commit is on the disk before anything is told or let go of.
 
 use prepx_bus::{Topic, TopicPartition};
-use prepx_store::sqlite::Pool;
-use prepx_store::{Durability, Location, Migration, Options};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use prepx_store::{Durability, Location, Migration, Migrations, Options, Pool, Row, query};
 
 use crate::chain::Head;
 use crate::error::{Error, Result};
 use crate::root::Signed;
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+pub(crate) const MIGRATIONS: Migrations<'static> = Migrations::shared(&[Migration {
     version: 1,
     name: "audit",
     sql: include_str!("../migrations/0001_audit.sql"),
-}];
+}]);
 
 /// Heads and roots in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,46 +27,44 @@ impl Audit {
     /// Opens the schema, and makes it when it is not there.
     pub async fn open(location: &Location) -> Result<Audit> {
         let options = Options::new("audit", Durability::Source);
-        let prepx_store::Pool::Sqlite(pool) =
-            prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
+        let pool = Pool::open(location, &options, MIGRATIONS).await?;
         Ok(Audit(pool))
     }
 
     /// Waits for what is running and closes the schema.
     pub async fn close(self) {
-        prepx_store::Pool::Sqlite(self.0).close().await;
+        self.0.close().await;
     }
 
     /// All heads, by topic and partition.
     pub async fn heads(&self) -> Result<Vec<Head>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT topic, source_partition, next_offset, hash FROM heads
              ORDER BY topic, source_partition",
         )
-        .fetch_all(&mut *self.0.read().await?)
+        .fetch_all(&mut self.0.read().await?)
         .await?;
         rows.iter().map(head_of).collect()
     }
 
     /// At most `limit` roots after a number, by their numbers.
     pub async fn roots(&self, after: u64, limit: u32) -> Result<Vec<(u64, Signed)>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT number, body, signature FROM roots WHERE number > $1 ORDER BY number LIMIT $2",
         )
         // Beyond 63 bits there is no root.
         .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(i64::from(limit))
-        .fetch_all(&mut *self.0.read().await?)
+        .bind(limit)
+        .fetch_all(&mut self.0.read().await?)
         .await?;
         rows.iter().map(root_of).collect()
     }
 
     /// The root with the highest number.
     pub async fn newest_root(&self) -> Result<Option<(u64, Signed)>> {
-        let row =
-            sqlx::query("SELECT number, body, signature FROM roots ORDER BY number DESC LIMIT 1")
-                .fetch_optional(&mut *self.0.read().await?)
-                .await?;
+        let row = query("SELECT number, body, signature FROM roots ORDER BY number DESC LIMIT 1")
+            .fetch_optional(&mut self.0.read().await?)
+            .await?;
         row.as_ref().map(root_of).transpose()
     }
 
@@ -77,30 +72,30 @@ impl Audit {
     pub async fn commit(&self, moves: &[Move], root: Option<(u64, &Signed)>) -> Result<()> {
         let mut tx = self.0.begin().await?;
         for (from, head) in moves {
-            let done = sqlx::query(
+            let done = query(
                 "INSERT INTO heads (topic, source_partition, next_offset, hash)
                  VALUES ($1, $2, $3, $4)
                  ON CONFLICT (topic, source_partition)
                  DO UPDATE SET next_offset = excluded.next_offset, hash = excluded.hash
-                 WHERE next_offset = $5",
+                 WHERE heads.next_offset = $5",
             )
-            .bind(i64::from(head.journal.topic.code()))
-            .bind(i64::from(head.journal.partition))
+            .bind(u32::from(head.journal.topic.code()))
+            .bind(head.journal.partition)
             .bind(signed(head.next_offset))
             .bind(head.hash.as_slice())
             .bind(signed(*from))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-            if done.rows_affected() != 1 {
+            if done != 1 {
                 return Err(Error::Moved(head.journal));
             }
         }
         if let Some((number, root)) = root {
-            sqlx::query("INSERT INTO roots (number, body, signature) VALUES ($1, $2, $3)")
+            query("INSERT INTO roots (number, body, signature) VALUES ($1, $2, $3)")
                 .bind(signed(number))
                 .bind(root.body.as_slice())
                 .bind(root.signature.as_slice())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
         Ok(tx.commit().await?)
@@ -111,24 +106,24 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).expect("63 bits of records do not fit on any disk")
 }
 
-fn unsigned(row: &SqliteRow, column: &str) -> Result<u64> {
-    let number: i64 = row.try_get(column)?;
+fn unsigned(row: &Row, column: &str) -> Result<u64> {
+    let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| Error::Damaged(format!("{column} is {number}")))
 }
 
-fn bytes<const N: usize>(row: &SqliteRow, column: &str) -> Result<[u8; N]> {
-    let bytes: Vec<u8> = row.try_get(column)?;
+fn bytes<const N: usize>(row: &Row, column: &str) -> Result<[u8; N]> {
+    let bytes: Vec<u8> = row.get(column)?;
     let count = bytes.len();
     bytes
         .try_into()
         .map_err(|_| Error::Damaged(format!("{column} has {count} bytes, not {N}")))
 }
 
-fn head_of(row: &SqliteRow) -> Result<Head> {
+fn head_of(row: &Row) -> Result<Head> {
     let code = unsigned(row, "topic")?;
     let topic = u16::try_from(code).ok().and_then(Topic::from_code);
     let topic = topic.ok_or_else(|| Error::Damaged(format!("topic is {code}")))?;
-    let partition: u32 = row.try_get("source_partition")?;
+    let partition = row.number("source_partition")?;
     Ok(Head {
         journal: TopicPartition { topic, partition },
         next_offset: unsigned(row, "next_offset")?,
@@ -136,9 +131,9 @@ fn head_of(row: &SqliteRow) -> Result<Head> {
     })
 }
 
-fn root_of(row: &SqliteRow) -> Result<(u64, Signed)> {
+fn root_of(row: &Row) -> Result<(u64, Signed)> {
     let signed = Signed {
-        body: row.try_get("body")?,
+        body: row.get("body")?,
         signature: bytes(row, "signature")?,
     };
     Ok((unsigned(row, "number")?, signed))

@@ -14,7 +14,7 @@ use prepx_domain::Micros;
 use prepx_env::{ManualClock, Random};
 use prepx_stage::follow::Tail;
 use prepx_stage::{Retention, Topology};
-use prepx_store::Location;
+use prepx_store::suite;
 use tempfile::TempDir;
 
 use crate::auditor::{Auditor, Pace};
@@ -43,7 +43,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    async fn new() -> World {
         let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
         let owners = [ACCOUNTS, MATCHING].map(|journal| log.fence(journal, "test").unwrap());
         let directory = TempDir::new().unwrap();
@@ -55,7 +55,7 @@ impl World {
         }
         let deps = Deps {
             directory: directory.path().to_owned(),
-            location: Location::Sqlite(directory.path().join("sql")),
+            location: suite::location(&directory.path().join("sql")).await,
             retention,
             tail: Tail::new(Arc::clone(&seam)),
             log: seam,
@@ -98,7 +98,7 @@ impl World {
 
     /// 10 records under root 1, 10 more under root 2, 3 more chained and under no root.
     async fn two_roots() -> World {
-        let world = World::new();
+        let world = World::new().await;
         let mut auditor = world.auditor().await;
         for numbers in [0..10, 10..20] {
             world.write(ACCOUNTS, numbers.clone());
@@ -133,7 +133,7 @@ impl World {
 
     /// Writes into the schema as only an intruder does.
     async fn intrude(&self, root: u64, signed: &Signed) {
-        let prepx_store::Pool::Sqlite(pool) = prepx_store::Pool::open(
+        let pool = prepx_store::Pool::open(
             &self.deps.location,
             &prepx_store::Options::new("audit", prepx_store::Durability::Source),
             crate::store::MIGRATIONS,
@@ -141,11 +141,11 @@ impl World {
         .await
         .unwrap();
         let mut tx = pool.begin().await.unwrap();
-        sqlx::query("UPDATE roots SET body = $1, signature = $2 WHERE number = $3")
+        prepx_store::query("UPDATE roots SET body = $1, signature = $2 WHERE number = $3")
             .bind(signed.body.as_slice())
             .bind(signed.signature.as_slice())
             .bind(root as i64)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -306,14 +306,14 @@ async fn reordered_records_are_found_even_under_no_root() {
 
 #[tokio::test]
 async fn a_record_of_one_journal_cannot_pass_for_anothers() {
-    let head = |journal| {
-        let world = World::new();
+    let head = async |journal| {
+        let world = World::new().await;
         world.write(journal, 0..3);
         let mut head = Head::start(journal, 0);
         head.fold(&*world.log, 3).unwrap();
         head.hash
     };
-    assert_ne!(head(ACCOUNTS), head(MATCHING));
+    assert_ne!(head(ACCOUNTS).await, head(MATCHING).await);
 }
 
 #[tokio::test]
@@ -398,7 +398,7 @@ async fn a_changed_head_behind_the_last_root_is_found() {
 
 #[tokio::test]
 async fn before_the_first_root_the_journals_are_checked_from_their_beginning() {
-    let world = World::new();
+    let world = World::new().await;
     world.write(ACCOUNTS, 0..5);
     world.auditor().await.pass(false).await.unwrap();
     let (root, totals) = check_newest(&world).await.unwrap();
@@ -408,11 +408,11 @@ async fn before_the_first_root_the_journals_are_checked_from_their_beginning() {
 /// I2: however the records are cut into passes, and wherever the process dies, the chain is one.
 #[tokio::test]
 async fn the_same_records_give_the_same_heads_whatever_dies_between() {
-    let whole = World::new();
+    let whole = World::new().await;
     whole.write(ACCOUNTS, 0..50);
     whole.auditor().await.pass(true).await.unwrap();
 
-    let broken = World::new();
+    let broken = World::new().await;
     for from in (0..50).step_by(10) {
         broken.write(ACCOUNTS, from..from + 10);
         // Heads live in the schema alone: an auditor that is dropped is a process that dies.
@@ -428,7 +428,7 @@ async fn the_same_records_give_the_same_heads_whatever_dies_between() {
 /// I2: of two auditors that hold the same position only one moves it; the other changes nothing.
 #[tokio::test]
 async fn an_auditor_that_was_overtaken_changes_nothing() {
-    let world = World::new();
+    let world = World::new().await;
     let (mut first, mut second) = (world.auditor().await, world.auditor().await);
     world.write(ACCOUNTS, 0..5);
     first.pass(false).await.unwrap();
@@ -442,7 +442,7 @@ async fn an_auditor_that_was_overtaken_changes_nothing() {
 
 #[tokio::test]
 async fn roots_are_made_by_time_and_by_records_and_only_for_something_new() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     world.deps.pace = Pace {
         records: 10,
         interval: Duration::from_secs(60),
@@ -471,7 +471,7 @@ async fn roots_are_made_by_time_and_by_records_and_only_for_something_new() {
 
 #[tokio::test]
 async fn nothing_is_cut_before_a_root_covers_it_and_the_rest_verifies_from_there() {
-    let world = World::new();
+    let world = World::new().await;
     let mut auditor = world.auditor().await;
     let retention = &world.deps.retention;
     world.write(ACCOUNTS, 0..10);

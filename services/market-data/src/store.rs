@@ -10,18 +10,17 @@ use prepx_domain::market::Bar;
 use prepx_domain::update::MarketUpdate;
 use prepx_proto::journal;
 use prepx_stage::follow::Batch;
-use prepx_store::sqlite::{Pool, Tx};
-use prepx_store::{Location, Migration, Options, Result, Source};
+use prepx_store::{Location, Migration, Migrations, Options, Pool, Result, Source, Tx};
 
 use crate::market::{Markets, Quote, Rows, Trade};
 use crate::page::Range;
 use crate::projection::Error;
 
-const MIGRATIONS: &[Migration] = &[Migration {
+const MIGRATIONS: Migrations<'static> = Migrations::shared(&[Migration {
     version: 1,
     name: "market",
     sql: include_str!("../migrations/0001_market.sql"),
-}];
+}]);
 
 /// What a trade, a quote or a bar takes at most, with its key and what pages leave free.
 const ROW_BYTES: u64 = 256;
@@ -81,8 +80,7 @@ impl Store {
     /// The same, with a bound on what it takes: beyond it the oldest trades, quotes and minutes go.
     pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Store> {
         let (options, bytes_max) = Options::projection("market_data", bytes_max);
-        let prepx_store::Pool::Sqlite(pool) =
-            prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
+        let pool = Pool::open(location, &options, MIGRATIONS).await?;
         Ok(Store { pool, bytes_max })
     }
 
@@ -98,13 +96,15 @@ impl Store {
 
     /// All markets as of the stored positions.
     pub async fn markets(&self) -> Result<Markets> {
-        read::markets(&mut *self.pool.read().await?).await
+        read::markets(&mut self.pool.read().await?).await
     }
 
     /// Begins to take a batch: leaves out what was taken before. Dropped without
     /// [`Self::finish`], nothing has happened.
     pub async fn begin(&self, batch: &Batch) -> std::result::Result<Taking, Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = (self.pool)
+            .begin_of(&batch.partition.partition.to_be_bytes())
+            .await?;
         let mut updates = Vec::with_capacity(batch.len());
         for run in &batch.runs {
             let skip = tx
@@ -148,12 +148,12 @@ impl Store {
 
     /// Trades of an instrument.
     pub async fn trades(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Trade>> {
-        read::trades(&mut *self.pool.read().await?, instrument, range).await
+        read::trades(&mut self.pool.read().await?, instrument, range).await
     }
 
     /// Quotes of an instrument.
     pub async fn quotes(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Quote>> {
-        read::quotes(&mut *self.pool.read().await?, instrument, range).await
+        read::quotes(&mut self.pool.read().await?, instrument, range).await
     }
 
     /// Stored bars of a width of an instrument that start in the range.
@@ -163,6 +163,6 @@ impl Store {
         width_us: i64,
         range: &Range,
     ) -> Result<Vec<Bar>> {
-        read::bars(&mut *self.pool.read().await?, instrument, width_us, range).await
+        read::bars(&mut self.pool.read().await?, instrument, width_us, range).await
     }
 }

@@ -13,7 +13,7 @@ use crate::grpc::Handler;
 use crate::projection::{Error, Projection};
 use crate::store::MIGRATIONS;
 use crate::store::ledger::Ledger;
-use crate::store::sqlite::Sqlite;
+use crate::store::sql::Sql;
 
 /// The service and what others may read of its books.
 pub struct Portfolio {
@@ -29,11 +29,11 @@ pub struct Portfolio {
 /// When a schema cannot be opened.
 pub async fn build(deps: Deps, location: &Location) -> Result<Portfolio, Error> {
     let options = Options::new("transfers", Durability::Source);
-    let Pool::Sqlite(pool) = Pool::open(location, &options, MIGRATIONS).await?;
+    let pool = Pool::open(location, &options, MIGRATIONS).await?;
     let ledger = Ledger::open_within(location, deps.bytes_max).await?;
     let projection = Projection::open(deps.following.clone(), ledger.clone()).await?;
     let books = Books::new(ledger, deps.following.clone(), projection.progress());
-    let app = Arc::new(App::new(deps, Sqlite::new(pool), books.clone()));
+    let app = Arc::new(App::new(deps, Sql::new(pool), books.clone()));
     let service = Service::new()
         .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
         .grpc(AdminServiceServer::new(Handler(app)))

@@ -3,18 +3,18 @@
 
 mod compact;
 pub mod ledger;
-pub mod sqlite;
+pub mod sql;
 
-use prepx_store::{Migration, Result};
+use prepx_store::{Migration, Migrations, Result};
 
 use crate::transfer::Transfer;
 
 /// The steps of the schema `transfers`.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: Migrations<'static> = Migrations::shared(&[Migration {
     version: 1,
     name: "transfers",
     sql: include_str!("../migrations/0001_transfers.sql"),
-}];
+}]);
 
 /// Transfers by account and name.
 #[tonic::async_trait]

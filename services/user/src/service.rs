@@ -13,7 +13,7 @@ use prepx_store::{Durability, Location, Options, Pool};
 
 use crate::app::{Accounts, App};
 use crate::grpc::Grpc;
-use crate::store::sqlite::Sqlite;
+use crate::store::sql::Sql;
 use crate::store::{MIGRATIONS, Store};
 use crate::vault::Vault;
 use crate::{Config, DEV_KEYS, Error, Result};
@@ -51,7 +51,7 @@ pub struct Built {
 }
 
 /// Makes the keys that a new platform begins with, once accounts can be opened.
-pub struct FirstKeys(Arc<App<Sqlite>>);
+pub struct FirstKeys(Arc<App<Sql>>);
 
 /// Builds the service: opens and migrates its schema, and draws what a first start needs.
 pub async fn build(config: Config, deps: Deps) -> Result<Built> {
@@ -62,9 +62,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Built> {
     let vault =
         Vault::open(&deps.directory, &deps.random).map_err(|error| vault_failed(&deps, &error))?;
     let options = Options::new("user", Durability::Source);
-    let store = match Pool::open(&deps.location, &options, MIGRATIONS).await? {
-        Pool::Sqlite(pool) => Sqlite::new(pool),
-    };
+    let store = Sql::new(Pool::open(&deps.location, &options, MIGRATIONS).await?);
     let app = Arc::new(App::new(config, deps, store, vault).await?);
     let rotating = Arc::clone(&app);
     let service = prepx_runtime::Service::new()

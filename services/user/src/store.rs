@@ -1,22 +1,36 @@
-//! What the user service keeps, as a trait with one implementation an engine.
+//! What the user service keeps.
 
-pub mod sqlite;
+pub mod sql;
 #[cfg(test)]
 mod suite;
 
 use prepx_domain::Micros;
-use prepx_store::{Migration, Result};
+use prepx_store::{Migration, Migrations, Result};
 use uuid::Uuid;
 
 use crate::domain::{ApiKey, Session, User};
 use crate::vault::Sealed;
 
 /// The schema, from the first migration on.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "users",
-    sql: include_str!("../migrations/0001_users.sql"),
-}];
+pub const MIGRATIONS: Migrations<'static> = Migrations {
+    sqlite: &[
+        Migration {
+            version: 1,
+            name: "users",
+            sql: include_str!("../migrations/sqlite/0001_users.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "emails",
+            sql: include_str!("../migrations/sqlite/0002_emails.sql"),
+        },
+    ],
+    pg: &[Migration {
+        version: 1,
+        name: "users",
+        sql: include_str!("../migrations/pg/0001_users.sql"),
+    }],
+};
 
 /// A private key of access tokens at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,12 @@
-//! SQLite against the suite of the seam, and what only a file can be asked.
+//! The engines against the suite of the seam, and what only one of them can be asked.
+
+mod pg;
 
 use prepx_store::suite::Opener;
-use prepx_store::{Durability, Error, Location, Migration, Options, Pool, Result, suite};
+use prepx_store::{
+    Durability, Error, Location, Migration, Migrations, Options, Pool, Reader, Result, Tx, query,
+    suite,
+};
 use tempfile::TempDir;
 
 struct Sqlite {
@@ -21,7 +26,7 @@ fn sqlite(durability: Durability) -> Sqlite {
 impl Opener for Sqlite {
     async fn open(&self, migrations: &[Migration]) -> Result<Pool> {
         let location = Location::Sqlite(self.directory.path().to_owned());
-        Pool::open(&location, &self.options, migrations).await
+        Pool::open(&location, &self.options, Migrations::shared(migrations)).await
     }
 }
 
@@ -39,18 +44,14 @@ async fn sqlite_keeps_the_promises_for_sources() {
 async fn durability_is_what_the_engine_was_told() {
     for (durability, synchronous) in [(Durability::Projection, 1), (Durability::Source, 2)] {
         let opener = sqlite(durability);
-        let Pool::Sqlite(pool) = opener.open(&[]).await.expect("open");
+        let pool = opener.open(&[]).await.expect("open");
         let mut tx = pool.begin().await.expect("begin");
-        let found: i64 = sqlx::query_scalar("PRAGMA synchronous")
-            .fetch_one(&mut *tx)
-            .await
-            .expect("pragma");
-        assert_eq!(found, synchronous);
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
-            .fetch_one(&mut *tx)
-            .await
-            .expect("pragma");
-        assert_eq!(mode, "wal");
+        let found: Option<i64> =
+            (query("PRAGMA synchronous").scalar(&mut tx).await).expect("pragma");
+        assert_eq!(found, Some(synchronous));
+        let mode: Option<String> =
+            (query("PRAGMA journal_mode").scalar(&mut tx).await).expect("pragma");
+        assert_eq!(mode.as_deref(), Some("wal"));
     }
 }
 
@@ -59,25 +60,21 @@ async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
     let mut opener = sqlite(Durability::Source);
     opener.options.readers_max = 1;
     opener.options.wait_ms_max = 2_000;
-    let Pool::Sqlite(pool) = opener.open(&[]).await.expect("open");
+    check_readers_and_bounds(opener.open(&[]).await.expect("open")).await;
+}
+
+/// On a pool of one reader and one writer.
+async fn check_readers_and_bounds(pool: Pool) {
     let mut reader = pool.read().await.expect("read");
-    assert!(
-        sqlx::query("CREATE TABLE x (i BIGINT)")
-            .execute(&mut *reader)
-            .await
-            .is_err()
-    );
-    let second = pool.read().await;
-    assert!(
-        second.as_ref().is_err_and(Error::is_retryable),
-        "{second:?}"
-    );
+    let write = query("CREATE TABLE x (i BIGINT)");
+    assert!(write.execute(&mut reader).await.is_err());
+    let second: Result<Reader> = pool.read().await;
+    let busy = second.expect_err("one reader");
+    assert!(busy.is_retryable(), "{busy}");
     let _held = pool.begin().await.expect("begin");
-    let second = pool.begin().await;
-    assert!(
-        second.as_ref().is_err_and(Error::is_retryable),
-        "{second:?}"
-    );
+    let second: Result<Tx> = pool.begin().await;
+    let busy = second.expect_err("one writer");
+    assert!(busy.is_retryable(), "{busy}");
 }
 
 #[tokio::test]
@@ -101,17 +98,25 @@ async fn a_schema_name_cannot_leave_its_directory() {
 async fn the_writer_goes_on_when_a_full_disk_has_room_again() {
     let mut opener = sqlite(Durability::Projection);
     opener.options.statement_ms_max = 5_000;
-    let Pool::Sqlite(pool) = opener.open(&[]).await.expect("open");
+    let pool = opener.open(&[]).await.expect("open");
     let fill = "CREATE TABLE blob (bytes BLOB) STRICT;
          PRAGMA max_page_count = 100;
          INSERT INTO blob VALUES (randomblob(1000000));";
     let mut tx = pool.begin().await.expect("begin");
-    let full = sqlx::raw_sql(fill).execute(&mut *tx).await;
+    let full = sqlx::raw_sql(fill).execute(file(&mut tx)).await;
     let full = Error::from(full.expect_err("no room"));
     assert!(matches!(full, Error::Full), "{full:?}");
     drop(tx);
     let mut tx = pool.begin().await.expect("the connection serves again");
     let room = "PRAGMA max_page_count = 10000; CREATE TABLE later (id INTEGER) STRICT;";
-    sqlx::raw_sql(room).execute(&mut *tx).await.expect("room");
+    let made = sqlx::raw_sql(room).execute(file(&mut tx)).await;
+    made.expect("room");
     tx.commit().await.expect("commit");
+}
+
+fn file(tx: &mut Tx) -> &mut sqlx::SqliteConnection {
+    match tx {
+        Tx::Sqlite(tx) => tx,
+        Tx::Pg(_) => panic!("these tests run on files"),
+    }
 }

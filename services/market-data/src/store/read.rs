@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 use prepx_domain::market::Bar;
 use prepx_domain::{Instrument, InstrumentId, Micros, Side, TradeId};
 use prepx_proto::journal::{self, v1};
-use prepx_store::Result;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use prepx_store::{Error, Query, Reader, Result, Row, query};
 
 use crate::market::{Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
 use crate::page::{Place, Range};
 
 /// Every market as of the last commit.
-pub async fn markets(connection: &mut SqliteConnection) -> Result<Markets> {
-    let rows = sqlx::query("SELECT definition, number, book_at_us, quote_at_us FROM markets")
+pub async fn markets(connection: &mut Reader) -> Result<Markets> {
+    let rows = query("SELECT definition, number, book_at_us, quote_at_us FROM markets")
         .fetch_all(&mut *connection)
         .await?;
     let mut markets = BTreeMap::new();
@@ -28,19 +26,14 @@ pub async fn markets(connection: &mut SqliteConnection) -> Result<Markets> {
     Ok(Markets::new(markets))
 }
 
-async fn complete(
-    connection: &mut SqliteConnection,
-    id: InstrumentId,
-    market: &mut Market,
-) -> Result<()> {
-    let levels =
-        sqlx::query("SELECT side, price_ticks, qty_lots FROM levels WHERE instrument_id = $1")
-            .bind(id.raw())
-            .fetch_all(&mut *connection)
-            .await?;
+async fn complete(connection: &mut Reader, id: InstrumentId, market: &mut Market) -> Result<()> {
+    let levels = query("SELECT side, price_ticks, qty_lots FROM levels WHERE instrument_id = $1")
+        .bind(id.raw())
+        .fetch_all(&mut *connection)
+        .await?;
     for row in &levels {
-        let side = side_of(row.try_get("side")?)?;
-        let (price_ticks, qty_lots) = (row.try_get("price_ticks")?, row.try_get("qty_lots")?);
+        let side = side_of(row.get("side")?)?;
+        let (price_ticks, qty_lots) = (row.get("price_ticks")?, row.get("qty_lots")?);
         market.book.set(side, price_ticks, qty_lots);
     }
     market.last_trade = trades(connection, id, &newest(1)).await?.pop();
@@ -67,31 +60,35 @@ const fn newest(limit: usize) -> Range {
 
 /// Trades of an instrument.
 pub async fn trades(
-    connection: &mut SqliteConnection,
+    connection: &mut Reader,
     instrument: InstrumentId,
     range: &Range,
 ) -> Result<Vec<Trade>> {
-    let mut sql = QueryBuilder::new("SELECT * FROM trades WHERE instrument_id = ");
+    let mut sql = query(
+        "SELECT at_us, trade_id, price_ticks, qty_lots, taker FROM trades
+         WHERE instrument_id = ",
+    );
     sql.push_bind(instrument.raw());
     narrow(&mut sql, "at_us", range, |at| at.0);
     if let Some(Place { at, number }) = range.past {
-        sql.push(" AND (at_us, trade_id)")
-            .push(beyond(range))
-            .push("(");
-        sql.push_bind(at.0).push(", ").push_bind(number).push(")");
+        sql.push(" AND (at_us, trade_id)").push(beyond(range));
+        sql.push_list([at.0, number]);
     }
     order(&mut sql, &["at_us", "trade_id"], range);
-    let rows = sql.build().fetch_all(connection).await?;
+    let rows = sql.fetch_all(connection).await?;
     rows.iter().map(trade_of).collect()
 }
 
 /// Quotes of an instrument.
 pub async fn quotes(
-    connection: &mut SqliteConnection,
+    connection: &mut Reader,
     instrument: InstrumentId,
     range: &Range,
 ) -> Result<Vec<Quote>> {
-    let mut sql = QueryBuilder::new("SELECT * FROM quotes WHERE instrument_id = ");
+    let mut sql = query(
+        "SELECT at_us, bid_ticks, bid_lots, ask_ticks, ask_lots FROM quotes
+         WHERE instrument_id = ",
+    );
     sql.push_bind(instrument.raw());
     // By the key, which has milliseconds, and then exactly.
     narrow(&mut sql, "at_ms", range, Micros::millis);
@@ -102,114 +99,108 @@ pub async fn quotes(
             .push_bind(at.millis());
     }
     order(&mut sql, &["at_ms"], range);
-    let rows = sql.build().fetch_all(connection).await?;
-    rows.iter().map(|row| Ok(quote_of(row)?)).collect()
+    let rows = sql.fetch_all(connection).await?;
+    rows.iter().map(quote_of).collect()
 }
 
 /// Bars of a width of an instrument.
 pub async fn bars(
-    connection: &mut SqliteConnection,
+    connection: &mut Reader,
     instrument: InstrumentId,
     width_us: i64,
     range: &Range,
 ) -> Result<Vec<Bar>> {
-    let mut sql = QueryBuilder::new("SELECT * FROM bars WHERE instrument_id = ");
+    let mut sql = query(
+        "SELECT start_us, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades,
+                turnover FROM bars
+         WHERE instrument_id = ",
+    );
     sql.push_bind(instrument.raw());
     sql.push(" AND width_us = ").push_bind(width_us);
     narrow(&mut sql, "start_us", range, |at| at.0);
     order(&mut sql, &["start_us"], range);
-    let rows = sql.build().fetch_all(connection).await?;
-    rows.iter().map(|row| Ok(bar_of(row)?)).collect()
+    let rows = sql.fetch_all(connection).await?;
+    rows.iter().map(bar_of).collect()
 }
 
-fn narrow(
-    sql: &mut QueryBuilder<Sqlite>,
-    column: &str,
-    range: &Range,
-    value: impl Fn(Micros) -> i64,
-) {
-    sql.push(format_args!(" AND {column} >= "))
-        .push_bind(value(range.start));
-    sql.push(format_args!(" AND {column} <= "))
-        .push_bind(value(range.end));
+fn narrow(sql: &mut Query, column: &'static str, range: &Range, value: impl Fn(Micros) -> i64) {
+    for (beyond, end) in [(" >= ", range.start), (" <= ", range.end)] {
+        sql.push(" AND ").push(column).push(beyond);
+        sql.push_bind(value(end));
+    }
 }
 
 const fn beyond(range: &Range) -> &'static str {
     if range.newest_first { " < " } else { " > " }
 }
 
-fn order(sql: &mut QueryBuilder<Sqlite>, columns: &[&str], range: &Range) {
-    let way = if range.newest_first { " DESC" } else { " ASC" };
-    let columns: Vec<_> = columns
-        .iter()
-        .map(|column| format!("{column}{way}"))
-        .collect();
-    sql.push(format_args!(" ORDER BY {} LIMIT ", columns.join(", ")));
-    sql.push_bind(range.limit as i64);
-}
-
-fn damaged(column: &str) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: "not a value that this service writes".into(),
+fn order(sql: &mut Query, columns: &[&'static str], range: &Range) {
+    let mut before = " ORDER BY ";
+    for &column in columns {
+        sql.push(before).push(column);
+        sql.push(if range.newest_first { " DESC" } else { " ASC" });
+        before = ", ";
     }
+    sql.push(" LIMIT ").push_bind(range.limit as i64);
 }
 
-fn side_of(code: i64) -> sqlx::Result<Side> {
+fn side_of(code: i64) -> Result<Side> {
     match code {
         1 => Ok(Side::Buy),
         2 => Ok(Side::Sell),
-        _ => Err(damaged("side")),
+        _ => Err(Error::Damaged("side")),
     }
 }
 
-fn market_of(row: &SqliteRow) -> sqlx::Result<MarketRow> {
-    let bytes: &[u8] = row.try_get("definition")?;
+fn market_of(row: &Row) -> Result<MarketRow> {
+    let bytes: &[u8] = row.get("definition")?;
     let definition =
         journal::decode_message::<v1::Instrument>(bytes).and_then(Instrument::try_from);
-    let moment = |column| -> sqlx::Result<Option<Micros>> {
-        let at_us: i64 = row.try_get(column)?;
+    let moment = |column| -> Result<Option<Micros>> {
+        let at_us: i64 = row.get(column)?;
         Ok((at_us != 0).then_some(Micros(at_us)))
     };
     Ok(MarketRow {
-        instrument: definition.map_err(|_| damaged("definition"))?,
-        number: row.try_get::<i64, _>("number")? as u64,
+        instrument: definition.map_err(|_| Error::Damaged("definition"))?,
+        number: row.number("number")?,
         book_at: moment("book_at_us")?,
         quote_at: moment("quote_at_us")?,
     })
 }
 
-fn trade_of(row: &SqliteRow) -> Result<Trade> {
+fn trade_of(row: &Row) -> Result<Trade> {
     Ok(Trade {
-        id: TradeId::new(row.try_get("trade_id")?).ok_or_else(|| damaged("trade_id"))?,
-        at: Micros(row.try_get("at_us")?),
-        price_ticks: row.try_get("price_ticks")?,
-        qty_lots: row.try_get("qty_lots")?,
-        taker: side_of(row.try_get("taker")?)?,
+        id: TradeId::new(row.get("trade_id")?).ok_or(Error::Damaged("trade_id"))?,
+        at: Micros(row.get("at_us")?),
+        price_ticks: row.get("price_ticks")?,
+        qty_lots: row.get("qty_lots")?,
+        taker: side_of(row.get("taker")?)?,
     })
 }
 
-fn quote_of(row: &SqliteRow) -> sqlx::Result<Quote> {
+fn quote_of(row: &Row) -> Result<Quote> {
     Ok(Quote {
-        at: Micros(row.try_get("at_us")?),
-        bid_ticks: row.try_get("bid_ticks")?,
-        bid_lots: row.try_get("bid_lots")?,
-        ask_ticks: row.try_get("ask_ticks")?,
-        ask_lots: row.try_get("ask_lots")?,
+        at: Micros(row.get("at_us")?),
+        bid_ticks: row.get("bid_ticks")?,
+        bid_lots: row.get("bid_lots")?,
+        ask_ticks: row.get("ask_ticks")?,
+        ask_lots: row.get("ask_lots")?,
     })
 }
 
-fn bar_of(row: &SqliteRow) -> sqlx::Result<Bar> {
-    let turnover: &[u8] = row.try_get("turnover")?;
-    let turnover = turnover.try_into().map_err(|_| damaged("turnover"))?;
+fn bar_of(row: &Row) -> Result<Bar> {
+    let turnover: &[u8] = row.get("turnover")?;
+    let turnover = turnover
+        .try_into()
+        .map_err(|_| Error::Damaged("turnover"))?;
     Ok(Bar {
-        start: Micros(row.try_get("start_us")?),
-        open_ticks: row.try_get("open_ticks")?,
-        high_ticks: row.try_get("high_ticks")?,
-        low_ticks: row.try_get("low_ticks")?,
-        close_ticks: row.try_get("close_ticks")?,
-        volume_lots: row.try_get("volume_lots")?,
-        trades: row.try_get::<i64, _>("trades")? as u64,
+        start: Micros(row.get("start_us")?),
+        open_ticks: row.get("open_ticks")?,
+        high_ticks: row.get("high_ticks")?,
+        low_ticks: row.get("low_ticks")?,
+        close_ticks: row.get("close_ticks")?,
+        volume_lots: row.get("volume_lots")?,
+        trades: row.number("trades")?,
         turnover: i128::from_be_bytes(turnover),
     })
 }

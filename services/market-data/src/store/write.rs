@@ -2,8 +2,7 @@
 
 use prepx_domain::InstrumentId;
 use prepx_proto::journal::{self, v1};
-use prepx_store::Result;
-use prepx_store::sqlite::Tx;
+use prepx_store::{Result, Tx, query};
 
 use super::Keep;
 use crate::market::{Rows, side_code};
@@ -142,11 +141,8 @@ pub async fn prune(tx: &mut Tx, instrument: InstrumentId, keep: Keep) -> Result<
     ];
     for (sql, rows) in kept {
         let Some(rows) = rows else { continue };
-        sqlx::query(sql)
-            .bind(instrument.raw())
-            .bind(rows as i64)
-            .execute(&mut **tx)
-            .await?;
+        let pruned = query(sql).bind(instrument.raw()).bind(rows as i64);
+        pruned.execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 
 mod recorded;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use prepx_bus::embedded::Config;
@@ -19,7 +18,7 @@ use prepx_market_data::{App, Deps, Market, Projection, ProjectionError, Query, S
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
 use prepx_stage::{Following, Retention, Runner, Topology, lane};
-use prepx_store::Location;
+use prepx_store::{Location, suite};
 
 const TOPOLOGY: Topology = Topology {
     account_partitions: 1,
@@ -100,7 +99,9 @@ fn script() -> Script {
 
 struct World {
     log: Arc<EmbeddedLog>,
-    sql: tempfile::TempDir,
+    /// Only held.
+    _sql: tempfile::TempDir,
+    location: Location,
 }
 
 struct Open {
@@ -110,10 +111,12 @@ struct Open {
 }
 
 impl World {
-    fn new() -> World {
+    async fn new() -> World {
+        let sql = tempfile::tempdir().unwrap();
         World {
             log: EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap(),
-            sql: tempfile::tempdir().unwrap(),
+            location: suite::location(sql.path()).await,
+            _sql: sql,
         }
     }
 
@@ -136,8 +139,7 @@ impl World {
     }
 
     async fn open(&self) -> Open {
-        let location = Location::Sqlite(Path::to_owned(self.sql.path()));
-        let store = Store::open(&location).await.unwrap();
+        let store = Store::open(&self.location).await.unwrap();
         let following = Following {
             tail: Tail::new(self.log.clone()),
             retention: Arc::new(Retention::new(self.log.clone())),
@@ -192,7 +194,7 @@ fn everything(limit: usize) -> Query {
 
 #[tokio::test]
 async fn quotes_bars_and_the_book_are_what_a_hand_computes() {
-    let world = World::new();
+    let world = World::new().await;
     world.tell(1, &script().updates);
     let mut open = world.open().await;
     open.catch_up().await.unwrap();
@@ -227,7 +229,7 @@ async fn quotes_bars_and_the_book_are_what_a_hand_computes() {
 
 #[tokio::test]
 async fn bars_of_every_width_are_what_a_hand_computes() {
-    let world = World::new();
+    let world = World::new().await;
     world.tell(1, &script().updates);
     let mut open = world.open().await;
     open.catch_up().await.unwrap();
@@ -301,7 +303,7 @@ async fn i2_it_goes_on_where_it_was_after_a_death_between_any_two_batches() {
     let script = [(0, 4), (4, 7), (2, 9), (9, 9), (9, 12), (12, 15)];
     let mut outcomes = Vec::new();
     for death in 0..=script.len() {
-        let world = World::new();
+        let world = World::new().await;
         for (step, (from, until)) in script.into_iter().enumerate() {
             if until > from {
                 world.tell(from as u64 + 1, &updates[from..until]);
@@ -329,7 +331,7 @@ async fn i2_it_goes_on_where_it_was_after_a_death_between_any_two_batches() {
 #[tokio::test]
 async fn a_missing_change_stops_the_projection_and_takes_nothing() {
     let updates = script().updates;
-    let world = World::new();
+    let world = World::new().await;
     world.tell(1, &updates[..5]);
     let mut open = world.open().await;
     open.catch_up().await.unwrap();

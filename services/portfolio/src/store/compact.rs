@@ -1,11 +1,11 @@
 //! Compaction of what simulated accounts did, the oldest first, when the schema is beyond its bound.
+//! Only a file has one: a database is not on the disk that the bound is about.
 //!
 //! Messages go whole, so that what is left of postings still balances, and what they came to is
 //! added to opening balances in the same transaction. Refuses to touch a row of a real account, an
 //! order that lives, and the newest messages.
 
-use prepx_store::Result;
-use prepx_store::sqlite::{Pool, Tx};
+use prepx_store::{Pool, Result, Tx, query};
 
 /// The newest messages of a partition stay, whatever the bound.
 const MESSAGES_KEPT: i64 = 1_000;
@@ -15,8 +15,9 @@ const STEP_MESSAGES: i64 = 2_000;
 /// When `pool` is beyond `bytes_max`, makes one step in a partition: over twice as many messages as
 /// it has just taken, so that in the long run more goes than comes.
 pub async fn step(pool: &Pool, bytes_max: u64, partition: u32, taken: usize) -> Result<()> {
-    if pool.used_bytes().await? <= bytes_max {
-        return Ok(());
+    match pool {
+        Pool::Sqlite(file) if file.used_bytes().await? > bytes_max => {}
+        Pool::Sqlite(_) | Pool::Pg(_) => return Ok(()),
     }
     let wanted = STEP_MESSAGES.max(2 * i64::try_from(taken).unwrap_or(0));
     let mut tx = pool.begin().await?;
@@ -80,59 +81,43 @@ async fn postings(tx: &mut Tx, partition: u32, after: i64, until: i64) -> Result
         ),
         concat!("DELETE ", old_postings!()),
     ] {
-        sqlx::query(sql)
-            .bind(i64::from(partition))
-            .bind(after)
-            .bind(until)
-            .execute(&mut **tx)
-            .await?;
+        let step = query(sql).bind(partition).bind(after).bind(until);
+        step.execute(&mut *tx).await?;
     }
     moved(tx, "postings", partition, until).await
 }
 
 async fn rows(tx: &mut Tx, part: &'static str, (last, delete): Sql, share: Share) -> Result<()> {
     let after = through(tx, part, 0).await?;
-    let last: i64 = sqlx::query_scalar(last).fetch_one(&mut **tx).await?;
+    let last: i64 = query(last).scalar(&mut *tx).await?.unwrap_or(0);
     let there = i128::from((last - after).max(0));
     let step = there * i128::from(share.of) / i128::from(share.all.max(1));
     let until = after + i64::try_from(step).unwrap_or(0);
-    sqlx::query(delete)
-        .bind(after)
-        .bind(until)
-        .execute(&mut **tx)
-        .await?;
+    let step = query(delete).bind(after).bind(until);
+    step.execute(&mut *tx).await?;
     moved(tx, part, 0, until).await
 }
 
 async fn newest(tx: &mut Tx, partition: u32) -> Result<i64> {
-    let newest: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(number) FROM postings WHERE source_partition = $1")
-            .bind(i64::from(partition))
-            .fetch_one(&mut **tx)
-            .await?;
-    Ok(newest.unwrap_or(0))
+    let newest = query("SELECT COALESCE(MAX(number), 0) FROM postings WHERE source_partition = $1");
+    Ok(newest.bind(partition).scalar(tx).await?.unwrap_or(0))
 }
 
 async fn through(tx: &mut Tx, part: &str, partition: u32) -> Result<i64> {
-    let through: Option<i64> = sqlx::query_scalar(
-        "SELECT through FROM compacted WHERE part = $1 AND source_partition = $2",
-    )
-    .bind(part)
-    .bind(i64::from(partition))
-    .fetch_optional(&mut **tx)
-    .await?;
+    let through = query("SELECT through FROM compacted WHERE part = $1 AND source_partition = $2");
+    let through = through.bind(part).bind(partition).scalar(tx).await?;
     Ok(through.unwrap_or(0))
 }
 
 async fn moved(tx: &mut Tx, part: &str, partition: u32, through: i64) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO compacted (part, source_partition, through) VALUES ($1, $2, $3)
          ON CONFLICT (part, source_partition) DO UPDATE SET through = excluded.through",
     )
     .bind(part)
-    .bind(i64::from(partition))
+    .bind(partition)
     .bind(through)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }

@@ -11,28 +11,35 @@ use prepx_domain::{AccountId, Micros, Side};
 use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
 use prepx_stage::port::{Line, PastOrders, PastQuery};
-use prepx_store::sqlite::{Pool, Tx};
-use prepx_store::{Location, Migration, Options, Result, Source};
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row};
+use prepx_store::{
+    Error as StoreError, Location, Migration, Migrations, Options, Pool, Result, Row, Source, Tx,
+    query,
+};
 
 use super::compact;
 use crate::activity::{Activity, Kind, Place, Query};
 use crate::projection::{Error, Rows, source};
 
 /// The steps of the schema `portfolio`.
-const MIGRATIONS: &[Migration] = &[
-    Migration {
+const MIGRATIONS: Migrations<'static> = Migrations {
+    sqlite: &[
+        Migration {
+            version: 1,
+            name: "books",
+            sql: include_str!("../../migrations/ledger/sqlite/0001_books.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "simulated",
+            sql: include_str!("../../migrations/ledger/sqlite/0002_simulated.sql"),
+        },
+    ],
+    pg: &[Migration {
         version: 1,
         name: "books",
-        sql: include_str!("../../migrations/ledger/0001_books.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "simulated",
-        sql: include_str!("../../migrations/ledger/0002_simulated.sql"),
-    },
-];
+        sql: include_str!("../../migrations/ledger/pg/0001_books.sql"),
+    }],
+};
 
 /// The books in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -72,8 +79,7 @@ impl Ledger {
     /// The same, with a bound on what it takes: beyond it what simulated accounts did is compacted.
     pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Ledger> {
         let (options, bytes_max) = Options::projection("portfolio", bytes_max);
-        let prepx_store::Pool::Sqlite(pool) =
-            prepx_store::Pool::open(location, &options, MIGRATIONS).await?;
+        let pool = Pool::open(location, &options, MIGRATIONS).await?;
         Ok(Ledger { pool, bytes_max })
     }
 
@@ -84,7 +90,7 @@ impl Ledger {
 
     /// Waits for what is running and closes the schema.
     pub async fn close(self) {
-        prepx_store::Pool::Sqlite(self.pool).close().await;
+        self.pool.close().await;
     }
 
     /// Of each partition, the offset to go on from.
@@ -121,7 +127,7 @@ impl Ledger {
 
     /// Past orders of an account, in the order that was asked for.
     pub async fn orders(&self, account: AccountId, which: &PastOrders) -> Result<Vec<OrderView>> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT view FROM orders WHERE account_id = ");
+        let mut sql = query("SELECT view FROM orders WHERE account_id = ");
         sql.push_bind(account.raw());
         match which {
             PastOrders::Id(id) => {
@@ -133,51 +139,46 @@ impl Ledger {
             }
             PastOrders::Query(query) => narrow(&mut sql, query),
         }
-        let rows = sql.build().fetch_all(&mut *self.pool.read().await?).await?;
+        let rows = sql.fetch_all(&mut self.pool.read().await?).await?;
         rows.iter().map(view_of).collect()
     }
 
     /// Activities of an account, in the order that was asked for.
-    pub async fn activities(&self, query: &Query) -> Result<Vec<Activity>> {
-        let mut sql = QueryBuilder::<Sqlite>::new(
+    pub async fn activities(&self, asked: &Query) -> Result<Vec<Activity>> {
+        let mut sql = query(
             "SELECT at_us, source_partition, number, type, change FROM activities
              WHERE account_id = ",
         );
-        sql.push_bind(query.account.raw());
-        if query.kinds.len() < Kind::ALL.len() {
-            sql.push(" AND type IN (");
-            let mut list = sql.separated(", ");
-            for kind in &query.kinds {
-                list.push_bind(i64::from(kind.code()));
-            }
-            sql.push(")");
+        sql.push_bind(asked.account.raw());
+        if asked.kinds.len() < Kind::ALL.len() {
+            let kinds = asked.kinds.iter().map(|kind| i64::from(kind.code()));
+            sql.push(" AND type IN ").push_list(kinds);
         }
-        if let Some(Micros(after_us)) = query.after {
+        if let Some(Micros(after_us)) = asked.after {
             sql.push(" AND at_us > ").push_bind(after_us);
         }
-        if let Some(Micros(until_us)) = query.until {
+        if let Some(Micros(until_us)) = asked.until {
             sql.push(" AND at_us <= ").push_bind(until_us);
         }
-        let (beyond, order) = if query.newest_first {
-            (" < (", "DESC")
+        let (beyond, order) = if asked.newest_first {
+            (
+                " < ",
+                " ORDER BY at_us DESC, source_partition DESC, number DESC, type DESC LIMIT ",
+            )
         } else {
-            (" > (", "ASC")
+            (
+                " > ",
+                " ORDER BY at_us, source_partition, number, type LIMIT ",
+            )
         };
-        if let Some(past) = query.past {
+        if let Some(past) = asked.past {
             sql.push(" AND (at_us, source_partition, number, type)");
-            sql.push(beyond);
-            let mut place = sql.separated(", ");
-            place.push_bind(past.at.0);
-            place.push_bind(i64::from(past.partition));
-            place.push_bind(past.number as i64);
-            place.push_bind(i64::from(past.kind.code()));
-            sql.push(")");
+            let (partition, kind) = (i64::from(past.partition), i64::from(past.kind.code()));
+            let place = [past.at.0, partition, past.number as i64, kind];
+            sql.push(beyond).push_list(place);
         }
-        sql.push(format_args!(
-            " ORDER BY at_us {order}, source_partition {order}, number {order}, type {order} LIMIT "
-        ));
-        sql.push_bind(i64::from(query.limit));
-        let rows = sql.build().fetch_all(&mut *self.pool.read().await?).await?;
+        sql.push(order).push_bind(asked.limit);
+        let rows = sql.fetch_all(&mut self.pool.read().await?).await?;
         rows.iter().map(activity_of).collect()
     }
 
@@ -188,17 +189,17 @@ impl Ledger {
         let mut sums = BTreeMap::new();
         let mut connection = self.pool.read().await?;
         for (partition, &seq) in (0u32..).zip(through) {
-            let rows = sqlx::query(
-                "SELECT book, account_id, asset, SUM(amount_minor) AS minor FROM (
+            let rows = query(
+                "SELECT book, account_id, asset, CAST(SUM(amount_minor) AS BIGINT) AS minor FROM (
                     SELECT book, account_id, asset, amount_minor FROM postings
                     WHERE source_partition = $1 AND seq <= $2
                     UNION ALL SELECT book, account_id, asset, amount_minor FROM openings
-                    WHERE source_partition = $1)
+                    WHERE source_partition = $1) AS lines
                  GROUP BY book, account_id, asset",
             )
-            .bind(i64::from(partition))
+            .bind(partition)
             .bind(seq as i64)
-            .fetch_all(&mut *connection)
+            .fetch_all(&mut connection)
             .await?;
             for row in &rows {
                 let (line, minor) = line_of(partition, row)?;
@@ -214,28 +215,28 @@ impl Ledger {
     /// are.
     pub async fn balance(&self) -> Result<(Option<Unbalanced>, u64)> {
         let mut connection = self.pool.read().await?;
-        let first = sqlx::query(
-            "SELECT source_partition, MAX(seq) AS seq, asset, SUM(amount_minor) AS minor
+        let first = query(
+            "SELECT source_partition, MAX(seq) AS seq, asset,
+                    CAST(SUM(amount_minor) AS BIGINT) AS minor
              FROM openings GROUP BY source_partition, asset HAVING SUM(amount_minor) <> 0
              UNION ALL
-             SELECT source_partition, seq, asset, SUM(amount_minor) AS minor FROM postings
-             GROUP BY source_partition, seq, asset HAVING SUM(amount_minor) <> 0
+             SELECT source_partition, seq, asset, CAST(SUM(amount_minor) AS BIGINT) AS minor
+             FROM postings GROUP BY source_partition, seq, asset HAVING SUM(amount_minor) <> 0
              ORDER BY source_partition, seq LIMIT 1",
         )
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut connection)
         .await?;
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM postings")
-            .fetch_one(&mut *connection)
-            .await?;
-        let unbalanced = first.map(|row| -> sqlx::Result<Unbalanced> {
+        let count = query("SELECT COUNT(*) FROM postings");
+        let count: Option<i64> = count.scalar(&mut connection).await?;
+        let unbalanced = first.map(|row| -> Result<Unbalanced> {
             Ok(Unbalanced {
-                partition: row.try_get("source_partition")?,
-                seq: row.try_get::<i64, _>("seq")? as u64,
-                asset: row.try_get("asset")?,
-                sum_minor: row.try_get("minor")?,
+                partition: row.number("source_partition")?,
+                seq: row.number("seq")?,
+                asset: row.get("asset")?,
+                sum_minor: row.get("minor")?,
             })
         });
-        Ok((unbalanced.transpose()?, count as u64))
+        Ok((unbalanced.transpose()?, count.map_or(0, i64::unsigned_abs)))
     }
 
     /// The last message of each partition's lane that is in the books.
@@ -306,7 +307,7 @@ async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
     changes::write(tx, rows).await
 }
 
-fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &PastQuery) {
+fn narrow(sql: &mut prepx_store::Query, query: &PastQuery) {
     if query.only_ended {
         sql.push(" AND final = 1");
     }
@@ -320,16 +321,15 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &PastQuery) {
         sql.push(" AND side = ").push_bind(side_code(side));
     }
     if !query.symbols.is_empty() {
-        sql.push(" AND symbol IN (");
-        let mut list = sql.separated(", ");
-        for symbol in &query.symbols {
-            list.push_bind(plain(symbol));
-        }
-        sql.push(")");
+        let symbols = query.symbols.iter().map(|symbol| plain(symbol));
+        sql.push(" AND symbol IN ").push_list(symbols);
     }
-    let order = if query.newest_first { "DESC" } else { "ASC" };
-    sql.push(format_args!(" ORDER BY order_id {order} LIMIT "));
-    sql.push_bind(i64::from(query.limit));
+    sql.push(if query.newest_first {
+        " ORDER BY order_id DESC LIMIT "
+    } else {
+        " ORDER BY order_id LIMIT "
+    });
+    sql.push_bind(query.limit);
 }
 
 fn plain(symbol: &str) -> String {
@@ -359,46 +359,39 @@ const fn book_parts(book: Book) -> (i64, i64) {
     }
 }
 
-fn damaged(column: &str) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: "not a value that this service writes".into(),
-    }
-}
-
-fn line_of(partition: u32, row: &SqliteRow) -> sqlx::Result<(Line, i64)> {
-    let account = || -> sqlx::Result<AccountId> {
-        AccountId::new(row.try_get("account_id")?).ok_or_else(|| damaged("account_id"))
+fn line_of(partition: u32, row: &Row) -> Result<(Line, i64)> {
+    let account = || -> Result<AccountId> {
+        AccountId::new(row.get("account_id")?).ok_or(StoreError::Damaged("account_id"))
     };
-    let book = match row.try_get("book")? {
+    let book = match row.get("book")? {
         AVAILABLE => Book::Available(account()?),
         HELD => Book::Held(account()?),
         CLEARING => Book::Clearing,
         FEES => Book::Fees,
         OUTSIDE => Book::Outside,
-        _ => return Err(damaged("book")),
+        _ => return Err(StoreError::Damaged("book")),
     };
-    let asset: String = row.try_get("asset")?;
-    let asset = asset.parse().map_err(|_| damaged("asset"))?;
-    Ok(((partition, book, asset), row.try_get("minor")?))
+    let asset: String = row.get("asset")?;
+    let asset = asset.parse().map_err(|_| StoreError::Damaged("asset"))?;
+    Ok(((partition, book, asset), row.get("minor")?))
 }
 
-fn view_of(row: &SqliteRow) -> Result<OrderView> {
-    let bytes: &[u8] = row.try_get("view")?;
+fn view_of(row: &Row) -> Result<OrderView> {
+    let bytes: &[u8] = row.get("view")?;
     let view = journal::decode_message::<v1::OrderView>(bytes).and_then(OrderView::try_from);
-    Ok(view.map_err(|_| damaged("view"))?)
+    view.map_err(|_| StoreError::Damaged("view"))
 }
 
-fn activity_of(row: &SqliteRow) -> Result<Activity> {
-    let kind = Kind::of_code(row.try_get("type")?).ok_or_else(|| damaged("type"))?;
-    let change: &[u8] = row.try_get("change")?;
+fn activity_of(row: &Row) -> Result<Activity> {
+    let kind = Kind::of_code(row.get("type")?).ok_or_else(|| StoreError::Damaged("type"))?;
+    let change: &[u8] = row.get("change")?;
     Ok(Activity {
         place: Place {
-            at: Micros(row.try_get("at_us")?),
-            partition: row.try_get("source_partition")?,
-            number: row.try_get::<i64, _>("number")? as u64,
+            at: Micros(row.get("at_us")?),
+            partition: row.number("source_partition")?,
+            number: row.number("number")?,
             kind,
         },
-        update: journal::decode(change).map_err(|_| damaged("change"))?,
+        update: journal::decode(change).map_err(|_| StoreError::Damaged("change"))?,
     })
 }

@@ -62,7 +62,7 @@ fn size(directory: &Path) -> u64 {
 
 #[tokio::test]
 async fn i3_i6_the_simulated_are_compacted_and_the_real_lose_nothing() {
-    let (world, bounded) = (World::new(), tempfile::tempdir().unwrap());
+    let (world, bounded) = (World::in_files(), tempfile::tempdir().unwrap());
     let location = Location::Sqlite(bounded.path().to_owned());
     let whole = world.ledger().await;
     let mut biggest = 0;

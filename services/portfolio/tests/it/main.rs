@@ -6,7 +6,6 @@
 mod compacting;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use prepx_bus::embedded::Config;
@@ -24,7 +23,7 @@ use prepx_proto::journal;
 use prepx_stage::follow::{Poison, Tail};
 use prepx_stage::port::{Line, PastOrders};
 use prepx_stage::{Following, Retention, Topology, lane};
-use prepx_store::Location;
+use prepx_store::{Location, suite};
 use uuid::Uuid;
 
 const TOPOLOGY: Topology = Topology {
@@ -38,6 +37,7 @@ const DAY_MS: i64 = 86_400_000;
 struct World {
     log: Arc<EmbeddedLog>,
     sql: tempfile::TempDir,
+    location: Location,
 }
 
 fn at(ms: i64) -> Micros {
@@ -180,10 +180,20 @@ fn trade(ms: i64) -> Vec<AccountUpdate> {
 }
 
 impl World {
-    fn new() -> World {
+    /// With a ledger on the engine that is tested.
+    async fn new() -> World {
+        let mut world = World::in_files();
+        world.location = suite::location(world.sql.path()).await;
+        world
+    }
+
+    /// With a ledger in a file.
+    fn in_files() -> World {
+        let sql = tempfile::tempdir().unwrap();
         World {
             log: EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap(),
-            sql: tempfile::tempdir().unwrap(),
+            location: Location::Sqlite(sql.path().to_owned()),
+            sql,
         }
     }
 
@@ -213,7 +223,7 @@ impl World {
     }
 
     async fn ledger(&self) -> Ledger {
-        ledger(self.sql.path()).await
+        Ledger::open(&self.location).await.unwrap()
     }
 
     async fn catch_up(&self, ledger: &Ledger) -> Result<(), ProjectionError> {
@@ -228,18 +238,13 @@ impl World {
     }
 }
 
-async fn ledger(directory: &Path) -> Ledger {
-    let location = Location::Sqlite(directory.to_owned());
-    Ledger::open(&location).await.unwrap()
-}
-
 async fn sums(ledger: &Ledger) -> BTreeMap<Line, i64> {
     ledger.sums(&[1_000, 1_000]).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_small_trade_with_a_fee_comes_to_what_a_hand_computes() {
-    let world = World::new();
+    let world = World::new().await;
     world.tell(1, &[deposit(1, 1_000)]);
     world.tell(2, &trade(10));
     let ledger = world.ledger().await;
@@ -284,7 +289,7 @@ fn points(timeframe: &str, start: Micros) -> Points {
 #[tokio::test]
 async fn what_an_account_had_over_time_comes_from_its_postings() {
     const MINUTE_US: i64 = 60_000_000;
-    let world = World::new();
+    let world = World::new().await;
     world.tell(1, &[deposit(1, 1_000)]);
     world.tell(2, &trade(10));
     world.tell(5, &[deposit(DAY_MS, 7)]);
@@ -329,7 +334,7 @@ async fn what_an_account_had_over_time_comes_from_its_postings() {
 
 #[tokio::test]
 async fn i2_repeats_after_a_takeover_are_dropped_and_what_follows_them_is_taken() {
-    let world = World::new();
+    let world = World::new().await;
     world.tell(1, &[deposit(1, 10), deposit(2, 20)]);
     world.tell(2, &[deposit(2, 20), deposit(3, 30)]);
     world.tell(1, &[deposit(1, 10)]);
@@ -342,7 +347,7 @@ async fn i2_repeats_after_a_takeover_are_dropped_and_what_follows_them_is_taken(
 
 #[tokio::test]
 async fn i2_a_gap_stops_the_projection_and_takes_nothing() {
-    let world = World::new();
+    let world = World::new().await;
     world.tell(1, &[deposit(1, 10)]);
     let ledger = world.ledger().await;
     world.catch_up(&ledger).await.unwrap();
@@ -360,7 +365,7 @@ async fn i2_a_gap_stops_the_projection_and_takes_nothing() {
 
 #[tokio::test]
 async fn a_message_of_a_newer_version_stops_the_projection() {
-    let world = World::new();
+    let world = World::new().await;
     let mut batch = Batch::new();
     batch.push_with(Topic::PortfolioUpdates.partition(0), |to| {
         lane::write(Topic::AccountJournal.partition(0), 1, 1, &[b"\xff\xff"], to);
@@ -387,7 +392,7 @@ async fn it_goes_on_where_it_was_after_a_death_between_any_two_batches() {
     ];
     let mut outcomes = Vec::new();
     for death in 0..=script.len() {
-        let world = World::new();
+        let world = World::new().await;
         for (step, (first, updates)) in script.iter().enumerate() {
             world.tell(*first, updates);
             if step < death {

@@ -1,6 +1,8 @@
 //! What operators do, and what a copied database tells.
 
-use crate::{PASSWORD, Running, Who, pair, refused, started, wire};
+use prepx_store::Location;
+
+use crate::{PASSWORD, Running, Who, World, pair, refused, started, wire};
 use tonic::Status;
 
 fn operator() -> Who {
@@ -111,7 +113,10 @@ async fn erasing_a_user_leaves_ids_and_frees_the_address() {
 
 #[tokio::test]
 async fn a_copied_database_names_nobody_and_opens_nothing() {
-    let (world, mut users) = started().await;
+    let mut world = World::new().await;
+    // Files are what can be copied here; the rows are the same elsewhere.
+    world.location = Location::Sqlite(world.directory.path().to_owned());
+    let mut users = world.start().await;
     users.sign_up("ada.lovelace@example.com").await.unwrap();
     let session = users
         .sign_in("ada.lovelace@example.com", PASSWORD)

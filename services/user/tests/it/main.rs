@@ -20,7 +20,7 @@ use prepx_env::{ManualClock, Random};
 use prepx_proto::user::v1 as wire;
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
 use prepx_runtime::{Peer, status};
-use prepx_store::Location;
+use prepx_store::{Location, suite};
 use prepx_user::{Accounts, Built, Config, Deps, build};
 use tempfile::TempDir;
 use tonic::{Request, Status};
@@ -58,6 +58,7 @@ impl Accounts for Stage {
 
 struct World {
     directory: TempDir,
+    location: Location,
     config: Config,
     clock: Arc<ManualClock>,
     stage: Arc<Stage>,
@@ -72,9 +73,11 @@ struct Running {
 }
 
 impl World {
-    fn new() -> World {
+    async fn new() -> World {
+        let directory = TempDir::new().unwrap();
         World {
-            directory: TempDir::new().unwrap(),
+            location: suite::location(directory.path()).await,
+            directory,
             config: Config {
                 dev: true,
                 ..Config::default()
@@ -96,7 +99,7 @@ impl World {
         let revocations = Arc::new(Revocations::new(cache.clone()));
         let deps = Deps {
             directory: self.directory.path().to_owned(),
-            location: Location::Sqlite(self.directory.path().to_owned()),
+            location: self.location.clone(),
             accounts: self.stage.clone(),
             clock: self.clock.clone(),
             random: Arc::new(Random::from_seed(self.seed)),
@@ -122,7 +125,7 @@ impl World {
 
 /// A started service with the fixed keys.
 async fn started() -> (World, Running) {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let running = world.start().await;
     running.built.ensure_dev().await.unwrap();
     (world, running)

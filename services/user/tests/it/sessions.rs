@@ -239,7 +239,7 @@ async fn an_expired_token_does_not_keep_anybody_from_signing_in() {
 
 #[tokio::test]
 async fn more_sign_ins_than_may_wait_are_told_to_come_back() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     world.config.hashes_at_once = 1;
     world.config.hashes_waiting_max = 1;
     let users = world.start().await;

@@ -4,12 +4,9 @@
 use std::collections::BTreeMap;
 
 use prepx_domain::{AccountId, Asset, Micros};
-use prepx_store::Result;
-use prepx_store::sqlite::Tx;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use prepx_store::{Error, Result, Row, Tx, query};
 
-use super::{AVAILABLE, HELD, Ledger, damaged};
+use super::{AVAILABLE, HELD, Ledger};
 use crate::activity::Kind;
 use crate::points::{DAY_US, Points};
 use crate::projection::Rows;
@@ -30,56 +27,58 @@ impl Ledger {
         } else {
             self.within_days(account, points).await?
         };
-        let shifts = rows.iter().map(shift_of).collect::<sqlx::Result<_>>()?;
+        let shifts = rows.iter().map(shift_of).collect::<Result<_>>()?;
         Ok(Some(Changes { opening, shifts }))
     }
 
     async fn opening(&self, account: AccountId, before: Micros) -> Result<BTreeMap<Asset, i64>> {
-        let rows = sqlx::query(
-            "SELECT asset, SUM(change_minor) AS minor FROM daily_changes
+        let rows = query(
+            "SELECT asset, CAST(SUM(change_minor) AS BIGINT) AS minor FROM daily_changes
              WHERE account_id = $1 AND day_us < $2
              GROUP BY asset HAVING SUM(change_minor) <> 0",
         )
         .bind(account.raw())
         .bind(before.0)
-        .fetch_all(&mut *self.pool.read().await?)
+        .fetch_all(&mut self.pool.read().await?)
         .await?;
-        let read = |row: &SqliteRow| Ok((asset_of(row)?, row.try_get("minor")?));
-        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+        let read = |row: &Row| Ok((asset_of(row)?, row.get("minor")?));
+        rows.iter().map(read).collect()
     }
 
-    async fn of_days(&self, account: AccountId, points: &Points) -> Result<Vec<SqliteRow>> {
-        let days = sqlx::query(
+    async fn of_days(&self, account: AccountId, points: &Points) -> Result<Vec<Row>> {
+        let days = query(
             "SELECT day_us AS at_us, asset, change_minor, paid_minor FROM daily_changes
              WHERE account_id = $1 AND day_us >= $2 AND day_us < $3 ORDER BY day_us, asset",
         );
         let days = days.bind(account.raw());
         let days = days.bind(points.midnight().0).bind(points.end().0);
-        Ok(days.fetch_all(&mut *self.pool.read().await?).await?)
+        days.fetch_all(&mut self.pool.read().await?).await
     }
 
     async fn is_too_busy(&self, account: AccountId, points: &Points) -> Result<bool> {
-        let activities: i64 = sqlx::query_scalar(
+        let activities = query(
             "SELECT COUNT(*) FROM (SELECT 1 FROM activities
-             WHERE account_id = $1 AND at_us >= $2 AND at_us < $3 LIMIT $4)",
+             WHERE account_id = $1 AND at_us >= $2 AND at_us < $3 LIMIT $4) AS counted",
         )
         .bind(account.raw())
         .bind(points.midnight().0)
         .bind(points.end().0)
         .bind(ACTIVITIES_MAX + 1)
-        .fetch_one(&mut *self.pool.read().await?)
+        .scalar(&mut self.pool.read().await?)
         .await?;
-        Ok(activities > ACTIVITIES_MAX)
+        Ok(activities.unwrap_or(0) > ACTIVITIES_MAX)
     }
 
     /// A trade and its fee are two activities of one message.
-    async fn within_days(&self, account: AccountId, points: &Points) -> Result<Vec<SqliteRow>> {
+    async fn within_days(&self, account: AccountId, points: &Points) -> Result<Vec<Row>> {
         let [deposit, withdrawal, journal] =
             [Kind::CashDeposit, Kind::CashWithdrawal, Kind::Journal]
                 .map(|kind| i64::from(kind.code()));
-        let changes = sqlx::query(
-            "SELECT told.at_us / $4 * $4 AS at_us, asset, SUM(amount_minor) AS change_minor,
-                    SUM(CASE WHEN told.paid THEN amount_minor ELSE 0 END) AS paid_minor
+        let changes = query(
+            "SELECT told.at_us / $4 * $4 AS at_us, asset,
+                    CAST(SUM(amount_minor) AS BIGINT) AS change_minor,
+                    CAST(SUM(CASE WHEN told.paid THEN amount_minor ELSE 0 END) AS BIGINT)
+                        AS paid_minor
              FROM (SELECT DISTINCT source_partition, number, at_us, type IN ($5, $6, $7) AS paid
                    FROM activities
                    WHERE account_id = $1 AND at_us >= $2 AND at_us < $3) AS told
@@ -93,7 +92,7 @@ impl Ledger {
         let changes = changes.bind(points.width.us);
         let changes = changes.bind(deposit).bind(withdrawal).bind(journal);
         let changes = changes.bind(AVAILABLE).bind(HELD);
-        Ok(changes.fetch_all(&mut *self.pool.read().await?).await?)
+        changes.fetch_all(&mut self.pool.read().await?).await
     }
 }
 
@@ -102,8 +101,8 @@ pub(super) async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
     let days: Vec<_> = rows.days.iter().collect();
     let into = "INSERT INTO daily_changes (account_id, asset, day_us, change_minor, paid_minor)";
     let added = "ON CONFLICT (account_id, asset, day_us)
-        DO UPDATE SET change_minor = change_minor + excluded.change_minor,
-                      paid_minor = paid_minor + excluded.paid_minor";
+        DO UPDATE SET change_minor = daily_changes.change_minor + excluded.change_minor,
+                      paid_minor = daily_changes.paid_minor + excluded.paid_minor";
     tx.insert_rows(
         into,
         5,
@@ -121,16 +120,16 @@ pub(super) async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
     .await
 }
 
-fn asset_of(row: &SqliteRow) -> sqlx::Result<Asset> {
-    let asset: String = row.try_get("asset")?;
-    asset.parse().map_err(|_| damaged("asset"))
+fn asset_of(row: &Row) -> Result<Asset> {
+    let asset: String = row.get("asset")?;
+    asset.parse().map_err(|_| Error::Damaged("asset"))
 }
 
-fn shift_of(row: &SqliteRow) -> sqlx::Result<Shift> {
+fn shift_of(row: &Row) -> Result<Shift> {
     Ok(Shift {
-        at: Micros(row.try_get("at_us")?),
+        at: Micros(row.get("at_us")?),
         asset: asset_of(row)?,
-        change_minor: row.try_get("change_minor")?,
-        paid_minor: row.try_get("paid_minor")?,
+        change_minor: row.get("change_minor")?,
+        paid_minor: row.get("paid_minor")?,
     })
 }

@@ -1,31 +1,28 @@
-//! Transfers in SQLite.
+//! Transfers in SQL.
 
 use prepx_domain::{AccountId, Micros};
-use prepx_store::Result;
-use prepx_store::sqlite::Pool;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use prepx_store::{Error, Pool, Result, Row, Tx, query};
 use uuid::Uuid;
 
 use super::Store;
 use crate::transfer::{Direction, Transfer, Wanted};
 
-/// The schema in its file.
+/// The schema `transfers`.
 #[derive(Clone, Debug)]
-pub struct Sqlite(Pool);
+pub struct Sql(Pool);
 
-impl Sqlite {
+impl Sql {
     /// On an open pool that has had [`super::MIGRATIONS`].
-    pub fn new(pool: Pool) -> Sqlite {
-        Sqlite(pool)
+    pub const fn new(pool: Pool) -> Sql {
+        Sql(pool)
     }
 }
 
 #[tonic::async_trait]
-impl Store for Sqlite {
+impl Store for Sql {
     async fn remember(&self, transfer: &Transfer) -> Result<Transfer> {
-        let mut tx = self.0.begin().await?;
-        sqlx::query(
+        let mut tx = self.begin(transfer).await?;
+        query(
             "INSERT INTO transfers (account_id, idempotency_key, command_id, stamped_at_us,
                                     direction, asset, amount_minor, settled)
              VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
@@ -38,16 +35,16 @@ impl Store for Sqlite {
         .bind(code(transfer.wanted.direction))
         .bind(transfer.wanted.asset.as_str())
         .bind(transfer.wanted.amount_minor)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
-        let row = sqlx::query(
+        let row = query(
             "SELECT account_id, idempotency_key, command_id, stamped_at_us, direction, asset,
                     amount_minor, settled
              FROM transfers WHERE account_id = $1 AND idempotency_key = $2",
         )
         .bind(transfer.wanted.account.raw())
         .bind(&transfer.idempotency_key)
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut tx)
         .await?;
         let stands = read(&row)?;
         tx.commit().await?;
@@ -71,13 +68,19 @@ impl Store for Sqlite {
     }
 }
 
-impl Sqlite {
+impl Sql {
+    /// Begins a write that takes turns with others about this account.
+    async fn begin(&self, transfer: &Transfer) -> Result<Tx> {
+        let account = transfer.wanted.account.raw();
+        self.0.begin_of(&account.to_be_bytes()).await
+    }
+
     async fn change(&self, sql: &'static str, transfer: &Transfer) -> Result<()> {
-        let mut tx = self.0.begin().await?;
-        let change = sqlx::query(sql)
+        let mut tx = self.begin(transfer).await?;
+        let change = query(sql)
             .bind(transfer.wanted.account.raw())
             .bind(&transfer.idempotency_key);
-        change.execute(&mut *tx).await?;
+        change.execute(&mut tx).await?;
         tx.commit().await
     }
 }
@@ -92,29 +95,24 @@ const fn code(direction: Direction) -> i64 {
     }
 }
 
-fn read(row: &SqliteRow) -> sqlx::Result<Transfer> {
-    let damaged = |column: &str| sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: "not a value that this service writes".into(),
-    };
-    let account =
-        AccountId::new(row.try_get("account_id")?).ok_or_else(|| damaged("account_id"))?;
-    let asset: String = row.try_get("asset")?;
-    let command: Vec<u8> = row.try_get("command_id")?;
+fn read(row: &Row) -> Result<Transfer> {
+    let account = AccountId::new(row.get("account_id")?).ok_or(Error::Damaged("account_id"))?;
+    let asset: String = row.get("asset")?;
+    let command: Vec<u8> = row.get("command_id")?;
     Ok(Transfer {
         wanted: Wanted {
             account,
-            direction: match row.try_get("direction")? {
+            direction: match row.get("direction")? {
                 INCOMING => Direction::Incoming,
                 OUTGOING => Direction::Outgoing,
-                _ => return Err(damaged("direction")),
+                _ => return Err(Error::Damaged("direction")),
             },
-            asset: asset.parse().map_err(|_| damaged("asset"))?,
-            amount_minor: row.try_get("amount_minor")?,
+            asset: asset.parse().map_err(|_| Error::Damaged("asset"))?,
+            amount_minor: row.get("amount_minor")?,
         },
-        idempotency_key: row.try_get("idempotency_key")?,
-        command: Uuid::from_slice(&command).map_err(|_| damaged("command_id"))?,
-        stamped_at: Micros(row.try_get("stamped_at_us")?),
-        settled: row.try_get::<i64, _>("settled")? == 1,
+        idempotency_key: row.get("idempotency_key")?,
+        command: Uuid::from_slice(&command).map_err(|_| Error::Damaged("command_id"))?,
+        stamped_at: Micros(row.get("stamped_at_us")?),
+        settled: row.get::<i64>("settled")? == 1,
     })
 }

@@ -1,0 +1,91 @@
+//! An open schema, whichever engine is behind it.
+
+use crate::migrate::migrate;
+use crate::position::position;
+use crate::{Location, Migrations, Options, Reader, Result, Source, Tx, pg, sqlite};
+
+/// An open, migrated schema on one of the engines. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Pool {
+    /// One file in the data directory.
+    Sqlite(sqlite::Pool),
+    /// A schema in a database.
+    Pg(pg::Pool),
+}
+
+impl Pool {
+    /// Opens a schema, creates it when absent, and brings it to the newest of its migrations.
+    pub async fn open(
+        location: &Location,
+        options: &Options,
+        migrations: Migrations<'_>,
+    ) -> Result<Pool> {
+        options.validate()?;
+        let (pool, migrations) = match location {
+            Location::Sqlite(directory) => {
+                let pool = sqlite::Pool::open(directory, options).await?;
+                (Pool::Sqlite(pool), migrations.sqlite)
+            }
+            Location::Pg(database) => {
+                let pool = pg::Pool::open(database, options);
+                (Pool::Pg(pool), migrations.pg)
+            }
+        };
+        let mut tx = pool.begin().await?;
+        if let Tx::Pg(tx) = &mut tx {
+            pg::create(tx, &options.schema).await?;
+        }
+        migrate(&mut tx, migrations).await?;
+        tx.commit().await?;
+        Ok(pool)
+    }
+
+    /// A connection that only reads. [`crate::Error::Busy`] when none becomes free in time.
+    pub async fn read(&self) -> Result<Reader> {
+        Ok(match self {
+            Pool::Sqlite(pool) => Reader::Sqlite(pool.read().await?),
+            Pool::Pg(pool) => Reader::Pg(pool.read().await?),
+        })
+    }
+
+    /// Begins a write that takes turns with every other of the schema: waits, bounded, for its own.
+    /// Dropping it without [`Tx::commit`] undoes it.
+    pub async fn begin(&self) -> Result<Tx> {
+        self.begin_in(None).await
+    }
+
+    /// Begins a write that takes turns with those of the same key, such as an account, and with
+    /// every [`Pool::begin`]. In SQLite all take turns with all.
+    pub async fn begin_of(&self, key: &[u8]) -> Result<Tx> {
+        self.begin_in(Some(key)).await
+    }
+
+    async fn begin_in(&self, key: Option<&[u8]>) -> Result<Tx> {
+        Ok(match self {
+            Pool::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
+            Pool::Pg(pool) => Tx::Pg(pool.begin(key).await?),
+        })
+    }
+
+    /// Makes what is committed survive the loss of power, whatever the schema's
+    /// [`crate::Durability`]: a projection calls it before it lets go of the log behind its position.
+    pub async fn sync(&self) -> Result<()> {
+        match self {
+            Pool::Sqlite(pool) => pool.sync().await,
+            Pool::Pg(pool) => pool.sync().await,
+        }
+    }
+
+    /// The last sequence that a consumer has applied and committed; 0 before the first.
+    pub async fn position(&self, source: &Source<'_>) -> Result<u64> {
+        position(&mut self.read().await?, source).await
+    }
+
+    /// Waits for what is running and closes the schema.
+    pub async fn close(&self) {
+        match self {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Pg(pool) => pool.close().await,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What reads and what writes, on every engine.
+
+use std::result::Result as StdResult;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use crate::{Connection, Error, Result};
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub enum Reader {
+    /// Each statement sees what was committed when it began.
+    Sqlite(PoolConnection<Sqlite>),
+    /// All statements see what was committed when the first of them began.
+    Pg(Transaction<'static, Postgres>),
+}
+
+/// A write transaction. Dropped without [`Tx::commit`], nothing has happened.
+#[derive(Debug)]
+pub enum Tx {
+    /// SQLite's.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// PostgreSQL's.
+    Pg(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    /// Makes all of it visible and, by the schema's [`crate::Durability`], permanent.
+    /// [`Error::Unknown`] when the engine went away before it answered.
+    pub async fn commit(self) -> Result<()> {
+        let done = match self {
+            Tx::Sqlite(tx) => tx.commit().await,
+            Tx::Pg(tx) => tx.commit().await,
+        };
+        done.map_err(|error| match error.into() {
+            Error::Away(why) => Error::Unknown(why),
+            other => other,
+        })
+    }
+
+    /// Undoes all of it and waits for that.
+    pub async fn rollback(self) -> Result<()> {
+        let undone = match self {
+            Tx::Sqlite(tx) => tx.rollback().await,
+            Tx::Pg(tx) => tx.rollback().await,
+        };
+        Ok(undone?)
+    }
+
+    /// Runs several statements without values.
+    pub(crate) async fn run_all(&mut self, sql: &'static str) -> StdResult<(), sqlx::Error> {
+        match self {
+            Tx::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ()),
+            Tx::Pg(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ()),
+        }
+    }
+}
+
+impl<'c> From<&'c mut Tx> for Connection<'c> {
+    fn from(tx: &'c mut Tx) -> Connection<'c> {
+        match tx {
+            Tx::Sqlite(tx) => Connection::Sqlite(tx),
+            Tx::Pg(tx) => Connection::Pg(tx),
+        }
+    }
+}
+
+impl<'c> From<&'c mut Reader> for Connection<'c> {
+    fn from(reader: &'c mut Reader) -> Connection<'c> {
+        match reader {
+            Reader::Sqlite(connection) => Connection::Sqlite(connection),
+            Reader::Pg(tx) => Connection::Pg(tx),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! PostgreSQL against the suite, when there is a server for tests; `make test-postgres` starts one.
+
+use prepx_store::suite::{self, Opener};
+use prepx_store::{
+    Durability, Error, Location, Migration, Migrations, Options, Pool, Result, query,
+};
+
+/// A schema of its own in the test's database.
+struct Pg {
+    location: Location,
+    options: Options,
+}
+
+impl Opener for Pg {
+    async fn open(&self, migrations: &[Migration]) -> Result<Pool> {
+        let migrations = Migrations::shared(migrations);
+        Pool::open(&self.location, &self.options, migrations).await
+    }
+}
+
+fn schema(location: &Location, name: &str, durability: Durability) -> Pg {
+    let options = Options {
+        statement_ms_max: 500,
+        ..Options::new(name, durability)
+    };
+    Pg {
+        location: location.clone(),
+        options,
+    }
+}
+
+async fn keeps_the_promises(durability: Durability) {
+    let Some(location) = suite::database().await else {
+        return;
+    };
+    let number = std::sync::atomic::AtomicU32::new(0);
+    suite::run(|| {
+        let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        schema(&location, &format!("suite_{number}"), durability)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pg_keeps_the_promises_for_projections() {
+    keeps_the_promises(Durability::Projection).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pg_keeps_the_promises_for_sources() {
+    keeps_the_promises(Durability::Source).await;
+}
+
+#[tokio::test]
+async fn durability_is_what_the_server_was_told() {
+    let Some(location) = suite::database().await else {
+        return;
+    };
+    for (durability, expected) in [(Durability::Projection, "off"), (Durability::Source, "on")] {
+        let pool = schema(&location, "user", durability).open(&[]).await;
+        let pool = pool.expect("open");
+        let mut tx = pool.begin().await.expect("begin");
+        let found: Option<String> =
+            (query("SHOW synchronous_commit").scalar(&mut tx).await).expect("show");
+        assert_eq!(found.as_deref(), Some(expected));
+        tx.rollback().await.expect("rollback");
+        pool.sync().await.expect("sync");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
+    let Some(location) = suite::database().await else {
+        return;
+    };
+    let mut opener = schema(&location, "full", Durability::Source);
+    opener.options.readers_max = 1;
+    opener.options.writers_max = 1;
+    opener.options.wait_ms_max = 500;
+    super::check_readers_and_bounds(opener.open(&[]).await.expect("open")).await;
+}
+
+/// A reader in a transaction of its own sees one moment, however many statements it runs.
+#[tokio::test]
+async fn a_reader_sees_one_moment() {
+    let Some(location) = suite::database().await else {
+        return;
+    };
+    let rows = Migration {
+        version: 1,
+        name: "rows",
+        sql: "CREATE TABLE rows (id BIGINT NOT NULL PRIMARY KEY)",
+    };
+    let pool = schema(&location, "moment", Durability::Source)
+        .open(&[rows])
+        .await;
+    let pool = pool.expect("open");
+    let mut reader = pool.read().await.expect("read");
+    let count = || query("SELECT COUNT(*) FROM rows");
+    assert_eq!(
+        count().scalar(&mut reader).await.expect("count"),
+        Some(0i64)
+    );
+    let mut tx = pool.begin().await.expect("begin");
+    let insert = query("INSERT INTO rows (id) VALUES ($1)").bind(1i64);
+    insert.execute(&mut tx).await.expect("insert");
+    tx.commit().await.expect("commit");
+    assert_eq!(
+        count().scalar(&mut reader).await.expect("count"),
+        Some(0i64)
+    );
+    let mut reader = pool.read().await.expect("read");
+    assert_eq!(
+        count().scalar(&mut reader).await.expect("count"),
+        Some(1i64)
+    );
+}
+
+/// A lock that another holds is waited for within the limit, and the write may come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_does_not_come_is_busy_and_leaves_a_clean_connection() {
+    let Some(location) = suite::database().await else {
+        return;
+    };
+    let mut opener = schema(&location, "turns", Durability::Source);
+    opener.options.wait_ms_max = 300;
+    let pool = opener.open(&[]).await.expect("open");
+    let held = pool.begin_of(b"1").await.expect("begin");
+    let other = pool
+        .begin_of(b"2")
+        .await
+        .expect("another key does not wait");
+    for _ in 0..8 {
+        let busy = pool.begin_of(b"1").await.expect_err("the key is taken");
+        assert!(matches!(busy, Error::Busy), "{busy}");
+    }
+    other.commit().await.expect("commit");
+    held.commit().await.expect("commit");
+    let mut tx = pool.begin_of(b"1").await.expect("begin");
+    query("SELECT 1").execute(&mut tx).await.expect("select");
+    tx.commit().await.expect("commit");
+}
