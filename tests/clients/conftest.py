@@ -28,13 +28,38 @@ def on_kafka() -> bool:
     return "PREPX_TEST_KAFKA" in os.environ
 
 
+def sql_environment() -> dict:
+    """Names a new database of the PostgreSQL for tests, when tests/servers/postgres.py has started
+    one; its schemas are in the data directory otherwise."""
+    server = os.environ.get("PREPX_TEST_POSTGRES")
+    if not server:
+        return {}
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    place, _, options = server.partition("?")
+    make = f"CREATE DATABASE {name} TEMPLATE template0"
+    subprocess.run(["psql", "-q", place, "-c", make], check=True)
+    url = f"{place.rsplit('/', 1)[0]}/{name}"
+    return {"PREPX_SQL_URL": f"{url}?{options}" if options else url}
+
+
+# For tests that change rows behind the platform's back, in the files where they are.
+only_in_files = pytest.mark.skipif(
+    "PREPX_TEST_POSTGRES" in os.environ, reason="the schemas are in no files"
+)
+
+
 class Server:
     """`prepx start --dev` on a free port and a data directory that outlives a crash; with
-    PREPX_TEST_KAFKA on topics of its own there."""
+    PREPX_TEST_KAFKA on topics of its own there, with PREPX_TEST_POSTGRES in a database of its own."""
+
+    # Of each data directory, where its schemas are.
+    sql = {}
 
     def __init__(self, data_dir: Path):
         self.data_dir = data_dir
         self.prefix = f"clients-{uuid.uuid4().hex}"
+        if data_dir not in Server.sql:
+            Server.sql[data_dir] = sql_environment()
         self.process = None
         self.url = None
 
@@ -60,6 +85,7 @@ class Server:
         # The program refuses PREPX_* variables that it does not know.
         variables = os.environ.items()
         plain = {name: value for name, value in variables if not name.startswith("PREPX_TEST_")}
+        plain |= Server.sql[self.data_dir]
         if not on_kafka():
             return plain
         url = f"{os.environ['PREPX_TEST_KAFKA']}/{self.prefix}"
@@ -88,8 +114,7 @@ class Remote(Server):
     """A server that runs already: neither started nor ended here."""
 
     def __init__(self, url: str):
-        super().__init__(Path("."))
-        self.url = url
+        self.data_dir, self.process, self.url = Path("."), None, url
 
 
 @pytest.fixture(scope="session")
@@ -103,9 +128,11 @@ def server(tmp_path_factory):
 
 
 def verify(*arguments):
+    places = map(Path, arguments)
+    sql = next((Server.sql[place] for place in places if place in Server.sql), {})
     return subprocess.run(
         [binary(), "verify", *arguments], capture_output=True, text=True, timeout=60,
-        env={**os.environ, **OPERATOR},
+        env={**os.environ, **OPERATOR, **sql},
     )
 
 

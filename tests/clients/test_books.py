@@ -10,7 +10,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus
 from alpaca.trading.requests import GetOrdersRequest
 
-from conftest import Server, on_kafka, trader as make_trader, verify
+from conftest import Server, on_kafka, only_in_files, trader as make_trader, verify
 from test_trading import eventually, limit, status_of
 
 
@@ -148,6 +148,7 @@ def test_orders_that_the_stage_has_forgotten_are_still_there(add_trader, symbol)
     assert trader.client.get_orders(GetOrdersRequest(**query, symbols=["OTHER"])) == []
 
 
+@only_in_files
 def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
     own = Server(tmp_path / "data").start()
     own.admin(
@@ -194,6 +195,7 @@ def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
     assert re.match(r"prepx: I3: the postings of transition \d+ of account partition \d", wrong.stderr)
 
 
+@only_in_files
 def test_an_audit_row_that_was_changed_under_a_running_platform_is_found(tmp_path):
     own = Server(tmp_path / "data").start()
     make_trader(own, "USD=1000")

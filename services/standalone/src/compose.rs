@@ -57,7 +57,7 @@ pub async fn compose(
     clock: Arc<dyn Clock>,
     start: &Start,
 ) -> Result<Composed, TaskError> {
-    let location = Location::Sqlite(settings.data_dir.join("sql"));
+    let location = settings.location()?;
     let random = Arc::clone(&start.random);
     let cache_at = CacheLocation::parse(&settings.cache_url)?;
     let cache = Cache::open(cache_at, Arc::clone(&clock)).await;

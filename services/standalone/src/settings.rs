@@ -2,7 +2,7 @@
 //! TOML file say the same things by the same names.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use prepx_runtime::config::{Error, Settings as Checked, Sources};
 use prepx_runtime::{guard, serve, telemetry};
@@ -28,6 +28,9 @@ pub struct Settings {
     pub log_url: String,
     /// Replicas of each topic where this platform makes them, on Kafka.
     pub log_replication: u16,
+    /// Where the services' schemas are: `sqlite:DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    /// In the data directory when empty.
+    pub sql_url: String,
     /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
     /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`.
     pub cache_url: String,
@@ -57,6 +60,7 @@ impl Default for Settings {
             data_dir: PathBuf::from(cli::DATA_DIR),
             log_url: String::new(),
             log_replication: 3,
+            sql_url: String::new(),
             cache_url: "memory:".to_owned(),
             listen: host.listen,
             drain_timeout_ms: host.drain_timeout_ms,
@@ -82,6 +86,8 @@ impl Checked for Settings {
         self.rate_limits.validate()?;
         self.log_location()
             .map_err(|problem| Error::Invalid(format!("log_url: {problem}")))?;
+        self.location()
+            .map_err(|problem| Error::Invalid(format!("sql_url: {problem}")))?;
         prepx_cache::Location::parse(&self.cache_url)
             .map_err(|problem| Error::Invalid(format!("cache_url: {problem}")))?;
         self.user
@@ -118,6 +124,15 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Where the services' schemas are.
+    ///
+    /// # Errors
+    /// When the URL names no store.
+    pub fn location(&self) -> prepx_store::Result<prepx_store::Location> {
+        let url = Some(self.sql_url.as_str()).filter(|url| !url.is_empty());
+        location(url, &self.data_dir)
+    }
+
     /// How the disk is shared out; `None` when everything is kept.
     pub fn shares(&self) -> Option<Shares> {
         let bytes_max = self.simulation.disk_bytes_max;
@@ -132,5 +147,19 @@ impl Settings {
             limits: self.limits.clone(),
             telemetry: self.telemetry.clone(),
         }
+    }
+}
+
+/// Where the services' schemas are: where the URL says, else in the data directory.
+///
+/// # Errors
+/// When the URL names no store.
+pub fn location(
+    sql_url: Option<&str>,
+    data_dir: &Path,
+) -> prepx_store::Result<prepx_store::Location> {
+    match sql_url {
+        Some(url) => prepx_store::Location::parse(url),
+        None => Ok(prepx_store::Location::Sqlite(data_dir.join("sql"))),
     }
 }

@@ -34,11 +34,11 @@ use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
 use prepx_stage::{Following, Retention, Snapshots, Topology};
-use prepx_store::Location;
 
 use crate::cli::DATA_DIR;
 use crate::client::{Connection, words};
 use crate::core::{Options, manifest};
+use crate::settings;
 use report::Report;
 use stages::{Folded, fold_all};
 
@@ -59,6 +59,14 @@ pub struct Verify {
     /// The data directory of a platform that does not run, however it ended.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, conflicts_with = "url")]
     pub data_dir: PathBuf,
+    /// Where its services' schemas are, if not in the data directory: `sql_url` of its settings.
+    #[arg(
+        long,
+        env = "PREPX_SQL_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub sql_url: Option<String>,
     /// A platform that runs: its ledger beside its stages at one moment, its signed roots, and the
     /// records behind the newest.
     #[arg(long, value_name = "URL")]
@@ -89,7 +97,7 @@ pub fn run(options: Verify) -> Result<()> {
         .build()?;
     let report = runtime.block_on(async {
         match &options.url {
-            None => directory(&options.data_dir).await,
+            None => directory(&options.data_dir, options.sql_url.as_deref()).await,
             Some(url) => running(url, &options.key_id, &options.secret_key).await,
         }
     })?;
@@ -163,7 +171,8 @@ async fn signed_roots(to: &Connection) -> Result<prepx_analytics::Totals> {
 }
 
 /// Verifies a data directory that nobody runs on.
-async fn directory(data_dir: &Path) -> Result<Report> {
+async fn directory(data_dir: &Path, sql_url: Option<&str>) -> Result<Report> {
+    let location = settings::location(sql_url, data_dir)?;
     let topology = manifest::read(data_dir)
         .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
     let mut options = Options::new(data_dir);
@@ -178,7 +187,6 @@ async fn directory(data_dir: &Path) -> Result<Report> {
         let holds = stage.machine.check_invariants();
         holds.map_err(|difference| anyhow!("account partition {partition}: {difference}"))?;
     }
-    let location = Location::Sqlite(data_dir.join("sql"));
     let replayed = replay::replay(data_dir, (&*log_dir, &embedded), &location, topology).await?;
     replayed.compare(&folded)?;
     let ledger = Ledger::open(&location).await.context("the ledger")?;
