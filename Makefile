@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: run test test-kafka test-redis lint fmt soak bench preflight preflight-test
+.PHONY: run test test-kafka test-redis test-postgres lint fmt soak bench preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
@@ -30,6 +30,13 @@ test-redis: preflight-test
 	$(CARGO) test --locked -p prepx-cache --no-run
 	tests/servers/redis.py run -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored
 	tests/servers/redis.py run --cluster -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored --skip away
+
+## Every store on a real PostgreSQL, direct and through PgBouncer: CONTRIBUTING.md says what it needs.
+STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-portfolio -p prepx-user
+test-postgres: preflight
+	$(CARGO) test --locked $(STORES) --lib --tests --no-run
+	tests/servers/postgres.py run -- $(CARGO) test --locked $(STORES) --lib --tests -- --include-ignored
+	tests/servers/postgres.py run --bouncer -- $(CARGO) test --locked $(STORES) --lib --tests -- --include-ignored
 
 ## Formatting and lints, warnings as errors.
 lint:

@@ -1,9 +1,11 @@
-//! PostgreSQL against the suite, when there is a server for tests; `make test-postgres` starts one.
+//! PostgreSQL against the suite, on the server that `make test-postgres` starts.
 
 use prepx_store::suite::{self, Opener};
 use prepx_store::{
     Durability, Error, Location, Migration, Migrations, Options, Pool, Result, query,
 };
+
+const NO_SERVER: &str = "PREPX_TEST_POSTGRES names a server";
 
 /// A schema of its own in the test's database.
 struct Pg {
@@ -30,9 +32,7 @@ fn schema(location: &Location, name: &str, durability: Durability) -> Pg {
 }
 
 async fn keeps_the_promises(durability: Durability) {
-    let Some(location) = suite::database().await else {
-        return;
-    };
+    let location = suite::database().await.expect(NO_SERVER);
     let number = std::sync::atomic::AtomicU32::new(0);
     suite::run(|| {
         let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -42,20 +42,21 @@ async fn keeps_the_promises(durability: Durability) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: make test-postgres"]
 async fn pg_keeps_the_promises_for_projections() {
     keeps_the_promises(Durability::Projection).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: make test-postgres"]
 async fn pg_keeps_the_promises_for_sources() {
     keeps_the_promises(Durability::Source).await;
 }
 
 #[tokio::test]
+#[ignore = "needs a server: make test-postgres"]
 async fn durability_is_what_the_server_was_told() {
-    let Some(location) = suite::database().await else {
-        return;
-    };
+    let location = suite::database().await.expect(NO_SERVER);
     for (durability, expected) in [(Durability::Projection, "off"), (Durability::Source, "on")] {
         let pool = schema(&location, "user", durability).open(&[]).await;
         let pool = pool.expect("open");
@@ -69,10 +70,9 @@ async fn durability_is_what_the_server_was_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: make test-postgres"]
 async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
-    let Some(location) = suite::database().await else {
-        return;
-    };
+    let location = suite::database().await.expect(NO_SERVER);
     let mut opener = schema(&location, "full", Durability::Source);
     opener.options.readers_max = 1;
     opener.options.writers_max = 1;
@@ -82,10 +82,9 @@ async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
 
 /// A reader in a transaction of its own sees one moment, however many statements it runs.
 #[tokio::test]
+#[ignore = "needs a server: make test-postgres"]
 async fn a_reader_sees_one_moment() {
-    let Some(location) = suite::database().await else {
-        return;
-    };
+    let location = suite::database().await.expect(NO_SERVER);
     let rows = Migration {
         version: 1,
         name: "rows",
@@ -118,10 +117,9 @@ async fn a_reader_sees_one_moment() {
 
 /// A lock that another holds is waited for within the limit, and the write may come again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: make test-postgres"]
 async fn a_turn_that_does_not_come_is_busy_and_leaves_a_clean_connection() {
-    let Some(location) = suite::database().await else {
-        return;
-    };
+    let location = suite::database().await.expect(NO_SERVER);
     let mut opener = schema(&location, "turns", Durability::Source);
     opener.options.wait_ms_max = 300;
     let pool = opener.open(&[]).await.expect("open");
