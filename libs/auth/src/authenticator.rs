@@ -115,10 +115,10 @@ impl Authenticator {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (authenticator, identity) = (Arc::clone(self), Arc::clone(identity));
         // Listening comes before looking, so that nothing falls between the two.
-        let mut news = authenticator.revocations.news();
+        let mut changes = authenticator.revocations.changes();
         async move {
             while !authenticator.is_revoked(&identity) {
-                if news.next().await.is_none() {
+                if changes.changed().await.is_err() {
                     return std::future::pending().await;
                 }
             }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use prepx_cache::{Cache, Subscription};
+use prepx_cache::{Cache, Heard};
 use prepx_domain::Micros;
+use prepx_env::Clock;
+use tokio::sync::watch;
 
 use crate::token::ACCESS_TOKEN_LIFE;
 
@@ -13,33 +15,58 @@ const ENTRIES_MAX: usize = 100_000;
 /// The news that something was revoked; each message is the id of a key or session.
 const TOPIC: &str = "revocations";
 
-/// What was revoked in this process: the user service adds, the authenticator asks and listens.
+/// What was revoked: the user service adds, the authenticator asks and listens. One a process; they tell
+/// each other through the cache.
 #[derive(Debug)]
 pub struct Revocations {
     cache: Cache,
     revoked: RwLock<Revoked>,
+    /// Steps after each change, so that who looks again then sees it.
+    changes: watch::Sender<u64>,
 }
 
 impl Revocations {
     /// Nothing is revoked yet. What will be is told through `cache`.
     pub fn new(cache: Cache) -> Revocations {
         let revoked = RwLock::new(Revoked::new(ENTRIES_MAX));
-        Revocations { cache, revoked }
+        let changes = watch::Sender::new(0);
+        Revocations {
+            cache,
+            revoked,
+            changes,
+        }
     }
 
     /// From `now` on nothing that this key or session was given is accepted in this process, and the
-    /// streams that were opened with it end. To be called when the revocation is durable.
+    /// streams that were opened with it end; in others once they hear of it. To be called when the
+    /// revocation is durable.
     pub async fn revoke(&self, key_id: &str, now: Micros) {
+        self.add(key_id, now);
+        self.cache.publish(TOPIC, key_id.to_owned().into()).await;
+    }
+
+    /// Adds what other processes revoke, for as long as it is polled. What is missed while the way to
+    /// them is broken ends with its access token at the latest.
+    pub async fn listen(&self, clock: &dyn Clock) {
+        let mut news = self.cache.subscribe(TOPIC);
+        while let Some(heard) = news.next().await {
+            if let Heard::Message(key_id) = heard {
+                self.add(&String::from_utf8_lossy(&key_id), clock.now());
+            }
+        }
+    }
+
+    fn add(&self, key_id: &str, now: Micros) {
         self.revoked
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key_id, now);
-        self.cache.publish(TOPIC, key_id.to_owned().into()).await;
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Tells when to look again.
-    pub(crate) fn news(&self) -> Subscription {
-        self.cache.subscribe(TOPIC)
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     pub(crate) fn has(&self, key_id: &str, issued_at: Micros) -> bool {

@@ -75,6 +75,7 @@ pub async fn compose(
         },
     )
     .await?;
+    let told = listen(Arc::clone(&revocations), Arc::clone(&clock));
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
     let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
@@ -119,9 +120,20 @@ pub async fn compose(
         drain: start.drain.clone(),
     })?;
     Ok(Composed {
-        service: services.and(gateway),
+        service: services.and(gateway).and(told),
         peer,
         first_keys: user.first_keys,
+    })
+}
+
+/// Hears what other processes revoke.
+fn listen(revocations: Arc<Revocations>, clock: Arc<dyn Clock>) -> Service {
+    Service::new().task("revocations", async move |drain| {
+        tokio::select! {
+            () = revocations.listen(&*clock) => {}
+            () = drain.stopping() => {}
+        }
+        Ok(())
     })
 }
 

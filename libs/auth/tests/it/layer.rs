@@ -8,7 +8,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use prepx_auth::{AuthLayer, Identity, Policy, on_behalf, principal};
+use prepx_auth::{AuthLayer, Identity, Policy, Revocations, on_behalf, principal};
 use prepx_domain::Code;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -203,4 +203,19 @@ async fn a_stream_that_was_opened_just_before_a_flood_of_revocations_ends_too() 
             .await;
     }
     assert!(body.frame().await.unwrap().ok().unwrap().is_trailers());
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_another_process_revokes_its_key() {
+    let world = world().await;
+    let mut body = opened(&world, STREAM).await;
+    let elsewhere = Revocations::new(world.cache.clone());
+    tokio::select! {
+        biased;
+        () = world.revocations.listen(&*world.clock) => panic!("listens until it is dropped"),
+        ended = async {
+            elsewhere.revoke("demo", crate::NOW).await;
+            body.frame().await
+        } => assert!(ended.unwrap().ok().unwrap().is_trailers()),
+    }
 }

@@ -83,6 +83,7 @@ impl Authority for Users {
 }
 
 struct World {
+    cache: Cache,
     clock: Arc<ManualClock>,
     users: Arc<Users>,
     revocations: Arc<Revocations>,
@@ -105,6 +106,7 @@ async fn world() -> World {
     let authenticator =
         Authenticator::new(users.clone(), clock.clone(), &cache, revocations.clone());
     World {
+        cache,
         revocations,
         clock,
         users,
