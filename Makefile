@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 PYTHON ?= python3
+REDIS_TESTS = $(CARGO) test --locked -p prepx-cache --test it -- --ignored redis::
 
 .PHONY: run test test-kafka test-redis test-postgres lint fmt soak bench preflight preflight-test
 
@@ -28,8 +29,9 @@ test-kafka: preflight-test
 ## The cache on a real Redis, single and cluster: CONTRIBUTING.md says what it needs.
 test-redis: preflight-test
 	$(CARGO) test --locked -p prepx-cache --no-run
-	tests/servers/redis.py run -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored
-	tests/servers/redis.py run --cluster -- $(CARGO) test --locked -p prepx-cache --test it redis:: -- --ignored --skip away
+	tests/servers/redis.py run -- $(REDIS_TESTS) --skip failover
+	tests/servers/redis.py run --cluster -- $(REDIS_TESTS) --skip away --skip failover
+	tests/servers/redis.py run --cluster -- $(REDIS_TESTS)failover
 
 ## Every store on a real PostgreSQL, direct and through PgBouncer: CONTRIBUTING.md says what it needs.
 STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-portfolio -p prepx-user

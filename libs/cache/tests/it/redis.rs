@@ -1,6 +1,7 @@
 //! Redis passes the suite of the seam, on the servers that `make test-redis` starts.
 
 mod away;
+mod failover;
 mod sharing;
 
 use std::sync::Arc;

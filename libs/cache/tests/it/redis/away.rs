@@ -87,7 +87,7 @@ async fn carry(
 }
 
 /// Waits for a condition, not for a time.
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     for _ in 0..3_000 {
         if condition().await {
             return;
