@@ -30,7 +30,7 @@ use news::News;
 const LEASE: Duration = Duration::from_secs(1);
 /// How long an opening process waits for servers before it goes on without.
 const OPENING: Duration = Duration::from_secs(5);
-/// Removals that are told when the servers are back. Beyond it, what they kept ends by its own time.
+/// Removals that are tried again when the servers answer. Beyond it, what they kept ends by its own time.
 const OWED_MAX: usize = 10_000;
 
 /// The engine. One a process; see the module.
@@ -205,9 +205,11 @@ impl Redis {
         if owed.len() < OWED_MAX {
             owed.insert(key, news);
         }
+        drop(owed);
+        self.link.settle_soon();
     }
 
-    /// Removes and tells what could not be while the servers were away, before anybody asks them again.
+    /// Removes and tells what could not be, before anybody asks servers that were away.
     async fn pay(&self) {
         let owed = std::mem::take(&mut *self.owed());
         for (key, news) in owed {

@@ -45,7 +45,7 @@ pub(super) struct Link {
     client: Connection,
     is_away: AtomicBool,
     failures: AtomicU32,
-    lost: Notify,
+    wanted: Notify,
 }
 
 impl Link {
@@ -58,32 +58,37 @@ impl Link {
             client: Connection(builder.build()?),
             is_away: AtomicBool::new(true),
             failures: AtomicU32::new(0),
-            lost: Notify::new(),
+            wanted: Notify::new(),
         })
     }
 
-    /// Keeps the way open for as long as it is polled. `back` runs each time before others may use it.
-    pub(super) async fn keep<F: Future<Output = ()>>(self: Arc<Self>, back: impl Fn() -> F) {
+    /// Keeps the way open for as long as it is polled. `settle` runs each time before others may use
+    /// it, and when it is called for.
+    pub(super) async fn keep<F: Future<Output = ()>>(self: Arc<Self>, settle: impl Fn() -> F) {
         let mut connection = self.client.0.connect();
         loop {
-            while self.is_away.load(Ordering::Acquire) {
-                let answer = self.client.0.ping::<Value>(None).await;
-                if answer.is_ok() {
-                    back().await;
-                    self.failures.store(0, Ordering::Release);
-                    self.is_away.store(false, Ordering::Release);
-                    metrics::gauge!("prepx_cache_away").set(0.0);
-                    tracing::info!("the cache's servers answer");
-                    break;
-                }
+            while self.client.0.ping::<Value>(None).await.is_err() {
                 if connection.is_finished() {
                     // It gives up by itself only on what it takes for a mistake of configuration.
                     connection = self.client.0.connect();
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-            self.lost.notified().await;
+            settle().await;
+            self.failures.store(0, Ordering::Release);
+            if self.is_away.swap(false, Ordering::AcqRel) {
+                metrics::gauge!("prepx_cache_away").set(0.0);
+                tracing::info!("the cache's servers answer");
+            }
+            self.wanted.notified().await;
+            // What has just failed is not tried again at once.
+            tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Calls for what [`Link::keep`] settles.
+    pub(super) fn settle_soon(&self) {
+        self.wanted.notify_one();
     }
 
     /// Whether nobody is to wait for the servers.
@@ -159,7 +164,7 @@ impl Link {
                 why,
                 "the cache's servers are away: this process goes on by itself"
             );
-            self.lost.notify_one();
+            self.wanted.notify_one();
         }
     }
 }
