@@ -5,21 +5,24 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use jsonwebtoken::jwk::JwkSet;
-use prepx_cache::{Cache, Loaded, Options, Space};
+use prepx_cache::{Cache, Codec, Loaded, Options, Space};
 use prepx_domain::Micros;
 use prepx_env::Clock;
 
 use crate::revoked::Revocations;
 use crate::token::{ACCESS_TOKEN_LIFE, Verified, Verifier};
-use crate::{Credentials, Error, Principal, Result};
+use crate::{Credentials, Error, Principal, Result, sealed};
 
 /// What identities may weigh that are kept, by key and by token each: about 50,000 of them.
 const IDENTITIES_BYTES_MAX: u64 = 64 << 20;
 /// What an identity weighs beside its token, about.
 const IDENTITY_BYTES: usize = 256;
+/// What exchanged tokens may weigh beside the identities; they matter between processes only.
+const TOKENS_BYTES_MAX: u64 = 4 << 20;
 /// A kept token is renewed when less than this is left, so that it outlives the call it goes with.
 const RENEW_BEFORE_US: i64 = 60_000_000;
 /// The published keys are asked for again at most this often.
@@ -60,6 +63,8 @@ pub struct Authenticator {
     /// By the hash of key id and secret, or of the token: a wrong secret finds nothing.
     keys: Space<Arc<Identity>>,
     tokens: Space<Arc<Identity>>,
+    /// What keys were exchanged for, sealed, by the same hash: for every process.
+    exchanged: Space<Bytes>,
     revocations: Arc<Revocations>,
 }
 
@@ -89,6 +94,16 @@ impl Authenticator {
             published_at: RwLock::new(None),
             keys: space("identities of keys"),
             tokens: space("identities of tokens"),
+            exchanged: cache.space(Options {
+                name: "tokens of keys",
+                bytes_max: TOKENS_BYTES_MAX,
+                ttl_max: ACCESS_TOKEN_LIFE,
+                weigh: Bytes::len,
+                codec: Some(Codec {
+                    encode: Bytes::clone,
+                    decode: |sealed| Some(Bytes::copy_from_slice(sealed)),
+                }),
+            }),
             revocations,
         }
     }
@@ -133,19 +148,42 @@ impl Authenticator {
     async fn by_key(&self, key_id: &str, secret: &str) -> Result<Arc<Identity>> {
         let slot = digest("prepx 2026 cache of keys", &[key_id, secret]);
         // Many calls with one new key ask once: signing costs milliseconds.
-        let exchange = async || {
-            let token = self.authority.exchange(key_id, secret).await?;
-            self.verified(token, RENEW_BEFORE_US).await
-        };
-        let kept = self.keys.get_or_load(&slot, exchange()).await;
+        let identify = async || self.identified(&slot, key_id, secret).await;
+        let kept = self.keys.get_or_load(&slot, Box::pin(identify())).await;
         let identity = kept.map_err(told)?;
         if !self.is_revoked(&identity) {
             return Ok(identity);
         }
         // The key may be good all the same, when too much was revoked to know each: it is asked again.
         self.keys.remove(&slot).await;
-        let asked = self.keys.get_or_load(&slot, exchange()).await;
+        self.exchanged.remove(&slot).await;
+        let asked = self.keys.get_or_load(&slot, Box::pin(identify())).await;
         self.unless_revoked(asked.map_err(told)?)
+    }
+
+    /// Whom a key speaks for, by the token that any process has exchanged it for.
+    async fn identified(
+        &self,
+        slot: &[u8],
+        key_id: &str,
+        secret: &str,
+    ) -> Result<Loaded<Arc<Identity>>> {
+        let exchange = async {
+            let token = self.authority.exchange(key_id, secret).await?;
+            let value = sealed::seal(key_id, secret, &token);
+            let Loaded { ttl, .. } = self.verified(token, RENEW_BEFORE_US).await?;
+            Ok(Loaded { value, ttl })
+        };
+        let sealed = self.exchanged.get_or_load(slot, exchange).await;
+        if let Some(token) = sealed::open(key_id, secret, &sealed.map_err(told)?)
+            && let Ok(identity) = self.verified(token, RENEW_BEFORE_US).await
+        {
+            return Ok(identity);
+        }
+        // Not sealed here, or signed where this platform's data was before: it is asked anew.
+        self.exchanged.remove(slot).await;
+        let token = self.authority.exchange(key_id, secret).await?;
+        self.verified(token, RENEW_BEFORE_US).await
     }
 
     async fn by_token(&self, token: &str) -> Result<Arc<Identity>> {
@@ -227,7 +265,7 @@ fn told(refusal: Arc<Error>) -> Error {
 }
 
 /// What the caches are keyed by, so that they hold no secret that could be read out.
-fn digest(context: &str, parts: &[&str]) -> [u8; 32] {
+pub(crate) fn digest(context: &str, parts: &[&str]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(context);
     for part in parts {
         hasher

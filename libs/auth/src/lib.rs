@@ -30,6 +30,7 @@ mod policy;
 mod principal;
 mod remote;
 mod revoked;
+mod sealed;
 mod token;
 
 pub use authenticator::{Authenticator, Authority, Identity};
