@@ -96,8 +96,10 @@ struct Stand {
 /// How long one call into the library may take before it is made again.
 const CALL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
-/// How long news that must have been sent off already may take, before the place is sought anew.
+/// How long to wait for news that must have been sent off already, and how often before the place is
+/// sought anew, which takes longer: a place that has just been sought is being fetched from.
 const NEWS: Duration = Duration::from_millis(10);
+const NEWS_MAX: u32 = 100;
 /// The most that may go wrong in one look at a partition: each wait for a record ends with it, and the
 /// library tells of brokers that are away again and again.
 const FAULTS_MAX: u32 = 256;
@@ -194,7 +196,16 @@ impl Reader {
         }
         let mut found = Vec::new();
         if stand.queue.is_some() && stand.next == from {
-            self.gather(&mut stand, partition, from, max_bytes, NEWS, &mut found)?;
+            for _ in 0..NEWS_MAX {
+                self.gather(&mut stand, partition, from, max_bytes, NEWS, &mut found)?;
+                if !found.is_empty() {
+                    break;
+                }
+                if self.position(partition) >= Some(end) {
+                    stand.dry = (from, end);
+                    return Ok((found, bounds));
+                }
+            }
         }
         if found.is_empty() {
             self.seek(&mut stand, partition, from)?;
@@ -252,6 +263,14 @@ impl Reader {
             stand.next
         };
         Ok(records)
+    }
+
+    /// Up to where everything has been taken from the queue, what transactions leave included.
+    fn position(&self, partition: TopicPartition) -> Option<u64> {
+        let positions = self.consumer.position().ok()?;
+        let topic = self.names.topic(partition.topic);
+        let position = positions.find_partition(&topic, partition.partition as i32)?;
+        u64::try_from(position.offset().to_raw()?).ok()
     }
 
     /// Forgets what was known of a partition's bounds.
