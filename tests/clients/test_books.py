@@ -196,6 +196,7 @@ def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
 
 
 @only_in_files
+@pytest.mark.skipif(on_kafka(), reason="the first pass of the audit outlasts it: docs/adr/0012-kafka.md")
 def test_an_audit_row_that_was_changed_under_a_running_platform_is_found(tmp_path):
     own = Server(tmp_path / "data").start()
     make_trader(own, "USD=1000")
