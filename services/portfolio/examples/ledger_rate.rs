@@ -1,6 +1,7 @@
 //! How fast the ledger takes order events: `cargo run --release -p prepx-portfolio --example
-//! ledger_rate [ORDERS]`. Each order is placed and filled: two changes, seven postings, an
-//! activity. Prints changes and rows a second.
+//! ledger_rate [ORDERS [URL]]`. Each order is placed and filled: two changes, seven postings, an
+//! activity. Prints changes and rows a second. Without the URL of an empty PostgreSQL database the
+//! ledger is a file.
 
 // A tool for people, as free with panics as a test.
 #![allow(clippy::unwrap_used)]
@@ -149,9 +150,11 @@ async fn main() {
     let dir = RealDir::open(&directory.path().join("log")).unwrap();
     let log = EmbeddedLog::open(dir, Config::default()).unwrap();
     tell(&log, orders);
-    let ledger = Ledger::open(&Location::Sqlite(directory.path().join("sql")))
-        .await
-        .unwrap();
+    let location = match std::env::args().nth(2) {
+        Some(url) => Location::parse(&url).unwrap(),
+        None => Location::Sqlite(directory.path().join("sql")),
+    };
+    let ledger = Ledger::open(&location).await.unwrap();
     let log: Arc<dyn Log> = log;
     let following = Following {
         tail: Tail::new(Arc::clone(&log)),
