@@ -3,7 +3,10 @@
 //! The file is in WAL mode, so readers never wait for the writer. Every write is a transaction that
 //! takes the lock at its start (`BEGIN IMMEDIATE`), so it never fails half-way for want of it.
 
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -23,6 +26,7 @@ const WRITER_CACHE_KIB: &str = "-16384";
 /// An open schema in its file.
 #[derive(Clone, Debug)]
 pub struct Pool {
+    file: Arc<Path>,
     writer: SqlitePool,
     writing: Meter,
     readers: SqlitePool,
@@ -42,6 +46,7 @@ impl Pool {
             .max_connections(options.readers_max)
             .connect_lazy_with(connect.pragma("query_only", "ON"));
         Ok(Pool {
+            file: file_of(directory, options).into(),
             writer,
             writing: Meter::new(&options.schema, "writers"),
             readers,
@@ -60,13 +65,17 @@ impl Pool {
         self.writing.waited(&self.writer, coming).await
     }
 
-    /// Syncs the write-ahead file, whatever the schema's [`Durability`].
+    /// Syncs what is committed, whatever the schema's [`Durability`].
     pub(crate) async fn sync(&self) -> Result<()> {
-        // A checkpoint syncs the write-ahead file before it touches the main one.
         sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
             .execute(&self.writer)
             .await?;
-        Ok(())
+        // What a checkpoint has taken over is synced. But where a reader stands in its way it passes
+        // over the rest, and over the sync of the write-ahead file too.
+        let file = Arc::clone(&self.file);
+        let synced = tokio::task::spawn_blocking(move || sync_write_ahead(&file));
+        let synced = synced.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+        Ok(synced.map_err(sqlx::Error::Io)?)
     }
 
     /// How many bytes of the file are in use; the rest of it is written anew before it grows.
@@ -86,9 +95,20 @@ impl Pool {
     }
 }
 
+fn file_of(directory: &Path, options: &Options) -> PathBuf {
+    directory.join(format!("{}.db", options.schema))
+}
+
+/// Syncs the write-ahead file of a schema that is open, and its entry in the directory.
+fn sync_write_ahead(file: &Path) -> io::Result<()> {
+    File::open(file.with_extension("db-wal"))?.sync_data()?;
+    file.parent()
+        .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
 fn connect_options(directory: &Path, options: &Options) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
-        .filename(directory.join(format!("{}.db", options.schema)))
+        .filename(file_of(directory, options))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match options.durability {

@@ -120,3 +120,20 @@ fn file(tx: &mut Tx) -> &mut sqlx::SqliteConnection {
         Tx::Pg(_) => panic!("these tests run on files"),
     }
 }
+
+#[tokio::test]
+async fn a_sync_does_not_wait_for_readers() {
+    let opener = sqlite(Durability::Projection);
+    let pool = opener.open(&[]).await.expect("open");
+    pool.sync().await.expect("before anything is written");
+    let mut reader = pool.read().await.expect("read");
+    for view in ["BEGIN", "SELECT count(*) FROM positions"] {
+        let view = query(view).execute(&mut reader).await;
+        view.expect("a view that stays");
+    }
+    let mut tx = pool.begin().await.expect("begin");
+    let made = query("CREATE TABLE later (id INTEGER) STRICT").execute(&mut tx);
+    made.await.expect("written behind the reader's view");
+    tx.commit().await.expect("commit");
+    pool.sync().await.expect("the reader is in no way");
+}
