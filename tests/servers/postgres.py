@@ -7,8 +7,8 @@ PREPX_TEST_POSTGRES set to the URL, ends what it started by process id and exits
 --durable its data is on the disk, and commits wait for it.
 
 Takes the newest PostgreSQL of $POSTGRES_BIN, the system (apt-get install postgresql) or, when
-POSTGRES_VERSION names one such as 18.4.0, Maven Central. PgBouncer is $PGBOUNCER or the system's; one
-before 1.21 cannot follow prepared statements, and the URL says so. The servers refuse root: then they
+POSTGRES_VERSION names one such as 18.4.0, Maven Central. PgBouncer is $PGBOUNCER or the system's, 1.21 or
+newer, because older ones cannot follow prepared statements. The servers refuse root: then they
 run as the user postgres. What is fetched is kept in $PREPX_SERVERS, or ~/.cache/prepx/servers.
 """
 
@@ -144,13 +144,14 @@ class Servers:
         self.spawn("postgres", command, port)
         return port
 
-    def start_bouncer(self, server: int) -> str:
+    def start_bouncer(self, server: int) -> int:
         program = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
         if not program:
             sys.exit("PgBouncer is missing: apt-get install pgbouncer, or set PGBOUNCER")
         told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
         version = re.search(r"PgBouncer (\d+)\.(\d+)", told.stdout)
-        prepares = tuple(map(int, version.groups())) >= (1, 21)
+        if tuple(map(int, version.groups())) < (1, 21):
+            sys.exit(f"{version.group(0)} cannot follow prepared statements: set PGBOUNCER to a newer one")
         port, config, users = free_port(), self.work / "pgbouncer.ini", self.work / "users.txt"
         users.write_text(f'"{USER}" ""\n')
         config.write_text(
@@ -167,12 +168,12 @@ default_pool_size = 8
 max_client_conn = 1000
 max_db_connections = 8
 ignore_startup_parameters = extra_float_digits
-{"max_prepared_statements = 200" if prepares else ""}
+max_prepared_statements = 200
 """
         )
         self.spawn("pgbouncer", [program, str(config)], port)
         print(version.group(0), "before it", file=sys.stderr)
-        return f"{port}/postgres" + ("" if prepares else "?statement-cache-capacity=0")
+        return port
 
     def stop(self):
         for process in reversed(self.processes):
@@ -200,10 +201,9 @@ def main():
         servers = Servers(pathlib.Path(work), args.durable)
         try:
             port = servers.start_postgres()
-            place = f"{port}/postgres"
             if args.bouncer:
-                place = servers.start_bouncer(port)
-            url = f"postgres://{USER}@127.0.0.1:{place}"
+                port = servers.start_bouncer(port)
+            url = f"postgres://{USER}@127.0.0.1:{port}/postgres"
             pids = " ".join(str(process.pid) for process in servers.processes)
             print(f"{url}, pids {pids}", file=sys.stderr)
             env = {**os.environ, "PREPX_TEST_POSTGRES": url}

@@ -3,8 +3,7 @@
 //! Nothing is set on a connection beyond its transaction, because behind PgBouncer the next one runs
 //! on another: where tables are looked for, and how long statements and locks may take, are said as
 //! each transaction begins. So everything is a transaction, reads too. A statement is prepared once a
-//! connection; PgBouncer follows that from version 1.21 on with `max_prepared_statements`, before it
-//! a URL ends in `?statement-cache-capacity=0`.
+//! connection, which PgBouncer follows from version 1.21 on, with `max_prepared_statements`.
 
 use std::fmt;
 use std::sync::Arc;
