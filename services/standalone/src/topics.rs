@@ -21,8 +21,14 @@ pub struct Topics {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Print what differs from what is declared.
+    #[command(after_help = "Examples:
+  prepx topics plan --url kafka://a:9092,b:9092,c:9092/prod
+  prepx topics plan --url kafka://127.0.0.1:9092/test --replication 1")]
     Plan(Target),
     /// Make the difference, and print what was done.
+    #[command(after_help = "Examples:
+  prepx topics apply --url kafka://a:9092,b:9092,c:9092/prod
+  prepx topics apply --url kafka://127.0.0.1:9092/test --replication 1")]
     Apply(Target),
 }
 

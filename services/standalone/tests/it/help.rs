@@ -60,6 +60,7 @@ fn every_command_says_what_it_is_for() {
         prepx replay: Live through a recorded market and compare
         prepx verify: Check that the books are right
         prepx stage: Help a stage of a platform that does not run over an input that stops it
+        prepx topics: Show and make the topics of the event log on Apache Kafka
         prepx admin instrument: List instruments, and show them
         prepx admin account: Make accounts
         prepx admin deposit: Pay into an account
@@ -69,6 +70,8 @@ fn every_command_says_what_it_is_for() {
         prepx admin kill-switch: Stop an account (it can only cancel), or let it trade again
         prepx replay lobster: Order by order, as LOBSTER writes NASDAQ's markets
         prepx stage skip: Go on without an input that a stage cannot take
+        prepx topics plan: Print what differs from what is declared
+        prepx topics apply: Make the difference, and print what was done
         prepx admin instrument add: List an instrument. Repeating it with the same values changes nothing
         prepx admin instrument list: Show all instruments
         prepx admin account add: Make a user with a trading account and an API key; prints account_id, key_id, secret_key
