@@ -82,6 +82,8 @@ impl<C: Codec> Keeper<C> {
         retention: &Retention,
         pace: Pace,
     ) -> Result<Keeper<C>, Error> {
+        // The log is cut behind them: a loss of power must not take one back.
+        snapshots.settle()?;
         let mut marks = snapshots.marks(seat)?;
         marks.truncate(KEPT);
         let keeper = Keeper {

@@ -125,6 +125,11 @@ impl Snapshots {
         Ok(bytes.len() as u64)
     }
 
+    /// Makes durable that the files are there. Whoever wrote the newest may have been killed just before.
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        self.dir.sync().map_err(failed("sync"))
+    }
+
     /// Removes a partition's snapshots, all but those of the given generations.
     pub fn keep_only(&self, seat: Seat, kept: &[u64]) -> Result<(), Error> {
         for (generation, name) in self.generations(seat)? {
