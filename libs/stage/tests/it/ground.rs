@@ -9,10 +9,10 @@ use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::Micros;
 use prepx_stage::desk::{Bounds, Question};
-use prepx_stage::{Codec, Desk, Error, Seat, Snapshots, Stage, Station, Takeover};
+use prepx_stage::{Codec, Desk, Error, Partition, Seat, Snapshots, Stage, Station, Takeover};
 
 use crate::toy::{BankCodec, BankInput, HouseCodec, HouseInput, reply, slot};
-use crate::world::{TOPOLOGY, check_fold};
+use crate::world::{TOPOLOGY, check_fold, fold};
 
 pub const NOW: Micros = Micros(1_800_000_000_000_000);
 
@@ -186,11 +186,23 @@ impl<G: Ground> Stations<G> {
         self.ground.settle();
         let log = self.ground.handle();
         for bank in &self.banks {
+            until_shown(&BankCodec, &*log, bank.partition());
             check_fold(&BankCodec, &*log, bank.partition());
         }
         for house in &self.houses {
+            until_shown(&HouseCodec, &*log, house.partition());
             check_fold(&HouseCodec, &*log, house.partition());
         }
+    }
+}
+
+/// Waits until another handle sees the last transition: on Kafka a moment after it is durable.
+fn until_shown<C: Codec>(codec: &C, log: &dyn Log, live: &Partition<C>) {
+    for _ in 0..2_000 {
+        if fold(codec, log, live.seat()).head.seq == live.head().seq {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

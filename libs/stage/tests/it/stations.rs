@@ -103,11 +103,11 @@ fn a_takeover_in_the_middle_of_a_batch_loses_and_doubles_nothing() {
 pub fn takeover_in_a_batch<G: Ground>(mut all: Stations<G>, reemit: bool) {
     // Some of it is decided and durable, some is decided, some is not read.
     for ids in [1..=700, 701..=1_400, 1_401..=2_000] {
+        all.banks[bank_of(5) as usize].turn(NOW).unwrap();
         for id in ids {
             all.deposit(id, 5, 2);
             all.transfer(10_000 + id, 5, 8, 1);
         }
-        all.banks[bank_of(5) as usize].turn(NOW).unwrap();
         all.ground.settle();
     }
     let before = all.take_over(bank_of(5), reemit);
