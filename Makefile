@@ -2,7 +2,8 @@
 
 CARGO ?= cargo
 PYTHON ?= python3
-REDIS_TESTS = $(CARGO) test --locked -p prepx-cache --test it -- --ignored redis::
+REDIS = --locked -p prepx-cache --features redis-tests
+REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 
 .PHONY: run test test-kafka test-redis test-postgres lint fmt soak bench preflight preflight-test
 
@@ -28,17 +29,20 @@ test-kafka: preflight-test
 
 ## The cache on a real Redis, single and cluster: CONTRIBUTING.md says what it needs.
 test-redis: preflight-test
-	$(CARGO) test --locked -p prepx-cache --no-run
+	$(CARGO) clippy $(REDIS) --all-targets -- -D warnings
+	$(CARGO) test $(REDIS) --no-run
 	tests/servers/redis.py run -- $(REDIS_TESTS) --skip failover
 	tests/servers/redis.py run --cluster -- $(REDIS_TESTS) --skip away --skip failover
 	tests/servers/redis.py run --cluster -- $(REDIS_TESTS)failover
 
 ## Every store on a real PostgreSQL, direct and through PgBouncer: CONTRIBUTING.md says what it needs.
-STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-portfolio -p prepx-user
+STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-portfolio -p prepx-user \
+	--features prepx-store/postgres-tests
 test-postgres: preflight
+	$(CARGO) clippy --locked $(STORES) --all-targets -- -D warnings
 	$(CARGO) test --locked $(STORES) --lib --tests --no-run
-	tests/servers/postgres.py run -- $(CARGO) test --locked $(STORES) --lib --tests -- --include-ignored
-	tests/servers/postgres.py run --bouncer -- $(CARGO) test --locked $(STORES) --lib --tests -- --include-ignored
+	tests/servers/postgres.py run -- $(CARGO) test --locked $(STORES) --lib --tests
+	tests/servers/postgres.py run --bouncer -- $(CARGO) test --locked $(STORES) --lib --tests
 
 ## Formatting and lints, warnings as errors.
 lint:

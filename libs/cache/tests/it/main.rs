@@ -1,5 +1,6 @@
 //! The engines of this crate under the suite of the seam.
 
+#[cfg(feature = "redis-tests")]
 mod redis;
 
 use std::sync::Arc;

@@ -71,7 +71,6 @@ impl Engine for Redis {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs Redis: make test-redis"]
 async fn redis_passes_the_suite() {
     conformance::run(Redis::new).await;
 }

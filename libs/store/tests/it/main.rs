@@ -1,5 +1,6 @@
 //! The engines against the suite of the seam, and what only one of them can be asked.
 
+#[cfg(feature = "postgres-tests")]
 mod pg;
 
 use prepx_store::suite::Opener;

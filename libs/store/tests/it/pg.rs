@@ -42,19 +42,16 @@ async fn keeps_the_promises(durability: Durability) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a server: make test-postgres"]
 async fn pg_keeps_the_promises_for_projections() {
     keeps_the_promises(Durability::Projection).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a server: make test-postgres"]
 async fn pg_keeps_the_promises_for_sources() {
     keeps_the_promises(Durability::Source).await;
 }
 
 #[tokio::test]
-#[ignore = "needs a server: make test-postgres"]
 async fn durability_is_what_the_server_was_told() {
     let location = suite::database().await.expect(NO_SERVER);
     for (durability, expected) in [(Durability::Projection, "off"), (Durability::Source, "on")] {
@@ -70,7 +67,6 @@ async fn durability_is_what_the_server_was_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a server: make test-postgres"]
 async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
     let location = suite::database().await.expect(NO_SERVER);
     let mut opener = schema(&location, "full", Durability::Source);
@@ -82,7 +78,6 @@ async fn a_reader_cannot_write_and_a_full_pool_says_busy() {
 
 /// A reader in a transaction of its own sees one moment, however many statements it runs.
 #[tokio::test]
-#[ignore = "needs a server: make test-postgres"]
 async fn a_reader_sees_one_moment() {
     let location = suite::database().await.expect(NO_SERVER);
     let rows = Migration {
@@ -117,7 +112,6 @@ async fn a_reader_sees_one_moment() {
 
 /// A lock that another holds is waited for within the limit, and the write may come again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a server: make test-postgres"]
 async fn a_turn_that_does_not_come_is_busy_and_leaves_a_clean_connection() {
     let location = suite::database().await.expect(NO_SERVER);
     let mut opener = schema(&location, "turns", Durability::Source);

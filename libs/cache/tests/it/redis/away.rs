@@ -98,7 +98,6 @@ pub(super) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs Redis: make test-redis"]
 async fn a_process_goes_on_without_its_server_and_with_it_again() {
     for away in [State::Cut, State::Hanging] {
         let wire = Wire::new().await;

@@ -24,7 +24,6 @@ async fn count_together(here: &Cache, there: &Cache, limiter: &Limiter, round: u
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs a Redis Cluster of its own: make test-redis"]
 async fn processes_count_together_again_when_a_replica_has_taken_over() {
     let location = prepx_cache::RedisLocation {
         timeout: Duration::from_millis(500),

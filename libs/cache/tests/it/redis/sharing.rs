@@ -14,7 +14,6 @@ async fn never_loads() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs Redis: make test-redis"]
 async fn one_process_loads_and_the_others_find_it() {
     let Redis { here, there } = Redis::new().await;
     let (ours, theirs) = (space(&here), space(&there));
@@ -35,7 +34,6 @@ async fn one_process_loads_and_the_others_find_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs Redis: make test-redis"]
 async fn what_was_loaded_before_a_removal_elsewhere_is_not_left() {
     let Redis { here, there } = Redis::new().await;
     let (ours, theirs) = (space(&here), space(&there));
@@ -57,7 +55,6 @@ async fn what_was_loaded_before_a_removal_elsewhere_is_not_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs Redis: make test-redis"]
 async fn a_load_that_is_given_up_keeps_no_other_process_waiting() {
     let Redis { here, there } = Redis::new().await;
     let (ours, theirs) = (space(&here), space(&there));
@@ -69,7 +66,6 @@ async fn a_load_that_is_given_up_keeps_no_other_process_waiting() {
 
 /// The script decides as the memory of a process does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs Redis: make test-redis"]
 async fn a_server_counts_as_a_process_does() {
     // So slow that no time passes by their measure.
     let rate = |count, burst| Rate {
