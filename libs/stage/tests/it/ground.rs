@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use prepx_bus::embedded::Config;
@@ -185,24 +186,30 @@ impl<G: Ground> Stations<G> {
     pub fn check(&mut self) {
         self.ground.settle();
         let log = self.ground.handle();
+        let (tell, news) = mpsc::channel();
+        log.on_news(Box::new(move || {
+            // The check may have ended.
+            let _ = tell.send(());
+        }));
         for bank in &self.banks {
-            until_shown(&BankCodec, &*log, bank.partition());
+            until_shown(&BankCodec, (&*log, &news), bank.partition());
             check_fold(&BankCodec, &*log, bank.partition());
         }
         for house in &self.houses {
-            until_shown(&HouseCodec, &*log, house.partition());
+            until_shown(&HouseCodec, (&*log, &news), house.partition());
             check_fold(&HouseCodec, &*log, house.partition());
         }
     }
 }
 
 /// Waits until another handle sees the last transition: on Kafka a moment after it is durable.
-fn until_shown<C: Codec>(codec: &C, log: &dyn Log, live: &Partition<C>) {
-    for _ in 0..2_000 {
+fn until_shown<C: Codec>(codec: &C, (log, news): (&dyn Log, &Receiver<()>), live: &Partition<C>) {
+    for _ in 0..200 {
         if fold(codec, log, live.seat()).head.seq == live.head().seq {
             return;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        // Not all that becomes visible is news: it is looked at again all the same.
+        let _ = news.recv_timeout(Duration::from_millis(50));
     }
 }
 

@@ -1,6 +1,9 @@
 //! What processes have from sharing a server, beyond the suite.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use prepx_cache::{Cache, Limiter, Location, Rate};
@@ -17,19 +20,22 @@ async fn never_loads() -> Outcome {
 async fn one_process_loads_and_the_others_find_it() {
     let Redis { here, there } = Redis::new().await;
     let (ours, theirs) = (space(&here), space(&there));
-    let began = Arc::new(Notify::new());
-    let (loading, telling) = (ours.clone(), Arc::clone(&began));
+    let (began, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (loading, telling, waiting) = (ours.clone(), Arc::clone(&began), Arc::clone(&go_on));
     let first = tokio::spawn(async move {
         let slow = async {
             telling.notify_one();
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            waiting.notified().await;
             Outcome::Ok(loaded("one"))
         };
         loading.get_or_load(b"key", slow).await
     });
     began.notified().await;
-    let second = theirs.get_or_load(b"key", never_loads()).await;
-    assert_eq!(second, Ok("one".to_owned()));
+    let mut second = pin!(theirs.get_or_load(b"key", never_loads()));
+    let asked = poll_fn(|context| Poll::Ready(second.as_mut().poll(context))).await;
+    assert!(asked.is_pending(), "the first has not loaded yet");
+    go_on.notify_one();
+    assert_eq!(second.await, Ok("one".to_owned()));
     assert_eq!(first.await.unwrap(), Ok("one".to_owned()));
 }
 
