@@ -45,7 +45,7 @@ enum Change {
 
 enum NameChange {
     Create(String, usize),
-    Rename(String, String),
+    Rename(String, String, usize),
     Remove(String),
 }
 
@@ -260,11 +260,12 @@ impl NameChange {
             NameChange::Create(name, inode) => {
                 names.insert(name.clone(), *inode);
             }
-            // What is renamed may itself have been lost.
-            NameChange::Rename(from, to) => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
-                }
+            // An entry of a directory is a name and a file. Whichever changes before this one are
+            // lost, the new name is that of the file that was renamed, never of one that had the old
+            // name earlier: so what is synced and then renamed is whole under its new name.
+            NameChange::Rename(from, to, inode) => {
+                names.remove(from);
+                names.insert(to.clone(), *inode);
             }
             NameChange::Remove(name) => {
                 names.remove(name);
@@ -297,10 +298,8 @@ impl Dir for FaultyDir {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = self.alive()?;
-        if !disk.names.contains_key(from) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        disk.rename(NameChange::Rename(from.to_owned(), to.to_owned()))
+        let inode = *disk.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        disk.rename(NameChange::Rename(from.to_owned(), to.to_owned(), inode))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -6,6 +6,7 @@
 mod conformance;
 mod crashes;
 mod damage;
+mod disk;
 mod engines;
 #[cfg(feature = "kafka")]
 mod kafka;
