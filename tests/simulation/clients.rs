@@ -187,6 +187,10 @@ impl Clients {
                 asset: asset(dice),
                 amount_minor: 1 + dice.below(50_000_000_000) as i64,
             },
+            (3, Some((_, order))) if dice.one_in(4) => {
+                let reason = "an operator".to_owned();
+                return (order.slot(), Action::EndOrder { order, reason });
+            }
             (3..=4, Some((account, order))) => Action::Cancel { account, order },
             (5..=6, Some((account, order))) => {
                 Action::Replace(replacement(dice, account, order, self.sent.len()))
