@@ -13,17 +13,13 @@ import argparse
 import base64
 import os
 import pathlib
-import shutil
-import socket
 import subprocess
-import sys
 import tempfile
-import time
 import uuid
 
+import server
+
 VERSION = os.environ.get("KAFKA_VERSION", "4.3.1")
-START_SECONDS_MAX = 120
-STOP_SECONDS_MAX = 20
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -39,37 +35,16 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 def jars() -> pathlib.Path:
     """The directory of Kafka's jars, fetched the first time."""
-    kept = os.environ.get("PREPX_SERVERS")
-    root = pathlib.Path(kept) if kept else pathlib.Path.home() / ".cache/prepx/servers"
-    libs = root / f"kafka-{VERSION}"
-    if libs.exists():
-        return libs
-    for tool in ("java", "mvn"):
-        if not shutil.which(tool):
-            sys.exit(f"{tool} is missing: apt-get install openjdk-17-jre-headless maven")
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as work:
+    server.need("openjdk-17-jre-headless", "java")
+
+    def fetch(work: pathlib.Path) -> pathlib.Path:
         pathlib.Path(work, "pom.xml").write_text(POM.format(version=VERSION))
-        fetched = pathlib.Path(work, "libs")
-        fetch = ["mvn", "-q", "-B", "-ntp", "dependency:copy-dependencies"]
-        fetch += ["-DincludeScope=runtime", f"-DoutputDirectory={fetched}"]
-        subprocess.run(fetch, cwd=work, check=True)
-        # Only whole directories get the name, whoever fetches at the same time.
-        try:
-            fetched.rename(libs)
-        except OSError:
-            if not libs.exists():
-                raise
-    return libs
+        into = pathlib.Path(work, "libs")
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
+        server.maven(work, *goal, f"-DoutputDirectory={into}")
+        return into
 
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on: all held at once, so that they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in held]
-    for server in held:
-        server.close()
-    return ports
+    return server.kept(f"kafka-{VERSION}", fetch)
 
 
 def properties(node: int, clients: list[int], controllers: list[int], data: pathlib.Path) -> str:
@@ -98,89 +73,59 @@ share.coordinator.state.topic.replication.factor={nodes}
 share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=3
 group.initial.rebalance.delay.ms=0
+# Owners of partitions that went silent are replaced after some 3 s.
+group.min.session.timeout.ms=1000
 num.network.threads=2
 num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
 """
 
 
-class Cluster:
-    """Nodes that were started here, and are ended here."""
+class Kafka(server.Servers):
+    """Nodes of one Kafka."""
 
-    def __init__(self, nodes: int, work: pathlib.Path):
-        self.work, self.processes = work, []
-        ports = free_ports(2 * nodes)
-        self.clients, controllers = ports[:nodes], ports[nodes:]
+    START_SECONDS_MAX = 120
+
+    def __init__(self, work: pathlib.Path, nodes: int):
+        super().__init__(work)
+        ports = server.free_ports(2 * nodes)
+        self.clients, self.controllers = ports[:nodes], ports[nodes:]
+
+    def start(self):
         java = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         java += ["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         java += ["-Xms64m", "-Xmx256m", "-cp", f"{jars()}/*"]
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        configs = []
-        for node in range(nodes):
-            config = work / f"node-{node + 1}.properties"
-            config.write_text(properties(node, self.clients, controllers, work / f"data-{node + 1}"))
-            configs.append(config)
-            make = java + ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
-            subprocess.run(make, check=True, capture_output=True)
-        for config in configs:
-            log = open(config.with_suffix(".log"), "wb")
-            run = java + ["kafka.Kafka", str(config)]
-            # A session of its own: Ctrl-C reaches the command first, and the nodes through us.
-            self.processes.append(
-                subprocess.Popen(run, stdout=log, stderr=log, start_new_session=True)
-            )
+        configs = [self.format(node, java, cluster) for node in range(len(self.clients))]
+        for config, port in zip(configs, self.clients):
+            self.spawn(config.stem, java + ["kafka.Kafka", config], port)
+        self.until_they_listen()
 
-    def wait(self):
-        """Until every node takes connections."""
-        deadline = time.monotonic() + START_SECONDS_MAX
-        for port, process in zip(self.clients, self.processes):
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    pass
-                if process.poll() is not None or time.monotonic() > deadline:
-                    for log in sorted(self.work.glob("*.log")):
-                        sys.stderr.write(log.read_text()[-2000:])
-                    sys.exit(f"Kafka on port {port} did not start; its log is above")
-                time.sleep(0.1)
-
-    def stop(self):
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def format(self, node: int, java: list[str], cluster: str) -> pathlib.Path:
+        """Prepares the data of one node, and says where its configuration is."""
+        config, data = self.work / f"kafka-{node + 1}.properties", self.work / f"data-{node + 1}"
+        config.write_text(properties(node, self.clients, self.controllers, data))
+        make = java + ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", config]
+        subprocess.run(make, check=True, capture_output=True)
+        return config
 
     def url(self) -> str:
         return "kafka://" + ",".join(f"127.0.0.1:{port}" for port in self.clients)
 
+    def environment(self) -> dict[str, str]:
+        return {
+            "PREPX_TEST_KAFKA": self.url(),
+            "PREPX_TEST_KAFKA_NODES": str(len(self.clients)),
+            "PREPX_TEST_KAFKA_PIDS": self.pids(),
+        }
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=["run"])
     parser.add_argument("--nodes", type=int, choices=[1, 3], default=1)
-    parser.add_argument("command", nargs="+")
-    args = parser.parse_args()
+    args, command = server.arguments(parser)
     with tempfile.TemporaryDirectory(prefix="prepx-kafka-") as work:
-        cluster = Cluster(args.nodes, pathlib.Path(work))
-        try:
-            cluster.wait()
-            pids = " ".join(str(process.pid) for process in cluster.processes)
-            print(f"{cluster.url()} with {args.nodes} node(s), pids {pids}", file=sys.stderr)
-            servers = {
-                "PREPX_TEST_KAFKA": cluster.url(),
-                "PREPX_TEST_KAFKA_NODES": str(args.nodes),
-                "PREPX_TEST_KAFKA_PIDS": pids,
-            }
-            code = subprocess.run(args.command, env={**os.environ, **servers}).returncode
-        finally:
-            cluster.stop()
-    sys.exit(code)
+        server.run(Kafka(pathlib.Path(work), args.nodes), command)
 
 
 if __name__ == "__main__":

