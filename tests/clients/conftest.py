@@ -1,4 +1,4 @@
-"""A PrepX of its own for the tests, or the one at PREPX_URL; accounts and instruments through
+"""A PrepX of its own for the tests, or the one at PREPX_URL, such as that of `make cluster`; accounts and instruments through
 `prepx admin`, as an operator makes them."""
 
 import itertools
@@ -18,9 +18,10 @@ OPERATOR = {"PREPX_KEY_ID": "operator", "PREPX_SECRET_KEY": "operator-secret"}
 
 
 def binary() -> Path:
-    """The program as cargo has built it for the tests."""
+    """The program as cargo has built it for the tests, or for a platform that runs."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return Path(os.environ.get("BINARY_UNDER_TEST", target / "debug" / "prepx"))
+    profile = "release" if "PREPX_URL" in os.environ else "debug"
+    return Path(os.environ.get("BINARY_UNDER_TEST", target / profile / "prepx"))
 
 
 def on_kafka() -> bool:
@@ -64,6 +65,8 @@ class Server:
         self.url = None
 
     def start(self, simulate: str = "off", settings: str = "") -> "Server":
+        if "PREPX_URL" in os.environ:
+            pytest.skip("it needs a process of its own, and PREPX_URL names one that runs")
         command = [
             binary(), "start", "--dev", "--simulate", simulate,
             "--listen", "127.0.0.1:0", "--data-dir", self.data_dir,

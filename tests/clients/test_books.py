@@ -148,6 +148,18 @@ def test_orders_that_the_stage_has_forgotten_are_still_there(add_trader, symbol)
     assert trader.client.get_orders(GetOrdersRequest(**query, symbols=["OTHER"])) == []
 
 
+def test_the_books_of_a_platform_with_open_and_filled_orders_are_right(server, add_trader, symbol):
+    seller, buyer = add_trader(f"{symbol}=10"), add_trader("USD=1000")
+    ask = seller.client.submit_order(limit(symbol, OrderSide.SELL, 4, 100))
+    buyer.client.submit_order(limit(symbol, OrderSide.BUY, 3, 100))
+    eventually(status_of(seller, ask), OrderStatus.PARTIALLY_FILLED)
+    running = verify("--url", server.url, "--json")
+    assert running.returncode == 0, running.stderr
+    # 3 have changed hands, 1 of the 10 is still for sale, and others may trade what they like.
+    wanted = {"available": "9", "held": "1", "clearing": "0", "fees": "0", "outside": "-10"}
+    assert json.loads(running.stdout)["totals"][symbol] == wanted
+
+
 @only_in_files
 def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
     own = Server(tmp_path / "data").start()

@@ -1,6 +1,5 @@
 """What owners set for their accounts, through unmodified alpaca-py."""
 
-import os
 
 import pytest
 from alpaca.common.exceptions import APIError
@@ -83,7 +82,6 @@ def test_what_cannot_be_honoured_is_refused_and_changes_nothing(add_trader, sett
     assert client.get_account_configurations().suspend_trade is False
 
 
-@pytest.mark.skipif("PREPX_URL" in os.environ, reason="it kills the server")
 def test_a_suspension_outlives_a_crash(tmp_path):
     server = Server(tmp_path / "data").start()
     server.admin(

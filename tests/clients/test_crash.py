@@ -8,7 +8,6 @@ import threading
 import uuid
 from decimal import Decimal
 
-import pytest
 from conftest import Server, on_kafka, trader, verify
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "10"))
@@ -69,7 +68,6 @@ def crash_under_load(server, account, symbol):
     return acknowledged
 
 
-@pytest.mark.skipif("PREPX_URL" in os.environ, reason="it kills the server")
 def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path):
     server = Server(tmp_path / "data").start()
     server.admin(

@@ -7,7 +7,6 @@ import time
 import urllib.error
 import urllib.request
 
-import pytest
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest
 from conftest import OPERATOR, ROOT, Server, binary, trader
@@ -69,7 +68,6 @@ def test_an_engine_that_differs_is_found(server, tmp_path):
     assert summary["executions"]["different"] == 1
 
 
-@pytest.mark.skipif("PREPX_URL" in os.environ, reason="starts a server of its own")
 def test_simulated_traders_keep_a_market_alive(tmp_path):
     server = Server(tmp_path / "data")
     server.start(simulate="on")

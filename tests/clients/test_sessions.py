@@ -154,7 +154,6 @@ def test_extended_hours_are_for_limit_orders_of_day_and_gtc(add_trader, listed):
         until(lambda: buyer.client.get_order_by_id(bought.id).status == OrderStatus.FILLED)
 
 
-@pytest.mark.skipif("PREPX_URL" in os.environ, reason="it kills the server")
 def test_orders_that_wait_outlive_a_crash(tmp_path):
     server = Server(tmp_path / "data").start()
     name = "NIGHT"

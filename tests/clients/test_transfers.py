@@ -1,11 +1,9 @@
 """Money in and out under the caller's own names: a repeat books nothing, also after a crash."""
 
 import json
-import os
 import urllib.error
 import urllib.request
 
-import pytest
 from conftest import Server, trader
 
 
@@ -50,7 +48,6 @@ def test_a_refused_withdrawal_leaves_its_name_free(server, add_trader):
     assert transfer(server, account, "deposits", "", "1")[0] == 422
 
 
-@pytest.mark.skipif("PREPX_URL" in os.environ, reason="it kills the server")
 def test_a_repeat_after_a_crash_books_nothing(tmp_path):
     server = Server(tmp_path / "data").start()
     account = trader(server)

@@ -13,6 +13,8 @@ import argparse
 import base64
 import os
 import pathlib
+import socket
+import struct
 import subprocess
 import tempfile
 import uuid
@@ -79,6 +81,60 @@ num.network.threads=2
 num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
 """
+
+
+METADATA, METADATA_VERSION = 3, 1
+
+
+def partitions(port: int) -> list[tuple[str, int, int, list[int], list[int]]]:
+    """Of each partition its topic, number, leader, replicas and those that are in sync, as one node
+    knows them."""
+    client = b"tests"
+    asked = struct.pack("!hhih", METADATA, METADATA_VERSION, 1, len(client)) + client
+    asked += struct.pack("!i", -1)  # Of all topics.
+    with socket.create_connection(("127.0.0.1", port), 5) as node:
+        node.sendall(struct.pack("!i", len(asked)) + asked)
+        with node.makefile("rb") as answer:
+            return described(Fields(answer.read(struct.unpack("!i", answer.read(4))[0])))
+
+
+class Fields:
+    """What a node has answered, field by field."""
+
+    def __init__(self, body: bytes):
+        self.body, self.at = body, 0
+
+    def take(self, form: str) -> int:
+        value = struct.unpack_from("!" + form, self.body, self.at)[0]
+        self.at += struct.calcsize("!" + form)
+        return value
+
+    def text(self) -> str:
+        size = max(self.take("h"), 0)
+        self.at += size
+        return self.body[self.at - size : self.at].decode()
+
+    def list(self, one) -> list:
+        return [one() for _ in range(self.take("i"))]
+
+
+def described(fields: Fields) -> list[tuple[str, int, int, list[int], list[int]]]:
+    """Reads an answer of this version of Metadata."""
+    number = lambda: fields.take("i")
+    fields.take("i")  # Which question it answers.
+    fields.list(lambda: (number(), fields.text(), number(), fields.text()))
+    fields.take("i")  # Which node is the controller.
+
+    def partition():
+        fields.take("h")
+        return number(), number(), fields.list(number), fields.list(number)
+
+    def topic():
+        fields.take("h")
+        name, _ = fields.text(), fields.take("b")
+        return [(name, *found) for found in fields.list(partition)]
+
+    return sum(fields.list(topic), [])
 
 
 class Kafka(server.Servers):

@@ -84,6 +84,11 @@ def version_of(program: str) -> tuple[int, ...]:
     return tuple(map(int, re.search(r"PgBouncer (\d+)\.(\d+)", told.stdout).groups()))
 
 
+def is_open(directory: pathlib.Path) -> bool:
+    """Whether every user may look for a name in a directory."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in (directory, *directory.parents))
+
+
 def ask(port: int, statement: str, database: str = USER) -> str | None:
     """One statement to one server, and the first value of its answer as text."""
     names = f"user\0{USER}\0database\0{database}\0\0".encode()
@@ -156,7 +161,7 @@ class Postgres(server.Servers):
 
     def visible(self, program: pathlib.Path) -> pathlib.Path:
         """Where a program is for whoever runs it: a user of its own cannot see into every directory."""
-        if not self.run_as or all(parent.stat().st_mode & stat.S_IXOTH for parent in program.parents):
+        if not self.run_as or is_open(program.parent):
             return program
         # What it needs is beside it.
         beside = self.work / program.parent.parent.name

@@ -98,7 +98,6 @@ class Program:
     command: list[str]
     port: int
     log: str
-    environment: dict[str, str] | None = None
     # The user, group and directory, where they are not ours.
     run_as: dict = field(default_factory=dict)
     pid: int = 0
@@ -108,11 +107,13 @@ class Program:
 
     def start(self):
         """Starts it, without waiting for anything."""
+        # What the tests are told is not meant for it.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("PREPX_")}
         with open(self.log, "ab") as log:
             # A session of its own: Ctrl-C reaches the command first, and the servers through us.
             self.child = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.environment, start_new_session=True, **self.run_as,
+                env=ours, start_new_session=True, **self.run_as,
             )
         self.pid, self.born = self.child.pid, born(self.child.pid)
 
@@ -168,6 +169,8 @@ class Servers:
 
     def __init__(self, work: pathlib.Path):
         self.work, self.programs, self.run_as = work, [], {}
+        # Hears of each program as soon as it has been started.
+        self.on_start: Callable[[Program], None] = lambda program: None
 
     def start(self):
         """Starts them, and waits until all serve."""
@@ -188,6 +191,7 @@ class Servers:
         program = Program(name, command, port, log, run_as=self.run_as)
         self.programs.append(program)
         program.start()
+        self.on_start(program)
         return program
 
     def until_they_listen(self):

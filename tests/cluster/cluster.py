@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""The whole platform on this machine: tests/cluster/cluster.py up|status|down.
+
+`up` starts three nodes of Kafka, two shards of PostgreSQL (a primary, a replica that streams from it, a
+PgBouncer before both), six nodes of Redis and so many processes of each service, on free ports of
+loopback, with all that they write in .cluster. It writes the gateway's URL to .cluster/url and prints
+`ready URL`, how every part is, and the keys. `down` ends exactly what was started, and removes it.
+
+The schemas are all in the first shard, because the services know of one; no replica is read from. There is
+no Memcached, because nothing in PrepX would use it (docs/adr/0014-redis.md).
+
+Needs what tests/servers/*.py need: apt-get install openjdk-17-jre-headless maven postgresql redis-server.
+"""
+
+import argparse
+import pathlib
+import shutil
+import signal
+import sys
+import threading
+
+import state
+from state import HOME, ROOT
+
+import engines
+import services
+import status
+
+# The longest that something is left to end by itself, before it is killed.
+END_SECONDS_MAX = 30
+
+
+def up(args: argparse.Namespace):
+    with state.turn():
+        refuse_a_second()
+        clear()
+        programs, url = [], ""
+        noting = threading.Lock()
+
+        def note(program):
+            with noting:
+                programs.append(program)
+                state.write(programs)
+
+        try:
+            url = start(args, note)
+        except BaseException:
+            if programs:
+                print(f"what was started is ended; the logs are in {HOME}", file=sys.stderr)
+            end(programs)
+            raise
+        programs.sort(key=lambda program: program.name)
+        state.write(programs, url)
+        state.URL.write_text(url + "\n")
+    print(f"ready {url}\n\n{status.table(programs)}\n\n{keys()}", flush=True)
+
+
+def start(args: argparse.Namespace, note) -> str:
+    """Starts everything; says where the gateway serves."""
+    kind = services.OneProcess if args.one_process else services.Services
+    missing = [binary for binary in kind.wanted(args.binaries) if not binary.exists()]
+    if missing:
+        sys.exit(f"{missing[0]} is not there: `make cluster` builds it")
+    groups = engines.declared()
+    engines.start(groups, note)
+    work = HOME / "services"
+    work.mkdir()
+    urls = {
+        "log_url": f"{groups['kafka'].url()}/cluster",
+        "sql_url": groups["postgres-1"].url(),
+        "cache_url": groups["redis"].url(),
+    }
+    platform = kind(work, args.binaries, args.replicas, urls)
+    platform.on_start = note
+    platform.start()
+    return platform.url()
+
+
+def refuse_a_second():
+    programs, url = state.read()
+    running = [program.name for program in programs if program.is_running()]
+    if running:
+        sys.exit(
+            f"a cluster runs here already, {len(running)} of its {len(programs)} parts"
+            f"{f' with the gateway at {url}' if url else ''}: `make cluster-down` ends it"
+        )
+
+
+def keys() -> str:
+    (operator, operator_secret), (trader, trader_secret) = services.OPERATOR, services.TRADER
+    return f"operator  {operator} / {operator_secret}\ntrader    {trader} / {trader_secret}"
+
+
+def down(_: argparse.Namespace):
+    with state.turn():
+        programs, _url = state.read()
+        end(programs)
+        clear()
+    print(f"{len(programs)} parts have ended" if programs else f"nothing was started in {HOME}")
+
+
+def end(programs: list[state.Program]):
+    """Ends what was started: the services first, because they finish what is under way."""
+    ours = [program for program in programs if program.name.startswith("prepx")]
+    for group in (ours, [program for program in programs if program not in ours]):
+        for program in group:
+            # One that was paused hears nothing.
+            program.send(signal.SIGCONT)
+            program.send(ending(program))
+        for program in group:
+            program.wait_end(END_SECONDS_MAX)
+
+
+def ending(program: state.Program) -> int:
+    """The signal that a program takes for its end."""
+    return signal.SIGQUIT if program.name.startswith("postgres") else signal.SIGTERM
+
+
+def clear():
+    """Removes what an ended cluster has left."""
+    for path in HOME.iterdir():
+        if path.is_symlink():
+            shutil.rmtree(path.resolve())
+        if path == state.LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def show(_: argparse.Namespace):
+    programs, url = state.read()
+    if not programs:
+        sys.exit(f"nothing was started in {HOME}: `make cluster` starts it")
+    print(f"{url}\n\n{status.table(programs)}")
+
+
+def main():
+    summary, _, epilog = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    actions = parser.add_subparsers(required=True, metavar="up|status|down")
+    starting = actions.add_parser("up", help="start everything")
+    starting.set_defaults(run=up)
+    starting.add_argument(
+        "--binaries", type=pathlib.Path, default=ROOT / "target/release", metavar="DIR",
+        help="where the programs of the services are [target/release]",
+    )
+    starting.add_argument("--replicas", type=int, default=2, help="processes of each service [2]")
+    starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
+    actions.add_parser("status", help="show how every part is").set_defaults(run=show)
+    actions.add_parser("down", help="end everything").set_defaults(run=down)
+    args = parser.parse_args()
+    # A caller that ends us has us end what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended while starting"))
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The servers under the platform: three nodes of Kafka, two shards of PostgreSQL, six of Redis, all small
+enough for one machine."""
+
+import concurrent.futures
+import os
+import pathlib
+import tempfile
+
+from state import HOME
+
+import kafka  # noqa: E402
+import postgres  # noqa: E402
+import redis  # noqa: E402
+from server import Servers  # noqa: E402
+
+NODES = 3
+SHARDS = 2
+# Connections of PgBouncer to a server: many more than two cores can use at once.
+POOL = 20
+SMALL = {"shared_buffers": "32MB", "max_connections": 100, "max_wal_size": "256MB"}
+
+
+def declared() -> dict[str, Servers]:
+    """The servers by the names of their groups; nothing has been started."""
+    shards = {
+        f"postgres-{number}": postgres.Postgres(
+            place(f"postgres-{number}"), SMALL, replicas=1, pool=POOL, database="prepx"
+        )
+        for number in range(1, SHARDS + 1)
+    }
+    logs = {"kafka": kafka.Kafka(place("kafka"), NODES)}
+    return logs | shards | {"redis": redis.Redis(place("redis"), True)}
+
+
+def place(group: str) -> pathlib.Path:
+    """Where a group has its data and logs. PostgreSQL runs as a user of its own where we are root: it
+    gets a directory that everybody may pass, wherever the project is."""
+    work = HOME / group
+    if group.startswith("postgres") and os.geteuid() == 0 and not postgres.is_open(HOME):
+        work.symlink_to(tempfile.mkdtemp(prefix=f"prepx-{group}-"))
+        return work.resolve()
+    work.mkdir()
+    return work
+
+
+def start(groups: dict[str, Servers], on_start):
+    """Starts all groups side by side; `on_start` hears of each program, by the name of its group and
+    its own."""
+    for group, servers in groups.items():
+        servers.on_start = lambda program, group=group: on_start(named(group, program))
+    with concurrent.futures.ThreadPoolExecutor(len(groups)) as pool:
+        started = [pool.submit(servers.start) for servers in groups.values()]
+        for one in concurrent.futures.as_completed(started):
+            one.result()
+
+
+def named(group: str, program):
+    if not program.name.startswith(group):
+        program.name = f"{group}-{program.name}"
+    return program

@@ -1,0 +1,122 @@
+"""The processes of the platform: what each is told, and when it serves."""
+
+import http.client
+import json
+import os
+import pathlib
+import secrets
+
+from state import HOME
+
+import server  # noqa: E402
+
+SERVICES = [
+    "user", "trading", "risk", "portfolio", "market-data", "analytics", "notification", "gateway",
+]
+OPERATOR = ("operator", "operator-secret")
+TRADER = ("demo", "demo-secret")
+REPLICATION = 3
+PARTITIONS = 4
+START_SECONDS_MAX = 180
+STOP_SECONDS_MAX = 30
+
+
+class Services(server.Servers):
+    """So many processes of each service, or all services in one process."""
+
+    STOP_SECONDS_MAX = STOP_SECONDS_MAX
+
+    def __init__(self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, engines: dict[str, str]):
+        super().__init__(work)
+        self.binaries, self.replicas, self.engines = binaries, replicas, engines
+        ports = iter(server.free_ports(len(SERVICES) * replicas))
+        self.ports = {service: [next(ports) for _ in range(replicas)] for service in SERVICES}
+
+    @staticmethod
+    def wanted(binaries: pathlib.Path) -> list[pathlib.Path]:
+        """The programs that it takes."""
+        return [binaries / f"prepx-{service}" for service in SERVICES]
+
+    def start(self):
+        """Until each answers, and of each service one does its work."""
+        config = self.configured(self.settings())
+        for service, ports in self.ports.items():
+            for number, port in enumerate(ports, 1):
+                command = [self.binaries / f"prepx-{service}", "--dev", "--config", config]
+                command += ["--listen", f"127.0.0.1:{port}"]
+                self.spawn(f"prepx-{service}-{number}", command, port)
+        for program in self.programs:
+            program.until(lambda: get(program.port, "/healthz") == 200, START_SECONDS_MAX)
+        for service, ports in self.ports.items():
+            first = next(program for program in self.programs if program.port == ports[0])
+            first.until(lambda: any(get(port, "/readyz") == 200 for port in ports), START_SECONDS_MAX)
+        self.until_all_partitions_answer()
+
+    def until_all_partitions_answer(self):
+        """Listings ask the owner of an account's partition, and those of all instruments."""
+        gateway = self.programs[-1]
+        listed = lambda: get(gateway.port, "/v2/assets", TRADER) == 200
+        known = lambda: get(gateway.port, "/v2/account", TRADER) == 200
+        gateway.until(lambda: known() and listed(), START_SECONDS_MAX)
+
+    def settings(self) -> dict:
+        """One file serves all of them."""
+        peers = {
+            service.replace("-", "_"): ",".join(f"http://127.0.0.1:{port}" for port in ports)
+            for service, ports in self.ports.items()
+            if service != "gateway"
+        }
+        return self.engines | {
+            "log_replication": REPLICATION,
+            "account_partitions": PARTITIONS,
+            "matching_partitions": PARTITIONS,
+            "data_dir": str(self.work / "data"),
+            "snapshot_url": f"file:{self.work}/snapshots",
+            "cluster_key": secrets.token_hex(16),
+            "peers": peers,
+        }
+
+    def configured(self, settings: dict) -> pathlib.Path:
+        """The file with the settings, which only its owner may read."""
+        config = self.work / "prepx.toml"
+        tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
+        lines = lambda table: [f"{name} = {json.dumps(value)}\n" for name, value in table.items()]
+        with open(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.writelines(lines({name: settings[name] for name in settings if name not in tables}))
+            for name, table in tables.items():
+                file.writelines([f"[{name}]\n", *lines(table)])
+        return config
+
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['gateway'][0]}"
+
+
+class OneProcess(Services):
+    """`prepx start`, which has all services in it."""
+
+    @staticmethod
+    def wanted(binaries: pathlib.Path) -> list[pathlib.Path]:
+        return [binaries / "prepx"]
+
+    def start(self):
+        config = self.configured(self.engines | {"log_replication": REPLICATION})
+        port = self.ports["gateway"][0]
+        command = [self.binaries / "prepx", "start", "--dev", "--simulate", "off"]
+        command += ["--config", config, "--listen", f"127.0.0.1:{port}"]
+        command += ["--data-dir", self.work / "data"]
+        program = self.spawn("prepx", command, port)
+        program.until(program.listens, START_SECONDS_MAX)
+        self.until_all_partitions_answer()
+
+
+def get(port: int, path: str, key: tuple[str, str] | None = None) -> int:
+    """Asks a process over HTTP; the status of its answer."""
+    names = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path, headers=dict(zip(names, key or ())))
+        return connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise OSError(f"{path}: {error!r}") from error
+    finally:
+        connection.close()
