@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Packages that only carry options: read from the descriptors, never built as Rust values.
 const OPTION_PACKAGES: [&str; 2] = ["google.api", "prepx.options.v1"];
+/// Protos between services, which nobody outside is shown.
+const INTERNAL: [&str; 1] = ["prepx/owner"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("../../proto");
@@ -16,19 +18,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files.push(root.join("google/rpc/error_details.proto"));
     files.sort();
 
-    let mut compiler = protox::Compiler::new([root])?;
-    compiler
-        .include_source_info(true)
-        .include_imports(true)
-        .open_files(&files)?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let compiler = compile(root, &files)?;
     // The compiler's own bytes, because decoding them as prost types would drop our options.
     fs::write(
         out.join("descriptors.bin"),
         compiler.encode_file_descriptor_set(),
     )?;
-
     let mut set = compiler.file_descriptor_set();
+    files.retain(|file| !INTERNAL.iter().any(|of| file.starts_with(root.join(of))));
+    let public = compile(root, &files)?.encode_file_descriptor_set();
+    fs::write(out.join("public_descriptors.bin"), public)?;
+
     set.file
         .retain(|file| !OPTION_PACKAGES.contains(&file.package()));
     tonic_prost_build::configure()
@@ -39,6 +40,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .include_file("modules.rs")
         .compile_fds(set)?;
     Ok(())
+}
+
+/// The files with their comments and all that they import.
+fn compile(root: &Path, files: &[PathBuf]) -> Result<protox::Compiler, protox::Error> {
+    let mut compiler = protox::Compiler::new([root])?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(files)?;
+    Ok(compiler)
 }
 
 /// All `.proto` files below `dir`.

@@ -2,7 +2,7 @@
 //! from `proto/`, and the descriptors with comments and options.
 //!
 //! A package `prepx.<service>.v<n>` is the module `<service>::v<n>`. What is on the event log stands for
-//! values of the domain one to one, in [`journal`]; orders, instruments and bars take their public form in
+//! values of the domain one to one, in [`journal`], and what owners of stages answer in [`owner`]; orders, instruments and bars take their public form in
 //! [`convert`]. There is no other logic here.
 
 use std::sync::LazyLock;
@@ -17,13 +17,17 @@ mod generated {
 
 pub mod convert;
 pub mod journal;
+pub mod owner;
 
 pub use generated::google;
 pub use generated::prepx::*;
 
-/// The encoded `FileDescriptorSet` of all packages and what they import, with comments and options:
-/// for reflection and OpenAPI.
+/// The encoded `FileDescriptorSet` of all packages and what they import, with comments and options.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The same without what only services say to each other: for reflection.
+pub const PUBLIC_FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/public_descriptors.bin"));
 
 /// The descriptors of all packages, options included. Decoded once, at the first call.
 pub fn descriptors() -> &'static DescriptorPool {
@@ -64,6 +68,22 @@ mod tests {
             positions,
             "/prepx.portfolio.v1.PortfolioService/GetPositions"
         );
+    }
+
+    #[test]
+    fn what_services_say_to_each_other_is_nowhere_outside() {
+        let owners = "prepx.owner.v1";
+        let of_owners = |pool: &DescriptorPool| {
+            let mut files = pool.files();
+            files.any(|file| file.package_name() == owners)
+        };
+        assert!(of_owners(descriptors()), "the test looks for the right one");
+        let public = DescriptorPool::decode(PUBLIC_FILE_DESCRIPTOR_SET).expect("it is whole");
+        assert!(!of_owners(&public));
+        assert!(public.services().len() > 10);
+        let router = Router::build(descriptors()).expect("the routes are sound");
+        let openapi = prepx_transcode::openapi(&router, "", "");
+        assert!(!openapi.to_string().contains("Owner"));
     }
 
     #[test]

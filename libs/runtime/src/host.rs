@@ -228,7 +228,7 @@ async fn supported(
 ) -> Result<tonic::service::Routes, tonic_reflection::server::Error> {
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(prepx_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(prepx_proto::PUBLIC_FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.health.v1.Health");
         names

@@ -15,7 +15,7 @@ impl From<&AccountUpdate> for v1::AccountUpdate {
             account: update.account.raw(),
             at_us: update.at.0,
             change: Some((&update.change).into()),
-            postings: postings_to_wire(update.account, &update.postings),
+            postings: postings_to_wire(Some(update.account), &update.postings),
         }
     }
 }
@@ -29,7 +29,7 @@ impl TryFrom<v1::AccountUpdate> for AccountUpdate {
             account,
             at: Micros(wire.at_us),
             change: present("AccountUpdate.change", wire.change)?.try_into()?,
-            postings: postings_from_wire(account, &wire.postings)?,
+            postings: postings_from_wire(Some(account), &wire.postings)?,
         })
     }
 }
@@ -223,8 +223,8 @@ impl TryFrom<v1::OrderView> for OrderView {
 }
 
 /// Postings of an update of the account `own`, which they need not name again.
-pub fn postings_to_wire(own: AccountId, postings: &[Posting]) -> Vec<v1::Posting> {
-    let others = |account: AccountId| (account != own).then_some(account.raw());
+pub fn postings_to_wire(own: Option<AccountId>, postings: &[Posting]) -> Vec<v1::Posting> {
+    let others = |account: AccountId| (Some(account) != own).then_some(account.raw());
     let to_wire = |posting: &Posting| {
         let (book, account) = match posting.book {
             Book::Available(account) => (v1::Book::Available, others(account)),
@@ -243,13 +243,17 @@ pub fn postings_to_wire(own: AccountId, postings: &[Posting]) -> Vec<v1::Posting
     postings.iter().map(to_wire).collect()
 }
 
-/// The postings of an update of the account `own`.
-pub fn postings_from_wire(own: AccountId, wire: &[v1::Posting]) -> Result<Vec<Posting>, Error> {
+/// The postings of an update of the account `own`; those of none name the account of each book.
+pub fn postings_from_wire(
+    own: Option<AccountId>,
+    wire: &[v1::Posting],
+) -> Result<Vec<Posting>, Error> {
     let from_wire = |wire: &v1::Posting| {
-        let account = optional_id("Posting.account", wire.account)?.unwrap_or(own);
+        let account = optional_id("Posting.account", wire.account)?.or(own);
+        let account = || present("Posting.account", account);
         let book = match v1::Book::try_from(wire.book) {
-            Ok(v1::Book::Available) => Book::Available(account),
-            Ok(v1::Book::Held) => Book::Held(account),
+            Ok(v1::Book::Available) => Book::Available(account()?),
+            Ok(v1::Book::Held) => Book::Held(account()?),
             Ok(v1::Book::Clearing) => Book::Clearing,
             Ok(v1::Book::Fees) => Book::Fees,
             Ok(v1::Book::Outside) => Book::Outside,

@@ -16,7 +16,7 @@ mod reply;
 pub mod value;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use prepx_domain::instrument::Instrument;
 use prepx_domain::message::{Command, ToAccount, ToMatching};
@@ -24,6 +24,7 @@ use prepx_domain::update::{AccountUpdate, MarketUpdate, Reply};
 use prost::Message;
 
 pub use crate::generated::prepx::journal::v1;
+pub use account::{postings_from_wire, postings_to_wire};
 pub use error::Error;
 
 /// A value of the domain that is a whole message of the log.

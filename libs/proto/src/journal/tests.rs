@@ -1,4 +1,4 @@
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod golden;
 mod samples;
 

@@ -5,6 +5,7 @@
 use prepx_domain::message::*;
 use prepx_domain::reject::Field;
 use prepx_domain::update::*;
+use prepx_domain::view::{AccountView, Balance, InstrumentView};
 use prepx_domain::*;
 use proptest::option;
 use proptest::prelude::*;
@@ -358,7 +359,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 /// The books that an update of `own` may move, others' too.
-fn posting(own: AccountId) -> impl Strategy<Value = Posting> {
+pub(crate) fn posting(own: AccountId) -> impl Strategy<Value = Posting> {
     let account = || prop_oneof![Just(own), id()];
     let book = prop_oneof![
         account().prop_map(Book::Available),
@@ -544,4 +545,37 @@ pub(super) fn reply() -> impl Strategy<Value = Reply> {
         prop_oneof![ack().boxed().prop_map(Ok), reject().boxed().prop_map(Err)],
     )
         .prop_map(|(command, outcome)| Reply { command, outcome })
+}
+
+prop_compose! {
+    fn balance()(
+        asset in asset(), scale in any::<u32>(),
+        (available_minor, held_minor, cost_minor) in (number(), number(), number()),
+    ) -> Balance {
+        Balance { asset, scale, available_minor, held_minor, cost_minor }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn account_view()(
+        (account, user, opened_at) in (id(), uuid(), micros()),
+        (simulated, blocked, suspended) in any::<(bool, bool, bool)>(),
+        limits in limits(),
+        balances in proptest::collection::vec(balance(), 0..5),
+        open_orders in any::<u32>(),
+    ) -> AccountView {
+        AccountView {
+            account, user, opened_at, simulated, blocked, suspended, limits, balances, open_orders,
+        }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn instrument_view()(
+        instrument in instrument(),
+        halted in any::<bool>(),
+        reference_ticks in option::of(number()),
+    ) -> InstrumentView {
+        InstrumentView { instrument, halted, reference_ticks }
+    }
 }
