@@ -14,6 +14,8 @@
 //!    headers, and checks the method's [`Policy`], which comes from the options in the protos. A
 //!    method that says nothing needs a principal.
 //!
+//! What only services ask of each other carries no principal but the [`ClusterKey`] of their platform.
+//!
 //! A revoked key or session is refused at once in the process that revokes it, and the streams that
 //! were opened with it end; other processes refuse it when its access token ends, at most 15 minutes
 //! later.
@@ -21,6 +23,7 @@
 //! This crate stores nothing and asks no clock of its own. Passwords belong to the user service.
 
 mod authenticator;
+mod cluster;
 mod credentials;
 mod ending;
 mod error;
@@ -34,6 +37,7 @@ mod sealed;
 mod token;
 
 pub use authenticator::{Authenticator, Authority, Identity};
+pub use cluster::{BadClusterKey, CLUSTER_KEY, ClusterKey, ClusterKeyLayer, ClusterKeyService};
 pub use credentials::Credentials;
 pub use ending::Ending;
 pub use error::{Error, Result};

@@ -3,6 +3,7 @@
 // The lint spares `#[test]` functions only; their helpers are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod cluster;
 mod layer;
 mod token;
 

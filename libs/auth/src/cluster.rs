@@ -1,0 +1,160 @@
+//! The key that all services of one platform share, for calls that only services make of each other.
+//!
+//! It says that a process of this platform calls, not on whose behalf: what is behind it decides nothing
+//! about anybody. It stands beside [`AuthLayer`](crate::AuthLayer), which such calls do not pass, and it
+//! is asked for in one process as well, so that what is right there is right between several.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::future::{Either, Ready, ready};
+use http::{HeaderMap, Request, Response};
+use prepx_env::Random;
+use prepx_runtime::status;
+use serde::Deserialize;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tower::{Layer, Service};
+
+use crate::SecretHash;
+
+/// The header that carries it.
+pub const CLUSTER_KEY: &str = "prepx-cluster-key";
+/// So many random bits as text are beyond guessing.
+const CHARS_MIN: usize = 32;
+const CHARS_MAX: usize = 256;
+
+/// The key of a platform. Put it into a generated client as its interceptor, and around a service by
+/// [`ClusterKey::layer`].
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ClusterKey {
+    header: MetadataValue<Ascii>,
+    hash: SecretHash,
+}
+
+/// Why a text is no key of a platform. Says nothing of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the cluster key must be {CHARS_MIN} to {CHARS_MAX} visible ASCII characters without spaces, such as \
+     `openssl rand -base64 32` prints; all services of a platform have the same"
+)]
+pub struct BadClusterKey;
+
+impl ClusterKey {
+    /// A key as it is configured.
+    ///
+    /// # Errors
+    /// One that is too short to keep anybody out, or does not fit a header.
+    pub fn parse(text: &str) -> Result<ClusterKey, BadClusterKey> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible || !(CHARS_MIN..=CHARS_MAX).contains(&text.len()) {
+            return Err(BadClusterKey);
+        }
+        let mut header = MetadataValue::try_from(text).map_err(|_| BadClusterKey)?;
+        header.set_sensitive(true);
+        Ok(ClusterKey {
+            header,
+            hash: SecretHash::of(text),
+        })
+    }
+
+    /// A key for a platform that is one process: nobody else needs to know it.
+    pub fn draw(random: &Random) -> ClusterKey {
+        let text = URL_SAFE_NO_PAD.encode(random.bytes::<32>());
+        ClusterKey::parse(&text).expect("43 characters of base64url are a key")
+    }
+
+    /// What lets calls with this key through and refuses all others.
+    pub fn layer(&self) -> ClusterKeyLayer {
+        ClusterKeyLayer(self.hash)
+    }
+}
+
+/// Says that there is one, never which.
+impl fmt::Debug for ClusterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClusterKey")
+    }
+}
+
+impl TryFrom<String> for ClusterKey {
+    type Error = BadClusterKey;
+
+    fn try_from(text: String) -> Result<ClusterKey, BadClusterKey> {
+        ClusterKey::parse(&text)
+    }
+}
+
+impl Interceptor for ClusterKey {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert(CLUSTER_KEY, self.header.clone());
+        Ok(request)
+    }
+}
+
+/// Refuses calls without the key of the platform. See [`ClusterKey::layer`].
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterKeyLayer(SecretHash);
+
+impl<S> Layer<S> for ClusterKeyLayer {
+    type Service = ClusterKeyService<S>;
+
+    fn layer(&self, inner: S) -> ClusterKeyService<S> {
+        ClusterKeyService { inner, key: self.0 }
+    }
+}
+
+/// A service behind a [`ClusterKeyLayer`].
+#[derive(Clone, Debug)]
+pub struct ClusterKeyService<S> {
+    inner: S,
+    key: SecretHash,
+}
+
+impl<S, A, B> Service<Request<A>> for ClusterKeyService<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    B: Default,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response<B>, S::Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        match self.refusal(request.headers()) {
+            None => Either::Left(self.inner.call(request)),
+            Some(words) => {
+                let code = status::Code::Unauthenticated;
+                let told = status::Error::new(code, "CLUSTER_KEY", words);
+                Either::Right(ready(Ok(status::of(&told).into_http())))
+            }
+        }
+    }
+}
+
+impl<S> ClusterKeyService<S> {
+    fn refusal(&self, headers: &HeaderMap) -> Option<&'static str> {
+        let Some(shown) = headers.get(CLUSTER_KEY) else {
+            return Some(
+                "only services of this platform may call this: the header prepx-cluster-key is missing; a \
+                 service sends it when its cluster_key is set (PREPX_CLUSTER_KEY)",
+            );
+        };
+        let same = shown.to_str().is_ok_and(|shown| self.key.matches(shown));
+        (!same).then_some(
+            "the key in prepx-cluster-key is not that of this platform: give all of its services the same \
+             cluster_key (PREPX_CLUSTER_KEY)",
+        )
+    }
+}
