@@ -9,13 +9,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use prepx_bus::{KafkaLocation, Location, Log};
 use prepx_env::{Clock, Random};
+use prepx_owner::{BoxError, Logs};
 use prepx_stage::follow::Tail;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort};
 use prepx_stage::{Following, Retention, Topology};
 
 use crate::core::{self, Core, Options};
 use crate::settings::Settings;
-use crate::stations::{self, BoxError, Stations};
+use crate::stations::{self, Stations};
 
 /// Both stages. Clones are the same.
 #[derive(Clone)]
@@ -181,13 +182,14 @@ fn snapshots_in(path: &Path) -> Result<prepx_stage::Snapshots> {
 
 /// Handles on Kafka.
 #[cfg(feature = "kafka")]
-fn kafka(location: KafkaLocation, topology: Topology, replication: u16) -> Result<stations::Logs> {
-    let logs = stations::kafka::logs(location, topology, replication);
+fn kafka(location: KafkaLocation, topology: Topology, replication: u16) -> Result<Logs> {
+    let process = format!("prepx-{}", std::process::id());
+    let logs = prepx_owner::kafka::logs(location, topology, replication, &process);
     logs.map_err(|error| anyhow!(error))
 }
 
 #[cfg(not(feature = "kafka"))]
-fn kafka(location: KafkaLocation, _: Topology, _: u16) -> Result<stations::Logs> {
+fn kafka(location: KafkaLocation, _: Topology, _: u16) -> Result<Logs> {
     Err(anyhow!(without_kafka(&location)))
 }
 

@@ -75,7 +75,7 @@ fn show(location: &KafkaLocation, target: &Target, apply: bool) -> Result<()> {
         account_partitions: target.account_partitions,
         matching_partitions: target.matching_partitions,
     };
-    let declared = crate::stations::kafka::declared(topology, target.replication);
+    let declared = prepx_owner::kafka::declared(topology, target.replication);
     let changes = match apply {
         true => topics::apply(location, &declared),
         false => topics::plan(location, &declared),

@@ -11,12 +11,11 @@ use prepx_domain::Slot;
 use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::Reply;
 use prepx_env::Clock;
+use prepx_owner::{Deliver, Pass, Release};
 use prepx_stage::{Decided, Turn};
 use tokio::sync::oneshot;
 
-use super::gate::Pass;
 use super::keeping::Progress;
-use super::release::{Deliver, Release};
 use super::{Spine, account, matching};
 
 /// How often the stages look whether an order expires.

@@ -6,11 +6,9 @@
 //! stages or the log fail, [`Core::failed`] says so: the process must end then.
 
 mod driver;
-pub(crate) mod gate;
 pub(crate) mod keeping;
 pub mod manifest;
 pub(crate) mod ports;
-pub(crate) mod release;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -20,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use prepx_account as account;
 use prepx_bus::embedded::{self, WriterHandle};
@@ -31,25 +28,21 @@ use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::Reply;
 use prepx_env::Clock;
 use prepx_matching as matching;
+use prepx_owner::{Deliver, Failure, Gate, RETRY_AFTER, Release};
 use prepx_risk::AccountCodec;
 use prepx_stage::port::{ReadError, SubmitError};
 use prepx_stage::{KeeperError, Pace, Retention, Snapshots, Topology};
 use prepx_trading::MatchingCodec;
 use prepx_trading::domain::calendar::ParseError;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::disk::{self, Dropper, Shares};
 
 use driver::{Driver, Gathered, Request};
-use gate::Gate;
 use keeping::{Keeping, Progress};
-use release::{Deliver, Release};
 
 /// Both stages as the core runs them.
 pub type Spine = prepx_stage::Spine<AccountCodec, MatchingCodec>;
-
-/// What a caller who was refused is told to wait.
-pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// How the core runs.
 #[derive(Clone, Debug)]
@@ -140,7 +133,7 @@ struct Shared {
     log: Arc<EmbeddedLog>,
     retention: Arc<Retention>,
     topology: Topology,
-    failure: watch::Receiver<Option<Arc<str>>>,
+    failure: Failure,
 }
 
 /// The core's threads. To be stopped; dropped without, they run until the process ends.
@@ -299,21 +292,17 @@ impl Core {
         }
         self.0.ring.try_send(request).map_err(|error| match error {
             TrySendError::Full(_) => BUSY,
-            TrySendError::Disconnected(_) => SubmitError::Closed(self.failure()),
+            TrySendError::Disconnected(_) => SubmitError::Closed(self.0.failure.words()),
         })
     }
 
     fn unknown(&self) -> SubmitError {
-        SubmitError::Unknown(self.failure())
-    }
-
-    fn failure(&self) -> String {
-        failure_of(&self.0.failure)
+        SubmitError::Unknown(self.0.failure.words())
     }
 
     /// Waits until the core has failed, and says why: the process must end then (I8).
     pub async fn failed(&self) -> Arc<str> {
-        first_failure(self.0.failure.clone()).await
+        self.0.failure.first().await
     }
 
     /// The event log, for consumers of what the stages tell.
@@ -385,14 +374,14 @@ fn start(
     topology: Topology,
     parts: Parts,
 ) -> io::Result<(Core, Running)> {
-    let (tell_failure, failure) = watch::channel(None);
+    let failure = Failure::default();
     let release = Arc::new(Release::default());
     embedded.watermark().subscribe({
-        let (release, failure) = (Arc::clone(&release), tell_failure.clone());
+        let (release, failure) = (Arc::clone(&release), failure.clone());
         move |progress| match progress {
             LogProgress::Durable(position) => release.advance(*position),
             LogProgress::Failed(poisoned) => {
-                fail(&failure, &poisoned.to_string());
+                failure.fail(&poisoned.to_string());
                 release.kill();
             }
         }
@@ -409,10 +398,11 @@ fn start(
         turn: Gathered::default(),
     };
     let writer = spawn_writer(Arc::clone(&embedded))?;
+    let told = failure.clone();
     let driver = thread::Builder::new().name("core".into()).spawn(move || {
-        let alarm = Alarm(tell_failure);
+        let _alarm = told.alarm();
         if let Err(error) = driver.run() {
-            fail(&alarm.0, &error.to_string());
+            told.fail(&error.to_string());
         }
     })?;
     let (stop_keeping, stop) = mpsc::channel();
@@ -440,46 +430,6 @@ fn start(
     Ok((core, running))
 }
 
-/// Why nobody answers any more.
-pub(crate) fn failure_of(failure: &watch::Receiver<Option<Arc<str>>>) -> String {
-    match &*failure.borrow() {
-        Some(failure) => failure.to_string(),
-        None => "the order path has stopped".into(),
-    }
-}
-
-/// Waits for a failure; for ever when the threads end in peace.
-pub(crate) async fn first_failure(mut failure: watch::Receiver<Option<Arc<str>>>) -> Arc<str> {
-    let said = failure.wait_for(Option::is_some).await.ok();
-    match said.and_then(|said| said.clone()) {
-        Some(failure) => failure,
-        None => std::future::pending().await,
-    }
-}
-
-/// The first reason is the one that is told.
-pub(crate) fn fail(failure: &watch::Sender<Option<Arc<str>>>, reason: &str) {
-    failure.send_if_modified(|told| {
-        let first = told.is_none();
-        if first {
-            tracing::error!(reason, "the order path has failed");
-            *told = Some(reason.into());
-        }
-        first
-    });
-}
-
-/// Tells when a thread of the order path panics.
-pub(crate) struct Alarm(pub watch::Sender<Option<Arc<str>>>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            fail(&self.0, "a thread of the order path panicked");
-        }
-    }
-}
-
 impl Running {
     /// Takes nothing more, decides what was accepted, makes it durable, and ends the threads.
     /// Blocks for a few syncs.
@@ -491,8 +441,8 @@ impl Running {
         drop(self.stop_keeping);
         let joined = [self.driver.join(), self.keeping.join()];
         let flushed = self.writer.stop();
-        if let Some(failure) = &*shared.failure.borrow() {
-            return Err(Arc::clone(failure));
+        if let Some(failure) = shared.failure.get() {
+            return Err(failure);
         }
         match (flushed, joined.iter().any(Result::is_err)) {
             (Err(poisoned), _) => Err(poisoned.to_string().into()),

@@ -10,15 +10,14 @@ use prepx_domain::update::{OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
 use prepx_domain::{AccountId, Slot};
 use prepx_matching as matching;
+use prepx_owner::{Awaited, QueryError, Seats};
 use prepx_risk::AccountCodec;
 use prepx_stage::port::{
     AccountPort, Answer, AuditPort, MatchingPort, ReadError, StageBooks, SubmitError, WhichOrders,
 };
-use prepx_stage::{Codec, Partition, Seat, Stage};
+use prepx_stage::{Codec, Partition, Stage};
 
 use super::Stations;
-use super::asking::Awaited;
-use super::driver::Seated;
 use crate::core::ports::{SILENT, books_at, instruments_of, orders};
 use crate::core::slot_of;
 
@@ -28,40 +27,30 @@ const LOOK: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 2_000;
 
 impl Stations {
-    fn account_seat(&self, slot: Slot) -> &Seated<AccountCodec> {
+    /// Looks into the account partition of a slot.
+    async fn query_account<T: Send + 'static>(
+        &self,
+        slot: Slot,
+        look: impl FnOnce(&Partition<AccountCodec>) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
         let partition = slot.partition(self.0.topology.account_partitions);
-        &self.0.accounts[partition as usize]
-    }
-
-    /// Puts a command on the log.
-    fn ask(&self, seat: Seat, repeats: bool, input: Vec<u8>) -> Result<Awaited, SubmitError> {
-        if self.0.closed.load(std::sync::atomic::Ordering::Acquire) {
-            return Err(SubmitError::Closed("this process is draining".into()));
-        }
-        self.0.asking.ask(seat.commands(), repeats, input)
+        query(&self.0.accounts, partition, look).await
     }
 
     fn ask_account(&self, command: Command) -> Result<Awaited, SubmitError> {
         let partition = command.slot.partition(self.0.topology.account_partitions);
         let mut input = Vec::new();
         let command = account::Input::Command(command);
-        self.0.codecs.0.encode_input(&command, &mut input);
-        self.ask(Stage::ACCOUNT.seat(partition), true, input)
+        self.0.accounts.codec().encode_input(&command, &mut input);
+        let to = Stage::ACCOUNT.seat(partition).commands();
+        self.0.front.ask(to, true, input)
     }
 
     async fn reply(&self, awaited: Awaited) -> Result<Reply, SubmitError> {
         let unknown = |why: String| SubmitError::Unknown(why);
-        let heard = awaited.await.map_err(|_| unknown(self.silence()))?;
+        let heard = self.0.front.reply(awaited).await?;
         let bytes = heard.ok_or_else(|| unknown(SILENT.into()))?;
         AccountCodec::decode_reply(&bytes).map_err(|error| unknown(error.to_string()))
-    }
-
-    /// Why nobody answers.
-    fn silence(&self) -> String {
-        match &*self.0.failure.borrow() {
-            Some(failure) => failure.to_string(),
-            None => "no reply has come in time".into(),
-        }
     }
 
     /// Has an operator's command decided, then waits until every account partition has heard what it
@@ -71,35 +60,27 @@ impl Stations {
         let seat = Stage::MATCHING.seat(partition);
         let mut input = Vec::new();
         let command = matching::Input::Command(command);
-        self.0.codecs.1.encode_input(&command, &mut input);
+        self.0.matching.codec().encode_input(&command, &mut input);
         // Repeated later it could undo what came between.
-        let awaited = self.ask(seat, false, input)?;
+        let awaited = self.0.front.ask(seat.commands(), false, input)?;
         let unknown = |why: String| SubmitError::Unknown(why);
-        awaited.await.map_err(|_| unknown(self.silence()))?;
-        let matching = &self.0.matching[partition as usize];
-        let sent = self
-            .query(matching, |owner| owner.head().sent.clone())
-            .await;
+        self.0.front.reply(awaited).await?;
+        let sent = |owner: &Partition<_>| owner.head().sent.clone();
+        let sent = query(&self.0.matching, partition, sent).await;
         let sent = sent.map_err(|error| unknown(error.to_string()))?;
         let lanes = sent.into_iter();
         for (to, number) in lanes.filter(|(to, _)| to.topic == Topic::OrderExecutions) {
-            let account = &self.0.accounts[to.partition as usize];
-            let received = self.received(account, seat.journal(), number).await;
+            let received = self.received(to.partition, seat.journal(), number).await;
             received.map_err(|error| unknown(error.to_string()))?;
         }
         Ok(())
     }
 
-    /// Waits until a partition has taken a message of a lane.
-    async fn received<C: Codec>(
-        &self,
-        by: &Seated<C>,
-        lane: TopicPartition,
-        number: u64,
-    ) -> Result<(), ReadError> {
+    /// Waits until an account partition has taken a message of a lane.
+    async fn received(&self, by: u32, lane: TopicPartition, number: u64) -> Result<(), ReadError> {
         for _ in 0..LOOKS_MAX {
-            let last = move |owner: &Partition<C>| owner.head().received.get(&lane).copied();
-            if self.query(by, last).await? >= Some(number) {
+            let last = move |owner: &Partition<_>| owner.head().received.get(&lane).copied();
+            if query(&self.0.accounts, by, last).await? >= Some(number) {
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;
@@ -111,21 +92,33 @@ impl Stations {
     async fn look_at_books(&self) -> Result<(StageBooks, bool), ReadError> {
         let mut found = StageBooks::default();
         let mut lanes = Lanes::default();
-        for seated in &self.0.matching {
+        for number in 0..self.0.topology.matching_partitions {
             let head = |owner: &Partition<_>| (owner.seat().journal(), owner.head().clone());
-            lanes.add(self.query(seated, head).await?);
+            lanes.add(query(&self.0.matching, number, head).await?);
         }
-        for (number, seated) in (0u32..).zip(&self.0.accounts) {
+        for number in 0..self.0.topology.account_partitions {
             let look = move |owner: &Partition<AccountCodec>| {
                 let head = (owner.seat().journal(), owner.head().clone());
                 (head, books_at(number, owner))
             };
-            let (head, books) = self.query(seated, look).await?;
+            let (head, books) = query(&self.0.accounts, number, look).await?;
             lanes.add(head);
             found.add(books);
         }
         Ok((found, lanes.are_drained()))
     }
+}
+
+async fn query<C: Codec, T: Send + 'static>(
+    seats: &Seats<C>,
+    partition: u32,
+    look: impl FnOnce(&Partition<C>) -> T + Send + 'static,
+) -> Result<T, ReadError> {
+    let seen = seats.query(partition, look).await;
+    seen.map_err(|error| match error {
+        QueryError::Busy { retry_after } => ReadError::Busy { retry_after },
+        gone => ReadError::Unavailable(gone.to_string()),
+    })
 }
 
 /// What partitions have sent to each other and what they have received.
@@ -181,9 +174,8 @@ impl AccountPort for Stations {
     fn account(&self, account: AccountId) -> Answer<Result<Option<AccountView>, ReadError>> {
         let stations = self.clone();
         Box::pin(async move {
-            let seated = stations.account_seat(account.slot());
             let look = move |owner: &Partition<AccountCodec>| owner.machine().account(account);
-            stations.query(seated, look).await
+            stations.query_account(account.slot(), look).await
         })
     }
 
@@ -194,10 +186,9 @@ impl AccountPort for Stations {
     ) -> Answer<Result<Vec<OrderView>, ReadError>> {
         let stations = self.clone();
         Box::pin(async move {
-            let seated = stations.account_seat(account.slot());
             let look =
                 move |owner: &Partition<AccountCodec>| orders(owner.machine(), account, &which);
-            stations.query(seated, look).await
+            stations.query_account(account.slot(), look).await
         })
     }
 }
@@ -211,11 +202,8 @@ impl MatchingPort for Stations {
     fn instruments(&self) -> Answer<Result<Vec<InstrumentView>, ReadError>> {
         let stations = self.clone();
         Box::pin(async move {
-            let Some(first) = stations.0.accounts.first() else {
-                return Ok(Vec::new());
-            };
             let look = |owner: &Partition<AccountCodec>| instruments_of(owner.machine());
-            stations.query(first, look).await
+            query(&stations.0.accounts, 0, look).await
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The thread of one station: gives it turns when the log has news, shows its memory to reads.
+//! The thread of one partition: gives its station turns when the log has news, shows its memory to reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,15 +8,11 @@ use std::time::Duration;
 
 use prepx_bus::{Log, Progress};
 use prepx_env::Clock;
-use prepx_stage::{
-    Codec, Partition, Seat, Snapshots, Station, SteadyClock, Takeover, Topology, Turn,
-};
-use tokio::sync::watch;
+use prepx_stage::{Codec, Partition, Seat, Station, SteadyClock, Takeover, Turn};
 
-use super::bell::Bell;
-use super::{BoxError, Logs};
-use crate::core::release::{Deliver, Release};
-use crate::core::{Alarm, fail};
+use crate::bell::Bell;
+use crate::release::{Deliver, Release};
+use crate::{BoxError, Options};
 
 /// How often a station looks whether an order expires.
 const TICK: Duration = Duration::from_millis(50);
@@ -24,23 +20,10 @@ const TICK: Duration = Duration::from_millis(50);
 const LOOKS_MAX: usize = 256;
 
 /// A look into the memory of a partition; what it returns hands the result over.
-pub(super) type Look<C> = Box<dyn FnOnce(&Partition<C>) -> Deliver + Send>;
+pub(crate) type Look<C> = Box<dyn FnOnce(&Partition<C>) -> Deliver + Send>;
 
-/// What every station of a process is made with.
-#[derive(Clone)]
-pub(super) struct Common {
-    pub logs: Logs,
-    pub topology: Topology,
-    pub snapshots: Snapshots,
-    pub clock: Arc<dyn Clock>,
-    pub who: String,
-    pub looks_max: usize,
-    pub failure: watch::Sender<Option<Arc<str>>>,
-    pub stop: Arc<AtomicBool>,
-}
-
-/// The way to a station's thread.
-pub(super) struct Seated<C: Codec> {
+/// The way to a partition's thread.
+pub(crate) struct Seated<C: Codec> {
     looks: SyncSender<Look<C>>,
     bell: Arc<Bell>,
     events: Arc<AtomicU64>,
@@ -59,8 +42,8 @@ impl<C: Codec> Seated<C> {
     }
 
     /// How many events the partition has seen.
-    pub fn events(&self) -> &Arc<AtomicU64> {
-        &self.events
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
     }
 }
 
@@ -77,31 +60,32 @@ struct Driver<C: Codec> {
 }
 
 /// Starts the thread of a partition. It says by `opened` when it is its owner, or why it is not.
-pub(super) fn start<C: Codec>(
+pub(crate) fn start<C: Codec>(
     codec: &Arc<C>,
     seat: Seat,
-    common: &Common,
+    options: &Options,
+    stop: &Arc<AtomicBool>,
     opened: std::sync::mpsc::Sender<Result<(), BoxError>>,
 ) -> std::io::Result<(Seated<C>, JoinHandle<()>)> {
-    let (looks, asked) = sync_channel(common.looks_max);
+    let (looks, asked) = sync_channel(options.reads_max);
     let seated = Seated {
         looks,
         bell: Arc::default(),
         events: Arc::default(),
     };
-    let (codec, common) = (Arc::clone(codec), common.clone());
+    let (codec, options, stop) = (Arc::clone(codec), options.clone(), Arc::clone(stop));
     let (bell, events) = (Arc::clone(&seated.bell), Arc::clone(&seated.events));
     let name = seat.to_string();
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let alarm = Alarm(common.failure.clone());
-        let driver = Driver::open(codec, seat, &common, asked, (bell, events));
+        let _alarm = options.failure.alarm();
+        let driver = Driver::open(codec, seat, &options, stop, asked, (bell, events));
         let driver = driver.map_err(|error| opened.send(Err(error)));
         let Ok(driver) = driver else { return };
         // Whoever waits for it has given up when another could not be opened.
         let _ = opened.send(Ok(()));
         drop(opened);
         if let Err(error) = driver.run() {
-            fail(&alarm.0, &error.to_string());
+            options.failure.fail(&error.to_string());
         }
     })?;
     Ok((seated, thread))
@@ -111,19 +95,20 @@ impl<C: Codec> Driver<C> {
     fn open(
         codec: Arc<C>,
         seat: Seat,
-        common: &Common,
+        options: &Options,
+        stop: Arc<AtomicBool>,
         looks: Receiver<Look<C>>,
         (bell, events): (Arc<Bell>, Arc<AtomicU64>),
     ) -> Result<Driver<C>, BoxError> {
-        let log = (common.logs)(&seat.to_string().replace('/', "-"))?;
-        let mut steady = SteadyClock::new(&*common.clock);
+        let log = (options.logs)(&seat.to_string().replace('/', "-"))?;
+        let mut steady = SteadyClock::new(&*options.clock);
         let takeover = Takeover {
-            who: &common.who,
-            now: steady.now(&*common.clock),
+            who: &options.who,
+            now: steady.now(&*options.clock),
             // A transition and its outputs are one transaction: none has left without the other.
             reemit: false,
         };
-        let (topology, snapshots) = (common.topology, &common.snapshots);
+        let (topology, snapshots) = (options.topology, &options.snapshots);
         let own = Arc::clone(&log);
         let station = Station::open(codec, seat, topology, own, snapshots, takeover)?;
         let release = Arc::new(Release::default());
@@ -136,13 +121,13 @@ impl<C: Codec> Driver<C> {
         Ok(Driver {
             station,
             log,
-            clock: Arc::clone(&common.clock),
+            clock: Arc::clone(&options.clock),
             steady,
             looks,
             bell,
             release,
             events,
-            stop: Arc::clone(&common.stop),
+            stop,
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 #[derive(Default)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     rung: Mutex<bool>,
     moved: Condvar,
 }

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use prepx_bus::Position;
 
 /// Hands an answer over; must be short, it runs on the thread that syncs.
-pub(crate) type Deliver = Box<dyn FnOnce() + Send>;
+pub type Deliver = Box<dyn FnOnce() + Send>;
 
 /// Answers in the order of their positions. Bounded by what the gate lets in.
 #[derive(Default)]
-pub(crate) struct Release(Mutex<Waiting>);
+pub struct Release(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {

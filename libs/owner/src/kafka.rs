@@ -3,24 +3,25 @@
 use std::sync::Arc;
 
 use prepx_bus::kafka::{Config, topics};
-use prepx_bus::{KafkaLocation, KafkaLog, Log};
+use prepx_bus::{KafkaLocation, KafkaLog, Log, Topic};
 use prepx_stage::Topology;
 
-use super::{BoxError, Logs};
+use crate::{BoxError, Logs};
 
 /// The topics of a platform of this shape.
 pub fn declared(topology: Topology, replication: u16) -> topics::Topics {
     let mut declared = topics::Topics::shipped();
     declared.replicate(replication, replication.div_ceil(2).max(1));
-    for &topic in prepx_bus::Topic::ALL {
-        if topic != prepx_bus::Topic::StageOwners {
+    for &topic in Topic::ALL {
+        if topic != Topic::StageOwners {
             declared.set_partitions(topic.name(), topology.partitions(topic));
         }
     }
     declared
 }
 
-/// Makes the topics that are not there yet, and says how to open a handle.
+/// Makes the topics that are not there yet, and says how a process opens handles. `process` differs from
+/// those of all other processes of the platform.
 ///
 /// # Errors
 /// Brokers that do not answer, or topics of another shape.
@@ -28,13 +29,16 @@ pub fn logs(
     location: KafkaLocation,
     topology: Topology,
     replication: u16,
+    process: &str,
 ) -> Result<Logs, BoxError> {
     let made = topics::apply(&location, &declared(topology, replication))?;
     for change in made {
         tracing::info!(%change, "topics of the event log");
     }
+    let process = process.to_owned();
     Ok(Arc::new(move |name| {
-        let log = KafkaLog::open(location.clone(), Config::named(name))?;
+        let config = Config::named(format!("{process}.{name}"));
+        let log = KafkaLog::open(location.clone(), config)?;
         Ok(log as Arc<dyn Log>)
     }))
 }

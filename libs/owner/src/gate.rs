@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A bound on what is under way. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Gate {
+pub struct Gate {
     free: Arc<AtomicUsize>,
 }
 
 /// Places that are taken until this is dropped.
-pub(crate) struct Pass {
+pub struct Pass {
     free: Arc<AtomicUsize>,
     places: usize,
 }
 
 impl Gate {
+    /// With room for so many.
     pub fn new(places: usize) -> Gate {
         Gate {
             free: Arc::new(AtomicUsize::new(places)),
