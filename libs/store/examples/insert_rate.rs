@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prepx_store::{Durability, Location, Migration, Migrations, Options, Pool, Source};
+use prepx_store::{Durability, Location, Migration, Options, Pool, Source};
 
 const FILLS: Migration = Migration {
     version: 1,
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let directory = tempfile::TempDir::new_in(".")?;
         let location = Location::Sqlite(directory.path().to_owned());
         let options = Options::new("rate", durability);
-        let pool = Pool::open(&location, &options, Migrations::shared(&[FILLS])).await?;
+        let pool = Pool::open(&location, &options, &[FILLS]).await?;
         let started = tokio::time::Instant::now();
         for batch in 0..batches {
             write(&pool, batch * 1_000).await?;

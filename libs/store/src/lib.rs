@@ -25,7 +25,7 @@ use std::path::PathBuf;
 
 pub use bulk::Values;
 pub use error::{Error, Gap, Result};
-pub use migrate::{Migration, Migrations};
+pub use migrate::Migration;
 pub use pool::Pool;
 pub use position::Source;
 pub use query::{Column, Connection, OwnedColumn, Query, Row, Value, query};

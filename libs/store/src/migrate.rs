@@ -13,27 +13,9 @@ pub struct Migration {
     pub version: u32,
     /// What it does, as in its file's name.
     pub name: &'static str,
-    /// Its statements, for the engine in whose history it stands.
+    /// Its statements, one text for every engine. A line that begins with `--pg ` goes on without
+    /// those words on PostgreSQL, which has partitions, and is a comment to SQLite.
     pub sql: &'static str,
-}
-
-/// The history of a schema on each engine. What is the same text on both stands in both.
-#[derive(Clone, Copy, Debug)]
-pub struct Migrations<'a> {
-    /// On SQLite.
-    pub sqlite: &'a [Migration],
-    /// On PostgreSQL.
-    pub pg: &'a [Migration],
-}
-
-impl<'a> Migrations<'a> {
-    /// The same on every engine.
-    pub const fn shared(migrations: &'a [Migration]) -> Migrations<'a> {
-        Migrations {
-            sqlite: migrations,
-            pg: migrations,
-        }
-    }
 }
 
 /// What the store itself needs in each schema.

@@ -2,7 +2,7 @@
 
 use crate::migrate::migrate;
 use crate::position::position;
-use crate::{Location, Migrations, Options, Reader, Result, Source, Tx, pg, sqlite};
+use crate::{Location, Migration, Options, Reader, Result, Source, Tx, pg, sqlite};
 
 /// An open, migrated schema on one of the engines. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,18 +18,14 @@ impl Pool {
     pub async fn open(
         location: &Location,
         options: &Options,
-        migrations: Migrations<'_>,
+        migrations: &[Migration],
     ) -> Result<Pool> {
         options.validate()?;
-        let (pool, migrations) = match location {
+        let pool = match location {
             Location::Sqlite(directory) => {
-                let pool = sqlite::Pool::open(directory, options).await?;
-                (Pool::Sqlite(pool), migrations.sqlite)
+                Pool::Sqlite(sqlite::Pool::open(directory, options).await?)
             }
-            Location::Pg(database) => {
-                let pool = pg::Pool::open(database, options);
-                (Pool::Pg(pool), migrations.pg)
-            }
+            Location::Pg(database) => Pool::Pg(pg::Pool::open(database, options)),
         };
         let mut tx = pool.begin().await?;
         if let Tx::Pg(tx) = &mut tx {

@@ -3,7 +3,7 @@
 use std::result::Result as StdResult;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
 use crate::{Connection, Error, Result};
 
@@ -48,11 +48,14 @@ impl Tx {
         Ok(undone?)
     }
 
-    /// Runs several statements without values.
+    /// Runs several statements without values, written as in [`crate::Migration`].
     pub(crate) async fn run_all(&mut self, sql: &'static str) -> StdResult<(), sqlx::Error> {
         match self {
             Tx::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ()),
-            Tx::Pg(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ()),
+            Tx::Pg(tx) => {
+                let sql = AssertSqlSafe(sql.replace("--pg ", ""));
+                sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())
+            }
         }
     }
 }

@@ -4,17 +4,17 @@
 //! somebody may have seen them. So a commit is on the disk before anything is told or let go of.
 
 use prepx_bus::{Topic, TopicPartition};
-use prepx_store::{Durability, Location, Migration, Migrations, Options, Pool, Row, query};
+use prepx_store::{Durability, Location, Migration, Options, Pool, Row, query};
 
 use crate::chain::Head;
 use crate::error::{Error, Result};
 use crate::root::Signed;
 
-pub(crate) const MIGRATIONS: Migrations<'static> = Migrations::shared(&[Migration {
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "audit",
     sql: include_str!("../migrations/0001_audit.sql"),
-}]);
+}];
 
 /// Heads and roots in SQL. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -10,17 +10,17 @@ use prepx_domain::market::Bar;
 use prepx_domain::update::MarketUpdate;
 use prepx_proto::journal;
 use prepx_stage::follow::Batch;
-use prepx_store::{Location, Migration, Migrations, Options, Pool, Result, Source, Tx};
+use prepx_store::{Location, Migration, Options, Pool, Result, Source, Tx};
 
 use crate::market::{Markets, Quote, Rows, Trade};
 use crate::page::Range;
 use crate::projection::Error;
 
-const MIGRATIONS: Migrations<'static> = Migrations::shared(&[Migration {
+const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "market",
     sql: include_str!("../migrations/0001_market.sql"),
-}]);
+}];
 
 /// What a trade, a quote or a bar takes at most, with its key and what pages leave free.
 const ROW_BYTES: u64 = 256;

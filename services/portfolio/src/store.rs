@@ -5,16 +5,16 @@ mod compact;
 pub mod ledger;
 pub mod sql;
 
-use prepx_store::{Migration, Migrations, Result};
+use prepx_store::{Migration, Result};
 
 use crate::transfer::Transfer;
 
 /// The steps of the schema `transfers`.
-pub const MIGRATIONS: Migrations<'static> = Migrations::shared(&[Migration {
+pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "transfers",
     sql: include_str!("../migrations/0001_transfers.sql"),
-}]);
+}];
 
 /// Transfers by account and name.
 #[tonic::async_trait]

@@ -5,32 +5,18 @@ pub mod sql;
 mod suite;
 
 use prepx_domain::Micros;
-use prepx_store::{Migration, Migrations, Result};
+use prepx_store::{Migration, Result};
 use uuid::Uuid;
 
 use crate::domain::{ApiKey, Session, User};
 use crate::vault::Sealed;
 
 /// The schema, from the first migration on.
-pub const MIGRATIONS: Migrations<'static> = Migrations {
-    sqlite: &[
-        Migration {
-            version: 1,
-            name: "users",
-            sql: include_str!("../migrations/sqlite/0001_users.sql"),
-        },
-        Migration {
-            version: 2,
-            name: "emails",
-            sql: include_str!("../migrations/sqlite/0002_emails.sql"),
-        },
-    ],
-    pg: &[Migration {
-        version: 1,
-        name: "users",
-        sql: include_str!("../migrations/pg/0001_users.sql"),
-    }],
-};
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "users",
+    sql: include_str!("../migrations/0001_users.sql"),
+}];
 
 /// A private key of access tokens at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@ mod pg;
 
 use prepx_store::suite::Opener;
 use prepx_store::{
-    Durability, Error, Location, Migration, Migrations, Options, Pool, Reader, Result, Tx, query,
-    suite,
+    Durability, Error, Location, Migration, Options, Pool, Reader, Result, Tx, query, suite,
 };
 use tempfile::TempDir;
 
@@ -27,7 +26,7 @@ fn sqlite(durability: Durability) -> Sqlite {
 impl Opener for Sqlite {
     async fn open(&self, migrations: &[Migration]) -> Result<Pool> {
         let location = Location::Sqlite(self.directory.path().to_owned());
-        Pool::open(&location, &self.options, Migrations::shared(migrations)).await
+        Pool::open(&location, &self.options, migrations).await
     }
 }
 

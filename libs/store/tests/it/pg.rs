@@ -1,9 +1,7 @@
 //! PostgreSQL against the suite, on the server that `make test-postgres` starts.
 
 use prepx_store::suite::{self, Opener};
-use prepx_store::{
-    Durability, Error, Location, Migration, Migrations, Options, Pool, Result, query,
-};
+use prepx_store::{Durability, Error, Location, Migration, Options, Pool, Result, query};
 
 const NO_SERVER: &str = "PREPX_TEST_POSTGRES names a server";
 
@@ -15,7 +13,6 @@ struct Pg {
 
 impl Opener for Pg {
     async fn open(&self, migrations: &[Migration]) -> Result<Pool> {
-        let migrations = Migrations::shared(migrations);
         Pool::open(&self.location, &self.options, migrations).await
     }
 }
@@ -108,6 +105,25 @@ async fn a_reader_sees_one_moment() {
         count().scalar(&mut reader).await.expect("count"),
         Some(1i64)
     );
+}
+
+/// What a migration says on lines of its own for PostgreSQL is done here.
+#[tokio::test]
+async fn a_migration_partitions_its_tables() {
+    let location = suite::database().await.expect(NO_SERVER);
+    let parted = Migration {
+        version: 1,
+        name: "parted",
+        sql: "CREATE TABLE parted (id BIGINT NOT NULL PRIMARY KEY)\n--pg PARTITION BY HASH (id)\n;",
+    };
+    let pool = schema(&location, "parted", Durability::Source)
+        .open(&[parted])
+        .await
+        .expect("open");
+    let mut reader = pool.read().await.expect("read");
+    let kind = query("SELECT relkind::text AS kind FROM pg_class WHERE relname = 'parted'");
+    let kind: Option<String> = kind.scalar(&mut reader).await.expect("kind");
+    assert_eq!(kind.as_deref(), Some("p"));
 }
 
 /// A lock that another holds is waited for within the limit, and the write may come again.

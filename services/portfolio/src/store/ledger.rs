@@ -12,8 +12,7 @@ use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
 use prepx_stage::port::{Line, PastOrders, PastQuery};
 use prepx_store::{
-    Error as StoreError, Location, Migration, Migrations, Options, Pool, Result, Row, Source, Tx,
-    query,
+    Error as StoreError, Location, Migration, Options, Pool, Result, Row, Source, Tx, query,
 };
 
 use super::compact;
@@ -21,25 +20,11 @@ use crate::activity::{Activity, Kind, Place, Query};
 use crate::projection::{Error, Rows, source};
 
 /// The steps of the schema `portfolio`.
-const MIGRATIONS: Migrations<'static> = Migrations {
-    sqlite: &[
-        Migration {
-            version: 1,
-            name: "books",
-            sql: include_str!("../../migrations/ledger/sqlite/0001_books.sql"),
-        },
-        Migration {
-            version: 2,
-            name: "simulated",
-            sql: include_str!("../../migrations/ledger/sqlite/0002_simulated.sql"),
-        },
-    ],
-    pg: &[Migration {
-        version: 1,
-        name: "books",
-        sql: include_str!("../../migrations/ledger/pg/0001_books.sql"),
-    }],
-};
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "books",
+    sql: include_str!("../../migrations/ledger/0001_books.sql"),
+}];
 
 /// The books in SQL. Cheap to clone.
 #[derive(Clone, Debug)]

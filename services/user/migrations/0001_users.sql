@@ -1,13 +1,32 @@
--- Users. What is personal is sealed under the user's key in user_keys; the rest is ids and hashes.
+-- Users, on PostgreSQL a hundred ways by id. What is personal is sealed under the user's key in user_keys; the rest
+-- is ids and hashes.
 CREATE TABLE users (
     user_id BYTEA NOT NULL PRIMARY KEY,
     role TEXT NOT NULL,
     simulated BIGINT NOT NULL,
-    account_id BIGINT UNIQUE,
-    email_lookup BYTEA UNIQUE,
+    account_id BIGINT,
+    email_lookup BYTEA,
     email_sealed BYTEA,
     password_hash TEXT,
     created_at_us BIGINT NOT NULL
+)
+--pg PARTITION BY HASH (user_id)
+;
+
+--pg DO $$
+--pg BEGIN
+--pg     FOR part IN 0..99 LOOP
+--pg         EXECUTE format(
+--pg             'CREATE TABLE %I PARTITION OF users FOR VALUES WITH (MODULUS 100, REMAINDER %s)',
+--pg             'users_p' || part, part
+--pg         );
+--pg     END LOOP;
+--pg END $$;
+
+-- Whose an address is: a key of a partitioned table cannot be something else than it is parted by.
+CREATE TABLE emails (
+    email_lookup BYTEA NOT NULL PRIMARY KEY,
+    user_id BYTEA NOT NULL REFERENCES users (user_id)
 );
 
 -- Deleting a row here erases the user's personal data.
