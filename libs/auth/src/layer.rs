@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Extensions, Request, Response};
 use prepx_domain::AccountId;
-use prepx_runtime::{Method, status};
+use prepx_runtime::{Ending, Method, status};
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
-use crate::ending::Ending;
 use crate::{Access, Authenticator, Error, Identity, Policy, Principal, Result};
 
 /// Wraps a gRPC service so that each request carries its caller's [`Identity`] in its extensions.
@@ -54,7 +54,10 @@ impl AuthLayer {
     /// The answer's body; that of a stream ends with its caller's key or session.
     fn ending<B>(&self, streaming: bool, caller: Option<&Arc<Identity>>, body: B) -> Ending<B> {
         match caller {
-            Some(caller) if streaming => Ending::when(self.authenticator.revoked(caller), body),
+            Some(caller) if streaming => {
+                let revoked = self.authenticator.revoked(caller);
+                Ending::when(revoked.map(|()| Error::Revoked.status()), body)
+            }
             _ => Ending::by_itself(body),
         }
     }

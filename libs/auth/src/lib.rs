@@ -25,7 +25,6 @@
 mod authenticator;
 mod cluster;
 mod credentials;
-mod ending;
 mod error;
 mod key;
 mod layer;
@@ -39,7 +38,6 @@ mod token;
 pub use authenticator::{Authenticator, Authority, Identity};
 pub use cluster::{BadClusterKey, CLUSTER_KEY, ClusterKey, ClusterKeyLayer, ClusterKeyService};
 pub use credentials::Credentials;
-pub use ending::Ending;
 pub use error::{Error, Result};
 pub use jsonwebtoken::jwk::{Jwk, JwkSet};
 pub use key::{ApiKey, SecretHash};

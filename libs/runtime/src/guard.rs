@@ -218,20 +218,14 @@ where
 /// A read that took too long may be repeated. A write may have been carried out: the answer is never
 /// one that clients resend by themselves (design: never 429 or 504 after the append).
 fn given_up(method: &Method) -> Status {
-    status::of(&if method.read_only {
-        Error::new(
-            Code::DeadlineExceeded,
-            "DEADLINE_EXCEEDED",
-            "the answer took longer than its limit; try again",
-        )
-    } else {
-        Error::new(
-            Code::Unavailable,
-            "OUTCOME_UNKNOWN",
-            "the answer took longer than its limit and the outcome is unknown: read what became of \
-             it before sending it again",
-        )
-    })
+    if !method.read_only {
+        return status::outcome_unknown();
+    }
+    status::of(&Error::new(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "the answer took longer than its limit; try again",
+    ))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

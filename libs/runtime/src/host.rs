@@ -13,11 +13,9 @@ use prepx_env::Random;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
-use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::drain::{Control, Drain};
+use crate::ready::Health;
 use crate::serve::{self, multiplex};
 use crate::service::{self, Service, TaskError};
 use crate::telemetry::Telemetry;
@@ -188,9 +186,10 @@ impl Hosted {
             mut control,
         } = self;
         let limit = Duration::from_millis(config.drain_timeout_ms);
-        let health = HealthReporter::new();
-        let grpc = supported(&service.names, service.grpc, &health).await?;
-        let app = Service::wrap(service.edges, multiplex(grpc, service.http));
+        let health = Health::begin(&service.names, service.standing).await;
+        let grpc = supported(&service.names, service.grpc, &health, &drain)?;
+        let http = service.http.merge(health.pages(&drain));
+        let app = Service::wrap(service.edges, multiplex(grpc, http));
         let mut tasks = Tasks::begin(service.tasks, &drain);
         let serving = serve::serve(listener, app, config.limits.clone(), drain);
         let mut serving = Box::pin(serving);
@@ -199,13 +198,10 @@ impl Hosted {
             () = asked => Ok(()),
             failure = tasks.failure() => Err(failure),
             () = &mut serving => Ok(()),
+            never = health.follow() => match never {},
         };
         tracing::info!("draining");
-        for name in service.names.iter().chain([&""]) {
-            health
-                .set_service_status(name, ServingStatus::NotServing)
-                .await;
-        }
+        health.end().await;
         control.drain();
         let under_way = async { tokio::join!(serving, control.finished()) };
         if tokio::time::timeout(limit, under_way).await.is_err() {
@@ -221,10 +217,11 @@ impl Hosted {
 }
 
 /// The service's routes with gRPC's own health and reflection (v1, and v1alpha for older grpcurl).
-async fn supported(
+fn supported(
     names: &[&str],
     grpc: Router,
-    health: &HealthReporter,
+    health: &Health,
+    drain: &Drain,
 ) -> Result<tonic::service::Routes, tonic_reflection::server::Error> {
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()
@@ -235,14 +232,7 @@ async fn supported(
             .iter()
             .fold(builder, |builder, name| builder.with_service_name(*name))
     };
-    for name in names {
-        health
-            .set_service_status(name, ServingStatus::Serving)
-            .await;
-    }
-    let health = HealthServer::new(HealthService::from_health_reporter(health.clone()));
-    Ok(service::routes(grpc)
-        .add_service(health)
+    Ok(service::routes(health.routed(grpc, drain))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))
 }

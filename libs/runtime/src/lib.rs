@@ -4,14 +4,17 @@
 //! hosts one or several in a process on one port. Services call each other through a [`Peer`], in
 //! process or elsewhere, and refuse through [`status`]. This crate knows no service and no principal.
 
+mod balance;
 pub mod body;
 pub mod config;
 mod context;
 pub mod drain;
+mod ending;
 pub mod guard;
 mod host;
 mod method;
 mod peer;
+mod ready;
 pub mod serve;
 mod service;
 pub mod status;
@@ -19,8 +22,10 @@ pub mod telemetry;
 mod timeout;
 mod unreadable;
 
+pub use balance::Balanced;
 pub use context::Context;
 pub use drain::Drain;
+pub use ending::Ending;
 pub use host::{Config, Error, Hosted, Start, listen, run};
 pub use method::Method;
 pub use peer::Peer;

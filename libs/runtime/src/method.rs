@@ -13,6 +13,8 @@ pub struct Method {
     pub path: String,
     /// Whether either side is a stream.
     pub streaming: bool,
+    /// Whether the request is a stream, which cannot be sent again.
+    pub streamed_request: bool,
     /// Whether a call changes nothing, so that giving up on it leaves nothing unknown.
     pub read_only: bool,
 }
@@ -25,6 +27,7 @@ static METHODS: LazyLock<HashMap<String, Method>> =
 static OTHER: LazyLock<Method> = LazyLock::new(|| Method {
     path: "other".to_owned(),
     streaming: false,
+    streamed_request: false,
     read_only: true,
 });
 
@@ -32,6 +35,7 @@ static OTHER: LazyLock<Method> = LazyLock::new(|| Method {
 static SUPPORT: LazyLock<Method> = LazyLock::new(|| Method {
     path: "/grpc".to_owned(),
     streaming: true,
+    streamed_request: true,
     read_only: true,
 });
 
@@ -62,6 +66,7 @@ fn methods(pool: &DescriptorPool) -> HashMap<String, Method> {
             });
             let entry = Method {
                 path: path.clone(),
+                streamed_request: method.is_client_streaming(),
                 streaming: method.is_client_streaming() || method.is_server_streaming(),
                 read_only: got || without_side_effects(&method),
             };

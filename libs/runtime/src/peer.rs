@@ -5,7 +5,8 @@
 //! let order = trading.submit_order(request).await?;
 //! ```
 //!
-//! A peer hands on the request id and what is left of the caller's deadline. It sends nothing twice.
+//! A peer hands on the request id and what is left of the caller's deadline. It sends nothing twice,
+//! except to another replica of a service that has several ([`Balanced`]) and what cannot take effect twice.
 
 use std::task::{Context as Poller, Poll};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
+use crate::balance::Balanced;
 use crate::context::Context;
 use crate::guard::REQUEST_ID;
 use crate::{telemetry, timeout};
@@ -26,7 +28,7 @@ use crate::{telemetry, timeout};
 /// How long to wait for a connection to another process.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often an open connection is tried while calls wait, and how long an answer may take.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// Bytes that may be under way on one stream and connection: batches are large.
 const WINDOW_BYTES: u32 = 1 << 20;
 
@@ -40,6 +42,8 @@ pub enum Peer {
     Local(Routes),
     /// In another process.
     Remote(Channel),
+    /// In one of several other processes.
+    Balanced(Balanced),
 }
 
 impl Peer {
@@ -54,15 +58,36 @@ impl Peer {
     /// # Errors
     /// When the URL is not one.
     pub fn remote(url: &str) -> Result<Peer, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(url.to_owned())?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES);
-        Ok(Peer::Remote(endpoint.connect_lazy()))
+        Ok(Peer::Remote(endpoint(url)?.connect_lazy()))
     }
+
+    /// A service of which there are several replicas, at URLs. A call goes to one that serves.
+    ///
+    /// # Errors
+    /// When one of the URLs is not one.
+    pub fn balanced<U: AsRef<str>>(urls: &[U]) -> Result<Peer, tonic::transport::Error> {
+        Balanced::open(urls).map(Peer::Balanced)
+    }
+
+    /// Whether the service can take calls now, as far as is known here: one that has a single address
+    /// is found out by calling it.
+    pub fn is_serving(&self) -> bool {
+        match self {
+            Peer::Local(_) | Peer::Remote(_) => true,
+            Peer::Balanced(balanced) => balanced.is_serving(),
+        }
+    }
+}
+
+/// How connections to other processes are made.
+pub(crate) fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(url.to_owned())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES))
 }
 
 impl Service<Request<Body>> for Peer {
@@ -76,6 +101,7 @@ impl Service<Request<Body>> for Peer {
                 Service::<Request<Body>>::poll_ready(routes, poller).map_err(|never| match never {})
             }
             Peer::Remote(channel) => channel.poll_ready(poller).map_err(Error::from),
+            Peer::Balanced(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -92,6 +118,10 @@ impl Service<Request<Body>> for Peer {
                 telemetry::inject(request.headers_mut());
                 let answered = channel.call(request);
                 async move { answered.await.map_err(Error::from) }.boxed()
+            }
+            Peer::Balanced(balanced) => {
+                telemetry::inject(request.headers_mut());
+                balanced.clone().call(request).map(Ok).boxed()
             }
         }
     }

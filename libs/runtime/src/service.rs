@@ -4,9 +4,11 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware;
 use axum::response::IntoResponse;
 use futures::future::BoxFuture;
 use http::Request;
+use tokio::sync::watch;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
@@ -14,6 +16,7 @@ use tower::ServiceExt as _;
 use crate::drain::Drain;
 use crate::guard::{self, Limits};
 use crate::peer::Peer;
+use crate::ready::{self, Standing};
 
 /// Why a task has failed.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +39,7 @@ pub struct Service {
     pub(crate) http: Router,
     pub(crate) tasks: Vec<Task>,
     pub(crate) edges: Vec<Wrap>,
+    pub(crate) standing: Vec<Standing>,
 }
 
 impl Service {
@@ -57,12 +61,37 @@ impl Service {
         S::Response: IntoResponse,
         S::Future: Send + 'static,
     {
-        // As tonic's own router does it, but without its fallback: two of them cannot be merged.
-        let path = format!("/{}/{{*rest}}", S::NAME);
-        let service =
-            service.map_request(|request: Request<Body>| request.map(tonic::body::Body::new));
-        self.grpc = self.grpc.route_service(&path, service);
+        self.grpc = route(self.grpc, S::NAME, service);
         self.names.push(S::NAME);
+        self
+    }
+
+    /// The same with a gRPC service more that is answered elsewhere: `service` hands its calls on.
+    #[must_use]
+    pub fn forwarded<S>(mut self, name: &'static str, service: S) -> Service
+    where
+        S: tower::Service<Request<tonic::body::Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.grpc = route(self.grpc, name, service);
+        self.names.push(name);
+        self
+    }
+
+    /// The same, whose gRPC services (those that it has so far) take calls only while `serving` holds.
+    /// Until then they stand by: health says so, and a call that comes all the same is refused in a way
+    /// that lets its sender turn to another replica.
+    #[must_use]
+    pub fn standing_by(mut self, serving: watch::Receiver<bool>) -> Service {
+        let gate = ready::gate(serving.clone());
+        self.grpc = self.grpc.layer(middleware::from_fn(gate));
+        let names = self.names.clone();
+        self.standing.push(Standing { names, serving });
         self
     }
 
@@ -132,6 +161,7 @@ impl Service {
         self.http = self.http.merge(other.http);
         self.tasks.extend(other.tasks);
         self.edges.extend(other.edges);
+        self.standing.extend(other.standing);
         self
     }
 
@@ -139,6 +169,23 @@ impl Service {
     pub fn peer(&self) -> Peer {
         Peer::local(routes(self.grpc.clone()))
     }
+}
+
+/// The router with a gRPC service more.
+pub(crate) fn route<S>(grpc: Router, name: &str, service: S) -> Router
+where
+    S: tower::Service<Request<tonic::body::Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    // As tonic's own router does it, but without its fallback: two of them cannot be merged.
+    let path = format!("/{name}/{{*rest}}");
+    let service = service.map_request(|request: Request<Body>| request.map(tonic::body::Body::new));
+    grpc.route_service(&path, service)
 }
 
 /// The gRPC routes of a router; what is not there is UNIMPLEMENTED.

@@ -42,6 +42,13 @@ pub fn overloaded(what: &str, after: Duration) -> Status {
     of(&error)
 }
 
+/// A write that nobody knows the outcome of. It is never one that clients resend by themselves.
+pub fn outcome_unknown() -> Status {
+    let words = "no answer came in time and the outcome is unknown: read what became of it \
+                 before sending it again";
+    of(&Error::new(Code::Unavailable, "OUTCOME_UNKNOWN", words))
+}
+
 /// A fault of ours. The words are for clients and name nothing of our insides; log the cause.
 pub fn internal() -> Status {
     let words = "something went wrong on our side; the request id finds it";

@@ -52,6 +52,11 @@ impl Gate {
             .forget();
     }
 
+    /// How many calls have come and were not waited for.
+    pub fn calls(&self) -> usize {
+        self.come.available_permits()
+    }
+
     /// Lets one call pass.
     pub fn open(&self) {
         self.go.add_permits(1);

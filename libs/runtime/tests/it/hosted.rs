@@ -18,16 +18,17 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::bank::{Bank, Radio, client, deposit, withdrawal};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Running {
-    url: String,
+/// A process's worth of services on a port of its own.
+pub struct Running {
+    pub url: String,
     ask: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
-    async fn start(service: Service, config: Config) -> Running {
+    pub async fn start(service: Service, config: Config) -> Running {
         let listener = listen(([127, 0, 0, 1], 0).into())
             .await
             .expect("a free port");
@@ -55,16 +56,16 @@ impl Running {
         }
     }
 
-    fn peer(&self) -> Peer {
+    pub fn peer(&self) -> Peer {
         Peer::remote(&self.url).expect("a URL")
     }
 
-    async fn channel(&self) -> Channel {
+    pub async fn channel(&self) -> Channel {
         let endpoint = Channel::from_shared(self.url.clone()).expect("a URL");
         endpoint.connect().await.expect("connects")
     }
 
-    async fn end(mut self) -> Result<(), Error> {
+    pub async fn end(mut self) -> Result<(), Error> {
         self.ask = None;
         let ended = tokio::time::timeout(PATIENCE, self.ended).await;
         ended.expect("ends in time").expect("does not panic")
@@ -97,7 +98,11 @@ async fn what_is_under_way_is_answered_before_the_tasks_end() {
     drop(running.ask.take());
     let second = watched.message().await.expect("is open").expect("tells");
     assert_eq!(second.status(), ServingStatus::NotServing);
-    drop(watched);
+    let ended = watched
+        .message()
+        .await
+        .expect_err("is ended for the listener");
+    assert_eq!(ended.code(), tonic::Code::Unavailable);
     assert!(
         !task_ended.load(Ordering::SeqCst),
         "a call still needs the task"

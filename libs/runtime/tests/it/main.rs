@@ -1,5 +1,6 @@
 //! The runtime as services and clients meet it: over real sockets and within the process.
 
+mod balanced;
 mod bank;
 mod guarded;
 mod hosted;

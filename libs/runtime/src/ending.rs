@@ -1,4 +1,4 @@
-//! Answers that end early when what they were asked with is revoked.
+//! Answers that end early: what they were asked with is revoked, or the process leaves.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,31 +7,30 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use tonic::Status;
 
-use crate::Error;
-
-/// A body that goes on until its own end, or until a revocation: then what is behind it is dropped and
-/// the trailers say so.
+/// A body that goes on until its own end, or until something else has ended: then what is behind it is
+/// dropped and the trailers say why.
 pub struct Ending<B> {
     body: B,
-    revoked: Option<BoxFuture<'static, ()>>,
+    over: Option<BoxFuture<'static, Status>>,
     is_over: bool,
 }
 
 impl<B> Ending<B> {
     /// A body that ends by itself.
-    pub(crate) fn by_itself(body: B) -> Ending<B> {
+    pub fn by_itself(body: B) -> Ending<B> {
         Ending {
             body,
-            revoked: None,
+            over: None,
             is_over: false,
         }
     }
 
-    /// A body that ends when `revoked` does.
-    pub(crate) fn when(revoked: impl Future<Output = ()> + Send + 'static, body: B) -> Ending<B> {
+    /// A body that ends when `over` does, with its status.
+    pub fn when(over: impl Future<Output = Status> + Send + 'static, body: B) -> Ending<B> {
         Ending {
-            revoked: Some(revoked.boxed()),
+            over: Some(over.boxed()),
             ..Ending::by_itself(body)
         }
     }
@@ -48,23 +47,20 @@ impl<B: Body + Default + Unpin> Body for Ending<B> {
         if self.is_over {
             return Poll::Ready(None);
         }
-        let revoked = self
-            .revoked
-            .as_mut()
-            .map(|revoked| revoked.poll_unpin(context));
-        if let Some(Poll::Ready(())) = revoked {
-            (self.body, self.revoked, self.is_over) = (B::default(), None, true);
-            return Poll::Ready(trailers().map(|trailers| Ok(Frame::trailers(trailers))));
+        let over = self.over.as_mut().map(|over| over.poll_unpin(context));
+        if let Some(Poll::Ready(status)) = over {
+            (self.body, self.over, self.is_over) = (B::default(), None, true);
+            return Poll::Ready(trailers(&status).map(|trailers| Ok(Frame::trailers(trailers))));
         }
         Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || (self.revoked.is_none() && self.body.is_end_stream())
+        self.is_over || (self.over.is_none() && self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.revoked {
+        match self.over {
             Some(_) => SizeHint::default(),
             None => self.body.size_hint(),
         }
@@ -73,8 +69,8 @@ impl<B: Body + Default + Unpin> Body for Ending<B> {
 
 /// The refusal at the end of a stream. A status of ours always fits into trailers; without them the
 /// client would see a stream that was cut off.
-fn trailers() -> Option<HeaderMap> {
+fn trailers(status: &Status) -> Option<HeaderMap> {
     let mut trailers = HeaderMap::new();
-    let written = Error::Revoked.status().add_header(&mut trailers);
+    let written = status.add_header(&mut trailers);
     written.is_ok().then_some(trailers)
 }

@@ -1,0 +1,182 @@
+//! Several replicas of one service behind one peer.
+//!
+//! Owns which replica a call goes to: the one with the fewest calls under way among those that say of
+//! themselves that they serve (`grpc.health.v1`), and whether a call is repeated. Refuses to repeat a
+//! write that may have been carried out: only what was never sent, or was refused before it was begun,
+//! and reads go to another replica, as long as the budget of repeats lasts.
+
+mod budget;
+mod replica;
+mod sent;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::Status;
+use tonic::body::Body;
+
+use self::budget::Budget;
+use self::replica::Replica;
+use self::sent::Outcome;
+pub(crate) use self::sent::mark_not_taken;
+use crate::method::Method;
+use crate::status;
+
+/// How long a call waits for a replica that serves: as long as an owner may take to be back.
+const SERVING_WAIT: Duration = Duration::from_secs(5);
+/// How long a unary call waits for its answer, whose caller has said nothing.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// How often one call may be sent.
+const ATTEMPTS: usize = 3;
+/// The largest message of a request that is kept until its answer has come: what services take.
+const MESSAGE_BYTES_MAX: usize = (4 << 20) + 5;
+
+/// The replicas of one service. Clones share what is known of them. They are watched until the last
+/// clone is dropped.
+#[derive(Clone)]
+pub struct Balanced(Arc<Shared>);
+
+struct Shared {
+    replicas: Vec<Arc<Replica>>,
+    /// Where the search for the next replica begins, so that equals take turns.
+    turn: AtomicUsize,
+    budget: Budget,
+    news: watch::Receiver<()>,
+    _watches: JoinSet<()>,
+}
+
+impl fmt::Debug for Balanced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.0.replicas).finish()
+    }
+}
+
+impl Balanced {
+    /// Watches the replicas at these URLs. To be called in the runtime.
+    ///
+    /// # Errors
+    /// A text that is no URL.
+    pub fn open<U: AsRef<str>>(urls: &[U]) -> Result<Balanced, tonic::transport::Error> {
+        let (tell, news) = watch::channel(());
+        let mut watches = JoinSet::new();
+        let mut replicas = Vec::with_capacity(urls.len());
+        for url in urls {
+            let replica = Arc::new(Replica::open(url.as_ref())?);
+            watches.spawn(Arc::clone(&replica).watch(tell.clone()));
+            replicas.push(replica);
+        }
+        Ok(Balanced(Arc::new(Shared {
+            replicas,
+            turn: AtomicUsize::new(0),
+            budget: Budget::default(),
+            news,
+            _watches: watches,
+        })))
+    }
+
+    /// Whether a replica serves.
+    pub fn is_serving(&self) -> bool {
+        self.0.replicas.iter().any(|replica| replica.is_serving())
+    }
+
+    /// Sends a call to a replica, and what was not taken there to another.
+    pub async fn call(self, request: Request<Body>) -> Response<Body> {
+        let method = Method::of(request.uri().path());
+        let (parts, body) = request.into_parts();
+        let mut sending = match Sending::of(method, body).await {
+            Ok(sending) => sending,
+            Err(unreadable) => return unreadable.into_http(),
+        };
+        self.0.budget.earn();
+        let mut tried = Vec::new();
+        loop {
+            let Some((at, replica)) = self.replica(&tried).await else {
+                return nobody_serves().into_http();
+            };
+            let outcome = match sending.next(&parts) {
+                Some(request) => replica.outcome(request, method).await,
+                None => return nobody_serves().into_http(),
+            };
+            let told = match outcome {
+                Outcome::Answered(response) => return response,
+                Outcome::NotTaken => nobody_serves(),
+                Outcome::Lost if method.read_only => nobody_serves(),
+                Outcome::Lost => return status::outcome_unknown().into_http(),
+            };
+            tried.push(at);
+            let repeats = sending.is_repeatable() && tried.len() < ATTEMPTS;
+            if !repeats || !self.0.budget.spend() {
+                return told.into_http();
+            }
+        }
+    }
+
+    /// The replica for the next attempt; waits until one serves.
+    async fn replica(&self, tried: &[usize]) -> Option<(usize, Arc<Replica>)> {
+        let mut news = self.0.news.clone();
+        let found = async {
+            loop {
+                news.mark_unchanged();
+                if let Some(found) = self.choose(tried) {
+                    return Some(found);
+                }
+                news.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(SERVING_WAIT, found).await.ok()?
+    }
+
+    fn choose(&self, tried: &[usize]) -> Option<(usize, Arc<Replica>)> {
+        let replicas = &self.0.replicas;
+        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = (0..replicas.len()).map(|step| turn.wrapping_add(step) % replicas.len());
+        let serving = in_turn.filter(|at| replicas[*at].is_serving());
+        let at = serving.min_by_key(|at| (tried.contains(at), replicas[*at].calls()))?;
+        Some((at, Arc::clone(&replicas[at])))
+    }
+}
+
+/// The body of a call: a message that can be sent again, or a stream that cannot.
+enum Sending {
+    Message(Bytes),
+    Stream(Option<Body>),
+}
+
+impl Sending {
+    async fn of(method: &Method, body: Body) -> Result<Sending, Status> {
+        if method.streamed_request {
+            return Ok(Sending::Stream(Some(body)));
+        }
+        let read = Limited::new(body, MESSAGE_BYTES_MAX).collect().await;
+        let message = read.map_err(Status::from_error)?.to_bytes();
+        Ok(Sending::Message(message))
+    }
+
+    const fn is_repeatable(&self) -> bool {
+        matches!(self, Sending::Message(_))
+    }
+
+    fn next(&mut self, parts: &Parts) -> Option<Request<Body>> {
+        let body = match self {
+            Sending::Message(message) => Body::new(Full::new(message.clone())),
+            Sending::Stream(stream) => stream.take()?,
+        };
+        Some(Request::from_parts(parts.clone(), body))
+    }
+}
+
+/// Nothing was begun: the caller may try again.
+fn nobody_serves() -> Status {
+    let words = "no replica of the service can take this now; nothing was begun, try again";
+    let mut error = status::Error::new(status::Code::Unavailable, "NO_REPLICA", words);
+    error.retry_after_ms = Some(1_000);
+    status::of(&error)
+}

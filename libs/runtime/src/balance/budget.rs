@@ -1,0 +1,52 @@
+//! How many repeats calls may cost, so that a service which is down is not kept down by them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What a call earns and a repeat costs: one repeat for five calls.
+const EARNED: u32 = 2;
+const COST: u32 = 10;
+/// What may be saved: a hundred repeats at once, when a replica dies with its calls.
+const SAVED_MAX: u32 = 1_000;
+
+/// Earned by calls, spent by repeats. Begins full.
+pub(super) struct Budget(AtomicU32);
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget(AtomicU32::new(SAVED_MAX))
+    }
+}
+
+impl Budget {
+    /// A call was made.
+    pub fn earn(&self) {
+        self.change(|saved| Some(saved.saturating_add(EARNED).min(SAVED_MAX)));
+    }
+
+    /// Whether a call may be repeated.
+    pub fn spend(&self) -> bool {
+        self.change(|saved| saved.checked_sub(COST))
+    }
+
+    fn change(&self, change: impl Fn(u32) -> Option<u32>) -> bool {
+        let changed = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        changed.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_are_a_share_of_the_calls() {
+        let budget = Budget::default();
+        let at_once = std::iter::repeat_with(|| budget.spend()).take_while(|may| *may);
+        assert_eq!(at_once.count(), 100);
+        (0..50).for_each(|_| budget.earn());
+        let later = std::iter::repeat_with(|| budget.spend()).take_while(|may| *may);
+        assert_eq!(later.count(), 10);
+    }
+}
