@@ -1,14 +1,16 @@
 //! Whether the services behind the gateway answer.
 
+use std::collections::BTreeMap;
+
 use prepx_proto::gateway::v1 as wire;
 use prepx_proto::gateway::v1::gateway_service_server::GatewayService;
-use prepx_runtime::Drain;
+use prepx_runtime::{Drain, Peer, status};
 use tonic::{Request, Response, Status};
 
 /// Answers `/api/health`.
 pub struct Health {
-    /// Full names of the gRPC services behind this gateway.
-    pub services: Vec<String>,
+    /// The services behind this gateway, by the full names of their gRPC services.
+    pub peers: BTreeMap<String, Peer>,
     /// Tells when this process begins to end.
     pub drain: Drain,
 }
@@ -19,7 +21,10 @@ impl GatewayService for Health {
         &self,
         _request: Request<wire::GetHealthRequest>,
     ) -> Result<Response<wire::Health>, Status> {
-        // In one process the services live and end together: they are down once it drains.
+        if let Some((name, _)) = self.peers.iter().find(|(_, peer)| !peer.is_serving()) {
+            return Err(down(name));
+        }
+        // What is in this process ends with it: it is down once that drains.
         let status = match self.drain.is_draining() {
             true => wire::HealthStatus::Down,
             false => wire::HealthStatus::Ok,
@@ -31,7 +36,16 @@ impl GatewayService for Health {
         Ok(Response::new(wire::Health {
             status: status.into(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            services: self.services.iter().map(service).collect(),
+            services: self.peers.keys().map(service).collect(),
         }))
     }
+}
+
+fn down(name: &str) -> Status {
+    let words = format!("{name} does not answer: no replica of it serves");
+    status::of(&status::Error::new(
+        status::Code::Unavailable,
+        "SERVICE_DOWN",
+        words,
+    ))
 }

@@ -2,8 +2,9 @@
 //!
 //! It owns no state and decides nothing: a request becomes one gRPC call of the service whose route
 //! it is, with the client's credentials, and the reply becomes JSON. A WebSocket becomes one stream of
-//! the notification service.
+//! the notification service. A gRPC call for a service in another process is handed on as it is.
 
+mod forward;
 mod health;
 mod limits;
 mod raw;
@@ -11,6 +12,7 @@ mod rest;
 mod service;
 mod socket;
 
+pub use forward::PUBLIC;
 pub use limits::config::{
     BlockLimit, Config as RateLimits, Profile as RateProfile, Tier, TierLimit,
 };

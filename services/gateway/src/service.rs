@@ -12,9 +12,10 @@ use prepx_auth::Authenticator;
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
-use prepx_runtime::{Drain, Peer, Service};
+use prepx_runtime::{Drain, Peer, Service, guard};
 use prepx_transcode::{BuildError, Router, openapi};
 
+use crate::forward::{Forward, PUBLIC};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::limits::config::{Config as RateLimits, Profile as RateProfile};
@@ -30,6 +31,9 @@ const STREAMS: &str = "prepx.notification.v1.NotificationService";
 pub struct Deps {
     /// The services behind it, by the full names of their gRPC services.
     pub peers: BTreeMap<String, Peer>,
+    /// Whether the services are in other processes: then gRPC calls for those of [`PUBLIC`] are handed on
+    /// to them, within these limits.
+    pub forwards: Option<guard::Limits>,
     /// Knows who opens a socket.
     pub authenticator: Arc<Authenticator>,
     /// How much is taken on from whom.
@@ -60,12 +64,14 @@ pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
         clock: deps.clock,
         random: Arc::clone(&deps.random),
     };
-    let services = deps.peers.keys().cloned().collect();
     let health = GatewayServiceServer::new(Health {
-        services,
+        peers: deps.peers.clone(),
         drain: deps.drain.clone(),
     });
-    let own = Service::new().grpc(health);
+    let mut own = Service::new().grpc(health);
+    if let Some(limits) = deps.forwards {
+        own = forwarding(own, &deps.peers).guarded(limits, Arc::clone(&deps.random));
+    }
     deps.peers.insert(OWN.to_owned(), own.peer());
     let sockets = match deps.peers.get(STREAMS) {
         Some(peer) => Edge::build(deps.authenticator, peer.clone(), deps.drain)?.routes(),
@@ -83,6 +89,16 @@ pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
         .merge(sockets)
         .fallback(async move |request: Request<Body>| rest.answer(request).await);
     Ok(limited(own.http(routes), limits))
+}
+
+/// The service with the gRPC calls of clients for services that are elsewhere.
+fn forwarding(own: Service, peers: &BTreeMap<String, Peer>) -> Service {
+    PUBLIC
+        .into_iter()
+        .fold(own, |own, name| match peers.get(name) {
+            Some(peer) => own.forwarded(name, Forward(peer.clone())),
+            None => own,
+        })
 }
 
 /// The service within its limits, if there are any.

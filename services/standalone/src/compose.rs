@@ -22,21 +22,6 @@ use uuid::Uuid;
 use crate::settings::Settings;
 use crate::stages::Stages;
 
-/// The gRPC services that the gateway puts JSON in front of.
-const ROUTED: [&str; 11] = [
-    "prepx.analytics.v1.AuditService",
-    "prepx.market_data.v1.CryptoDataService",
-    "prepx.market_data.v1.StockDataService",
-    "prepx.notification.v1.NotificationService",
-    "prepx.portfolio.v1.AdminService",
-    "prepx.portfolio.v1.PortfolioService",
-    "prepx.risk.v1.AdminService",
-    "prepx.risk.v1.ConfigurationService",
-    "prepx.trading.v1.AdminService",
-    "prepx.trading.v1.TradingService",
-    "prepx.user.v1.UserService",
-];
-
 /// The composed platform.
 pub struct Composed {
     /// Everything that it answers and does.
@@ -110,7 +95,8 @@ pub async fn compose(
         .guarded(settings.calls.clone(), Arc::clone(&random));
     let peer = services.peer();
     let gateway = prepx_gateway::build(prepx_gateway::Deps {
-        peers: BTreeMap::from(ROUTED.map(|name| (name.to_owned(), peer.clone()))),
+        peers: BTreeMap::from(prepx_gateway::PUBLIC.map(|name| (name.to_owned(), peer.clone()))),
+        forwards: None,
         authenticator,
         rate_limits: settings.rate_limits.clone(),
         cache,

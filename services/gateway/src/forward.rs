@@ -1,0 +1,83 @@
+//! gRPC calls for services that are in other processes: handed on as they are, streams too.
+//!
+//! Owns what may travel: the call's own headers and body. Refuses what only services of this platform
+//! may say to each other; which services there are for clients is a closed list, [`PUBLIC`].
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use prepx_auth::{CLUSTER_KEY, Identity};
+use prepx_runtime::Peer;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Service, ServiceExt as _};
+
+/// The gRPC services that clients may call. What services ask of each other is not among them.
+pub const PUBLIC: [&str; 11] = [
+    "prepx.analytics.v1.AuditService",
+    "prepx.market_data.v1.CryptoDataService",
+    "prepx.market_data.v1.StockDataService",
+    "prepx.notification.v1.NotificationService",
+    "prepx.portfolio.v1.AdminService",
+    "prepx.portfolio.v1.PortfolioService",
+    "prepx.risk.v1.AdminService",
+    "prepx.risk.v1.ConfigurationService",
+    "prepx.trading.v1.AdminService",
+    "prepx.trading.v1.TradingService",
+    "prepx.user.v1.UserService",
+];
+
+/// What a connection or a platform means by itself, and no client by a call.
+const KEPT_BACK: [HeaderName; 4] = [
+    header::CONNECTION,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static(CLUSTER_KEY),
+];
+
+/// A service in another process, in the place of its routes.
+#[derive(Clone)]
+pub struct Forward(pub Peer);
+
+impl Service<Request<Body>> for Forward {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let peer = self.0.clone();
+        Box::pin(async move {
+            let answered = peer.oneshot(handed_on(request)).await;
+            Ok(answered.unwrap_or_else(|error| Status::from_error(error).into_http()))
+        })
+    }
+}
+
+/// The call as it goes on. Of what this process knows about it only the caller goes along.
+fn handed_on(request: Request<Body>) -> Request<Body> {
+    let (parts, body) = request.into_parts();
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = parts.uri;
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = travelling(parts.headers);
+    if let Some(identity) = parts.extensions.get::<Arc<Identity>>() {
+        request.extensions_mut().insert(Arc::clone(identity));
+    }
+    request
+}
+
+fn travelling(mut headers: HeaderMap) -> HeaderMap {
+    for name in KEPT_BACK {
+        headers.remove(name);
+    }
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers
+}
