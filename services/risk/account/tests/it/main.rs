@@ -5,13 +5,11 @@
     reason = "the lint knows tests by their attribute and does not see their helpers"
 )]
 
-mod cancels;
 mod desk;
 mod exchange;
-mod holds;
-mod money;
 mod orders;
 mod pretend;
-mod races;
 mod repeats;
+mod scenarios;
+mod script;
 mod sessions;
