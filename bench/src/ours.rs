@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use prepx_domain::instrument::{AssetClass, SessionCalendar};
 use prepx_domain::message::{BookOrder, BookReplace, ToMatching};
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{
     AccountId, Instrument, InstrumentId, Machine, Micros, OrderId, OrderKind, Slot, TimeInForce,
+    fixture,
 };
 use prepx_matching::{Engine, Event, Input, Output};
 
@@ -23,20 +23,11 @@ pub fn now(number: usize) -> Micros {
 fn instrument() -> Instrument {
     Instrument {
         id: InstrumentId::next(Slot::of_symbol("BTC/USD"), now(0), None),
-        symbol: "BTC/USD".parse().expect("a symbol"),
-        class: AssetClass::Crypto,
-        base: "BTC".parse().expect("an asset"),
-        quote: "USD".parse().expect("an asset"),
-        base_scale: 8,
-        quote_scale: 8,
-        tick_minor: 1_000_000,
-        lot_minor: 10_000,
         // Wide enough for the immediate orders at the ends of the price range.
         collar_ppm: 1_000_000,
         maker_fee_ppm: 100,
         taker_fee_ppm: 200,
-        calendar: SessionCalendar::Always,
-        seed_reference_ticks: None,
+        ..fixture::bitcoin()
     }
 }
 

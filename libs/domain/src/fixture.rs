@@ -1,6 +1,6 @@
 //! What tests trade and when: each value is whole, and varied by its user with `..`.
 //!
-//! Behind the feature `fixture`, for dev-dependencies alone.
+//! Behind the feature `fixture`, for tests and benchmarks alone.
 
 use crate::id::{AccountId, InstrumentId, OrderId, Slot};
 use crate::instrument::{AssetClass, Instrument, SessionCalendar};
