@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The whole platform on this machine: tests/cluster/cluster.py up|status|down.
+"""The whole platform on this machine: tests/cluster/cluster.py up|status|down|run.
 
 `up` starts three nodes of Kafka, two shards of PostgreSQL (a primary, a replica that streams from it, a
 PgBouncer before both), six nodes of Redis and so many processes of each service, on free ports of
 loopback, with all that they write in .cluster. It writes the gateway's URL to .cluster/url and prints
-`ready URL`, how every part is, and the keys. `down` ends exactly what was started, and removes it.
+`ready URL`, how every part is, and the keys. `down` ends exactly what was started, and removes it. `run -- COMMAND...` starts everything, runs a
+command with PREPX_URL set, ends everything, and exits as the command did.
 
 The schemas are all in the first shard, because the services know of one; no replica is read from. There is
 no Memcached, because nothing in PrepX would use it (docs/adr/0014-redis.md).
@@ -13,9 +14,11 @@ Needs what tests/servers/*.py need: apt-get install openjdk-17-jre-headless mave
 """
 
 import argparse
+import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 
@@ -53,6 +56,21 @@ def up(args: argparse.Namespace):
         state.write(programs, url)
         state.URL.write_text(url + "\n")
     print(f"ready {url}\n\n{status.table(programs)}\n\n{keys()}", flush=True)
+
+
+def run(args: argparse.Namespace):
+    """A cluster for as long as a command takes; what it has left stays when the command fails."""
+    up(args)
+    _, url = state.read()
+    binaries = {"PREPX_URL": url, "BINARY_UNDER_TEST": str(args.binaries / "prepx")}
+    try:
+        code = subprocess.run(args.command, env=os.environ | binaries).returncode
+    finally:
+        with state.turn():
+            end(state.read()[0])
+    if code == 0:
+        clear()
+    sys.exit(code)
 
 
 def start(args: argparse.Namespace, note) -> str:
@@ -141,18 +159,23 @@ def main():
     parser = argparse.ArgumentParser(
         description=summary, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    actions = parser.add_subparsers(required=True, metavar="up|status|down")
-    starting = actions.add_parser("up", help="start everything")
-    starting.set_defaults(run=up)
-    starting.add_argument(
-        "--binaries", type=pathlib.Path, default=ROOT / "target/release", metavar="DIR",
-        help="where the programs of the services are [target/release]",
-    )
-    starting.add_argument("--replicas", type=int, default=2, help="processes of each service [2]")
-    starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
+    actions = parser.add_subparsers(required=True, metavar="up|status|down|run")
+    for name, does, told in (("up", up, "start everything"), ("run", run, "run a command beside it")):
+        starting = actions.add_parser(name, help=told)
+        starting.set_defaults(run=does, command=[])
+        starting.add_argument(
+            "--binaries", type=pathlib.Path, default=ROOT / "target/release", metavar="DIR",
+            help="where the programs of the services are [target/release]",
+        )
+        starting.add_argument("--replicas", type=int, default=2, help="processes of each service [2]")
+        starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
     actions.add_parser("status", help="show how every part is").set_defaults(run=show)
     actions.add_parser("down", help="end everything").set_defaults(run=down)
-    args = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args = parser.parse_args(sys.argv[1:end])
+    args.command = sys.argv[end + 1 :]
+    if bool(args.command) != (args.run is run):
+        parser.error("say what to run after --, and only with run")
     # A caller that ends us has us end what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended while starting"))
     args.run(args)

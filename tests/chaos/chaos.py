@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Rounds of faults under load against the cluster that runs: tests/chaos/chaos.py [--rounds N].
+
+A round: new accounts place and cancel orders; a part is killed with SIGKILL and started again, or stopped
+with SIGSTOP and woken; when every account has had an order acknowledged again and every part is well, all is
+read, all orders are cancelled, all is read again and `prepx verify` looks at the books. What happened is
+a history in a file, which tests/chaos/check.py judges after each round. The cluster is left as it is
+when something is wrong.
+
+Hit are processes of services, nodes of Kafka, the primary of PostgreSQL that serves and its PgBouncer, and
+masters of Redis. No replica of PostgreSQL is promoted: its primary comes back. Not there yet: slow
+and cut links, full disks, clocks that jump, two faults at once.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import time
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[1:1] = [str(ROOT / "tests/cluster"), str(ROOT / "tests/servers")]
+
+import services  # noqa: E402
+import state  # noqa: E402
+
+import callers  # noqa: E402
+import faults  # noqa: E402
+from history import History  # noqa: E402
+
+CALLERS = 8
+SYMBOLS = [f"CHAOS{letter}" for letter in "ABCDEF"]
+DEPOSIT = {"USD": "100000"} | {symbol: "100" for symbol in SYMBOLS}
+# Before the fault, by each caller.
+ACKNOWLEDGED_MIN = 20
+SECONDS_MAX = 120
+
+
+class Run:
+    """A platform, and how it is reached."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.programs, self.url = state.read()
+        if not self.url:
+            sys.exit("no cluster runs here: `make cluster` starts one")
+        self.prepx, self.history = args.prepx, History(args.history)
+        self.chance = random.Random(args.seed)
+        doors = [program for program in self.programs if program.name.startswith("prepx-gateway")]
+        self.gateways = [f"127.0.0.1:{door.port}" for door in doors] or [self.url.removeprefix("http://")]
+
+    def admin(self, *arguments: str) -> dict:
+        """Something that only an operator may do, and that may be repeated."""
+
+        def once():
+            done = self.command("admin", *arguments, "--json")
+            if done.returncode != 0:
+                raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.strip()}")
+            return json.loads(done.stdout)
+
+        return callers.patiently(once, SECONDS_MAX)
+
+    def command(self, *words: str) -> subprocess.CompletedProcess:
+        key_id, secret = services.OPERATOR
+        told = {"PREPX_URL": self.url, "PREPX_KEY_ID": key_id, "PREPX_SECRET_KEY": secret}
+        return subprocess.run(
+            [self.prepx, *words], env=os.environ | told, capture_output=True, text=True,
+            timeout=SECONDS_MAX,
+        )
+
+    def list_instruments(self):
+        for symbol in SYMBOLS:
+            self.admin(
+                "instrument", "add", "--symbol", symbol, "--class", "us_equity", "--tick", "0.01",
+                "--lot", "0.001", "--calendar", "always", "--reference-price", "100",
+            )
+
+    def caller(self) -> callers.Caller:
+        """A caller with an account of its own."""
+        number = self.chance.getrandbits(64)
+        given = [word for asset, amount in DEPOSIT.items() for word in ("--deposit", f"{asset}={amount}")]
+        made = self.admin("account", "add", "--email", f"{uuid.uuid4()}@example.com", *given)
+        account = made["account_id"]
+        goods = {asset: amount for asset, amount in DEPOSIT.items() if asset != "USD"}
+        self.history.note("account", account=account, cash=DEPOSIT["USD"], positions=goods)
+        api = callers.Api(self.gateways, (made["key_id"], made["secret_key"]))
+        return callers.Caller(api, account, SYMBOLS, self.history, number)
+
+    def round(self, fault: faults.Fault) -> float:
+        """One fault under load; for how many seconds an account waited at most."""
+        load = [self.caller() for _ in range(CALLERS)]
+        for caller in load:
+            caller.start()
+        try:
+            until("orders are acknowledged", lambda: all(c.count() >= ACKNOWLEDGED_MIN for c in load))
+            struck = time.monotonic()
+            self.note_fault("fault", fault)
+            fault.strike()
+            time.sleep(fault.seconds)
+            self.heal(fault)
+            healed = time.monotonic()
+            until("every account is served again", lambda: all(c.since(healed) for c in load))
+            faults.until_well(self.programs, self.url)
+            self.history.note("healed")
+        finally:
+            for caller in load:
+                caller.stopping.set()
+            for caller in load:
+                caller.join(SECONDS_MAX)
+        self.look(load)
+        return max(caller.longest_wait(struck) for caller in load)
+
+    def note_fault(self, kind: str, fault: faults.Fault):
+        self.history.note(kind, part=fault.part.name, way=fault.way, seconds=fault.seconds)
+
+    def heal(self, fault: faults.Fault):
+        fault.heal()
+        state.write(self.programs, self.url)
+
+    def look(self, load: list[callers.Caller]):
+        """Reads everything with orders open, and again when all are cancelled."""
+        for caller in load:
+            # What was sent before this order, to the same partition, is decided when it is.
+            until("an order is acknowledged", caller.place)
+        self.read(load, lambda found: True)
+        for caller in load:
+            callers.patiently(lambda: cancel_all(caller.api), SECONDS_MAX)
+        self.read(load, lambda found: not any(order["status"] in OPEN for order in found["orders"]))
+        done = self.command("verify", "--url", self.url, "--json")
+        self.history.note("verify", code=done.returncode, said=done.stderr.strip())
+
+    def read(self, load: list[callers.Caller], wanted):
+        """Waits until nothing moves, then notes what every account shows."""
+        found = []
+
+        def is_quiet() -> bool:
+            nonlocal found
+            before, found = found, [callers.everything(caller.api) for caller in load]
+            return before == found and all(map(wanted, found))
+
+        until("nothing moves", is_quiet)
+        for caller, shown in zip(load, found):
+            self.history.note("read", account=caller.account, **shown)
+
+
+OPEN = {"new", "partially_filled", "accepted", "pending_new", "pending_cancel", "pending_replace"}
+
+
+def cancel_all(api: callers.Api):
+    status, body = api.call("DELETE", "/v2/orders")
+    if status != 207:
+        raise OSError(f"DELETE /v2/orders: {status} {body}")
+
+
+def until(what: str, condition):
+    deadline = time.monotonic() + SECONDS_MAX
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not within {SECONDS_MAX} s: {what}")
+        time.sleep(0.1)
+
+
+def is_right(path: pathlib.Path) -> bool:
+    """What the judge says, who is another program and has seen nothing but the history."""
+    return subprocess.run([sys.executable, ROOT / "tests/chaos/check.py", path]).returncode == 0
+
+
+def main():
+    summary, _, epilog = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="draws the faults")
+    parser.add_argument(
+        "--kinds", default=",".join(faults.KINDS), help="what is hit, in turn [%(default)s]"
+    )
+    parser.add_argument(
+        "--prepx", default=os.environ.get("BINARY_UNDER_TEST", ROOT / "target/release/prepx"),
+        help="the program that operates the platform [target/release/prepx]",
+    )
+    parser.add_argument(
+        "--history", type=pathlib.Path, default=ROOT / "target/chaos/history.jsonl",
+        help="[target/chaos/history.jsonl]",
+    )
+    args = parser.parse_args()
+    run = Run(args)
+    print(f"seed {args.seed}, history {args.history}", flush=True)
+    run.list_instruments()
+    for number in range(args.rounds):
+        run.history.round = number + 1
+        fault = faults.draw(number, run.programs, tuple(args.kinds.split(",")), run.chance)
+        shown = f"round {number + 1}: {fault.way} {fault.part.name} for {fault.seconds} s"
+        try:
+            waited = run.round(fault)
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+            run.history.note("failed", why=str(error))
+            waited = float("nan")
+        print(f"{shown}; nobody waited longer than {waited:.1f} s for an acknowledgement", flush=True)
+        if not is_right(args.history):
+            sys.exit(f"round {number + 1} is not right; --seed {args.seed} draws the same faults")
+
+
+if __name__ == "__main__":
+    main()
