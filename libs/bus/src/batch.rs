@@ -10,6 +10,8 @@ pub struct Batch {
     /// Partition of each record, and where its payload ends in `payloads`.
     records: Vec<(TopicPartition, usize)>,
     payloads: Vec<u8>,
+    /// Which records have a key, by their place, and that.
+    keys: Vec<(usize, Vec<u8>)>,
 }
 
 impl Batch {
@@ -35,10 +37,18 @@ impl Batch {
         self.records.push((to, self.payloads.len()));
     }
 
+    /// Adds a record to a topic that is a table: of the records with one key only the newest is kept for
+    /// long, where the engine can tell them apart. Readers do not see keys.
+    pub fn push_keyed(&mut self, to: TopicPartition, key: &[u8], payload: &[u8]) {
+        self.keys.push((self.records.len(), key.to_vec()));
+        self.push(to, payload);
+    }
+
     /// Forgets the records and keeps the memory.
     pub fn clear(&mut self) {
         self.records.clear();
         self.payloads.clear();
+        self.keys.clear();
     }
 
     /// The number of records.
@@ -83,6 +93,13 @@ impl Batch {
             }
         }
         Ok(())
+    }
+
+    /// The key of a record, by its place.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn key(&self, place: usize) -> Option<&[u8]> {
+        let found = self.keys.iter().find(|(keyed, _)| *keyed == place);
+        found.map(|(_, key)| key.as_slice())
     }
 
     /// The records in order.

@@ -7,6 +7,7 @@
 //! A check panics when the engine fails it. [`run`] runs them all, each on a fresh engine.
 
 mod durability;
+pub mod leases;
 mod order;
 mod ownership;
 
@@ -61,6 +62,7 @@ pub const CHECKS: &[(&str, Check)] = checks![
     durability::subscribers_hear_of_what_is_durable,
     ownership::a_fenced_owner_appends_nothing,
     ownership::a_stale_owner_elsewhere_changes_nothing,
+    ownership::an_owner_knows_whether_it_still_is,
     ownership::only_the_owner_appends_to_a_journal,
     ownership::epochs_rise_over_restarts_and_crashes,
     ownership::a_takeover_meets_batches_whole_or_never,
@@ -68,6 +70,7 @@ pub const CHECKS: &[(&str, Check)] = checks![
     order::too_large_and_empty_are_refused,
     order::reads_are_bounded_and_continue,
     order::news_comes_of_what_others_append,
+    order::a_record_with_a_key_is_read_like_others,
     order::truncated_and_unknown_offsets_are_errors,
 ];
 

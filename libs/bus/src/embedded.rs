@@ -261,6 +261,11 @@ impl Log for EmbeddedLog {
         Ok(owner)
     }
 
+    fn holds(&self, owner: Owner) -> Result<bool, ReadError> {
+        let front = lock(&self.front);
+        Ok(front.check_owner(Some(owner)).is_ok())
+    }
+
     fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError> {
         let batch_bytes = frame::batch_bytes(batch) as u64;
         let limit_bytes = self.config.batch_bytes_max;

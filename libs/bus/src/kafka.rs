@@ -3,8 +3,8 @@
 //! Owns: how the promises of [`Log`] are kept by brokers. Journal and outputs of an owner's batches go
 //! in one transaction under a transactional id of the journal; taking its ids, all of them, fences the
 //! owner before (`fence`). Only what is committed is read, up to the last stable offset. Refuses: to
-//! run ahead of the brokers, to join consumer groups (whoever owns a partition says so), to make topics
-//! by the way ([`topics`] does it on demand).
+//! run ahead of the brokers, to make topics by the way ([`topics`] does it on demand). Who is to work on which
+//! partition is a group's business ([`KafkaLeases`]); no consumer that reads joins one.
 //!
 //! A handle whose batch is lost to a fence, or whose batch has an unknown outcome, fails as a whole: its
 //! watermark must never pass what is not durable. A process opens a handle for each stage partition, so
@@ -15,6 +15,7 @@
 
 mod air;
 mod config;
+mod leases;
 mod open;
 mod producer;
 mod reader;
@@ -37,6 +38,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use self::air::{Air, lock};
 pub use self::config::Config;
 use self::config::{Names, batch_bytes};
+pub use self::leases::{KafkaLeases, Membership};
 pub use self::open::OpenError;
 use self::open::{nobody, partitions, transactional};
 use self::reader::{Found, News, Reader};
@@ -61,6 +63,8 @@ pub struct KafkaLog {
     front: Mutex<Front>,
     /// One fence at a time.
     fencing: Mutex<()>,
+    /// Up to where each journal was seen to have nobody's records but its owner's here.
+    held: Mutex<HashMap<Owner, u64>>,
     admin: AdminClient<DefaultClientContext>,
 }
 
@@ -94,7 +98,7 @@ impl KafkaLog {
         let reader = Reader::new(&consumer, names.clone(), config.patience, Arc::clone(&news));
         let reader = reader.map_err(failed)?;
         let partitions = partitions(&reader, &names, &location, &config)?;
-        let admin = config::client(&location, &config)
+        let admin = config::client(&location, &config.id)
             .create()
             .map_err(failed)?;
         let air = Arc::new(Air::default());
@@ -114,6 +118,7 @@ impl KafkaLog {
                 nobody,
             }),
             fencing: Mutex::new(()),
+            held: Mutex::default(),
             admin,
             location,
             config,
@@ -287,6 +292,21 @@ impl Log for KafkaLog {
         };
         lock(&self.front).owners.insert(journal, owned);
         Ok(owner)
+    }
+
+    /// Whoever fences leaves a record, so a journal that has not grown is whose it was.
+    fn holds(&self, owner: Owner) -> Result<bool, ReadError> {
+        let Owner { journal, epoch } = owner;
+        let end = self.reader.bounds(journal, 0)?.end;
+        if lock(&self.held).get(&owner) == Some(&end) {
+            return Ok(true);
+        }
+        let newest = self.newest(journal)?.and_then(|found| found.epoch);
+        let holds = newest.unwrap_or(0) <= epoch;
+        if holds {
+            lock(&self.held).insert(owner, end);
+        }
+        Ok(holds)
     }
 
     fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError> {

@@ -1,5 +1,6 @@
 //! The event log: the seam ([`Log`]) that every stage and projection stands on, its embedded
-//! engine, one write-ahead log for all topics, and behind the feature `kafka` the engine for Apache Kafka.
+//! engine, one write-ahead log for all topics, and behind the feature `kafka` the engine for Apache Kafka;
+//! and beside it who is to work on which partition ([`Leases`]).
 //!
 //! Owns: topics and their partitions, atomic batches, offsets, fencing of stale owners, the
 //! durable watermark, retention. Refuses: to know what is inside a record, to read a clock, to
@@ -19,6 +20,7 @@ pub mod faulty;
 pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod lease;
 mod location;
 mod log;
 mod topic;
@@ -27,7 +29,8 @@ mod watermark;
 pub use batch::Batch;
 pub use embedded::{EmbeddedLog, spawn_writer};
 #[cfg(feature = "kafka")]
-pub use kafka::KafkaLog;
+pub use kafka::{KafkaLeases, KafkaLog};
+pub use lease::{Change, LeaseError, Leases};
 pub use location::{KafkaLocation, Location, UnknownUrl};
 pub use log::{
     AppendError, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, WaitError,

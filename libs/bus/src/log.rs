@@ -185,6 +185,10 @@ pub trait Log: Send + Sync {
     /// Blocks for a sync (embedded) or a round trip (Kafka).
     fn fence(&self, journal: TopicPartition, who: &str) -> Result<Owner, FenceError>;
 
+    /// Whether nobody had fenced the journal after this owner when this was called, at whatever handle.
+    /// Blocks for a round trip (Kafka), or more while brokers are away.
+    fn holds(&self, owner: Owner) -> Result<bool, ReadError>;
+
     /// Accepts a batch, or refuses it and leaves nothing behind. Returns before it is durable.
     ///
     /// With an owner, the batch may hold records of that owner's journal and of any topic that

@@ -173,6 +173,10 @@ impl Log for Tampered {
         self.log.fence(journal, who)
     }
 
+    fn holds(&self, owner: Owner) -> Result<bool, ReadError> {
+        self.log.holds(owner)
+    }
+
     fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError> {
         self.log.append(owner, batch)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use super::{Engine, LONG, OTHER_OUTPUT, OUTPUT, append, batch, commit, read_all, texts};
+use super::{Engine, JOURNAL, LONG, OTHER_OUTPUT, OUTPUT, append, batch, commit, read_all, texts};
 use crate::{AppendError, Batch, Log, Position, ReadError, Record, Topic};
 
 /// Offsets rise strictly, by one where the engine says so, and follow the order of acceptance.
@@ -224,4 +224,23 @@ pub fn truncated_and_unknown_offsets_are_errors(engine: &mut dyn Engine) {
         read_all(&*log, OUTPUT)[0].offset >= end,
         "an offset was given twice"
     );
+}
+
+/// A table takes records with keys, of nobody and of owners; readers see the records.
+pub fn a_record_with_a_key_is_read_like_others(engine: &mut dyn Engine) {
+    let log = engine.open();
+    let table = Topic::StageOwners.partition(0);
+    let owner = log
+        .fence(JOURNAL, "an owner")
+        .expect("the journal is fenced");
+    let mut last = Position(0);
+    for (of, payload) in [(None, "one"), (Some(owner), "two"), (None, "three")] {
+        let mut batch = Batch::new();
+        batch.push_keyed(table, b"key", payload.as_bytes());
+        last = log.append(of, &batch).expect("the batch is accepted");
+        engine.settle();
+        log.wait_durable(last, LONG).expect("it becomes durable");
+    }
+    assert!(last > Position(0));
+    assert_eq!(texts(&*log, table), ["one", "two", "three"]);
 }

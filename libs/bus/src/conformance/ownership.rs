@@ -1,7 +1,7 @@
 //! Who may append to a journal, over fences, crashes and takeovers.
 
 use super::{Engine, JOURNAL, LONG, OUTPUT, RIVAL_JOURNAL, append, batch, commit, read_all, texts};
-use crate::{AppendError, FenceError, Owner, Topic, TopicPartition, WaitError};
+use crate::{AppendError, FenceError, Log, Owner, Topic, TopicPartition, WaitError};
 
 /// A stale owner is refused with the epoch that holds, and leaves nothing behind.
 pub fn a_fenced_owner_appends_nothing(engine: &mut dyn Engine) {
@@ -41,6 +41,27 @@ pub fn a_fenced_owner_appends_nothing(engine: &mut dyn Engine) {
     assert_eq!(texts(&*log, JOURNAL), ["1", "4"]);
     assert_eq!(texts(&*log, RIVAL_JOURNAL), ["5"]);
     assert!(texts(&*log, OUTPUT).is_empty());
+}
+
+/// An owner that asks hears whether somebody has fenced after it, whatever it has appended since.
+pub fn an_owner_knows_whether_it_still_is(engine: &mut dyn Engine) {
+    let log = engine.open();
+    let stale = log
+        .fence(JOURNAL, "the first")
+        .expect("the journal is fenced");
+    let holds = |log: &dyn Log, owner| log.holds(owner).expect("the journal can be asked");
+    assert!(holds(&*log, stale));
+    commit(engine, &*log, Some(stale), JOURNAL, 1);
+    assert!(holds(&*log, stale) && holds(&*log, stale));
+    let elsewhere = engine.rival();
+    let owner = elsewhere
+        .fence(JOURNAL, "the second")
+        .expect("the journal is fenced");
+    assert!(!holds(&*log, stale));
+    assert!(holds(&*elsewhere, owner));
+    commit(engine, &*elsewhere, Some(owner), JOURNAL, 2);
+    assert!(!holds(&*log, stale));
+    assert!(holds(&*elsewhere, owner));
 }
 
 /// Journals are closed to everybody but their owner, and only journals have owners.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use super::leases::Membership;
 use crate::location::KafkaLocation;
 use crate::{Topic, TopicPartition};
 
@@ -102,17 +103,21 @@ impl Names {
         format!("{}nobody.{id}", self.0)
     }
 
+    pub(super) fn leases(&self, group: &str) -> String {
+        format!("{}leases.{group}", self.0)
+    }
+
     pub(super) fn group(&self) -> String {
         format!("{}explicit", self.0)
     }
 }
 
 /// What all clients have in common.
-pub(super) fn client(location: &KafkaLocation, config: &Config) -> ClientConfig {
+pub(super) fn client(location: &KafkaLocation, id: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
     client
         .set("bootstrap.servers", &location.brokers)
-        .set("client.id", &config.id)
+        .set("client.id", id)
         .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000");
@@ -121,7 +126,7 @@ pub(super) fn client(location: &KafkaLocation, config: &Config) -> ClientConfig 
 
 /// An idempotent producer: a record is written once and in order, by all replicas in sync.
 pub(super) fn producer(location: &KafkaLocation, config: &Config) -> ClientConfig {
-    let mut producer = client(location, config);
+    let mut producer = client(location, &config.id);
     // The handle's own bound holds before the client's.
     let buffer_kib = 2 * config.buffer_bytes / 1_024 + 1_024;
     producer
@@ -138,10 +143,33 @@ pub(super) fn producer(location: &KafkaLocation, config: &Config) -> ClientConfi
     producer
 }
 
+/// A member of a group that shares partitions out and reads none of them. A heartbeat tells it what has changed,
+/// so they are frequent.
+pub(super) fn member(
+    location: &KafkaLocation,
+    membership: &Membership,
+    names: &Names,
+    poll_max: Duration,
+) -> ClientConfig {
+    let mut member = client(location, &membership.who);
+    let ms = |duration: Duration| duration.as_millis().max(1).to_string();
+    member
+        .set("group.id", names.leases(&membership.group))
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", ms(membership.session))
+        .set("heartbeat.interval.ms", ms(membership.session / 20))
+        .set("max.poll.interval.ms", ms(poll_max))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("queued.min.messages", "1")
+        .set("queued.max.messages.kbytes", "1");
+    member
+}
+
 /// A consumer that is told what to read: it joins no group and commits nothing. The library wants a
 /// group's name all the same.
 pub(super) fn consumer(location: &KafkaLocation, config: &Config, names: &Names) -> ClientConfig {
-    let mut consumer = client(location, config);
+    let mut consumer = client(location, &config.id);
     consumer
         .set("group.id", names.group())
         .set("enable.auto.commit", "false")

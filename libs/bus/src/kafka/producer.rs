@@ -138,16 +138,17 @@ impl Producer {
     pub(super) fn send(
         &self,
         sent: Sent,
+        key: Option<&[u8]>,
         payload: &[u8],
         headers: Option<OwnedHeaders>,
     ) -> Result<(), Failure> {
         let topic = self.names.topic(sent.to.topic);
         let partition = sent.to.partition as i32;
         let mut record =
-            BaseRecord::<'_, (), [u8], Box<Sent>>::with_opaque_to(&topic, Box::new(sent))
+            BaseRecord::<'_, [u8], [u8], Box<Sent>>::with_opaque_to(&topic, Box::new(sent))
                 .partition(partition)
                 .payload(payload);
-        record.headers = headers;
+        (record.key, record.headers) = (key, headers);
         lock(&self.deliveries.state).outstanding += 1;
         // The handle's bound is below the client's, so a full queue is only records that have
         // been delivered and not yet been told of.

@@ -265,10 +265,11 @@ fn send_all(
     position: Position,
     batch: &Batch,
 ) -> Result<(), Failure> {
-    for (to, payload) in batch.iter() {
+    for (place, (to, payload)) in batch.iter().enumerate() {
         let epoch = owner.filter(|owner| owner.journal == to);
         let headers = epoch.map(|owner| journal_headers(owner.epoch, false));
-        producer.send(Sent { position, to }, payload, headers)?;
+        let key = batch.key(place);
+        producer.send(Sent { position, to }, key, payload, headers)?;
     }
     Ok(())
 }
@@ -283,6 +284,7 @@ pub(super) fn write_fence(producer: &Producer, owner: Owner, who: &str) -> Resul
     let written = producer
         .send(
             sent,
+            None,
             who.as_bytes(),
             Some(journal_headers(owner.epoch, true)),
         )

@@ -17,7 +17,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 mod file;
 
 pub use self::file::Topics;
-use super::config::{Config, Names, client};
+use super::config::{Names, client};
 use super::wait_for;
 use crate::location::KafkaLocation;
 
@@ -161,7 +161,7 @@ struct Standing {
 
 impl Cluster<'_> {
     fn new(location: &KafkaLocation) -> Result<Cluster<'_>, Error> {
-        let admin = client(location, &Config::named("topics")).create();
+        let admin = client(location, "topics").create();
         Ok(Cluster {
             location,
             names: Names::of(location),

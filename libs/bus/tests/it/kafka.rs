@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use prepx_bus::conformance::{self, Engine};
-use prepx_bus::kafka::{Config, topics};
-use prepx_bus::{Batch, KafkaLocation, KafkaLog, Location, Log, Topic};
+use prepx_bus::kafka::{Config, Membership, topics};
+use prepx_bus::{Batch, KafkaLeases, KafkaLocation, KafkaLog, Leases, Location, Log, Topic};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -23,13 +23,19 @@ pub struct Kafka {
 
 impl Kafka {
     pub fn new() -> Kafka {
+        Kafka::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut topics::Topics)) -> Kafka {
         let url = std::env::var("PREPX_TEST_KAFKA");
         let url = url.expect("PREPX_TEST_KAFKA says where Kafka is: run `make test-kafka`");
         let prefix = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let Ok(Location::Kafka(location)) = Location::parse(&format!("{url}/{prefix}")) else {
             panic!("PREPX_TEST_KAFKA is {url}; kafka://127.0.0.1:9092 would be right");
         };
-        topics::apply(&location, &declared(nodes())).unwrap();
+        let mut declared = declared(nodes());
+        change(&mut declared);
+        topics::apply(&location, &declared).unwrap();
         Kafka {
             location,
             handles: Vec::new(),
@@ -211,6 +217,56 @@ fn topics_become_what_the_file_says() {
         .to_string();
     assert!(
         refused.contains("audit-logs has 8 partitions and the file says 9"),
+        "{refused}"
+    );
+}
+
+/// A group of its own, on the servers of the run.
+struct Groups {
+    location: KafkaLocation,
+    session: Duration,
+}
+
+impl conformance::leases::Engine for Groups {
+    fn join(&mut self) -> Arc<dyn Leases> {
+        let membership = Membership {
+            session: self.session,
+            ..Membership::of("conformance", Topic::AuditLogs, "a test")
+        };
+        Arc::new(KafkaLeases::join(&self.location, membership).unwrap())
+    }
+
+    /// Who does not ask is taken for dead: for as long as that takes, and for as long again.
+    fn silence(&mut self, _: &Arc<dyn Leases>) {
+        std::thread::sleep(self.session * 4);
+    }
+}
+
+#[test]
+fn leases_on_kafka() {
+    conformance::leases::run(|| {
+        let kafka = Kafka::with(|declared| {
+            declared.set_partitions(Topic::AuditLogs.name(), conformance::leases::PARTITIONS);
+        });
+        Groups {
+            location: kafka.location,
+            session: Duration::from_secs(1),
+        }
+    });
+}
+
+#[test]
+fn a_session_that_brokers_do_not_allow_is_told() {
+    let location = Kafka::new().location;
+    let membership = Membership {
+        session: Duration::from_millis(10),
+        ..Membership::of("hasty", Topic::AuditLogs, "a test")
+    };
+    let leases = KafkaLeases::join(&location, membership).unwrap();
+    let refused = (0..3_000).find_map(|_| leases.next(Duration::from_millis(10)).err());
+    let refused = refused.unwrap().to_string();
+    assert!(
+        refused.contains("group.min.session.timeout.ms"),
         "{refused}"
     );
 }

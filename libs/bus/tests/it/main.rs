@@ -10,5 +10,6 @@ mod disk;
 mod engines;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod leases;
 mod steps;
 mod threads;
