@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prepx_bus::{Log, Topic, TopicPartition};
+use prepx_bus::{Log, Record, Topic, TopicPartition};
 use prepx_domain::{Asset, OrderId};
 use prepx_risk::AccountCodec;
 use prepx_stage::lane::{self, Run};
@@ -11,6 +11,17 @@ use prepx_trading::MatchingCodec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clients::Clients;
+
+/// All that is durable from an offset on; a read gives what it has at hand.
+fn records(log: &dyn Log, of: TopicPartition, from: u64) -> Vec<Record> {
+    let (mut next, mut all) = (from, Vec::new());
+    loop {
+        let more = log.read(of, next, usize::MAX).expect("readable");
+        let Some(last) = more.last() else { return all };
+        next = last.offset + 1;
+        all.extend(more);
+    }
+}
 
 /// The live state is the fold of the newest snapshot and the durable journal (I6). To be asked
 /// when everything is durable.
@@ -24,10 +35,7 @@ pub fn fold_is_live<C: Codec>(
         .load(codec, live.seat())
         .expect("a snapshot, or none");
     let journal = live.seat().journal();
-    for record in log
-        .read(journal, shadow.next_offset, usize::MAX)
-        .expect("readable")
-    {
+    for record in records(log, journal, shadow.next_offset) {
         shadow.state.fold(codec, &record.payload).expect("foldable");
     }
     assert_eq!(&shadow.state.head, live.head(), "I6: the head of {journal}");
@@ -140,7 +148,7 @@ pub fn lanes_are_dense(log: &dyn Log, topology: Topology) {
     ];
     for at in partitions(topology).filter(|at| lanes.contains(&at.topic)) {
         let mut last = BTreeMap::<TopicPartition, u64>::new();
-        for record in log.read(at, log.start(at), usize::MAX).expect("readable") {
+        for record in records(log, at, log.start(at)) {
             let run = Run::decode(&record.payload).expect("a lane record");
             // Retention may have taken the beginning.
             let last = last.entry(run.source).or_insert(match log.start(at) {
@@ -157,7 +165,7 @@ pub fn lanes_are_dense(log: &dyn Log, topology: Topology) {
 pub fn fingerprint(log: &dyn Log, topology: Topology) -> u64 {
     let mut hash = 0;
     for at in partitions(topology) {
-        for record in log.read(at, log.start(at), usize::MAX).expect("readable") {
+        for record in records(log, at, log.start(at)) {
             hash = xxh3_64_with_seed(&record.payload, hash ^ record.offset);
         }
     }

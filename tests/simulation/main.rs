@@ -1,19 +1,23 @@
-//! Simulation of the order path: both stages with their real rules and bytes on the embedded log,
-//! on a disk and a clock that a seed drives. No threads, no sockets, no time of its own: the same
+//! Simulation of the order path: both stages with their real rules and bytes, on the embedded log as
+//! one process and as many, and on brokers that do what Kafka may; on a disk, a network and a clock that
+//! a seed drives. No threads, no sockets, no time of its own: the same
 //! seed is the same run (I7), and a failing one says how to run it again.
 //!
-//! `PREPX_SEED=n` runs one seed, `PREPX_SEEDS=n` as many as you have patience for.
+//! `PREPX_SEED=n` runs one seed, `PREPX_SEEDS=n` half as many of each kind as you have patience for.
 
 mod apart;
+mod brokers;
 mod checks;
 mod clients;
 mod crashes;
 mod ring;
+mod seats;
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use prepx_bus::brokers::Tally;
 use prepx_domain::message::ToMatching;
 use prepx_domain::{Hours, Micros, Slot, fixture};
 use prepx_risk::AccountCodec;
@@ -113,6 +117,11 @@ fn many_processes() {
 }
 
 #[test]
+fn on_brokers() {
+    simulate("on_brokers", brokers::run);
+}
+
+#[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..20 {
         assert_eq!(
@@ -125,13 +134,18 @@ fn the_same_seed_is_the_same_run() {
             apart::run(seed, STEPS),
             "I7: seed {seed}"
         );
+        assert_eq!(
+            brokers::run(seed, STEPS),
+            brokers::run(seed, STEPS),
+            "I7: seed {seed}"
+        );
     }
 }
 
 /// Runs in which nothing happens would prove nothing.
 #[test]
 fn runs_have_orders_trades_and_takeovers_and_differ() {
-    for run in [ring::run, apart::run] {
+    for run in [ring::run, apart::run, brokers::run] {
         let reports: Vec<Report> = (0..20).map(|seed| run(seed, STEPS)).collect();
         let sum = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
         let (orders, trades) = (sum(|report| report.orders), sum(|report| report.trades));
@@ -147,4 +161,32 @@ fn runs_have_orders_trades_and_takeovers_and_differ() {
             reports.iter().map(|report| report.fingerprint).collect();
         assert_eq!(prints.len(), reports.len(), "two seeds are the same run");
     }
+}
+
+/// Nor would runs on brokers that only do what is asked of them.
+#[test]
+fn runs_on_brokers_meet_everything_that_brokers_do() {
+    let tallies: Vec<_> = (0..40)
+        .map(|seed| brokers::run_tallied(seed, STEPS).1)
+        .collect();
+    let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+    let seen = Tally {
+        committed: sum(|tally| tally.committed),
+        aborted: sum(|tally| tally.aborted),
+        cut_off: sum(|tally| tally.cut_off),
+        expired: sum(|tally| tally.expired),
+        fenced: sum(|tally| tally.fenced),
+        unanswered: sum(|tally| tally.unanswered),
+        refused: sum(|tally| tally.refused),
+    };
+    let all = [
+        seen.committed / 20,
+        seen.aborted,
+        seen.cut_off,
+        seen.expired,
+        seen.fenced,
+        seen.unanswered,
+        seen.refused,
+    ];
+    assert!(all.iter().all(|times| *times > 5), "{seen:?}");
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::file::{Dir, File, Lock, LockError};
+use crate::random::SplitMix;
 
 /// A handle on a simulated disk, for one life of the process that uses it.
 pub struct FaultyDir {
@@ -53,7 +54,7 @@ impl FaultyDir {
     /// An empty disk; all its misfortune comes from `seed`.
     pub fn new(seed: u64) -> Arc<FaultyDir> {
         let disk = Disk {
-            random: SplitMix(seed),
+            random: SplitMix::new(seed),
             life: 0,
             inodes: Vec::new(),
             names: BTreeMap::new(),
@@ -412,21 +413,7 @@ impl File for FaultyFile {
     }
 }
 
-/// The splitmix64 generator: 64 bits of state and good enough to choose misfortunes.
-struct SplitMix(u64);
-
 impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
     /// Keeps a change, drops it, or keeps a part of it: the first bytes, the last, or all but a
     /// hole, since a disk writes its sectors in any order.
     fn tear(&mut self, change: Change, content: &mut Vec<u8>) {

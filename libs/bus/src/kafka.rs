@@ -13,7 +13,6 @@
 //! A sender is a thread, one for each journal that is owned, with a producer a transactional id, and one for
 //! batches of nobody; for each producer the client library adds one that polls, one of its own and one a broker.
 
-mod air;
 mod config;
 mod leases;
 mod open;
@@ -35,14 +34,14 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use self::air::{Air, lock};
 pub use self::config::Config;
 use self::config::{Names, batch_bytes};
 pub use self::leases::{KafkaLeases, Membership};
 pub use self::open::OpenError;
 use self::open::{nobody, partitions, transactional};
-use self::reader::{Found, News, Reader};
+use self::reader::{Found, Reader};
 use self::sender::{Ring, Sender, Way, write_fence};
+use crate::air::{Air, News, lock};
 use crate::location::KafkaLocation;
 use crate::{
     AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Topic,

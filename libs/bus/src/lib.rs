@@ -13,7 +13,9 @@
 //! | I8 only durable is visible | [`Log::read`] and [`Log::end`] stop at the watermark |
 //! | I10 bounded, refused before accepted | [`AppendError::Full`] |
 
+mod air;
 mod batch;
+pub mod brokers;
 pub mod conformance;
 pub mod embedded;
 pub mod faulty;
@@ -23,6 +25,7 @@ pub mod kafka;
 pub mod lease;
 mod location;
 mod log;
+mod random;
 mod topic;
 mod watermark;
 

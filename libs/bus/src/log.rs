@@ -127,9 +127,11 @@ pub enum WaitError {
         /// How long was waited.
         timeout_ms: u128,
     },
-    /// The batch was accepted and then lost to a fence; it will never be visible. Only engines
-    /// whose stages do not run ahead ([`Log::runs_ahead`]) can answer this.
-    #[error("the batch at position {0} was aborted: its owner has been fenced")]
+    /// The batch was accepted, and its owner was fenced before it was known to be durable. Nobody may be
+    /// told of it here: but for a commit that stood while its answer was lost it will never be visible, and
+    /// that one is for whoever owns the journal now to find. Only engines whose stages do not run ahead
+    /// ([`Log::runs_ahead`]) can answer this.
+    #[error("the batch at position {0} is lost here: its owner has been fenced")]
     Fenced(Position),
     /// The log is dead.
     #[error(transparent)]

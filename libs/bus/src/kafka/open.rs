@@ -7,12 +7,12 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 
-use super::air::Air;
 use super::config::{self, Config, Names};
 use super::producer::{Failure, Producer, Sent};
 use super::reader::Reader;
 use super::sender::Nobody;
 use crate::Topic;
+use crate::air::Air;
 use crate::location::KafkaLocation;
 
 /// Why Kafka could not be opened.

@@ -15,9 +15,9 @@ use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
 
-use super::air::lock;
 use super::config::Names;
 use crate::TopicPartition;
+use crate::air::lock;
 
 /// The header that says under which epoch a record of a journal was written, big-endian `u32`.
 pub(super) const EPOCH: &str = "epoch";

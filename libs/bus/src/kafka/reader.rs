@@ -18,9 +18,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::air::lock;
 use super::config::Names;
 use super::producer::{EPOCH, FENCE};
+use crate::air::{News, lock};
 use crate::{ReadError, Record, TopicPartition};
 
 /// A record of a partition with what only the engine looks at.
@@ -62,21 +62,6 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
-
-/// Whom to tell when a queue that was empty has something.
-#[derive(Default)]
-pub(super) struct News(Mutex<Vec<Box<dyn Fn() + Send + Sync>>>);
-
-impl News {
-    pub(super) fn tell(&self) {
-        lock(&self.0).iter().for_each(|hook| hook());
-    }
-
-    pub(super) fn subscribe(&self, hook: Box<dyn Fn() + Send + Sync>) {
-        hook();
-        lock(&self.0).push(hook);
-    }
-}
 
 /// Where reading of one partition stands.
 #[derive(Default)]

@@ -9,9 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::air::{Air, lock};
 use super::config::batch_bytes;
 use super::producer::{Failure, Producer, Sent, journal_headers};
+use crate::air::{Air, lock};
 use crate::{Batch, Owner, Position, TopicPartition};
 
 /// A transaction that the brokers abort is tried again this often.

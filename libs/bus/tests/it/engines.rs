@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use prepx_bus::Log;
+use prepx_bus::brokers::{self, BrokerLog, Brokers};
 use prepx_bus::conformance::Engine;
 use prepx_bus::embedded::{Config, EmbeddedLog, WriterHandle, spawn_writer};
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::file::{Dir, RealDir};
+use prepx_bus::{Log, TopicPartition};
 
 /// Small enough that every check meets full buffers, several segments and reads from disk.
 pub fn small() -> Config {
@@ -122,6 +123,60 @@ impl Engine for Real {
 
     fn dense_offsets(&self) -> bool {
         true
+    }
+
+    fn buffer_bytes(&self) -> u64 {
+        small().buffer_bytes
+    }
+}
+
+/// Brokers in memory. A crash kills every process that has a handle.
+pub struct InMemory {
+    brokers: Brokers,
+    handles: Vec<Arc<BrokerLog>>,
+}
+
+impl InMemory {
+    pub fn new(seed: u64) -> InMemory {
+        let config = brokers::Config {
+            partitions: |_| TopicPartition::COUNT_MAX,
+            buffer_bytes: small().buffer_bytes,
+            batch_bytes_max: small().batch_bytes_max,
+        };
+        InMemory {
+            brokers: Brokers::new(seed, config),
+            handles: Vec::new(),
+        }
+    }
+}
+
+impl Engine for InMemory {
+    fn open(&mut self) -> Arc<dyn Log> {
+        self.crash();
+        self.rival()
+    }
+
+    fn rival(&mut self) -> Arc<dyn Log> {
+        let log = self.brokers.handle();
+        self.handles.push(Arc::clone(&log));
+        log
+    }
+
+    /// Some of what was under way has come somewhere.
+    fn crash(&mut self) {
+        for _ in 0..self.handles.len() * 5 {
+            self.brokers.step();
+        }
+        self.handles.drain(..).for_each(|log| log.kill());
+    }
+
+    /// Markers and readers may still be behind.
+    fn settle(&mut self) {
+        self.handles.iter().for_each(|log| log.flush());
+    }
+
+    fn dense_offsets(&self) -> bool {
+        false
     }
 
     fn buffer_bytes(&self) -> u64 {

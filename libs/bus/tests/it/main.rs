@@ -3,6 +3,7 @@
 // Clippy takes only #[test] functions for tests; helpers of a test crate are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod brokers;
 mod conformance;
 mod crashes;
 mod damage;

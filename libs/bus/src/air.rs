@@ -1,4 +1,5 @@
-//! What is in the air: batches that a handle has accepted and whose fate is not known yet.
+//! What is in the air: batches that a handle on brokers has accepted and whose fate is not known yet.
+//! Apache Kafka's handles and those on [`crate::brokers`] keep the same books.
 //!
 //! Owns: positions, the bound of what is buffered, the watermark. Refuses: to let the watermark
 //! pass a batch that is lost. A batch that a fence has cost fails the handle instead, because
@@ -14,7 +15,7 @@ use crate::{
 
 /// The books of a handle.
 #[derive(Default)]
-pub(super) struct Air {
+pub(crate) struct Air {
     watermark: Watermark,
     books: Mutex<Books>,
     /// Held while the watermark moves, so that its subscribers hear of positions in order.
@@ -38,12 +39,12 @@ struct Flight {
 }
 
 impl Air {
-    pub(super) fn watermark(&self) -> &Watermark {
+    pub(crate) fn watermark(&self) -> &Watermark {
         &self.watermark
     }
 
     /// Takes a batch of `bytes` into the air, if there is room.
-    pub(super) fn accept(
+    pub(crate) fn accept(
         &self,
         batch: &Batch,
         bytes: u64,
@@ -70,7 +71,7 @@ impl Air {
     }
 
     /// These batches are durable, and their records stand below these ends.
-    pub(super) fn land(
+    pub(crate) fn land(
         &self,
         positions: impl IntoIterator<Item = Position>,
         ends: impl IntoIterator<Item = (TopicPartition, u64)>,
@@ -94,8 +95,8 @@ impl Air {
         drop(telling);
     }
 
-    /// These batches will never be visible: their owner has been fenced.
-    pub(super) fn lose(&self, positions: impl IntoIterator<Item = Position>, why: &str) {
+    /// These batches are lost here: their owner has been fenced, and it is not theirs to tell what stands.
+    pub(crate) fn lose(&self, positions: impl IntoIterator<Item = Position>, why: &str) {
         let first = {
             let mut books = lock(&self.books);
             books.lost.extend(positions.into_iter().map(|lost| lost.0));
@@ -107,7 +108,7 @@ impl Air {
     }
 
     /// Ends the handle: the fate of what is in the air is known after a restart only.
-    pub(super) fn fail(&self, why: &str) -> Poisoned {
+    pub(crate) fn fail(&self, why: &str) -> Poisoned {
         let poisoned = Poisoned(why.into());
         let telling = lock(&self.telling);
         self.watermark.fail(poisoned.clone());
@@ -116,12 +117,12 @@ impl Air {
     }
 
     /// The last accepted position.
-    pub(super) fn accepted(&self) -> Position {
+    pub(crate) fn accepted(&self) -> Position {
         Position(lock(&self.books).accepted)
     }
 
     /// The newest batch in the air with a record for this partition.
-    pub(super) fn pending(&self, partition: TopicPartition) -> Option<Position> {
+    pub(crate) fn pending(&self, partition: TopicPartition) -> Option<Position> {
         let books = lock(&self.books);
         let newest = books.open.iter().rev();
         let mut here = newest.filter(|(_, flight)| flight.to.binary_search(&partition).is_ok());
@@ -129,12 +130,12 @@ impl Air {
     }
 
     /// One past the highest offset at which this handle knows a durable record.
-    pub(super) fn end(&self, partition: TopicPartition) -> u64 {
+    pub(crate) fn end(&self, partition: TopicPartition) -> u64 {
         lock(&self.books).ends.get(&partition).copied().unwrap_or(0)
     }
 
     /// As [`Log::wait_durable`](crate::Log::wait_durable), telling a lost batch from a failed log.
-    pub(super) fn wait(&self, wanted: Position, timeout: Duration) -> Result<(), WaitError> {
+    pub(crate) fn wait(&self, wanted: Position, timeout: Duration) -> Result<(), WaitError> {
         match self.watermark.wait(wanted, timeout) {
             Progress::Failed(_) if lock(&self.books).lost.contains(&wanted.0) => {
                 Err(WaitError::Fenced(wanted))
@@ -150,8 +151,23 @@ impl Air {
     }
 }
 
+/// Whom to tell when a queue that was empty has something.
+#[derive(Default)]
+pub(crate) struct News(Mutex<Vec<Box<dyn Fn() + Send + Sync>>>);
+
+impl News {
+    pub(crate) fn tell(&self) {
+        lock(&self.0).iter().for_each(|hook| hook());
+    }
+
+    pub(crate) fn subscribe(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        hook();
+        lock(&self.0).push(hook);
+    }
+}
+
 /// A panic under one of these locks leaves at worst a batch in the air that never lands.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,0 +1,345 @@
+//! Brokers in memory that do what Apache Kafka may, when a seed says so.
+//!
+//! Owns: everything in which Kafka differs from one log: transactions that become visible in one
+//! partition a moment after the other and leave holes in the offsets, ids that fence by being taken,
+//! handles with watermarks of their own that fail when a batch is lost or its outcome unknown, reads that
+//! lag, records that are visible before whoever appended them knows it. No thread and no time: what may
+//! happen happens in [`Brokers::step`], or in a call that waits for it, so a run is its seed (I7).
+//! Refuses: to lose what is committed, since replication is not its matter; to be a broker for anybody but tests.
+//!
+//! It keeps the promises of [`Log`] as the suite of the seam says, and no more than that.
+
+mod cluster;
+mod sender;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use self::cluster::Cluster;
+pub use self::cluster::Tally;
+use self::sender::{Sender, Weather};
+use self::world::{Life, Process, World};
+use crate::air::{Air, News, lock};
+use crate::{
+    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Topic,
+    TopicPartition, WaitError, Watermark,
+};
+
+/// The bounds of the handles.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How many partitions a topic has.
+    pub partitions: fn(Topic) -> u32,
+    /// What a handle accepts and is not yet durable; beyond it [`AppendError::Full`].
+    pub buffer_bytes: u64,
+    /// The largest batch, with its framing.
+    pub batch_bytes_max: u64,
+}
+
+/// What a record takes beside its payload.
+const RECORD_BYTES: u64 = 64;
+
+/// The brokers. Clones are the same.
+#[derive(Clone)]
+pub struct Brokers {
+    config: Config,
+    world: Arc<Mutex<World>>,
+}
+
+impl Brokers {
+    /// Brokers without records; all that happens comes from `seed`.
+    pub fn new(seed: u64, config: Config) -> Brokers {
+        let world = World {
+            cluster: Cluster::new(seed),
+            weather: Weather::Calm,
+            handles: Vec::new(),
+        };
+        Brokers {
+            config,
+            world: Arc::new(Mutex::new(world)),
+        }
+    }
+
+    /// A handle of a process of its own.
+    pub fn handle(&self) -> Arc<BrokerLog> {
+        let (air, news) = (Arc::new(Air::default()), Arc::new(News::default()));
+        let told = Arc::clone(&news);
+        air.watermark().subscribe(move |_| told.tell());
+        let mut world = lock(&self.world);
+        let at = world.handles.len();
+        world.handles.push(Process {
+            air: Arc::clone(&air),
+            news: Arc::clone(&news),
+            senders: BTreeMap::from([(None, Sender::of_nobody(at))]),
+            epochs: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            life: Life::Running,
+        });
+        Arc::new(BrokerLog {
+            brokers: self.clone(),
+            at,
+            air,
+            news,
+        })
+    }
+
+    /// From now on answers are lost now and then, and brokers are away; or no more.
+    pub fn set_rough(&self, rough: bool) {
+        lock(&self.world).weather = match rough {
+            true => Weather::Rough,
+            false => Weather::Calm,
+        };
+    }
+
+    /// One of the things that may happen does; whether there was any.
+    pub fn step(&self) -> bool {
+        let mut world = lock(&self.world);
+        let mut chances = world.chances();
+        chances.extend(world.timeouts());
+        world.draw(chances)
+    }
+
+    /// Everything that only takes time happens. What waits for a paused or dead process stays open.
+    pub fn settle(&self) {
+        let mut world = lock(&self.world);
+        loop {
+            let chances = world.chances();
+            if !world.draw(chances) {
+                return;
+            }
+        }
+    }
+
+    /// How often what is not smooth has happened.
+    pub fn tally(&self) -> Tally {
+        lock(&self.world).cluster.tally
+    }
+
+    /// The brokers end the transactions of all who are paused or dead.
+    pub fn expire(&self) {
+        let mut world = lock(&self.world);
+        for late in world.cluster.open() {
+            let alive = world.is_alive(late);
+            if !alive {
+                world.cluster.expire(late);
+            }
+        }
+    }
+}
+
+/// A handle on [`Brokers`], as a process has one.
+pub struct BrokerLog {
+    brokers: Brokers,
+    at: usize,
+    air: Arc<Air>,
+    news: Arc<News>,
+}
+
+impl BrokerLog {
+    /// Waits until all that has been accepted is durable, or never will be.
+    pub fn flush(&self) {
+        self.world().wait(self.at, self.air.accepted());
+    }
+
+    /// `kill -9`: what is under way stays as it is, and nothing of it goes on.
+    pub fn kill(&self) {
+        self.set_life(Life::Dead);
+    }
+
+    /// `SIGSTOP`, or `SIGCONT`.
+    pub fn pause(&self, paused: bool) {
+        self.set_life(match paused {
+            true => Life::Paused,
+            false => Life::Running,
+        });
+    }
+
+    fn set_life(&self, life: Life) {
+        let mut world = self.world();
+        let process = &mut world.handles[self.at];
+        if process.life != Life::Dead {
+            process.life = life;
+        }
+        if life == Life::Dead {
+            process.senders.clear();
+            process.followed.clear();
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.brokers.world)
+    }
+
+    /// For a call: what goes on by itself has gone on a little since the last one.
+    fn call(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world();
+        world.pass();
+        world
+    }
+
+    fn has(&self, partition: TopicPartition) -> bool {
+        partition.partition < (self.brokers.config.partitions)(partition.topic)
+    }
+
+    /// As the senders stand, whether the owner may append.
+    fn check_owner(&self, world: &World, owner: Owner) -> Result<(), AppendError> {
+        let process = &world.handles[self.at];
+        let current = process.epochs.get(&owner.journal).copied().unwrap_or(0);
+        let sender = process.senders.get(&Some(owner.journal));
+        match sender.filter(|_| owner.epoch == current) {
+            // Fenced elsewhere: by whom is in the journal.
+            Some(sender) if sender.fenced => Err(AppendError::Fenced {
+                owner,
+                current: current + 1,
+            }),
+            Some(_) => Ok(()),
+            None => Err(AppendError::Fenced { owner, current }),
+        }
+    }
+}
+
+impl Log for BrokerLog {
+    fn fence(&self, journal: TopicPartition, who: &str) -> Result<Owner, FenceError> {
+        if !journal.topic.is_journal() {
+            return Err(FenceError::NotAJournal(journal));
+        }
+        if !self.has(journal) {
+            return Err(FenceError::UnknownPartition(journal));
+        }
+        if let Some(poisoned) = self.air.watermark().failure() {
+            return Err(poisoned.clone().into());
+        }
+        let mut world = self.call();
+        world.take_over(self.at, journal, who).map_err(|why| {
+            world.cluster.tally.refused += 1;
+            let why = why.into();
+            FenceError::Unavailable { journal, why }
+        })
+    }
+
+    fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError> {
+        let config = self.brokers.config;
+        let batch_bytes = batch.payload_bytes() as u64 + RECORD_BYTES * batch.len() as u64;
+        batch.check(
+            owner,
+            batch_bytes,
+            config.batch_bytes_max,
+            config.partitions,
+        )?;
+        let mut world = self.call();
+        if let Some(owner) = owner {
+            self.check_owner(&world, owner)?;
+        }
+        let position = self.air.accept(batch, batch_bytes, config.buffer_bytes)?;
+        let senders = &mut world.handles[self.at].senders;
+        if let Some(sender) = senders.get_mut(&owner.map(|owner| owner.journal)) {
+            sender.push(position, batch.clone());
+        }
+        Ok(position)
+    }
+
+    fn watermark(&self) -> &Watermark {
+        self.air.watermark()
+    }
+
+    fn read(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        let mut world = self.call();
+        let (start, end) = (
+            world.cluster.start(partition),
+            world.end(self.at, partition),
+        );
+        if from < start {
+            return Err(ReadError::Truncated {
+                partition,
+                wanted: from,
+                start,
+            });
+        }
+        if from > end {
+            return Err(ReadError::PastEnd {
+                partition,
+                wanted: from,
+                end,
+            });
+        }
+        let records = world.records(partition, from, end, max_bytes);
+        if !records.is_empty() {
+            // What the brokers show may be known to them before it is known here (I8).
+            world.land(self.at, partition);
+        }
+        Ok(records)
+    }
+
+    fn poll(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        let mut world = self.call();
+        let start = world.cluster.start(partition);
+        if from < start {
+            return Err(ReadError::Truncated {
+                partition,
+                wanted: from,
+                start,
+            });
+        }
+        let place = world.handles[self.at].followed.get(&partition);
+        let until = match place {
+            Some(&(next, until)) if next == from => until,
+            _ => from,
+        };
+        let records = world.records(partition, from, until, max_bytes);
+        let next = records.last().map_or(from, |last| last.offset + 1);
+        let place = (next, until.max(next));
+        world.handles[self.at].followed.insert(partition, place);
+        match records.is_empty() {
+            // Something is on its way here at most times.
+            true => world.arrive(self.at, partition),
+            false => world.land(self.at, partition),
+        }
+        Ok(records)
+    }
+
+    fn on_news(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        self.news.subscribe(hook);
+    }
+
+    fn start(&self, partition: TopicPartition) -> u64 {
+        self.call().cluster.start(partition)
+    }
+
+    fn end(&self, partition: TopicPartition) -> u64 {
+        let mut world = self.call();
+        let end = world.end(self.at, partition);
+        world.land(self.at, partition);
+        end
+    }
+
+    fn accepted_end(&self, partition: TopicPartition) -> u64 {
+        self.end(partition)
+    }
+
+    fn runs_ahead(&self) -> bool {
+        false
+    }
+
+    fn truncate_before(&self, partition: TopicPartition, offset: u64) -> Result<(), Poisoned> {
+        self.call().cluster.truncate(partition, offset);
+        Ok(())
+    }
+
+    fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
+        self.call().wait(self.at, position);
+        // Nobody moves it meanwhile.
+        self.air.wait(position, timeout.min(Duration::ZERO))
+    }
+}

@@ -1,0 +1,371 @@
+//! Many processes on brokers that do what Apache Kafka may: every partition is a station of its own,
+//! every client's command and its reply go through the log. Seats move, owners die with a transaction
+//! open, are paused and come back, go on without knowing; answers of the brokers and replies are lost;
+//! commands are delivered again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_account::Input as AccountInput;
+use prepx_bus::brokers::{self, BrokerLog, Brokers, Tally};
+use prepx_bus::faulty::FaultyDir;
+use prepx_bus::{Log, Topic};
+use prepx_domain::message::{Command, ToMatching};
+use prepx_env::{Clock, ManualClock};
+use prepx_matching::Input as MatchingInput;
+use prepx_risk::AccountCodec;
+use prepx_stage::desk::{Bounds, Question};
+use prepx_stage::{Codec, Desk, Keeper, Pace, Retention, Snapshots, Stage};
+use prepx_trading::MatchingCodec;
+
+use crate::clients::{Clients, Dice};
+use crate::seats::{Ground, Seats};
+use crate::{Report, START, TOPOLOGY, account, checks, matching, slot_of};
+
+/// Who waits for a reply.
+#[derive(Clone, Copy)]
+enum Asked {
+    Client(usize),
+    Instrument(usize),
+    Whim,
+}
+
+/// A process that clients talk to.
+struct Front {
+    desk: Desk<Asked>,
+    log: Arc<BrokerLog>,
+}
+
+const FRONTS: u32 = 2;
+
+struct World<'a> {
+    dice: &'a Dice,
+    clock: ManualClock,
+    clients: Clients,
+    brokers: Brokers,
+    snapshots: Snapshots,
+    accounts: Seats<AccountCodec>,
+    matching: Seats<MatchingCodec>,
+    fronts: Vec<Front>,
+    /// Who looks on.
+    log: Arc<BrokerLog>,
+}
+
+/// A run, and what came of it.
+pub fn run(seed: u64, steps: u64) -> Report {
+    run_tallied(seed, steps).0
+}
+
+/// And how often the brokers did what is not smooth.
+pub fn run_tallied(seed: u64, steps: u64) -> (Report, Tally) {
+    let dice = Dice::new(seed);
+    let config = brokers::Config {
+        partitions: |topic| TOPOLOGY.partitions(topic),
+        buffer_bytes: 256 << 10,
+        batch_bytes_max: 256 << 10,
+    };
+    let brokers = Brokers::new(seed, config);
+    let mut world = World {
+        clients: Clients::new(&dice),
+        clock: ManualClock::new(START),
+        snapshots: Snapshots::new(FaultyDir::new(!seed)),
+        accounts: Seats::new(account(), Stage::ACCOUNT),
+        matching: Seats::new(matching(), Stage::MATCHING),
+        fronts: Vec::new(),
+        log: brokers.handle(),
+        dice: &dice,
+        brokers,
+    };
+    world.start();
+    world.brokers.set_rough(true);
+    for _ in 0..steps {
+        world.step();
+    }
+    world.finish()
+}
+
+impl World<'_> {
+    /// Every seat is taken, and the operator defines what trades.
+    fn start(&mut self) {
+        self.fronts = (0..FRONTS).map(|at| self.front(at)).collect();
+        self.fill();
+        self.define();
+        if !self.dice.one_in(4) {
+            self.fund();
+        }
+    }
+
+    fn front(&self, at: u32) -> Front {
+        let log = self.brokers.handle();
+        let bounds = Bounds {
+            repeat_after: Duration::from_millis(500),
+            give_up_after: Duration::from_secs(3),
+            ..Bounds::default()
+        };
+        let replies = Topic::CommandReplies.partition(at);
+        let own = Arc::clone(&log) as Arc<dyn Log>;
+        let desk = Desk::open(own, replies, self.dice.below(u64::MAX), bounds);
+        Front { desk, log }
+    }
+
+    fn fund(&mut self) {
+        self.settle();
+        for (at, command) in self.clients.open_all(self.clock.now()) {
+            self.ask(at, &command);
+        }
+        self.settle();
+        for (at, command) in self.clients.fund_all(self.clock.now()) {
+            self.ask(at, &command);
+        }
+        self.settle();
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(100) {
+            0..26 => (0..=self.dice.below(3)).for_each(|_| {
+                let (at, command) = self.clients.draw(self.dice, self.clock.now());
+                self.ask(at, &command);
+            }),
+            26..44 => self.turn_account(self.dice.below(2) as usize),
+            44..60 => self.turn_matching(self.dice.below(2) as usize),
+            60..80 => (0..=self.dice.below(40)).for_each(|_| {
+                self.brokers.step();
+            }),
+            80..86 => self.hear(),
+            86..90 => {
+                let ms = self.dice.below(1_500);
+                self.clock.advance(Duration::from_millis(ms));
+            }
+            90 => match self.dice.one_in(2) {
+                true => self.instruct(Asked::Whim, &Clients::halt_or_resume(self.dice)),
+                false => self.define(),
+            },
+            91..97 => self.replace_owner(),
+            97 => {
+                let (accounts, matching, ground) = self.ground();
+                accounts.turn_stale(&ground);
+                matching.turn_stale(&ground);
+            }
+            98 => self.lose_front(),
+            _ => self.snapshot(),
+        }
+    }
+
+    /// The stages, and what their owners stand on.
+    fn ground(
+        &mut self,
+    ) -> (
+        &mut Seats<AccountCodec>,
+        &mut Seats<MatchingCodec>,
+        Ground<'_>,
+    ) {
+        let ground = Ground {
+            dice: self.dice,
+            brokers: &self.brokers,
+            snapshots: &self.snapshots,
+            now: self.clock.now(),
+        };
+        (&mut self.accounts, &mut self.matching, ground)
+    }
+
+    fn fill(&mut self) {
+        let (accounts, matching, ground) = self.ground();
+        accounts.fill(&ground);
+        matching.fill(&ground);
+    }
+
+    fn turn_account(&mut self, at: usize) {
+        let (accounts, _, ground) = self.ground();
+        accounts.turn(at, &ground);
+        checks::money_is_conserved(self.accounts.owned());
+    }
+
+    fn turn_matching(&mut self, at: usize) {
+        let (_, matching, ground) = self.ground();
+        matching.turn(at, &ground);
+    }
+
+    fn replace_owner(&mut self) {
+        let (at, of_accounts) = (self.dice.below(2) as usize, self.dice.one_in(2));
+        let (accounts, matching, ground) = self.ground();
+        match of_accounts {
+            true => accounts.replace(at, &ground),
+            false => matching.replace(at, &ground),
+        }
+    }
+
+    fn ask(&mut self, at: usize, command: &Command) {
+        let partition = command.slot.partition(TOPOLOGY.account_partitions);
+        let mut input = Vec::new();
+        account().encode_input(&AccountInput::Command(command.clone()), &mut input);
+        let to = Stage::ACCOUNT.seat(partition).commands();
+        let question = Question {
+            who: Asked::Client(at),
+            to,
+            input,
+            repeats: true,
+        };
+        self.put(question);
+    }
+
+    fn instruct(&mut self, who: Asked, command: &ToMatching) {
+        let partition = slot_of(command).partition(TOPOLOGY.matching_partitions);
+        let mut input = Vec::new();
+        matching().encode_input(&MatchingInput::Command(command.clone()), &mut input);
+        let to = Stage::MATCHING.seat(partition).commands();
+        let question = Question {
+            who,
+            to,
+            input,
+            repeats: false,
+        };
+        self.put(question);
+    }
+
+    /// What is defined, as far as nobody knows that it is.
+    fn define(&mut self) {
+        let all = self.clients.instruments.clone().into_iter().enumerate();
+        for (at, (define, _)) in all.filter(|(_, (_, told))| !told) {
+            self.instruct(Asked::Instrument(at), &define);
+        }
+    }
+
+    /// One of the processes takes it. What it refuses has had no effect, and is asked for later.
+    fn put(&mut self, question: Question<Asked>) {
+        let at = self.dice.below(FRONTS.into()) as usize;
+        let now = self.clock.monotonic();
+        // Not accepted is not answered: whoever has asked asks again.
+        let _ = self.fronts[at].desk.ask(question, now);
+    }
+
+    /// A process hears what has come, and repeats what has not.
+    fn hear(&mut self) {
+        let at = self.dice.below(FRONTS.into()) as usize;
+        self.hear_at(at);
+        let now = self.clock.monotonic();
+        self.fronts[at].desk.expire(now);
+    }
+
+    fn hear_at(&mut self, at: usize) {
+        let front = &mut self.fronts[at];
+        let Ok(heard) = front.desk.hear() else {
+            let failed = front.log.watermark().failure().is_some();
+            assert!(failed, "a desk is deaf on a handle that works");
+            return self.replace_front(at);
+        };
+        for (who, reply) in heard {
+            match (who, reply) {
+                (Asked::Client(who), Some(reply)) => {
+                    let reply = AccountCodec::decode_reply(&reply).expect("a reply");
+                    self.clients.hear(who, reply);
+                }
+                (Asked::Client(_), None) => panic!("a command was decided without a reply"),
+                (Asked::Instrument(who), _) => self.clients.instruments[who].1 = true,
+                (Asked::Whim, _) => {}
+            }
+        }
+    }
+
+    /// All who wait at a process are never told.
+    fn lose_front(&mut self) {
+        let at = self.dice.below(FRONTS.into()) as usize;
+        self.replace_front(at);
+    }
+
+    fn replace_front(&mut self, at: usize) {
+        self.fronts[at].log.kill();
+        self.fronts[at] = self.front(at as u32);
+    }
+
+    fn snapshot(&mut self) {
+        let at = self.dice.below(2) as u32;
+        match self.dice.one_in(2) {
+            true => self.snapshot_of(account(), Stage::ACCOUNT, at),
+            false => self.snapshot_of(matching(), Stage::MATCHING, at),
+        }
+    }
+
+    /// Some process keeps a seat's snapshots, whoever owns it.
+    fn snapshot_of<C: Codec>(&self, codec: Arc<C>, stage: Stage, at: u32) {
+        let (log, snapshots) = (&*self.log, self.snapshots.clone());
+        let retention = Retention::shared(Arc::clone(&self.log) as Arc<dyn Log>);
+        let pace = Pace::default();
+        let keeper = Keeper::open(codec, stage.seat(at), log, snapshots, &retention, pace);
+        let mut keeper = keeper.expect("a keeper");
+        keeper.snapshot(log, &retention).expect("a snapshot");
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            (0..2).for_each(|at| self.turn_account(at));
+            (0..2).for_each(|at| self.turn_matching(at));
+            self.brokers.settle();
+            (0..FRONTS as usize).for_each(|at| self.hear_at(at));
+        }
+    }
+
+    /// The faults end: everybody asks until they are told, everything arrives, all must agree.
+    fn finish(mut self) -> (Report, Tally) {
+        self.brokers.set_rough(false);
+        let (accounts, matching, ground) = self.ground();
+        accounts.end_stale(&ground);
+        matching.end_stale(&ground);
+        self.brokers.expire();
+        (0..FRONTS as usize).for_each(|at| self.hear_at(at));
+        self.settle();
+        self.fill();
+        self.come_to_rest();
+        let tally = self.brokers.tally();
+        (self.agree(), tally)
+    }
+
+    fn come_to_rest(&mut self) {
+        for round in 0.. {
+            assert!(round < 50, "it does not come to rest");
+            self.define();
+            let unanswered = self.clients.unanswered();
+            for (at, command) in &unanswered {
+                self.ask(*at, command);
+            }
+            if round == 2 {
+                for (at, command) in self.clients.everything() {
+                    self.ask(at, &command);
+                }
+            }
+            let before = self.ends();
+            self.settle();
+            if round > 2 && unanswered.is_empty() && self.ends() == before {
+                return;
+            }
+        }
+    }
+
+    /// Where every input of every stage ends.
+    fn ends(&self) -> Vec<u64> {
+        let seats = [Stage::ACCOUNT, Stage::MATCHING].map(|stage| TOPOLOGY.seats(stage));
+        let seats = seats.into_iter().flatten();
+        let inputs = seats.flat_map(|seat| [seat.commands(), seat.lanes()]);
+        inputs.map(|at| self.log.end(at)).collect()
+    }
+
+    fn agree(self) -> Report {
+        let (accounts, books) = (&self.accounts, &self.matching);
+        for live in accounts.owned() {
+            checks::fold_is_live(&*account(), live, &*self.log, &self.snapshots);
+        }
+        for live in books.owned() {
+            checks::fold_is_live(&*matching(), live, &*self.log, &self.snapshots);
+        }
+        assert_eq!(accounts.owned().count() + books.owned().count(), 4);
+        checks::books_balance(accounts.owned(), &self.clients);
+        checks::books_and_accounts_agree(accounts.owned(), books.owned());
+        checks::lanes_are_dense(&*self.log, TOPOLOGY);
+        Report {
+            fingerprint: checks::fingerprint(&*self.log, TOPOLOGY),
+            orders: self.clients.orders().len(),
+            trades: checks::traded(accounts.owned()),
+            parked: checks::parked(books.owned()),
+            epoch: accounts.owned().map(|owner| owner.head().epoch).max(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The owners of one stage's partitions on brokers, each a process with a handle of its own: those who
+//! are, those who do not know yet that they are not, and seats that nobody has.
+
+use std::sync::Arc;
+
+use prepx_bus::brokers::{BrokerLog, Brokers};
+use prepx_bus::{AppendError, Log};
+use prepx_domain::Micros;
+use prepx_stage::{Codec, Error, Partition, Seat, Snapshots, Stage, Station, Takeover};
+
+use crate::TOPOLOGY;
+use crate::clients::Dice;
+
+/// What a process needs to own a partition.
+pub struct Ground<'a> {
+    pub dice: &'a Dice,
+    pub brokers: &'a Brokers,
+    pub snapshots: &'a Snapshots,
+    pub now: Micros,
+}
+
+struct Process<C: Codec> {
+    station: Station<C>,
+    log: Arc<BrokerLog>,
+}
+
+pub struct Seats<C: Codec> {
+    codec: Arc<C>,
+    seats: Vec<Seat>,
+    living: Vec<Option<Process<C>>>,
+    stale: Vec<Process<C>>,
+}
+
+impl<C: Codec> Seats<C> {
+    pub fn new(codec: Arc<C>, stage: Stage) -> Seats<C> {
+        let seats: Vec<Seat> = TOPOLOGY.seats(stage).collect();
+        Seats {
+            codec,
+            living: seats.iter().map(|_| None).collect(),
+            seats,
+            stale: Vec::new(),
+        }
+    }
+
+    /// The partitions that have an owner.
+    pub fn owned(&self) -> impl Iterator<Item = &Partition<C>> {
+        let living = self.living.iter().flatten();
+        living.map(|process| process.station.partition())
+    }
+
+    /// Somebody takes a partition over, if the brokers let it.
+    fn open(&self, at: usize, ground: &Ground<'_>) -> Option<Process<C>> {
+        let log = ground.brokers.handle();
+        let takeover = Takeover {
+            who: "a simulated owner",
+            now: ground.now,
+            reemit: ground.dice.one_in(3),
+        };
+        let (codec, own) = (Arc::clone(&self.codec), Arc::clone(&log) as Arc<dyn Log>);
+        let seat = self.seats[at];
+        match Station::open(codec, seat, TOPOLOGY, own, ground.snapshots, takeover) {
+            Ok(station) => Some(Process { station, log }),
+            Err(Error::Fence(_)) => {
+                log.kill();
+                None
+            }
+            Err(error) => panic!("{seat} could not be taken over: {error}"),
+        }
+    }
+
+    /// Every seat that nobody has is taken. The weather must be calm.
+    pub fn fill(&mut self, ground: &Ground<'_>) {
+        for at in 0..self.seats.len() {
+            if self.living[at].is_none() {
+                self.living[at] = self.open(at, ground);
+                assert!(self.living[at].is_some(), "the brokers are there");
+            }
+        }
+    }
+
+    /// An owner has a turn, or somebody tries to become it.
+    pub fn turn(&mut self, at: usize, ground: &Ground<'_>) {
+        let Some(mut process) = self.living[at].take() else {
+            if ground.dice.one_in(2) {
+                self.living[at] = self.open(at, ground);
+            }
+            return;
+        };
+        if ground.dice.one_in(3) {
+            process.station.tick();
+        }
+        match process.station.turn(ground.now) {
+            Ok(_) => self.living[at] = Some(process),
+            Err(error) => {
+                let seat = self.seats[at];
+                assert!(process.has_lost(&error), "{seat} has stopped: {error}");
+                process.log.kill();
+            }
+        }
+    }
+
+    /// A seat moves: its owner hands it over, dies, is paused, or is not told.
+    pub fn replace(&mut self, at: usize, ground: &Ground<'_>) {
+        let Some(mut process) = self.living[at].take() else {
+            return;
+        };
+        match ground.dice.below(4) {
+            0 => {
+                process.log.flush();
+                // It tells what it has come to, if it still can.
+                let _ = process.station.turn(ground.now);
+                process.log.flush();
+                process.log.kill();
+            }
+            1 => return process.log.kill(),
+            2 => {
+                process.log.pause(true);
+                self.stale.push(process);
+            }
+            _ => self.stale.push(process),
+        }
+        self.living[at] = self.open(at, ground);
+    }
+
+    /// Somebody who is an owner no more goes on, until it finds out: because it is refused, because its
+    /// handle has lost something, or because it reads an answer to what only its successor has asked,
+    /// which its machine takes for the corruption that it would be in an owner.
+    pub fn turn_stale(&mut self, ground: &Ground<'_>) {
+        let Some(mut process) = self.stale.pop() else {
+            return;
+        };
+        process.log.pause(false);
+        match process.station.turn(ground.now) {
+            Ok(_) => self.stale.insert(0, process),
+            Err(_) => process.log.kill(),
+        }
+    }
+
+    /// Whoever is stale has its last word.
+    pub fn end_stale(&mut self, ground: &Ground<'_>) {
+        for _ in 0..4 * self.stale.len() {
+            self.turn_stale(ground);
+            (0..8).for_each(|_| {
+                ground.brokers.step();
+            });
+        }
+        self.stale.drain(..).for_each(|process| process.log.kill());
+    }
+}
+
+impl<C: Codec> Process<C> {
+    /// Whether that is how an owner ends that has done nothing wrong.
+    fn has_lost(&self, error: &Error) -> bool {
+        match error {
+            Error::Append(AppendError::Fenced { .. }) => true,
+            Error::Append(AppendError::Poisoned(_)) => self.log.watermark().failure().is_some(),
+            _ => false,
+        }
+    }
+}
