@@ -219,6 +219,10 @@ impl Log for BrokerLog {
         })
     }
 
+    fn holds(&self, owner: Owner) -> Result<bool, ReadError> {
+        Ok(self.call().cluster.epoch(owner.journal) <= owner.epoch)
+    }
+
     fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError> {
         let config = self.brokers.config;
         let batch_bytes = batch.payload_bytes() as u64 + RECORD_BYTES * batch.len() as u64;
