@@ -13,6 +13,8 @@ from collections.abc import Callable
 from history import History
 
 CALL_SECONDS_MAX = 15
+# The books may be behind for as long as a database or a broker takes to come back.
+READ_SECONDS_MAX = 60
 PAUSE_SECONDS = 0.02
 PAUSE_SECONDS_AFTER_FAILURE = 0.1
 PRICES = ("99.5", "99.75", "100", "100.25", "100.5")
@@ -167,7 +169,7 @@ def asked(api: Api, path: str):
             raise OSError(f"{path}: {status} {body}")
         return body
 
-    return patiently(once, CALL_SECONDS_MAX)
+    return patiently(once, READ_SECONDS_MAX)
 
 
 def patiently(attempt: Callable, seconds_max: float):

@@ -33,7 +33,8 @@ import faults  # noqa: E402
 from history import History  # noqa: E402
 
 CALLERS = 8
-SYMBOLS = [f"CHAOS{letter}" for letter in "ABCDEF"]
+# Of this run alone, so that nobody else's orders meet its own; some to each matching partition.
+SYMBOLS = [f"C{os.getpid()}X{letter}" for letter in "ABCDEF"]
 DEPOSIT = {"USD": "100000"} | {symbol: "100" for symbol in SYMBOLS}
 # Before the fault, by each caller.
 ACKNOWLEDGED_MIN = 20
