@@ -186,6 +186,21 @@ pub enum ToMatching {
     },
 }
 
+impl ToMatching {
+    /// The slot whose matching partition it is for.
+    pub const fn slot(&self) -> Slot {
+        let instrument = match self {
+            ToMatching::Define(instrument) => instrument.id,
+            ToMatching::Halt(instrument)
+            | ToMatching::Resume(instrument)
+            | ToMatching::Cancel { instrument, .. } => *instrument,
+            ToMatching::Place(order) => order.instrument,
+            ToMatching::Replace(replace) => replace.new.instrument,
+        };
+        instrument.slot()
+    }
+}
+
 /// An order as the book takes it, its money held already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BookOrder {

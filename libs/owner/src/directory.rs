@@ -30,6 +30,13 @@ impl Directory {
         Directory(Arc::new(Mutex::new(owners)))
     }
 
+    /// Takes note of who owns a partition now.
+    #[cfg(test)]
+    pub(crate) fn note(&self, seat: Seat, owner: Owner) {
+        let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.insert(seat.journal(), owner);
+    }
+
     /// Who owns a partition, if somebody is known to.
     pub fn owner(&self, seat: Seat) -> Option<Owner> {
         let owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);

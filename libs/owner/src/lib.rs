@@ -2,9 +2,10 @@
 //! elsewhere.
 //!
 //! Owns: the partitions of a stage that this process has ([`Seats`]), who has the others ([`Directory`]),
-//! commands through the log and their replies ([`Front`]); and what every order path needs that answers
-//! only what is durable: [`Gate`], [`Release`], [`Failure`]. Refuses: to know what a stage decides, to
-//! speak to other processes by anything but the log.
+//! commands through the log and their replies ([`Front`]), the stages as services reach them ([`ports`]);
+//! and what every order path needs that answers only what is durable: [`Gate`], [`Release`], [`Failure`].
+//! Refuses: to know what a stage decides, to change anything but through the log. Processes read from each
+//! other by the messages of `prepx.owner.v1` ([`wire`]).
 //!
 //! | invariant | where it is kept |
 //! | --- | --- |
@@ -19,10 +20,12 @@ mod gate;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod keeping;
+pub mod ports;
 mod query;
 mod release;
 mod seat;
 mod seats;
+pub mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -162,6 +162,11 @@ impl<C: Codec> Seats<C> {
         self.0.options.stage
     }
 
+    /// How many partitions there are.
+    pub fn topology(&self) -> Topology {
+        self.0.options.topology
+    }
+
     /// What the stage's bytes are written and read with.
     pub fn codec(&self) -> &Arc<C> {
         &self.0.codec

@@ -9,9 +9,7 @@ mod tests;
 
 use prepx_account::{Config, Event, Input, Output, Stage};
 use prepx_bus::Topic;
-use prepx_domain::Slot;
 use prepx_domain::message::{Command, ToAccount, ToMatching};
-use prepx_domain::update::Reply;
 use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
 use prepx_stage::{Codec, DecodeError, Route};
 
@@ -26,26 +24,6 @@ impl AccountCodec {
     pub const fn new(config: Config) -> AccountCodec {
         AccountCodec { config }
     }
-
-    /// The reply to a command, as whoever waits for it through the log gets it.
-    ///
-    /// # Errors
-    /// Bytes that are no reply's.
-    pub fn decode_reply(bytes: &[u8]) -> Result<Reply, DecodeError> {
-        decode(bytes).map_err(|error| DecodeError::new("a reply of the account stage", error))
-    }
-}
-
-/// The slot of the matching partition that a message is for.
-fn slot(message: &ToMatching) -> Slot {
-    let instrument = match message {
-        ToMatching::Define(instrument) => instrument.id,
-        ToMatching::Halt(instrument) | ToMatching::Resume(instrument) => *instrument,
-        ToMatching::Place(order) => order.instrument,
-        ToMatching::Replace(replace) => replace.new.instrument,
-        ToMatching::Cancel { instrument, .. } => *instrument,
-    };
-    instrument.slot()
 }
 
 impl Codec for AccountCodec {
@@ -99,7 +77,7 @@ impl Codec for AccountCodec {
 
     fn route(&self, output: &Output) -> Route {
         match output {
-            Output::ToMatching(message) => Route::Slot(Topic::OrderProcessing, slot(message)),
+            Output::ToMatching(message) => Route::Slot(Topic::OrderProcessing, message.slot()),
             Output::Update(_) => Route::Own(Topic::PortfolioUpdates),
             Output::Reply(_) => Route::Reply,
         }

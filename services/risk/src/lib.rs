@@ -7,6 +7,8 @@
 mod app;
 mod events;
 mod grpc;
+mod owner;
+pub mod views;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use prepx_runtime::Service;
 
 pub use app::{App, Deps, Error};
 pub use events::AccountCodec;
+pub use owner::owner;
 
 /// The service, without the layers that every service gets around it.
 pub fn build(deps: Deps) -> Service {

@@ -63,7 +63,7 @@ impl Stages {
     pub fn accounts(&self) -> Arc<dyn AccountPort> {
         match self {
             Stages::OneLog(core) => Arc::new(core.clone()),
-            Stages::Apart(stations) => Arc::new(stations.clone()),
+            Stages::Apart(stations) => Arc::new(stations.ports()),
         }
     }
 
@@ -71,7 +71,7 @@ impl Stages {
     pub fn matching(&self) -> Arc<dyn MatchingPort> {
         match self {
             Stages::OneLog(core) => Arc::new(core.clone()),
-            Stages::Apart(stations) => Arc::new(stations.clone()),
+            Stages::Apart(stations) => Arc::new(stations.ports()),
         }
     }
 
@@ -79,7 +79,7 @@ impl Stages {
     pub fn audit(&self) -> Arc<dyn AuditPort> {
         match self {
             Stages::OneLog(core) => Arc::new(core.clone()),
-            Stages::Apart(stations) => Arc::new(stations.clone()),
+            Stages::Apart(stations) => Arc::new(stations.ports()),
         }
     }
 

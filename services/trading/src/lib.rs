@@ -10,9 +10,11 @@ mod events;
 mod grpc;
 mod history;
 mod instruments;
+mod owner;
 mod service;
 
 pub use app::Deps;
 pub use error::Error;
 pub use events::MatchingCodec;
+pub use owner::owner;
 pub use service::build;

@@ -8,7 +8,7 @@
 mod driver;
 pub(crate) mod keeping;
 pub mod manifest;
-pub(crate) mod ports;
+mod ports;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -234,7 +234,7 @@ impl Core {
         let pass = self.0.commands.enter(1).ok_or(BUSY)?;
         let (answer, answered) = oneshot::channel();
         self.send(Request::Instrument {
-            slot: slot_of(&command),
+            slot: command.slot(),
             command,
             answer,
             pass,
@@ -335,18 +335,6 @@ impl Core {
 pub(crate) const BUSY: SubmitError = SubmitError::Busy {
     retry_after: RETRY_AFTER,
 };
-
-/// The slot whose matching partition an operator's command is for.
-pub(crate) fn slot_of(command: &ToMatching) -> Slot {
-    match command {
-        ToMatching::Define(instrument) => instrument.id.slot(),
-        ToMatching::Halt(instrument)
-        | ToMatching::Resume(instrument)
-        | ToMatching::Cancel { instrument, .. } => instrument.slot(),
-        ToMatching::Place(order) => order.instrument.slot(),
-        ToMatching::Replace(replace) => replace.new.instrument.slot(),
-    }
-}
 
 impl Progress {
     fn of(topology: Topology) -> Progress {

@@ -6,19 +6,23 @@
 //! one of the partitions or handles fails, [`Stations::failed`] says so: the process must end then, and the
 //! next one takes over.
 
-mod ports;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use prepx_account as account;
+use prepx_auth::ClusterKey;
 use prepx_bus::{Log, Topic};
 use prepx_env::{Clock, Random};
-use prepx_owner::{BoxError, Failure, Front, Logs, Seats};
+use prepx_owner::ports::{Here, Ports, Reach};
+use prepx_owner::{BoxError, Directory, Failure, Front, Logs, Owner, Seats};
 use prepx_risk::AccountCodec;
 use prepx_stage::{Pace, Snapshots, Stage, Topology, desk};
 use prepx_trading::MatchingCodec;
+
+/// What this process calls itself among the owners, where it is the only one.
+const HERE: &str = "here";
 
 /// How the stations run.
 pub struct Options {
@@ -46,6 +50,7 @@ struct Shared {
     accounts: Seats<AccountCodec>,
     matching: Seats<MatchingCodec>,
     front: Front,
+    ports: Ports,
     logs: Logs,
     topology: Topology,
     failure: Failure,
@@ -74,7 +79,7 @@ impl Stations {
             snapshots: options.snapshots.clone(),
             pace: options.pace,
             who: options.who.clone(),
-            address: String::new(),
+            address: HERE.to_owned(),
             reads_max: options.reads_max,
             clock: Arc::clone(&clock),
             failure: failure.clone(),
@@ -86,9 +91,11 @@ impl Stations {
         let log = (options.logs)("front")?;
         let replies = Topic::CommandReplies.partition(0);
         let front = Front::start(&log, replies, options.desk, (&clock, random), &failure)?;
+        let reach = reach(&accounts, &matching, random);
         let stations = Stations(Arc::new(Shared {
             accounts,
             matching,
+            ports: Ports::new(front.clone(), reach, topology),
             front,
             logs: options.logs,
             topology,
@@ -98,6 +105,11 @@ impl Stations {
             stations: stations.clone(),
         };
         Ok((stations, running))
+    }
+
+    /// Both stages, for the services.
+    pub fn ports(&self) -> Ports {
+        self.0.ports.clone()
     }
 
     /// Waits until the order path has failed, and says why: the process must end then (I8).
@@ -117,6 +129,29 @@ impl Stations {
     pub fn topology(&self) -> Topology {
         self.0.topology
     }
+}
+
+/// The way to the owners of all partitions: into this process, behind a key that nobody else knows.
+fn reach(
+    accounts: &Seats<AccountCodec>,
+    matching: &Seats<MatchingCodec>,
+    random: &Random,
+) -> Reach {
+    let topology = accounts.topology();
+    let seats = [Stage::ACCOUNT, Stage::MATCHING].map(|stage| topology.seats(stage));
+    let here = |seat| {
+        let address = HERE.to_owned();
+        (seat, Owner { address, epoch: 0 })
+    };
+    let directory = Directory::of(seats.into_iter().flatten().map(here));
+    let key = ClusterKey::draw(random);
+    let owned =
+        prepx_risk::owner(accounts.clone(), &key).and(prepx_trading::owner(matching.clone(), &key));
+    let here = Here {
+        address: HERE.to_owned(),
+        peer: owned.peer(),
+    };
+    Reach::new(directory, key, Some(here))
 }
 
 impl Running {

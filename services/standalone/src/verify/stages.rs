@@ -8,13 +8,12 @@ use prepx_account as account;
 use prepx_bus::{Log, Record, Topic, TopicPartition};
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
-use prepx_risk::AccountCodec;
+use prepx_risk::{AccountCodec, views};
 use prepx_stage::port::Line;
 use prepx_stage::{Codec, Seat, Snapshots, Stage, State, Topology};
 use prepx_trading::MatchingCodec;
 
 use super::bar;
-use crate::core::ports::books_of;
 
 const READ_BYTES: usize = 4 << 20;
 
@@ -153,7 +152,7 @@ impl Folded {
     pub fn books(&self) -> BTreeMap<Line, i64> {
         let partitions = (0u32..).zip(&self.accounts);
         partitions
-            .flat_map(|(partition, state)| books_of(partition, &state.machine))
+            .flat_map(|(partition, state)| views::lines(partition, &state.machine))
             .collect()
     }
 

@@ -1,0 +1,46 @@
+//! The orders of all time, as whoever keeps the books tells them.
+
+use prepx_auth::ClusterKey;
+use prepx_domain::AccountId;
+use prepx_domain::update::OrderView;
+use prepx_proto::owner::v1::order_history_service_client::OrderHistoryServiceClient;
+use prepx_runtime::Peer;
+use prepx_stage::port::{Answer, HistoryPort, PastOrders, ReadError};
+
+use super::patience::{READ, unread};
+use super::reach::{MESSAGE_BYTES_MAX, caller};
+use crate::wire;
+
+/// The order history behind a peer. Clones are the same.
+#[derive(Clone)]
+pub struct History {
+    peer: Peer,
+    key: ClusterKey,
+}
+
+impl History {
+    /// Of the service that this peer leads to.
+    pub fn new(peer: Peer, key: ClusterKey) -> History {
+        History { peer, key }
+    }
+}
+
+impl HistoryPort for History {
+    fn past_orders(
+        &self,
+        account: AccountId,
+        which: PastOrders,
+    ) -> Answer<Result<Vec<OrderView>, ReadError>> {
+        let client = OrderHistoryServiceClient::new(caller(self.peer.clone(), &self.key));
+        let client = client.max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let request = wire::list_past_orders(account, which);
+        Box::pin(async move {
+            let ask = |_| {
+                let (mut client, request) = (client.clone(), request.clone());
+                async move { Ok(client.list_past_orders(request).await?.into_inner()) }
+            };
+            let found = READ.ask(ask).await?;
+            wire::orders_of(found.orders).map_err(unread)
+        })
+    }
+}

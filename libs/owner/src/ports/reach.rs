@@ -1,0 +1,127 @@
+//! The way to whoever owns a partition: into this process's own routes, or over a channel that is kept for
+//! the next call.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prepx_auth::ClusterKey;
+use prepx_proto::owner::v1::account_owner_service_client::AccountOwnerServiceClient;
+use prepx_proto::owner::v1::matching_owner_service_client::MatchingOwnerServiceClient;
+use prepx_runtime::Peer;
+use prepx_runtime::status::{self, Code};
+use prepx_stage::Seat;
+use prepx_stage::port::ReadError;
+use tonic::Status;
+use tonic::service::interceptor::InterceptedService;
+
+use super::patience::Patience;
+use crate::Directory;
+use crate::wire::NOT_OWNER;
+
+/// Channels that are kept: more than a platform has owners at a time.
+const CHANNELS_MAX: usize = 256;
+/// The largest message: an account's remembered orders, or a part of a partition's books.
+pub(super) const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// A peer that is shown the key of the platform.
+pub(super) type Caller = InterceptedService<Peer, ClusterKey>;
+
+/// This process among the owners.
+#[derive(Clone, Debug)]
+pub struct Here {
+    /// As the directory has it, `host:port`.
+    pub address: String,
+    /// The routes of the owner services in this process.
+    pub peer: Peer,
+}
+
+/// Finds owners and the way to them. Clones are the same.
+#[derive(Clone)]
+pub struct Reach(Arc<Shared>);
+
+struct Shared {
+    directory: Directory,
+    here: Option<Here>,
+    key: ClusterKey,
+    channels: Mutex<BTreeMap<String, Peer>>,
+}
+
+impl Reach {
+    /// By this directory. `here` is none in a process that owns nothing.
+    pub fn new(directory: Directory, key: ClusterKey, here: Option<Here>) -> Reach {
+        Reach(Arc::new(Shared {
+            directory,
+            here,
+            key,
+            channels: Mutex::default(),
+        }))
+    }
+
+    /// Asks the owner of a partition until there is an answer. `seat` says which for each attempt.
+    pub(super) async fn ask<T, F>(
+        &self,
+        patience: Patience,
+        seat: impl Fn(u32) -> Seat,
+        call: impl Fn(Caller, Seat) -> F,
+    ) -> Result<T, ReadError>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let ask = |attempt| {
+            let seat = seat(attempt);
+            let asked = self.caller(seat).map(|caller| call(caller, seat));
+            async move { asked?.await }
+        };
+        patience.ask(ask).await
+    }
+
+    /// How the owner of a partition is called.
+    fn caller(&self, seat: Seat) -> Result<Caller, Status> {
+        let nobody = || {
+            let words = format!("nobody is known to own {seat}");
+            status::of(&status::Error::new(Code::Unavailable, NOT_OWNER, words))
+        };
+        let shared = &self.0;
+        let owner = shared.directory.owner(seat).ok_or_else(nobody)?;
+        let here = shared.here.as_ref();
+        let peer = match here.filter(|here| here.address == owner.address) {
+            Some(here) => here.peer.clone(),
+            None => self.channel(&owner.address).ok_or_else(nobody)?,
+        };
+        Ok(caller(peer, &shared.key))
+    }
+
+    /// The channel to an address; none when it is no address.
+    fn channel(&self, address: &str) -> Option<Peer> {
+        let channels = self.0.channels.lock();
+        let mut channels = channels.unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(address) {
+            return Some(channel.clone());
+        }
+        if channels.len() >= CHANNELS_MAX {
+            // Most are of processes that have gone. Calls that are under way keep theirs.
+            channels.clear();
+        }
+        let opened = Peer::remote(&format!("http://{address}"));
+        let channel = opened
+            .inspect_err(|error| tracing::error!(%error, address, "an owner has no address"))
+            .ok()?;
+        channels.insert(address.to_owned(), channel.clone());
+        Some(channel)
+    }
+}
+
+/// A peer that is shown the key.
+pub(super) fn caller(peer: Peer, key: &ClusterKey) -> Caller {
+    InterceptedService::new(peer, key.clone())
+}
+
+/// The client of an owner of account partitions.
+pub(super) fn accounts(caller: Caller) -> AccountOwnerServiceClient<Caller> {
+    AccountOwnerServiceClient::new(caller).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The client of an owner of matching partitions.
+pub(super) fn matching(caller: Caller) -> MatchingOwnerServiceClient<Caller> {
+    MatchingOwnerServiceClient::new(caller)
+}
