@@ -55,7 +55,7 @@ def up(args: argparse.Namespace):
         programs.sort(key=lambda program: program.name)
         state.write(programs, url)
         state.URL.write_text(url + "\n")
-    print(f"ready {url}\n\n{status.table(programs)}\n\n{keys()}", flush=True)
+    print(f"ready {url}\n\n{overview(programs)}\n\n{keys()}", flush=True)
 
 
 def run(args: argparse.Namespace):
@@ -102,6 +102,10 @@ def refuse_a_second():
             f"a cluster runs here already, {len(running)} of its {len(programs)} parts"
             f"{f' with the gateway at {url}' if url else ''}: `make cluster-down` ends it"
         )
+
+
+def overview(programs: list[state.Program]) -> str:
+    return f"{status.table(programs)}\n\n{status.seats(programs)}"
 
 
 def keys() -> str:
@@ -151,7 +155,7 @@ def show(_: argparse.Namespace):
     programs, url = state.read()
     if not programs:
         sys.exit(f"nothing was started in {HOME}: `make cluster` starts it")
-    print(f"{url}\n\n{status.table(programs)}")
+    print(f"{url}\n\n{overview(programs)}")
 
 
 def main():
@@ -174,6 +178,8 @@ def main():
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args = parser.parse_args(sys.argv[1:end])
     args.command = sys.argv[end + 1 :]
+    if "binaries" in args:
+        args.binaries = args.binaries.resolve()
     if bool(args.command) != (args.run is run):
         parser.error("say what to run after --, and only with run")
     # A caller that ends us has us end what was started.

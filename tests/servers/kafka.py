@@ -83,19 +83,10 @@ log.cleaner.dedupe.buffer.size=4194304
 """
 
 
-METADATA, METADATA_VERSION = 3, 1
-
-
-def partitions(port: int) -> list[tuple[str, int, int, list[int], list[int]]]:
-    """Of each partition its topic, number, leader, replicas and those that are in sync, as one node
-    knows them."""
-    client = b"tests"
-    asked = struct.pack("!hhih", METADATA, METADATA_VERSION, 1, len(client)) + client
-    asked += struct.pack("!i", -1)  # Of all topics.
-    with socket.create_connection(("127.0.0.1", port), 5) as node:
-        node.sendall(struct.pack("!i", len(asked)) + asked)
-        with node.makefile("rb") as answer:
-            return described(Fields(answer.read(struct.unpack("!i", answer.read(4))[0])))
+# What nodes are asked here, by the number and the version of Kafka's protocol.
+FETCH, METADATA = (1, 4), (3, 1)
+READ_BYTES_MAX = 1 << 20
+COMPRESSED, CONTROL = 0b111, 0b100000
 
 
 class Fields:
@@ -109,32 +100,103 @@ class Fields:
         self.at += struct.calcsize("!" + form)
         return value
 
+    def bytes(self, size: int) -> bytes:
+        self.at += max(size, 0)
+        return self.body[self.at - max(size, 0) : self.at]
+
     def text(self) -> str:
-        size = max(self.take("h"), 0)
-        self.at += size
-        return self.body[self.at - size : self.at].decode()
+        return self.bytes(self.take("h")).decode()
 
     def list(self, one) -> list:
         return [one() for _ in range(self.take("i"))]
 
+    def zigzag(self) -> int:
+        """A number of as many bytes as it needs."""
+        value = shift = 0
+        while True:
+            byte = self.take("B")
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value >> 1 ^ -(value & 1)
 
-def described(fields: Fields) -> list[tuple[str, int, int, list[int], list[int]]]:
-    """Reads an answer of this version of Metadata."""
-    number = lambda: fields.take("i")
+    def is_left(self) -> bool:
+        return self.at < len(self.body)
+
+
+def ask(port: int, what: tuple[int, int], body: bytes) -> Fields:
+    """One question to one node."""
+    client = b"tests"
+    asked = struct.pack("!hhih", *what, 1, len(client)) + client + body
+    with socket.create_connection(("127.0.0.1", port), 5) as node:
+        node.sendall(struct.pack("!i", len(asked)) + asked)
+        with node.makefile("rb") as answer:
+            size = answer.read(4)
+            if len(size) < 4:
+                raise RuntimeError(f"the node on port {port} hung up")
+            fields = Fields(answer.read(struct.unpack("!i", size)[0]))
     fields.take("i")  # Which question it answers.
-    fields.list(lambda: (number(), fields.text(), number(), fields.text()))
-    fields.take("i")  # Which node is the controller.
+    return fields
+
+
+def partitions(port: int) -> list[tuple[str, int, int, list[int], list[int]]]:
+    """Of each partition its topic, number, leader, replicas and those that are in sync, as one node
+    knows them."""
+    told = ask(port, METADATA, struct.pack("!i", -1))  # Of all topics.
+    number = lambda: told.take("i")
+    told.list(lambda: (number(), told.text(), number(), told.text()))
+    number()  # Which node is the controller.
 
     def partition():
-        fields.take("h")
-        return number(), number(), fields.list(number), fields.list(number)
+        told.take("h")
+        return number(), number(), told.list(number), told.list(number)
 
     def topic():
-        fields.take("h")
-        name, _ = fields.text(), fields.take("b")
-        return [(name, *found) for found in fields.list(partition)]
+        told.take("h")
+        name, _ = told.text(), told.take("b")
+        return [(name, *found) for found in told.list(partition)]
 
-    return sum(fields.list(topic), [])
+    return sum(told.list(topic), [])
+
+
+def records(port: int, topic: str) -> list[bytes]:
+    """What the first partition of a small table holds, which the node leads; oldest first."""
+    name, found, offset = topic.encode(), [], 0
+    while True:
+        asked = struct.pack("!iiiib", -1, 0, 1, READ_BYTES_MAX, 1)
+        asked += struct.pack("!ih", 1, len(name)) + name
+        asked += struct.pack("!iiqi", 1, 0, offset, READ_BYTES_MAX)
+        told = ask(port, FETCH, asked)
+        told.take("i")  # For how long it makes us wait.
+        told.take("i"), told.text(), told.take("i"), told.take("i")  # One topic, one partition.
+        if error := told.take("h"):
+            raise RuntimeError(f"{topic} cannot be read: error {error} of Kafka's protocol")
+        told.take("q"), told.take("q")
+        told.list(lambda: (told.take("q"), told.take("q")))
+        batches = Fields(told.bytes(told.take("i")))
+        if not batches.is_left():
+            return found
+        while batches.is_left():
+            offset = read_batch(batches, found)
+
+
+def read_batch(batches: Fields, found: list[bytes]) -> int:
+    """Adds the values of a batch; says where the next one begins."""
+    first, size = batches.take("q"), batches.take("i")
+    batch = Fields(batches.bytes(size))
+    batch.bytes(4 + 1 + 4)
+    kind, last = batch.take("h"), batch.take("i")
+    if kind & COMPRESSED:
+        raise RuntimeError("compressed records cannot be read here")
+    batch.bytes(8 + 8 + 8 + 2 + 4)
+    for _ in range(batch.take("i")):
+        record = Fields(batch.bytes(batch.zigzag()))
+        record.take("b"), record.zigzag(), record.zigzag()
+        record.bytes(record.zigzag())
+        value = record.bytes(record.zigzag())
+        if not kind & CONTROL:
+            found.append(value)
+    return first + last + 1
 
 
 class Kafka(server.Servers):
