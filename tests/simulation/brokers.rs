@@ -13,6 +13,7 @@ use prepx_bus::{Log, Topic};
 use prepx_domain::message::{Command, ToMatching};
 use prepx_env::{Clock, ManualClock};
 use prepx_matching::Input as MatchingInput;
+use prepx_proto::journal;
 use prepx_risk::AccountCodec;
 use prepx_stage::desk::{Bounds, Question};
 use prepx_stage::{Codec, Desk, Keeper, Pace, Retention, Snapshots, Stage};
@@ -256,7 +257,7 @@ impl World<'_> {
         for (who, reply) in heard {
             match (who, reply) {
                 (Asked::Client(who), Some(reply)) => {
-                    let reply = AccountCodec::decode_reply(&reply).expect("a reply");
+                    let reply = journal::decode(&reply).expect("a reply");
                     self.clients.hear(who, reply);
                 }
                 (Asked::Client(_), None) => panic!("a command was decided without a reply"),
