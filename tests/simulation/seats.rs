@@ -123,8 +123,8 @@ impl<C: Codec> Seats<C> {
     }
 
     /// Somebody who is an owner no more goes on, until it finds out: because it is refused, because its
-    /// handle has lost something, or because it reads an answer to what only its successor has asked,
-    /// which its machine takes for the corruption that it would be in an owner.
+    /// handle has lost something, or because it asks, when it reads what its machine takes for corruption:
+    /// an answer to what only its successor has asked.
     pub fn turn_stale(&mut self, ground: &Ground<'_>) {
         let Some(mut process) = self.stale.pop() else {
             return;
@@ -132,7 +132,13 @@ impl<C: Codec> Seats<C> {
         process.log.pause(false);
         match process.station.turn(ground.now) {
             Ok(_) => self.stale.insert(0, process),
-            Err(_) => process.log.kill(),
+            Err(error) => {
+                assert!(
+                    process.has_lost(&error),
+                    "a stale owner has stopped: {error}"
+                );
+                process.log.kill();
+            }
         }
     }
 

@@ -173,6 +173,10 @@ impl<C: Codec> Partition<C> {
         self.seat
     }
 
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
     pub(crate) fn codec(&self) -> &C {
         &self.codec
     }

@@ -94,6 +94,24 @@ impl<C: Codec> Station<C> {
     /// # Errors
     /// Whatever ends this owner: a fence, a failed log, a gap, an input that cannot be decided.
     pub fn turn(&mut self, now: Micros) -> Result<Turn, Error> {
+        self.go_on(now).map_err(|error| self.judge(error))
+    }
+
+    /// Whoever has been fenced and does not know it reads answers to what only its successor has asked.
+    /// Its machine cannot decide them, but nothing is wrong with them, and nobody is to skip one.
+    fn judge(&self, error: Error) -> Error {
+        let owner = self.cell.partition.owner();
+        match error {
+            Error::Append(_) => error,
+            _ if matches!(self.log.holds(owner), Ok(false)) => {
+                let current = owner.epoch + 1;
+                Error::Append(AppendError::Fenced { owner, current })
+            }
+            error => error,
+        }
+    }
+
+    fn go_on(&mut self, now: Micros) -> Result<Turn, Error> {
         self.tell()?;
         for _ in 0..TRANSITIONS_MAX {
             self.read()?;
