@@ -14,9 +14,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::air::lock;
 use super::config::{self, Names};
 use super::open::OpenError;
+use crate::air::lock;
 use crate::location::KafkaLocation;
 use crate::{Change, LeaseError, Leases, Topic};
 
