@@ -16,6 +16,7 @@ pub mod pg;
 mod pool;
 mod position;
 mod query;
+pub mod secret;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;

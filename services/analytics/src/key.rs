@@ -3,13 +3,13 @@
 //! Drawn at the first start, durable before it signs anything, never replaced: whoever keeps roots
 //! knows this platform by it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use prepx_env::Random;
+use prepx_store::secret;
 
 use crate::error::{Error, Result};
 
@@ -38,24 +38,9 @@ pub fn read(directory: &Path) -> Result<Option<SigningKey>> {
 /// Draws the key of a data directory that has none.
 pub fn create(directory: &Path, random: &Random) -> Result<SigningKey> {
     let path = path_in(directory);
-    let key = SigningKey::from_bytes(&random.bytes());
-    write(directory, &path, &key).map_err(|source| Error::Key { path, source })?;
-    Ok(key)
-}
-
-/// Written beside and renamed, so that there is a whole one or none.
-fn write(directory: &Path, path: &Path, key: &SigningKey) -> io::Result<()> {
-    let draft = path.with_extension("key.new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(key.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
-    File::open(directory)?.sync_all()
+    let drawn = secret::drawn_once(&path, random, || random.bytes::<32>().to_vec());
+    drawn.map_err(|source| Error::Key { path, source })?;
+    read(directory)?.ok_or_else(|| Error::Damaged("the key of the audit has gone".into()))
 }
 
 /// The public half of the key in a data directory, to verify its roots with; `None` when it was

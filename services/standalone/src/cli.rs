@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use prepx_platform::DATA_DIR;
 
 use crate::replay::Replay;
 use crate::stage::Stage;
 use crate::topics::Topics;
 use crate::verify::Verify;
-
-/// The file in which `prepx start` keeps its data unless told otherwise.
-pub const DATA_DIR: &str = "prepx-data";
 
 /// A trading platform that its owner runs. Bots that speak the Alpaca API trade on it unchanged.
 #[derive(Debug, Parser)]

@@ -1,23 +1,16 @@
 //! All services in one process, over the stages: who calls whom, and what stands around them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use prepx_auth::{AuthLayer, Authenticator, Policy, Revocations};
 use prepx_cache::{Cache, Location as CacheLocation};
-use prepx_domain::message::{Action, Command};
-use prepx_domain::update::Ack;
-use prepx_domain::{AccountId, Slot};
 use prepx_env::{Clock, Random};
 use prepx_portfolio::Books;
 use prepx_runtime::{Peer, Service, Start, TaskError};
 use prepx_stage::Following;
-use prepx_stage::port::AccountPort;
 use prepx_store::Location;
 use prepx_user::FirstKeys;
-use uuid::Uuid;
 
 use crate::settings::Settings;
 use crate::stages::Stages;
@@ -52,7 +45,7 @@ pub async fn compose(
         prepx_user::Deps {
             directory: settings.data_dir.clone(),
             location: location.clone(),
-            accounts: Arc::new(StageAccounts::new(stages, &clock, &random)),
+            accounts: accounts(stages, &clock, &random),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             cache: cache.clone(),
@@ -60,7 +53,7 @@ pub async fn compose(
         },
     )
     .await?;
-    let told = listen(Arc::clone(&revocations), Arc::clone(&clock));
+    let told = prepx_platform::listening(&revocations, &clock);
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
     let authenticator = Arc::new(authenticator);
     let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
@@ -112,14 +105,15 @@ pub async fn compose(
     })
 }
 
-/// Hears what other processes revoke.
-fn listen(revocations: Arc<Revocations>, clock: Arc<dyn Clock>) -> Service {
-    Service::new().task("revocations", async move |drain| {
-        tokio::select! {
-            () = revocations.listen(&*clock) => {}
-            () = drain.stopping() => {}
-        }
-        Ok(())
+fn accounts(
+    stages: &Stages,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> Arc<prepx_user::StageAccounts> {
+    Arc::new(prepx_user::StageAccounts {
+        stage: stages.accounts(),
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
     })
 }
 
@@ -204,53 +198,4 @@ fn portfolio_deps(
         bytes_max: None,
         market_data,
     })
-}
-
-/// Opens users' trading accounts in the account stage.
-struct StageAccounts {
-    accounts: Arc<dyn AccountPort>,
-    clock: Arc<dyn Clock>,
-    random: Arc<Random>,
-}
-
-impl StageAccounts {
-    fn new(stages: &Stages, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> Self {
-        let (clock, random) = (Arc::clone(clock), Arc::clone(random));
-        StageAccounts {
-            accounts: stages.accounts(),
-            clock,
-            random,
-        }
-    }
-}
-
-impl prepx_user::Accounts for StageAccounts {
-    fn open_account(
-        &self,
-        user: Uuid,
-        simulated: bool,
-    ) -> BoxFuture<'_, Result<AccountId, TaskError>> {
-        Box::pin(async move {
-            let command = Command {
-                id: self.random.uuid(),
-                stamped_at: self.clock.now(),
-                slot: Slot::of_user(user),
-                action: Action::OpenAccount { user, simulated },
-            };
-            let mut replies = self.accounts.submit(vec![command]).await;
-            match replies
-                .pop()
-                .ok_or("the account stage gave no answer")??
-                .outcome?
-            {
-                Ack::Opened(account) => Ok(account),
-                other => Err(format!("the account stage answered {other:?}").into()),
-            }
-        })
-    }
-}
-
-/// The file in a data directory with the keys that were drawn at the first start.
-pub fn keys_file(data_dir: &Path) -> std::path::PathBuf {
-    data_dir.join("keys.toml")
 }

@@ -2,8 +2,9 @@
 //! TOML file say the same things by the same names.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use prepx_platform::{DATA_DIR, dev_is_at_home, engines};
 use prepx_runtime::config::{Error, Settings as Checked, Sources};
 use prepx_runtime::{guard, serve, telemetry};
 use serde::Deserialize;
@@ -57,7 +58,7 @@ impl Default for Settings {
             dev: false,
             simulate: true,
             simulation: simulate::Config::default(),
-            data_dir: PathBuf::from(cli::DATA_DIR),
+            data_dir: PathBuf::from(DATA_DIR),
             log_url: String::new(),
             log_replication: 3,
             sql_url: String::new(),
@@ -75,21 +76,16 @@ impl Default for Settings {
 
 impl Checked for Settings {
     fn validate(&self) -> Result<(), Error> {
-        if self.dev && !self.listen.ip().is_loopback() {
-            return Err(Error::Invalid(format!(
-                "--dev has published keys and serves loopback only; listen is {}: use 127.0.0.1, or leave --dev away",
-                self.listen
-            )));
-        }
+        dev_is_at_home(self.dev, self.listen.ip())?;
         self.simulation.validate().map_err(Error::Invalid)?;
         self.calls.validate()?;
         self.rate_limits.validate()?;
-        self.log_location()
-            .map_err(|problem| Error::Invalid(format!("log_url: {problem}")))?;
-        self.location()
-            .map_err(|problem| Error::Invalid(format!("sql_url: {problem}")))?;
-        prepx_cache::Location::parse(&self.cache_url)
-            .map_err(|problem| Error::Invalid(format!("cache_url: {problem}")))?;
+        engines::validate(
+            &self.log_url,
+            &self.sql_url,
+            &self.cache_url,
+            &self.data_dir,
+        )?;
         self.user
             .validate()
             .map_err(|problem| Error::Invalid(problem.to_string()))?;
@@ -129,8 +125,7 @@ impl Settings {
     /// # Errors
     /// When the URL names no store.
     pub fn location(&self) -> prepx_store::Result<prepx_store::Location> {
-        let url = Some(self.sql_url.as_str()).filter(|url| !url.is_empty());
-        location(url, &self.data_dir)
+        engines::sql_location(&self.sql_url, &self.data_dir)
     }
 
     /// How the disk is shared out; `None` when everything is kept.
@@ -147,19 +142,5 @@ impl Settings {
             limits: self.limits.clone(),
             telemetry: self.telemetry.clone(),
         }
-    }
-}
-
-/// Where the services' schemas are: where the URL says, else in the data directory.
-///
-/// # Errors
-/// When the URL names no store.
-pub fn location(
-    sql_url: Option<&str>,
-    data_dir: &Path,
-) -> prepx_store::Result<prepx_store::Location> {
-    match sql_url {
-        Some(url) => prepx_store::Location::parse(url),
-        None => Ok(prepx_store::Location::Sqlite(data_dir.join("sql"))),
     }
 }

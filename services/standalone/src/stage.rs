@@ -9,13 +9,13 @@ use prepx_account as account;
 use prepx_bus::EmbeddedLog;
 use prepx_bus::file::RealDir;
 use prepx_env::{Clock as _, SystemClock};
+use prepx_platform::DATA_DIR;
 use prepx_risk::AccountCodec;
 use prepx_stage::lane::Message;
 use prepx_stage::{Codec, Partition, Seat, Snapshots, Takeover, Topology};
 use prepx_trading::MatchingCodec;
 use serde_json::json;
 
-use crate::cli::DATA_DIR;
 use crate::core::{Options, manifest};
 
 /// The longest reason.

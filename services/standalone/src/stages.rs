@@ -3,13 +3,13 @@
 //! Owns the choice of the engine: one process on the embedded log is the [`Core`], any other log the
 //! [`Stations`]. Refuses an engine that this program was built without, with the words that help.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
-use prepx_bus::{KafkaLocation, Location, Log};
+use anyhow::{Result, anyhow};
+use prepx_bus::{KafkaLocation, Log};
 use prepx_env::{Clock, Random};
-use prepx_owner::{BoxError, Logs};
+use prepx_owner::BoxError;
+use prepx_platform::engines;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort};
 use prepx_stage::{Following, Retention, Topology};
@@ -164,43 +164,14 @@ fn stations_options(settings: &Settings, location: KafkaLocation) -> Result<stat
     let topology = core::manifest::open(&settings.data_dir, Some(&location.prefix))?;
     let snapshots = settings.data_dir.join("snapshots");
     Ok(stations::Options {
-        logs: kafka(location, topology, settings.log_replication)?,
+        logs: engines::kafka(location, topology, settings.log_replication)?,
         topology,
-        snapshots: snapshots_in(&snapshots)?,
+        snapshots: engines::snapshots(&snapshots)?,
         pace: prepx_stage::Pace::default(),
         who: who(),
         desk: prepx_stage::desk::Bounds::default(),
         reads_max: 4_096,
     })
-}
-
-fn snapshots_in(path: &Path) -> Result<prepx_stage::Snapshots> {
-    let directory = prepx_bus::file::RealDir::open(path)
-        .with_context(|| format!("the directory of snapshots {}", path.display()))?;
-    Ok(prepx_stage::Snapshots::new(directory))
-}
-
-/// Handles on Kafka.
-#[cfg(feature = "kafka")]
-fn kafka(location: KafkaLocation, topology: Topology, replication: u16) -> Result<Logs> {
-    let process = format!("prepx-{}", std::process::id());
-    let logs = prepx_owner::kafka::logs(location, topology, replication, &process);
-    logs.map_err(|error| anyhow!(error))
-}
-
-#[cfg(not(feature = "kafka"))]
-fn kafka(location: KafkaLocation, _: Topology, _: u16) -> Result<Logs> {
-    Err(anyhow!(without_kafka(&location)))
-}
-
-/// What helps whoever names Kafka to a program that was built without it.
-#[cfg(not(feature = "kafka"))]
-pub(crate) fn without_kafka(location: &KafkaLocation) -> String {
-    format!(
-        "the event log is Apache Kafka at {}, and this prepx was built without it: build it with \
-         `cargo build --release --features kafka --bin prepx`",
-        location.brokers
-    )
 }
 
 impl Settings {
@@ -209,17 +180,6 @@ impl Settings {
     /// # Errors
     /// A URL of a place that `prepx start` does not use.
     pub fn log_location(&self) -> Result<Option<KafkaLocation>> {
-        if self.log_url.is_empty() {
-            return Ok(None);
-        }
-        match Location::parse(&self.log_url)? {
-            Location::Kafka(location) => Ok(Some(location)),
-            Location::Embedded(path) if path == self.data_dir.join("log") => Ok(None),
-            Location::Embedded(path) => Err(anyhow!(
-                "log_url names {}: an embedded log is in the data directory; leave log_url away, or \
-                 set data_dir",
-                path.display()
-            )),
-        }
+        engines::log_location(&self.log_url, &self.data_dir)
     }
 }

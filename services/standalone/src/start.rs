@@ -1,21 +1,16 @@
 //! `prepx start`: opens the data directory, composes the services, serves until it is asked to end.
 
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
-use prepx_auth::{ApiKey, Role};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_runtime::{Drain, Start, TaskError};
-use prepx_user::FirstKeys;
-use serde::{Deserialize, Serialize};
 
 use crate::cli;
-use crate::compose::{self, keys_file};
+use crate::client::words;
+use crate::compose;
 use crate::settings::Settings;
 use crate::simulate;
 use crate::stages::Stages;
@@ -46,11 +41,12 @@ fn serve(settings: &Settings, stages: Stages, clock: Arc<dyn Clock>) -> Result<(
     let (composed, shown) = (Arc::clone(&banner), banner);
     let build = async |start: Start| -> Result<prepx_runtime::Service, TaskError> {
         let made = compose::compose(settings, &stages, clock, &start).await?;
-        let first = first_keys(settings, &made.first_keys, &start.random).await?;
+        let first = made.first_keys.ensure(settings.dev).await?;
         if let Ok(mut banner) = composed.lock() {
-            *banner = first.shown;
+            banner.clone_from(&first.shown);
         }
-        simulate::endow_demo(&made.peer, &first.operator, &first.demo).await?;
+        let endowed = first.endow_demo(&made.peer).await;
+        endowed.map_err(|refused| words(refused).context("the demo trader's opening deposit"))?;
         let watched = stages.clone();
         let service = made
             .service
@@ -85,80 +81,6 @@ async fn watch(stages: Stages, drain: Drain) -> Result<(), TaskError> {
         failure = stages.failed() => Err(failure.to_string().into()),
         () = drain.stopping() => Ok(()),
     }
-}
-
-/// The keys that were drawn at the first start, as the file has them.
-#[derive(Debug, Deserialize, Serialize)]
-struct Keys {
-    operator_key_id: String,
-    operator_secret_key: String,
-    demo_key_id: String,
-    demo_secret_key: String,
-}
-
-/// The keys that a platform begins with, and what its owner is told of them.
-struct First {
-    operator: ApiKey,
-    demo: ApiKey,
-    shown: String,
-}
-
-/// Makes the first users and says where their keys are.
-async fn first_keys(
-    settings: &Settings,
-    users: &FirstKeys,
-    random: &Random,
-) -> Result<First, TaskError> {
-    let key = |key_id: &str, secret: &str| ApiKey {
-        key_id: key_id.to_owned(),
-        secret: secret.to_owned(),
-    };
-    if settings.dev {
-        users.ensure_dev().await?;
-        return Ok(First {
-            operator: key("operator", "operator-secret"),
-            demo: key("demo", "demo-secret"),
-            shown: "trader demo / demo-secret, operator operator / operator-secret".to_owned(),
-        });
-    }
-    let path = keys_file(&settings.data_dir);
-    let keys = read_or_draw(&path, random)?;
-    let operator = key(&keys.operator_key_id, &keys.operator_secret_key);
-    users
-        .ensure(Role::Operator, "operator@prepx.local", &operator)
-        .await?;
-    let demo = key(&keys.demo_key_id, &keys.demo_secret_key);
-    users
-        .ensure(Role::Trader, "demo@prepx.local", &demo)
-        .await?;
-    Ok(First {
-        operator,
-        demo,
-        shown: format!("of an operator and a demo trader: {}", path.display()),
-    })
-}
-
-fn read_or_draw(path: &Path, random: &Random) -> Result<Keys, TaskError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => return Ok(toml::from_str(&text)?),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        Err(_) => {}
-    }
-    let (operator, demo) = (ApiKey::generate(random), ApiKey::generate(random));
-    let keys = Keys {
-        operator_key_id: operator.key_id,
-        operator_secret_key: operator.secret,
-        demo_key_id: demo.key_id,
-        demo_secret_key: demo.secret,
-    };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(toml::to_string(&keys)?.as_bytes())?;
-    file.sync_all()?;
-    Ok(keys)
 }
 
 fn banner_of(settings: &Settings, address: SocketAddr, keys: &str) -> String {

@@ -92,5 +92,5 @@ fn show(location: &KafkaLocation, target: &Target, apply: bool) -> Result<()> {
 
 #[cfg(not(feature = "kafka"))]
 fn show(location: &KafkaLocation, _: &Target, _: bool) -> Result<()> {
-    Err(anyhow!(crate::stages::without_kafka(location)))
+    Err(anyhow!(prepx_platform::engines::without_kafka(location)))
 }

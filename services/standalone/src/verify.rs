@@ -25,6 +25,7 @@ use prepx_bus::file::RealDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::update::OrderView;
 use prepx_env::SystemClock;
+use prepx_platform::{DATA_DIR, engines};
 use prepx_portfolio::audit::{self, Totals};
 use prepx_portfolio::{Ledger, Projection};
 use prepx_proto::analytics::v1 as audit_wire;
@@ -35,10 +36,8 @@ use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
 use prepx_stage::{Following, Retention, Snapshots, Topology};
 
-use crate::cli::DATA_DIR;
 use crate::client::{Connection, words};
 use crate::core::{Options, manifest};
-use crate::settings;
 use report::Report;
 use stages::{Folded, fold_all};
 
@@ -172,7 +171,7 @@ async fn signed_roots(to: &Connection) -> Result<prepx_analytics::Totals> {
 
 /// Verifies a data directory that nobody runs on.
 async fn directory(data_dir: &Path, sql_url: Option<&str>) -> Result<Report> {
-    let location = settings::location(sql_url, data_dir)?;
+    let location = engines::sql_location(sql_url.unwrap_or_default(), data_dir)?;
     let topology = manifest::read(data_dir)
         .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
     let mut options = Options::new(data_dir);

@@ -6,13 +6,12 @@ mod signing;
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use prepx_auth::{ApiKey, Revocations, Role, SecretHash};
 use prepx_cache::{Cache, Limiter};
-use prepx_domain::AccountId;
 use prepx_env::{Clock, Random};
 use uuid::Uuid;
 
+use crate::accounts::Accounts;
 use crate::domain::user::SealedEmail;
 use crate::domain::{Email, User, password};
 use crate::hasher::Hasher;
@@ -22,17 +21,6 @@ use crate::{Config, Deps, Error, Result, domain};
 
 pub use sessions::Tokens;
 pub use signing::Signer;
-
-/// Opens trading accounts: the account stage of the risk service.
-pub trait Accounts: Send + Sync {
-    /// Opens an account for a user and answers its id when that is durable. Repeating it for the same
-    /// user answers the same account.
-    fn open_account(
-        &self,
-        user_id: Uuid,
-        simulated: bool,
-    ) -> BoxFuture<'_, std::result::Result<AccountId, Box<dyn std::error::Error + Send + Sync>>>;
-}
 
 /// What the use cases work with.
 pub struct App<S> {
@@ -124,11 +112,12 @@ impl<S: Store> App<S> {
             return Ok(());
         }
         let user = self.open(role, &Email::parse(email)?, false, None).await?;
-        self.insert(
-            &user,
-            Some(&self.key_of(&user, issued, "made at the first start")),
-        )
-        .await
+        let key = self.key_of(&user, issued, "made at the first start");
+        match self.insert(&user, Some(&key)).await {
+            // Another process was first with the same.
+            Err(Error::EmailTaken) if self.store.key(&issued.key_id).await?.is_some() => Ok(()),
+            made => made,
+        }
     }
 
     /// The user as it sees itself.

@@ -104,7 +104,14 @@ impl<S: Store> UserService for Grpc<S> {
     }
 
     async fn get_jwks(&self, _: Request<wire::GetJwksRequest>) -> Answer<wire::Jwks> {
-        let keys = self.0.published().keys.iter().filter_map(jwk).collect();
+        let keys = self
+            .0
+            .published()
+            .await
+            .keys
+            .iter()
+            .filter_map(jwk)
+            .collect();
         Ok(Response::new(wire::Jwks { keys }))
     }
 

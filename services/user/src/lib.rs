@@ -8,20 +8,23 @@
 //! Passwords are argon2id behind a semaphore (I10); API keys are random and kept as hashes; refresh
 //! tokens are used once; answers to wrong credentials tell nothing (I9).
 
+mod accounts;
 mod app;
 mod config;
 mod domain;
 mod error;
+mod first;
 mod grpc;
 mod hasher;
 mod service;
 mod store;
 mod vault;
 
-pub use app::Accounts;
+pub use accounts::{Accounts, StageAccounts};
 pub use config::{Config, Problem};
 pub use error::{Error, Result};
-pub use service::{Built, Deps, FirstKeys, build};
+pub use first::{First, FirstKeys};
+pub use service::{Built, Deps, build};
 
 /// A fixed key of `--dev`.
 #[derive(Clone, Copy, Debug)]

@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prepx_auth::{ApiKey, Authority, Revocations, Role};
+use prepx_auth::{Authority, Revocations};
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_proto::user::v1::user_service_server::UserServiceServer;
 use prepx_runtime::{Drain, TaskError};
 use prepx_store::{Durability, Location, Options, Pool};
 
-use crate::app::{Accounts, App};
+use crate::accounts::Accounts;
+use crate::app::App;
+use crate::first::FirstKeys;
 use crate::grpc::Grpc;
 use crate::store::sql::Sql;
 use crate::store::{MIGRATIONS, Store};
 use crate::vault::Vault;
-use crate::{Config, DEV_KEYS, Error, Result};
+use crate::{Config, Error, Result};
 
 /// How often the age of the signing key is looked at.
 const ROTATION_CHECK: Duration = Duration::from_secs(3_600);
@@ -50,9 +52,6 @@ pub struct Built {
     pub first_keys: FirstKeys,
 }
 
-/// Makes the keys that a new platform begins with, once accounts can be opened.
-pub struct FirstKeys(Arc<App<Sql>>);
-
 /// Builds the service: opens and migrates its schema, and draws what a first start needs.
 pub async fn build(config: Config, deps: Deps) -> Result<Built> {
     config
@@ -62,37 +61,19 @@ pub async fn build(config: Config, deps: Deps) -> Result<Built> {
     let vault =
         Vault::open(&deps.directory, &deps.random).map_err(|error| vault_failed(&deps, &error))?;
     let options = Options::new("user", Durability::Source);
+    let (directory, random) = (deps.directory.clone(), Arc::clone(&deps.random));
     let store = Sql::new(Pool::open(&deps.location, &options, MIGRATIONS).await?);
     let app = Arc::new(App::new(config, deps, store, vault).await?);
+    let first_keys = FirstKeys::new(Arc::clone(&app), directory, random);
     let rotating = Arc::clone(&app);
     let service = prepx_runtime::Service::new()
         .grpc(UserServiceServer::new(Grpc(Arc::clone(&app))))
         .task("signing keys", move |drain| rotate(rotating, drain));
     Ok(Built {
         service,
-        authority: app.clone(),
-        first_keys: FirstKeys(app),
+        authority: app,
+        first_keys,
     })
-}
-
-impl FirstKeys {
-    /// With `dev`, the fixed keys of [`DEV_KEYS`], made unless they exist.
-    pub async fn ensure_dev(&self) -> Result<()> {
-        for key in &DEV_KEYS {
-            let issued = ApiKey {
-                key_id: key.key_id.to_owned(),
-                secret: key.secret.to_owned(),
-            };
-            self.0.ensure(key.role, key.email, &issued).await?;
-        }
-        Ok(())
-    }
-
-    /// A user of this role with this very key, made unless the key exists. The caller has drawn the
-    /// key and kept it where the owner of the platform finds it.
-    pub async fn ensure(&self, role: Role, email: &str, key: &ApiKey) -> Result<()> {
-        self.0.ensure(role, email, key).await
-    }
 }
 
 fn vault_failed(deps: &Deps, error: &std::io::Error) -> Error {

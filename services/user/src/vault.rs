@@ -6,14 +6,13 @@
 //! only: whoever copies the database alone has nothing.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use prepx_env::Random;
+use prepx_store::secret;
 use subtle::ConstantTimeEq;
 
 use crate::domain::Email;
@@ -53,27 +52,11 @@ impl Vault {
     /// durable before anything is sealed with it.
     pub fn open(directory: &Path, random: &Random) -> io::Result<Vault> {
         let path = directory.join(FILE_NAME);
-        let mut master = [0; 32];
-        match File::open(&path) {
-            Ok(mut file) => {
-                file.read_exact(&mut master)?;
-                return Ok(Vault::new(master));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        random.fill(&mut master);
-        let draft = directory.join(format!("{FILE_NAME}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(&master)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &path)?;
-        File::open(directory)?.sync_all()?;
+        let drawn = secret::drawn_once(&path, random, || random.bytes::<32>().to_vec())?;
+        let master = drawn.try_into().map_err(|found: Vec<u8>| {
+            let words = format!("it has {} bytes, 32 are due", found.len());
+            io::Error::new(io::ErrorKind::InvalidData, words)
+        })?;
         Ok(Vault::new(master))
     }
 

@@ -9,22 +9,14 @@ mod traders;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use prepx_auth::ApiKey;
-use prepx_proto::portfolio::v1 as portfolio;
-use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient as PortfolioAdminClient;
-use prepx_proto::portfolio::v1::portfolio_service_client::PortfolioServiceClient;
 use prepx_runtime::{Drain, Peer, TaskError};
 use serde::Deserialize;
 
-use crate::client::{Connection, words};
 use crate::disk;
 use population::Population;
 use traders::Traders;
-
-/// What the demo trader begins with.
-const DEMO_DEPOSIT_USD: &str = "100000";
-const DEMO_DEPOSIT_KEY: &str = "demo-opening-deposit";
 
 /// How the population acts.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,32 +70,6 @@ pub struct Deps {
     pub peer: Peer,
     /// The operator's key: it lists instruments and opens accounts.
     pub operator: ApiKey,
-}
-
-/// Pays the demo trader's opening deposit, once for ever.
-///
-/// # Errors
-/// When a service refuses.
-pub async fn endow_demo(peer: &Peer, operator: &ApiKey, demo: &ApiKey) -> Result<()> {
-    let demo = Connection::local(peer, demo)?;
-    let request = demo.request(portfolio::GetAccountRequest {});
-    let account = PortfolioServiceClient::new(demo.peer())
-        .get_account(request)
-        .await;
-    let account_id = account.map_err(words)?.into_inner().id;
-    let operator = Connection::local(peer, operator)?;
-    let request = operator.request(portfolio::DepositRequest {
-        account_id,
-        asset: "USD".into(),
-        amount: DEMO_DEPOSIT_USD.into(),
-        idempotency_key: DEMO_DEPOSIT_KEY.into(),
-    });
-    let paid = PortfolioAdminClient::new(operator.peer())
-        .deposit(request)
-        .await;
-    paid.map_err(words)
-        .context("the demo trader's opening deposit")?;
-    Ok(())
 }
 
 /// Runs the population until the process drains.

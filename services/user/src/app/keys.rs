@@ -111,6 +111,6 @@ impl<S: Store> Authority for App<S> {
     }
 
     fn published_keys(&self) -> BoxFuture<'_, prepx_auth::Result<JwkSet>> {
-        Box::pin(async { Ok(self.published()) })
+        Box::pin(async { Ok(self.published().await) })
     }
 }

@@ -53,8 +53,12 @@ impl Signer {
 }
 
 impl<S: Store> App<S> {
-    /// The public keys that tokens are verified with, newest first.
-    pub fn published(&self) -> JwkSet {
+    /// The public keys that tokens are verified with, newest first: those of the store, because another
+    /// process of this service may have drawn one. When it cannot be read, those that are known here.
+    pub async fn published(&self) -> JwkSet {
+        if let Err(error) = self.read_signing_keys().await {
+            tracing::warn!(%error, "the signing keys cannot be read");
+        }
         self.signer.published()
     }
 
@@ -63,7 +67,7 @@ impl<S: Store> App<S> {
     pub async fn rotate_signing_keys(&self) -> Result<()> {
         let now = self.clock.now();
         let life_us = i64::from(self.config.signing_key_days) * DAY_US;
-        let mut stored = self.store.signing_keys().await?;
+        let stored = self.store.signing_keys().await?;
         let newest = stored.first().map(|key| key.created_at);
         if newest.is_none_or(|at| at.plus_us(life_us) <= now) {
             let random = Arc::clone(&self.random);
@@ -76,12 +80,16 @@ impl<S: Store> App<S> {
                 created_at: now,
                 sealed,
             };
-            self.store
-                .insert_signing_key(&fresh, newest.unwrap_or(now))
-                .await?;
+            // At a first start another process may just have drawn one too: both stay.
+            let oldest = newest.unwrap_or(Micros(0));
+            self.store.insert_signing_key(&fresh, oldest).await?;
             tracing::info!("a new signing key was drawn");
-            stored = self.store.signing_keys().await?;
         }
+        self.read_signing_keys().await
+    }
+
+    async fn read_signing_keys(&self) -> Result<()> {
+        let stored = self.store.signing_keys().await?;
         let open = |key: &StoredSigningKey| {
             let der = self.vault.unseal(&key.sealed, PURPOSE)?;
             Ok(Arc::new(SigningKey::from_der(&der)?))

@@ -1,0 +1,100 @@
+//! The engines behind the three seams, by their URLs.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+use prepx_bus::{KafkaLocation, Location};
+use prepx_owner::Logs;
+use prepx_runtime::config::Error;
+use prepx_stage::{Snapshots, Topology};
+
+/// Where the event log is; none when it is in the data directory.
+///
+/// # Errors
+/// A URL that names no log, or an embedded one in another place.
+pub fn log_location(log_url: &str, data_dir: &Path) -> Result<Option<KafkaLocation>> {
+    if log_url.is_empty() {
+        return Ok(None);
+    }
+    match Location::parse(log_url)? {
+        Location::Kafka(location) => Ok(Some(location)),
+        Location::Embedded(path) if path == data_dir.join("log") => Ok(None),
+        Location::Embedded(path) => Err(anyhow!(
+            "log_url names {}: an embedded log is in the data directory; leave log_url away, or set \
+             data_dir",
+            path.display()
+        )),
+    }
+}
+
+/// Where the services' schemas are: where the URL says, else in the data directory.
+///
+/// # Errors
+/// When the URL names no store.
+pub fn sql_location(sql_url: &str, data_dir: &Path) -> prepx_store::Result<prepx_store::Location> {
+    match sql_url {
+        "" => Ok(prepx_store::Location::Sqlite(data_dir.join("sql"))),
+        url => prepx_store::Location::parse(url),
+    }
+}
+
+/// Whether the URLs name engines.
+///
+/// # Errors
+/// Names the setting, and what would be right.
+pub fn validate(
+    log_url: &str,
+    sql_url: &str,
+    cache_url: &str,
+    data_dir: &Path,
+) -> Result<(), Error> {
+    log_location(log_url, data_dir).map_err(|problem| wrong("log_url", &problem))?;
+    sql_location(sql_url, data_dir).map_err(|problem| wrong("sql_url", &problem))?;
+    let cache = prepx_cache::Location::parse(cache_url);
+    cache.map_err(|problem| wrong("cache_url", &problem))?;
+    Ok(())
+}
+
+pub(crate) fn wrong(name: &str, problem: &dyn std::fmt::Display) -> Error {
+    Error::Invalid(format!("{name}: {problem}"))
+}
+
+/// The snapshots in a directory, which is made when it is not there.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn snapshots(directory: &Path) -> Result<Snapshots> {
+    let opened = prepx_bus::file::RealDir::open(directory);
+    let opened =
+        opened.with_context(|| format!("the directory of snapshots {}", directory.display()))?;
+    Ok(Snapshots::new(opened))
+}
+
+/// Handles on Kafka for this process; topics that are not there are made.
+///
+/// # Errors
+/// Brokers that do not answer, topics of another shape, or a program that was built without Kafka.
+#[cfg(feature = "kafka")]
+pub fn kafka(location: KafkaLocation, topology: Topology, replication: u16) -> Result<Logs> {
+    let process = format!("prepx-{}", std::process::id());
+    let logs = prepx_owner::kafka::logs(location, topology, replication, &process);
+    logs.map_err(|error| anyhow!(error))
+}
+
+/// Handles on Kafka for this process.
+///
+/// # Errors
+/// Always: this program was built without Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn kafka(location: KafkaLocation, _: Topology, _: u16) -> Result<Logs> {
+    Err(anyhow!(without_kafka(&location)))
+}
+
+/// What helps whoever names Kafka to a program that was built without it.
+pub fn without_kafka(location: &KafkaLocation) -> String {
+    format!(
+        "the event log is Apache Kafka at {}, and this program was built without it: build it with \
+         `cargo build --release --features kafka`",
+        location.brokers
+    )
+}

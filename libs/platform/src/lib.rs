@@ -1,0 +1,16 @@
+//! What the process of every service is made of: settings, engines, and the layers around what it answers.
+//!
+//! Owns the settings that all services of a platform have in common, and the way from them to engines,
+//! peers and a process that runs. Refuses to know a service: each has a `main.rs` that says what it is
+//! built from.
+
+pub mod engines;
+mod peers;
+mod platform;
+mod program;
+mod settings;
+
+pub use peers::Peers;
+pub use platform::{Platform, listening};
+pub use program::{About, main_of};
+pub use settings::{DATA_DIR, Settings, dev_is_at_home};

@@ -1,0 +1,124 @@
+//! What a service is built from, and what stands around it in its process.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use prepx_auth::{AuthLayer, Authenticator, Authority, Policy, RemoteAuthority, Revocations};
+use prepx_cache::Cache;
+use prepx_env::{Clock, Random, SystemClock};
+use prepx_runtime::{Peer, Service, Start, TaskError};
+
+use crate::engines;
+use crate::settings::Settings;
+
+/// What the process of a service has before it has the service.
+pub struct Platform {
+    /// What was set.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, fit for secrets.
+    pub random: Arc<Random>,
+    /// The process itself.
+    pub start: Start,
+    /// What is kept in memory, or with others.
+    pub cache: Cache,
+    /// Which keys and sessions are good no more.
+    pub revocations: Arc<Revocations>,
+}
+
+impl Platform {
+    /// Opens what every service needs.
+    pub(crate) async fn open(settings: Settings, start: Start) -> Result<Platform, TaskError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let cache_at = prepx_cache::Location::parse(&settings.cache_url)?;
+        let cache = Cache::open(cache_at, Arc::clone(&clock)).await;
+        Ok(Platform {
+            settings,
+            clock,
+            random: Arc::clone(&start.random),
+            start,
+            revocations: Arc::new(Revocations::new(cache.clone())),
+            cache,
+        })
+    }
+
+    /// Another service, by its name in the settings.
+    ///
+    /// # Errors
+    /// When it has no address.
+    pub fn peer(&self, service: &str) -> Result<Peer, TaskError> {
+        Ok(self.settings.peers.peer(service)?)
+    }
+
+    /// Where this service's schema is.
+    ///
+    /// # Errors
+    /// When the URL names no store.
+    pub fn sql(&self) -> Result<prepx_store::Location, TaskError> {
+        let Settings {
+            sql_url, data_dir, ..
+        } = &self.settings;
+        Ok(engines::sql_location(sql_url, data_dir)?)
+    }
+
+    /// The user service, as whoever authenticates callers asks it.
+    ///
+    /// # Errors
+    /// When it has no address.
+    pub fn authority(&self) -> Result<Arc<dyn Authority>, TaskError> {
+        Ok(Arc::new(RemoteAuthority::new(self.peer("user")?)))
+    }
+
+    /// Who calls, by this authority.
+    pub fn authenticator(&self, authority: Arc<dyn Authority>) -> Arc<Authenticator> {
+        let revocations = Arc::clone(&self.revocations);
+        let clock = Arc::clone(&self.clock);
+        Arc::new(Authenticator::new(
+            authority,
+            clock,
+            &self.cache,
+            revocations,
+        ))
+    }
+
+    /// A service for clients, behind the layers that judge who calls and how many.
+    ///
+    /// # Errors
+    /// When the options in the protos contradict themselves.
+    pub fn for_clients(
+        &self,
+        service: Service,
+        authority: Arc<dyn Authority>,
+    ) -> Result<Service, TaskError> {
+        let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
+        let layer = AuthLayer::new(self.authenticator(authority), Arc::new(policy));
+        let service = service
+            .layer(layer)
+            .guarded(self.settings.calls.clone(), Arc::clone(&self.random));
+        Ok(service.and(self.listening()).http(self.metrics()))
+    }
+
+    /// Hears what other processes revoke.
+    pub fn listening(&self) -> Service {
+        listening(&self.revocations, &self.clock)
+    }
+
+    fn metrics(&self) -> Router {
+        let metrics = self.start.metrics.clone();
+        Router::new().route("/metrics", get(async move || metrics.render()))
+    }
+}
+
+/// Hears what other processes revoke.
+pub fn listening(revocations: &Arc<Revocations>, clock: &Arc<dyn Clock>) -> Service {
+    let (revocations, clock) = (Arc::clone(revocations), Arc::clone(clock));
+    Service::new().task("revocations", async move |drain| {
+        tokio::select! {
+            () = revocations.listen(&*clock) => {}
+            () = drain.stopping() => {}
+        }
+        Ok(())
+    })
+}

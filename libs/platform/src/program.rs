@@ -1,0 +1,117 @@
+//! The program of a service: its command line, from its start to its end.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Command, FromArgMatches as _};
+use prepx_runtime::config::{Error, Sources};
+use prepx_runtime::{Service, TaskError};
+
+use crate::platform::Platform;
+use crate::settings::{DATA_DIR, Settings};
+
+/// What a program says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// Its name, such as `prepx-user`.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub does: &'static str,
+}
+
+/// The flags of a service.
+#[derive(Debug, Args)]
+struct Flags {
+    /// Fixed keys for development (trader demo/demo-secret, operator operator/operator-secret); loopback
+    /// only. All services of a platform alike.
+    #[arg(long)]
+    dev: bool,
+    #[arg(long, value_name = "DIR", help = format!("Where keys are kept, the same for all processes of a service [default: {DATA_DIR}]"))]
+    data_dir: Option<PathBuf>,
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<SocketAddr>,
+    /// Settings in TOML, one file for all services; flags and PREPX_* variables come before them.
+    #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs a service until SIGTERM or ctrl-c. `build` makes it from what the platform has.
+pub fn main_of(
+    about: About,
+    build: impl AsyncFnOnce(Platform) -> Result<Service, TaskError>,
+) -> ExitCode {
+    match run(about, build) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error:#}", about.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(
+    about: About,
+    build: impl AsyncFnOnce(Platform) -> Result<Service, TaskError>,
+) -> anyhow::Result<()> {
+    let flags = Flags::from_arg_matches(&command(about).get_matches())?;
+    let settings = load(&flags)?;
+    let host = settings.host();
+    let build = async |start| {
+        let platform = Platform::open(settings, start).await?;
+        build(platform).await
+    };
+    let ready = |address: SocketAddr| {
+        println!("ready http://{address}");
+        let _a_closed_stdout_is_no_reason_to_end = std::io::stdout().flush();
+    };
+    Ok(prepx_runtime::run(&host, about.name, build, ready)?)
+}
+
+fn command(about: About) -> Command {
+    let name = about.name;
+    let command = Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(about.does)
+        .after_help(format!(
+            "Prints `ready http://HOST:PORT` on stdout when it serves. SIGTERM drains: what is under way is\n\
+             answered, what it owns is handed over, then it ends with 0.\n\n\
+             Examples:\n  {name} --config prepx.toml --listen 10.0.0.5:9001\n  \
+             PREPX_LISTEN=10.0.0.5:9001 {name} --config prepx.toml\n\n\
+             Exit codes: 0 done, 1 it failed, 2 the command line is wrong."
+        ));
+    Flags::augment_args(command)
+}
+
+fn load(flags: &Flags) -> Result<Settings, Error> {
+    let mut given = toml::Table::new();
+    if flags.dev {
+        given.insert("dev".into(), true.into());
+    }
+    if let Some(listen) = flags.listen {
+        given.insert("listen".into(), listen.to_string().into());
+    }
+    if let Some(data_dir) = &flags.data_dir {
+        given.insert(
+            "data_dir".into(),
+            data_dir.to_string_lossy().into_owned().into(),
+        );
+    }
+    Sources::of_process(flags.config.clone(), given).load()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        let about = About {
+            name: "prepx-test",
+            does: "Is tested.",
+        };
+        command(about).debug_assert();
+    }
+}

@@ -1,0 +1,259 @@
+//! What an operator may set for the services of a platform: flags, `PREPX_*` variables and a TOML file say
+//! the same things by the same names, which are those of `prepx start` where it has them. One file may be
+//! given to all services.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use prepx_auth::ClusterKey;
+use prepx_bus::KafkaLocation;
+use prepx_runtime::config::{self, Error};
+use prepx_runtime::{guard, serve, telemetry};
+use prepx_stage::Topology;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::engines::{self, wrong};
+use crate::peers::Peers;
+
+/// Where data is kept unless something else is said.
+pub const DATA_DIR: &str = "prepx-data";
+
+/// The settings of a service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether the fixed keys of development are in force.
+    pub dev: bool,
+    /// Where to serve; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The URL at which other processes reach this one; where it listens when empty.
+    pub advertise: String,
+    /// Where keys are kept. All processes of a service see the same directory.
+    pub data_dir: PathBuf,
+    /// The event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`.
+    pub log_url: String,
+    /// Replicas of each topic where this platform makes them.
+    pub log_replication: u16,
+    /// Partitions of everything that goes by account.
+    pub account_partitions: u32,
+    /// Partitions of everything that goes by instrument.
+    pub matching_partitions: u32,
+    /// Where snapshots of the stages are: `file:DIRECTORY`, which all owners see; in the data directory
+    /// when empty.
+    pub snapshot_url: String,
+    /// Where the services' schemas are: `postgres://USER:PASSWORD@HOST/DATABASE`; in SQLite in the data
+    /// directory when empty.
+    pub sql_url: String,
+    /// What caches, counts requests and tells news.
+    pub cache_url: String,
+    /// Where the other services are.
+    pub peers: Peers,
+    /// The key that all services of the platform share.
+    pub cluster_key: Option<ClusterKey>,
+    /// After how long without a sign of life what a process owns goes to another one.
+    pub lease_timeout_ms: u64,
+    /// How long what is under way may take once the end has begun.
+    pub drain_timeout_ms: u64,
+    /// What to take on from outside.
+    pub limits: serve::Limits,
+    /// What a service takes on.
+    pub calls: guard::Limits,
+    /// What to report.
+    pub telemetry: telemetry::Config,
+    /// The user service's own part.
+    pub user: toml::Table,
+    /// The gateway's own part.
+    pub rate_limits: toml::Table,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let host = prepx_runtime::Config::default();
+        Settings {
+            dev: false,
+            listen: host.listen,
+            advertise: String::new(),
+            data_dir: PathBuf::from(DATA_DIR),
+            log_url: String::new(),
+            log_replication: 3,
+            account_partitions: 4,
+            matching_partitions: 4,
+            snapshot_url: String::new(),
+            sql_url: String::new(),
+            cache_url: "memory:".to_owned(),
+            peers: Peers::default(),
+            cluster_key: None,
+            lease_timeout_ms: 3_000,
+            drain_timeout_ms: host.drain_timeout_ms,
+            limits: host.limits,
+            calls: guard::Limits::default(),
+            telemetry: host.telemetry,
+            user: toml::Table::new(),
+            rate_limits: toml::Table::new(),
+        }
+    }
+}
+
+impl config::Settings for Settings {
+    fn validate(&self) -> Result<(), Error> {
+        dev_is_at_home(self.dev, self.listen.ip())?;
+        engines::validate(
+            &self.log_url,
+            &self.sql_url,
+            &self.cache_url,
+            &self.data_dir,
+        )?;
+        self.snapshot_dir()?;
+        config::at_least("account_partitions", self.account_partitions.into(), 1)?;
+        config::at_least("matching_partitions", self.matching_partitions.into(), 1)?;
+        config::at_least("lease_timeout_ms", self.lease_timeout_ms, 500)?;
+        if !self.advertise.is_empty() && !self.advertise.starts_with("http://") {
+            return Err(Error::Invalid(format!(
+                "advertise is {:?}: it must be an address such as http://10.0.0.5:9001",
+                self.advertise
+            )));
+        }
+        self.calls.validate()?;
+        self.host().validate()
+    }
+}
+
+/// The fixed keys of development are published: they are for this machine.
+///
+/// # Errors
+/// When others could reach it.
+pub fn dev_is_at_home(dev: bool, listen: IpAddr) -> Result<(), Error> {
+    if dev && !listen.is_loopback() {
+        return Err(Error::Invalid(format!(
+            "--dev has published keys and serves loopback only; listen is {listen}: use 127.0.0.1, or \
+             leave --dev away"
+        )));
+    }
+    Ok(())
+}
+
+impl Settings {
+    /// The runtime's part.
+    pub fn host(&self) -> prepx_runtime::Config {
+        prepx_runtime::Config {
+            listen: self.listen,
+            drain_timeout_ms: self.drain_timeout_ms,
+            limits: self.limits.clone(),
+            telemetry: self.telemetry.clone(),
+        }
+    }
+
+    /// A service's own part.
+    ///
+    /// # Errors
+    /// Names what is not right.
+    pub fn section<T: DeserializeOwned>(name: &str, table: &toml::Table) -> Result<T, Error> {
+        let read = table.clone().try_into();
+        read.map_err(|error: toml::de::Error| wrong(name, &error.message()))
+    }
+
+    /// How many partitions there are.
+    pub fn topology(&self) -> Topology {
+        Topology {
+            account_partitions: self.account_partitions,
+            matching_partitions: self.matching_partitions,
+        }
+    }
+
+    /// The event log that processes share.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn shared_log(&self) -> Result<KafkaLocation, Error> {
+        let location = engines::log_location(&self.log_url, &self.data_dir);
+        let location = location.map_err(|problem| wrong("log_url", &problem))?;
+        location.ok_or_else(|| {
+            let words = "a service of its own needs an event log that other processes reach: \
+                         kafka://HOST:PORT,HOST:PORT/PREFIX (PREPX_LOG_URL)";
+            wrong("log_url", &words)
+        })
+    }
+
+    /// The key of the platform.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn shared_key(&self) -> Result<ClusterKey, Error> {
+        self.cluster_key.clone().ok_or_else(|| {
+            let words = "it is not set: all services of a platform share one of 32 characters or more, \
+                         such as `openssl rand -base64 32` prints (PREPX_CLUSTER_KEY)";
+            wrong("cluster_key", &words)
+        })
+    }
+
+    /// The directory with the snapshots of the stages.
+    ///
+    /// # Errors
+    /// A URL of another kind.
+    pub fn snapshot_dir(&self) -> Result<PathBuf, Error> {
+        match self.snapshot_url.strip_prefix("file:") {
+            Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+            None if self.snapshot_url.is_empty() => Ok(self.data_dir.join("snapshots")),
+            _ => Err(Error::Invalid(format!(
+                "snapshot_url is {:?}: it must be file:DIRECTORY",
+                self.snapshot_url
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prepx_runtime::config::Sources;
+
+    use super::*;
+
+    #[track_caller]
+    fn refused(toml: &str, words: &[&str]) {
+        let flags = toml.parse().expect("TOML");
+        let sources = Sources {
+            flags,
+            ..Sources::default()
+        };
+        let said = sources.load::<Settings>().expect_err("must be refused");
+        for word in words {
+            assert!(
+                said.to_string().contains(word),
+                "{said} does not say {word}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_what_would_be_right() {
+        refused("snapshot_url = 's3:x'", &["s3:x", "file:DIRECTORY"]);
+        refused("advertise = '10.0.0.1:1'", &["10.0.0.1:1", "http://"]);
+        refused("dev = true\nlisten = '0.0.0.0:1'", &["--dev", "0.0.0.0"]);
+        refused("cluster_key = 'short'", &["32"]);
+        refused("log_url = 'pulsar:x'", &["log_url", "kafka://"]);
+        refused("simulate = true", &["simulate"]);
+    }
+
+    #[test]
+    fn one_file_serves_all_services() {
+        let text = "
+            cluster_key = '0123456789abcdef0123456789abcdef'
+            snapshot_url = 'file:/srv/snapshots'
+            [peers]
+            user = 'http://127.0.0.1:1'
+            [user]
+            session_days = 3
+            [rate_limits]
+            profile = 'off'
+        ";
+        let settings: Settings = toml::from_str(text).expect("is right");
+        assert_eq!(
+            settings.snapshot_dir().expect("a directory"),
+            PathBuf::from("/srv/snapshots")
+        );
+        settings.shared_key().expect("was set");
+        let said = settings.shared_log().expect_err("no log").to_string();
+        assert!(said.contains("PREPX_LOG_URL"), "{said}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The users that a new platform begins with: an operator, and a demo trader with something to trade.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prepx_auth::{ApiKey, Role};
+use prepx_env::Random;
+use prepx_proto::portfolio::v1 as portfolio;
+use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
+use prepx_proto::portfolio::v1::portfolio_service_client::PortfolioServiceClient;
+use prepx_runtime::Peer;
+use prepx_store::secret;
+use serde::{Deserialize, Serialize};
+use tonic::Status;
+
+use crate::app::App;
+use crate::store::sql::Sql;
+use crate::{DEV_KEYS, Error, Result};
+
+/// The file in the data directory with the keys that were drawn.
+const FILE_NAME: &str = "keys.toml";
+/// What the demo trader begins with.
+const DEMO_DEPOSIT_USD: &str = "100000";
+const DEMO_DEPOSIT_KEY: &str = "demo-opening-deposit";
+
+/// Makes the keys that a new platform begins with, once accounts can be opened. Several processes may do it
+/// at the same time.
+pub struct FirstKeys {
+    app: Arc<App<Sql>>,
+    directory: PathBuf,
+    random: Arc<Random>,
+}
+
+/// The keys that a platform begins with.
+pub struct First {
+    /// Of the operator.
+    pub operator: ApiKey,
+    /// Of the demo trader.
+    pub demo: ApiKey,
+    /// What its owner is told of them: the fixed ones, or the file where the drawn ones are.
+    pub shown: String,
+}
+
+/// The keys that were drawn, as the file has them.
+#[derive(Deserialize, Serialize)]
+struct Keys {
+    operator_key_id: String,
+    operator_secret_key: String,
+    demo_key_id: String,
+    demo_secret_key: String,
+}
+
+impl FirstKeys {
+    pub(crate) fn new(app: Arc<App<Sql>>, directory: PathBuf, random: Arc<Random>) -> FirstKeys {
+        FirstKeys {
+            app,
+            directory,
+            random,
+        }
+    }
+
+    /// Makes the first users unless they exist: with `dev` those of [`DEV_KEYS`], else with keys that are
+    /// drawn once and kept in the data directory, where only the owner of the platform finds them.
+    ///
+    /// # Errors
+    /// When the account stage, the store or the directory cannot be used; it may be tried again.
+    pub async fn ensure(&self, dev: bool) -> Result<First> {
+        if dev {
+            return self.ensure_dev().await;
+        }
+        let path = self.directory.join(FILE_NAME);
+        let keys = read_or_draw(&path, &self.random)?;
+        let first = First {
+            operator: key(&keys.operator_key_id, &keys.operator_secret_key),
+            demo: key(&keys.demo_key_id, &keys.demo_secret_key),
+            shown: format!("of an operator and a demo trader: {}", path.display()),
+        };
+        let (operator, demo) = ("operator@prepx.local", "demo@prepx.local");
+        let app = &self.app;
+        app.ensure(Role::Operator, operator, &first.operator)
+            .await?;
+        app.ensure(Role::Trader, demo, &first.demo).await?;
+        Ok(first)
+    }
+
+    /// The fixed keys of [`DEV_KEYS`], made unless they exist.
+    ///
+    /// # Errors
+    /// As [`Self::ensure`].
+    pub async fn ensure_dev(&self) -> Result<First> {
+        let [demo, operator] = DEV_KEYS;
+        for fixed in [demo, operator] {
+            let issued = key(fixed.key_id, fixed.secret);
+            self.app.ensure(fixed.role, fixed.email, &issued).await?;
+        }
+        let shown = format!(
+            "trader {} / {}, operator {} / {}",
+            demo.key_id, demo.secret, operator.key_id, operator.secret
+        );
+        Ok(First {
+            operator: key(operator.key_id, operator.secret),
+            demo: key(demo.key_id, demo.secret),
+            shown,
+        })
+    }
+}
+
+impl First {
+    /// Pays the demo trader's opening deposit, once for ever, however often and by whomever it is asked.
+    ///
+    /// # Errors
+    /// When the portfolio service refuses.
+    pub async fn endow_demo(&self, portfolio: &Peer) -> std::result::Result<(), Status> {
+        let request = self.demo.sign(portfolio::GetAccountRequest {});
+        let account = PortfolioServiceClient::new(portfolio.clone())
+            .get_account(request)
+            .await?;
+        let request = self.operator.sign(portfolio::DepositRequest {
+            account_id: account.into_inner().id,
+            asset: "USD".into(),
+            amount: DEMO_DEPOSIT_USD.into(),
+            idempotency_key: DEMO_DEPOSIT_KEY.into(),
+        });
+        AdminServiceClient::new(portfolio.clone())
+            .deposit(request)
+            .await?;
+        Ok(())
+    }
+}
+
+fn key(key_id: &str, secret: &str) -> ApiKey {
+    ApiKey {
+        key_id: key_id.to_owned(),
+        secret: secret.to_owned(),
+    }
+}
+
+fn read_or_draw(path: &Path, random: &Random) -> Result<Keys> {
+    let unusable = |why: String| Error::Fault(format!("the keys in {}: {why}", path.display()));
+    let (operator, demo) = (ApiKey::generate(random), ApiKey::generate(random));
+    let keys = Keys {
+        operator_key_id: operator.key_id,
+        operator_secret_key: operator.secret,
+        demo_key_id: demo.key_id,
+        demo_secret_key: demo.secret,
+    };
+    let text = toml::to_string(&keys).map_err(|error| unusable(error.to_string()))?;
+    let bytes = secret::drawn_once(path, random, || text.into_bytes());
+    let bytes = bytes.map_err(|error| unusable(error.to_string()))?;
+    toml::from_slice(&bytes).map_err(|error| unusable(error.to_string()))
+}
