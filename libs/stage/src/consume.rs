@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::follow::{self, Batch, Follower, Tail};
 use crate::lag::Lag;
-use crate::{Retention, Topology};
+use crate::{Duty, Retention, Topology};
 
 /// When no partition had as many messages as this, the consumer pauses.
 const FULL_BATCH: usize = 4_096;
@@ -37,6 +37,8 @@ pub struct Following {
     pub topology: Topology,
     /// By which the age of a lag is told.
     pub clock: Arc<dyn Clock>,
+    /// Whether this process is the one that takes.
+    pub duty: Duty,
 }
 
 /// Partitions, each with the offset to read from next.
@@ -220,21 +222,39 @@ impl<C: Consumer> Runner<C> {
         }
     }
 
-    /// Takes what comes and begins anew after every failure but the log's.
+    /// Takes what comes while it is this process's duty, and begins anew after every failure but the
+    /// log's.
     async fn go_on(&mut self) -> follow::Error {
+        let duty = self.following.duty.clone();
+        // While another process takes, what was found out when this one was made gets old.
+        let mut knows_where = duty.is_mine();
         loop {
-            let Err(why) = self.take_all().await;
-            self.consumer.interrupted();
-            match why {
-                Stop::Log(dead @ follow::Error::Poisoned(_)) => return dead,
-                Stop::Log(error) => alarm(C::NAME, &error),
-                Stop::Consumer(error) => alarm(C::NAME, &error),
-            }
-            while let Err(why) = self.begin().await {
+            let taking = duty.taken().await;
+            while let Err(why) = self.begin_unless(knows_where).await {
                 alarm(C::NAME, &why.into_error());
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
+            knows_where = false;
+            let failed = tokio::select! {
+                Err(why) = self.take_all() => Some(why),
+                () = duty.over() => None,
+            };
+            self.consumer.interrupted();
+            drop(taking);
+            match failed {
+                None => continue,
+                Some(Stop::Log(dead @ follow::Error::Poisoned(_))) => return dead,
+                Some(Stop::Log(error)) => alarm(C::NAME, &error),
+                Some(Stop::Consumer(error)) => alarm(C::NAME, &error),
+            }
             tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn begin_unless(&mut self, knows_where: bool) -> Result<(), Stop<C::Error>> {
+        match knows_where {
+            true => Ok(()),
+            false => self.begin().await,
         }
     }
 
@@ -439,6 +459,7 @@ mod tests {
                 matching_partitions: 1,
             },
             clock: Arc::new(ManualClock::new(Micros(0))),
+            duty: Duty::always(),
         }
     }
 
@@ -497,5 +518,70 @@ mod tests {
         let dead = ended.await.unwrap().unwrap_err();
         assert!(matches!(dead, follow::Error::Poisoned(_)), "{dead}");
         assert!(!progress.reached(UPDATES, 3).await);
+    }
+
+    /// One of several processes that take by turns; what they have taken is in one place.
+    struct Shift {
+        who: &'static str,
+        taken: watch::Sender<Vec<(&'static str, u64)>>,
+    }
+
+    impl Consumer for Shift {
+        type Error = Failure;
+
+        const NAME: &'static str = "shift";
+        const PAUSE: Duration = Duration::ZERO;
+        const BATCHES_BETWEEN_RELEASES: u32 = 1;
+
+        async fn positions(&mut self) -> Result<Positions, Failure> {
+            let next = self.taken.borrow().len() as u64;
+            Ok(vec![(UPDATES, next)])
+        }
+
+        async fn take(&mut self, batch: Batch) -> Result<(), Failure> {
+            let firsts = batch.runs.iter().map(|run| (self.who, run.first));
+            self.taken.send_modify(|taken| taken.extend(firsts));
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_relieved_lets_go_and_the_next_goes_on_where_it_stood() {
+        let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
+        let taken = watch::Sender::default();
+        let mut seen = taken.subscribe();
+        let mut duties = Vec::new();
+        for who in ["early", "late"] {
+            let duty = Duty::standing_by();
+            duties.push(duty.clone());
+            let following = Following {
+                duty,
+                ..following(&log)
+            };
+            let taken = taken.clone();
+            let runner = Runner::open(following, Shift { who, taken }).await.unwrap();
+            tokio::spawn(runner.follow(std::future::pending()));
+        }
+        let [early, late] = &duties[..] else {
+            panic!("two were made")
+        };
+        tell(&log, 1);
+        log.flush().unwrap();
+        early.begin();
+        seen.wait_for(|taken| taken.len() == 1).await.unwrap();
+        assert!(!early.is_free());
+        early.end();
+        while !early.is_free() {
+            tokio::time::sleep(PAUSE_MIN).await;
+        }
+        tell(&log, 2);
+        log.flush().unwrap();
+        late.begin();
+        seen.wait_for(|taken| taken.len() == 2).await.unwrap();
+        tell(&log, 3);
+        log.flush().unwrap();
+        seen.wait_for(|taken| taken.len() == 3).await.unwrap();
+        let all = [("early", 1), ("late", 2), ("late", 3)];
+        assert_eq!(*seen.borrow(), all);
     }
 }

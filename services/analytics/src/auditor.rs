@@ -14,7 +14,7 @@ use prepx_domain::Micros;
 use prepx_env::{Clock, Random};
 use prepx_runtime::{Drain, TaskError};
 use prepx_stage::consume::on_a_thread;
-use prepx_stage::{Lag, Retention};
+use prepx_stage::{Duty, Lag, Retention, Topology};
 
 use crate::chain::{Hash, Head, journals};
 use crate::error::{Error, Result};
@@ -60,7 +60,9 @@ struct Last {
 pub struct Auditor {
     log: Arc<dyn Log>,
     retention: Arc<Retention>,
+    topology: Topology,
     clock: Arc<dyn Clock>,
+    duty: Duty,
     lag: Lag,
     audit: Audit,
     key: SigningKey,
@@ -78,47 +80,57 @@ impl Auditor {
     /// be made before anything lets go of the log.
     pub async fn open(deps: &Deps, audit: Audit) -> Result<Auditor> {
         let newest = audit.newest_root().await?;
-        let key = open_key(&deps.directory, newest.as_ref(), &deps.random)?;
-        let covered = match &newest {
-            None => Vec::new(),
-            Some((number, signed)) => decode(*number, signed)?.heads,
+        let mut auditor = Auditor {
+            key: open_key(&deps.directory, newest.as_ref(), &deps.random)?,
+            log: Arc::clone(&deps.log),
+            retention: Arc::clone(&deps.retention),
+            topology: deps.topology,
+            clock: Arc::clone(&deps.clock),
+            duty: deps.duty.clone(),
+            lag: Lag::new(CONSUMER, &deps.tail, &deps.clock),
+            audit,
+            pace: deps.pace,
+            heads: Vec::new(),
+            last: Last::default(),
+            unsigned: 0,
+            signed_at: deps.clock.monotonic(),
         };
-        let last = match &newest {
-            None => Last::default(),
-            Some((number, signed)) => Last {
-                number: *number,
-                created_at: decode(*number, signed)?.created_at,
-                hash: signed.hash(),
-            },
+        auditor.go_on_from_schema().await?;
+        Ok(auditor)
+    }
+
+    /// Takes over what the schema has, which another process may have carried on.
+    async fn go_on_from_schema(&mut self) -> Result<()> {
+        let newest = self.audit.newest_root().await?;
+        let (last, covered) = match &newest {
+            None => (Last::default(), Vec::new()),
+            Some((number, signed)) => {
+                let root = decode(*number, signed)?;
+                let last = Last {
+                    number: *number,
+                    created_at: root.created_at,
+                    hash: signed.hash(),
+                };
+                (last, root.heads)
+            }
         };
-        let kept = audit.heads().await?;
+        let kept = self.audit.heads().await?;
         let (mut heads, mut unsigned) = (Vec::new(), 0);
-        for journal in journals(deps.topology) {
+        for journal in journals(self.topology) {
             let of = |heads: &[Head]| heads.iter().find(|head| head.journal == journal).copied();
-            let head = of(&kept).unwrap_or_else(|| first(&*deps.log, journal));
-            let covered = of(&covered).unwrap_or_else(|| first(&*deps.log, journal));
+            let head = of(&kept).unwrap_or_else(|| first(&*self.log, journal));
+            let covered = of(&covered).unwrap_or_else(|| first(&*self.log, journal));
             let Some(more) = head.next_offset.checked_sub(covered.next_offset) else {
                 let behind = format!("the head of {journal} is behind root {}", last.number);
                 return Err(Error::Damaged(behind));
             };
             unsigned += more;
-            let floor = covered.next_offset;
-            deps.retention.release(CONSUMER, journal, floor)?;
+            self.retention
+                .release(CONSUMER, journal, covered.next_offset)?;
             heads.push(head);
         }
-        Ok(Auditor {
-            log: Arc::clone(&deps.log),
-            retention: Arc::clone(&deps.retention),
-            clock: Arc::clone(&deps.clock),
-            lag: Lag::new(CONSUMER, &deps.tail, &deps.clock),
-            audit,
-            key,
-            pace: deps.pace,
-            heads,
-            last,
-            unsigned,
-            signed_at: deps.clock.monotonic(),
-        })
+        (self.heads, self.last, self.unsigned) = (heads, last, unsigned);
+        Ok(())
     }
 
     /// The key that its roots verify with.
@@ -216,24 +228,59 @@ impl Auditor {
         Ok(ended.await??)
     }
 
+    /// While it is this process's duty, until the process ends.
     async fn follow(mut self, drain: &Drain) -> Result<()> {
+        let duty = self.duty.clone();
+        let mut knows_where = duty.is_mine();
         loop {
+            let _taking = tokio::select! {
+                taking = duty.taken() => taking,
+                () = drain.stopping() => return Ok(()),
+            };
+            if !std::mem::replace(&mut knows_where, true) {
+                self.carry_on(drain).await?;
+            }
+            if self.keep(&duty, drain).await? {
+                // What was decided until now gets its root; the next start takes what this does not reach.
+                return self.pass(true).await.map(|_| ());
+            }
+            knows_where = false;
+        }
+    }
+
+    /// Takes over from another process; tries until it can.
+    async fn carry_on(&mut self, drain: &Drain) -> Result<()> {
+        loop {
+            match self.go_on_from_schema().await {
+                Err(dead @ Error::Poisoned(_)) => return Err(dead),
+                Err(error) if !drain.is_draining() => alarm(&error),
+                _ => return Ok(()),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Makes passes. Answers whether the process ends; if not, the duty is over.
+    async fn keep(&mut self, duty: &Duty, drain: &Drain) -> Result<bool> {
+        while duty.is_mine() {
             match self.pass(false).await {
                 Ok(true) if !drain.is_draining() => continue,
                 Ok(_) => {}
                 Err(dead @ Error::Poisoned(_)) => return Err(dead),
-                Err(error) => {
-                    tracing::error!(%error, "alarm: the audit cannot go on; it is tried again");
-                }
+                Err(error) => alarm(&error),
             }
             tokio::select! {
-                () = drain.stopping() => break,
+                () = drain.stopping() => return Ok(true),
+                () = duty.over() => break,
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
-        // What was decided until now gets its root; the next start takes what this does not reach.
-        self.pass(true).await.map(|_| ())
+        Ok(false)
     }
+}
+
+fn alarm(error: &Error) {
+    tracing::error!(%error, "alarm: the audit cannot go on; it is tried again");
 }
 
 /// Where a chain begins that nothing is known of: with the journal, or with what is left of one

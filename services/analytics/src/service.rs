@@ -8,7 +8,7 @@ use prepx_env::{Clock, Random};
 use prepx_proto::analytics::v1::audit_service_server::AuditServiceServer;
 use prepx_runtime::Service;
 use prepx_stage::follow::Tail;
-use prepx_stage::{Retention, Topology};
+use prepx_stage::{Duty, Retention, Topology};
 use prepx_store::Location;
 use tokio::sync::Mutex;
 
@@ -34,6 +34,8 @@ pub struct Deps {
     pub topology: Topology,
     /// When roots are made.
     pub clock: Arc<dyn Clock>,
+    /// Whether this process makes them.
+    pub duty: Duty,
     /// Draws the key at the first start.
     pub random: Arc<Random>,
     /// How often roots are made.

@@ -63,6 +63,7 @@ impl World {
             clock: clock.clone(),
             random: Arc::new(Random::from_seed(7)),
             pace: Pace::default(),
+            duty: prepx_stage::Duty::always(),
         };
         World {
             log,

@@ -38,6 +38,7 @@ async fn main() -> Result<(), AnyError> {
             matching_partitions: 1,
         },
         clock: Arc::new(SystemClock::new()),
+        duty: prepx_stage::Duty::always(),
     };
     let mut projection = Projection::open(following, store).await?;
     let started = tokio::time::Instant::now();

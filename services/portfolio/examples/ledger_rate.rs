@@ -161,6 +161,7 @@ async fn main() {
         retention: Arc::new(Retention::new(log)),
         topology: TOPOLOGY,
         clock: Arc::new(SystemClock::new()),
+        duty: prepx_stage::Duty::always(),
     };
     let mut projection = Projection::open(following, ledger.clone()).await.unwrap();
     let clock = SystemClock::new();

@@ -145,6 +145,7 @@ fn analytics_deps(
         retention,
         topology,
         clock,
+        duty,
     } = stages.follow(Arc::clone(&log), clock);
     Ok(prepx_analytics::Deps {
         directory: settings.data_dir.clone(),
@@ -154,6 +155,7 @@ fn analytics_deps(
         retention,
         topology,
         clock,
+        duty,
         random: Arc::clone(random),
         pace: settings.shares().map_or(pace, |shares| shares.audit(pace)),
     })

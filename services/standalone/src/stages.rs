@@ -113,6 +113,7 @@ impl Stages {
             tail: Tail::new(log),
             topology: self.topology(),
             clock: Arc::clone(clock),
+            duty: prepx_stage::Duty::always(),
         }
     }
 

@@ -145,6 +145,7 @@ impl World {
             retention: Arc::new(Retention::new(self.log.clone())),
             topology: TOPOLOGY,
             clock: Arc::new(ManualClock::new(Micros(START_US))),
+            duty: prepx_stage::Duty::always(),
         };
         let projection = Projection::open(following.clone(), store.clone());
         Open {

@@ -232,6 +232,7 @@ impl World {
             retention: Arc::new(Retention::new(self.log.clone())),
             topology: TOPOLOGY,
             clock: Arc::new(ManualClock::new(at(0))),
+            duty: prepx_stage::Duty::always(),
         };
         let mut projection = Projection::open(following, ledger.clone()).await?;
         projection.catch_up(|_| {}).await
