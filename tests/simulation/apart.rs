@@ -119,7 +119,9 @@ impl<C: Codec> Owners<C> {
     ) -> Vec<Answered<C>> {
         let partition = &mut self.living[at];
         let (seat, max_bytes) = (partition.seat(), 1 + dice.below(2_000) as usize);
-        partition.begin(log, clock.now());
+        partition
+            .begin(log, clock.now())
+            .expect("what follows ends");
         let sources = match dice.below(4) {
             0 => vec![seat.commands()],
             1 => vec![seat.lanes()],
@@ -131,7 +133,7 @@ impl<C: Codec> Owners<C> {
                 .take_unread(log, from, max_bytes)
                 .expect("inputs in order");
         }
-        if dice.one_in(4) {
+        if dice.one_in(4) && !partition.is_full() {
             partition.take_timer().expect("a timer");
         }
         append(partition, log).expect("the owner")
@@ -146,7 +148,9 @@ impl<C: Codec> Owners<C> {
         };
         let seat = partition.seat();
         let journal_end = log.accepted_end(seat.journal());
-        partition.begin(log, clock.now());
+        partition
+            .begin(log, clock.now())
+            .expect("what follows ends");
         let took = panic::catch_unwind(AssertUnwindSafe(|| {
             for from in [seat.lanes(), seat.commands()] {
                 partition

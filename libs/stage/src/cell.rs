@@ -69,7 +69,7 @@ impl<C: Codec> Cell<C> {
 
     /// Takes as much of the inbox as one transition holds and appends that.
     pub fn step(&mut self, log: &dyn Log, now: Micros) -> Result<Step, Error> {
-        if !self.blocked && self.inbox.is_empty() {
+        if !self.blocked && self.inbox.is_empty() && !self.partition.has_more() {
             return Ok(Step::Idle);
         }
         self.fill_or_stop(log, now)?;
@@ -95,7 +95,7 @@ impl<C: Codec> Cell<C> {
             return Ok(());
         }
         let partition = &mut self.partition;
-        partition.begin(log, now);
+        partition.begin(log, now)?;
         while !partition.is_full()
             && let Some(work) = self.inbox.pop_front()
         {
@@ -106,7 +106,11 @@ impl<C: Codec> Cell<C> {
                     reply_to,
                     input,
                 } => partition.take_recorded(offset, &input, reply_to.is_some())?,
-                Work::Parcel(parcel) => partition.take_parcel(&parcel)?,
+                Work::Parcel(parcel) => {
+                    if !partition.take_parcel(&parcel)? {
+                        self.inbox.push_front(Work::Parcel(parcel));
+                    }
+                }
                 Work::Timer => partition.take_timer()?,
             }
         }

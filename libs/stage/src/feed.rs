@@ -53,7 +53,11 @@ impl<C: Codec> Partition<C> {
             }
             match decode(self, from, &record)? {
                 Work::Recorded { offset, input, .. } => self.take_recorded(offset, &input, true)?,
-                Work::Parcel(parcel) => self.take_parcel(&parcel)?,
+                Work::Parcel(parcel) => {
+                    if !self.take_parcel(&parcel)? {
+                        break;
+                    }
+                }
                 Work::Command { .. } | Work::Timer => unreachable!("they are not on the log"),
             }
             taken += 1;

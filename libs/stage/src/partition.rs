@@ -61,6 +61,8 @@ pub struct Partition<C: Codec> {
     open: Open<C>,
     /// The input from the log that is being decided.
     deciding: Option<Deciding>,
+    /// How many decisions have followed from the last input, until the last of them.
+    follow_ups: u32,
 }
 
 /// An input that comes again if deciding it fails, with where its record stands.
@@ -159,13 +161,15 @@ impl<C: Codec> Partition<C> {
             backlog: VecDeque::new(),
             open: Open::new(),
             deciding: None,
+            follow_ups: 0,
         }
     }
 
     /// Begins a transition that is recorded even if it takes nothing.
-    pub(crate) fn begin_epoch(&mut self, log: &dyn Log, now: Micros) {
-        self.begin(log, now);
+    pub(crate) fn begin_epoch(&mut self, log: &dyn Log, now: Micros) -> Result<(), Error> {
+        self.begin(log, now)?;
         self.open.begun = true;
+        Ok(())
     }
 
     /// Which partition this is.
@@ -196,24 +200,41 @@ impl<C: Codec> Partition<C> {
         &self.state
     }
 
-    /// Begins a transition at `now`, or at the time of the last one if that is later. Does
-    /// nothing if one is open.
-    pub fn begin(&mut self, log: &dyn Log, now: Micros) {
-        if !self.open.begun {
-            self.outbox.drain().for_each(drop);
-            self.open.now = now.max(self.state.head.now);
-            // Elsewhere commands come through the log, and its end is a question to the brokers.
-            if log.runs_ahead() {
-                self.open.command_next = log.accepted_end(self.seat.commands());
-            }
+    /// Begins a transition at `now`, or at the time of the last one if that is later, with what follows
+    /// from the one before and had no room there. Does nothing if one is open.
+    ///
+    /// # Errors
+    /// When what follows does not end.
+    pub fn begin(&mut self, log: &dyn Log, now: Micros) -> Result<(), Error> {
+        if self.open.begun {
+            return Ok(());
         }
+        self.outbox.drain().for_each(drop);
+        self.open.now = now.max(self.state.head.now);
+        // Elsewhere commands come through the log, and its end is a question to the brokers.
+        if log.runs_ahead() {
+            self.open.command_next = log.accepted_end(self.seat.commands());
+        }
+        self.open.begun = self.has_more();
+        self.go_on(false)
+    }
+
+    /// Whether more follows from what was decided. It comes before the next input, whichever transition
+    /// that is in.
+    pub(crate) fn has_more(&self) -> bool {
+        self.state.machine.follow_up().is_some()
     }
 
     /// Whether the open transition is to be appended before it takes more.
     pub fn is_full(&self) -> bool {
         let open = &self.open;
+        open.sealed || open.inputs >= GROUP_INPUTS || !self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
+        let open = &self.open;
         let bytes = open.event_bytes.len() + open.batch.payload_bytes() + self.outbox.bytes();
-        open.sealed || open.inputs >= GROUP_INPUTS || bytes >= GROUP_BYTES
+        bytes < GROUP_BYTES
     }
 
     /// Takes a command that came straight from its sender; it is recorded with the transition. For
@@ -263,24 +284,28 @@ impl<C: Codec> Partition<C> {
         Ok(())
     }
 
-    /// Takes messages of a lane; those that were taken before change nothing.
-    pub fn take_parcel(&mut self, parcel: &Parcel<Input<C>>) -> Result<(), Error> {
+    /// Takes messages of a lane, as many as the open transition has room for, but one at least; those that
+    /// were taken before change nothing. Says whether none are left, which come again in the same parcel.
+    pub fn take_parcel(&mut self, parcel: &Parcel<Input<C>>) -> Result<bool, Error> {
         let last = self.state.head.received.get(&parcel.source).copied();
         let last = last.unwrap_or_default();
         let count = parcel.inputs.len() as u64;
         let repeats =
             lane::repeats(parcel.source, last, parcel.first, count).map_err(|gap| self.gap(gap))?;
         let skips = self.state.head.skips_after(parcel.source, last);
-        self.note(Taken::Lane {
-            source: parcel.source,
-            from: parcel.from,
-            offset: parcel.offset,
-            first: last + 1,
-            count: count - repeats,
-        })?;
-        let Parcel { source, from, .. } = *parcel;
+        let Parcel {
+            source,
+            from,
+            offset,
+            ..
+        } = *parcel;
         let inputs = &parcel.inputs[repeats as usize..];
+        let mut taken = 0;
         for (at, input) in inputs.iter().enumerate() {
+            if taken > 0 && !self.has_room() {
+                break;
+            }
+            taken += 1;
             let number = last + 1 + at as u64;
             if skips.contains(&number) {
                 tracing::warn!(%source, number, to = %self.seat, "a message is skipped, as an operator said");
@@ -288,11 +313,20 @@ impl<C: Codec> Partition<C> {
             }
             self.state.machine.foresee(inputs, at);
             let message = Message { source, number };
-            self.deciding = Some(Deciding::Message(message, from, parcel.offset));
+            self.deciding = Some(Deciding::Message(message, from, offset));
             self.decide(input, false)?;
         }
         self.deciding = None;
-        Ok(())
+        let whole = taken == inputs.len() as u64;
+        self.note(Taken::Lane {
+            source,
+            from,
+            offset,
+            first: last + 1,
+            count: taken,
+            whole,
+        })?;
+        Ok(whole)
     }
 
     /// Records an operator's decision that a message of a lane, which has yet to be taken, will
@@ -376,17 +410,28 @@ impl<C: Codec> Partition<C> {
     }
 
     fn decide(&mut self, input: &Input<C>, answering: bool) -> Result<(), Error> {
+        debug_assert!(!self.has_more(), "what follows comes before the next input");
         self.decide_once(input, answering);
-        for _ in 0..FOLLOW_UPS_MAX {
+        self.go_on(answering)
+    }
+
+    /// Decides what follows from what was decided, as far as the open transition has room.
+    fn go_on(&mut self, answering: bool) -> Result<(), Error> {
+        while self.has_room() {
             let Some(next) = self.state.machine.follow_up() else {
+                self.follow_ups = 0;
                 return Ok(());
             };
+            self.follow_ups += 1;
+            if self.follow_ups > FOLLOW_UPS_MAX {
+                let endless = Error::Endless {
+                    journal: self.seat.journal(),
+                };
+                return Err(self.poisoned(endless.to_string()).unwrap_or(endless));
+            }
             self.decide_once(&next, answering);
         }
-        let endless = Error::Endless {
-            journal: self.seat.journal(),
-        };
-        Err(self.poisoned(endless.to_string()).unwrap_or(endless))
+        Ok(())
     }
 
     fn decide_once(&mut self, input: &Input<C>, answering: bool) {

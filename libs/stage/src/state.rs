@@ -63,6 +63,7 @@ impl Head {
                 offset,
                 first,
                 count,
+                whole,
             } => {
                 let last = self.received.entry(source).or_default();
                 if count > 0 && first != *last + 1 {
@@ -75,7 +76,8 @@ impl Head {
                 *last += count;
                 let last = *last;
                 self.skips.retain(|skip| skip.0 != source || skip.1 > last);
-                self.consumed.insert(from, offset + 1);
+                // What is left is found by reading the record again.
+                self.consumed.insert(from, offset + u64::from(whole));
             }
         }
         Ok(())

@@ -46,7 +46,7 @@ impl<C: Codec> Partition<C> {
         let loaded = snapshots.load(&*codec, seat)?;
         let mut partition = Partition::new(codec, seat, topology, owner, loaded.state);
         partition.fold_from(log, loaded.next_offset, takeover.reemit)?;
-        partition.begin_epoch(log, takeover.now);
+        partition.begin_epoch(log, takeover.now)?;
         Ok(partition)
     }
 

@@ -57,7 +57,7 @@ impl Codec for MatchingCodec {
     fn encode_input(&self, input: &Input, to: &mut Vec<u8>) {
         match input {
             Input::Command(message) => encode(message, to),
-            Input::Timer | Input::Triggered(_) | Input::Entering(_) => {
+            Input::Timer | Input::Triggered(_) | Input::Taking(_) | Input::Entering(_) => {
                 unreachable!("only messages are recorded on a topic, not {input:?}")
             }
         }

@@ -140,7 +140,7 @@ fn cleared_from_the_log(world: &World, seat: Seat) -> i64 {
     let (codec, takeover) = (Arc::new(HouseCodec), takeover("a receiver", false));
     let log = &*world.log;
     let mut house = Partition::open(codec, seat, TOPOLOGY, log, &snapshots, takeover).unwrap();
-    house.begin(log, takeover.now);
+    house.begin(log, takeover.now).unwrap();
     for record in world.log.read(seat.lanes(), 0, usize::MAX).unwrap() {
         let run = Run::decode(&record.payload).unwrap();
         let input = |message: Result<(u64, &[u8]), _>| {

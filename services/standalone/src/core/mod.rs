@@ -67,7 +67,8 @@ impl Options {
         Options {
             data_dir: data_dir.to_owned(),
             log: embedded::Config {
-                // One sweep of a deep book is one transition: this holds some 100,000 trades.
+                // What a decision causes is taken in parts, but the stops that one trade triggers all
+                // queue at once: this holds a million of them.
                 batch_bytes_max: 64 << 20,
                 buffer_bytes: 64 << 20,
                 retention: embedded::Retention::Archive,

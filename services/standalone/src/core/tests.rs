@@ -195,3 +195,47 @@ async fn a_second_process_on_the_directory_is_told_who_has_it() {
     );
     running.stop().unwrap();
 }
+
+/// More trades than one transition holds follow from one order, and none of them is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_order_sweeps_a_deep_book_in_transitions_of_bounded_size() {
+    const ORDERS: u128 = 16_000;
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = Options::new(directory.path());
+    options.log.batch_bytes_max = 4 << 20;
+    let (core, running) = Core::open(options, Arc::new(SystemClock::new())).unwrap();
+    let define = ToMatching::Define(instrument());
+    MatchingPort::command(&core, define).await.unwrap();
+    let buyer = opened(&core, 1).await;
+    let funds = deposit(buyer, "USD", i64::MAX / 1_000);
+    submit(&core, command(2, buyer.slot(), funds)).await;
+    let mut number = 100;
+    for user in 0..ORDERS / 2_000 {
+        let seller = opened(&core, 3 + user).await;
+        let funds = deposit(seller, "BTC", 20_000_000);
+        submit(&core, command(number, seller.slot(), funds)).await;
+        let sells = (number + 1..=number + 2_000).map(|id| {
+            let mut sell = limit(seller, Side::Sell, &id.to_string());
+            if let Action::Place(order) = &mut sell {
+                order.qty_minor = 10_000;
+            }
+            command(id, seller.slot(), sell)
+        });
+        core.submit_batch(sells.collect()).await.unwrap();
+        number += 2_001;
+    }
+    let mut sweep = limit(buyer, Side::Buy, "all");
+    if let Action::Place(order) = &mut sweep {
+        order.qty_minor = ORDERS as i64 * 10_000;
+    }
+    submit(&core, command(number, buyer.slot(), sweep)).await;
+    let bought = ORDERS as i64 * 10_000;
+    while balances(&core, buyer).await.get("BTC") != Some(&(bought, 0)) {
+        tokio::task::yield_now().await;
+    }
+    running.stop().unwrap();
+    drop(core);
+    let (core, running) = open(directory.path());
+    assert_eq!(balances(&core, buyer).await["BTC"], (bought, 0));
+    running.stop().unwrap();
+}

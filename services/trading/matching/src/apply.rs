@@ -30,6 +30,7 @@ impl Engine {
             }
             Event::Rested(ref live) => self.settle(live, Place::Book),
             Event::Waited(ref live) => self.settle(live, Place::Stops),
+            Event::Paused(ref live) => self.settle(live, Place::Taking),
             Event::Triggered { order, waited, .. } => {
                 if waited {
                     self.trigger(order);
@@ -102,12 +103,16 @@ impl Engine {
         }
     }
 
-    /// Adds an order, last in its level of the book or the stops, or last in the queue.
+    /// Adds an order, last in its level of the book or the stops, last in the queue, or first if it trades.
     pub(crate) fn stand(&mut self, live: &LiveOrder, place: Place) -> u32 {
         let order = &live.order;
         let book_at = self.known_book_at(order.instrument);
         let at = self.orders.insert(live, book_at, place);
         let key = match place {
+            Place::Taking => {
+                self.queue.push_first(&mut self.orders.hot, at);
+                return at;
+            }
             Place::Queue => {
                 self.queue.push(&mut self.orders.hot, at);
                 return at;
@@ -187,7 +192,7 @@ impl Engine {
     fn unstand(&mut self, at: u32) {
         let order = &self.orders.hot[at as usize];
         let (place, level_at) = (order.place, order.level);
-        if place == Place::Queue {
+        if matches!(place, Place::Queue | Place::Taking) {
             self.queue.unlink(&mut self.orders.hot, at);
             return;
         }

@@ -91,7 +91,7 @@ impl<'a> Arrival<'a> {
         self.triggered = old.triggered && self.order.kind.stop().is_some();
     }
 
-    /// The order has lived before, as a stop.
+    /// The order has lived before.
     pub(crate) fn released(&mut self, live: &LiveOrder) {
         self.pair = live.pair;
         self.cum_lots = live.cum_lots;
@@ -215,6 +215,11 @@ impl<'a> Arrival<'a> {
                 _ => return self.end(End::Canceled(CancelReason::NotWhole)),
             }
         }
+        self.trade();
+    }
+
+    /// Trades as often as one decision allows, and leaves what is left.
+    pub(crate) fn trade(&mut self) {
         let stopped = self.take();
         self.leave_rest(stopped);
         if let Some(trades) = self.trades {
@@ -244,11 +249,15 @@ impl<'a> Arrival<'a> {
         self.push(event);
     }
 
-    /// Rests what is left of the order, or ends it.
+    /// Rests what is left of the order, or ends it, or lets it go on.
     fn leave_rest(&mut self, stopped: Stopped) {
         let bound = self.worst_ticks != self.order.kind.limit();
         let reason = match stopped {
             Stopped::Whole => return,
+            Stopped::Paused => {
+                let live = self.live();
+                return self.push(Event::Paused(live));
+            }
             Stopped::OwnOrder => CancelReason::SelfTrade,
             Stopped::Uncovered => CancelReason::ProtectPrice,
             Stopped::Empty | Stopped::Beyond if self.may_rest() => {

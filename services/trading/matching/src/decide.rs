@@ -35,7 +35,8 @@ impl Engine {
                 }
             }
             Input::Timer => self.decide_timer(now, events),
-            Input::Triggered(order) => self.decide_triggered(*order, now, events),
+            Input::Triggered(order) => self.decide_released(*order, Place::Queue, now, events),
+            Input::Taking(order) => self.decide_released(*order, Place::Taking, now, events),
             Input::Entering(order) => self.decide_entering(*order, now, events),
         }
     }
@@ -177,9 +178,12 @@ impl Engine {
                 side: order.side,
                 price_ticks: book_key(order.side, self.levels.get(order.level).key),
             },
-            Place::Stops | Place::Queue | Place::Early | Place::Kept | Place::Late => {
-                Standing::Waiting
-            }
+            Place::Stops
+            | Place::Taking
+            | Place::Queue
+            | Place::Early
+            | Place::Kept
+            | Place::Late => Standing::Waiting,
         }
     }
 
@@ -255,12 +259,13 @@ impl Engine {
         true
     }
 
-    fn decide_triggered(&self, order: OrderId, now: Micros, events: &mut Vec<Event>) {
+    /// A triggered stop reaches its book, or an order goes on trading there.
+    fn decide_released(&self, order: OrderId, place: Place, now: Micros, events: &mut Vec<Event>) {
         let Some(at) = self.orders.find_own(order) else {
             return;
         };
         let found = self.orders.get(at);
-        if found.place != Place::Queue {
+        if found.place != place {
             return;
         }
         let book = &self.books[found.book as usize];
@@ -268,7 +273,10 @@ impl Engine {
         events.push(Event::Released { order });
         let mut arrival = Arrival::new(self, book, &live.order, now, events);
         arrival.released(&live);
-        arrival.enter();
+        match place {
+            Place::Taking => arrival.trade(),
+            _ => arrival.enter(),
+        }
     }
 }
 

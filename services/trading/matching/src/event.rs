@@ -19,6 +19,8 @@ pub enum Input {
     Timer,
     /// The stop that [`follow_up`](prepx_domain::Machine::follow_up) named now reaches the book.
     Triggered(OrderId),
+    /// The order that [`follow_up`](prepx_domain::Machine::follow_up) named now goes on trading.
+    Taking(OrderId),
     /// The parked order that [`follow_up`](prepx_domain::Machine::follow_up) named now reaches the
     /// book.
     Entering(OrderId),
@@ -103,8 +105,10 @@ pub enum Event {
         /// Whether it had waited, and now queues for the book; otherwise it triggered on arrival.
         waited: bool,
     },
-    /// A triggered stop leaves the queue and arrives at the book: the events that follow say what
-    /// becomes of it.
+    /// An order has traded as often as one decision allows, and goes on before anything else happens.
+    Paused(LiveOrder),
+    /// A triggered stop leaves the queue and arrives at the book, or an order goes on that had paused: the
+    /// events that follow say what becomes of it.
     Released {
         /// Which order.
         order: OrderId,

@@ -54,6 +54,20 @@ impl Fifo {
         self.tail = at;
     }
 
+    /// Puts the unlinked item `at` first.
+    pub(crate) fn push_first<T: Linked>(&mut self, items: &mut [T], at: u32) {
+        *items[at as usize].link_mut() = Link {
+            next: self.head,
+            prev: NONE,
+        };
+        if self.head == NONE {
+            self.tail = at;
+        } else {
+            items[self.head as usize].link_mut().prev = at;
+        }
+        self.head = at;
+    }
+
     /// Takes the item `at`, which stands in this queue, out of it.
     pub(crate) fn unlink<T: Linked>(&mut self, items: &mut [T], at: u32) {
         let Link { next, prev } = items[at as usize].link();

@@ -40,9 +40,9 @@ pub use event::{Event, Input, LiveOrder, Output, Party, Standing, Trade};
 pub use snapshot::{BookSnapshot, Snapshot};
 
 use book::Book;
-use fifo::Fifo;
+use fifo::{Fifo, NONE};
 use ladder::{Ladder, Levels};
-use orders::Orders;
+use orders::{Orders, Place};
 
 /// The most orders that expire at one timer; the others do at the next, and no session begins before
 /// all have.
@@ -55,6 +55,9 @@ pub const RELEASES_MAX: u32 = if cfg!(test) { 3 } else { 4_096 };
 /// The most levels that leave their books at one timer because extended hours begin; nothing trades
 /// there before all have.
 pub const LEVELS_MAX: usize = if cfg!(test) { 2 } else { 4_096 };
+
+/// The most trades of one decision; the order goes on before all else.
+pub const TRADES_MAX: u32 = if cfg!(test) { 3 } else { 4_096 };
 
 /// A moved reference price is told at once when it has moved by this share, in parts in a thousand.
 pub const REFERENCE_STEP_PER_MILLE: u64 = 1;
@@ -74,14 +77,15 @@ pub struct Engine {
     levels: Levels,
     /// Orders that end by themselves, by when.
     expiry: Ladder,
-    /// Triggered stops, the next to reach its book first.
+    /// The order that is in the middle of trading, then triggered stops, the next to reach its book
+    /// first.
     queue: Fifo,
     slots: Vec<SlotIds>,
     /// When instruments trade. No part of the state: what it says becomes events.
     hours: Hours,
     /// Books with parked orders that may reach them now.
     opening: BTreeSet<u32>,
-    /// How many of those may do so before the next timer. Zero between transitions.
+    /// How many of those may do so before the next timer. Zero between inputs.
     releases_left: u32,
 }
 
@@ -109,6 +113,11 @@ impl Engine {
             hours,
             ..Engine::default()
         }
+    }
+
+    /// Whether an order is in the middle of trading.
+    fn takes(&self) -> bool {
+        self.queue.head != NONE && self.orders.get(self.queue.head).place == Place::Taking
     }
 
     fn book_at(&self, instrument: InstrumentId) -> Option<u32> {
@@ -146,7 +155,11 @@ impl Machine for Engine {
 
     fn follow_up(&self) -> Option<Input> {
         if !self.queue.is_empty() {
-            return Some(Input::Triggered(self.orders.get(self.queue.head).id));
+            let next = self.orders.get(self.queue.head).id;
+            return Some(match self.takes() {
+                true => Input::Taking(next),
+                false => Input::Triggered(next),
+            });
         }
         if self.releases_left > 0 {
             return self.next_to_enter();

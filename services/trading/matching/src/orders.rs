@@ -15,6 +15,8 @@ pub(crate) enum Place {
     Book,
     /// Among the waiting stops.
     Stops,
+    /// In the middle of trading: first in the queue for the book.
+    Taking,
     /// Triggered, queueing for the book.
     Queue,
     /// Parked until extended hours.
@@ -114,8 +116,8 @@ impl Order {
             post_only: order.post_only,
             extended_hours: order.extended_hours,
             triggered: live.triggered,
-            // What is parked has no level that knows its price.
-            has_terms: has_terms(order) || place.parked().is_some(),
+            // What is in no level has none that knows its price.
+            has_terms: has_terms(order) || place == Place::Taking || place.parked().is_some(),
         }
     }
 

@@ -54,7 +54,10 @@ impl<'a> Teller<'a> {
             Event::Absent { account, order } => {
                 self.account(account, ToAccount::Absent { account, order });
             }
-            Event::Waited(_) | Event::Released { .. } | Event::ReleaseBegan { .. } => {}
+            Event::Waited(_)
+            | Event::Paused(_)
+            | Event::Released { .. }
+            | Event::ReleaseBegan { .. } => {}
             Event::Traded(ref trade) => self.traded(trade),
             Event::Replaced { .. } | Event::Reduced { .. } => self.replaced(event),
             Event::Moved {

@@ -127,7 +127,7 @@ impl Reference {
                 answered,
             }) => self.cancel(*account, *instrument, *order, *answered),
             Input::Timer => self.timer(),
-            Input::Triggered(_) | Input::Entering(_) => {}
+            Input::Triggered(_) | Input::Taking(_) | Input::Entering(_) => {}
         }
         while let Some(order) = self.triggered.pop_front().or_else(|| self.release()) {
             self.enter(order);

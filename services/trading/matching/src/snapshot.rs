@@ -16,8 +16,12 @@ pub struct Snapshot {
     pub slots: Vec<SlotIds>,
     /// The instruments, in order of definition.
     pub books: Vec<BookSnapshot>,
-    /// Triggered stops that have not reached their book, in order. Empty between transitions.
+    /// The order that is in the middle of trading, if one is. None between inputs.
+    pub taking: Option<LiveOrder>,
+    /// Triggered stops that have not reached their book, in order. Empty between inputs.
     pub triggered: Vec<LiveOrder>,
+    /// How many parked orders may reach their books before the next timer. Zero between inputs.
+    pub releases_left: u32,
     /// Every order that ends by itself, in the order in which they expire.
     pub expiring: Vec<OrderId>,
 }
@@ -56,6 +60,7 @@ pub struct BookSnapshot {
 impl Engine {
     /// The state as plain data.
     pub fn export(&self) -> Snapshot {
+        let mut queued = self.queue_orders(self.queue).peekable();
         Snapshot {
             slots: self.slots.clone(),
             books: self
@@ -63,7 +68,9 @@ impl Engine {
                 .iter()
                 .map(|book| self.export_book(book))
                 .collect(),
-            triggered: self.queue_orders(self.queue).collect(),
+            taking: queued.next_if(|_| self.takes()),
+            triggered: queued.collect(),
+            releases_left: self.releases_left,
             expiring: self.export_expiring(),
         }
     }
@@ -80,6 +87,10 @@ impl Engine {
         for live in &snapshot.triggered {
             engine.stand(live, Place::Queue);
         }
+        if let Some(live) = &snapshot.taking {
+            engine.stand(live, Place::Taking);
+        }
+        engine.releases_left = snapshot.releases_left;
         for &order in &snapshot.expiring {
             let at = engine.orders.find_own(order);
             engine.await_expiry(at.expect("an order that expires lives"));
@@ -160,8 +171,8 @@ impl Engine {
             let order = self.orders.get(at);
             // Only an order on the book may have its price from its level alone.
             let level_ticks = match order.place {
-                Place::Queue | Place::Stops | Place::Early | Place::Kept | Place::Late => 0,
                 Place::Book => book_key(order.side, self.levels.get(order.level).key),
+                _ => 0,
             };
             let instrument = self.books[order.book as usize].instrument.id;
             self.orders.live(at, level_ticks, instrument)

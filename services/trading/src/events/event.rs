@@ -75,6 +75,7 @@ fn decision_to_wire(event: &Event) -> Wire {
         }),
         Event::Rested(ref live) => Wire::Rested(live_to_wire(live)),
         Event::Waited(ref live) => Wire::Waited(live_to_wire(live)),
+        Event::Paused(ref live) => Wire::Paused(live_to_wire(live)),
         Event::Triggered {
             instrument,
             account,
@@ -203,6 +204,7 @@ pub(super) fn from_wire(wire: v1::MatchingEvent) -> Result<Event, Error> {
         },
         Wire::Rested(live) => Event::Rested(live_from_wire(live)?),
         Wire::Waited(live) => Event::Waited(live_from_wire(live)?),
+        Wire::Paused(live) => Event::Paused(live_from_wire(live)?),
         Wire::Triggered(triggered) => Event::Triggered {
             instrument: id("StopTriggered.instrument", triggered.instrument)?,
             account: id("StopTriggered.account", triggered.account)?,

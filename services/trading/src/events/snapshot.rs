@@ -15,6 +15,8 @@ pub(super) fn to_wire(snapshot: &Snapshot) -> v1::MatchingSnapshot {
         books: snapshot.books.iter().map(book_to_wire).collect(),
         triggered: lives_to_wire(&snapshot.triggered),
         expiring: raw_ids(&snapshot.expiring),
+        taking: snapshot.taking.as_ref().map(live_to_wire),
+        releases_left: snapshot.releases_left,
     }
 }
 
@@ -32,6 +34,8 @@ pub(super) fn from_wire(wire: v1::MatchingSnapshot) -> Result<Snapshot, Error> {
             .collect::<Result<_, _>>()?,
         triggered: lives_from_wire(wire.triggered)?,
         expiring: ids("MatchingSnapshot.expiring", &wire.expiring)?,
+        taking: wire.taking.map(live_from_wire).transpose()?,
+        releases_left: wire.releases_left,
     })
 }
 
@@ -52,7 +56,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), &'static str> {
         all_orders(book).any(strays)
     };
     let unknown = |live: &LiveOrder| !instruments.contains(&live.order.instrument);
-    if snapshot.books.iter().any(strayed) || snapshot.triggered.iter().any(unknown) {
+    if snapshot.books.iter().any(strayed) || queued(snapshot).any(unknown) {
         return Err("an order is of another instrument than its book");
     }
     check_orders(snapshot)
@@ -64,10 +68,15 @@ fn all_orders(book: &BookSnapshot) -> impl Iterator<Item = &LiveOrder> {
     book.orders.iter().chain(parked.into_iter().flatten())
 }
 
+/// The orders that are on their way to a book.
+fn queued(snapshot: &Snapshot) -> impl Iterator<Item = &LiveOrder> {
+    snapshot.taking.iter().chain(&snapshot.triggered)
+}
+
 fn check_orders(snapshot: &Snapshot) -> Result<(), &'static str> {
     let on_books = snapshot.books.iter().flat_map(all_orders);
     let mut expires = BTreeMap::new();
-    for live in on_books.chain(&snapshot.triggered) {
+    for live in on_books.chain(queued(snapshot)) {
         let order = &live.order;
         if live.cum_lots < 0 || live.cum_lots >= order.qty_lots {
             return Err("nothing is left of an order, or it has traded less than nothing");

@@ -3,6 +3,7 @@
 use prepx_domain::{ExecutionId, Instrument, TradeId};
 
 use super::{Arrival, worst_key};
+use crate::TRADES_MAX;
 use crate::book::book_key;
 use crate::event::{Event, Party, Trade};
 use crate::fifo::NONE;
@@ -21,6 +22,8 @@ pub(super) enum Stopped {
     OwnOrder,
     /// The money of the next trade does not fit its number; no hold can have covered it.
     Uncovered,
+    /// It has traded as often as one decision allows.
+    Paused,
 }
 
 /// What an arrival's trades leave behind.
@@ -44,7 +47,7 @@ impl Arrival<'_> {
     /// How the order would stop trading.
     pub(super) fn fillable(&mut self) -> Stopped {
         let (left_lots, instrument) = (self.left_lots, &self.book.instrument);
-        let stopped = self.walk(|arrival, price_ticks, maker| {
+        let stopped = self.walk(u32::MAX, |arrival, price_ticks, maker| {
             let qty_lots = arrival.left_lots.min(maker.left_lots);
             money(instrument, price_ticks, qty_lots)?;
             arrival.left_lots -= qty_lots;
@@ -56,12 +59,16 @@ impl Arrival<'_> {
 
     /// Trades until the order stops.
     pub(super) fn take(&mut self) -> Stopped {
-        self.walk(Self::trade)
+        self.walk(TRADES_MAX, Self::trade_with)
     }
 
-    /// Meets the orders of the other side in price-time priority while anything is left. `meet`
-    /// takes from what is left; it returns `None` when the money of the trade leaves its number.
-    fn walk(&mut self, mut meet: impl FnMut(&mut Self, i64, &Order) -> Option<()>) -> Stopped {
+    /// Meets at most so many orders of the other side, in price-time priority, while anything is left.
+    /// `meet` takes from what is left; it returns `None` when the money of the trade leaves its number.
+    fn walk(
+        &mut self,
+        mut orders: u32,
+        mut meet: impl FnMut(&mut Self, i64, &Order) -> Option<()>,
+    ) -> Stopped {
         let engine = self.engine;
         let other = self.order.side.opposite();
         let worst_key = worst_key(other, self.worst_ticks);
@@ -78,6 +85,10 @@ impl Arrival<'_> {
                 if maker.account == self.order.account {
                     return Stopped::OwnOrder;
                 }
+                let Some(fewer) = orders.checked_sub(1) else {
+                    return Stopped::Paused;
+                };
+                orders = fewer;
                 if meet(self, price_ticks, maker).is_none() {
                     return Stopped::Uncovered;
                 }
@@ -91,7 +102,7 @@ impl Arrival<'_> {
         Stopped::Empty
     }
 
-    fn trade(&mut self, price_ticks: i64, maker: &Order) -> Option<()> {
+    fn trade_with(&mut self, price_ticks: i64, maker: &Order) -> Option<()> {
         let instrument = &self.book.instrument;
         let qty_lots = self.left_lots.min(maker.left_lots);
         let (notional_minor, maker_fee, taker_fee) = money(instrument, price_ticks, qty_lots)?;

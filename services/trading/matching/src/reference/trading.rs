@@ -4,6 +4,8 @@ use prepx_domain::message::{CancelReason, End, Fill, ToAccount};
 use prepx_domain::update::MarketChange;
 use prepx_domain::{ExecutionId, Instrument, OrderId, SessionPhase, TradeId};
 
+use crate::TRADES_MAX;
+
 use super::{Market, Order, Place, Reference};
 
 impl Reference {
@@ -47,6 +49,9 @@ impl Reference {
                 (end, may_rest) = (CancelReason::SelfTrade, false);
                 break;
             }
+            if prices.len() == TRADES_MAX as usize {
+                self.follow(market, &std::mem::take(&mut prices));
+            }
             let qty = other.left().min(order.left());
             let Some(notional) = market.is.notional_minor(price, qty) else {
                 (end, may_rest) = (CancelReason::ProtectPrice, false);
@@ -61,11 +66,16 @@ impl Reference {
         } else if order.left() > 0 {
             self.tell_end(&order, End::Canceled(end));
         }
+        self.follow(market, &prices);
+    }
+
+    /// What follows from trades at these prices.
+    fn follow(&mut self, market: &Market, prices: &[i64]) {
         if let (Some(low), Some(high)) = (prices.iter().min(), prices.iter().max()) {
             if market.phase == SessionPhase::Regular {
-                self.trigger(order.is.instrument, *low, *high);
+                self.trigger(market.is.id, *low, *high);
             }
-            self.tell_reference(order.is.instrument, false);
+            self.tell_reference(market.is.id, false);
         }
     }
 

@@ -43,6 +43,7 @@ scenarios! {
     a_limit_beyond_the_collar_is_refused_if_it_crosses
     halted_takes_cancels_only
     an_operator_is_told_what_does_not_live
+    an_order_that_meets_many_goes_on_before_all_else
 }
 
 scenarios! {

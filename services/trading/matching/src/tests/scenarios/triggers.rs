@@ -5,7 +5,7 @@ use prepx_domain::{Hours, Machine, Micros};
 
 use super::super::run::START;
 use super::{instrument, parse, transition};
-use crate::{EXPIRIES_MAX, Engine, Input};
+use crate::{EXPIRIES_MAX, Engine, Input, TRADES_MAX};
 
 #[test]
 fn many_expiries_take_many_timers_and_each_a_bounded_number() {
@@ -55,4 +55,39 @@ fn a_snapshot_holds_triggered_stops_that_have_not_reached_their_book() {
     let expected = transition(&mut engine, &next, Micros(0));
     assert_eq!(transition(&mut restored, &next, Micros(0)), expected);
     assert_eq!(restored.export(), engine.export());
+}
+
+#[test]
+fn a_snapshot_holds_the_order_that_is_in_the_middle_of_trading() {
+    let btc = instrument("BTC/USD", 1);
+    let mut engine = Engine::default();
+    transition(
+        &mut engine,
+        &Input::Command(ToMatching::Define(btc)),
+        Micros(0),
+    );
+    let count = TRADES_MAX * 2 + 1;
+    for number in 1..=count {
+        let place = parse(&format!("A {number} sell 1 @1001"), btc.id);
+        transition(&mut engine, &place, Micros(0));
+    }
+    let stop = parse("C 90 buy 1 @1002 stop=1001", btc.id);
+    transition(&mut engine, &stop, Micros(0));
+    let mut events = Vec::new();
+    let sweep = parse(&format!("B 91 buy {} @1001", count + 1), btc.id);
+    engine.decide(&sweep, Micros(0), &mut events);
+    events.iter().for_each(|event| engine.apply(event));
+    let paused = engine.export();
+    let taking = paused.taking.expect("more is there to trade with");
+    assert_eq!(taking.cum_lots, i64::from(TRADES_MAX));
+    assert_eq!(paused.triggered.len(), 1);
+    let mut restored = Engine::restore(&paused, Hours::default());
+    assert_eq!(restored.export(), paused);
+    let next = engine.follow_up().expect("it goes on");
+    assert_eq!(next, Input::Taking(taking.order.order), "before the stop");
+    assert_eq!(restored.follow_up(), Some(next.clone()));
+    let expected = transition(&mut engine, &next, Micros(0));
+    assert_eq!(transition(&mut restored, &next, Micros(0)), expected);
+    assert_eq!(restored.export(), engine.export());
+    assert_eq!(engine.export().taking, None);
 }
