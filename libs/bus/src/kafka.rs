@@ -296,6 +296,10 @@ impl Log for KafkaLog {
     /// Whoever fences leaves a record, so a journal that has not grown is whose it was.
     fn holds(&self, owner: Owner) -> Result<bool, ReadError> {
         let Owner { journal, epoch } = owner;
+        // Who takes the ids has not written its epoch yet.
+        if Self::sender(&lock(&self.front), Some(owner)).is_err() {
+            return Ok(false);
+        }
         let end = self.reader.bounds(journal, 0)?.end;
         if lock(&self.held).get(&owner) == Some(&end) {
             return Ok(true);

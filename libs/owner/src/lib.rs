@@ -13,6 +13,7 @@
 //! | I10 bounded | [`Gate`], the desk of [`Front`] |
 
 mod bell;
+mod claim;
 mod directory;
 mod failure;
 mod front;
@@ -20,7 +21,9 @@ mod gate;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod keeping;
+mod order;
 pub mod ports;
+mod proof;
 mod query;
 mod release;
 mod seat;

@@ -1,23 +1,37 @@
-//! The thread of one partition: gives its station turns when the log has news, shows its memory to reads.
+//! The thread of one granted partition: takes it over, gives its station turns when the log has news, shows its
+//! memory to reads, and hands it over when it is told to.
+//!
+//! What fails with the log or the brokers is tried again at a new handle, for as long as the lease is held. What is
+//! wrong with an input, a journal or the machine ends the process, unless this owner was stale when it met that.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use prepx_bus::{Log, Progress};
-use prepx_env::Clock;
-use prepx_stage::{Codec, Partition, Seat, Station, SteadyClock, Takeover, Turn};
+use prepx_bus::{AppendError, Batch, Log, Progress, ReadError, Topic};
+use prepx_stage::{Codec, Error, Partition, Seat, Station, SteadyClock, Takeover, Turn};
 
+use crate::Options;
 use crate::bell::Bell;
+use crate::claim::Claim;
+use crate::order::{Order, Orders};
+use crate::proof::Proof;
 use crate::release::{Deliver, Release};
-use crate::{BoxError, Options};
 
 /// How often a station looks whether an order expires.
 const TICK: Duration = Duration::from_millis(50);
 /// Reads that are shown between two turns.
 const LOOKS_MAX: usize = 256;
+/// How long what is in flight may take when the partition is handed over.
+const HAND_OVER: Duration = Duration::from_secs(2);
+const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
+/// Between two tries of taking the partition over: twice as long each time, up to the second.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// So many tries in a row may fail before the process gives up: another one may do better.
+const TRIES_MAX: u32 = 30;
 
 /// A look into the memory of a partition; what it returns hands the result over.
 pub(crate) type Look<C> = Box<dyn FnOnce(&Partition<C>) -> Deliver + Send>;
@@ -25,82 +39,197 @@ pub(crate) type Look<C> = Box<dyn FnOnce(&Partition<C>) -> Deliver + Send>;
 /// The way to a partition's thread.
 pub(crate) struct Seated<C: Codec> {
     looks: SyncSender<Look<C>>,
-    bell: Arc<Bell>,
-    events: Arc<AtomicU64>,
+    post: Arc<Post>,
+}
+
+/// What a partition's thread shares with those around it.
+pub(crate) struct Post {
+    pub seat: Seat,
+    pub bell: Arc<Bell>,
+    pub orders: Orders,
+    pub proof: Proof,
+    /// The last epoch under which this process had the partition.
+    pub epoch: Arc<AtomicU32>,
+    /// How many events the partition has seen.
+    pub events: AtomicU64,
+}
+
+impl<C: Codec> Clone for Seated<C> {
+    fn clone(&self) -> Seated<C> {
+        Seated {
+            looks: self.looks.clone(),
+            post: Arc::clone(&self.post),
+        }
+    }
 }
 
 impl<C: Codec> Seated<C> {
     /// Asks for a look; false when there is no room or nobody is there.
     pub fn look(&self, look: Look<C>) -> bool {
-        let sent = self.looks.try_send(look).is_ok();
-        self.bell.ring();
+        let sent = self.post.proof.is_open() && self.looks.try_send(look).is_ok();
+        self.post.bell.ring();
         sent
     }
 
-    pub fn ring(&self) {
+    pub fn post(&self) -> &Arc<Post> {
+        &self.post
+    }
+}
+
+impl Post {
+    /// Says what is to become of the partition.
+    pub fn order(&self, order: Order) {
+        self.orders.give(order);
         self.bell.ring();
     }
-
-    /// How many events the partition has seen.
-    pub fn events(&self) -> u64 {
-        self.events.load(Ordering::Relaxed)
-    }
 }
 
-struct Driver<C: Codec> {
-    station: Station<C>,
-    log: Arc<dyn Log>,
-    clock: Arc<dyn Clock>,
-    steady: SteadyClock,
-    looks: Receiver<Look<C>>,
-    bell: Arc<Bell>,
-    release: Arc<Release>,
-    events: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-/// Starts the thread of a partition. It says by `opened` when it is its owner, or why it is not.
+/// Starts the thread of a partition that is granted. `session` is that of the lease.
 pub(crate) fn start<C: Codec>(
     codec: &Arc<C>,
     seat: Seat,
     options: &Options,
-    stop: &Arc<AtomicBool>,
-    opened: std::sync::mpsc::Sender<Result<(), BoxError>>,
+    session: Duration,
+    epoch: Arc<AtomicU32>,
 ) -> std::io::Result<(Seated<C>, JoinHandle<()>)> {
     let (looks, asked) = sync_channel(options.reads_max);
+    let post = Arc::new(Post {
+        seat,
+        bell: Arc::default(),
+        orders: Orders::default(),
+        proof: Proof::new(session),
+        epoch,
+        events: AtomicU64::new(0),
+    });
     let seated = Seated {
         looks,
-        bell: Arc::default(),
-        events: Arc::default(),
+        post: Arc::clone(&post),
     };
-    let (codec, options, stop) = (Arc::clone(codec), options.clone(), Arc::clone(stop));
-    let (bell, events) = (Arc::clone(&seated.bell), Arc::clone(&seated.events));
-    let name = seat.to_string();
-    let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let _alarm = options.failure.alarm();
-        let driver = Driver::open(codec, seat, &options, stop, asked, (bell, events));
-        let driver = driver.map_err(|error| opened.send(Err(error)));
-        let Ok(driver) = driver else { return };
-        // Whoever waits for it has given up when another could not be opened.
-        let _ = opened.send(Ok(()));
-        drop(opened);
-        if let Err(error) = driver.run() {
-            options.failure.fail(&error.to_string());
-        }
-    })?;
+    let sitter = Sitter {
+        codec: Arc::clone(codec),
+        options: options.clone(),
+        session,
+        looks: asked,
+        post,
+    };
+    let thread = std::thread::Builder::new().name(seat.to_string());
+    let thread = thread.spawn(move || sitter.run())?;
     Ok((seated, thread))
 }
 
-impl<C: Codec> Driver<C> {
-    fn open(
-        codec: Arc<C>,
-        seat: Seat,
-        options: &Options,
-        stop: Arc<AtomicBool>,
-        looks: Receiver<Look<C>>,
-        (bell, events): (Arc<Bell>, Arc<AtomicU64>),
-    ) -> Result<Driver<C>, BoxError> {
-        let log = (options.logs)(&seat.to_string().replace('/', "-"))?;
+/// How a partition's thread goes on.
+enum End {
+    /// It was told to end, and has.
+    Told,
+    /// Tried again after this long.
+    Again(Duration, Error),
+    /// The process ends.
+    Fatal(Error),
+}
+
+/// What a partition's thread has whether it owns the partition or not yet.
+struct Sitter<C: Codec> {
+    codec: Arc<C>,
+    options: Options,
+    session: Duration,
+    looks: Receiver<Look<C>>,
+    post: Arc<Post>,
+}
+
+impl<C: Codec> Sitter<C> {
+    fn run(self) {
+        let _alarm = self.options.failure.alarm();
+        let (mut tries, seat) = (0, self.post.seat);
+        while self.post.orders.current() == Order::Work {
+            let (end, was_open) = self.sit(tries);
+            self.post.proof.close();
+            // Who asked is told that nobody is here.
+            self.looks.try_iter().for_each(drop);
+            tries = if was_open { 0 } else { tries + 1 };
+            match end {
+                End::Told => break,
+                End::Fatal(error) => self.options.failure.fail(&error.to_string()),
+                End::Again(_, error) if tries == TRIES_MAX => {
+                    let why = format!("{seat} could not be taken over {TRIES_MAX} times: {error}");
+                    self.options.failure.fail(&why);
+                }
+                End::Again(pause, error) => {
+                    tracing::warn!(%seat, %error, ?pause, "dropped; taken over again unless the lease goes");
+                    self.pause(pause);
+                }
+            }
+            if self.options.failure.get().is_some() {
+                break;
+            }
+        }
+        self.post.orders.finish();
+    }
+
+    /// Owns the partition until something ends that. Whether it came to own it.
+    fn sit(&self, tries: u32) -> (End, bool) {
+        let pause = (PAUSE * 2u32.saturating_pow(tries)).min(PAUSE_MAX);
+        let driver = match Driver::open(self) {
+            Ok(driver) => driver,
+            Err(error) => return (self.end(None, error, pause), false),
+        };
+        let claim = driver.claim.clone();
+        match driver.run() {
+            Ok(()) => (End::Told, true),
+            Err(error) => (self.end(Some(&claim), error, pause), true),
+        }
+    }
+
+    /// What follows from an error. A stale owner meets all kinds of them: its batches are lost, and it reads
+    /// answers to what only its successor asked. If its lease is gone too, that is heard within a session.
+    fn end(&self, claim: Option<&Claim>, error: Error, pause: Duration) -> End {
+        match claim.map_or(Some(true), Claim::ask) {
+            Some(false) if self.options.alone => End::Fatal(error),
+            Some(false) | None => End::Again(self.session, error),
+            Some(true) if may_pass(&error) => End::Again(pause, error),
+            Some(true) => End::Fatal(error),
+        }
+    }
+
+    fn pause(&self, pause: Duration) {
+        let clock = &self.options.clock;
+        let until = clock.monotonic() + pause;
+        while self.post.orders.current() == Order::Work {
+            match until.saturating_sub(clock.monotonic()) {
+                Duration::ZERO => break,
+                left => self.post.bell.wait(left),
+            }
+        }
+    }
+}
+
+/// Whether another try may do better. What else there is will be met again.
+fn may_pass(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Fence(_)
+            | Error::Append(_)
+            | Error::Snapshot(_)
+            | Error::Read(ReadError::Io(_) | ReadError::Truncated { .. })
+    )
+}
+
+struct Driver<'a, C: Codec> {
+    station: Station<C>,
+    log: Arc<dyn Log>,
+    claim: Claim,
+    steady: SteadyClock,
+    release: Arc<Release>,
+    sitter: &'a Sitter<C>,
+    /// A transition whose commit will prove that this is the owner, and when that was at the earliest.
+    proving: Option<(prepx_bus::Position, Duration)>,
+}
+
+impl<'a, C: Codec> Driver<'a, C> {
+    fn open(sitter: &'a Sitter<C>) -> Result<Driver<'a, C>, Error> {
+        let (options, post) = (&sitter.options, &sitter.post);
+        let name = post.seat.to_string().replace('/', "-");
+        let log = (options.logs)(&name)
+            .map_err(|error| Error::Read(ReadError::Io(std::io::Error::other(error))))?;
         let mut steady = SteadyClock::new(&*options.clock);
         let takeover = Takeover {
             who: &options.who,
@@ -108,59 +237,117 @@ impl<C: Codec> Driver<C> {
             // A transition and its outputs are one transaction: none has left without the other.
             reemit: false,
         };
+        let since = options.clock.monotonic();
+        let (codec, own) = (Arc::clone(&sitter.codec), Arc::clone(&log));
         let (topology, snapshots) = (options.topology, &options.snapshots);
-        let own = Arc::clone(&log);
-        let station = Station::open(codec, seat, topology, own, snapshots, takeover)?;
+        let station = Station::open(codec, post.seat, topology, own, snapshots, takeover)?;
         let release = Arc::new(Release::default());
-        let (released, rung) = (Arc::clone(&release), Arc::clone(&bell));
+        let (released, rung) = (Arc::clone(&release), Arc::clone(&post.bell));
         log.watermark().subscribe(move |progress| match progress {
             Progress::Durable(position) => released.advance(*position),
             Progress::Failed(_) => released.kill(),
         });
         log.on_news(Box::new(move || rung.ring()));
-        Ok(Driver {
+        let owner = station.partition().owner();
+        let claim = Claim::new(Arc::clone(&log), owner);
+        let driver = Driver {
             station,
             log,
-            clock: Arc::clone(&options.clock),
+            claim,
             steady,
-            looks,
-            bell,
             release,
-            events,
-            stop,
-        })
+            sitter,
+            proving: None,
+        };
+        driver.publish(owner)?;
+        post.epoch.store(owner.epoch, Ordering::Release);
+        post.proof.open(driver.claim.clone(), since);
+        Ok(driver)
     }
 
-    fn run(mut self) -> Result<(), prepx_stage::Error> {
+    /// Tells everybody who owns the partition now, as its owner: nobody who is fenced can.
+    fn publish(&self, owner: prepx_bus::Owner) -> Result<(), Error> {
+        let seat = self.sitter.post.seat;
+        let record = crate::directory::record(seat, owner.epoch, &self.sitter.options.address);
+        let mut batch = Batch::new();
+        let key = seat.to_string();
+        batch.push_keyed(Topic::StageOwners.partition(0), key.as_bytes(), &record);
+        self.log.append(Some(owner), &batch)?;
+        Ok(())
+    }
+
+    fn run(mut self) -> Result<(), Error> {
+        let post = &self.sitter.post;
+        let clock = Arc::clone(&self.sitter.options.clock);
         let mut next_tick = Duration::ZERO;
-        while !self.stop.load(Ordering::Acquire) {
-            let now = self.clock.monotonic();
+        while post.orders.current() == Order::Work {
+            let now = clock.monotonic();
             if now >= next_tick {
                 self.station.tick();
                 next_tick = now + TICK;
             }
-            let turn = self.station.turn(self.steady.now(&*self.clock))?;
+            let turn = self.station.turn(self.steady.now(&*clock))?;
+            self.prove(now);
             self.show();
             let events = self.station.partition().head().events;
-            self.events.store(events, Ordering::Relaxed);
+            post.events.store(events, Ordering::Relaxed);
+            if post.proof.is_refuted() {
+                let (owner, current) = (self.claim.owner(), self.claim.owner().epoch + 1);
+                return Err(AppendError::Fenced { owner, current }.into());
+            }
             if turn != Turn::More {
-                let left = next_tick.saturating_sub(self.clock.monotonic());
-                self.bell.wait(left);
+                post.bell.wait(next_tick.saturating_sub(clock.monotonic()));
             }
         }
+        match post.orders.current() {
+            Order::Drop => Ok(()),
+            Order::Work | Order::HandOver => self.hand_over(),
+        }
+    }
+
+    /// Takes nothing more, and brings what is in flight to its end: what is decided is told.
+    fn hand_over(mut self) -> Result<(), Error> {
+        let post = &self.sitter.post;
+        post.proof.close();
+        let mut looks = HAND_OVER.as_millis() / HAND_OVER_LOOK.as_millis();
+        while looks > 0 && post.orders.current() != Order::Drop && !self.station.settle()? {
+            post.bell.wait(HAND_OVER_LOOK);
+            looks -= 1;
+        }
+        // Nothing is under way any more, and closing the handle takes a while.
+        post.orders.finish();
         Ok(())
     }
 
-    /// What reads have seen may leave when the head is durable.
+    /// A transition that is committed was its owner's, at least when it was appended.
+    fn prove(&mut self, before: Duration) {
+        match self.proving {
+            Some((position, at)) if position <= self.log.durable() => {
+                self.sitter.post.proof.prove(at);
+                self.proving = None;
+            }
+            None if self.station.head() > self.log.durable() => {
+                self.proving = Some((self.station.head(), before));
+            }
+            _ => {}
+        }
+    }
+
+    /// What reads have seen may leave when the head is durable. They see nothing where it is not certain that
+    /// this is the owner still.
     fn show(&mut self) {
         let partition = self.station.partition();
-        let looks = self.looks.try_iter().take(LOOKS_MAX);
+        let looks = self.sitter.looks.try_iter().take(LOOKS_MAX);
+        let now = self.sitter.options.clock.monotonic();
+        if !self.sitter.post.proof.is_fresh(now) {
+            return looks.for_each(drop);
+        }
         let seen: Vec<Deliver> = looks.map(|look| look(partition)).collect();
         if seen.is_empty() {
             return;
         }
         if seen.len() == LOOKS_MAX {
-            self.bell.ring();
+            self.sitter.post.bell.ring();
         }
         self.release.hold(self.station.head(), seen.into_iter());
         self.release.advance(self.log.durable());

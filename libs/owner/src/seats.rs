@@ -1,20 +1,31 @@
-//! The partitions of one stage that this process owns.
+//! The partitions of one stage that this process owns, as leases come and go.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use prepx_bus::{Change, Leases};
 use prepx_env::Clock;
 use prepx_stage::{Codec, Pace, Partition, Snapshots, Stage, Topology};
 use tokio::sync::oneshot;
 
 use crate::bell::Bell;
 use crate::keeping::Keeping;
+use crate::order::Order;
 use crate::release::Deliver;
 use crate::seat::{self, Look, Seated};
 use crate::{BoxError, Failure, Gate, Logs, QueryError, RETRY_AFTER};
+
+/// How long to wait for the group's word, and how long while a partition is being handed over.
+const CALL: Duration = Duration::from_millis(100);
+const CALL_ENDING: Duration = Duration::from_millis(5);
+/// How often proofs of ownership are looked after, in a session.
+const PROOFS_A_SESSION: u32 = 16;
+/// How long handing everything over may take when the process ends.
+const LEAVE: Duration = Duration::from_secs(10);
+const LEAVE_LOOK: Duration = Duration::from_millis(5);
 
 /// How a process runs partitions of a stage.
 #[derive(Clone)]
@@ -39,6 +50,9 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Told of what ends the whole process: an input that cannot be decided, a damaged journal, a panic.
     pub failure: Failure,
+    /// Whether no other process shares the stage: one that takes a partition over has replaced this one, which
+    /// ends then.
+    pub alone: bool,
 }
 
 /// The partitions of one stage that this process owns. Clones are the same.
@@ -53,66 +67,85 @@ impl<C: Codec> Clone for Seats<C> {
 struct Shared<C: Codec> {
     codec: Arc<C>,
     options: Options,
+    leases: Arc<dyn Leases>,
     reads: Gate,
-    seated: BTreeMap<u32, Seated<C>>,
+    /// What is granted and not let go of.
+    seated: Mutex<BTreeMap<u32, Seated<C>>>,
+    /// The last epoch under which each partition was owned here.
+    epochs: Vec<Arc<AtomicU32>>,
     stop: Arc<AtomicBool>,
     keeper: Arc<Bell>,
+    prover: Bell,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl<C: Codec> Seats<C> {
-    /// Takes every partition of the stage over and starts the threads.
+    /// Takes over what `leases` grant, from now on: one lease a partition of the stage. See
+    /// [`Self::wait_for_all`].
     ///
     /// # Errors
-    /// What kept one of them from being owned here.
-    pub fn open(codec: Arc<C>, options: Options) -> Result<Seats<C>, BoxError> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (mut seated, mut threads) = (BTreeMap::new(), Vec::new());
-        let (opened, owned) = mpsc::channel();
-        for seat in options.topology.seats(options.stage) {
-            let (one, thread) = seat::start(&codec, seat, &options, &stop, opened.clone())?;
-            seated.insert(seat.partition, one);
-            threads.push(thread);
-        }
-        drop(opened);
-        owned.iter().collect::<Result<Vec<()>, BoxError>>()?;
+    /// When there are no threads to be had.
+    pub fn open(
+        codec: Arc<C>,
+        options: Options,
+        leases: Arc<dyn Leases>,
+    ) -> Result<Seats<C>, BoxError> {
+        let count = options.topology.partitions(options.stage.journal);
         let seats = Seats(Arc::new(Shared {
             codec,
+            leases,
             reads: Gate::new(options.reads_max),
             options,
-            seated,
-            stop,
+            seated: Mutex::default(),
+            epochs: (0..count).map(|_| Arc::default()).collect(),
+            stop: Arc::default(),
             keeper: Arc::default(),
-            threads: Mutex::new(threads),
+            prover: Bell::default(),
+            threads: Mutex::default(),
         }));
-        let keeping = seats.keep()?;
-        seats.threads().push(keeping);
+        let keeping = seats.keeping();
+        let (stop, bell) = (Arc::clone(&seats.0.stop), Arc::clone(&seats.0.keeper));
+        seats.spawn("keeper", move || keeping.run(&stop, &bell))?;
+        let shared = Arc::clone(&seats.0);
+        seats.spawn("proofs", move || shared.renew_proofs())?;
+        let shared = Arc::clone(&seats.0);
+        seats.spawn("leases", move || shared.follow_leases())?;
         Ok(seats)
     }
 
-    /// Starts the thread that makes snapshots.
-    fn keep(&self) -> std::io::Result<JoinHandle<()>> {
+    fn spawn(&self, what: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        let options = &self.0.options;
+        let (name, failure) = (
+            format!("{what} {}", options.stage.journal),
+            options.failure.clone(),
+        );
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let _alarm = failure.alarm();
+            run();
+        })?;
+        lock(&self.0.threads).push(thread);
+        Ok(())
+    }
+
+    fn keeping(&self) -> Keeping<C> {
         let shared = &self.0;
         let seats = Arc::downgrade(shared);
         let events = move || {
-            let seats = seats.upgrade();
-            let seated = seats.iter().flat_map(|shared| &shared.seated);
-            seated
-                .map(|(number, seated)| (*number, seated.events()))
+            let owned = seats.upgrade().map(|shared| shared.owned());
+            let owned = owned.into_iter().flatten();
+            let events = |seated: &Seated<C>| seated.post().events.load(Ordering::Relaxed);
+            owned
+                .map(|(number, seated)| (number, events(&seated)))
                 .collect()
         };
-        let keeping = Keeping {
+        Keeping {
             codec: Arc::clone(&shared.codec),
             stage: shared.options.stage,
             logs: Arc::clone(&shared.options.logs),
             snapshots: shared.options.snapshots.clone(),
             pace: shared.options.pace,
             events: Box::new(events),
-        };
-        let (stop, bell) = (Arc::clone(&shared.stop), Arc::clone(&shared.keeper));
-        let name = format!("keeper of {}", shared.options.stage.journal);
-        let thread = thread::Builder::new().name(name);
-        thread.spawn(move || keeping.run(&stop, &bell))
+        }
     }
 
     /// Looks into a partition's memory; returns when everything that was seen is durable. `look` runs on
@@ -138,23 +171,52 @@ impl<C: Codec> Seats<C> {
                 let _ = answer.send(seen);
             })
         });
-        let seated = self.0.seated.get(&partition);
+        let seated = lock(&self.0.seated).get(&partition).cloned();
         if !seated.is_some_and(|seated| seated.look(look)) {
-            return Err(self.gone());
+            return Err(self.gone(partition));
         }
-        answered.await.map_err(|_| self.gone())
+        answered.await.map_err(|_| self.gone(partition))
     }
 
-    fn gone(&self) -> QueryError {
+    fn gone(&self, partition: u32) -> QueryError {
+        let epoch = self.0.epochs.get(partition as usize);
+        let epoch = epoch.map_or(0, |epoch| epoch.load(Ordering::Acquire));
         match self.0.options.failure.get() {
             Some(failure) => QueryError::Unavailable(failure.to_string()),
-            None => QueryError::NotOwner { epoch: 0 },
+            None => QueryError::NotOwner { epoch },
         }
     }
 
     /// The partitions that are owned here now.
     pub fn owned(&self) -> Vec<u32> {
-        self.0.seated.keys().copied().collect()
+        self.0.owned().into_iter().map(|(owned, _)| owned).collect()
+    }
+
+    /// Waits until every partition is owned here: for a process that shares with nobody. Blocks.
+    ///
+    /// # Errors
+    /// When it is not so within `timeout`, or the order path has failed.
+    pub fn wait_for_all(&self, timeout: Duration) -> Result<(), BoxError> {
+        let (clock, count) = (&self.0.options.clock, self.0.epochs.len());
+        let deadline = clock.monotonic() + timeout;
+        loop {
+            if let Some(failure) = self.0.options.failure.get() {
+                return Err(failure.to_string().into());
+            }
+            let owned = self.owned();
+            if owned.len() == count {
+                return Ok(());
+            }
+            if clock.monotonic() > deadline {
+                let journal = self.0.options.stage.journal;
+                let why = format!(
+                    "of the {count} partitions of {journal} only {owned:?} are owned here after \
+                     {timeout:?}"
+                );
+                return Err(why.into());
+            }
+            thread::sleep(LEAVE_LOOK);
+        }
     }
 
     /// Which stage it is.
@@ -162,7 +224,7 @@ impl<C: Codec> Seats<C> {
         self.0.options.stage
     }
 
-    /// How many partitions there are.
+    /// How many partitions there are, here and elsewhere.
     pub fn topology(&self) -> Topology {
         self.0.options.topology
     }
@@ -172,20 +234,139 @@ impl<C: Codec> Seats<C> {
         &self.0.codec
     }
 
-    /// Hands all partitions over and ends the threads. Blocks.
+    /// Hands all partitions over, leaves the group and ends the threads. Blocks, for a bounded time.
     pub fn stop(&self) {
-        self.0.stop.store(true, Ordering::Release);
-        self.0.seated.values().for_each(Seated::ring);
-        self.0.keeper.ring();
-        let threads = std::mem::take(&mut *self.threads());
+        let shared = &self.0;
+        shared.leases.leave();
+        let mut looks = LEAVE.as_millis() / LEAVE_LOOK.as_millis();
+        let failure = &shared.options.failure;
+        while !lock(&shared.seated).is_empty() && failure.get().is_none() && looks > 0 {
+            thread::sleep(LEAVE_LOOK);
+            looks -= 1;
+        }
+        shared.order_all(Order::Drop);
+        shared.stop.store(true, Ordering::Release);
+        shared.keeper.ring();
+        shared.prover.ring();
+        let threads = std::mem::take(&mut *lock(&shared.threads));
         for thread in threads {
             // A panic there has been told of by its alarm.
             let _ = thread.join();
         }
     }
+}
 
-    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
-        let threads = self.0.threads.lock();
-        threads.unwrap_or_else(PoisonError::into_inner)
+impl<C: Codec> Shared<C> {
+    /// What is owned now, not only granted.
+    fn owned(&self) -> Vec<(u32, Seated<C>)> {
+        let seated = lock(&self.seated);
+        let owned = seated
+            .iter()
+            .filter(|(_, seated)| seated.post().proof.is_open());
+        owned
+            .map(|(number, seated)| (*number, seated.clone()))
+            .collect()
     }
+
+    fn order_all(&self, order: Order) {
+        let seated = lock(&self.seated);
+        seated
+            .values()
+            .for_each(|seated| seated.post().order(order));
+    }
+
+    /// Asks the log who owns what is owned here, where that has not been certain for a while.
+    fn renew_proofs(&self) {
+        let pause = self.leases.session() / PROOFS_A_SESSION;
+        while !self.stop.load(Ordering::Acquire) {
+            for (_, seated) in self.owned() {
+                let post = seated.post();
+                if post.proof.renew(self.options.clock.monotonic()) {
+                    post.bell.ring();
+                }
+            }
+            self.prover.wait(pause);
+        }
+    }
+
+    /// Follows the group's word until this is stopped.
+    fn follow_leases(&self) {
+        while !self.stop.load(Ordering::Acquire) {
+            let ending = self.let_go();
+            match self.leases.next(if ending { CALL_ENDING } else { CALL }) {
+                Ok(None) => {}
+                Ok(Some(change)) => self.follow(change),
+                Err(error) => return self.options.failure.fail(&error.to_string()),
+            }
+        }
+        self.order_all(Order::Drop);
+    }
+
+    fn follow(&self, change: Change) {
+        let stage = self.options.stage;
+        match change {
+            Change::Granted(partition) => {
+                tracing::info!(seat = %stage.seat(partition), "granted");
+                self.take(partition);
+            }
+            Change::Revoked(partition) => {
+                tracing::info!(seat = %stage.seat(partition), "to be handed over");
+                match lock(&self.seated).get(&partition) {
+                    Some(seated) => seated.post().order(Order::HandOver),
+                    None => self.leases.release(partition),
+                }
+            }
+            Change::Lost(partition) => {
+                tracing::warn!(seat = %stage.seat(partition), "lost: the group has not heard of this process");
+                if let Some(seated) = lock(&self.seated).remove(&partition) {
+                    seated.post().order(Order::Drop);
+                }
+            }
+        }
+    }
+
+    /// Starts the thread of a partition.
+    fn take(&self, partition: u32) {
+        let Some(epoch) = self.epochs.get(partition as usize).map(Arc::clone) else {
+            return tracing::error!(partition, "granted, and no partition of the stage");
+        };
+        let seat = self.options.stage.seat(partition);
+        let session = self.leases.session();
+        match seat::start(&self.codec, seat, &self.options, session, epoch) {
+            Ok((seated, thread)) => {
+                let mut threads = lock(&self.threads);
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(thread);
+                let before = lock(&self.seated).insert(partition, seated);
+                before
+                    .iter()
+                    .for_each(|before| before.post().order(Order::Drop));
+            }
+            Err(error) => self.options.failure.fail(&format!(
+                "a thread for {seat} could not be started: {error}"
+            )),
+        }
+    }
+
+    /// Lets go of what has been handed over. Whether something is being handed over still.
+    fn let_go(&self) -> bool {
+        let mut seated = lock(&self.seated);
+        let orders = |seated: &Seated<C>| seated.post().orders.is_finished();
+        let finished: Vec<u32> = seated
+            .iter()
+            .filter(|(_, seated)| orders(seated))
+            .map(|(number, _)| *number)
+            .collect();
+        for partition in finished {
+            seated.remove(&partition);
+            self.leases.release(partition);
+        }
+        let ending = |seated: &Seated<C>| seated.post().orders.current() != Order::Work;
+        seated.values().any(ending)
+    }
+}
+
+/// Nothing under these locks is left half done by a panic that matters: its thread ends the process.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

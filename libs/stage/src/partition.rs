@@ -177,7 +177,8 @@ impl<C: Codec> Partition<C> {
         self.seat
     }
 
-    pub(crate) fn owner(&self) -> Owner {
+    /// As whom it appends.
+    pub fn owner(&self) -> Owner {
         self.owner
     }
 

@@ -47,6 +47,8 @@ pub struct Station<C: Codec> {
     decided: VecDeque<Told<C>>,
     /// The end of the last transition.
     head: Position,
+    /// The end of the last replies.
+    told: Position,
 }
 
 /// A decision that may be told when its position is durable.
@@ -77,6 +79,7 @@ impl<C: Codec> Station<C> {
         Ok(Station {
             sources: [seat.commands(), seat.lanes()].map(source),
             head: log.durable(),
+            told: log.durable(),
             cell: Cell::new(partition, VecDeque::new()),
             asked: VecDeque::new(),
             decided: VecDeque::new(),
@@ -123,6 +126,17 @@ impl<C: Codec> Station<C> {
             }
         }
         Ok(Turn::More)
+    }
+
+    /// Tells what has become durable and decides nothing more: for an owner that is to let go. Whether all that
+    /// it has decided is durable and told by now, and that too.
+    ///
+    /// # Errors
+    /// As [`Self::turn`].
+    pub fn settle(&mut self) -> Result<bool, Error> {
+        self.tell()?;
+        let last = self.head.max(self.told);
+        Ok(self.decided.is_empty() && last <= self.log.durable())
     }
 
     /// The partition as it is now: what is read from it may be told when [`Self::head`] is durable.
@@ -194,7 +208,7 @@ impl<C: Codec> Station<C> {
                 Err(AppendError::UnknownPartition(partition)) => {
                     tracing::error!(%partition, "replies are wanted where nothing can be");
                 }
-                sent => drop(sent?),
+                sent => self.told = sent?,
             }
             self.decided.drain(..told);
         }

@@ -10,10 +10,12 @@
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prepx_account as account;
 use prepx_auth::ClusterKey;
-use prepx_bus::{Log, Topic};
+use prepx_bus::lease::Group;
+use prepx_bus::{Leases, Log, Topic};
 use prepx_env::{Clock, Random};
 use prepx_owner::ports::{Here, Ports, Reach};
 use prepx_owner::{BoxError, Directory, Failure, Front, Logs, Owner, Seats};
@@ -23,6 +25,11 @@ use prepx_trading::MatchingCodec;
 
 /// What this process calls itself among the owners, where it is the only one.
 const HERE: &str = "here";
+/// Nobody shares with this process. A read is refused when its partition was not surely owned here within half
+/// of this.
+const SESSION: Duration = Duration::from_secs(3);
+/// How long taking everything over may take, with its journals.
+const OPEN: Duration = Duration::from_secs(600);
 
 /// How the stations run.
 pub struct Options {
@@ -83,11 +90,18 @@ impl Stations {
             reads_max: options.reads_max,
             clock: Arc::clone(&clock),
             failure: failure.clone(),
+            alone: true,
+        };
+        let alone = |stage: Stage| {
+            Group::new(topology.partitions(stage.journal), SESSION).join() as Arc<dyn Leases>
         };
         let config = account::Config::of_partitions(topology.account_partitions);
-        let accounts = Seats::open(Arc::new(AccountCodec::new(config)), of(Stage::ACCOUNT))?;
+        let accounts = Arc::new(AccountCodec::new(config));
+        let accounts = Seats::open(accounts, of(Stage::ACCOUNT), alone(Stage::ACCOUNT))?;
         let codec = Arc::new(MatchingCodec::bundled()?);
-        let matching = Seats::open(codec, of(Stage::MATCHING))?;
+        let matching = Seats::open(codec, of(Stage::MATCHING), alone(Stage::MATCHING))?;
+        accounts.wait_for_all(OPEN)?;
+        matching.wait_for_all(OPEN)?;
         let log = (options.logs)("front")?;
         let replies = Topic::CommandReplies.partition(0);
         let front = Front::start(&log, replies, options.desk, (&clock, random), &failure)?;

@@ -1,0 +1,106 @@
+//! What happens to processes, wherever they run.
+
+use std::time::Duration;
+
+use prepx_owner::QueryError;
+use prepx_stage::Stage;
+
+use crate::process::{Client, Ground, LONG, Process, TOPOLOGY};
+
+/// Whether both own, and together everything.
+fn share(first: &Process, second: &Process) -> bool {
+    let all = (TOPOLOGY.account_partitions + TOPOLOGY.matching_partitions) as usize;
+    first.owns() == all / 2 && second.owns() == all / 2
+}
+
+async fn until(done: impl Fn() -> bool) {
+    let there = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(LONG, there).await.unwrap();
+}
+
+/// A second process takes its share over, the first one leaves: clients see neither.
+pub async fn share_and_leave(ground: &mut dyn Ground) {
+    let first = Process::start(ground, "first");
+    let mut client = Client::start(ground);
+    client.pay_until(|| first.owns_all()).await;
+    // The first start is none that anybody waited through.
+    client.slowest = Duration::ZERO;
+    let second = Process::start(ground, "second");
+    client.pay_until(|| share(&first, &second)).await;
+    eprintln!("shared: the slowest took {:?}", client.slowest);
+    client.slowest = Duration::ZERO;
+    client.check(&[&first, &second]).await;
+    let stopping = tokio::spawn(first.stop());
+    client
+        .pay_until(|| second.owns_all() && stopping.is_finished())
+        .await;
+    let first = stopping.await.unwrap();
+    eprintln!("handed over: the slowest took {:?}", client.slowest);
+    client.check(&[&second, &first]).await;
+    assert_eq!(first.owns(), 0);
+    for partition in 0..TOPOLOGY.account_partitions {
+        let seat = Stage::ACCOUNT.seat(partition);
+        let known = || client.directory.owner(seat).map(|owner| owner.address);
+        until(|| known().as_deref() == Some("second:1")).await;
+    }
+    drop(second.stop().await);
+    client.stop().await;
+}
+
+/// A process dies without a word: another one has everything within a session.
+pub async fn killed(ground: &mut dyn Ground) {
+    let first = Process::start(ground, "first");
+    let second = Process::start(ground, "second");
+    let mut client = Client::start(ground);
+    client.pay_until(|| share(&first, &second)).await;
+    client.slowest = Duration::ZERO;
+    ground.kill("first");
+    first.silence(ground);
+    client.pay_until(|| second.owns_all()).await;
+    eprintln!("killed: the slowest took {:?}", client.slowest);
+    client.check(&[&second]).await;
+    client.stop().await;
+    first.resume();
+    drop(first.stop().await);
+    drop(second.stop().await);
+}
+
+/// A process that was not heard of, and did not know, is fenced: it acknowledges nothing, shows nothing, and
+/// goes on with a share when it is heard of again.
+pub async fn silent_and_back(ground: &mut dyn Ground) {
+    let first = Process::start(ground, "first");
+    let mut client = Client::start(ground);
+    client.pay_until(|| first.owns_all()).await;
+    let epoch = client
+        .directory
+        .owner(Stage::ACCOUNT.seat(0))
+        .unwrap()
+        .epoch;
+    let second = Process::start(ground, "second");
+    client.pay_until(|| share(&first, &second)).await;
+    let had = first.accounts.owned();
+    first.silence(ground);
+    client.pay_until(|| second.owns_all()).await;
+    client.check(&[&second]).await;
+    for partition in had {
+        let gone = tokio::time::timeout(LONG, async {
+            loop {
+                match first.accounts.query(partition, |_| ()).await {
+                    Err(QueryError::NotOwner { epoch: last }) => break last,
+                    _ => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
+            }
+        });
+        assert!(gone.await.unwrap() >= epoch);
+    }
+    first.resume();
+    client.pay_until(|| share(&first, &second)).await;
+    client.check(&[&first, &second]).await;
+    client.stop().await;
+    drop(first.stop().await);
+    drop(second.stop().await);
+}
