@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use prepx_bus::brokers::{self, Brokers};
 use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
@@ -49,6 +50,30 @@ impl Ground for Disk {
 
     fn settle(&mut self) {
         self.0.flush().unwrap();
+    }
+}
+
+/// Brokers in memory, which do what Kafka may.
+pub struct InMemory(pub Brokers);
+
+impl InMemory {
+    pub fn new(seed: u64) -> InMemory {
+        let config = brokers::Config {
+            partitions: |topic| TOPOLOGY.partitions(topic),
+            buffer_bytes: 8 << 20,
+            batch_bytes_max: 4 << 20,
+        };
+        InMemory(Brokers::new(seed, config))
+    }
+}
+
+impl Ground for InMemory {
+    fn handle(&mut self) -> Arc<dyn Log> {
+        self.0.handle()
+    }
+
+    fn settle(&mut self) {
+        self.0.settle();
     }
 }
 

@@ -6,7 +6,7 @@ use prepx_bus::{Batch, Topic};
 use prepx_stage::desk::{Question, Refused};
 use prepx_stage::{Error, Turn, lane};
 
-use crate::ground::{Disk, Ground, NOW, Stations, desk};
+use crate::ground::{Disk, Ground, InMemory, NOW, Stations, desk};
 use crate::toy::{BankCodec, POISON, slot};
 use crate::world::TOPOLOGY;
 
@@ -46,6 +46,18 @@ pub fn through_both_stages<G: Ground>(mut all: Stations<G>) {
         all.banks.iter().all(has)
     });
     all.check();
+}
+
+/// What holds on Kafka, where that is asked, holds on its double.
+#[test]
+fn on_brokers_in_memory() {
+    for seed in 0..10 {
+        let stations = || Stations::new(InMemory::new(seed));
+        through_both_stages(stations());
+        takeover_in_a_batch(stations(), seed % 2 == 0);
+        stale_owner(stations());
+        repeats(stations());
+    }
 }
 
 #[test]

@@ -167,11 +167,17 @@ impl World {
 
 /// The state after all of a journal.
 pub fn fold<C: Codec>(codec: &C, log: &dyn Log, seat: Seat) -> State<C> {
-    let mut state = State::initial(codec);
-    for record in log.read(seat.journal(), 0, usize::MAX).unwrap() {
-        state.fold(codec, &record.payload).unwrap();
+    let (mut state, mut next) = (State::initial(codec), 0);
+    loop {
+        let records = log.read(seat.journal(), next, usize::MAX).unwrap();
+        let Some(last) = records.last() else {
+            return state;
+        };
+        next = last.offset + 1;
+        for record in records {
+            state.fold(codec, &record.payload).unwrap();
+        }
     }
-    state
 }
 
 pub fn bytes_of<C: Codec>(codec: &C, machine: &C::Machine) -> Vec<u8> {
