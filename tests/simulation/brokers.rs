@@ -32,22 +32,23 @@ enum Asked {
 }
 
 /// A process that clients talk to.
-struct Front {
+pub struct Front {
     desk: Desk<Asked>,
-    log: Arc<BrokerLog>,
+    pub log: Arc<BrokerLog>,
 }
 
 const FRONTS: u32 = 2;
 
-struct World<'a> {
-    dice: &'a Dice,
-    clock: ManualClock,
-    clients: Clients,
-    brokers: Brokers,
+/// Everything of a run.
+pub struct World {
+    dice: Dice,
+    pub clock: ManualClock,
+    pub clients: Clients,
+    pub brokers: Brokers,
     snapshots: Snapshots,
-    accounts: Seats<AccountCodec>,
+    pub accounts: Seats<AccountCodec>,
     matching: Seats<MatchingCodec>,
-    fronts: Vec<Front>,
+    pub fronts: Vec<Front>,
     /// Who looks on.
     log: Arc<BrokerLog>,
 }
@@ -59,25 +60,10 @@ pub fn run(seed: u64, steps: u64) -> Report {
 
 /// And how often the brokers did what is not smooth.
 pub fn run_tallied(seed: u64, steps: u64) -> (Report, Tally) {
-    let dice = Dice::new(seed);
-    let config = brokers::Config {
-        partitions: |topic| TOPOLOGY.partitions(topic),
-        buffer_bytes: 256 << 10,
-        batch_bytes_max: 256 << 10,
-    };
-    let brokers = Brokers::new(seed, config);
-    let mut world = World {
-        clients: Clients::new(&dice),
-        clock: ManualClock::new(START),
-        snapshots: Snapshots::new(FaultyDir::new(!seed)),
-        accounts: Seats::new(account(), Stage::ACCOUNT),
-        matching: Seats::new(matching(), Stage::MATCHING),
-        fronts: Vec::new(),
-        log: brokers.handle(),
-        dice: &dice,
-        brokers,
-    };
-    world.start();
+    let mut world = World::new(seed);
+    if !world.dice.one_in(4) {
+        world.fund();
+    }
     world.brokers.set_rough(true);
     for _ in 0..steps {
         world.step();
@@ -85,15 +71,31 @@ pub fn run_tallied(seed: u64, steps: u64) -> (Report, Tally) {
     world.finish()
 }
 
-impl World<'_> {
-    /// Every seat is taken, and the operator defines what trades.
-    fn start(&mut self) {
-        self.fronts = (0..FRONTS).map(|at| self.front(at)).collect();
-        self.fill();
-        self.define();
-        if !self.dice.one_in(4) {
-            self.fund();
-        }
+impl World {
+    /// Brokers that are well, every seat taken, instruments about to be defined.
+    pub fn new(seed: u64) -> World {
+        let dice = Dice::new(seed);
+        let config = brokers::Config {
+            partitions: |topic| TOPOLOGY.partitions(topic),
+            buffer_bytes: 256 << 10,
+            batch_bytes_max: 256 << 10,
+        };
+        let brokers = Brokers::new(seed, config);
+        let mut world = World {
+            clients: Clients::new(&dice),
+            clock: ManualClock::new(START),
+            snapshots: Snapshots::new(FaultyDir::new(!seed)),
+            accounts: Seats::new(account(), Stage::ACCOUNT),
+            matching: Seats::new(matching(), Stage::MATCHING),
+            fronts: Vec::new(),
+            log: brokers.handle(),
+            dice,
+            brokers,
+        };
+        world.fronts = (0..FRONTS).map(|at| world.front(at)).collect();
+        world.fill();
+        world.define();
+        world
     }
 
     fn front(&self, at: u32) -> Front {
@@ -124,7 +126,7 @@ impl World<'_> {
     fn step(&mut self) {
         match self.dice.below(100) {
             0..26 => (0..=self.dice.below(3)).for_each(|_| {
-                let (at, command) = self.clients.draw(self.dice, self.clock.now());
+                let (at, command) = self.clients.draw(&self.dice, self.clock.now());
                 self.ask(at, &command);
             }),
             26..44 => self.turn_account(self.dice.below(2) as usize),
@@ -138,7 +140,7 @@ impl World<'_> {
                 self.clock.advance(Duration::from_millis(ms));
             }
             90 => match self.dice.one_in(2) {
-                true => self.instruct(Asked::Whim, &Clients::halt_or_resume(self.dice)),
+                true => self.instruct(Asked::Whim, &Clients::halt_or_resume(&self.dice)),
                 false => self.define(),
             },
             91..97 => self.replace_owner(),
@@ -153,7 +155,7 @@ impl World<'_> {
     }
 
     /// The stages, and what their owners stand on.
-    fn ground(
+    pub fn ground(
         &mut self,
     ) -> (
         &mut Seats<AccountCodec>,
@@ -161,7 +163,7 @@ impl World<'_> {
         Ground<'_>,
     ) {
         let ground = Ground {
-            dice: self.dice,
+            dice: &self.dice,
             brokers: &self.brokers,
             snapshots: &self.snapshots,
             now: self.clock.now(),
@@ -169,13 +171,13 @@ impl World<'_> {
         (&mut self.accounts, &mut self.matching, ground)
     }
 
-    fn fill(&mut self) {
+    pub fn fill(&mut self) {
         let (accounts, matching, ground) = self.ground();
         accounts.fill(&ground);
         matching.fill(&ground);
     }
 
-    fn turn_account(&mut self, at: usize) {
+    pub fn turn_account(&mut self, at: usize) {
         let (accounts, _, ground) = self.ground();
         accounts.turn(at, &ground);
         checks::money_is_conserved(self.accounts.owned());
@@ -195,7 +197,7 @@ impl World<'_> {
         }
     }
 
-    fn ask(&mut self, at: usize, command: &Command) {
+    pub fn ask(&mut self, at: usize, command: &Command) {
         let partition = command.slot.partition(TOPOLOGY.account_partitions);
         let mut input = Vec::new();
         account().encode_input(&AccountInput::Command(command.clone()), &mut input);
@@ -273,7 +275,7 @@ impl World<'_> {
         self.replace_front(at);
     }
 
-    fn replace_front(&mut self, at: usize) {
+    pub fn replace_front(&mut self, at: usize) {
         self.fronts[at].log.kill();
         self.fronts[at] = self.front(at as u32);
     }
@@ -296,7 +298,7 @@ impl World<'_> {
         keeper.snapshot(log, &retention).expect("a snapshot");
     }
 
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         for _ in 0..12 {
             (0..2).for_each(|at| self.turn_account(at));
             (0..2).for_each(|at| self.turn_matching(at));
@@ -320,7 +322,8 @@ impl World<'_> {
         (self.agree(), tally)
     }
 
-    fn come_to_rest(&mut self) {
+    /// Everybody asks until they are told, and asks everything again.
+    pub fn come_to_rest(&mut self) {
         for round in 0.. {
             assert!(round < 50, "it does not come to rest");
             self.define();
@@ -349,7 +352,7 @@ impl World<'_> {
         inputs.map(|at| self.log.end(at)).collect()
     }
 
-    fn agree(self) -> Report {
+    pub fn agree(self) -> Report {
         let (accounts, books) = (&self.accounts, &self.matching);
         for live in accounts.owned() {
             checks::fold_is_live(&*account(), live, &*self.log, &self.snapshots);

@@ -10,6 +10,7 @@ mod brokers;
 mod checks;
 mod clients;
 mod crashes;
+mod deaths;
 mod ring;
 mod seats;
 

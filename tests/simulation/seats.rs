@@ -99,27 +99,41 @@ impl<C: Codec> Seats<C> {
         }
     }
 
+    /// Its owner dies, whatever it has under way.
+    pub fn kill(&mut self, at: usize) {
+        if let Some(process) = self.living[at].take() {
+            process.log.kill();
+        }
+    }
+
+    /// Its owner is paused, and does not know what goes on meanwhile.
+    pub fn pause(&mut self, at: usize) {
+        if let Some(process) = self.living[at].take() {
+            process.log.pause(true);
+            self.stale.push(process);
+        }
+    }
+
     /// A seat moves: its owner hands it over, dies, is paused, or is not told.
     pub fn replace(&mut self, at: usize, ground: &Ground<'_>) {
-        let Some(mut process) = self.living[at].take() else {
-            return;
-        };
         match ground.dice.below(4) {
-            0 => {
-                process.log.flush();
-                // It tells what it has come to, if it still can.
-                let _ = process.station.turn(ground.now);
-                process.log.flush();
-                process.log.kill();
-            }
-            1 => return process.log.kill(),
-            2 => {
-                process.log.pause(true);
-                self.stale.push(process);
-            }
-            _ => self.stale.push(process),
+            0 => self.hand_over(at, ground),
+            1 => return self.kill(at),
+            2 => self.pause(at),
+            _ => self.stale.extend(self.living[at].take()),
         }
         self.living[at] = self.open(at, ground);
+    }
+
+    /// Its owner tells what it has come to, if it still can, and leaves.
+    fn hand_over(&mut self, at: usize, ground: &Ground<'_>) {
+        if let Some(process) = &mut self.living[at] {
+            process.log.flush();
+            // What it finds out now, its successor has to know.
+            let _ = process.station.turn(ground.now);
+            process.log.flush();
+        }
+        self.kill(at);
     }
 
     /// Somebody who is an owner no more goes on, until it finds out: because it is refused, because its

@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use self::cluster::Cluster;
 pub use self::cluster::Tally;
-use self::sender::{Sender, Weather};
+use self::cluster::{Cluster, Weather};
+use self::sender::Sender;
 use self::world::{Life, Process, World};
 use crate::air::{Air, News, lock};
 use crate::{
@@ -91,6 +91,11 @@ impl Brokers {
             true => Weather::Rough,
             false => Weather::Calm,
         };
+    }
+
+    /// One of the next answers to whoever writes is lost: with what was asked, or after it was done.
+    pub fn lose_answer(&self) {
+        lock(&self.world).cluster.lose_answer = true;
     }
 
     /// One of the things that may happen does; whether there was any.

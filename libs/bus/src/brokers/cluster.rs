@@ -11,6 +11,15 @@ use bytes::Bytes;
 use crate::TopicPartition;
 use crate::random::SplitMix;
 
+/// What the brokers may do to whoever writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weather {
+    /// Transactions are aborted and tried again.
+    Calm,
+    /// Answers are lost too, whatever became of what was asked.
+    Rough,
+}
+
 /// A transactional id: one of an owner's, or that of a handle.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Id {
@@ -92,6 +101,8 @@ pub struct Tally {
 pub(super) struct Cluster {
     pub random: SplitMix,
     pub tally: Tally,
+    /// Whether one of the next answers is lost.
+    pub lose_answer: bool,
     partitions: BTreeMap<TopicPartition, Partition>,
     holders: BTreeMap<Id, Holder>,
     transactions: BTreeMap<u64, Transaction>,
@@ -134,11 +145,21 @@ impl Cluster {
         Cluster {
             random: SplitMix::new(seed),
             tally: Tally::default(),
+            lose_answer: false,
             partitions: BTreeMap::new(),
             holders: BTreeMap::new(),
             transactions: BTreeMap::new(),
             next_transaction: 0,
         }
+    }
+
+    /// Whether whoever writes does not hear what it has asked.
+    pub fn loses_answer(&mut self, weather: Weather) -> bool {
+        if self.lose_answer && self.random.one_in(2) {
+            self.lose_answer = false;
+            return true;
+        }
+        weather == Weather::Rough && self.random.one_in(60)
     }
 
     /// Takes an id: ends what its holder has open, waits until that is ended everywhere, and refuses

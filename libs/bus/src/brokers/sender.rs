@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::cluster::{Cluster, Fate, Fenced, Id, Written};
+use super::cluster::{Cluster, Fate, Fenced, Id, Weather, Written};
 use crate::air::Air;
 use crate::{Batch, Owner, Position, TopicPartition};
 
@@ -19,15 +19,6 @@ const GROUP_MAX: usize = 4;
 
 /// A batch that waits for its turn.
 type Waiting = (Position, Batch);
-
-/// What the brokers may do to whoever writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weather {
-    /// Transactions are aborted and tried again.
-    Calm,
-    /// Answers are lost too, whatever became of what was asked.
-    Rough,
-}
 
 enum Way {
     Owner {
@@ -237,7 +228,7 @@ impl Sender {
             }
             return Ok(());
         }
-        if weather == Weather::Rough && cluster.random.one_in(60) {
+        if cluster.loses_answer(weather) {
             // Neither is it decided nor is anything heard; the brokers wait for its owner.
             return self.give_up(cluster, air, "the brokers do not answer a commit");
         }
@@ -255,7 +246,7 @@ impl Sender {
         flight: Flight,
         weather: Weather,
     ) -> Result<(), Fenced> {
-        if weather == Weather::Rough && cluster.random.one_in(60) {
+        if cluster.loses_answer(weather) {
             // Who asks again after somebody else has taken the id hears of that only.
             if let (Some((id, _)), Way::Owner { generations, .. }) =
                 (&flight.transaction, &self.way)

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::cluster::{Cluster, Fate, Id, Written};
-use super::sender::{IDS, Sender, Weather};
+use super::cluster::{Cluster, Fate, Id, Weather, Written};
+use super::sender::{IDS, Sender};
 use crate::air::{Air, News};
 use crate::{Owner, Position, Record, TopicPartition};
 
