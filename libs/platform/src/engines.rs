@@ -1,9 +1,11 @@
 //! The engines behind the three seams, by their URLs.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use prepx_bus::{KafkaLocation, Location};
+use prepx_bus::{KafkaLocation, Leases, Location, Topic};
 use prepx_owner::Logs;
 use prepx_runtime::config::Error;
 use prepx_stage::{Snapshots, Topology};
@@ -70,15 +72,53 @@ pub fn snapshots(directory: &Path) -> Result<Snapshots> {
     Ok(Snapshots::new(opened))
 }
 
-/// Handles on Kafka for this process; topics that are not there are made.
+/// Handles on Kafka for this process, whose name differs from those of all others; topics that are not
+/// there are made.
 ///
 /// # Errors
 /// Brokers that do not answer, topics of another shape, or a program that was built without Kafka.
 #[cfg(feature = "kafka")]
-pub fn kafka(location: KafkaLocation, topology: Topology, replication: u16) -> Result<Logs> {
-    let process = format!("prepx-{}", std::process::id());
-    let logs = prepx_owner::kafka::logs(location, topology, replication, &process);
+pub fn kafka(
+    location: KafkaLocation,
+    topology: Topology,
+    replication: u16,
+    process: &str,
+) -> Result<Logs> {
+    let logs = prepx_owner::kafka::logs(location, topology, replication, process);
     logs.map_err(|error| anyhow!(error))
+}
+
+/// A member of a group that shares a topic's partitions out.
+///
+/// # Errors
+/// When the client cannot be made, or a program that was built without Kafka.
+#[cfg(feature = "kafka")]
+pub fn leases(
+    location: &KafkaLocation,
+    (group, topic): (&str, Topic),
+    process: &str,
+    session: Duration,
+) -> Result<Arc<dyn Leases>> {
+    let membership = prepx_bus::kafka::Membership {
+        session,
+        ..prepx_bus::kafka::Membership::of(group, topic, process)
+    };
+    let joined = prepx_bus::kafka::KafkaLeases::join(location, membership)?;
+    Ok(Arc::new(joined))
+}
+
+/// A member of a group that shares a topic's partitions out.
+///
+/// # Errors
+/// Always: this program was built without Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn leases(
+    location: &KafkaLocation,
+    _: (&str, Topic),
+    _: &str,
+    _: Duration,
+) -> Result<Arc<dyn Leases>> {
+    Err(anyhow!(without_kafka(location)))
 }
 
 /// Handles on Kafka for this process.
@@ -86,7 +126,7 @@ pub fn kafka(location: KafkaLocation, topology: Topology, replication: u16) -> R
 /// # Errors
 /// Always: this program was built without Kafka.
 #[cfg(not(feature = "kafka"))]
-pub fn kafka(location: KafkaLocation, _: Topology, _: u16) -> Result<Logs> {
+pub fn kafka(location: KafkaLocation, _: Topology, _: u16, _: &str) -> Result<Logs> {
     Err(anyhow!(without_kafka(&location)))
 }
 

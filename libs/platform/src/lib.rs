@@ -5,11 +5,14 @@
 //! built from.
 
 pub mod engines;
+mod order_path;
 mod peers;
 mod platform;
 mod program;
 mod settings;
+mod standby;
 
+pub use order_path::OrderPath;
 pub use peers::Peers;
 pub use platform::{Platform, listening};
 pub use program::{About, main_of};

@@ -16,6 +16,8 @@ use crate::settings::Settings;
 pub struct Platform {
     /// What was set.
     pub settings: Settings,
+    /// Its name, which differs from those of all other processes.
+    pub process: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness, fit for secrets.
@@ -30,13 +32,24 @@ pub struct Platform {
 
 impl Platform {
     /// Opens what every service needs.
-    pub(crate) async fn open(settings: Settings, start: Start) -> Result<Platform, TaskError> {
+    pub(crate) async fn open(
+        name: &str,
+        settings: Settings,
+        start: Start,
+    ) -> Result<Platform, TaskError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        std::fs::create_dir_all(&settings.data_dir).map_err(|error| {
+            format!(
+                "cannot make the data directory {}: {error}",
+                settings.data_dir.display()
+            )
+        })?;
         let cache_at = prepx_cache::Location::parse(&settings.cache_url)?;
         let cache = Cache::open(cache_at, Arc::clone(&clock)).await;
         Ok(Platform {
             settings,
             clock,
+            process: format!("{name}-{:016x}", start.random.next_u64()),
             random: Arc::clone(&start.random),
             start,
             revocations: Arc::new(Revocations::new(cache.clone())),
@@ -50,6 +63,14 @@ impl Platform {
     /// When it has no address.
     pub fn peer(&self, service: &str) -> Result<Peer, TaskError> {
         Ok(self.settings.peers.peer(service)?)
+    }
+
+    /// Where other processes reach this one, `host:port`.
+    pub fn address(&self) -> String {
+        match self.settings.advertise.strip_prefix("http://") {
+            Some(address) => address.trim_end_matches('/').to_owned(),
+            None => self.start.address.to_string(),
+        }
     }
 
     /// Where this service's schema is.
@@ -98,6 +119,12 @@ impl Platform {
             .layer(layer)
             .guarded(self.settings.calls.clone(), Arc::clone(&self.random));
         Ok(service.and(self.listening()).http(self.metrics()))
+    }
+
+    /// A service for the other services of the platform, behind the layer that judges how many call. Who
+    /// calls it judges itself, by the key of the platform.
+    pub fn for_services(&self, service: Service) -> Service {
+        service.guarded(self.settings.calls.clone(), Arc::clone(&self.random))
     }
 
     /// Hears what other processes revoke.

@@ -60,7 +60,7 @@ fn run(
     let settings = load(&flags)?;
     let host = settings.host();
     let build = async |start| {
-        let platform = Platform::open(settings, start).await?;
+        let platform = Platform::open(about.name, settings, start).await?;
         build(platform).await
     };
     let ready = |address: SocketAddr| {

@@ -3,6 +3,7 @@
 //! Owns what may travel: the call's own headers and body. Refuses what only services of this platform
 //! may say to each other; which services there are for clients is a closed list, [`PUBLIC`].
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -29,6 +30,28 @@ pub const PUBLIC: [&str; 11] = [
     "prepx.trading.v1.TradingService",
     "prepx.user.v1.UserService",
 ];
+
+/// The way to each of [`PUBLIC`]. `find` is asked once for each service that has some of them, such as
+/// `market_data`.
+///
+/// # Errors
+/// The first of `find`.
+pub fn peers<E>(
+    mut find: impl FnMut(&str) -> Result<Peer, E>,
+) -> Result<BTreeMap<String, Peer>, E> {
+    let mut found = BTreeMap::new();
+    let mut peers = BTreeMap::new();
+    for name in PUBLIC {
+        let service = name.split('.').nth(1).unwrap_or_default();
+        let peer = match found.get(service) {
+            Some(peer) => Peer::clone(peer),
+            None => find(service)?,
+        };
+        found.insert(service, peer.clone());
+        peers.insert(name.to_owned(), peer);
+    }
+    Ok(peers)
+}
 
 /// What a connection or a platform means by itself, and no client by a call.
 const KEPT_BACK: [HeaderName; 4] = [

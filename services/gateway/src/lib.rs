@@ -12,7 +12,7 @@ mod rest;
 mod service;
 mod socket;
 
-pub use forward::PUBLIC;
+pub use forward::{PUBLIC, peers};
 pub use limits::config::{
     BlockLimit, Config as RateLimits, Profile as RateProfile, Tier, TierLimit,
 };

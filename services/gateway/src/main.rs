@@ -1,9 +1,8 @@
 //! `prepx-gateway`: the one port of a platform whose services are programs of their own.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use prepx_gateway::{Deps, PUBLIC, RateLimits, build};
+use prepx_gateway::{Deps, RateLimits, build, peers};
 use prepx_platform::{About, Settings, main_of};
 
 const ABOUT: About = About {
@@ -15,16 +14,12 @@ fn main() -> ExitCode {
     main_of(ABOUT, async |platform| {
         let authenticator = platform.authenticator(platform.authority()?);
         let listening = platform.listening();
-        let mut services = BTreeMap::new();
-        for service in PUBLIC.map(service_of) {
-            services.insert(service, platform.peer(service)?);
-        }
-        let peers = PUBLIC.map(|name| (name.to_owned(), services[service_of(name)].clone()));
+        let peers = peers(|service| platform.peer(service))?;
         let rate_limits: RateLimits =
             Settings::section("rate_limits", &platform.settings.rate_limits)?;
         rate_limits.validate()?;
         let gateway = build(Deps {
-            peers: BTreeMap::from(peers),
+            peers,
             forwards: Some(platform.settings.calls),
             authenticator,
             rate_limits,
@@ -36,9 +31,4 @@ fn main() -> ExitCode {
         })?;
         Ok(gateway.and(listening))
     })
-}
-
-/// `market_data` for `prepx.market_data.v1.StockDataService`.
-fn service_of(name: &str) -> &str {
-    name.split('.').nth(1).unwrap_or_default()
 }

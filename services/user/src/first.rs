@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prepx_auth::{ApiKey, Role};
 use prepx_env::Random;
 use prepx_proto::portfolio::v1 as portfolio;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_proto::portfolio::v1::portfolio_service_client::PortfolioServiceClient;
-use prepx_runtime::Peer;
+use prepx_runtime::{Drain, Peer, TaskError};
 use prepx_store::secret;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
@@ -22,6 +23,8 @@ const FILE_NAME: &str = "keys.toml";
 /// What the demo trader begins with.
 const DEMO_DEPOSIT_USD: &str = "100000";
 const DEMO_DEPOSIT_KEY: &str = "demo-opening-deposit";
+/// How long to wait for services that are not there yet.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Makes the keys that a new platform begins with, once accounts can be opened. Several processes may do it
 /// at the same time.
@@ -57,6 +60,39 @@ impl FirstKeys {
             directory,
             random,
         }
+    }
+
+    /// Makes the first users and pays the demo trader's deposit, as soon as the services that it takes are
+    /// there. Ends when that is done, or the process ends.
+    ///
+    /// # Errors
+    /// Never: until then it is tried again.
+    pub async fn settle(
+        self,
+        dev: bool,
+        portfolio: Peer,
+        drain: Drain,
+    ) -> std::result::Result<(), TaskError> {
+        let settled = async {
+            while let Err(why) = self.try_to_settle(dev, &portfolio).await {
+                tracing::info!(%why, "the first users wait for other services");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = settled => tracing::info!("the first users are there"),
+            () = drain.stopping() => {}
+        }
+        Ok(())
+    }
+
+    async fn try_to_settle(
+        &self,
+        dev: bool,
+        portfolio: &Peer,
+    ) -> std::result::Result<(), TaskError> {
+        let first = self.ensure(dev).await?;
+        Ok(first.endow_demo(portfolio).await?)
     }
 
     /// Makes the first users unless they exist: with `dev` those of [`DEV_KEYS`], else with keys that are

@@ -1,0 +1,170 @@
+//! A service's way to the stages: commands through the log, reads from owners, and what the stages tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use prepx_auth::ClusterKey;
+use prepx_bus::{Log, Topic};
+use prepx_env::Clock;
+use prepx_owner::ports::{Here, Ports, Reach};
+use prepx_owner::{Directory, Failure, Front, Logs, Seats};
+use prepx_runtime::{Drain, Peer, Service, TaskError};
+use prepx_stage::follow::Tail;
+use prepx_stage::{Codec, Duty, Following, Pace, Retention, Stage, Topology, desk};
+
+use crate::engines;
+use crate::platform::Platform;
+
+/// Most reads of a stage's memory that may be under way in a process.
+const READS_MAX: usize = 4_096;
+
+/// The way to the stages, as this process has it.
+pub struct OrderPath {
+    /// Opens handles on the log.
+    pub logs: Logs,
+    /// How many partitions there are.
+    pub topology: Topology,
+    /// The key of the platform.
+    pub key: ClusterKey,
+    /// Told of what ends the process.
+    pub failure: Failure,
+    directory: Directory,
+    front: Front,
+    address: String,
+    who: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl Platform {
+    /// Opens the way to the stages.
+    ///
+    /// # Errors
+    /// When the log cannot be used, or the platform has no key.
+    pub fn order_path(&self) -> Result<OrderPath, TaskError> {
+        let settings = &self.settings;
+        let (topology, key) = (settings.topology(), settings.shared_key()?);
+        let logs = engines::kafka(
+            settings.shared_log()?,
+            topology,
+            settings.log_replication,
+            &self.process,
+        )?;
+        let failure = Failure::default();
+        let log = logs("front")?;
+        // A process hears one partition of the replies; which one does not matter.
+        let count = u64::from(topology.partitions(Topic::CommandReplies));
+        let number = u32::try_from(self.random.next_u64() % count)?;
+        let replies = Topic::CommandReplies.partition(number);
+        let front = Front::start(
+            &log,
+            replies,
+            desk::Bounds::default(),
+            (&self.clock, &*self.random),
+            &failure,
+        )?;
+        Ok(OrderPath {
+            directory: Directory::follow(&logs)?,
+            address: self.address(),
+            who: format!("{} at {}", self.process, self.address()),
+            clock: Arc::clone(&self.clock),
+            logs,
+            topology,
+            key,
+            failure,
+            front,
+        })
+    }
+}
+
+impl OrderPath {
+    /// Both stages. `owned` are the routes of the owner services of this process, if it owns anything.
+    pub fn ports(&self, owned: Option<Peer>) -> Ports {
+        let address = self.address.clone();
+        let here = owned.map(|peer| Here { address, peer });
+        let reach = Reach::new(self.directory.clone(), self.key.clone(), here);
+        Ports::new(self.front.clone(), reach, self.topology)
+    }
+
+    /// A handle on the log for a consumer of this name.
+    ///
+    /// # Errors
+    /// When the brokers do not answer.
+    pub fn log(&self, consumer: &str) -> Result<Arc<dyn Log>, TaskError> {
+        (self.logs)(consumer)
+    }
+
+    /// What whoever has this handle follows, while it is its duty.
+    pub fn following(&self, log: Arc<dyn Log>, duty: Duty) -> Following {
+        Following {
+            retention: Arc::new(Retention::shared(Arc::clone(&log))),
+            tail: Tail::new(log),
+            topology: self.topology,
+            clock: Arc::clone(&self.clock),
+            duty,
+        }
+    }
+
+    /// The partitions of a stage that this process owns, as leases come and go; and the task that hands
+    /// them over when it leaves.
+    ///
+    /// # Errors
+    /// When the log or the directory of snapshots cannot be used.
+    pub fn own<C: Codec>(
+        &self,
+        platform: &Platform,
+        codec: Arc<C>,
+        stage: Stage,
+    ) -> Result<(Seats<C>, Service), TaskError> {
+        let settings = &platform.settings;
+        let leases = engines::leases(
+            &settings.shared_log()?,
+            (stage.journal.name(), stage.journal),
+            &platform.process,
+            Duration::from_millis(settings.lease_timeout_ms),
+        )?;
+        let options = prepx_owner::Options {
+            stage,
+            topology: self.topology,
+            logs: Arc::clone(&self.logs),
+            snapshots: engines::snapshots(&settings.snapshot_dir()?)?,
+            pace: Pace::default(),
+            who: self.who.clone(),
+            address: self.address.clone(),
+            reads_max: READS_MAX,
+            clock: Arc::clone(&self.clock),
+            failure: self.failure.clone(),
+            alone: false,
+        };
+        let seats = Seats::open(codec, options, leases)?;
+        let leaving = seats.clone();
+        let task = Service::new().task("seats", async move |drain: Drain| {
+            drain.draining().await;
+            Ok(tokio::task::spawn_blocking(move || leaving.stop()).await?)
+        });
+        Ok((seats, task))
+    }
+
+    /// What the process has to do for it: to end when the order path fails (I8), and to let go of the log
+    /// when all calls have been answered.
+    pub fn tasks(&self) -> Service {
+        let (failure, front, directory) = (
+            self.failure.clone(),
+            self.front.clone(),
+            self.directory.clone(),
+        );
+        Service::new()
+            .task("order path", async move |drain: Drain| {
+                tokio::select! {
+                    why = failure.first() => return Err(anyhow!("the order path has failed: {why}").into()),
+                    () = drain.stopping() => {}
+                }
+                let ending = move || {
+                    front.drain();
+                    front.stop();
+                    directory.stop();
+                };
+                Ok(tokio::task::spawn_blocking(ending).await?)
+            })
+    }
+}

@@ -1,0 +1,30 @@
+//! `prepx-notification`: the streams as a program of its own. Each process tells its own listeners.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use prepx_notification::{Deps, Sources, build};
+use prepx_platform::{About, main_of};
+use prepx_stage::Duty;
+
+const ABOUT: About = About {
+    name: "prepx-notification",
+    does: "Tells listeners what happens on PrepX, from now on.",
+};
+
+fn main() -> ExitCode {
+    main_of(ABOUT, async |platform| {
+        let path = platform.order_path()?;
+        let sources = Sources {
+            following: path.following(path.log("notification")?, Duty::always()),
+            matching: Arc::new(path.ports(None)),
+        };
+        let market_data = platform.peer("market_data")?;
+        let service = build(Deps {
+            sources,
+            market_data,
+        });
+        let service = platform.for_clients(service.await?, platform.authority()?)?;
+        Ok(service.and(path.tasks()))
+    })
+}

@@ -1,0 +1,35 @@
+//! `prepx-portfolio`: the books as a program of its own. One process keeps them, the others stand by.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use prepx_platform::{About, main_of};
+use prepx_portfolio::{Deps, build, order_history};
+
+const ABOUT: About = About {
+    name: "prepx-portfolio",
+    does: "Keeps the books of PrepX: what accounts have, are and were worth; moves money.",
+};
+
+fn main() -> ExitCode {
+    main_of(ABOUT, async |platform| {
+        let path = platform.order_path()?;
+        let (duty, lease) = platform.duty("ledger")?;
+        let ports = Arc::new(path.ports(None));
+        let deps = Deps {
+            accounts: ports.clone(),
+            matching: ports.clone(),
+            clock: Arc::clone(&platform.clock),
+            random: Arc::clone(&platform.random),
+            audit: ports,
+            following: path.following(path.log("ledger")?, duty.clone()),
+            bytes_max: None,
+            market_data: platform.peer("market_data")?,
+        };
+        let portfolio = build(deps, &platform.sql()?).await?;
+        let history = platform.for_services(order_history(portfolio.books, &path.key));
+        let service = platform.for_clients(portfolio.service, platform.authority()?)?;
+        let service = service.and(history).standing_by(duty.watch());
+        Ok(service.and(lease).and(path.tasks()))
+    })
+}
