@@ -1,4 +1,4 @@
-//! Answers that end early: what they were asked with is revoked, or the process leaves.
+//! Bodies that end early: what they were asked with is revoked, or the process leaves.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use tonic::Status;
 /// dropped and the trailers say why.
 pub struct Ending<B> {
     body: B,
-    over: Option<BoxFuture<'static, Status>>,
+    over: Option<BoxFuture<'static, Option<Status>>>,
     is_over: bool,
 }
 
@@ -30,7 +30,15 @@ impl<B> Ending<B> {
     /// A body that ends when `over` does, with its status.
     pub fn when(over: impl Future<Output = Status> + Send + 'static, body: B) -> Ending<B> {
         Ending {
-            over: Some(over.boxed()),
+            over: Some(over.map(Some).boxed()),
+            ..Ending::by_itself(body)
+        }
+    }
+
+    /// A body that ends when `over` does, as if it had come to its own end.
+    pub fn quietly(over: impl Future<Output = ()> + Send + 'static, body: B) -> Ending<B> {
+        Ending {
+            over: Some(over.map(|()| None).boxed()),
             ..Ending::by_itself(body)
         }
     }
@@ -50,7 +58,8 @@ impl<B: Body + Default + Unpin> Body for Ending<B> {
         let over = self.over.as_mut().map(|over| over.poll_unpin(context));
         if let Some(Poll::Ready(status)) = over {
             (self.body, self.over, self.is_over) = (B::default(), None, true);
-            return Poll::Ready(trailers(&status).map(|trailers| Ok(Frame::trailers(trailers))));
+            let trailers = status.as_ref().and_then(trailers);
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
         Pin::new(&mut self.body).poll_frame(context)
     }

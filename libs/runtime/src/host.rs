@@ -8,6 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prepx_env::Random;
 use serde::Deserialize;
@@ -15,6 +20,8 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::drain::{Control, Drain};
+use crate::ending::Ending;
+use crate::method::Method;
 use crate::ready::Health;
 use crate::serve::{self, multiplex};
 use crate::service::{self, Service, TaskError};
@@ -232,9 +239,24 @@ fn supported(
             .iter()
             .fold(builder, |builder, name| builder.with_service_name(*name))
     };
+    let grpc = grpc.layer(middleware::from_fn(leaving(drain.clone())));
     Ok(service::routes(health.routed(grpc, drain))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))
+}
+
+/// Ends the requests of streams when the process leaves: what was taken is answered, and the stream ends
+/// by itself.
+fn leaving(drain: Drain) -> impl Fn(Request, Next) -> BoxFuture<'static, Response> + Clone {
+    move |request, next| {
+        if !Method::of(request.uri().path()).streamed_request {
+            return Box::pin(next.run(request));
+        }
+        let drain = drain.clone();
+        let left = async move { drain.draining().await };
+        let request = request.map(|body| Body::new(Ending::quietly(left, body)));
+        Box::pin(next.run(request))
+    }
 }
 
 /// The tasks that run, by name.

@@ -217,3 +217,38 @@ impl NotificationService for Radio {
         ))))
     }
 }
+
+/// A stream that answers every request, until there are no more.
+pub struct Parrot;
+
+impl Parrot {
+    pub fn service(self, limits: guard::Limits) -> Service {
+        Service::new()
+            .grpc(NotificationServiceServer::new(self))
+            .guarded(limits, random())
+    }
+}
+
+#[tonic::async_trait]
+impl NotificationService for Parrot {
+    type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
+
+    type ListenToTradesStream = BoxStream<'static, Result<TradeUpdate, Status>>;
+
+    async fn listen_to_trades(
+        &self,
+        _: Request<ListenToTradesRequest>,
+    ) -> Result<Response<Self::ListenToTradesStream>, Status> {
+        Ok(Response::new(Box::pin(futures::stream::empty())))
+    }
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<SubscribeRequest>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let said = futures::StreamExt::map(request.into_inner(), |said| {
+            said.map(|_| SubscribeResponse::default())
+        });
+        Ok(Response::new(Box::pin(said)))
+    }
+}

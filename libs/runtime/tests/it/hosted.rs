@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use prepx_proto::notification::v1::SubscribeRequest;
+use prepx_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use prepx_runtime::{Config, Drain, Error, Hosted, Peer, Service, guard, listen};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -16,7 +18,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::bank::{Bank, Radio, client, deposit, withdrawal};
+use crate::bank::{Bank, Parrot, Radio, client, deposit, withdrawal};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -119,6 +121,31 @@ async fn what_is_under_way_is_answered_before_the_tasks_end() {
         .withdraw(withdrawal())
         .await
         .expect_err("nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_answers_to_what_was_taken() {
+    let config = Config {
+        drain_timeout_ms: 600_000,
+        ..Config::default()
+    };
+    let parrot = Parrot.service(guard::Limits::default());
+    let mut running = Running::start(parrot, config).await;
+    let (say, said) = mpsc::channel(1);
+    let asked = tokio_stream::wrappers::ReceiverStream::new(said);
+    let mut client = NotificationServiceClient::new(running.peer());
+    let told = client.subscribe(asked).await.expect("is there");
+    let mut told = told.into_inner();
+    say.send(SubscribeRequest::default())
+        .await
+        .expect("is open");
+    let first = told.message().await.expect("is open");
+    assert!(first.is_some());
+    drop(running.ask.take());
+    let last = told.message().await.expect("ends well");
+    assert_eq!(last, None, "although the caller has more to say");
+    running.end().await.expect("ends well");
+    drop(say);
 }
 
 #[tokio::test]
