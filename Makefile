@@ -21,6 +21,7 @@ KAFKA_TESTS = test --locked -p prepx-bus -p prepx-stage --features prepx-bus/kaf
 test-kafka: preflight-test
 	$(CARGO) clippy --locked -p prepx-bus -p prepx-stage -p prepx-standalone --all-targets \
 		--features prepx-bus/kafka,prepx-stage/kafka,prepx-standalone/kafka -- -D warnings
+	$(CARGO) clippy --locked --features kafka --bins -- -D warnings
 	$(CARGO) $(KAFKA_TESTS) --no-run
 	tests/servers/kafka.py run -- $(CARGO) $(KAFKA_TESTS)
 	tests/servers/kafka.py run --nodes 3 -- $(CARGO) $(KAFKA_TESTS) --test it kafka
