@@ -133,15 +133,21 @@ pub fn plan(location: &KafkaLocation, topics: &Topics) -> Result<Vec<Change>, Er
 pub fn apply(location: &KafkaLocation, topics: &Topics) -> Result<Vec<Change>, Error> {
     let cluster = Cluster::new(location)?;
     let plan = cluster.plan(topics)?;
-    if let Some(never) = plan
-        .iter()
-        .find(|change| matches!(change, Change::Never { .. }))
-    {
-        return Err(Error::Refused(never.to_string()));
+    refuse(&plan)?;
+    if cluster.create(&plan)? {
+        // Another process may have made them in our place, and in another shape.
+        refuse(&cluster.plan(topics)?)?;
     }
-    cluster.create(&plan)?;
     cluster.set(&plan)?;
     Ok(plan)
+}
+
+fn refuse(plan: &[Change]) -> Result<(), Error> {
+    let mut changes = plan.iter();
+    match changes.find(|change| matches!(change, Change::Never { .. })) {
+        Some(never) => Err(Error::Refused(never.to_string())),
+        None => Ok(()),
+    }
 }
 
 struct Cluster<'a> {
@@ -255,13 +261,15 @@ impl Cluster<'_> {
         wait_for(asked).map_err(|error| unavailable(self.location, error))
     }
 
-    /// Waits until all that was asked for is done.
+    /// Waits until all that was asked for is done, by us or by another process.
     fn done<T, N: fmt::Debug>(
         &self,
         what: &str,
         asked: impl Future<Output = KafkaResult<Vec<Result<T, (N, RDKafkaErrorCode)>>>>,
     ) -> Result<(), Error> {
-        match self.answer(asked)?.into_iter().find_map(Result::err) {
+        let mut refused = self.answer(asked)?.into_iter().filter_map(Result::err);
+        let there = |code| code == RDKafkaErrorCode::TopicAlreadyExists;
+        match refused.find(|(_, code)| !there(*code)) {
             None => Ok(()),
             Some((name, code)) => {
                 let why = format!("{name:?} cannot be {what}: {code}");
@@ -270,7 +278,8 @@ impl Cluster<'_> {
         }
     }
 
-    fn create(&self, plan: &[Change]) -> Result<(), Error> {
+    /// Whether there was something to make.
+    fn create(&self, plan: &[Change]) -> Result<bool, Error> {
         let new: Vec<NewTopic<'_>> = plan
             .iter()
             .filter_map(|change| match change {
@@ -292,10 +301,11 @@ impl Cluster<'_> {
             })
             .collect();
         if new.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.done("made", self.admin.create_topics(&new, &options()))?;
-        self.see(new.iter().map(|topic| topic.name).collect())
+        self.see(new.iter().map(|topic| topic.name).collect())?;
+        Ok(true)
     }
 
     /// The controller has made the topics; brokers hear of them one after the other.
