@@ -2,7 +2,10 @@
 
 use crate::migrate::migrate;
 use crate::position::position;
-use crate::{Location, Migration, Options, Reader, Result, Source, Tx, pg, sqlite};
+use crate::{Error, Location, Migration, Options, Reader, Result, Source, Tx, pg, sqlite};
+
+/// How often a schema is tried to be made that other processes make too.
+const MAKING_TRIES: u32 = 5;
 
 /// An open, migrated schema on one of the engines. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,13 +30,25 @@ impl Pool {
             }
             Location::Pg(database) => Pool::Pg(pg::Pool::open(database, options)),
         };
-        let mut tx = pool.begin().await?;
+        let mut made = pool.make(options, migrations).await;
+        for _ in 1..MAKING_TRIES {
+            // A connection may have looked for the schema before another process made it, and not know in
+            // that transaction that it is there now.
+            if !matches!(made, Err(Error::Conflict(_))) {
+                break;
+            }
+            made = pool.make(options, migrations).await;
+        }
+        made.map(|()| pool)
+    }
+
+    async fn make(&self, options: &Options, migrations: &[Migration]) -> Result<()> {
+        let mut tx = self.begin().await?;
         if let Tx::Pg(tx) = &mut tx {
             pg::create(tx, &options.schema).await?;
         }
         migrate(&mut tx, migrations).await?;
-        tx.commit().await?;
-        Ok(pool)
+        tx.commit().await
     }
 
     /// A connection that only reads. [`crate::Error::Busy`] when none becomes free in time.
