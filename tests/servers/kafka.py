@@ -213,7 +213,8 @@ class Kafka(server.Servers):
         java = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         java += ["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         java += ["-Xms64m", "-Xmx256m", "-cp", f"{jars()}/*"]
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Not one that begins with a dash, which the tool would take for an option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         configs = [self.format(node, java, cluster) for node in range(len(self.clients))]
         for config, port in zip(configs, self.clients):
             self.spawn(config.stem, java + ["kafka.Kafka", config], port)

@@ -180,7 +180,9 @@ impl KafkaLog {
         }
     }
 
-    /// Takes all transactional ids of a journal: whoever held them is fenced when this returns.
+    /// Takes all transactional ids of a journal, side by side, because each takes a while: whoever held them is
+    /// fenced when this returns. Of two who take them at once, the one that has the id of the first
+    /// transaction writes its epoch.
     fn ring(&self, journal: TopicPartition) -> Result<Ring, String> {
         let take = |id: String| {
             let producer = transactional(&self.location, &self.config, &self.names, &id)
@@ -190,8 +192,15 @@ impl KafkaLog {
                 .map(|()| producer)
                 .map_err(|failure| failure.to_string())
         };
-        let ids = self.names.owner(journal);
-        let producers = ids.map(take).collect::<Result<_, _>>()?;
+        let producers = std::thread::scope(|scope| {
+            let ids = self.names.owner(journal);
+            let taking: Vec<_> = ids.map(|id| scope.spawn(move || take(id))).collect();
+            let panicked = |_| Err("a thread panicked".to_owned());
+            let taken = taking.into_iter();
+            taken
+                .map(|each| each.join().unwrap_or_else(panicked))
+                .collect::<Result<_, _>>()
+        })?;
         Ok(Ring { producers, turn: 0 })
     }
 

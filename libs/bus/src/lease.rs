@@ -55,6 +55,12 @@ pub trait Leases: Send + Sync {
 
     /// For how long a member may be unheard of before its partitions are another's.
     fn session(&self) -> Duration;
+
+    /// How long a member may work on with what is revoked and hold nobody up: the group takes so long to hear
+    /// that it has been released.
+    fn grace(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A group in memory: for one process, and for tests of many.

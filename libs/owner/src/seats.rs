@@ -71,6 +71,8 @@ struct Shared<C: Codec> {
     reads: Gate,
     /// What is granted and not let go of.
     seated: Mutex<BTreeMap<u32, Seated<C>>>,
+    /// Of that, what is to be handed over, and when.
+    revoked: Mutex<BTreeMap<u32, Duration>>,
     /// The last epoch under which each partition was owned here.
     epochs: Vec<Arc<AtomicU32>>,
     stop: Arc<AtomicBool>,
@@ -97,6 +99,7 @@ impl<C: Codec> Seats<C> {
             reads: Gate::new(options.reads_max),
             options,
             seated: Mutex::default(),
+            revoked: Mutex::default(),
             epochs: (0..count).map(|_| Arc::default()).collect(),
             stop: Arc::default(),
             keeper: Arc::default(),
@@ -292,6 +295,7 @@ impl<C: Codec> Shared<C> {
     /// Follows the group's word until this is stopped.
     fn follow_leases(&self) {
         while !self.stop.load(Ordering::Acquire) {
+            self.hand_over_due();
             let ending = self.let_go();
             match self.leases.next(if ending { CALL_ENDING } else { CALL }) {
                 Ok(None) => {}
@@ -300,6 +304,21 @@ impl<C: Codec> Shared<C> {
             }
         }
         self.order_all(Order::Drop);
+    }
+
+    /// Has what is revoked handed over, once the group has no use for more patience.
+    fn hand_over_due(&self) {
+        let now = self.options.clock.monotonic();
+        let (mut revoked, seated) = (lock(&self.revoked), lock(&self.seated));
+        revoked.retain(|partition, due| {
+            let waits = *due > now && !self.leases.grace().is_zero();
+            match seated.get(partition) {
+                Some(_) if waits => return true,
+                Some(seated) => seated.post().order(Order::HandOver),
+                None => self.leases.release(*partition),
+            }
+            false
+        });
     }
 
     fn follow(&self, change: Change) {
@@ -311,13 +330,12 @@ impl<C: Codec> Shared<C> {
             }
             Change::Revoked(partition) => {
                 tracing::info!(seat = %stage.seat(partition), "to be handed over");
-                match lock(&self.seated).get(&partition) {
-                    Some(seated) => seated.post().order(Order::HandOver),
-                    None => self.leases.release(partition),
-                }
+                let due = self.options.clock.monotonic() + self.leases.grace();
+                lock(&self.revoked).insert(partition, due);
             }
             Change::Lost(partition) => {
                 tracing::warn!(seat = %stage.seat(partition), "lost: the group has not heard of this process");
+                lock(&self.revoked).remove(&partition);
                 if let Some(seated) = lock(&self.seated).remove(&partition) {
                     seated.post().order(Order::Drop);
                 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -49,10 +50,15 @@ impl Membership {
 /// of what is revoked.
 const POLL_SESSIONS_MAX: u32 = 2;
 
+/// The library joins once a second at most, and has just joined when it hears what is revoked: what is released is
+/// another's only when it joins again.
+const GRACE: Duration = Duration::from_millis(700);
+
 /// A member of a group on Kafka. See [`Leases`] for what it promises.
 pub struct KafkaLeases {
     consumer: BaseConsumer<Rebalances>,
     membership: Membership,
+    left: AtomicBool,
 }
 
 /// What the coordinator has said and nobody has heard yet.
@@ -155,6 +161,7 @@ impl KafkaLeases {
         Ok(KafkaLeases {
             consumer,
             membership,
+            left: AtomicBool::new(false),
         })
     }
 
@@ -205,11 +212,19 @@ impl Leases for KafkaLeases {
     }
 
     fn leave(&self) {
+        self.left.store(true, Ordering::Release);
         self.consumer.unsubscribe();
     }
 
     fn session(&self) -> Duration {
         self.membership.session
+    }
+
+    fn grace(&self) -> Duration {
+        match self.left.load(Ordering::Acquire) {
+            true => Duration::ZERO,
+            false => GRACE,
+        }
     }
 }
 
