@@ -21,7 +21,6 @@ use tonic::Status;
 use wire::Channel;
 
 use self::state::{Listener, State};
-use crate::market::Market;
 
 /// What may wait for one listener.
 const QUEUE_MAX: usize = 4_096;
@@ -134,11 +133,15 @@ impl Hub {
 
     /// Takes note of instruments. The minutes of those that are new are complete from `bars_from` on.
     pub fn define(&self, views: &[InstrumentView], bars_from: Micros) {
-        let mut state = self.state();
-        for view in views {
-            let instrument = view.instrument;
-            let new = || Market::new(instrument, bars_from);
-            state.markets.entry(instrument.id).or_insert_with(new);
+        let any_awaited = {
+            let mut state = self.state();
+            for view in views {
+                state.define(view.instrument, bars_from);
+            }
+            !state.awaited.is_empty()
+        };
+        if any_awaited {
+            self.awaited.notify_one();
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prepx_domain::update::{AccountUpdate, Change, MarketChange, MarketUpdate};
-use prepx_domain::{AccountId, AssetClass, Code, Instrument, InstrumentId};
+use prepx_domain::{AccountId, AssetClass, Code, Instrument, InstrumentId, Micros};
 use prepx_proto::notification::v1 as wire;
 use prepx_runtime::status;
 use tokio::sync::mpsc;
@@ -215,9 +215,7 @@ impl State {
         let Some(market) = self.markets.get(&id) else {
             return;
         };
-        let watched = [Channel::Quotes, Channel::Orderbooks]
-            .into_iter()
-            .any(|channel| !self.ears(&market.instrument, channel).is_empty());
+        let watched = self.is_watched(&market.instrument);
         let Some(market) = self.markets.get_mut(&id) else {
             return;
         };
@@ -226,6 +224,24 @@ impl State {
             self.awaited.insert(id);
         }
         self.tell(id, &happenings);
+    }
+
+    /// Takes note of an instrument that is new. Some may listen already: they came before it was known.
+    pub(super) fn define(&mut self, instrument: Instrument, bars_from: Micros) {
+        if self.markets.contains_key(&instrument.id) {
+            return;
+        }
+        let mut market = Market::new(instrument, bars_from);
+        if self.is_watched(&instrument) && market.want_book() {
+            self.awaited.insert(instrument.id);
+        }
+        self.markets.insert(instrument.id, market);
+    }
+
+    /// Whether anybody wants the book of an instrument.
+    fn is_watched(&self, instrument: &Instrument) -> bool {
+        let mut channels = [Channel::Quotes, Channel::Orderbooks].into_iter();
+        channels.any(|channel| !self.ears(instrument, channel).is_empty())
     }
 
     /// Those who listen to a channel of an instrument, by its name or by all names; each once.

@@ -12,13 +12,16 @@ use crate::fixture::{instrument, level, trade};
 
 fn hub() -> Arc<Hub> {
     let hub = Arc::new(Hub::default());
-    let view = InstrumentView {
+    hub.define(&[view()], Micros(0));
+    hub
+}
+
+fn view() -> InstrumentView {
+    InstrumentView {
         instrument: instrument(),
         halted: false,
         reference_ticks: None,
-    };
-    hub.define(&[view], Micros(0));
-    hub
+    }
 }
 
 fn account(number: u16) -> AccountId {
@@ -86,6 +89,21 @@ fn i9_an_account_is_told_to_its_own_listeners_only() {
     own.listen(None);
     hub.tell_accounts(&[order_of(account(1))]);
     assert_eq!(heard(&mut own), ["subscription"], "no more");
+}
+
+#[test]
+fn who_listens_before_an_instrument_is_known_hears_its_book_too() {
+    let hub = Arc::new(Hub::default());
+    let mut ear = hub.listener().unwrap();
+    ear.change(wish(Channel::Orderbooks, EVERY)).unwrap();
+    assert_eq!(hub.awaited(), []);
+    hub.define(&[view()], Micros(0));
+    assert!(hub.books_awaited().now_or_never().is_some());
+    assert_eq!(hub.awaited(), [instrument()]);
+    assert!(hub.take_book(instrument().id, Some(Book::at(3))));
+    assert_eq!(heard(&mut ear), ["subscription", "Orderbooks"]);
+    hub.define(&[view()], Micros(0));
+    assert_eq!(hub.awaited(), [], "what is known stays as it is");
 }
 
 #[test]
