@@ -5,7 +5,8 @@ PYTHON ?= python3
 REDIS = --locked -p prepx-cache --features redis-tests
 REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 
-.PHONY: run test test-kafka test-redis test-postgres lint fmt soak bench preflight preflight-test
+.PHONY: run test test-kafka test-redis test-postgres cluster cluster-build cluster-down chaos lint fmt soak bench \
+	preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
@@ -45,6 +46,30 @@ test-postgres: preflight
 	tests/servers/postgres.py run -- $(CARGO) test --locked $(STORES) --lib --tests
 	tests/servers/postgres.py run --bouncer -- $(CARGO) test --locked $(STORES) --lib --tests
 
+# Every service as a program of its own, and `prepx` to operate them.
+OWN = user trading risk portfolio market-data analytics notification
+PROGRAMS = -p prepx-standalone -p prepx-gateway $(OWN:%=-p prepx-%)
+BINARIES = $(or $(CARGO_TARGET_DIR),target)/release
+comma := ,
+space := $(subst ,, )
+cluster-build: preflight-test
+	$(CARGO) build --release --locked $(PROGRAMS) --bins \
+		--features $(subst $(space),$(comma),$(patsubst %,prepx-%/kafka,standalone $(OWN)))
+
+## The whole platform on this machine: servers and two processes of each service; CONTRIBUTING.md says what it needs.
+cluster: cluster-build
+	tests/cluster/cluster.py up --binaries $(BINARIES)
+
+## Ends what `make cluster` has started, and nothing else.
+cluster-down:
+	tests/cluster/cluster.py down
+
+## Kills and pauses parts of a cluster of its own under load, and judges what came of it.
+CHAOS_ROUNDS ?= 3
+chaos: cluster-build
+	$(PYTHON) -m unittest discover tests/chaos
+	tests/cluster/cluster.py run --binaries $(BINARIES) -- tests/chaos/chaos.py --rounds $(CHAOS_ROUNDS)
+
 ## Formatting and lints, warnings as errors.
 lint:
 	$(CARGO) fmt --all --check
@@ -59,6 +84,7 @@ soak: preflight-test
 	$(CARGO) build --locked --bin prepx
 	PREPX_SEEDS=100000 $(CARGO) test --locked -p prepx-tests --test simulation
 	CRASH_ROUNDS=200 tests/clients/run -k crash
+	$(MAKE) chaos CHAOS_ROUNDS=200
 
 ## Benchmarks against the peers, in one run; fills the table of bench/README.md.
 bench: preflight
