@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Rounds of faults under load against the cluster that runs: tests/chaos/chaos.py [--rounds N].
 
-A round: new accounts place and cancel orders; a part is killed with SIGKILL and started again, or stopped
-with SIGSTOP and woken; when every account has had an order acknowledged again and every part is well, all is
+A round: new accounts place and cancel orders; a part is killed with SIGKILL and started again, or ended with
+SIGTERM, or stopped with SIGSTOP and woken; when every account has had an order acknowledged again and every part is well, all is
 read, all orders are cancelled, all is read again and `prepx verify` looks at the books. What happened is
 a history in a file, which tests/chaos/check.py judges after each round. The cluster is left as it is
 when something is wrong.
@@ -177,7 +177,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="draws the faults")
     parser.add_argument(
-        "--kinds", default=",".join(faults.KINDS), help="what is hit, in turn [%(default)s]"
+        "--only", default="", metavar="NAME",
+        help="hit only what begins so: prepx, kafka, prepx-risk, prepx-risk-1 [everything in turn]",
     )
     parser.add_argument(
         "--prepx", default=os.environ.get("BINARY_UNDER_TEST", ROOT / "target/release/prepx"),
@@ -193,7 +194,7 @@ def main():
     run.list_instruments()
     for number in range(args.rounds):
         run.history.round = number + 1
-        fault = faults.draw(number, run.programs, tuple(args.kinds.split(",")), run.chance)
+        fault = faults.draw(number, run.programs, args.only, run.chance)
         shown = f"round {number + 1}: {fault.way} {fault.part.name} for {fault.seconds} s"
         try:
             waited = run.round(fault)

@@ -8,8 +8,9 @@ Of every account at every time it was read after all was quiet:
   - what has filled does not become less, and an order that has ended stays as it ended;
   - an order whose cancel was acknowledged is not open;
   - what is held is worth the open buys, and nothing when there are none (I4).
-Of all accounts of a round together: cash and goods are those that were paid in (I3). And `prepx verify` found
-nothing.
+Of all accounts of a round together: cash and goods are those that were paid in (I3). While a service is
+drained, no order is refused and of none it is unknown what became of it; but for the gateway, whose callers
+lose their connections. And `prepx verify` found nothing.
 """
 
 import pathlib
@@ -20,6 +21,8 @@ from decimal import Decimal
 import history
 
 ENDED = {"filled", "canceled", "expired", "rejected", "replaced"}
+# Refusals that have nothing to do with what runs where.
+FINAL = ("403", "422")
 TERMS = ("symbol", "side", "qty", "limit_price")
 
 
@@ -33,6 +36,8 @@ class Judge:
         self.of_account = defaultdict(list)
         self.last_read = {}
         self.count = Counter()
+        # The service that is drained in this round.
+        self.drained = None
 
     def take(self, line: dict):
         kind = line["kind"]
@@ -54,8 +59,21 @@ class Judge:
             self.blame(line, f"order {line['name']} was acknowledged with two ids")
         self.of_account[line["account"]].append(line["name"])
 
+    def take_fault(self, line):
+        others = line["part"].startswith("prepx-") and not line["part"].startswith("prepx-gateway")
+        is_drain = line["way"] == "drain" and others
+        self.drained = line["part"] if is_drain else None
+
     def take_refused(self, line):
         self.refused.add(line["name"])
+        self.take_unknown(line)
+
+    def take_unknown(self, line):
+        if self.drained and not line["why"].startswith(FINAL):
+            self.blame(line, f"while {self.drained} was drained, order {line['name']} was told: {line['why']}")
+
+    def take_healed(self, line):
+        self.drained = None
 
     def take_cancel(self, line):
         self.canceled.add(line["id"])

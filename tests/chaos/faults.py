@@ -12,24 +12,28 @@ from server import Program
 HEAL_SECONDS_MAX = 120
 # Of a program that refuses to start until what it has left behind is gone.
 START_AGAIN_SECONDS = 0.5
-WAYS = ("kill", "pause")
+SIGNALS = {"kill": signal.SIGKILL, "drain": signal.SIGTERM, "pause": signal.SIGSTOP}
 # In turn, so that few rounds meet many kinds.
-KINDS = ("prepx", "kafka", "prepx", "postgres", "prepx", "redis")
+PLAN = (
+    ("prepx", "kill"), ("prepx", "drain"), ("kafka", "kill"), ("prepx", "pause"), ("postgres", "kill"),
+    ("prepx", "kill"), ("redis", "kill"), ("prepx", "drain"), ("kafka", "pause"), ("prepx", "pause"),
+    ("postgres", "pause"), ("redis", "pause"),
+)
 
 
 @dataclass
 class Fault:
-    """One part is killed, and started again after a while; or paused for that while."""
+    """One part is killed, or asked to end, and started again after a while; or paused for that while."""
 
     part: Program
     way: str
     seconds: float
 
     def strike(self):
-        self.part.send(signal.SIGKILL if self.way == "kill" else signal.SIGSTOP)
+        self.part.send(SIGNALS[self.way])
 
     def heal(self):
-        """Starts what was killed, wakes what was paused."""
+        """Starts what has ended, wakes what was paused."""
         if self.way == "pause":
             self.part.send(signal.SIGCONT)
         else:
@@ -37,11 +41,11 @@ class Fault:
             self.part.start()
 
 
-def draw(number: int, programs: list[Program], kinds: tuple[str, ...], chance: random.Random) -> Fault:
-    """The fault of a round."""
-    kind = kinds[number % len(kinds)]
-    part = chance.choice([program for program in programs if fits(program, kind)])
-    way = WAYS[number // len(kinds) % 2] if len(kinds) > 1 else chance.choice(WAYS)
+def draw(number: int, programs: list[Program], prefix: str, chance: random.Random) -> Fault:
+    """The fault of a round, at a part whose name begins so."""
+    plan = [(kind, way) for kind, way in PLAN if kind.startswith(prefix) or prefix.startswith(kind)]
+    kind, way = plan[number % len(plan)]
+    part = chance.choice([p for p in programs if fits(p, kind) and p.name.startswith(prefix)])
     # Shorter than a session, about as long, and much longer.
     return Fault(part, way, chance.choice((0.5, 3.0, 8.0)))
 

@@ -60,6 +60,15 @@ class Check(unittest.TestCase):
 
         self.assertEqual(self.found(change), [])
 
+    def test_an_order_refused_while_a_service_is_drained(self):
+        refused = {"kind": "unknown", "account": "a", "name": "three", "why": "503 the owner is away"}
+        for part, way, count in (("risk-1", "drain", 1), ("risk-1", "kill", 0), ("gateway-1", "drain", 0)):
+            fault = {"kind": "fault", "part": f"prepx-{part}", "way": way}
+            more = [fault, refused, {"kind": "healed"}, refused]
+            lines = lambda lines: lines.extend({"round": 1} | line for line in more)
+            found = [wrong for wrong in self.found(lines) if "was drained" in wrong]
+            self.assertEqual(len(found), count, (part, way, found))
+
     def test_a_lost_order(self):
         self.one("order one was acknowledged and is lost", lambda lines: lines[LAST_READ].update(orders=[]))
 

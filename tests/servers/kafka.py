@@ -75,8 +75,12 @@ share.coordinator.state.topic.replication.factor={nodes}
 share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=3
 group.initial.rebalance.delay.ms=0
-# Owners of partitions that went silent are replaced after some 3 s.
+# Whoever went silent is given up soon: owners of partitions after some 3 s, brokers, and whoever has
+# left a transaction open.
 group.min.session.timeout.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=4000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 num.network.threads=2
 num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
