@@ -40,6 +40,8 @@ class Services(server.Servers):
     def start(self):
         """Until each answers, and of each service one does its work."""
         config = self.configured(self.settings())
+        for directory in ("data", "snapshots"):
+            (self.work / directory).mkdir()
         for service, ports in self.ports.items():
             for number, port in enumerate(ports, 1):
                 command = [self.binaries / f"prepx-{service}", "--dev", "--config", config]
