@@ -34,6 +34,8 @@ def seats(programs: list[Program]) -> str:
         owners = told_by_owners(programs)
     except (OSError, RuntimeError, StopIteration) as error:
         return f"who owns which partition cannot be told: {error}"
+    if not owners:
+        return "no owner of a partition has told of itself"
     names = {f"127.0.0.1:{program.port}": program.name for program in programs}
     rows = [("partition", "owner", "epoch")]
     for (stage, partition), (epoch, address) in sorted(owners.items()):
