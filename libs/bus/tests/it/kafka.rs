@@ -27,12 +27,7 @@ impl Kafka {
     }
 
     fn with(change: impl FnOnce(&mut topics::Topics)) -> Kafka {
-        let url = std::env::var("PREPX_TEST_KAFKA");
-        let url = url.expect("PREPX_TEST_KAFKA says where Kafka is: run `make test-kafka`");
-        let prefix = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let Ok(Location::Kafka(location)) = Location::parse(&format!("{url}/{prefix}")) else {
-            panic!("PREPX_TEST_KAFKA is {url}; kafka://127.0.0.1:9092 would be right");
-        };
+        let location = Kafka::place();
         let mut declared = declared(nodes());
         change(&mut declared);
         topics::apply(&location, &declared).unwrap();
@@ -40,6 +35,17 @@ impl Kafka {
             location,
             handles: Vec::new(),
         }
+    }
+
+    /// A place without topics.
+    fn place() -> KafkaLocation {
+        let url = std::env::var("PREPX_TEST_KAFKA");
+        let url = url.expect("PREPX_TEST_KAFKA says where Kafka is: run `make test-kafka`");
+        let prefix = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let Ok(Location::Kafka(location)) = Location::parse(&format!("{url}/{prefix}")) else {
+            panic!("PREPX_TEST_KAFKA is {url}; kafka://127.0.0.1:9092 would be right");
+        };
+        location
     }
 
     fn handle(&mut self) -> Arc<KafkaLog> {
@@ -210,7 +216,7 @@ fn epochs_rise_over_retention_of_the_whole_journal() {
 fn topics_become_what_the_file_says() {
     let kafka = Kafka::new();
     let mut file = declared(nodes());
-    assert_eq!(topics::plan(&kafka.location, &file).unwrap(), []);
+    until_nothing_is_planned(&kafka.location, &file);
     file.set_partitions("audit-logs", 9);
     let refused = topics::apply(&kafka.location, &file)
         .unwrap_err()
@@ -219,6 +225,31 @@ fn topics_become_what_the_file_says() {
         refused.contains("audit-logs has 8 partitions and the file says 9"),
         "{refused}"
     );
+}
+
+#[test]
+fn processes_that_start_together_make_the_topics_once() {
+    let (location, file) = (Kafka::place(), declared(nodes()));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| topics::apply(&location, &file).unwrap());
+        }
+    });
+    until_nothing_is_planned(&location, &file);
+}
+
+/// Brokers hear of what was made one after the other, and any of them may be asked.
+fn until_nothing_is_planned(location: &KafkaLocation, file: &topics::Topics) {
+    let pause = Duration::from_millis(50);
+    let mut plan = topics::plan(location, file).unwrap();
+    for _ in 0..LONG.as_millis() / pause.as_millis() {
+        if plan.is_empty() {
+            return;
+        }
+        std::thread::sleep(pause);
+        plan = topics::plan(location, file).unwrap();
+    }
+    panic!("still planned: {plan:?}");
 }
 
 /// A group of its own, on the servers of the run.
