@@ -368,8 +368,9 @@ where
     F: Future<Output = T>,
 {
     let (ended, end) = oneshot::channel();
+    // Consumers ask other processes too.
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()?;
     std::thread::Builder::new()
         .name(name.to_owned())
