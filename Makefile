@@ -18,10 +18,12 @@ test: preflight-test lint
 	tests/clients/run
 
 ## The event log, the stages and all of prepx on a real Apache Kafka: CONTRIBUTING.md says what it needs.
-KAFKA_TESTS = test --locked -p prepx-bus -p prepx-stage --features prepx-bus/kafka,prepx-stage/kafka
+KAFKA_CRATES = -p prepx-bus -p prepx-stage -p prepx-owner
+KAFKA_FEATURES = prepx-bus/kafka,prepx-stage/kafka,prepx-owner/kafka
+KAFKA_TESTS = test --locked $(KAFKA_CRATES) --features $(KAFKA_FEATURES)
 test-kafka: preflight-test
-	$(CARGO) clippy --locked -p prepx-bus -p prepx-stage -p prepx-standalone --all-targets \
-		--features prepx-bus/kafka,prepx-stage/kafka,prepx-standalone/kafka -- -D warnings
+	$(CARGO) clippy --locked $(KAFKA_CRATES) -p prepx-standalone --all-targets \
+		--features $(KAFKA_FEATURES),prepx-standalone/kafka -- -D warnings
 	$(CARGO) clippy --locked --features kafka --bins -- -D warnings
 	$(CARGO) $(KAFKA_TESTS) --no-run
 	tests/servers/kafka.py run -- $(CARGO) $(KAFKA_TESTS)

@@ -11,7 +11,8 @@
 //! that one's failure is not the other's and one's transactions do not wait for the other's.
 //!
 //! A sender is a thread, one for each journal that is owned, with a producer a transactional id, and one for
-//! batches of nobody; for each producer the client library adds one that polls, one of its own and one a broker.
+//! batches of nobody; for each producer the client library adds one that polls, one of its own and one a broker. Producers of nobody
+//! are made when they are wanted, because most handles only read.
 
 mod config;
 mod leases;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
 pub use self::config::Config;
@@ -64,7 +65,6 @@ pub struct KafkaLog {
     fencing: Mutex<()>,
     /// Up to where each journal was seen to have nobody's records but its owner's here.
     held: Mutex<HashMap<Owner, u64>>,
-    admin: AdminClient<DefaultClientContext>,
 }
 
 struct Front {
@@ -97,13 +97,10 @@ impl KafkaLog {
         let reader = Reader::new(&consumer, names.clone(), config.patience, Arc::clone(&news));
         let reader = reader.map_err(failed)?;
         let partitions = partitions(&reader, &names, &location, &config)?;
-        let admin = config::client(&location, &config.id)
-            .create()
-            .map_err(failed)?;
         let air = Arc::new(Air::default());
         let told = Arc::clone(&news);
         air.watermark().subscribe(move |_| told.tell());
-        let nobody = Way::Nobody(nobody(&location, &config, &names, &air).map_err(failed)?);
+        let nobody = Way::Nobody(nobody(&location, &config, &names, &air));
         let bytes_max = config.transaction_bytes_max;
         let nobody = Sender::spawn("kafka-nobody".into(), nobody, Arc::clone(&air), bytes_max)
             .map_err(|error| unavailable(error.to_string()))?;
@@ -118,7 +115,6 @@ impl KafkaLog {
             }),
             fencing: Mutex::new(()),
             held: Mutex::default(),
-            admin,
             location,
             config,
             names,
@@ -433,7 +429,11 @@ impl Log for KafkaLog {
         list.add_partition_offset(&topic, number, Offset::Offset(before as i64))
             .map_err(|error| fail(error.to_string()))?;
         let options = AdminOptions::new().operation_timeout(Some(self.config.patience));
-        let deleted = wait_for(self.admin.delete_records(&list, &options));
+        // Made when it is wanted: few handles ever delete, and it has threads.
+        let admin: KafkaResult<AdminClient<DefaultClientContext>> =
+            config::client(&self.location, &self.config.id).create();
+        let admin = admin.map_err(|error| fail(error.to_string()))?;
+        let deleted = wait_for(admin.delete_records(&list, &options));
         self.reader.forget(partition);
         let each = deleted.map_err(|error| fail(error.to_string()))?;
         let failed = each.elements().iter().find_map(|each| each.error().err());

@@ -8,9 +8,9 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 
 use super::config::{self, Config, Names};
-use super::producer::{Failure, Producer, Sent};
+use super::producer::{Failure, OnDelivery, Producer, Sent};
 use super::reader::Reader;
-use super::sender::Nobody;
+use super::sender::{Made, Nobody};
 use crate::Topic;
 use crate::air::Air;
 use crate::location::KafkaLocation;
@@ -81,41 +81,49 @@ pub(super) fn partitions(
     })
 }
 
+/// The ways to write without an owner.
 pub(super) fn nobody(
     location: &KafkaLocation,
     config: &Config,
     names: &Names,
     air: &Arc<Air>,
-) -> Result<Nobody, KafkaError> {
-    let each = {
-        let air = Arc::clone(air);
-        move |sent: &Sent, end: Result<u64, String>| match end {
-            Ok(end) => air.land([sent.position], [(sent.to, end)]),
-            Err(why) => {
-                air.fail(&format!(
-                    "Kafka has not confirmed a record for {}: {why}",
-                    sent.to
-                ));
-            }
-        }
+) -> Nobody {
+    let unknown = |error: KafkaError| Failure::Unknown(error.to_string());
+    let of = (location.clone(), config.clone(), names.clone());
+    let air = Arc::clone(air);
+    let plain = move || {
+        let (location, config, names) = &of;
+        let mut plain = config::producer(location, config);
+        plain.set(
+            "message.timeout.ms",
+            config.patience.as_millis().to_string(),
+        );
+        let each = Some(landing(&air));
+        Producer::new(&plain, names.clone(), config.patience, each).map_err(unknown)
     };
-    let mut plain = config::producer(location, config);
-    plain.set(
-        "message.timeout.ms",
-        config.patience.as_millis().to_string(),
-    );
-    let plain = Producer::new(&plain, names.clone(), config.patience, Some(Box::new(each)))?;
     let (location, config, names) = (location.clone(), config.clone(), names.clone());
-    let make = move || {
+    let transactional = move || {
         let id = names.ownerless(&config.id);
-        let producer = transactional(&location, &config, &names, &id)
-            .map_err(|error| Failure::Unknown(error.to_string()))?;
+        let producer = transactional(&location, &config, &names, &id).map_err(unknown)?;
         producer.init_transactions().map(|()| producer)
     };
-    Ok(Nobody {
-        plain,
-        transactional: None,
-        make: Box::new(make),
+    Nobody {
+        plain: Made::by(plain),
+        transactional: Made::by(transactional),
+    }
+}
+
+/// Lands each record when it is delivered.
+fn landing(air: &Arc<Air>) -> OnDelivery {
+    let air = Arc::clone(air);
+    Box::new(move |sent: &Sent, end| match end {
+        Ok(end) => air.land([sent.position], [(sent.to, end)]),
+        Err(why) => {
+            air.fail(&format!(
+                "Kafka has not confirmed a record for {}: {why}",
+                sent.to
+            ));
+        }
     })
 }
 

@@ -47,10 +47,32 @@ impl Ring {
 /// What the sender of batches without an owner has.
 pub(super) struct Nobody {
     /// Lands each record by itself when it is delivered.
-    pub(super) plain: Producer,
-    /// Made when the first batch of several records comes.
-    pub(super) transactional: Option<Producer>,
-    pub(super) make: Box<dyn Fn() -> Result<Producer, Failure> + Send>,
+    pub(super) plain: Made,
+    /// For batches of several records.
+    pub(super) transactional: Made,
+}
+
+/// A producer that is made when it is first wanted: most handles only read, and each producer has threads.
+pub(super) struct Made {
+    producer: Option<Producer>,
+    make: Box<dyn Fn() -> Result<Producer, Failure> + Send>,
+}
+
+impl Made {
+    pub(super) fn by(make: impl Fn() -> Result<Producer, Failure> + Send + 'static) -> Made {
+        Made {
+            producer: None,
+            make: Box::new(make),
+        }
+    }
+
+    fn get(&mut self) -> Result<&Producer, Failure> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => (self.make)()?,
+        };
+        Ok(self.producer.insert(producer))
+    }
 }
 
 /// A sender's handle. Dropped, it finishes what it has begun and leaves the rest.
@@ -193,19 +215,17 @@ impl Nobody {
     fn send(&mut self, group: &[Waiting], queue: &Queue, air: &Air) -> Result<(), Failure> {
         for run in group.chunk_by(|(_, a), (_, b)| (a.len() == 1) == (b.len() == 1)) {
             if run.first().is_some_and(|(_, batch)| batch.len() == 1) {
+                let plain = self.plain.get()?;
                 for (position, batch) in run {
-                    send_all(&self.plain, None, *position, batch)?;
+                    send_all(plain, None, *position, batch)?;
                 }
                 continue;
             }
             // The singles before it come first in their partitions.
-            self.plain.delivered()?;
-            let transactional = match self.transactional.take() {
-                Some(producer) => producer,
-                None => (self.make)()?,
-            };
-            let transactional = self.transactional.insert(transactional);
-            commit(transactional, None, run, queue, air)?;
+            if let Some(plain) = &self.plain.producer {
+                plain.delivered()?;
+            }
+            commit(self.transactional.get()?, None, run, queue, air)?;
         }
         Ok(())
     }
