@@ -22,7 +22,7 @@ use prepx_stage::{
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
-use crate::{Report, START, TOPOLOGY, account, checks, matching, slot_of};
+use crate::{Report, START, TOPOLOGY, account, checks, matching};
 
 /// The owners of one stage's partitions, and those who do not know yet that they are not.
 struct Owners<C: Codec> {
@@ -277,7 +277,7 @@ impl World<'_> {
     }
 
     fn instruct(&mut self, command: prepx_domain::message::ToMatching) {
-        let partition = slot_of(&command).partition(TOPOLOGY.matching_partitions);
+        let partition = command.slot().partition(TOPOLOGY.matching_partitions);
         let to = Stage::MATCHING.seat(partition).commands();
         let mut batch = Batch::new();
         let input = MatchingInput::Command(command);

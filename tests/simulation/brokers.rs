@@ -21,7 +21,7 @@ use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
 use crate::seats::{Ground, Seats};
-use crate::{Report, START, TOPOLOGY, account, checks, matching, slot_of};
+use crate::{Report, START, TOPOLOGY, account, checks, matching};
 
 /// Who waits for a reply.
 #[derive(Clone, Copy)]
@@ -212,7 +212,7 @@ impl World {
     }
 
     fn instruct(&mut self, who: Asked, command: &ToMatching) {
-        let partition = slot_of(command).partition(TOPOLOGY.matching_partitions);
+        let partition = command.slot().partition(TOPOLOGY.matching_partitions);
         let mut input = Vec::new();
         matching().encode_input(&MatchingInput::Command(command.clone()), &mut input);
         let to = Stage::MATCHING.seat(partition).commands();

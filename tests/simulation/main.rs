@@ -19,8 +19,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use prepx_bus::brokers::Tally;
-use prepx_domain::message::ToMatching;
-use prepx_domain::{Hours, Micros, Slot, fixture};
+use prepx_domain::{Hours, Micros, fixture};
 use prepx_risk::AccountCodec;
 use prepx_stage::Topology;
 use prepx_trading::MatchingCodec;
@@ -72,14 +71,6 @@ fn matching() -> Arc<MatchingCodec> {
 fn hours() -> Hours {
     let phases = [-400, 0, 1_000, 1_400];
     fixture::days(1_000, 2_400_000, phases.map(|ms| START.plus_us(ms * 1_000)))
-}
-
-fn slot_of(command: &ToMatching) -> Slot {
-    match command {
-        ToMatching::Define(instrument) => instrument.id.slot(),
-        ToMatching::Halt(instrument) | ToMatching::Resume(instrument) => instrument.slot(),
-        other => panic!("no operator sends {other:?}"),
-    }
 }
 
 fn number(name: &str) -> Option<u64> {

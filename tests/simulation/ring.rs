@@ -18,7 +18,7 @@ use prepx_stage::{Codec, Error, Keeper, Pace, Retention, Snapshots, Spine, Stage
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
-use crate::{Report, START, TOPOLOGY, account, checks, matching, slot_of};
+use crate::{Report, START, TOPOLOGY, account, checks, matching};
 
 type Path = Spine<AccountCodec, MatchingCodec>;
 
@@ -177,7 +177,7 @@ impl World {
             80..84 => self.pass_time(),
             84..86 => {
                 let whim = Clients::halt_or_resume(&self.dice);
-                let slot = slot_of(&whim);
+                let slot = whim.slot();
                 self.process
                     .spine
                     .submit_matching(WHIM, slot, MatchingInput::Command(whim));
@@ -198,7 +198,7 @@ impl World {
         for (token, (define, told)) in self.clients.instruments.iter().enumerate() {
             if !told {
                 let input = MatchingInput::Command(define.clone());
-                let slot = slot_of(define);
+                let slot = define.slot();
                 self.process
                     .spine
                     .submit_matching(token as u64, slot, input);
