@@ -11,6 +11,7 @@ use prepx_runtime::Peer;
 use prepx_runtime::status::{self, Code};
 use prepx_stage::Seat;
 use prepx_stage::port::ReadError;
+use tokio::runtime::Handle;
 use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
 
@@ -44,16 +45,20 @@ struct Shared {
     here: Option<Here>,
     key: ClusterKey,
     channels: Mutex<BTreeMap<String, Peer>>,
+    /// Where channels live: consumers ask from runtimes of their own, which end before the process does.
+    home: Option<Handle>,
 }
 
 impl Reach {
-    /// By this directory. `here` is none in a process that owns nothing.
+    /// By this directory. `here` is none in a process that owns nothing. Channels live on the runtime that
+    /// this is made in, if there is one, and else on that of whoever asks first.
     pub fn new(directory: Directory, key: ClusterKey, here: Option<Here>) -> Reach {
         Reach(Arc::new(Shared {
             directory,
             here,
             key,
             channels: Mutex::default(),
+            home: Handle::try_current().ok(),
         }))
     }
 
@@ -102,6 +107,7 @@ impl Reach {
             // Most are of processes that have gone. Calls that are under way keep theirs.
             channels.clear();
         }
+        let _at_home = self.0.home.as_ref().map(Handle::enter);
         let opened = Peer::remote(&format!("http://{address}"));
         let channel = opened
             .inspect_err(|error| tracing::error!(%error, address, "an owner has no address"))

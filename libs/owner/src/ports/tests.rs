@@ -402,6 +402,24 @@ async fn an_owner_that_is_dead_or_held_up_is_asked_no_more_once_there_is_another
     }
 }
 
+/// As a consumer does that stands by again.
+#[tokio::test]
+async fn a_channel_outlives_the_runtime_that_has_asked_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let ground = Ground::at(directory.path());
+    let (address, stop) = host(Made::willing().service(&ground.key)).await;
+    ground.own(&address.to_string());
+    let ports = ground.ports(None);
+    let first = ports.account(account());
+    let elsewhere = tokio::task::spawn_blocking(|| {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(first)
+    });
+    assert_eq!(soon(elsewhere).await.unwrap(), Ok(Some(view(0))));
+    assert_eq!(soon(ports.account(account())).await, Ok(Some(view(1))));
+    drop(stop);
+}
+
 #[tokio::test]
 async fn instruments_are_known_wherever_somebody_owns_a_partition() {
     let directory = tempfile::tempdir().unwrap();
