@@ -82,7 +82,10 @@ impl<S: Store> App<S> {
         password::check(&password, &email)?;
         self.refuse_taken(&email).await?;
         let hash = self.hasher.hash(password).await?;
-        let user = self.open(Role::Trader, &email, false, Some(hash)).await?;
+        let id = self.random.uuid();
+        let user = self
+            .open(id, Role::Trader, &email, false, Some(hash))
+            .await?;
         self.insert(&user, None).await?;
         tracing::info!(user_id = %user.id, "a user signed up");
         Ok(Profile {
@@ -95,7 +98,8 @@ impl<S: Store> App<S> {
     pub async fn add_account(&self, email: &str, simulated: bool) -> Result<(User, ApiKey)> {
         let email = Email::parse(email)?;
         self.refuse_taken(&email).await?;
-        let user = self.open(Role::Trader, &email, simulated, None).await?;
+        let id = self.random.uuid();
+        let user = self.open(id, Role::Trader, &email, simulated, None).await?;
         let issued = ApiKey::generate(&self.random);
         self.insert(
             &user,
@@ -111,7 +115,10 @@ impl<S: Store> App<S> {
         if self.store.key(&issued.key_id).await?.is_some() {
             return Ok(());
         }
-        let user = self.open(role, &Email::parse(email)?, false, None).await?;
+        // Whoever tries, and however often: it is one user, and one account that is opened.
+        let id = self.vault.first_user_id(&issued.key_id);
+        let email = Email::parse(email)?;
+        let user = self.open(id, role, &email, false, None).await?;
         let key = self.key_of(&user, issued, "made at the first start");
         match self.insert(&user, Some(&key)).await {
             // Another process was first with the same.
@@ -162,12 +169,12 @@ impl<S: Store> App<S> {
     /// belongs to nobody and stays empty.
     async fn open(
         &self,
+        id: Uuid,
         role: Role,
         email: &Email,
         simulated: bool,
         password_hash: Option<String>,
     ) -> Result<User> {
-        let id = self.random.uuid();
         let account_id = match role {
             Role::Operator => None,
             Role::Trader => {

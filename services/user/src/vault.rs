@@ -14,6 +14,7 @@ use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use prepx_env::Random;
 use prepx_store::secret;
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use crate::domain::Email;
 
@@ -102,6 +103,15 @@ impl Vault {
     /// What an address is found by; without the master key nobody can try addresses against it.
     pub fn lookup(&self, email: &Email) -> [u8; 32] {
         *blake3::keyed_hash(&self.lookup, email.as_str().as_bytes()).as_bytes()
+    }
+
+    /// The id of a user that is made with a key that is fixed before.
+    pub fn first_user_id(&self, key_id: &str) -> Uuid {
+        let name = format!("first user with the key {key_id}");
+        let hash = blake3::keyed_hash(&self.lookup, name.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.as_bytes()[..16]);
+        uuid::Builder::from_random_bytes(id).into_uuid()
     }
 
     /// The refresh token with this number of a session: `session.generation.code`.

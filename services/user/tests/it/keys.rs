@@ -1,8 +1,9 @@
 //! API keys and the published keys.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{PASSWORD, Running, Who, pair, refused, started, wire};
+use crate::{PASSWORD, Running, Who, World, pair, refused, started, wire};
 use prepx_auth::{Authority, RemoteAuthority};
 
 /// A user who is signed in.
@@ -196,4 +197,25 @@ async fn another_process_asks_over_grpc() {
     assert_eq!(verified.principal.key_id, "demo");
     let wrong = remote.exchange("demo", "guess").await;
     assert_eq!(wrong, Err(prepx_auth::Error::WrongKey));
+}
+
+#[tokio::test]
+async fn several_processes_make_the_first_users_at_the_same_time() {
+    let mut world = World::new().await;
+    let (first, second) = (world.start().await, world.start().await);
+    let fixed = tokio::join!(first.built.ensure_dev(), second.built.ensure_dev());
+    fixed.0.unwrap();
+    fixed.1.unwrap();
+    let drawn = tokio::join!(first.built.ensure(false), second.built.ensure(false));
+    let (here, there) = (drawn.0.unwrap(), drawn.1.unwrap());
+    assert_eq!(here.operator.secret, there.operator.secret);
+    assert_eq!(here.demo.key_id, there.demo.key_id);
+    let again = second.built.ensure(false).await.unwrap();
+    assert_eq!(again.demo.secret, here.demo.secret);
+    let opened: BTreeSet<_> = world.stage.opened.lock().unwrap().iter().copied().collect();
+    assert_eq!(
+        opened.len(),
+        2,
+        "an account for each of the two demo traders"
+    );
 }
