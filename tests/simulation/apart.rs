@@ -210,6 +210,7 @@ impl World<'_> {
             .map(|seat| matching.open(seat, world));
         self.matching.living = books.collect();
         self.accounts.living = banks;
+        self.limit_room(|dice| dice.room_bytes());
         let defines: Vec<_> = self
             .clients
             .instruments
@@ -217,6 +218,13 @@ impl World<'_> {
             .map(|(d, _)| d.clone())
             .collect();
         defines.into_iter().for_each(|define| self.instruct(define));
+    }
+
+    fn limit_room(&mut self, bytes: fn(&Dice) -> usize) {
+        let banks = self.accounts.living.iter_mut();
+        banks.for_each(|bank| bank.limit_room(bytes(self.dice)));
+        let books = self.matching.living.iter_mut();
+        books.for_each(|book| book.limit_room(bytes(self.dice)));
     }
 
     /// Every client has an account with something in it, before the first fault.
@@ -364,9 +372,21 @@ impl World<'_> {
         found
     }
 
+    /// How far everybody has come: at rest nobody takes anything.
+    fn heads(&self) -> Vec<u64> {
+        let accounts = self.accounts.living.iter();
+        let accounts = accounts.map(|owner| owner.head().seq);
+        let matching = self.matching.living.iter();
+        accounts
+            .chain(matching.map(|owner| owner.head().seq))
+            .collect()
+    }
+
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
     fn finish(mut self) -> Report {
         self.lose_power();
+        // Nobody is slower than all the others ask.
+        self.limit_room(|_| usize::MAX);
         for round in 0.. {
             assert!(round < 50, "it does not come to rest");
             let unanswered = self.clients.unanswered();
@@ -378,9 +398,9 @@ impl World<'_> {
                     self.ask(at, &command);
                 }
             }
-            let before = self.log.accepted_end_of_all();
+            let before = self.heads();
             self.settle();
-            if round > 2 && unanswered.is_empty() && self.log.accepted_end_of_all() == before {
+            if round > 2 && unanswered.is_empty() && self.heads() == before {
                 break;
             }
         }
@@ -410,22 +430,10 @@ fn replace<C: Codec>(
     world: (&EmbeddedLog, &Snapshots, Takeover<'_>),
     dice: &Dice,
 ) {
-    let successor = owners.open(owners.living[at].seat(), world);
+    let mut successor = owners.open(owners.living[at].seat(), world);
+    successor.limit_room(dice.room_bytes());
     let stale = std::mem::replace(&mut owners.living[at], successor);
     if dice.one_in(2) {
         owners.stale.push(stale);
-    }
-}
-
-trait AcceptedEnds {
-    /// Where every input of every stage ends.
-    fn accepted_end_of_all(&self) -> Vec<u64>;
-}
-
-impl AcceptedEnds for Arc<EmbeddedLog> {
-    fn accepted_end_of_all(&self) -> Vec<u64> {
-        let seats = [Stage::ACCOUNT, Stage::MATCHING].map(|stage| TOPOLOGY.seats(stage));
-        let ends = |seat: Seat| [seat.commands(), seat.lanes()].map(|at| self.accepted_end(at));
-        seats.into_iter().flatten().flat_map(ends).collect()
     }
 }

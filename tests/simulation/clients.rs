@@ -27,6 +27,15 @@ impl Dice {
         self.below(chances) == 0
     }
 
+    /// After how many bytes a transition ends: of some owners after little, so that what they take goes
+    /// through several.
+    pub fn room_bytes(&self) -> usize {
+        match self.one_in(2) {
+            true => 1 + self.below(600) as usize,
+            false => usize::MAX,
+        }
+    }
+
     fn pick<'a, T>(&self, things: &'a [T]) -> Option<&'a T> {
         match things.len() {
             0 => None,

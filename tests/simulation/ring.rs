@@ -165,6 +165,7 @@ impl World {
             process,
             damaged: false,
         };
+        world.limit_room();
         world.define();
         world
     }
@@ -192,6 +193,10 @@ impl World {
             _ => return Err(Died),
         }
         Ok(())
+    }
+
+    fn limit_room(&mut self) {
+        self.process.spine.limit_room(self.dice.room_bytes());
     }
 
     pub fn define(&mut self) {
@@ -380,6 +385,7 @@ impl World {
     /// A process on what the disk has.
     pub fn start(&mut self) -> Result<(), Died> {
         self.process = Process::open(&self.log_dir, &self.snapshot_dir, &self.clock)?;
+        self.limit_room();
         self.define();
         Ok(())
     }

@@ -59,7 +59,10 @@ impl<C: Codec> Seats<C> {
         let (codec, own) = (Arc::clone(&self.codec), Arc::clone(&log) as Arc<dyn Log>);
         let seat = self.seats[at];
         match Station::open(codec, seat, TOPOLOGY, own, ground.snapshots, takeover) {
-            Ok(station) => Some(Process { station, log }),
+            Ok(mut station) => {
+                station.limit_room(ground.dice.room_bytes());
+                Some(Process { station, log })
+            }
             Err(Error::Fence(_)) => {
                 log.kill();
                 None

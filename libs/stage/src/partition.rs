@@ -61,6 +61,8 @@ pub struct Partition<C: Codec> {
     open: Open<C>,
     /// The input from the log that is being decided.
     deciding: Option<Deciding>,
+    /// A transition takes nothing more when its records have grown to this size.
+    room_bytes: usize,
     /// How many decisions have followed from the last input, until the last of them.
     follow_ups: u32,
 }
@@ -161,6 +163,7 @@ impl<C: Codec> Partition<C> {
             backlog: VecDeque::new(),
             open: Open::new(),
             deciding: None,
+            room_bytes: GROUP_BYTES,
             follow_ups: 0,
         }
     }
@@ -232,10 +235,16 @@ impl<C: Codec> Partition<C> {
         open.sealed || open.inputs >= GROUP_INPUTS || !self.has_room()
     }
 
+    /// Has transitions end earlier than they need, as soon as they have grown to so many bytes: for
+    /// simulations of what takes more than one.
+    pub fn limit_room(&mut self, bytes: usize) {
+        self.room_bytes = bytes.clamp(1, GROUP_BYTES);
+    }
+
     fn has_room(&self) -> bool {
         let open = &self.open;
         let bytes = open.event_bytes.len() + open.batch.payload_bytes() + self.outbox.bytes();
-        bytes < GROUP_BYTES
+        bytes < self.room_bytes
     }
 
     /// Takes a command that came straight from its sender; it is recorded with the transition. For

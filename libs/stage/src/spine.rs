@@ -166,6 +166,14 @@ where
         self.head
     }
 
+    /// As [`Partition::limit_room`], of every partition.
+    pub fn limit_room(&mut self, bytes: usize) {
+        let accounts = self.accounts.cells.iter_mut();
+        accounts.for_each(|cell| cell.partition.limit_room(bytes));
+        let matching = self.matching.cells.iter_mut();
+        matching.for_each(|cell| cell.partition.limit_room(bytes));
+    }
+
     /// The account partitions, by number.
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Partition<A>> {
         self.accounts.cells.iter().map(|cell| &cell.partition)

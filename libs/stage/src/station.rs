@@ -139,6 +139,11 @@ impl<C: Codec> Station<C> {
         Ok(self.decided.is_empty() && last <= self.log.durable())
     }
 
+    /// As [`Partition::limit_room`].
+    pub fn limit_room(&mut self, bytes: usize) {
+        self.cell.partition.limit_room(bytes);
+    }
+
     /// The partition as it is now: what is read from it may be told when [`Self::head`] is durable.
     pub fn partition(&self) -> &Partition<C> {
         &self.cell.partition
