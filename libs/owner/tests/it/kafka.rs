@@ -85,17 +85,4 @@ impl Ground for Kafka {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_second_process_takes_its_share_and_all_when_the_first_leaves() {
-    scenarios::share_and_leave(&mut ground()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_a_killed_process_had_is_taken_over() {
-    scenarios::killed(&mut ground()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_process_that_was_not_heard_of_is_fenced_and_comes_back() {
-    scenarios::silent_and_back(&mut ground()).await;
-}
+scenarios::tests_on!(ground());

@@ -1,7 +1,6 @@
 //! One process of the platform: seats of both stages, on leases that a test may keep from it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use prepx_bus::file::RealDir;
@@ -40,16 +39,61 @@ pub trait Ground {
 /// Leases of a process that can be stopped from asking.
 pub struct Pausable {
     leases: Arc<dyn Leases>,
-    paused: AtomicBool,
+    state: Mutex<Asking>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Asking {
+    paused: bool,
+    /// Whether a call is under way.
+    calling: bool,
+}
+
+impl Pausable {
+    fn new(leases: Arc<dyn Leases>) -> Arc<Pausable> {
+        Arc::new(Pausable {
+            leases,
+            state: Mutex::default(),
+            moved: Condvar::new(),
+        })
+    }
+
+    /// Returns when no call is under way any more.
+    fn pause(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.paused = true;
+        let ended = self
+            .moved
+            .wait_timeout_while(state, LONG, |state| state.calling);
+        assert!(
+            !ended.unwrap().1.timed_out(),
+            "a call for leases does not end"
+        );
+    }
+
+    fn resume(&self) {
+        self.state.lock().unwrap().paused = false;
+        self.moved.notify_all();
+    }
 }
 
 impl Leases for Pausable {
     fn next(&self, timeout: Duration) -> Result<Option<Change>, LeaseError> {
-        if self.paused.load(Ordering::Acquire) {
-            std::thread::sleep(Duration::from_millis(2));
+        let state = self.state.lock().unwrap();
+        let waited = self
+            .moved
+            .wait_timeout_while(state, timeout, |state| state.paused);
+        let mut state = waited.unwrap().0;
+        if state.paused {
             return Ok(None);
         }
-        self.leases.next(timeout)
+        state.calling = true;
+        drop(state);
+        let next = self.leases.next(timeout);
+        self.state.lock().unwrap().calling = false;
+        self.moved.notify_all();
+        next
     }
 
     fn release(&self, partition: u32) {
@@ -94,12 +138,8 @@ impl Process {
             alone: false,
         };
         let options = [Stage::ACCOUNT, Stage::MATCHING].map(options);
-        let leases = [Stage::ACCOUNT, Stage::MATCHING].map(|stage| {
-            Arc::new(Pausable {
-                leases: ground.join(stage, name),
-                paused: AtomicBool::new(false),
-            })
-        });
+        let leases =
+            [Stage::ACCOUNT, Stage::MATCHING].map(|stage| Pausable::new(ground.join(stage, name)));
         let [of_accounts, of_matching] = options;
         let member = |at: usize| Arc::clone(&leases[at]) as Arc<dyn Leases>;
         Process {
@@ -112,19 +152,13 @@ impl Process {
 
     /// Keeps the process from hearing of its leases for so long that they are lost.
     pub fn silence(&self, ground: &mut dyn Ground) {
-        for leases in &self.leases {
-            leases.paused.store(true, Ordering::Release);
-        }
-        // A call that is under way ends.
-        std::thread::sleep(Duration::from_millis(200));
+        self.leases.iter().for_each(|leases| leases.pause());
         ground.silence(&self.leases.each_ref().map(|each| Arc::clone(&each.leases)));
     }
 
     /// Lets it hear again.
     pub fn resume(&self) {
-        for leases in &self.leases {
-            leases.paused.store(false, Ordering::Release);
-        }
+        self.leases.iter().for_each(|leases| leases.resume());
     }
 
     /// How many partitions of both stages it owns.

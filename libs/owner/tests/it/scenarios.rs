@@ -104,3 +104,24 @@ pub async fn silent_and_back(ground: &mut dyn Ground) {
     drop(first.stop().await);
     drop(second.stop().await);
 }
+
+/// All of them, each on a ground of its own.
+macro_rules! tests_on {
+    ($ground:expr) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+        async fn a_second_process_takes_its_share_and_all_when_the_first_leaves() {
+            $crate::scenarios::share_and_leave(&mut $ground).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+        async fn what_a_killed_process_had_is_taken_over() {
+            $crate::scenarios::killed(&mut $ground).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+        async fn a_process_that_was_not_heard_of_is_fenced_and_comes_back() {
+            $crate::scenarios::silent_and_back(&mut $ground).await;
+        }
+    };
+}
+pub(crate) use tests_on;
