@@ -175,10 +175,12 @@ impl GatewayService for Clinic {
     }
 }
 
-/// A stream that says one thing and then stays open until the drain begins.
-pub struct Radio(pub Drain);
+type Answers = BoxStream<'static, Result<SubscribeResponse, Status>>;
 
-impl Radio {
+/// A service of one stream: what it answers to the requests that it gets.
+pub struct Stream(Box<dyn Fn(Streaming<SubscribeRequest>) -> Answers + Send + Sync>);
+
+impl Stream {
     pub fn service(self, limits: guard::Limits) -> Service {
         Service::new()
             .grpc(NotificationServiceServer::new(self))
@@ -187,8 +189,8 @@ impl Radio {
 }
 
 #[tonic::async_trait]
-impl NotificationService for Radio {
-    type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
+impl NotificationService for Stream {
+    type SubscribeStream = Answers;
 
     type ListenToTradesStream = BoxStream<'static, Result<TradeUpdate, Status>>;
 
@@ -203,8 +205,14 @@ impl NotificationService for Radio {
         &self,
         request: Request<Streaming<SubscribeRequest>>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let drain = self.0.clone();
-        let mut requests = request.into_inner();
+        Ok(Response::new(self.0(request.into_inner())))
+    }
+}
+
+/// A stream that says one thing and then stays open until the drain begins.
+pub fn radio(drain: Drain) -> Stream {
+    Stream(Box::new(move |mut requests| {
+        let drain = drain.clone();
         let first = futures::stream::once(async { Ok(SubscribeResponse::default()) });
         let last = futures::stream::once(async move {
             tokio::select! {
@@ -212,43 +220,14 @@ impl NotificationService for Radio {
                 Err(unreadable) = requests.message() => Err(unreadable),
             }
         });
-        Ok(Response::new(Box::pin(futures::StreamExt::chain(
-            first, last,
-        ))))
-    }
+        Box::pin(futures::StreamExt::chain(first, last))
+    }))
 }
 
 /// A stream that answers every request, until there are no more.
-pub struct Parrot;
-
-impl Parrot {
-    pub fn service(self, limits: guard::Limits) -> Service {
-        Service::new()
-            .grpc(NotificationServiceServer::new(self))
-            .guarded(limits, random())
-    }
-}
-
-#[tonic::async_trait]
-impl NotificationService for Parrot {
-    type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
-
-    type ListenToTradesStream = BoxStream<'static, Result<TradeUpdate, Status>>;
-
-    async fn listen_to_trades(
-        &self,
-        _: Request<ListenToTradesRequest>,
-    ) -> Result<Response<Self::ListenToTradesStream>, Status> {
-        Ok(Response::new(Box::pin(futures::stream::empty())))
-    }
-
-    async fn subscribe(
-        &self,
-        request: Request<Streaming<SubscribeRequest>>,
-    ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let said = futures::StreamExt::map(request.into_inner(), |said| {
-            said.map(|_| SubscribeResponse::default())
-        });
-        Ok(Response::new(Box::pin(said)))
-    }
+pub fn parrot() -> Stream {
+    Stream(Box::new(|requests| {
+        let answered = |said: Result<_, _>| said.map(|_| SubscribeResponse::default());
+        Box::pin(futures::StreamExt::map(requests, answered))
+    }))
 }

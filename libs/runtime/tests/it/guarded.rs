@@ -12,7 +12,7 @@ use prepx_runtime::status::{self, Code};
 use prepx_runtime::{Drain, telemetry};
 use tonic::Request;
 
-use crate::bank::{Bank, Clinic, Radio, client, deposit, withdrawal};
+use crate::bank::{Bank, Clinic, client, deposit, radio, withdrawal};
 
 #[tokio::test(start_paused = true)]
 async fn the_request_id_and_what_is_left_of_the_deadline_go_along() {
@@ -139,7 +139,7 @@ async fn an_open_stream_holds_its_own_kind_of_place() {
         streams: 1,
         ..Limits::default()
     };
-    let peer = Radio(drain).service(limits).peer();
+    let peer = radio(drain).service(limits).peer();
     let listen = || futures::stream::pending::<SubscribeRequest>();
     let mut first = NotificationServiceClient::new(peer.clone());
     let mut heard = first

@@ -18,7 +18,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::bank::{Bank, Parrot, Radio, client, deposit, withdrawal};
+use crate::bank::{Bank, client, deposit, parrot, radio, withdrawal};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -129,7 +129,7 @@ async fn a_stream_ends_with_the_answers_to_what_was_taken() {
         drain_timeout_ms: 600_000,
         ..Config::default()
     };
-    let parrot = Parrot.service(guard::Limits::default());
+    let parrot = parrot().service(guard::Limits::default());
     let mut running = Running::start(parrot, config).await;
     let (say, said) = mpsc::channel(1);
     let asked = tokio_stream::wrappers::ReceiverStream::new(said);
@@ -195,7 +195,7 @@ async fn a_task_that_fails_ends_the_process_and_is_named() {
 #[tokio::test]
 async fn two_services_in_one_process_answer_and_are_named() {
     let (drain, _control) = Drain::new();
-    let radio = Radio(drain).service(guard::Limits::default());
+    let radio = radio(drain).service(guard::Limits::default());
     let service = Bank::open().service(guard::Limits::default()).and(radio);
     let running = Running::start(service, Config::default()).await;
     let mut reflection = ServerReflectionClient::new(running.channel().await);

@@ -8,7 +8,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
-use crate::bank::{Bank, Radio};
+use crate::bank::{Bank, radio as radio_of};
 
 const UNARY: &str = "/prepx.portfolio.v1.AdminService/Withdraw";
 const STREAM: &str = "/prepx.notification.v1.NotificationService/Subscribe";
@@ -37,7 +37,7 @@ async fn refused(peer: Peer, path: &str, bytes: &'static [u8]) -> status::Error 
 async fn what_cannot_be_read_is_the_clients_mistake_and_says_which() {
     let bank = || Bank::open().service(Limits::default()).peer();
     let (drain, _control) = Drain::new();
-    let radio = || Radio(drain.clone()).service(Limits::default()).peer();
+    let radio = || radio_of(drain.clone()).service(Limits::default()).peer();
     for (bytes, word) in [
         (&b"\0\0\0\0\x03\xff\xff\xff"[..], "varint"),
         (b"\0\0\0\0\x04\x0a\x02\xc3\x28", "Protobuf"),
