@@ -142,56 +142,64 @@ impl Fates {
     }
 }
 
-#[test]
-fn a_transition_whose_owner_dies_stands_whole_or_not_at_all() {
+/// The owner decides and is then gone in some way; whoever asked asks again of its successor. `go` says whether the
+/// owner is to be looked at, `after` what happens when its successor is there.
+fn owners_go(
+    seeds: impl Iterator<Item = u64>,
+    go: impl Fn(&mut World, u64, AccountId) -> bool,
+    after: impl Fn(&mut World),
+) {
     let mut fates = Fates::default();
-    for seed in 0..120 {
+    for seed in seeds {
         let (mut world, account, at) = decided(seed);
-        world.accounts.kill(seat(account));
+        if !go(&mut world, seed, account) {
+            continue;
+        }
         world.fill();
         fates.note(&world, account);
         assert!(!world.clients.was_told(at), "I8");
+        after(&mut world);
         asks_again_and_stands_once(world, account);
     }
     fates.were_both_seen();
+}
+
+#[test]
+fn a_transition_whose_owner_dies_stands_whole_or_not_at_all() {
+    let dies = |world: &mut World, _, account| {
+        world.accounts.kill(seat(account));
+        true
+    };
+    owners_go(0..120, dies, |_| {});
 }
 
 #[test]
 fn an_owner_that_comes_back_from_a_pause_adds_nothing_to_it() {
-    let mut fates = Fates::default();
-    for seed in 0..120 {
-        let (mut world, account, at) = decided(seed);
+    let pauses = |world: &mut World, seed: u64, account| {
         world.accounts.pause(seat(account));
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             world.brokers.expire();
         }
-        world.fill();
-        fates.note(&world, account);
-        assert!(!world.clients.was_told(at), "I8");
+        true
+    };
+    owners_go(0..120, pauses, |world| {
         let (accounts, _, ground) = world.ground();
         accounts.end_stale(&ground);
-        asks_again_and_stands_once(world, account);
-    }
-    fates.were_both_seen();
+    });
 }
 
 #[test]
 fn a_commit_whose_answer_is_lost_ends_its_owner_and_stands_or_does_not() {
-    let mut fates = Fates::default();
-    for seed in 0..120 {
-        let (mut world, account, at) = decided(12 * seed);
+    let loses_answer = |world: &mut World, _, account| {
         world.brokers.lose_answer();
         world.brokers.settle();
-        if world.brokers.tally().unanswered == 0 {
-            continue;
+        let lost = world.brokers.tally().unanswered > 0;
+        if lost {
+            world.accounts.kill(seat(account));
         }
-        world.accounts.kill(seat(account));
-        world.fill();
-        fates.note(&world, account);
-        assert!(!world.clients.was_told(at), "I8");
-        asks_again_and_stands_once(world, account);
-    }
-    fates.were_both_seen();
+        lost
+    };
+    owners_go((0..120).map(|seed| 12 * seed), loses_answer, |_| {});
 }
 
 #[test]
