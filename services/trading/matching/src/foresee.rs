@@ -21,12 +21,15 @@ const NEIGHBOURS_AHEAD: usize = 2;
 const ORDERS_MIN: usize = 8 << 10;
 
 impl Engine {
+    #[inline]
     pub(crate) fn foresee_inputs(&self, parcel: &[Input], at: usize) {
         if parcel.len() > 1 && self.orders.hot.len() >= ORDERS_MIN {
             self.look_ahead(parcel, at);
         }
     }
 
+    // Apart, so that a small book pays for no more than the question whether it is one.
+    #[inline(never)]
     pub(crate) fn look_ahead(&self, parcel: &[Input], at: usize) {
         for input in comes_in_sight(parcel, at, INDEX_AHEAD) {
             for order in [lives(input), arrives(input)].into_iter().flatten() {

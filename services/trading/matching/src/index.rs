@@ -41,6 +41,13 @@ pub(crate) struct Index {
     /// A hash's high bits name its bucket: this many low ones do not.
     shift: u32,
     len: usize,
+    /// With so many ids it grows.
+    len_max: usize,
+}
+
+/// Three quarters of the entries.
+fn len_max(buckets: usize) -> usize {
+    buckets * ENTRIES * 3 / 4
 }
 
 /// Fibonacci hashing: ids of one writer follow each other and spread evenly.
@@ -53,6 +60,12 @@ fn short(hash: u32) -> u64 {
     u64::from(hash & 0x7f)
 }
 
+/// The first entry whose byte has a bit of [`FREE`] in `bits`.
+fn entry_of(bits: u64) -> usize {
+    // It is never more; said so, the compiler needs no check where it is used.
+    ((bits.trailing_zeros() / 8) as usize).min(ENTRIES - 1)
+}
+
 impl Bucket {
     /// The entry with this hash whose place is the one that is looked for.
     fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
@@ -61,7 +74,7 @@ impl Bucket {
         let differs = self.control ^ short(hash).wrapping_mul(ONES);
         let mut equal = differs.wrapping_sub(ONES) & !differs & FREE;
         while equal != 0 {
-            let at = (equal.trailing_zeros() / 8) as usize % ENTRIES;
+            let at = entry_of(equal);
             if self.hashes[at] == hash && is_it(self.places[at]) {
                 return Some(at);
             }
@@ -72,7 +85,7 @@ impl Bucket {
 
     fn free(&self) -> Option<usize> {
         let free = self.control & FREE;
-        (free != 0).then(|| (free.trailing_zeros() / 8) as usize % ENTRIES)
+        (free != 0).then(|| entry_of(free))
     }
 
     /// Writes the byte of an entry.
@@ -104,6 +117,7 @@ impl Index {
             buckets: vec![EMPTY; 1 << INITIAL_BITS],
             shift: u32::BITS - INITIAL_BITS,
             len: 0,
+            len_max: len_max(1 << INITIAL_BITS),
         }
     }
 
@@ -146,10 +160,10 @@ impl Index {
 
     /// Adds an id that is not in the index.
     pub(crate) fn insert(&mut self, id: OrderId, place: u32) {
-        self.len += 1;
-        if self.len * 4 > self.buckets.len() * ENTRIES * 3 {
+        if self.len == self.len_max {
             self.grow();
         }
+        self.len += 1;
         self.put(hash(id), place);
     }
 
@@ -171,6 +185,7 @@ impl Index {
     fn grow(&mut self) {
         self.shift -= 1;
         let grown = vec![EMPTY; self.buckets.len() * 2];
+        self.len_max = len_max(grown.len());
         for bucket in std::mem::replace(&mut self.buckets, grown) {
             for at in 0..ENTRIES {
                 if bucket.control & (0x80 << (at * 8)) == 0 {

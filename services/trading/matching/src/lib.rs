@@ -145,6 +145,7 @@ impl Machine for Engine {
         self.decide_input(input, now, events);
     }
 
+    #[inline]
     fn foresee(&self, parcel: &[Input], at: usize) {
         self.foresee_inputs(parcel, at);
     }
