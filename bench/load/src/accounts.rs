@@ -29,8 +29,8 @@ pub struct Trader {
 
 #[derive(Clone)]
 pub struct Key {
-    id: MetadataValue<Ascii>,
-    secret: MetadataValue<Ascii>,
+    pub id: MetadataValue<Ascii>,
+    pub secret: MetadataValue<Ascii>,
 }
 
 impl Key {

@@ -1,12 +1,13 @@
 //! Load on the whole order path over gRPC, with durable acknowledgement.
 //!
-//! `unary`: an open loop. A thread of its own paces the sending, because timers of an async runtime
-//! are too coarse; latency counts from the intended time of sending, so that a stall is not hidden
-//! by the orders that it held back. `stream`: batches of 100 on one order-entry stream an account.
-//! Both end with how far every consumer is behind, and how long that takes to drain.
+//! `unary`: an open loop; latency counts from the intended time of sending, so that a stall is not
+//! hidden by the orders that it held back. `stream`: batches of 100 on one order-entry stream an
+//! account. Both end with how far every consumer is behind, and how long that takes to drain.
 
 mod accounts;
+mod call;
 mod lag;
+mod pace;
 mod stream;
 mod unary;
 

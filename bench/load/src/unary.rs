@@ -1,94 +1,117 @@
-//! Single orders at a fixed rate, latency from the intended time.
+//! Single orders at a fixed rate, latency from the intended time. One thread sends and reads it all, and
+//! does as little for it as it can: it runs on the cores that the server needs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use hdrhistogram::Histogram;
-use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
 use prepx_proto::trading::v1::{OrderType, SubmitOrderRequest, TimeInForce};
-use tokio::sync::mpsc;
 
-use crate::accounts::{Market, Trader, connect};
+use crate::accounts::{Market, Trader};
+use crate::call::{Line, Prepared};
+use crate::pace::Pace;
 
 const WARM_UP: Duration = Duration::from_secs(1);
-/// What may wait for the runtime; when it is full the load generator itself is the bottleneck.
-const QUEUE: usize = 100_000;
+/// What is sent later than this after its time is counted as late.
+const LATE: Duration = Duration::from_millis(1);
 
 struct Tally {
-    latencies_us: Mutex<Histogram<u64>>,
-    refused: AtomicU64,
-    late_sends: AtomicU64,
+    latencies_us: Histogram<u64>,
+    refused: u64,
+    late_sends: u64,
+}
+
+/// An answer: when it was asked for, and whether that was after warming up.
+struct Answer {
+    intended: Instant,
+    counts: bool,
+    outcome: Result<()>,
 }
 
 pub async fn run(market: &Market, rate: u64, connections: usize, length: Duration) -> Result<()> {
-    let mut clients = Vec::new();
-    for _ in 0..connections {
-        clients.push(TradingServiceClient::new(connect(&market.url).await?));
-    }
-    let tally = Arc::new(Tally {
-        latencies_us: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
-        refused: AtomicU64::new(0),
-        late_sends: AtomicU64::new(0),
+    let order =
+        |trader: &Trader| Prepared::new(&market.url, &trader.key, &order(&market.symbol, trader));
+    let orders = market
+        .traders
+        .iter()
+        .map(order)
+        .collect::<Result<Vec<_>>>()?;
+    let url = market.url.clone();
+    let load = thread::spawn(move || -> Result<Tally> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?
+            .block_on(offer(&url, &orders, rate, connections, length))
     });
-    let (send, mut due) = mpsc::channel::<(u64, Instant)>(QUEUE);
-    let began = Instant::now();
-    let pacer = thread::spawn(move || pace(rate, began, WARM_UP + length, &send));
-    let mut tasks = tokio::task::JoinSet::new();
-    while let Some((number, intended)) = due.recv().await {
-        if intended.elapsed() > Duration::from_millis(1) {
-            tally.late_sends.fetch_add(1, Ordering::Relaxed);
-        }
-        let trader = &market.traders[number as usize % market.traders.len()];
-        let request = order(&market.symbol, trader);
-        let mut client = clients[number as usize % clients.len()].clone();
-        let tally = Arc::clone(&tally);
-        let counts = intended.duration_since(began) >= WARM_UP;
-        tasks.spawn(async move {
-            let outcome = client.submit_order(request).await;
-            match outcome {
-                Ok(_) if counts => {
-                    let taken = intended.elapsed().as_micros() as u64;
-                    let _ = tally
-                        .latencies_us
-                        .lock()
-                        .expect("not poisoned")
-                        .record(taken.max(1));
-                }
-                Ok(_) => {}
-                Err(status) => {
-                    if tally.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                        eprintln!("first refusal: {status}");
-                    }
-                }
-            }
-        });
-        while tasks.try_join_next().is_some() {}
-    }
-    while tasks.join_next().await.is_some() {}
-    pacer.join().expect("the pacer ends");
+    let joined = tokio::task::spawn_blocking(|| load.join()).await?;
+    let tally = joined.map_err(|_| anyhow!("the load panicked"))??;
     report(&tally, rate, length);
     Ok(())
 }
 
-/// Hands out intended times at the rate. It sleeps and never spins: a thread that spins would take
-/// from the server one of the cores that they share. What it hands out late counts as latency.
-fn pace(rate: u64, began: Instant, length: Duration, send: &mpsc::Sender<(u64, Instant)>) {
-    let gap = Duration::from_nanos(1_000_000_000 / rate);
-    let count = (length.as_nanos() / gap.as_nanos()) as u64;
-    for number in 0..count {
-        let intended = began + gap * u32::try_from(number).expect("a benchmark is short");
-        thread::sleep(intended.saturating_duration_since(Instant::now()));
-        if send.blocking_send((number, intended)).is_err() {
-            return;
+async fn offer(
+    url: &str,
+    orders: &[Prepared],
+    rate: u64,
+    connections: usize,
+    length: Duration,
+) -> Result<Tally> {
+    let mut lines = Vec::new();
+    for _ in 0..connections {
+        lines.push(Line::open(url).await?);
+    }
+    let mut tally = Tally {
+        latencies_us: Histogram::new_with_bounds(1, 60_000_000, 3)?,
+        refused: 0,
+        late_sends: 0,
+    };
+    let mut pace = Pace::begin(rate, WARM_UP + length)?;
+    let mut calls = FuturesUnordered::new();
+    while !(pace.is_over() && calls.is_empty()) {
+        tokio::select! {
+            Some(answer) = calls.next() => tally.count(answer),
+            ticked = pace.tick(), if !pace.is_over() => ticked?,
+        }
+        while let Some((number, intended, after)) = pace.due() {
+            tally.late_sends += u64::from(intended.elapsed() > LATE);
+            let line = lines[number % lines.len()].clone();
+            let order = orders[number % orders.len()].clone();
+            calls.push(async move {
+                let outcome = line.submit(order).await;
+                Answer {
+                    intended,
+                    counts: after >= WARM_UP,
+                    outcome,
+                }
+            });
+        }
+    }
+    Ok(tally)
+}
+
+impl Tally {
+    fn count(&mut self, answer: Answer) {
+        match answer.outcome {
+            Ok(()) if answer.counts => {
+                let taken_us = answer.intended.elapsed().as_micros() as u64;
+                self.latencies_us.saturating_record(taken_us.max(1));
+            }
+            Ok(()) => {}
+            Err(refusal) => {
+                self.refused += 1;
+                if self.refused == 1 {
+                    eprintln!("first refusal: {refusal:#}");
+                }
+            }
         }
     }
 }
 
-fn order(symbol: &str, trader: &Trader) -> tonic::Request<SubmitOrderRequest> {
-    trader.key.sign(SubmitOrderRequest {
+fn order(symbol: &str, trader: &Trader) -> SubmitOrderRequest {
+    SubmitOrderRequest {
         symbol: symbol.to_owned(),
         qty: Some("0.001".into()),
         side: trader.side.into(),
@@ -96,19 +119,19 @@ fn order(symbol: &str, trader: &Trader) -> tonic::Request<SubmitOrderRequest> {
         time_in_force: TimeInForce::Gtc.into(),
         limit_price: Some("100".into()),
         ..SubmitOrderRequest::default()
-    })
+    }
 }
 
 fn report(tally: &Tally, rate: u64, length: Duration) {
-    let latencies = tally.latencies_us.lock().expect("not poisoned");
+    let latencies = &tally.latencies_us;
     let ms = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
     println!(
         "unary: offered {rate}/s for {} s, acknowledged {} ({:.0}/s), refused {}, sent late {}",
         length.as_secs(),
         latencies.len(),
         latencies.len() as f64 / length.as_secs_f64(),
-        tally.refused.load(Ordering::Relaxed),
-        tally.late_sends.load(Ordering::Relaxed),
+        tally.refused,
+        tally.late_sends,
     );
     println!(
         "  from the intended time: p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms",
