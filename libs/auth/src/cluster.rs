@@ -1,8 +1,9 @@
 //! The key that all services of one platform share, for calls that only services make of each other.
 //!
 //! It says that a process of this platform calls, not on whose behalf: what is behind it decides nothing
-//! about anybody. It stands beside [`AuthLayer`](crate::AuthLayer), which such calls do not pass, and it
-//! is asked for in one process as well, so that what is right there is right between several.
+//! about anybody. What only services call stands behind [`ClusterKey::layer`] alone. Of what clients may
+//! call the key opens what is the same for everybody ([`Rule::check_platform`](crate::Rule::check_platform)).
+//! It is asked for in one process as well, so that what is right there is right between several.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -12,13 +13,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::{Either, Ready, ready};
 use http::{HeaderMap, Request, Response};
 use prepx_env::Random;
-use prepx_runtime::status;
+use prepx_runtime::Peer;
 use serde::Deserialize;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tower::{Layer, Service};
 
-use crate::SecretHash;
+use crate::{Error, Result, SecretHash};
 
 /// The header that carries it.
 pub const CLUSTER_KEY: &str = "prepx-cluster-key";
@@ -26,14 +28,18 @@ pub const CLUSTER_KEY: &str = "prepx-cluster-key";
 const CHARS_MIN: usize = 32;
 const CHARS_MAX: usize = 256;
 
-/// The key of a platform. Put it into a generated client as its interceptor, and around a service by
-/// [`ClusterKey::layer`].
+/// The key of a platform. A peer that is to be shown it is a [`ClusterKey::caller`]; around a service it
+/// is put by [`ClusterKey::layer`].
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ClusterKey {
     header: MetadataValue<Ascii>,
     hash: SecretHash,
 }
+
+/// A peer that is shown the key of the platform: the transport of a generated client of a service which
+/// is asked on nobody's behalf.
+pub type Caller = InterceptedService<Peer, ClusterKey>;
 
 /// Why a text is no key of a platform. Says nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +54,7 @@ impl ClusterKey {
     ///
     /// # Errors
     /// One that is too short to keep anybody out, or does not fit a header.
-    pub fn parse(text: &str) -> Result<ClusterKey, BadClusterKey> {
+    pub fn parse(text: &str) -> std::result::Result<ClusterKey, BadClusterKey> {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible || !(CHARS_MIN..=CHARS_MAX).contains(&text.len()) {
             return Err(BadClusterKey);
@@ -67,9 +73,19 @@ impl ClusterKey {
         ClusterKey::parse(&text).expect("43 characters of base64url are a key")
     }
 
+    /// A peer that is shown this key with every call.
+    pub fn caller(&self, peer: Peer) -> Caller {
+        InterceptedService::new(peer, self.clone())
+    }
+
     /// What lets calls with this key through and refuses all others.
     pub fn layer(&self) -> ClusterKeyLayer {
         ClusterKeyLayer(self.hash)
+    }
+
+    /// What a shown key is compared with.
+    pub(crate) const fn hash(&self) -> SecretHash {
+        self.hash
     }
 }
 
@@ -83,7 +99,7 @@ impl fmt::Debug for ClusterKey {
 impl TryFrom<String> for ClusterKey {
     type Error = BadClusterKey;
 
-    fn try_from(text: String) -> Result<ClusterKey, BadClusterKey> {
+    fn try_from(text: String) -> std::result::Result<ClusterKey, BadClusterKey> {
         ClusterKey::parse(&text)
     }
 }
@@ -92,7 +108,7 @@ impl Interceptor for ClusterKey {
     fn call(
         &mut self,
         mut request: tonic::Request<()>,
-    ) -> Result<tonic::Request<()>, tonic::Status> {
+    ) -> std::result::Result<tonic::Request<()>, tonic::Status> {
         let metadata = request.metadata_mut();
         metadata.insert(CLUSTER_KEY, self.header.clone());
         Ok(request)
@@ -125,36 +141,28 @@ where
 {
     type Response = Response<B>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Response<B>, S::Error>>>;
+    type Future = Either<S::Future, Ready<std::result::Result<Response<B>, S::Error>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        match self.refusal(request.headers()) {
-            None => Either::Left(self.inner.call(request)),
-            Some(words) => {
-                let code = status::Code::Unauthenticated;
-                let told = status::Error::new(code, "CLUSTER_KEY", words);
-                Either::Right(ready(Ok(status::of(&told).into_http())))
-            }
+        let shown = is_shown(&self.key, request.headers());
+        match shown.and_then(|shown| shown.then_some(()).ok_or(Error::NoClusterKey)) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(refusal) => Either::Right(ready(Ok(refusal.status().into_http()))),
         }
     }
 }
 
-impl<S> ClusterKeyService<S> {
-    fn refusal(&self, headers: &HeaderMap) -> Option<&'static str> {
-        let Some(shown) = headers.get(CLUSTER_KEY) else {
-            return Some(
-                "only services of this platform may call this: the header prepx-cluster-key is missing; a \
-                 service sends it when its cluster_key is set (PREPX_CLUSTER_KEY)",
-            );
-        };
-        let same = shown.to_str().is_ok_and(|shown| self.key.matches(shown));
-        (!same).then_some(
-            "the key in prepx-cluster-key is not that of this platform: give all of its services the same \
-             cluster_key (PREPX_CLUSTER_KEY)",
-        )
+/// Whether headers show the key of this platform; one that is another's is refused.
+pub(crate) fn is_shown(key: &SecretHash, headers: &HeaderMap) -> Result<bool> {
+    let Some(shown) = headers.get(CLUSTER_KEY) else {
+        return Ok(false);
+    };
+    match shown.to_str().is_ok_and(|shown| key.matches(shown)) {
+        true => Ok(true),
+        false => Err(Error::WrongClusterKey),
     }
 }

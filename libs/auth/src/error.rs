@@ -45,6 +45,24 @@ pub enum Error {
     /// The caller has no trading account.
     #[error("the caller has no trading account")]
     NoAccount,
+    /// Only services of this platform may call, and no key of a platform was shown.
+    #[error(
+        "only services of this platform may call this: the header prepx-cluster-key is missing; a \
+         service sends it when its cluster_key is set (PREPX_CLUSTER_KEY)"
+    )]
+    NoClusterKey,
+    /// The key that was shown is that of another platform, or of none.
+    #[error(
+        "the key in prepx-cluster-key is not that of this platform: give all of its services the same \
+         cluster_key (PREPX_CLUSTER_KEY)"
+    )]
+    WrongClusterKey,
+    /// The platform itself asks for what belongs to somebody.
+    #[error(
+        "the key of the platform opens only what `data:read` opens: a service that asks for somebody \
+         sends that caller's credentials along"
+    )]
+    Platform,
     /// The user service cannot be asked now. Nothing was done.
     #[error("credentials cannot be checked right now: try again in a second")]
     Unavailable,
@@ -59,8 +77,12 @@ impl Error {
             | Error::WrongKey
             | Error::BadToken(_)
             | Error::Expired
-            | Error::Revoked => Code::Unauthenticated,
-            Error::Role { .. } | Error::Scope(_) | Error::NoAccount => Code::Forbidden,
+            | Error::Revoked
+            | Error::NoClusterKey
+            | Error::WrongClusterKey => Code::Unauthenticated,
+            Error::Role { .. } | Error::Scope(_) | Error::NoAccount | Error::Platform => {
+                Code::Forbidden
+            }
             Error::Unavailable => Code::Unavailable,
         }
     }
@@ -77,6 +99,8 @@ impl Error {
             Error::Role { .. } => "ROLE_REQUIRED",
             Error::Scope(_) => "SCOPE_REQUIRED",
             Error::NoAccount => "NO_ACCOUNT",
+            Error::NoClusterKey | Error::WrongClusterKey => "CLUSTER_KEY",
+            Error::Platform => "PRINCIPAL_REQUIRED",
             Error::Unavailable => "AUTH_UNAVAILABLE",
         }
     }

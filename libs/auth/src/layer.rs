@@ -12,25 +12,35 @@ use prepx_runtime::{Ending, Method, status};
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
-use crate::{Access, Authenticator, Error, Identity, Policy, Principal, Result};
+use crate::cluster::is_shown;
+use crate::{
+    Access, Authenticator, ClusterKey, Error, Identity, Policy, Principal, Result, SecretHash,
+};
 
 /// Wraps a gRPC service so that each request carries its caller's [`Identity`] in its extensions.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
     authenticator: Arc<Authenticator>,
     policy: Arc<Policy>,
+    platform: SecretHash,
 }
 
 impl AuthLayer {
-    /// A layer that admits callers by this policy.
-    pub fn new(authenticator: Arc<Authenticator>, policy: Arc<Policy>) -> AuthLayer {
+    /// A layer that admits callers by this policy, and the platform with this key.
+    pub fn new(
+        authenticator: Arc<Authenticator>,
+        policy: Arc<Policy>,
+        platform: &ClusterKey,
+    ) -> AuthLayer {
         AuthLayer {
             authenticator,
             policy,
+            platform: platform.hash(),
         }
     }
 
-    /// Who calls, if anybody that is known, and may.
+    /// Who calls, if anybody that is known, and may. Who shows the key of the platform and no credentials
+    /// is the platform itself: nobody.
     async fn admit<A>(&self, request: &mut Request<A>) -> Result<Option<Arc<Identity>>> {
         let rule = self.policy.rule(request.uri().path());
         // Extensions never come over a wire: who is found there was put there by this process.
@@ -44,9 +54,13 @@ impl AuthLayer {
             Err(_) if rule.access == Access::Anyone => None,
             Err(error) => return Err(error),
         };
-        rule.check(identity.as_deref().map(|identity| &identity.principal))?;
-        if let Some(identity) = &identity {
-            request.extensions_mut().insert(Arc::clone(identity));
+        match &identity {
+            Some(known) => {
+                rule.check(Some(&known.principal))?;
+                request.extensions_mut().insert(Arc::clone(known));
+            }
+            None if is_shown(&self.platform, request.headers())? => rule.check_platform()?,
+            None => rule.check(None)?,
         }
         Ok(identity)
     }

@@ -14,7 +14,8 @@
 //!    headers, and checks the method's [`Policy`], which comes from the options in the protos. A
 //!    method that says nothing needs a principal.
 //!
-//! What only services ask of each other carries no principal but the [`ClusterKey`] of their platform.
+//! What services ask of each other on nobody's behalf carries no principal but the [`ClusterKey`] of their
+//! platform. Of what clients may call it opens what `data:read` opens, which is the same for everybody.
 //!
 //! A revoked key or session is refused at once in the process that revokes it, and the streams that
 //! were opened with it end; other processes refuse it when its access token ends, at most 15 minutes
@@ -36,7 +37,9 @@ mod sealed;
 mod token;
 
 pub use authenticator::{Authenticator, Authority, Identity};
-pub use cluster::{BadClusterKey, CLUSTER_KEY, ClusterKey, ClusterKeyLayer, ClusterKeyService};
+pub use cluster::{
+    BadClusterKey, CLUSTER_KEY, Caller, ClusterKey, ClusterKeyLayer, ClusterKeyService,
+};
 pub use credentials::Credentials;
 pub use error::{Error, Result};
 pub use jsonwebtoken::jwk::{Jwk, JwkSet};

@@ -58,6 +58,14 @@ impl Rule {
             _ => Ok(()),
         }
     }
+
+    /// Whether the platform itself may, on nobody's behalf: it reads what is the same for everybody.
+    pub fn check_platform(&self) -> Result<()> {
+        match (self.access, self.scope) {
+            (Access::Anyone, _) | (Access::Principal, Some(Scope::DataRead)) => Ok(()),
+            _ => Err(Error::Platform),
+        }
+    }
 }
 
 /// A mistake in the protos' options: found at start and in tests, not by callers.

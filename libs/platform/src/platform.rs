@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use prepx_auth::{AuthLayer, Authenticator, Authority, Policy, RemoteAuthority, Revocations};
+use prepx_auth::{
+    AuthLayer, Authenticator, Authority, Caller, Policy, RemoteAuthority, Revocations,
+};
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_runtime::{Peer, Service, Start, TaskError};
@@ -65,6 +67,14 @@ impl Platform {
         Ok(self.settings.peers.peer(service)?)
     }
 
+    /// Another service, for what the platform asks of it on nobody's behalf.
+    ///
+    /// # Errors
+    /// When it has no address, or the platform has no key.
+    pub fn caller(&self, service: &str) -> Result<Caller, TaskError> {
+        Ok(self.settings.shared_key()?.caller(self.peer(service)?))
+    }
+
     /// Where other processes reach this one, `host:port`.
     pub fn address(&self) -> String {
         match self.settings.advertise.strip_prefix("http://") {
@@ -107,14 +117,15 @@ impl Platform {
     /// A service for clients, behind the layers that judge who calls and how many.
     ///
     /// # Errors
-    /// When the options in the protos contradict themselves.
+    /// When the options in the protos contradict themselves, or the platform has no key.
     pub fn for_clients(
         &self,
         service: Service,
         authority: Arc<dyn Authority>,
     ) -> Result<Service, TaskError> {
         let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
-        let layer = AuthLayer::new(self.authenticator(authority), Arc::new(policy));
+        let key = self.settings.shared_key()?;
+        let layer = AuthLayer::new(self.authenticator(authority), Arc::new(policy), &key);
         let service = service
             .layer(layer)
             .guarded(self.settings.calls.clone(), Arc::clone(&self.random));

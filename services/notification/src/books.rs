@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prepx_auth::Caller;
 use prepx_domain::market::Book;
 use prepx_domain::{AssetClass, Instrument, Side, decimal};
 use prepx_proto::market_data::v1 as data;
 use prepx_proto::market_data::v1::crypto_data_service_client::CryptoDataServiceClient;
 use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceClient;
-use prepx_runtime::{Drain, Peer, TaskError};
+use prepx_runtime::{Drain, TaskError};
 use tonic::Status;
 
 use crate::hub::Hub;
@@ -20,7 +21,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Never: what does not answer is asked again.
-pub async fn ask(hub: Arc<Hub>, peer: Peer, drain: Drain) -> Result<(), TaskError> {
+pub async fn ask(hub: Arc<Hub>, peer: Caller, drain: Drain) -> Result<(), TaskError> {
     let asking = async {
         loop {
             hub.books_awaited().await;
@@ -36,7 +37,7 @@ pub async fn ask(hub: Arc<Hub>, peer: Peer, drain: Drain) -> Result<(), TaskErro
 }
 
 /// Whether everything that was asked for is settled.
-async fn ask_once(hub: &Hub, peer: &Peer) -> bool {
+async fn ask_once(hub: &Hub, peer: &Caller) -> bool {
     let mut settled = true;
     for instrument in hub.awaited() {
         settled &= match book(peer.clone(), &instrument).await {
@@ -50,7 +51,7 @@ async fn ask_once(hub: &Hub, peer: &Peer) -> bool {
     settled
 }
 
-async fn book(peer: Peer, instrument: &Instrument) -> Result<Option<Book>, Status> {
+async fn book(peer: Caller, instrument: &Instrument) -> Result<Option<Book>, Status> {
     let symbol = instrument.symbol.to_string();
     let request = data::GetLatestOrderBooksRequest {
         symbols: symbol.clone(),

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             following: path.following(path.log("notification")?, Duty::always()),
             matching: Arc::new(path.ports(None)),
         };
-        let market_data = platform.peer("market_data")?;
+        let market_data = platform.caller("market_data")?;
         let service = build(Deps {
             sources,
             market_data,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use prepx_auth::Caller;
 use prepx_proto::notification::v1::notification_service_server::NotificationServiceServer;
-use prepx_runtime::{Peer, Service};
+use prepx_runtime::Service;
 
 use crate::books;
 use crate::follow::{self, Error, Sources, Telling};
@@ -15,7 +16,7 @@ pub struct Deps {
     /// What the streams are made of.
     pub sources: Sources,
     /// The market-data service, which knows the books that began before this process did.
-    pub market_data: Peer,
+    pub market_data: Caller,
 }
 
 /// Composes the service. It tells what happens from now on.

@@ -5,13 +5,13 @@ mod history;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prepx_auth::Caller;
 use prepx_domain::decimal;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce};
 use prepx_env::{Clock, Random};
-use prepx_runtime::Peer;
 use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError};
 use uuid::Uuid;
@@ -47,7 +47,7 @@ pub struct Deps {
     /// What they may take on the disk; beyond it what simulated accounts did is compacted.
     pub bytes_max: Option<u64>,
     /// The market-data service, which knows the prices of the past.
-    pub market_data: Peer,
+    pub market_data: Caller,
 }
 
 /// How much of a position to close.

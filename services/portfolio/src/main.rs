@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             audit: ports,
             following: path.following(path.log("ledger")?, duty.clone()),
             bytes_max: None,
-            market_data: platform.peer("market_data")?,
+            market_data: platform.caller("market_data")?,
         };
         let portfolio = build(deps, &platform.sql()?).await?;
         let history = platform.for_services(order_history(portfolio.books, &path.key));

@@ -1,11 +1,11 @@
 //! Prices of the past, asked of the market-data service.
 
+use prepx_auth::Caller;
 use prepx_domain::{AssetClass, Instrument, Micros, decimal};
 use prepx_proto::market_data::v1 as data;
 use prepx_proto::market_data::v1::crypto_data_service_client::CryptoDataServiceClient;
 use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceClient;
 use prepx_proto::trading::v1::Sort;
-use prepx_runtime::Peer;
 use tonic::Status;
 
 use crate::points::Points;
@@ -18,7 +18,7 @@ const EVER_US: i64 = 1;
 ///
 /// # Errors
 /// When market-data does not answer, or what it answers is no price.
-pub async fn of(peer: &Peer, instrument: Instrument, points: &Points) -> Result<Prices, Status> {
+pub async fn of(peer: &Caller, instrument: Instrument, points: &Points) -> Result<Prices, Status> {
     let (before, _) = page(
         peer,
         &instrument,
@@ -43,7 +43,7 @@ pub async fn of(peer: &Peer, instrument: Instrument, points: &Points) -> Result<
 }
 
 async fn closes(
-    peer: &Peer,
+    peer: &Caller,
     instrument: &Instrument,
     points: &Points,
 ) -> Result<Vec<(Micros, i64)>, Status> {
@@ -68,7 +68,7 @@ async fn closes(
 
 /// The last prices of a page of bars, and where the next one starts.
 async fn page(
-    peer: &Peer,
+    peer: &Caller,
     instrument: &Instrument,
     request: data::GetBarsRequest,
 ) -> Result<(Vec<(Micros, i64)>, Option<String>), Status> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use prepx_auth::{AuthLayer, Authenticator, Policy, Revocations};
+use prepx_auth::{AuthLayer, Authenticator, Caller, ClusterKey, Policy, Revocations};
 use prepx_cache::{Cache, Location as CacheLocation};
 use prepx_env::{Clock, Random};
 use prepx_portfolio::Books;
@@ -56,25 +56,25 @@ pub async fn compose(
     let told = prepx_platform::listening(&revocations, &clock);
     let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
     let authenticator = Arc::new(authenticator);
-    let policy = Policy::from_descriptors(prepx_proto::descriptors())?;
+    // Services ask each other here as they do between processes; nobody else needs to know this key.
+    let key = ClusterKey::draw(&random);
+    let policy = Arc::new(Policy::from_descriptors(prepx_proto::descriptors())?);
+    let auth = AuthLayer::new(Arc::clone(&authenticator), policy, &key);
     let shares = settings.shares();
-    let market_data = prepx_market_data::build(
-        prepx_market_data::Deps {
-            following: stages.following("market-data", &clock)?,
-            clock: Arc::clone(&clock),
-            bytes_max: shares.map(|shares| shares.market_data_bytes_max),
-        },
-        &location,
-    )
-    .await?;
-    let portfolio = prepx_portfolio::Deps {
-        bytes_max: shares.map(|shares| shares.portfolio_bytes_max),
-        ..portfolio_deps(stages, &clock, &random, market_data.peer())?
+    let market_data = prepx_market_data::Deps {
+        following: stages.following("market-data", &clock)?,
+        clock: Arc::clone(&clock),
+        bytes_max: shares.map(|shares| shares.market_data_bytes_max),
     };
+    let market_data = prepx_market_data::build(market_data, &location).await?;
+    let market_data = market_data.layer(auth.clone());
+    let data = key.caller(market_data.peer());
+    let mut portfolio = portfolio_deps(stages, &clock, &random, data.clone())?;
+    portfolio.bytes_max = shares.map(|shares| shares.portfolio_bytes_max);
     let portfolio = prepx_portfolio::build(portfolio, &location).await?;
     let analytics = analytics_deps(settings, stages, &location, &clock, &random)?;
     let trading = trading_deps(stages, portfolio.books, &clock, &random);
-    let notification = notification_deps(stages, &clock, market_data.peer())?;
+    let notification = notification_deps(stages, &clock, data)?;
     let notification = prepx_notification::build(notification).await?;
     let services = user
         .service
@@ -83,8 +83,8 @@ pub async fn compose(
         .and(portfolio.service)
         .and(prepx_analytics::build(analytics).await?)
         .and(notification)
+        .layer(auth)
         .and(market_data)
-        .layer(AuthLayer::new(Arc::clone(&authenticator), Arc::new(policy)))
         .guarded(settings.calls.clone(), Arc::clone(&random));
     let peer = services.peer();
     let gateway = prepx_gateway::build(prepx_gateway::Deps {
@@ -120,7 +120,7 @@ fn accounts(
 fn notification_deps(
     stages: &Stages,
     clock: &Arc<dyn Clock>,
-    market_data: Peer,
+    market_data: Caller,
 ) -> Result<prepx_notification::Deps, TaskError> {
     Ok(prepx_notification::Deps {
         sources: prepx_notification::Sources {
@@ -188,7 +188,7 @@ fn portfolio_deps(
     stages: &Stages,
     clock: &Arc<dyn Clock>,
     random: &Arc<Random>,
-    market_data: Peer,
+    market_data: Caller,
 ) -> Result<prepx_portfolio::Deps, TaskError> {
     Ok(prepx_portfolio::Deps {
         accounts: stages.accounts(),

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         let (seats, owning) = path.own(&platform, codec, Stage::MATCHING)?;
         let owned = platform.for_services(owner(seats, &path.key));
         let ports = Arc::new(path.ports(Some(owned.peer())));
-        let history = History::new(platform.peer("portfolio")?, path.key.clone());
+        let history = History::new(platform.caller("portfolio")?);
         let service = build(Deps {
             accounts: ports.clone(),
             history: Arc::new(history),

@@ -4,11 +4,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use expect_test::expect;
 use futures::{FutureExt as _, StreamExt as _};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use prepx_auth::{AuthLayer, Identity, Policy, Revocations, on_behalf, principal};
+use prepx_auth::{
+    AuthLayer, CLUSTER_KEY, ClusterKey, Identity, Policy, Revocations, on_behalf, principal,
+};
 use prepx_domain::Code;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -30,9 +33,7 @@ async fn send(world: &World, request: Request<()>) -> Result<String, Code> {
             .to_owned();
         Ok::<_, Infallible>(Response::new(caller))
     });
-    let policy = Policy::from_descriptors(prepx_proto::descriptors()).expect("sound protos");
-    let layer = AuthLayer::new(world.authenticator.clone(), Arc::new(policy));
-    let response = layer
+    let response = layer(world)
         .layer(handler)
         .ready()
         .await
@@ -49,6 +50,13 @@ async fn send(world: &World, request: Request<()>) -> Result<String, Code> {
     }
 }
 
+fn layer(world: &World) -> AuthLayer {
+    let policy = Policy::from_descriptors(prepx_proto::descriptors()).expect("sound protos");
+    let key = ClusterKey::parse(KEY).expect("is long enough");
+    AuthLayer::new(world.authenticator.clone(), Arc::new(policy), &key)
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
 const DEMO: [(&str, &str); 2] = [
     ("apca-api-key-id", "demo"),
     ("apca-api-secret-key", "secret"),
@@ -137,6 +145,57 @@ async fn a_call_on_behalf_of_somebody_is_that_somebody_here_and_elsewhere() {
     assert_eq!(send(&other, elsewhere).await, Ok("demo".to_owned()));
 }
 
+#[tokio::test]
+async fn the_platform_itself_reads_what_is_the_same_for_everybody_and_nothing_else() {
+    let world = world().await;
+    let key = [(CLUSTER_KEY, KEY)];
+    let services = prepx_proto::descriptors().services();
+    let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
+    let mut opened = String::new();
+    for method in methods {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let admitted = call(&world, &path, &key).await;
+        match call(&world, &path, &[]).await {
+            Ok(_) => assert_eq!(admitted.as_deref(), Ok("nobody"), "{path} is for anyone"),
+            Err(_) if admitted.is_ok() => opened += &format!("{path}\n"),
+            Err(_) => assert_eq!(admitted, Err(Code::Forbidden), "{path}"),
+        }
+    }
+    expect![[r#"
+        /prepx.market_data.v1.StockDataService/GetBars
+        /prepx.market_data.v1.StockDataService/GetQuotes
+        /prepx.market_data.v1.StockDataService/GetTrades
+        /prepx.market_data.v1.StockDataService/GetLatestBars
+        /prepx.market_data.v1.StockDataService/GetLatestQuotes
+        /prepx.market_data.v1.StockDataService/GetLatestTrades
+        /prepx.market_data.v1.StockDataService/GetLatestOrderBooks
+        /prepx.market_data.v1.StockDataService/GetSnapshots
+    "#]]
+    .assert_eq(&opened);
+}
+
+#[tokio::test]
+async fn who_shows_credentials_beside_the_key_is_who_they_say() {
+    let world = world().await;
+    let bars = "/prepx.market_data.v1.StockDataService/GetBars";
+    let beside = |key| [DEMO[0], DEMO[1], (CLUSTER_KEY, key)];
+    assert_eq!(
+        call(&world, bars, &beside(KEY)).await,
+        Err(Code::Forbidden),
+        "demo may not read data"
+    );
+    let orders = "/prepx.trading.v1.TradingService/GetOrders";
+    assert_eq!(
+        call(&world, orders, &beside(KEY)).await,
+        Ok("demo".to_owned())
+    );
+    let wrong = KEY.replace('0', "1");
+    assert_eq!(
+        call(&world, bars, &[(CLUSTER_KEY, &wrong)]).await,
+        Err(Code::Unauthenticated)
+    );
+}
+
 /// The frames of an answer that would never end.
 async fn opened(world: &World, path: &str) -> impl http_body::Body<Data = Bytes> + Unpin {
     let handler = service_fn(|_: Request<()>| async {
@@ -144,14 +203,12 @@ async fn opened(world: &World, path: &str) -> impl http_body::Body<Data = Bytes>
         let frames = StreamBody::new(first.chain(futures::stream::pending()));
         Ok::<_, Infallible>(Response::new(tonic::body::Body::new(frames)))
     });
-    let policy = Policy::from_descriptors(prepx_proto::descriptors()).expect("sound protos");
-    let layer = AuthLayer::new(world.authenticator.clone(), Arc::new(policy));
     let mut request = Request::builder().uri(path);
     for (name, value) in DEMO {
         request = request.header(name, value);
     }
     let request = request.body(()).unwrap();
-    let response = layer.layer(handler).oneshot(request).await.unwrap();
+    let response = layer(world).layer(handler).oneshot(request).await.unwrap();
     let mut body = response.into_body();
     let told = body.frame().await.unwrap().ok().unwrap();
     assert_eq!(told.into_data().ok().unwrap(), "told");

@@ -1,27 +1,23 @@
 //! The orders of all time, as whoever keeps the books tells them.
 
-use prepx_auth::ClusterKey;
+use prepx_auth::Caller;
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
 use prepx_proto::owner::v1::order_history_service_client::OrderHistoryServiceClient;
-use prepx_runtime::Peer;
 use prepx_stage::port::{Answer, HistoryPort, PastOrders, ReadError};
 
 use super::patience::{READ, unread};
-use super::reach::{MESSAGE_BYTES_MAX, caller};
+use super::reach::MESSAGE_BYTES_MAX;
 use crate::wire;
 
 /// The order history behind a peer. Clones are the same.
 #[derive(Clone)]
-pub struct History {
-    peer: Peer,
-    key: ClusterKey,
-}
+pub struct History(Caller);
 
 impl History {
-    /// Of the service that this peer leads to.
-    pub fn new(peer: Peer, key: ClusterKey) -> History {
-        History { peer, key }
+    /// Of the service that this leads to.
+    pub fn new(portfolio: Caller) -> History {
+        History(portfolio)
     }
 }
 
@@ -31,7 +27,7 @@ impl HistoryPort for History {
         account: AccountId,
         which: PastOrders,
     ) -> Answer<Result<Vec<OrderView>, ReadError>> {
-        let client = OrderHistoryServiceClient::new(caller(self.peer.clone(), &self.key));
+        let client = OrderHistoryServiceClient::new(self.0.clone());
         let client = client.max_decoding_message_size(MESSAGE_BYTES_MAX);
         let request = wire::list_past_orders(account, which);
         Box::pin(async move {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prepx_auth::ClusterKey;
+use prepx_auth::{Caller, ClusterKey};
 use prepx_proto::owner::v1::account_owner_service_client::AccountOwnerServiceClient;
 use prepx_proto::owner::v1::matching_owner_service_client::MatchingOwnerServiceClient;
 use prepx_runtime::Peer;
@@ -13,7 +13,6 @@ use prepx_stage::Seat;
 use prepx_stage::port::ReadError;
 use tokio::runtime::Handle;
 use tonic::Status;
-use tonic::service::interceptor::InterceptedService;
 
 use super::patience::Patience;
 use crate::Directory;
@@ -23,9 +22,6 @@ use crate::wire::NOT_OWNER;
 const CHANNELS_MAX: usize = 256;
 /// The largest message: an account's remembered orders, or a part of a partition's books.
 pub(super) const MESSAGE_BYTES_MAX: usize = 64 << 20;
-
-/// A peer that is shown the key of the platform.
-pub(super) type Caller = InterceptedService<Peer, ClusterKey>;
 
 /// This process among the owners.
 #[derive(Clone, Debug)]
@@ -93,7 +89,7 @@ impl Reach {
             Some(here) => here.peer.clone(),
             None => self.channel(&owner.address).ok_or_else(nobody)?,
         };
-        Ok(caller(peer, &shared.key))
+        Ok(shared.key.caller(peer))
     }
 
     /// The channel to an address; none when it is no address.
@@ -115,11 +111,6 @@ impl Reach {
         channels.insert(address.to_owned(), channel.clone());
         Some(channel)
     }
-}
-
-/// A peer that is shown the key.
-pub(super) fn caller(peer: Peer, key: &ClusterKey) -> Caller {
-    InterceptedService::new(peer, key.clone())
 }
 
 /// The client of an owner of account partitions.

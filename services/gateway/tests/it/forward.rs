@@ -1,11 +1,18 @@
-//! gRPC through the gateway: calls and streams reach the service, what is not public does not.
+//! Through the gateway: calls and streams reach the service, what is not public does not, and nobody comes
+//! in as the platform.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, future, stream};
-use prepx_auth::{Authenticator, Error, JwkSet, Revocations};
+use http::HeaderMap;
+use prepx_auth::{
+    Authenticator, CLUSTER_KEY, JwkSet, Principal, Revocations, Role, Scopes, SigningKey,
+};
 use prepx_cache::{Cache, Location};
 use prepx_domain::Micros;
 use prepx_env::{Clock, ManualClock, Random};
@@ -19,11 +26,24 @@ use prepx_proto::notification::v1::{
 };
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
 use prepx_runtime::{Config, Drain, Hosted, Peer, Service, guard, listen, status, telemetry};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tonic::{Code, Request, Response, Status, Streaming};
+use uuid::Uuid;
 
-/// Answers every change with an empty message; tells whoever listens to trades what headers came.
-struct Echo;
+const NOW: Micros = Micros(1_800_000_000_000_000);
+/// How long what a test waits for may take on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Answers every change with an empty message, listening to trades with one, and tells the test what
+/// headers came.
+struct Echo(mpsc::UnboundedSender<HeaderMap>);
+
+impl Echo {
+    fn note<T>(&self, request: &Request<T>) {
+        let headers = request.metadata().clone().into_headers();
+        self.0.send(headers).expect("the test listens");
+    }
+}
 
 #[tonic::async_trait]
 impl NotificationService for Echo {
@@ -35,6 +55,7 @@ impl NotificationService for Echo {
         &self,
         request: Request<Streaming<SubscribeRequest>>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
+        self.note(&request);
         let asked = request.into_inner();
         let told = asked.map(|change| change.map(|_| SubscribeResponse::default()));
         Ok(Response::new(told.boxed()))
@@ -44,33 +65,38 @@ impl NotificationService for Echo {
         &self,
         request: Request<ListenToTradesRequest>,
     ) -> Result<Response<Self::ListenToTradesStream>, Status> {
-        let header = |name| request.metadata().get(name).map(|value| value.to_str());
-        let heard = TradeUpdate {
-            execution_id: Some(format!(
-                "{:?} {:?}",
-                header("apca-api-key-id"),
-                header("prepx-cluster-key")
-            )),
-            ..TradeUpdate::default()
-        };
-        Ok(Response::new(stream::iter([Ok(heard)]).boxed()))
+        self.note(&request);
+        let told = Ok(TradeUpdate::default());
+        Ok(Response::new(stream::iter([told]).boxed()))
     }
 }
 
-/// Knows nobody.
-struct Nobody;
+/// Lets everybody in as the same operator.
+struct Anybody;
 
-impl prepx_auth::Authority for Nobody {
+static SIGNING: LazyLock<SigningKey> =
+    LazyLock::new(|| SigningKey::generate(&Random::from_seed(1)).expect("a key"));
+
+impl prepx_auth::Authority for Anybody {
     fn exchange<'a>(
         &'a self,
         _: &'a str,
         _: &'a str,
     ) -> future::BoxFuture<'a, prepx_auth::Result<String>> {
-        Box::pin(async { Err(Error::WrongKey) })
+        let operator = Principal {
+            user_id: Uuid::from_u128(1),
+            account_id: None,
+            role: Role::Operator,
+            scopes: Scopes::NONE,
+            key_id: "mine".to_owned(),
+        };
+        let (token, _) = SIGNING.sign(&operator, NOW).expect("signs");
+        Box::pin(async { Ok(token) })
     }
 
     fn published_keys(&self) -> future::BoxFuture<'_, prepx_auth::Result<JwkSet>> {
-        Box::pin(async { Err(Error::Unavailable) })
+        let keys = vec![SIGNING.jwk().clone()];
+        Box::pin(async { Ok(JwkSet { keys }) })
     }
 }
 
@@ -96,11 +122,11 @@ async fn serve(build: impl AsyncFnOnce(Drain) -> Service) -> (String, oneshot::S
 }
 
 async fn gateway(drain: Drain, notification: Peer) -> Service {
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Micros(0)));
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
     let cache = Cache::open(Location::Memory, Arc::clone(&clock)).await;
     let revocations = Arc::new(Revocations::new(cache.clone()));
     let authenticator = Authenticator::new(
-        Arc::new(Nobody),
+        Arc::new(Anybody),
         Arc::clone(&clock),
         &cache,
         Arc::clone(&revocations),
@@ -119,15 +145,53 @@ async fn gateway(drain: Drain, notification: Peer) -> Service {
     prepx_gateway::build(deps).expect("the protos are sound")
 }
 
+/// A gateway with a service in another process behind it.
+struct Chain {
+    url: String,
+    heard: mpsc::UnboundedReceiver<HeaderMap>,
+    _ends: [oneshot::Sender<()>; 2],
+}
+
+impl Chain {
+    async fn start() -> Chain {
+        let (tell, heard) = mpsc::unbounded_channel();
+        let echo = NotificationServiceServer::new(Echo(tell));
+        let (behind, end) = serve(async |_| Service::new().grpc(echo)).await;
+        let peer = Peer::balanced(&[&behind]).expect("a URL");
+        let (url, ended) = serve(async |drain| gateway(drain, peer).await).await;
+        Chain {
+            url,
+            heard,
+            _ends: [end, ended],
+        }
+    }
+
+    fn client(&self) -> NotificationServiceClient<Peer> {
+        NotificationServiceClient::new(Peer::remote(&self.url).expect("a URL"))
+    }
+
+    /// Asks for a path over HTTP, with more lines of header.
+    fn get(&self, path: &str, more: &[&str]) -> TcpStream {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let asked = format!("GET {path} HTTP/1.1");
+        let lines = [&[asked.as_str(), "host: prepx"], more].concat();
+        let request = lines.join("\r\n") + "\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("it is sent");
+        stream
+    }
+
+    /// The headers of the next call that reaches the service.
+    async fn headers(&mut self) -> HeaderMap {
+        let heard = tokio::time::timeout(SOON, self.heard.recv()).await;
+        heard.expect("a call comes soon").expect("the service runs")
+    }
+}
+
 #[tokio::test]
 async fn calls_and_streams_of_public_services_are_handed_on() {
-    let echo = async |_| Service::new().grpc(NotificationServiceServer::new(Echo));
-    let (behind, _end) = serve(echo).await;
-    let peer = Peer::balanced(&[&behind]).expect("a URL");
-    let (url, _ended) = serve(async |drain| gateway(drain, peer).await).await;
-    let before = Peer::remote(&url).expect("a URL");
-
-    let mut client = NotificationServiceClient::new(before.clone());
+    let mut chain = Chain::start().await;
+    let mut client = chain.client();
     let (say, said) = tokio::sync::mpsc::channel(1);
     let asked = tokio_stream::wrappers::ReceiverStream::new(said);
     let told = client.subscribe(asked).await.expect("is handed on");
@@ -147,12 +211,40 @@ async fn calls_and_streams_of_public_services_are_handed_on() {
     let mut request = Request::new(ListenToTradesRequest::default());
     let headers = request.metadata_mut();
     headers.insert("apca-api-key-id", "mine".parse().expect("ASCII"));
-    headers.insert("prepx-cluster-key", "guessed".parse().expect("ASCII"));
     let told = client.listen_to_trades(request).await.expect("is there");
     let heard = told.into_inner().message().await.expect("tells");
-    let heard = heard.expect("one message");
-    let headers = heard.execution_id.expect("was set");
-    assert_eq!(headers, "Some(Ok(\"mine\")) None");
+    assert_eq!(heard, Some(TradeUpdate::default()));
+    chain.headers().await;
+    assert_eq!(chain.headers().await["apca-api-key-id"], "mine");
+}
+
+#[tokio::test]
+async fn nobody_comes_in_as_the_platform() {
+    let mut chain = Chain::start().await;
+    let key = format!("{CLUSTER_KEY}: 0123456789abcdef0123456789abcdef");
+    let shown = ["apca-api-key-id: mine", "apca-api-secret-key: secret", &key];
+    let upgrade = [
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
+    ];
+    for (path, more) in [
+        ("/v2/events/trades", &[][..]),
+        ("/stream", &upgrade),
+        ("/v2/iex", &upgrade),
+    ] {
+        let _open = chain.get(path, &[&shown, more].concat());
+        let headers = chain.headers().await;
+        assert!(!headers.contains_key(CLUSTER_KEY), "{path}: {headers:?}");
+    }
+    let mut request = Request::new(ListenToTradesRequest::default());
+    let value = "0123456789abcdef0123456789abcdef".parse().expect("ASCII");
+    request.metadata_mut().insert(CLUSTER_KEY, value);
+    let told = chain.client().listen_to_trades(request).await;
+    told.expect("is handed on");
+    let headers = chain.headers().await;
+    assert!(!headers.contains_key(CLUSTER_KEY), "gRPC: {headers:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
-use prepx_auth::{AuthLayer, Authenticator, Policy, Revocations};
+use prepx_auth::{AuthLayer, Authenticator, ClusterKey, Policy, Revocations};
 use prepx_cache::Cache;
 use prepx_domain::{AccountId, Micros, Slot};
 use prepx_env::{ManualClock, Random};
@@ -113,7 +113,8 @@ impl World {
         } = build(self.config.clone(), deps).await?;
         let authenticator = Authenticator::new(authority, self.clock.clone(), &cache, revocations);
         let policy = Policy::from_descriptors(prepx_proto::descriptors()).unwrap();
-        let layer = AuthLayer::new(Arc::new(authenticator), Arc::new(policy));
+        let key = ClusterKey::draw(&Random::from_seed(self.seed));
+        let layer = AuthLayer::new(Arc::new(authenticator), Arc::new(policy), &key);
         let peer = service.layer(layer).peer();
         Ok(Running {
             client: Client::new(peer.clone()),
