@@ -78,6 +78,16 @@ impl FromStr for Seat {
 }
 
 impl Seat {
+    /// Whose journal it is; none if it is nobody's.
+    pub fn of_journal(journal: TopicPartition) -> Option<Seat> {
+        let stage = match journal.topic {
+            Topic::AccountJournal => Stage::ACCOUNT,
+            Topic::MatchingJournal => Stage::MATCHING,
+            _ => return None,
+        };
+        Some(stage.seat(journal.partition))
+    }
+
     /// Its journal, which is also its name as the source of a lane.
     pub const fn journal(self) -> TopicPartition {
         self.stage.journal.partition(self.partition)

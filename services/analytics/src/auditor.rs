@@ -2,19 +2,19 @@
 //!
 //! Runs on a thread of its own, once a second: what it does with a megabyte of records never stands
 //! in the way of an order. A failure changes nothing; the same records are taken again and give the
-//! same chain.
+//! same chain. What operators had stages go on without is listed on the way.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use prepx_bus::{Log, ReadError};
+use prepx_bus::{Log, ReadError, Record, TopicPartition};
 use prepx_domain::Micros;
 use prepx_env::{Clock, Random};
 use prepx_runtime::{Drain, TaskError};
 use prepx_stage::consume::on_a_thread;
-use prepx_stage::{Duty, Lag, Retention, Topology};
+use prepx_stage::{Duty, Lag, Retention, Seat, Skip, Topology, Transition};
 
 use crate::chain::{Hash, Head, journals};
 use crate::error::{Error, Result};
@@ -142,12 +142,13 @@ impl Auditor {
     /// whether there may be more.
     pub async fn pass(&mut self, closing: bool) -> Result<bool> {
         let mut heads = self.heads.clone();
-        let (mut taken, mut more) = (0, false);
+        let (mut taken, mut more, mut skips) = (0, false, Vec::new());
         for head in &mut heads {
             let before = taken;
-            let until = self.end_for(head)?;
+            let (journal, until) = (head.journal, self.end_for(head)?);
             for _ in 0..STEPS_A_PASS {
-                taken += head.step(&*self.log, until)?;
+                let seen = |record: &Record| skips.extend(skips_of(journal, record));
+                taken += head.step(&*self.log, until, seen)?;
             }
             more |= taken > before && head.next_offset < until;
         }
@@ -160,7 +161,7 @@ impl Auditor {
             .collect();
         let numbered = root.as_ref().map(|root| root.number).zip(signed.as_ref());
         if !moves.is_empty() || numbered.is_some() {
-            self.audit.commit(&moves, numbered).await?;
+            self.audit.commit(&moves, &skips, numbered).await?;
         }
         self.heads = heads;
         self.unsigned = unsigned;
@@ -279,13 +280,23 @@ impl Auditor {
     }
 }
 
+/// What a record of a journal says of skips. One that is no transition says nothing: whoever folds the
+/// journal stops at it.
+fn skips_of(journal: TopicPartition, record: &Record) -> Vec<Skip> {
+    let transition = Transition::decode(&record.payload).ok();
+    let found = Seat::of_journal(journal).zip(transition);
+    found.map_or_else(Vec::new, |(seat, transition)| {
+        Skip::of(seat, transition).collect()
+    })
+}
+
 fn alarm(error: &Error) {
     tracing::error!(%error, "alarm: the audit cannot go on; it is tried again");
 }
 
 /// Where a chain begins that nothing is known of: with the journal, or with what is left of one
 /// that was cut before anybody audited it.
-fn first(log: &dyn Log, journal: prepx_bus::TopicPartition) -> Head {
+fn first(log: &dyn Log, journal: TopicPartition) -> Head {
     Head::start(journal, log.start(journal))
 }
 

@@ -45,8 +45,14 @@ impl Head {
         self.next_offset = record.offset + 1;
     }
 
-    /// Takes at most about a mebibyte of durable records before `until`; answers how many.
-    pub fn step(&mut self, log: &dyn Log, until: u64) -> Result<u64, ReadError> {
+    /// Takes at most about a mebibyte of durable records before `until`, each after `seen` has seen it;
+    /// answers how many.
+    pub fn step(
+        &mut self,
+        log: &dyn Log,
+        until: u64,
+        mut seen: impl FnMut(&Record),
+    ) -> Result<u64, ReadError> {
         if self.next_offset >= until {
             return Ok(0);
         }
@@ -54,6 +60,7 @@ impl Head {
         let before = |record: &&Record| record.offset < until;
         let mut taken = 0;
         for record in records.iter().take_while(before) {
+            seen(record);
             self.take(record);
             taken += 1;
         }
@@ -64,7 +71,7 @@ impl Head {
     pub fn fold(&mut self, log: &dyn Log, until: u64) -> Result<u64, ReadError> {
         let mut taken = 0;
         loop {
-            match self.step(log, until)? {
+            match self.step(log, until, |_| {})? {
                 0 => return Ok(taken),
                 more => taken += more,
             }

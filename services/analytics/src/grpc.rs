@@ -7,7 +7,7 @@ use prepx_bus::{Log, ReadError};
 use prepx_proto::analytics::v1 as wire;
 use prepx_proto::analytics::v1::audit_service_server::AuditService;
 use prepx_runtime::status;
-use prepx_stage::Topology;
+use prepx_stage::{Skip, Topology};
 use prepx_store::Error as StoreError;
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
@@ -58,6 +58,17 @@ impl AuditService for Handler {
         let heads = self.audit.heads().await?;
         let heads = heads.iter().map(head).collect();
         Ok(Response::new(wire::GetAuditHeadsResponse { heads }))
+    }
+
+    async fn get_audit_skips(
+        &self,
+        request: Request<wire::GetAuditSkipsRequest>,
+    ) -> Result<Response<wire::GetAuditSkipsResponse>, Status> {
+        let asked = request.get_ref();
+        let limit = limit_of(asked.limit.unwrap_or(LIMIT_DEFAULT))?;
+        let skips = self.audit.skips(asked.after.unwrap_or(0), limit).await?;
+        let skips = skips.into_iter().map(skip).collect();
+        Ok(Response::new(wire::GetAuditSkipsResponse { skips }))
     }
 
     async fn check_audit_journals(
@@ -128,6 +139,15 @@ fn head(head: &Head) -> wire::AuditHead {
         partition: head.journal.partition,
         next_offset: head.next_offset,
         hash: hex::encode(&head.hash),
+    }
+}
+
+fn skip((number, skip): (u64, Skip)) -> wire::AuditSkip {
+    wire::AuditSkip {
+        number,
+        partition: skip.seat.to_string(),
+        input: skip.message.to_string(),
+        reason: skip.reason,
     }
 }
 

@@ -4,7 +4,9 @@
 //! chains' heads go into a root that is numbered, linked to the root before and signed. Whoever
 //! keeps one root can prove later that nothing before it was changed, removed or reordered.
 //!
-//! Owns the schema `audit` and the key in `audit.key`. Refuses to know what is inside a record, and
+//! Beside the chain stands a list of what operators had stages go on without, as the journals say it.
+//!
+//! Owns the schema `audit` and the key in `audit.key`. Refuses to know what else is inside a record, and
 //! to let the log go of a record before a signed root covers it.
 
 mod auditor;

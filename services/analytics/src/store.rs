@@ -1,20 +1,28 @@
-//! The schema `audit`: heads and roots.
+//! The schema `audit`: heads and roots, and what operators had stages go on without.
 //!
 //! Heads could be made again from the log, roots could not: they say when they were made, and
 //! somebody may have seen them. So a commit is on the disk before anything is told or let go of.
 
 use prepx_bus::{Topic, TopicPartition};
+use prepx_stage::Skip;
 use prepx_store::{Durability, Location, Migration, Options, Pool, Row, query};
 
 use crate::chain::Head;
 use crate::error::{Error, Result};
 use crate::root::Signed;
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "audit",
-    sql: include_str!("../migrations/0001_audit.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "audit",
+        sql: include_str!("../migrations/0001_audit.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "skips",
+        sql: include_str!("../migrations/0002_skips.sql"),
+    },
+];
 
 /// Heads and roots in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,8 +76,26 @@ impl Audit {
         row.as_ref().map(root_of).transpose()
     }
 
-    /// Moves chains on and adds a root, in one transaction.
-    pub async fn commit(&self, moves: &[Move], root: Option<(u64, &Signed)>) -> Result<()> {
+    /// At most `limit` skips after a number, by their numbers.
+    pub async fn skips(&self, after: u64, limit: u32) -> Result<Vec<(u64, Skip)>> {
+        let rows = query(
+            "SELECT number, seat, message, reason FROM skips WHERE number > $1
+             ORDER BY number LIMIT $2",
+        )
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(&mut self.0.read().await?)
+        .await?;
+        rows.iter().map(skip_of).collect()
+    }
+
+    /// Moves chains on, and adds what their records say of skips and a root, in one transaction.
+    pub async fn commit(
+        &self,
+        moves: &[Move],
+        skips: &[Skip],
+        root: Option<(u64, &Signed)>,
+    ) -> Result<()> {
         let mut tx = self.0.begin().await?;
         for (from, head) in moves {
             let done = query(
@@ -89,6 +115,17 @@ impl Audit {
             if done != 1 {
                 return Err(Error::Moved(head.journal));
             }
+        }
+        for skip in skips {
+            query(
+                "INSERT INTO skips (number, seat, message, reason)
+                 SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3 FROM skips",
+            )
+            .bind(skip.seat.to_string())
+            .bind(skip.message.to_string())
+            .bind(&skip.reason)
+            .execute(&mut tx)
+            .await?;
         }
         if let Some((number, root)) = root {
             query("INSERT INTO roots (number, body, signature) VALUES ($1, $2, $3)")
@@ -137,4 +174,16 @@ fn root_of(row: &Row) -> Result<(u64, Signed)> {
         signature: bytes(row, "signature")?,
     };
     Ok((unsigned(row, "number")?, signed))
+}
+
+fn skip_of(row: &Row) -> Result<(u64, Skip)> {
+    let skip = Skip {
+        seat: row.get::<String>("seat")?.parse().map_err(Error::Damaged)?,
+        message: row
+            .get::<String>("message")?
+            .parse()
+            .map_err(Error::Damaged)?,
+        reason: row.get("reason")?,
+    };
+    Ok((unsigned(row, "number")?, skip))
 }

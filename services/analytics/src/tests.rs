@@ -13,7 +13,7 @@ use prepx_bus::{
 use prepx_domain::Micros;
 use prepx_env::{ManualClock, Random};
 use prepx_stage::follow::Tail;
-use prepx_stage::{Retention, Topology};
+use prepx_stage::{Retention, Skip, Stage, Topology};
 use prepx_store::suite;
 use tempfile::TempDir;
 
@@ -388,7 +388,7 @@ async fn a_changed_head_behind_the_last_root_is_found() {
     let heads = audit.heads().await.unwrap();
     let mut changed = *heads.iter().find(|head| head.journal == ACCOUNTS).unwrap();
     changed.hash[31] ^= 1;
-    audit.commit(&[(23, changed)], None).await.unwrap();
+    audit.commit(&[(23, changed)], &[], None).await.unwrap();
     let found = match check_newest(&world).await {
         Err(VerifyError::Difference(difference)) => difference,
         other => panic!("a difference was due: {other:?}"),
@@ -443,6 +443,39 @@ async fn an_auditor_that_was_overtaken_changes_nothing() {
     assert!(matches!(overtaken, Err(Error::Moved(journal)) if journal == ACCOUNTS));
     let totals = world.verify().await.unwrap();
     assert_eq!((totals.roots, totals.records), (1, 9));
+}
+
+/// What an operator skipped is listed beside the head that has its record, and once, whoever dies between.
+#[tokio::test]
+async fn skips_are_listed_as_the_journals_say_them() {
+    let world = World::new().await;
+    let transition = [
+        &[1, 1, 1][..],
+        &[0; 8],
+        // One input: account-journal/2#57 is skipped.
+        &[1, 3, 14, 2, 57, 5],
+        b"bug 7",
+        &[0, 0],
+        &[0; 8],
+    ];
+    world.write(MATCHING, 0..2);
+    let mut batch = Batch::new();
+    batch.push(MATCHING, &transition.concat());
+    let owner = world.owners.iter().find(|owner| owner.journal == MATCHING);
+    world.log.append(owner.copied(), &batch).unwrap();
+    world.log.flush().unwrap();
+    let (mut first, mut second) = (world.auditor().await, world.auditor().await);
+    first.pass(false).await.unwrap();
+    assert!(matches!(second.pass(false).await, Err(Error::Moved(_))));
+    world.auditor().await.pass(false).await.unwrap();
+    let skips = world.audit().await.skips(0, 10).await.unwrap();
+    let skip = Skip {
+        seat: Stage::MATCHING.seat(0),
+        message: "account-journal/2#57".parse().unwrap(),
+        reason: "bug 7".to_owned(),
+    };
+    assert_eq!(skips, [(1, skip)]);
+    assert_eq!(world.audit().await.skips(1, 10).await.unwrap(), []);
 }
 
 #[tokio::test]

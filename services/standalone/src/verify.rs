@@ -9,7 +9,7 @@
 //! the stages have. It takes the
 //! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
 //! with its stages at one moment and to hash again what no root covers yet; its signed roots are
-//! checked here.
+//! checked here. Either way what operators had stages go on without is said, beside a difference too.
 
 mod replay;
 mod report;
@@ -34,15 +34,15 @@ use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
-use prepx_stage::{Following, Retention, Snapshots, Topology};
+use prepx_stage::{Following, Retention, Skip, Snapshots, Topology};
 
 use crate::client::{Connection, words};
 use crate::core::{Options, manifest};
 use report::Report;
 use stages::{Folded, fold_all};
 
-/// Signed roots that are asked for at once.
-const ROOTS_A_PAGE: i32 = 1_000;
+/// Signed roots, or skips, that are asked for at once.
+const A_PAGE: i32 = 1_000;
 
 /// Which books to check.
 #[derive(Debug, Args)]
@@ -107,6 +107,39 @@ pub fn run(options: Verify) -> Result<()> {
 /// Has a platform that runs compare its ledger with its stages.
 async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
     let to = Connection::new(url, key_id, secret_key)?;
+    let skipped = skips(&to).await?;
+    let compared = books(&to).await;
+    let compared = compared.map_err(|difference| report::explain(difference, &skipped))?;
+    Ok(Report {
+        skipped,
+        ..compared
+    })
+}
+
+/// What the stages of a platform that runs went on without.
+async fn skips(to: &Connection) -> Result<Vec<Skip>> {
+    let mut client = AuditServiceClient::new(to.peer());
+    let (mut skipped, mut last) = (Vec::new(), 0);
+    loop {
+        let request = audit_wire::GetAuditSkipsRequest {
+            after: Some(last),
+            limit: Some(A_PAGE),
+        };
+        let page = client.get_audit_skips(to.request(request)).await;
+        let page = page.map_err(words)?.into_inner().skips;
+        let Some(newest) = page.last() else {
+            return Ok(skipped);
+        };
+        ensure!(newest.number > last, "the numbers of skips do not rise");
+        last = newest.number;
+        for shown in page {
+            skipped.push(report::skip(shown)?);
+        }
+    }
+}
+
+/// The books and the audit chain of a platform that runs.
+async fn books(to: &Connection) -> Result<Report> {
     let request = to.request(wire::AuditBooksRequest {});
     let answer = AdminServiceClient::new(to.peer())
         .audit_books(request)
@@ -116,7 +149,7 @@ async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
         audit.difference.is_none(),
         audit.difference.unwrap_or_default()
     );
-    let signed = signed_roots(&to).await?;
+    let signed = signed_roots(to).await?;
     let totals = audit.totals.iter().map(report::total);
     Ok(Report {
         positions: audit.positions,
@@ -139,7 +172,7 @@ async fn signed_roots(to: &Connection) -> Result<prepx_analytics::Totals> {
     loop {
         let request = audit_wire::GetAuditRootsRequest {
             after: Some(shown.number()),
-            limit: Some(ROOTS_A_PAGE),
+            limit: Some(A_PAGE),
         };
         let page = client.get_audit_roots(to.request(request)).await;
         let page = page.map_err(words)?.into_inner().roots;
@@ -192,7 +225,7 @@ async fn directory(data_dir: &Path, sql_url: Option<&str>) -> Result<Report> {
     catch_up(&log, &ledger, topology).await?;
     let compared = compare(&folded, &ledger, topology).await;
     ledger.close().await;
-    let compared = compared.map_err(|difference| replayed.explain(difference))?;
+    let compared = compared.map_err(|difference| report::explain(difference, &replayed.skipped))?;
     Ok(Report {
         audit: Some(replayed.audit),
         checkpoint: replayed.checkpoint,

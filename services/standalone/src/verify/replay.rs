@@ -1,16 +1,14 @@
 //! Everything that ever was on the log and was not dropped, once and in its order: archives and
 //! segments, from the beginning or from the signed checkpoint on.
 
-use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context as _, Error, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use prepx_analytics::{Check, Totals, VerifyError};
 use prepx_bus::file::Dir;
-use prepx_bus::{EmbeddedLog, Log as _, Record, Topic, TopicPartition};
+use prepx_bus::{EmbeddedLog, Log as _, Record, TopicPartition};
 use prepx_portfolio::audit;
-use prepx_stage::lane::Message;
-use prepx_stage::{Seat, Stage, Taken, Topology, Transition};
+use prepx_stage::{Seat, Skip, Topology, Transition};
 use prepx_store::Location;
 
 use super::bar;
@@ -27,52 +25,17 @@ pub(super) struct Replayed {
     /// From where on, if not from the beginning.
     pub checkpoint: Option<Checkpoint>,
     /// What stages went on without since then.
-    pub skipped: Vec<Skipped>,
-}
-
-/// A message that a stage went on without, as an operator decided.
-pub(super) struct Skipped {
-    /// The partition that did.
-    pub seat: Seat,
-    /// The message.
-    pub message: Message,
-    /// Why, in the operator's words.
-    pub reason: String,
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Skipped {
-            seat,
-            message,
-            reason,
-        } = self;
-        write!(f, "{seat} went on without {message} ({reason})")
-    }
+    pub skipped: Vec<Skip>,
 }
 
 /// What a record of a journal says of skips.
-fn skips_of(from: TopicPartition, record: &Record) -> Result<Vec<Skipped>> {
-    let stage = match from.topic {
-        Topic::AccountJournal => Stage::ACCOUNT,
-        Topic::MatchingJournal => Stage::MATCHING,
-        _ => return Ok(Vec::new()),
+fn skips_of(from: TopicPartition, record: &Record) -> Result<Vec<Skip>> {
+    let Some(seat) = Seat::of_journal(from) else {
+        return Ok(Vec::new());
     };
     let transition = Transition::decode(&record.payload)
         .with_context(|| format!("{from} at offset {}", record.offset))?;
-    let skip = |taken| match taken {
-        Taken::Skip {
-            source,
-            number,
-            reason,
-        } => Some(Skipped {
-            seat: stage.seat(from.partition),
-            message: Message { source, number },
-            reason,
-        }),
-        _ => None,
-    };
-    Ok(transition.inputs.into_iter().filter_map(skip).collect())
+    Ok(Skip::of(seat, transition).collect())
 }
 
 /// Replays a log that nobody writes to, and checks the audit chain on the way.
@@ -124,18 +87,6 @@ pub(super) async fn replay(
 }
 
 impl Replayed {
-    /// A difference of the books, with what was skipped: it may be what is missing for it.
-    pub fn explain(&self, difference: Error) -> Error {
-        if self.skipped.is_empty() {
-            return difference;
-        }
-        let skipped: Vec<String> = self.skipped.iter().map(Skipped::to_string).collect();
-        anyhow!(
-            "{difference:#}; as operators decided, {}",
-            skipped.join("; ")
-        )
-    }
-
     /// What was told must be what the stages have, and the fold of the journals from their beginning
     /// what it is from the snapshots (I6).
     pub fn compare(&self, folded: &Folded) -> Result<()> {

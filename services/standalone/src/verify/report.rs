@@ -1,13 +1,14 @@
 //! What `prepx verify` prints.
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, anyhow};
 use prepx_domain::decimal::{format, format_grouped};
 use prepx_domain::{Asset, Micros, decimal};
 use prepx_portfolio::audit::{Total, Totals};
+use prepx_proto::analytics::v1 as audit_wire;
 use prepx_proto::portfolio::v1 as wire;
+use prepx_stage::Skip;
 use serde_json::{Value, json};
 
-use super::replay::Skipped;
 use crate::disk::checkpoint::Checkpoint;
 
 /// Decimal places of amounts, as everywhere outside.
@@ -26,6 +27,27 @@ pub(super) fn total(shown: &wire::BooksTotal) -> Result<(Asset, Total)> {
     Ok((shown.asset.parse()?, total))
 }
 
+/// A skip as the API shows it.
+pub(super) fn skip(shown: audit_wire::AuditSkip) -> Result<Skip> {
+    Ok(Skip {
+        seat: shown.partition.parse().map_err(Error::msg)?,
+        message: shown.input.parse().map_err(Error::msg)?,
+        reason: shown.reason,
+    })
+}
+
+/// A difference, with what was skipped: it may be what is missing for it.
+pub(super) fn explain(difference: Error, skipped: &[Skip]) -> Error {
+    if skipped.is_empty() {
+        return difference;
+    }
+    let skipped: Vec<String> = skipped.iter().map(Skip::to_string).collect();
+    anyhow!(
+        "{difference:#}; as operators decided, {}",
+        skipped.join("; ")
+    )
+}
+
 /// That everything is right, and how much there is of it.
 pub(super) struct Report {
     /// The last transition of each account partition.
@@ -40,8 +62,8 @@ pub(super) struct Report {
     pub audit: Option<prepx_analytics::Totals>,
     /// From where on, if the oldest was dropped.
     pub checkpoint: Option<Checkpoint>,
-    /// What stages went on without; only of a data directory.
-    pub skipped: Vec<Skipped>,
+    /// What stages went on without.
+    pub skipped: Vec<Skip>,
     pub totals: Totals,
 }
 

@@ -1,0 +1,49 @@
+//! What operators had stages go on without, as the journals say it. Refuses to judge what is missing
+//! for it.
+
+use std::fmt;
+
+use crate::lane::Message;
+use crate::topology::Seat;
+use crate::transition::{Taken, Transition};
+
+/// A message that a stage goes on without, because an operator has said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// The partition that does.
+    pub seat: Seat,
+    /// The message.
+    pub message: Message,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
+impl Skip {
+    /// Those that a transition of a partition records.
+    pub fn of(seat: Seat, transition: Transition<'_>) -> impl Iterator<Item = Skip> {
+        let skip = move |taken| match taken {
+            Taken::Skip {
+                source,
+                number,
+                reason,
+            } => Some(Skip {
+                seat,
+                message: Message { source, number },
+                reason,
+            }),
+            _ => None,
+        };
+        transition.inputs.into_iter().filter_map(skip)
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Skip {
+            seat,
+            message,
+            reason,
+        } = self;
+        write!(f, "{seat} went on without {message} ({reason})")
+    }
+}
