@@ -196,6 +196,7 @@ impl World<'_> {
             who: "a simulated owner",
             now: self.clock.now(),
             reemit: self.dice.one_in(2),
+            watch: &(),
         };
         let world = (&*self.log, &self.snapshots, takeover);
         self.accounts.stale.clear();
@@ -328,6 +329,7 @@ impl World<'_> {
             who: "a simulated successor",
             now: self.clock.now(),
             reemit: self.dice.one_in(2),
+            watch: &(),
         };
         let world = (&*self.log, &self.snapshots, takeover);
         let at = self.dice.below(2) as usize;

@@ -107,13 +107,13 @@ fn open_spine(
     clock: &Arc<ManualClock>,
 ) -> Result<Path, Died> {
     let spine = Spine::open(
-        account(),
-        matching(),
+        (account(), matching()),
         TOPOLOGY,
         Arc::clone(log) as Arc<dyn Log>,
         snapshots,
         Arc::clone(clock) as Arc<dyn Clock>,
         "a simulated process",
+        &(),
     );
     spine.map_err(|error| dead_or_wrong(log, &error))
 }

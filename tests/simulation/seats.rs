@@ -55,6 +55,7 @@ impl<C: Codec> Seats<C> {
             who: "a simulated owner",
             now: ground.now,
             reemit: ground.dice.one_in(3),
+            watch: &(),
         };
         let (codec, own) = (Arc::clone(&self.codec), Arc::clone(&log) as Arc<dyn Log>);
         let seat = self.seats[at];

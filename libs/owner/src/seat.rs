@@ -236,6 +236,7 @@ impl<'a, C: Codec> Driver<'a, C> {
             now: steady.now(&*options.clock),
             // A transition and its outputs are one transaction: none has left without the other.
             reemit: false,
+            watch: &(),
         };
         let since = options.clock.monotonic();
         let (codec, own) = (Arc::clone(&sitter.codec), Arc::clone(&log));

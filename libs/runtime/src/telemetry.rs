@@ -12,10 +12,11 @@ use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::Deserialize;
-use tracing::Span;
+use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config;
@@ -74,6 +75,28 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Does work of a process that does not report yet: what it says is logged as it will be later.
+    pub fn logging<T>(&self, work: impl FnOnce() -> T) -> T {
+        let subscriber = tracing_subscriber::registry()
+            .with(EnvFilter::new(&self.log_filter))
+            .with(self.lines());
+        tracing::subscriber::with_default(subscriber, work)
+    }
+
+    /// Lines on stderr.
+    fn lines<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        match self.log_format {
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Json => lines.json().boxed(),
+        }
+    }
+
     /// Whether a process can report so.
     pub fn validate(&self) -> Result<(), config::Error> {
         EnvFilter::try_new(&self.log_filter).map(drop).map_err(|error| {
@@ -119,17 +142,10 @@ impl Telemetry {
         let traces = tracer
             .as_ref()
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
-        let lines = tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal());
-        let lines = match config.log_format {
-            LogFormat::Text => lines.boxed(),
-            LogFormat::Json => lines.json().boxed(),
-        };
         tracing_subscriber::registry()
             .with(EnvFilter::new(&config.log_filter))
             .with(traces)
-            .with(lines)
+            .with(config.lines())
             .try_init()
             .map_err(|error| Error::Twice(error.to_string()))?;
         Ok(Telemetry { metrics, tracer })

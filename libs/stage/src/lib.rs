@@ -56,6 +56,6 @@ pub use snapshot::Snapshots;
 pub use spine::{Decided, Spine, Turn};
 pub use state::{BadRecord, FoldError, Head, State};
 pub use station::Station;
-pub use takeover::Takeover;
+pub use takeover::{Takeover, Watch};
 pub use topology::{Seat, Stage, Topology};
 pub use transition::{Taken, Transition};

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::feed;
 use crate::partition::{Answer, Partition};
 use crate::snapshot::Snapshots;
-use crate::takeover::Takeover;
+use crate::takeover::{Takeover, Watch};
 use crate::topology::{Stage, Topology};
 
 /// Rounds of account → matching → account after which a turn is taken to go in circles.
@@ -78,13 +78,13 @@ where
     /// Takes all partitions over and puts what they had not taken yet before them. The first
     /// [`Self::turn`] records the new epochs.
     pub fn open(
-        accounts: Arc<A>,
-        matching: Arc<M>,
+        (accounts, matching): (Arc<A>, Arc<M>),
         topology: Topology,
         log: Arc<dyn Log>,
         snapshots: &Snapshots,
         clock: Arc<dyn Clock>,
         who: &str,
+        watch: &dyn Watch,
     ) -> Result<Spine<A, M>, Error> {
         assert!(
             log.runs_ahead(),
@@ -95,6 +95,7 @@ where
             who,
             now: steady.now(&*clock),
             reemit: false,
+            watch,
         };
         let open = (&*log, snapshots, takeover);
         Ok(Spine {

@@ -18,8 +18,18 @@ const READ_BYTES: usize = 4 << 20;
 /// Outputs that are sent again are appended in batches of about this size.
 const REEMIT_BYTES: usize = 1 << 20;
 
+/// Who hears how far the fold of a journal has come; `()` does not listen.
+pub trait Watch {
+    /// So many records of those that were there have been folded.
+    fn folded(&self, seat: Seat, records: u64, of: u64);
+}
+
+impl Watch for () {
+    fn folded(&self, _: Seat, _: u64, _: u64) {}
+}
+
 /// How a partition is taken over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Takeover<'a> {
     /// Which process takes over, for people.
     pub who: &'a str,
@@ -29,6 +39,8 @@ pub struct Takeover<'a> {
     /// where outputs may have been lost apart from their journal, as after restoring a journal
     /// from its archive; a transition and its outputs are one atomic batch otherwise.
     pub reemit: bool,
+    /// Who hears how it goes on.
+    pub watch: &'a dyn Watch,
 }
 
 impl<C: Codec> Partition<C> {
@@ -45,14 +57,19 @@ impl<C: Codec> Partition<C> {
         let owner = log.fence(seat.journal(), takeover.who)?;
         let loaded = snapshots.load(&*codec, seat)?;
         let mut partition = Partition::new(codec, seat, topology, owner, loaded.state);
-        partition.fold_from(log, loaded.next_offset, takeover.reemit)?;
+        partition.fold_from(log, loaded.next_offset, takeover)?;
         partition.begin_epoch(log, takeover.now)?;
         Ok(partition)
     }
 
-    fn fold_from(&mut self, log: &dyn Log, next: u64, reemit: bool) -> Result<(), Error> {
+    fn fold_from(
+        &mut self,
+        log: &dyn Log,
+        first: u64,
+        Takeover { reemit, watch, .. }: Takeover<'_>,
+    ) -> Result<(), Error> {
         let journal = self.seat.journal();
-        let mut next = next;
+        let (mut next, end) = (first, log.end(journal));
         loop {
             let records = log.read(journal, next, READ_BYTES)?;
             let Some(last) = records.last() else { break };
@@ -68,6 +85,7 @@ impl<C: Codec> Partition<C> {
                     source,
                 })?;
             }
+            watch.folded(self.seat, next - first, end.max(next) - first);
         }
         match reemit {
             true => self.check_derived(),

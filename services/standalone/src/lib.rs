@@ -7,6 +7,7 @@ mod client;
 mod compose;
 pub mod core;
 mod disk;
+mod progress;
 pub mod replay;
 mod settings;
 mod simulate;

@@ -117,6 +117,7 @@ fn record<C: Codec>(skip: &Skip, topology: Topology, codec: C) -> Result<()> {
         who: &who,
         now: SystemClock::new().now(),
         reemit: false,
+        watch: &(),
     };
     let (codec, seat) = (Arc::new(codec), skip.partition);
     let mut partition = Partition::open(codec, seat, topology, &*log, &snapshots, takeover)?;

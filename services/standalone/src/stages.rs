@@ -12,7 +12,7 @@ use prepx_owner::BoxError;
 use prepx_platform::engines;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort};
-use prepx_stage::{Following, Retention, Topology};
+use prepx_stage::{Following, Retention, Topology, Watch};
 
 use crate::core::{self, Core, Options};
 use crate::settings::Settings;
@@ -36,7 +36,8 @@ pub enum Running {
 }
 
 impl Stages {
-    /// Takes the order path over, on the log that the settings name.
+    /// Takes the order path over, on the log that the settings name. Where that happens in this thread,
+    /// `watch` hears how it goes on.
     ///
     /// # Errors
     /// What kept it from that.
@@ -44,10 +45,12 @@ impl Stages {
         settings: &Settings,
         clock: &Arc<dyn Clock>,
         random: &Random,
+        watch: &dyn Watch,
     ) -> Result<(Stages, Running)> {
         match settings.log_location()? {
             None => {
-                let (core, running) = Core::open(core_options(settings), Arc::clone(clock))?;
+                let (core, running) =
+                    Core::recover(core_options(settings), Arc::clone(clock), watch)?;
                 Ok((Stages::OneLog(core), Running::OneLog(running)))
             }
             Some(location) => {

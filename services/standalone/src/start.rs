@@ -11,6 +11,7 @@ use prepx_runtime::{Drain, Start, TaskError};
 use crate::cli;
 use crate::client::words;
 use crate::compose;
+use crate::progress::Recovery;
 use crate::settings::Settings;
 use crate::simulate;
 use crate::stages::Stages;
@@ -29,7 +30,11 @@ pub fn run(options: cli::Start) -> Result<()> {
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random = Random::from_system();
-    let (stages, running) = Stages::open(&settings, &clock, &random)?;
+    // Before there is a runtime nothing is reported yet.
+    let (stages, running) = settings.telemetry.logging(|| {
+        let recovery = Recovery::new(&*clock);
+        Stages::open(&settings, &clock, &random, &recovery)
+    })?;
     // Once the runtime has ended, nobody else holds the order path's threads.
     let ended = serve(&settings, stages, clock);
     let stopped = running.stop();

@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use prepx_bus::file::RealDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::update::OrderView;
@@ -38,6 +37,7 @@ use prepx_stage::{Following, Retention, Skip, Snapshots, Topology};
 
 use crate::client::{Connection, words};
 use crate::core::{Options, manifest};
+use crate::progress::bar;
 use report::Report;
 use stages::{Folded, fold_all};
 
@@ -318,14 +318,6 @@ async fn compare_orders(folded: &Folded, ledger: &Ledger) -> Result<()> {
     }
     bar.finish_and_clear();
     Ok(())
-}
-
-/// A bar on stderr, if that is a terminal.
-fn bar(what: &'static str, length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>20} {wide_bar} {pos}/{len} {eta}");
-    ProgressBar::new(length)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_prefix(what)
 }
 
 #[cfg(test)]

@@ -258,6 +258,7 @@ fn open<G: Ground, C: Codec>(
         who: "a test",
         now: NOW,
         reemit,
+        watch: &(),
     };
     let opened: Result<_, Error> = Station::open(codec, seat, TOPOLOGY, log, snapshots, takeover);
     opened.unwrap()

@@ -14,7 +14,12 @@ use crate::world::{TOPOLOGY, World, account, bytes_of, matching};
 
 fn takeover(who: &str, reemit: bool) -> Takeover<'_> {
     let now = Micros(1_800_000_000_000_000);
-    Takeover { who, now, reemit }
+    Takeover {
+        who,
+        now,
+        reemit,
+        watch: &(),
+    }
 }
 
 fn open_bank(world: &World, partition: u32) -> Result<Partition<BankCodec>, Error> {

@@ -17,6 +17,7 @@ fn open_bank(world: &World, partition: u32) -> Partition<BankCodec> {
         who: "an operator",
         now: Micros(1_800_000_000_000_000),
         reemit: false,
+        watch: &(),
     };
     let seat = account(partition);
     let log = &*world.log;
@@ -155,13 +156,13 @@ fn a_message_that_cannot_be_read_is_poison_too() {
     world.flush();
     let open = |world: &World| {
         prepx_stage::Spine::<BankCodec, crate::toy::HouseCodec>::open(
-            Arc::new(BankCodec),
-            Arc::new(crate::toy::HouseCodec),
+            (Arc::new(BankCodec), Arc::new(crate::toy::HouseCodec)),
             TOPOLOGY,
             world.log.clone(),
             &Snapshots::new(world.snapshot_dir.clone()),
             world.clock.clone(),
             "a test",
+            &(),
         )
     };
     let refused = open(&world).err().unwrap().to_string();

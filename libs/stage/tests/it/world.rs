@@ -44,13 +44,13 @@ fn open_spine(
     clock: &Arc<ManualClock>,
 ) -> Spine<BankCodec, HouseCodec> {
     Spine::open(
-        Arc::new(BankCodec),
-        Arc::new(HouseCodec),
+        (Arc::new(BankCodec), Arc::new(HouseCodec)),
         TOPOLOGY,
         Arc::clone(log) as Arc<dyn Log>,
         &Snapshots::new(snapshots.clone()),
         Arc::clone(clock) as Arc<dyn Clock>,
         "a test",
+        &(),
     )
     .unwrap()
 }

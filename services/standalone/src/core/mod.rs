@@ -31,7 +31,7 @@ use prepx_matching as matching;
 use prepx_owner::{Deliver, Failure, Gate, RETRY_AFTER, Release};
 use prepx_risk::AccountCodec;
 use prepx_stage::port::{ReadError, SubmitError};
-use prepx_stage::{KeeperError, Pace, Retention, Snapshots, Topology};
+use prepx_stage::{KeeperError, Pace, Retention, Snapshots, Topology, Watch};
 use prepx_trading::MatchingCodec;
 use prepx_trading::domain::calendar::ParseError;
 use tokio::sync::oneshot;
@@ -149,6 +149,15 @@ pub struct Running {
 impl Core {
     /// Opens the data directory, recovers both stages and starts the threads.
     pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<(Core, Running), OpenError> {
+        Core::recover(options, clock, &())
+    }
+
+    /// The same, and tells how the recovery goes on.
+    pub fn recover(
+        options: Options,
+        clock: Arc<dyn Clock>,
+        watch: &dyn Watch,
+    ) -> Result<(Core, Running), OpenError> {
         let open_dir = |path: PathBuf| {
             RealDir::open(&path).map_err(|source| OpenError::Directory { path, source })
         };
@@ -165,15 +174,14 @@ impl Core {
             Arc::new(AccountCodec::new(config)),
             Arc::new(MatchingCodec::bundled()?),
         );
-        let (accounts, matching) = (Arc::clone(&codecs.0), Arc::clone(&codecs.1));
         let spine = Spine::open(
-            accounts,
-            matching,
+            codecs.clone(),
             topology,
             Arc::clone(&log),
             &snapshots,
             Arc::clone(&clock),
             &who,
+            watch,
         )?;
         let retention = Arc::new(Retention::new(Arc::clone(&log)));
         let progress = Progress::of(topology);

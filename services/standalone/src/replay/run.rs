@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 use prepx_domain::OrderId;
 use prepx_env::{Clock as _, Random, SystemClock};
 use prepx_proto::trading::v1 as trading;
@@ -21,6 +20,7 @@ use super::recording::Recording;
 use super::summary::Summary;
 use super::trader::{self, Decision, Trader};
 use super::venue::{Venue, dollars};
+use crate::progress::bar;
 
 /// Commands that gather at most.
 const BATCH_MAX: usize = 1_000;
@@ -87,7 +87,7 @@ struct Run {
 impl Run {
     async fn all(&mut self, plan: &Plan, recording: &Recording, speed: Speed) -> Result<()> {
         let clock = SystemClock::new();
-        let bar = progress(recording.messages.len());
+        let bar = bar("messages", recording.messages.len() as u64);
         let before = self.resting.quote().await?.map_or(0, |quote| quote.at_us);
         let start_us = plan.steps.first().map_or(0, |step| step.at_us);
         for step in &plan.steps {
@@ -310,11 +310,4 @@ fn missed(number: usize, hit: Hit, size: i64) -> String {
         hit.recorded,
         dollars(hit.at.price)
     )
-}
-
-fn progress(messages: usize) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:40} {pos}/{len} messages, {per_sec}, {eta} left");
-    ProgressBar::new(messages as u64)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -11,10 +11,10 @@ use prepx_portfolio::audit;
 use prepx_stage::{Seat, Skip, Topology, Transition};
 use prepx_store::Location;
 
-use super::bar;
 use super::stages::{Folded, Whole};
 use crate::disk::Past;
 use crate::disk::checkpoint::{self, Checkpoint};
+use crate::progress::bar;
 
 /// What the log comes to.
 pub(super) struct Replayed {

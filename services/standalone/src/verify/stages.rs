@@ -13,7 +13,7 @@ use prepx_stage::port::Line;
 use prepx_stage::{Codec, Seat, Snapshots, Stage, State, Topology};
 use prepx_trading::MatchingCodec;
 
-use super::bar;
+use crate::progress::bar;
 
 const READ_BYTES: usize = 4 << 20;
 

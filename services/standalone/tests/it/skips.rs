@@ -119,6 +119,7 @@ impl Steps {
             who: "a test",
             now: SystemClock::new().now(),
             reemit: false,
+            watch: &(),
         };
         let (codec, log) = (Arc::clone(codec), &*self.log);
         Partition::open(codec, seat, self.topology, log, &self.snapshots, takeover).expect("whole")
