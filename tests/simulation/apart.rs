@@ -11,6 +11,7 @@ use prepx_account::{Input as AccountInput, Output as AccountOutput};
 use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{AppendError, Batch, EmbeddedLog, Log, Position};
+use prepx_domain::Micros;
 use prepx_domain::message::Command;
 use prepx_domain::update::Reply;
 use prepx_env::{Clock, ManualClock};
@@ -22,6 +23,7 @@ use prepx_stage::{
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
+use crate::platform::Platform;
 use crate::{Report, START, TOPOLOGY, account, checks, matching};
 
 /// The owners of one stage's partitions, and those who do not know yet that they are not.
@@ -228,27 +230,6 @@ impl World<'_> {
         books.for_each(|book| book.limit_room(bytes(self.dice)));
     }
 
-    /// Every client has an account with something in it, before the first fault.
-    fn fund(&mut self) {
-        self.settle();
-        for (at, command) in self.clients.open_all(self.clock.now()) {
-            self.ask(at, &command);
-        }
-        self.settle();
-        for (at, command) in self.clients.fund_all(self.clock.now()) {
-            self.ask(at, &command);
-        }
-        self.settle();
-    }
-
-    fn settle(&mut self) {
-        for _ in 0..12 {
-            (0..2).for_each(|at| self.step_account(at));
-            (0..2).for_each(|at| self.step_matching(at));
-            self.flush();
-        }
-    }
-
     fn step(&mut self) {
         match self.dice.below(100) {
             0..30 => (0..=self.dice.below(3)).for_each(|_| {
@@ -270,19 +251,6 @@ impl World<'_> {
             }
             _ => self.lose_power(),
         }
-    }
-
-    /// The trading service puts a command on the log.
-    fn ask(&mut self, at: usize, command: &Command) {
-        let partition = command.slot.partition(TOPOLOGY.account_partitions);
-        let to = Stage::ACCOUNT.seat(partition).commands();
-        let offset = self.log.accepted_end(to);
-        let mut batch = Batch::new();
-        let input = AccountInput::Command(command.clone());
-        let encode = |bytes: &mut Vec<u8>| account().encode_input(&input, bytes);
-        batch.push_with(to, |bytes| command::encode(None, encode, bytes));
-        self.log.append(None, &batch).expect("room");
-        self.asked.insert((partition, offset), at);
     }
 
     fn instruct(&mut self, command: prepx_domain::message::ToMatching) {
@@ -374,54 +342,66 @@ impl World<'_> {
         found
     }
 
-    /// How far everybody has come: at rest nobody takes anything.
-    fn heads(&self) -> Vec<u64> {
-        let accounts = self.accounts.living.iter();
-        let accounts = accounts.map(|owner| owner.head().seq);
-        let matching = self.matching.living.iter();
-        accounts
-            .chain(matching.map(|owner| owner.head().seq))
-            .collect()
-    }
-
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
     fn finish(mut self) -> Report {
         self.lose_power();
         // Nobody is slower than all the others ask.
         self.limit_room(|_| usize::MAX);
-        for round in 0.. {
-            assert!(round < 50, "it does not come to rest");
-            let unanswered = self.clients.unanswered();
-            for (at, command) in &unanswered {
-                self.ask(*at, command);
-            }
-            if round == 2 {
-                for (at, command) in self.clients.everything() {
-                    self.ask(at, &command);
-                }
-            }
-            let before = self.heads();
-            self.settle();
-            if round > 2 && unanswered.is_empty() && self.heads() == before {
-                break;
-            }
-        }
-        for live in &self.accounts.living {
-            checks::fold_is_live(&*account(), live, &*self.log, &self.snapshots);
-        }
-        for live in &self.matching.living {
-            checks::fold_is_live(&*matching(), live, &*self.log, &self.snapshots);
-        }
-        let (accounts, books) = (&self.accounts.living, &self.matching.living);
-        checks::books_balance(accounts.iter(), &self.clients);
-        checks::books_and_accounts_agree(accounts.iter(), books.iter());
-        checks::lanes_are_dense(&*self.log, TOPOLOGY);
-        Report {
-            fingerprint: checks::fingerprint(&*self.log, TOPOLOGY),
-            orders: self.clients.orders().len(),
-            trades: checks::traded(accounts.iter()),
-            parked: checks::parked(books.iter()),
-            epoch: accounts.iter().map(|owner| owner.head().epoch).max(),
+        self.come_to_rest();
+        self.agree()
+    }
+}
+
+impl Platform for World<'_> {
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        &mut self.clients
+    }
+
+    fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    fn log(&self) -> &dyn Log {
+        &*self.log
+    }
+
+    fn snapshots(&self) -> Snapshots {
+        self.snapshots.clone()
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = &Partition<AccountCodec>> {
+        self.accounts.living.iter()
+    }
+
+    fn matching(&self) -> impl Iterator<Item = &Partition<MatchingCodec>> {
+        self.matching.living.iter()
+    }
+
+    /// The trading service puts a command on the log.
+    fn ask(&mut self, at: usize, command: &Command) {
+        let partition = command.slot.partition(TOPOLOGY.account_partitions);
+        let to = Stage::ACCOUNT.seat(partition).commands();
+        let offset = self.log.accepted_end(to);
+        let mut batch = Batch::new();
+        let input = AccountInput::Command(command.clone());
+        let encode = |bytes: &mut Vec<u8>| account().encode_input(&input, bytes);
+        batch.push_with(to, |bytes| command::encode(None, encode, bytes));
+        self.log.append(None, &batch).expect("room");
+        self.asked.insert((partition, offset), at);
+    }
+
+    /// Every command of an operator is on the log already.
+    fn define(&mut self) {}
+
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            (0..2).for_each(|at| self.step_account(at));
+            (0..2).for_each(|at| self.step_matching(at));
+            self.flush();
         }
     }
 }

@@ -10,16 +10,18 @@ use prepx_account::Input as AccountInput;
 use prepx_bus::brokers::{self, BrokerLog, Brokers, Tally};
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{Log, Topic};
+use prepx_domain::Micros;
 use prepx_domain::message::{Command, ToMatching};
 use prepx_env::{Clock, ManualClock};
 use prepx_matching::Input as MatchingInput;
 use prepx_proto::journal;
 use prepx_risk::AccountCodec;
 use prepx_stage::desk::{Bounds, Question};
-use prepx_stage::{Codec, Desk, Keeper, Pace, Retention, Snapshots, Stage};
+use prepx_stage::{Codec, Desk, Keeper, Pace, Partition, Retention, Snapshots, Stage};
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
+use crate::platform::Platform;
 use crate::seats::{Ground, Seats};
 use crate::{Report, START, TOPOLOGY, account, checks, matching};
 
@@ -111,18 +113,6 @@ impl World {
         Front { desk, log }
     }
 
-    fn fund(&mut self) {
-        self.settle();
-        for (at, command) in self.clients.open_all(self.clock.now()) {
-            self.ask(at, &command);
-        }
-        self.settle();
-        for (at, command) in self.clients.fund_all(self.clock.now()) {
-            self.ask(at, &command);
-        }
-        self.settle();
-    }
-
     fn step(&mut self) {
         match self.dice.below(100) {
             0..26 => (0..=self.dice.below(3)).for_each(|_| {
@@ -197,20 +187,6 @@ impl World {
         }
     }
 
-    pub fn ask(&mut self, at: usize, command: &Command) {
-        let partition = command.slot.partition(TOPOLOGY.account_partitions);
-        let mut input = Vec::new();
-        account().encode_input(&AccountInput::Command(command.clone()), &mut input);
-        let to = Stage::ACCOUNT.seat(partition).commands();
-        let question = Question {
-            who: Asked::Client(at),
-            to,
-            input,
-            repeats: true,
-        };
-        self.put(question);
-    }
-
     fn instruct(&mut self, who: Asked, command: &ToMatching) {
         let partition = command.slot().partition(TOPOLOGY.matching_partitions);
         let mut input = Vec::new();
@@ -223,14 +199,6 @@ impl World {
             repeats: false,
         };
         self.put(question);
-    }
-
-    /// What is defined, as far as nobody knows that it is.
-    fn define(&mut self) {
-        let all = self.clients.instruments.clone().into_iter().enumerate();
-        for (at, (define, _)) in all.filter(|(_, (_, told))| !told) {
-            self.instruct(Asked::Instrument(at), &define);
-        }
     }
 
     /// One of the processes takes it. What it refuses has had no effect, and is asked for later.
@@ -298,15 +266,6 @@ impl World {
         keeper.snapshot(log, &retention).expect("a snapshot");
     }
 
-    pub fn settle(&mut self) {
-        for _ in 0..12 {
-            (0..2).for_each(|at| self.turn_account(at));
-            (0..2).for_each(|at| self.turn_matching(at));
-            self.brokers.settle();
-            (0..FRONTS as usize).for_each(|at| self.hear_at(at));
-        }
-    }
-
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
     fn finish(mut self) -> (Report, Tally) {
         self.brokers.set_rough(false);
@@ -321,54 +280,64 @@ impl World {
         let tally = self.brokers.tally();
         (self.agree(), tally)
     }
+}
 
-    /// Everybody asks until they are told, and asks everything again.
-    pub fn come_to_rest(&mut self) {
-        for round in 0.. {
-            assert!(round < 50, "it does not come to rest");
-            self.define();
-            let unanswered = self.clients.unanswered();
-            for (at, command) in &unanswered {
-                self.ask(*at, command);
-            }
-            if round == 2 {
-                for (at, command) in self.clients.everything() {
-                    self.ask(at, &command);
-                }
-            }
-            let before = self.heads();
-            self.settle();
-            if round > 2 && unanswered.is_empty() && self.heads() == before {
-                return;
-            }
+impl Platform for World {
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        &mut self.clients
+    }
+
+    fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    fn log(&self) -> &dyn Log {
+        &*self.log
+    }
+
+    fn snapshots(&self) -> Snapshots {
+        self.snapshots.clone()
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = &Partition<AccountCodec>> {
+        self.accounts.owned()
+    }
+
+    fn matching(&self) -> impl Iterator<Item = &Partition<MatchingCodec>> {
+        self.matching.owned()
+    }
+
+    fn ask(&mut self, at: usize, command: &Command) {
+        let partition = command.slot.partition(TOPOLOGY.account_partitions);
+        let mut input = Vec::new();
+        account().encode_input(&AccountInput::Command(command.clone()), &mut input);
+        let to = Stage::ACCOUNT.seat(partition).commands();
+        let question = Question {
+            who: Asked::Client(at),
+            to,
+            input,
+            repeats: true,
+        };
+        self.put(question);
+    }
+
+    fn define(&mut self) {
+        let all = self.clients.instruments.clone().into_iter().enumerate();
+        for (at, (define, _)) in all.filter(|(_, (_, told))| !told) {
+            self.instruct(Asked::Instrument(at), &define);
         }
     }
 
-    /// How far everybody has come: at rest nobody takes anything.
-    fn heads(&self) -> Vec<u64> {
-        let accounts = self.accounts.owned().map(|owner| owner.head().seq);
-        let matching = self.matching.owned().map(|owner| owner.head().seq);
-        accounts.chain(matching).collect()
-    }
-
-    pub fn agree(self) -> Report {
-        let (accounts, books) = (&self.accounts, &self.matching);
-        for live in accounts.owned() {
-            checks::fold_is_live(&*account(), live, &*self.log, &self.snapshots);
-        }
-        for live in books.owned() {
-            checks::fold_is_live(&*matching(), live, &*self.log, &self.snapshots);
-        }
-        assert_eq!(accounts.owned().count() + books.owned().count(), 4);
-        checks::books_balance(accounts.owned(), &self.clients);
-        checks::books_and_accounts_agree(accounts.owned(), books.owned());
-        checks::lanes_are_dense(&*self.log, TOPOLOGY);
-        Report {
-            fingerprint: checks::fingerprint(&*self.log, TOPOLOGY),
-            orders: self.clients.orders().len(),
-            trades: checks::traded(accounts.owned()),
-            parked: checks::parked(books.owned()),
-            epoch: accounts.owned().map(|owner| owner.head().epoch).max(),
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            (0..2).for_each(|at| self.turn_account(at));
+            (0..2).for_each(|at| self.turn_matching(at));
+            self.brokers.settle();
+            (0..FRONTS as usize).for_each(|at| self.hear_at(at));
         }
     }
 }

@@ -1,68 +1,18 @@
 //! The crash table of ARCHITECTURE.md, row by row: for each boundary what is lost, what is repeated
 //! and what the client sees.
 
-use prepx_domain::message::Action;
-use prepx_domain::{AccountId, Slot};
+use prepx_domain::AccountId;
 
+use crate::platform::{self, Platform as _, asks_again_and_stands_once, balance, deposit};
 use crate::ring::World;
 
-/// An account with 100 USD, everything durable and told.
 fn funded(seed: u64) -> (World, AccountId) {
-    let mut world = World::new(seed);
-    let user = world.clients.user(0).0;
-    let open = Action::OpenAccount {
-        user,
-        simulated: false,
-    };
-    let at = ask(&mut world, Slot::of_user(user), open);
-    world.settle();
-    assert!(world.clients.was_told(at));
-    let account = world.clients.user(0).1.expect("the account was opened");
-    deposit(&mut world, account);
-    world.settle();
-    assert_eq!(balance(&world, account), 100);
-    (world, account)
-}
-
-fn ask(world: &mut World, slot: Slot, action: Action) -> usize {
-    use prepx_env::Clock as _;
-    let now = world.clock.now();
-    let (at, command) = world.clients.ask(slot, now, action);
-    world.submit_one(at, command);
-    at
-}
-
-/// Another 100 USD.
-fn deposit(world: &mut World, account: AccountId) -> usize {
-    let action = Action::Deposit {
-        account,
-        asset: "USD".parse().expect("an asset"),
-        amount_minor: 100,
-    };
-    ask(world, account.slot(), action)
-}
-
-fn balance(world: &World, account: AccountId) -> i64 {
-    let stage = world
-        .process
-        .spine
-        .account_partition(account.slot())
-        .machine();
-    stage
-        .account(account)
-        .map_or(0, |view| view.balances[0].available_minor)
+    platform::funded(World::new(seed))
 }
 
 fn restart(world: &mut World, power_fails: bool) {
     world.die(power_fails);
     world.start().expect("nothing is in the way");
-}
-
-/// What the client does not know it asks again, and then it stands once.
-#[track_caller]
-fn asks_again_and_stands_once(mut world: World, account: AccountId) {
-    world.agree();
-    assert_eq!(balance(&world, account), 200);
 }
 
 #[test]
@@ -72,7 +22,7 @@ fn before_a_command_is_taken_from_the_ring_it_is_lost_and_nothing_took_effect() 
     restart(&mut world, false);
     assert_eq!(balance(&world, account), 100);
     assert!(!world.clients.was_told(at));
-    asks_again_and_stands_once(world, account);
+    asks_again_and_stands_once(&mut world, account);
 }
 
 #[test]
@@ -91,7 +41,7 @@ fn after_the_decision_before_the_frame_is_written_all_of_it_is_lost() {
         !world.clients.was_told(at),
         "I8: nobody was told of what was not durable"
     );
-    asks_again_and_stands_once(world, account);
+    asks_again_and_stands_once(&mut world, account);
 }
 
 #[test]
@@ -112,7 +62,7 @@ fn while_the_frame_is_written_it_stands_whole_or_not_at_all() {
                 other => panic!("a part of a frame took effect: {other}"),
             }
             assert!(flushed.is_err() || balance(&world, account) == 200, "I1");
-            asks_again_and_stands_once(world, account);
+            asks_again_and_stands_once(&mut world, account);
         }
     }
     assert!(
@@ -130,7 +80,7 @@ fn after_the_sync_before_the_reply_it_stands_and_a_repeat_is_told_the_first_deci
     restart(&mut world, true);
     assert_eq!(balance(&world, account), 200, "I1");
     assert!(!world.clients.was_told(at));
-    asks_again_and_stands_once(world, account);
+    asks_again_and_stands_once(&mut world, account);
 }
 
 #[test]
@@ -141,7 +91,7 @@ fn after_the_reply_nothing_is_lost() {
     assert!(world.clients.was_told(at));
     restart(&mut world, true);
     assert_eq!(balance(&world, account), 200, "I1");
-    asks_again_and_stands_once(world, account);
+    asks_again_and_stands_once(&mut world, account);
 }
 
 #[test]
@@ -157,7 +107,7 @@ fn while_a_snapshot_is_written_only_the_snapshot_is_lost() {
         }
         restart(&mut world, changes % 2 == 0);
         assert_eq!(balance(&world, account), 200, "I1");
-        asks_again_and_stands_once(world, account);
+        asks_again_and_stands_once(&mut world, account);
     }
 }
 
@@ -173,6 +123,7 @@ fn a_failed_sync_ends_the_process_and_nobody_is_told() {
         deposit(&mut world, account);
         assert!(world.turn().is_err(), "a dead log takes nothing more");
         restart(&mut world, seed % 2 == 0);
+        world.come_to_rest();
         world.agree();
         assert_eq!(balance(&world, account), 300);
     }
@@ -183,10 +134,13 @@ fn history(world: &mut World, power_fails: bool) -> u64 {
     let mut deaths = 0;
     for step in 0..30 {
         let done = match step {
-            0 => world.try_fund(),
             step if step % 6 == 5 => world.snapshot(),
             _ => {
-                (0..4).for_each(|_| world.submit());
+                match step {
+                    1 => world.open_all(),
+                    2 => world.fund_all(),
+                    _ => (0..4).for_each(|_| world.submit()),
+                }
                 world.turn().and_then(|()| world.flush())
             }
         };
@@ -208,6 +162,7 @@ fn a_death_at_every_change_of_the_log_loses_and_doubles_nothing() {
             world.log_dir.die_after(changes);
             let died = history(&mut world, power_fails);
             restart(&mut world, power_fails);
+            world.come_to_rest();
             world.agree();
             deaths += died;
             if died == 0 {

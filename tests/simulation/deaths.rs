@@ -1,60 +1,19 @@
 //! The crash table of ARCHITECTURE.md on brokers, row by row: for each boundary what is lost, what is
 //! repeated and what the client sees.
 
-use prepx_domain::message::Action;
-use prepx_domain::{AccountId, Slot};
-use prepx_env::Clock as _;
+use prepx_domain::AccountId;
 
 use crate::TOPOLOGY;
 use crate::brokers::World;
+use crate::platform::{self, Platform as _, balance, deposit};
 
-/// An account with 100 USD, and everybody told.
 fn funded(seed: u64) -> (World, AccountId) {
-    let mut world = World::new(seed);
-    let user = world.clients.user(0).0;
-    let open = Action::OpenAccount {
-        user,
-        simulated: false,
-    };
-    let at = ask(&mut world, Slot::of_user(user), open);
-    world.settle();
-    assert!(world.clients.was_told(at));
-    let account = world.clients.user(0).1.expect("the account was opened");
-    deposit(&mut world, account);
-    world.settle();
-    assert_eq!(balance(&world, account), 100);
-    (world, account)
-}
-
-fn ask(world: &mut World, slot: Slot, action: Action) -> usize {
-    let now = world.clock.now();
-    let (at, command) = world.clients.ask(slot, now, action);
-    world.ask(at, &command);
-    at
-}
-
-/// Another 100 USD.
-fn deposit(world: &mut World, account: AccountId) -> usize {
-    let action = Action::Deposit {
-        account,
-        asset: "USD".parse().expect("an asset"),
-        amount_minor: 100,
-    };
-    ask(world, account.slot(), action)
+    platform::funded(World::new(seed))
 }
 
 /// The partition that decides what the account asks for.
 fn seat(account: AccountId) -> usize {
     account.slot().partition(TOPOLOGY.account_partitions) as usize
-}
-
-/// As the owner knows it, which is ahead of what is durable.
-fn balance(world: &World, account: AccountId) -> i64 {
-    let number = seat(account) as u32;
-    let mut owned = world.accounts.owned();
-    let owner = owned.find(|owner| owner.seat().partition == number);
-    let view = owner.and_then(|owner| owner.machine().account(account));
-    view.map_or(0, |view| view.balances[0].available_minor)
 }
 
 /// Every process that clients talk to is gone, and others are there.
@@ -63,13 +22,11 @@ fn lose_fronts(world: &mut World) {
     (0..world.fronts.len()).for_each(|at| world.replace_front(at));
 }
 
-/// What the client does not know it asks again, and then it stands once.
+/// Every seat is taken; what the client does not know it asks again, and then it stands once.
 #[track_caller]
 fn asks_again_and_stands_once(mut world: World, account: AccountId) {
     world.fill();
-    world.come_to_rest();
-    assert_eq!(balance(&world, account), 200, "I1, I2");
-    world.agree();
+    platform::asks_again_and_stands_once(&mut world, account);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod checks;
 mod clients;
 mod crashes;
 mod deaths;
+mod platform;
 mod ring;
 mod seats;
 

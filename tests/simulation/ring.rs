@@ -9,15 +9,19 @@ use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::file::Dir;
 use prepx_bus::{AppendError, EmbeddedLog, Log, Position};
+use prepx_domain::Micros;
 use prepx_domain::message::Command;
 use prepx_domain::update::Reply;
 use prepx_env::{Clock, ManualClock};
 use prepx_matching::Input as MatchingInput;
 use prepx_risk::AccountCodec;
-use prepx_stage::{Codec, Error, Keeper, Pace, Retention, Snapshots, Spine, Stage, Turn};
+use prepx_stage::{
+    Codec, Error, Keeper, Pace, Partition, Retention, Snapshots, Spine, Stage, Turn,
+};
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
+use crate::platform::Platform;
 use crate::{Report, START, TOPOLOGY, account, checks, matching};
 
 type Path = Spine<AccountCodec, MatchingCodec>;
@@ -199,45 +203,9 @@ impl World {
         self.process.spine.limit_room(self.dice.room_bytes());
     }
 
-    pub fn define(&mut self) {
-        for (token, (define, told)) in self.clients.instruments.iter().enumerate() {
-            if !told {
-                let input = MatchingInput::Command(define.clone());
-                let slot = define.slot();
-                self.process
-                    .spine
-                    .submit_matching(token as u64, slot, input);
-            }
-        }
-    }
-
-    /// Every client has an account with something in it, before the first fault.
-    fn fund(&mut self) {
-        self.try_fund().expect("no fault yet");
-    }
-
-    /// Accounts for all clients, and something in each.
-    pub fn try_fund(&mut self) -> Result<(), Died> {
-        self.turn().and_then(|()| self.flush())?;
-        for (at, command) in self.clients.open_all(self.clock.now()) {
-            self.submit_one(at, command);
-        }
-        self.turn().and_then(|()| self.flush())?;
-        for (at, command) in self.clients.fund_all(self.clock.now()) {
-            self.submit_one(at, command);
-        }
-        self.turn().and_then(|()| self.flush())
-    }
-
     pub fn submit(&mut self) {
         let (at, command) = self.clients.draw(&self.dice, self.clock.now());
-        self.submit_one(at, command);
-    }
-
-    pub fn submit_one(&mut self, at: usize, command: Command) {
-        let slot = command.slot;
-        let input = AccountInput::Command(command);
-        self.process.spine.submit(at as u64, slot, input);
+        self.ask(at, &command);
     }
 
     pub fn turn(&mut self) -> Result<(), Died> {
@@ -312,28 +280,16 @@ impl World {
     fn check(&mut self) -> Result<(), Died> {
         self.turn()?;
         self.flush()?;
-        let snapshots = Snapshots::new(self.snapshot_dir.clone());
         if self.snapshot_dir.list().is_err() {
             return Err(Died);
         }
-        self.fold_is_live(&snapshots);
+        self.fold_is_live();
         Ok(())
-    }
-
-    fn fold_is_live(&self, snapshots: &Snapshots) {
-        let log = &*self.process.log;
-        for live in self.process.spine.accounts() {
-            checks::fold_is_live(&*account(), live, log, snapshots);
-        }
-        for live in self.process.spine.matching() {
-            checks::fold_is_live(&*matching(), live, log, snapshots);
-        }
     }
 
     /// A second owner on the same log; the first must not get anything in any more.
     fn take_over(&mut self) -> Result<(), Died> {
-        let snapshots = Snapshots::new(self.snapshot_dir.clone());
-        let successor = open_spine(&self.process.log, &snapshots, &self.clock)?;
+        let successor = open_spine(&self.process.log, &self.snapshots(), &self.clock)?;
         let mut stale = std::mem::replace(&mut self.process.spine, successor);
         let (at, command) = self.clients.draw(&self.dice, self.clock.now());
         let slot = command.slot;
@@ -394,36 +350,58 @@ impl World {
     fn finish(mut self) -> Report {
         self.die(true);
         self.start().expect("the last start");
-        self.agree();
-        let spine = &self.process.spine;
-        Report {
-            fingerprint: checks::fingerprint(&*self.process.log, TOPOLOGY),
-            orders: self.clients.orders().len(),
-            trades: checks::traded(spine.accounts()),
-            parked: checks::parked(spine.matching()),
-            epoch: spine.accounts().map(|owner| owner.head().epoch).max(),
+        self.come_to_rest();
+        self.agree()
+    }
+}
+
+impl Platform for World {
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        &mut self.clients
+    }
+
+    fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    fn log(&self) -> &dyn Log {
+        &*self.process.log
+    }
+
+    fn snapshots(&self) -> Snapshots {
+        Snapshots::new(self.snapshot_dir.clone())
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = &Partition<AccountCodec>> {
+        self.process.spine.accounts()
+    }
+
+    fn matching(&self) -> impl Iterator<Item = &Partition<MatchingCodec>> {
+        self.process.spine.matching()
+    }
+
+    fn ask(&mut self, at: usize, command: &Command) {
+        let input = AccountInput::Command(command.clone());
+        self.process.spine.submit(at as u64, command.slot, input);
+    }
+
+    fn define(&mut self) {
+        for (token, (define, told)) in self.clients.instruments.iter().enumerate() {
+            if !told {
+                let input = MatchingInput::Command(define.clone());
+                let slot = define.slot();
+                self.process
+                    .spine
+                    .submit_matching(token as u64, slot, input);
+            }
         }
     }
 
-    /// Everybody asks until they are told, and asks everything again; then all must agree.
-    pub fn agree(&mut self) {
-        for (at, command) in self.clients.unanswered() {
-            self.submit_one(at, command);
-        }
-        self.settle();
-        for (at, command) in self.clients.everything() {
-            self.submit_one(at, command);
-        }
-        self.settle();
-        assert_eq!(self.clients.unanswered().len(), 0, "everybody was told");
-        self.fold_is_live(&Snapshots::new(self.snapshot_dir.clone()));
-        let (spine, log) = (&self.process.spine, &*self.process.log);
-        checks::books_balance(spine.accounts(), &self.clients);
-        checks::books_and_accounts_agree(spine.accounts(), spine.matching());
-        checks::lanes_are_dense(log, TOPOLOGY);
-    }
-
-    pub fn settle(&mut self) {
+    fn settle(&mut self) {
         self.process.spine.tick();
         self.turn()
             .and_then(|()| self.flush())
