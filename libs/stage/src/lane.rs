@@ -13,7 +13,7 @@ use std::str::FromStr;
 use prepx_bus::{Topic, TopicPartition};
 
 use crate::DecodeError;
-use crate::wire::{Reader, put_partition, put_prefixed, put_varint};
+use crate::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
 
 const VERSION: u8 = 1;
 
@@ -85,22 +85,16 @@ impl<'a> Run<'a> {
 
     /// The bytes of each message, with its number.
     pub fn messages(&self) -> impl Iterator<Item = Result<(u64, &'a [u8]), DecodeError>> + use<'a> {
-        let mut reader = Reader::new("the messages of a lane record", self.message_bytes);
-        let (mut number, mut left) = (self.first, self.count);
-        std::iter::from_fn(move || match (left, reader.is_empty()) {
-            (0, true) => None,
-            (0, false) => {
-                let surplus = reader.finish().err();
-                reader.rest();
-                surplus.map(Err)
-            }
-            _ => {
-                left -= 1;
-                let message = reader.prefixed().map(|bytes| (number, bytes));
-                number = number.saturating_add(1);
-                Some(message.inspect_err(|_| left = 0))
-            }
-        })
+        let first = self.first;
+        let numbers = (0..).map(move |place| first.saturating_add(place));
+        let messages = all_prefixed(
+            "the messages of a lane record",
+            self.message_bytes,
+            self.count,
+        );
+        numbers
+            .zip(messages)
+            .map(|(number, message)| Ok((number, message?)))
     }
 }
 

@@ -12,7 +12,7 @@ use prepx_domain::Micros;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::DecodeError;
-use crate::wire::{Reader, put_partition, put_prefixed, put_varint};
+use crate::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
 
 const VERSION: u8 = 1;
 
@@ -223,20 +223,8 @@ impl<'a> Transition<'a> {
 
     /// The bytes of each event.
     pub fn events(&self) -> impl Iterator<Item = Result<&'a [u8], DecodeError>> + use<'a> {
-        let mut reader = Reader::new("the events of a transition", self.event_bytes);
-        let mut left = self.event_count;
-        std::iter::from_fn(move || match (left, reader.is_empty()) {
-            (0, true) => None,
-            (0, false) => {
-                let surplus = reader.finish().err();
-                reader.rest();
-                surplus.map(Err)
-            }
-            _ => {
-                left -= 1;
-                Some(reader.prefixed().inspect_err(|_| left = 0))
-            }
-        })
+        let count = self.event_count as u64;
+        all_prefixed("the events of a transition", self.event_bytes, count)
     }
 
     /// The hash that `state_hash` must be, given that of the transition before.

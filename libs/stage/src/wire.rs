@@ -144,6 +144,27 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// As many byte strings as `bytes` must be of, each after its length.
+pub(crate) fn all_prefixed<'a>(
+    what: &'static str,
+    bytes: &'a [u8],
+    count: u64,
+) -> impl Iterator<Item = Result<&'a [u8], DecodeError>> + use<'a> {
+    let (mut reader, mut left) = (Reader::new(what, bytes), count);
+    std::iter::from_fn(move || match (left, reader.is_empty()) {
+        (0, true) => None,
+        (0, false) => {
+            let surplus = reader.finish().err();
+            reader.rest();
+            surplus.map(Err)
+        }
+        _ => {
+            left -= 1;
+            Some(reader.prefixed().inspect_err(|_| left = 0))
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

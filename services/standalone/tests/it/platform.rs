@@ -66,6 +66,19 @@ impl Key {
     }
 }
 
+/// What `prepx` prints and how it ends.
+pub fn prepx(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_prepx"))
+        .args(arguments)
+        .output()
+        .expect("the program runs");
+    let words = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8(words).expect("words"),
+    )
+}
+
 /// The command that starts a platform of tests, without a market.
 pub fn command(data_dir: &Path) -> Command {
     simulating("off", data_dir)

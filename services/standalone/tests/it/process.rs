@@ -2,12 +2,12 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use prepx_bus::file::RealDir;
 use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
 
-use crate::platform::{Platform, command};
+use crate::platform::{Platform, command, prepx};
 
 #[test]
 fn sigterm_ends_it_with_zero_and_the_directory_can_be_opened_again() {
@@ -44,23 +44,11 @@ fn a_second_start_on_one_directory_says_who_holds_it() {
 
 #[test]
 fn the_published_keys_serve_loopback_only() {
-    let (code, words) = run(&["start", "--dev", "--listen", "0.0.0.0:0"]);
+    let (code, words) = prepx(&["start", "--dev", "--listen", "0.0.0.0:0"]);
     assert_eq!(code, Some(1));
     assert!(words.contains("127.0.0.1"), "{words}");
-    let (code, _) = run(&["start", "--listen", "nowhere"]);
+    let (code, _) = prepx(&["start", "--listen", "nowhere"]);
     assert_eq!(code, Some(2));
-}
-
-fn run(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_prepx"))
-        .args(arguments)
-        .output()
-        .expect("the program runs");
-    let words = [output.stdout, output.stderr].concat();
-    (
-        output.status.code(),
-        String::from_utf8(words).expect("words"),
-    )
 }
 
 /// Puts a message that no version has ever written before the first matching partition.
@@ -85,7 +73,7 @@ fn an_operator_skips_a_poison_input_and_the_platform_goes_on() {
     let skip = |input: &str, reason: &str| {
         let place = ["--data-dir", data_dir, "--partition", "matching/0"];
         let what = ["--input", input, "--reason", reason];
-        run(&[&["stage", "skip"], &place[..], &what[..]].concat())
+        prepx(&[&["stage", "skip"], &place[..], &what[..]].concat())
     };
     let (code, words) = skip("account-journal/0#1", "too early");
     assert_eq!(code, Some(1), "a platform that runs holds its directory");

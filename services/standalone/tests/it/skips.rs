@@ -2,7 +2,6 @@
 //! how it is ended.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use prepx_account::Config;
@@ -22,20 +21,7 @@ use prepx_standalone::core::{Options, manifest};
 use prepx_trading::MatchingCodec;
 use serde_json::{Value, json};
 
-use crate::platform::{Key, Platform, found};
-
-/// What `prepx` prints and how it ends.
-fn prepx(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_prepx"))
-        .args(arguments)
-        .output()
-        .expect("the program runs");
-    let words = [output.stdout, output.stderr].concat();
-    (
-        output.status.code(),
-        String::from_utf8(words).expect("words"),
-    )
-}
+use crate::platform::{Key, Platform, found, prepx};
 
 /// The report of `prepx verify`, which must find nothing.
 fn verified(of: &[&str]) -> Value {
