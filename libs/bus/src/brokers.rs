@@ -264,20 +264,7 @@ impl Log for BrokerLog {
             world.cluster.start(partition),
             world.end(self.at, partition),
         );
-        if from < start {
-            return Err(ReadError::Truncated {
-                partition,
-                wanted: from,
-                start,
-            });
-        }
-        if from > end {
-            return Err(ReadError::PastEnd {
-                partition,
-                wanted: from,
-                end,
-            });
-        }
+        ReadError::check(partition, from, (start, end))?;
         let records = world.records(partition, from, end, max_bytes);
         if !records.is_empty() {
             // What the brokers show may be known to them before it is known here (I8).
@@ -294,13 +281,7 @@ impl Log for BrokerLog {
     ) -> Result<Vec<Record>, ReadError> {
         let mut world = self.call();
         let start = world.cluster.start(partition);
-        if from < start {
-            return Err(ReadError::Truncated {
-                partition,
-                wanted: from,
-                start,
-            });
-        }
+        ReadError::check(partition, from, (start, u64::MAX))?;
         let place = world.handles[self.at].followed.get(&partition);
         let until = match place {
             Some(&(next, until)) if next == from => until,

@@ -322,20 +322,7 @@ impl Log for EmbeddedLog {
         max_bytes: usize,
     ) -> Result<Vec<Record>, ReadError> {
         let standing = read(&self.view).standing(partition);
-        if from < standing.start {
-            return Err(ReadError::Truncated {
-                partition,
-                wanted: from,
-                start: standing.start,
-            });
-        }
-        if from > standing.end {
-            return Err(ReadError::PastEnd {
-                partition,
-                wanted: from,
-                end: standing.end,
-            });
-        }
+        ReadError::check(partition, from, (standing.start, standing.end))?;
         let mut gather = Gather::new(partition, from, standing.end, max_bytes);
         loop {
             let span = read(&self.view).gather(&mut gather)?;

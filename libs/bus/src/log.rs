@@ -169,6 +169,31 @@ pub enum ReadError {
     Io(#[from] std::io::Error),
 }
 
+impl ReadError {
+    /// Whether a partition that has `start` and everything up to `end` can be read from `wanted` on.
+    pub(crate) fn check(
+        partition: TopicPartition,
+        wanted: u64,
+        (start, end): (u64, u64),
+    ) -> Result<(), ReadError> {
+        if wanted < start {
+            return Err(ReadError::Truncated {
+                partition,
+                wanted,
+                start,
+            });
+        }
+        if wanted > end {
+            return Err(ReadError::PastEnd {
+                partition,
+                wanted,
+                end,
+            });
+        }
+        Ok(())
+    }
+}
+
 /// The event log.
 ///
 /// Contract of every engine (the `conformance` module holds it to account):

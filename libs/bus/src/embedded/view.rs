@@ -239,13 +239,7 @@ impl View {
     /// The first frame to look at for `offset`, and where it cannot be any more.
     fn locate(&self, partition: TopicPartition, offset: u64) -> Result<(u64, u64), ReadError> {
         let start = self.standing(partition).start;
-        if offset < start {
-            return Err(ReadError::Truncated {
-                partition,
-                wanted: offset,
-                start,
-            });
-        }
+        ReadError::check(partition, offset, (start, u64::MAX))?;
         let index = self.partitions.get(partition).map(|known| &known.index);
         let entry = index.and_then(|index| {
             let next = index.partition_point(|entry| entry.offset <= offset);
