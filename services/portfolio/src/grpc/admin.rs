@@ -24,8 +24,7 @@ impl<S: Store + 'static> AdminService for Handler<S> {
             &asked.asset,
             &asked.amount,
         )?;
-        let transfer = self.0.transfer(wanted, &asked.idempotency_key).await?;
-        Ok(Response::new(show::transfer(&transfer)))
+        self.transferred(wanted, &asked.idempotency_key).await
     }
 
     async fn withdraw(
@@ -39,8 +38,7 @@ impl<S: Store + 'static> AdminService for Handler<S> {
             &asked.asset,
             &asked.amount,
         )?;
-        let transfer = self.0.transfer(wanted, &asked.idempotency_key).await?;
-        Ok(Response::new(show::transfer(&transfer)))
+        self.transferred(wanted, &asked.idempotency_key).await
     }
 
     async fn audit_books(
@@ -48,6 +46,18 @@ impl<S: Store + 'static> AdminService for Handler<S> {
         _request: Request<wire::AuditBooksRequest>,
     ) -> Result<Response<wire::BooksAudit>, Status> {
         Ok(Response::new(show::audit(&self.0.audit().await?)))
+    }
+}
+
+impl<S: Store> Handler<S> {
+    /// Moves the money, once for each name.
+    async fn transferred(
+        &self,
+        wanted: Wanted,
+        key: &str,
+    ) -> Result<Response<wire::Transfer>, Status> {
+        let transfer = self.0.transfer(wanted, key).await?;
+        Ok(Response::new(show::transfer(&transfer)))
     }
 }
 
