@@ -1,12 +1,15 @@
 //! What must be true of the stages and the log, whatever happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use prepx_bus::{Log, Record, Topic, TopicPartition};
 use prepx_domain::{Asset, OrderId};
 use prepx_risk::AccountCodec;
 use prepx_stage::lane::{self, Run};
-use prepx_stage::{Codec, Partition, Snapshots, Topology};
+use prepx_stage::shadow::Shadow;
+use prepx_stage::{Codec, Event, Partition, Seat, Snapshots, Topology};
 use prepx_trading::MatchingCodec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -49,6 +52,18 @@ pub fn fold_is_live<C: Codec>(
         same,
         "I6: the state of {journal} is not the fold of its journal"
     );
+}
+
+/// What the journal says was decided is decided again, event by event (I7).
+pub fn decides_again<C: Codec>(codec: Arc<C>, seat: Seat, log: &dyn Log, snapshots: &Snapshots)
+where
+    Event<C>: Debug,
+{
+    let mut shadow = Shadow::open(codec, seat, log, snapshots, None).expect("a place to begin");
+    while let Some(again) = shadow.decide(log).expect("readable") {
+        let differences = again.differences;
+        assert!(differences.is_empty(), "I7: {seat}: {differences:?}");
+    }
 }
 
 /// I3 and I4 within every account partition; to be asked at any time.

@@ -5,7 +5,7 @@ use prepx_bus::Log;
 use prepx_domain::message::{Action, Command};
 use prepx_domain::{AccountId, Micros, Slot};
 use prepx_risk::AccountCodec;
-use prepx_stage::{Partition, Snapshots};
+use prepx_stage::{Partition, Snapshots, Stage};
 use prepx_trading::MatchingCodec;
 
 use crate::clients::Clients;
@@ -97,11 +97,23 @@ pub trait Platform {
         }
     }
 
+    /// What was decided is what is decided again (I7).
+    fn decides_again(&self) {
+        let (log, snapshots) = (self.log(), self.snapshots());
+        for seat in TOPOLOGY.seats(Stage::ACCOUNT) {
+            checks::decides_again(account(), seat, log, &snapshots);
+        }
+        for seat in TOPOLOGY.seats(Stage::MATCHING) {
+            checks::decides_again(matching(), seat, log, &snapshots);
+        }
+    }
+
     /// All must agree, at rest. Answers what came of the run.
     fn agree(&self) -> Report {
         assert_eq!(self.clients().unanswered().len(), 0, "everybody was told");
         assert_eq!(self.accounts().count() + self.matching().count(), 4);
         self.fold_is_live();
+        self.decides_again();
         checks::books_balance(self.accounts(), self.clients());
         checks::books_and_accounts_agree(self.accounts(), self.matching());
         checks::lanes_are_dense(self.log(), TOPOLOGY);

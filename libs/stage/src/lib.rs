@@ -31,6 +31,7 @@ mod outbox;
 mod partition;
 pub mod port;
 mod retention;
+pub mod shadow;
 mod skip;
 pub mod snapshot;
 mod spine;

@@ -72,9 +72,29 @@ impl Snapshots {
 
     /// The newest good snapshot of a partition, or the initial state.
     pub fn load<C: Codec>(&self, codec: &C, seat: Seat) -> Result<Loaded<C>, Error> {
-        for (generation, name) in self.generations(seat)?.into_iter().rev() {
+        self.find(
+            codec,
+            seat,
+            |generations| generations.reverse(),
+            |_, _| true,
+        )
+    }
+
+    /// The first good snapshot, in an order of their generations, that is `wanted` for its head and next
+    /// offset; the initial state if there is none.
+    pub(crate) fn find<C: Codec>(
+        &self,
+        codec: &C,
+        seat: Seat,
+        order: impl FnOnce(&mut [(u64, String)]),
+        wanted: impl Fn(&Head, u64) -> bool,
+    ) -> Result<Loaded<C>, Error> {
+        let mut generations = self.generations(seat)?;
+        order(&mut generations);
+        for (generation, name) in generations {
             let bytes = self.read(&name)?;
             match decode(codec, seat, &bytes) {
+                Ok((state, next_offset)) if !wanted(&state.head, next_offset) => {}
                 Ok((state, next_offset)) => {
                     return Ok(Loaded {
                         state,
@@ -84,7 +104,7 @@ impl Snapshots {
                     });
                 }
                 Err(error) => {
-                    tracing::error!(%name, %error, "a snapshot is damaged; trying the one before");
+                    tracing::error!(%name, %error, "a snapshot is damaged; trying another");
                 }
             }
         }

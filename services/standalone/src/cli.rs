@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use prepx_platform::DATA_DIR;
 
 use crate::replay::Replay;
+use crate::shadow::Shadow;
 use crate::stage::Stage;
 use crate::topics::Topics;
 use crate::verify::Verify;
@@ -43,6 +44,8 @@ pub enum Command {
     Replay(Replay),
     /// Check that the books are right.
     Verify(Verify),
+    /// Decide again what was decided, with this version or another, and show what differs.
+    Shadow(Shadow),
     /// Help a stage of a platform that does not run over an input that stops it.
     Stage(Stage),
     /// Show and make the topics of the event log on Apache Kafka.

@@ -10,6 +10,7 @@ mod disk;
 mod progress;
 pub mod replay;
 mod settings;
+pub mod shadow;
 mod simulate;
 pub mod stage;
 mod stages;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use prepx_standalone::cli::{Cli, Command};
-use prepx_standalone::{admin, replay, stage, start, topics, verify};
+use prepx_standalone::{admin, replay, shadow, stage, start, topics, verify};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Admin(options) => admin::run(options),
         Command::Replay(options) => replay::run(options),
         Command::Verify(options) => verify::run(options),
+        Command::Shadow(options) => shadow::run(options),
         Command::Stage(options) => stage::run(options),
         Command::Topics(options) => topics::run(options),
     };

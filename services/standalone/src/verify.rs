@@ -321,4 +321,4 @@ async fn compare_orders(folded: &Folded, ledger: &Ledger) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -76,7 +76,7 @@ async fn place(core: &Core, number: u128, account: AccountId, side: Side) {
 }
 
 /// A platform on which one BTC was sold for 60,000 USD and another is for sale.
-async fn platform(data_dir: &Path) {
+pub async fn platform(data_dir: &Path) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (core, running) = Core::open(Options::new(data_dir), clock).unwrap();
     let defined = MatchingPort::command(&core, ToMatching::Define(instrument()));

@@ -59,6 +59,7 @@ fn every_command_says_what_it_is_for() {
         prepx admin: Operate a platform that runs
         prepx replay: Live through a recorded market and compare
         prepx verify: Check that the books are right
+        prepx shadow: Decide again what was decided, with this version or another, and show what differs
         prepx stage: Help a stage of a platform that does not run over an input that stops it
         prepx topics: Show and make the topics of the event log on Apache Kafka
         prepx admin instrument: List instruments, and show them
