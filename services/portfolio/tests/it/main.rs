@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compacting;
+mod power;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -199,6 +200,12 @@ impl World {
 
     /// Tells updates on partition 0's lane, the first with this number, in one durable record.
     fn tell(&self, first: u64, updates: &[AccountUpdate]) {
+        self.say(first, updates);
+        self.log.flush().unwrap();
+    }
+
+    /// The same, and the record is not durable yet.
+    fn say(&self, first: u64, updates: &[AccountUpdate]) {
         let encoded: Vec<Vec<u8>> = updates
             .iter()
             .map(|update| {
@@ -219,22 +226,24 @@ impl World {
             );
         });
         self.log.append(None, &batch).unwrap();
-        self.log.flush().unwrap();
     }
 
     async fn ledger(&self) -> Ledger {
         Ledger::open(&self.location).await.unwrap()
     }
 
-    async fn catch_up(&self, ledger: &Ledger) -> Result<(), ProjectionError> {
-        let following = Following {
+    fn following(&self) -> Following {
+        Following {
             tail: Tail::new(self.log.clone()),
             retention: Arc::new(Retention::new(self.log.clone())),
             topology: TOPOLOGY,
             clock: Arc::new(ManualClock::new(at(0))),
             duty: prepx_stage::Duty::always(),
-        };
-        let mut projection = Projection::open(following, ledger.clone()).await?;
+        }
+    }
+
+    async fn catch_up(&self, ledger: &Ledger) -> Result<(), ProjectionError> {
+        let mut projection = Projection::open(self.following(), ledger.clone()).await?;
         projection.catch_up(|_| {}).await
     }
 }
