@@ -221,6 +221,15 @@ impl Cluster<'_> {
         Ok(plan)
     }
 
+    /// The numbers of the nodes in their order, and again, so that a run of them may begin at any.
+    fn nodes(&self) -> Result<Vec<i32>, Error> {
+        let metadata = self.admin.inner().fetch_metadata(None, PATIENCE);
+        let metadata = metadata.map_err(|error| unavailable(self.location, error))?;
+        let mut nodes: Vec<i32> = metadata.brokers().iter().map(|node| node.id()).collect();
+        nodes.sort_unstable();
+        Ok(nodes.repeat(2))
+    }
+
     fn standing(&self) -> Result<BTreeMap<String, Standing>, Error> {
         let metadata = self.admin.inner().fetch_metadata(None, PATIENCE);
         let metadata = metadata.map_err(|error| unavailable(self.location, error))?;
@@ -280,26 +289,32 @@ impl Cluster<'_> {
 
     /// Whether there was something to make.
     fn create(&self, plan: &[Change]) -> Result<bool, Error> {
-        let new: Vec<NewTopic<'_>> = plan
+        let nodes = self.nodes()?;
+        let made = plan.iter().filter_map(|change| match change {
+            Change::Create {
+                name,
+                partitions,
+                replication,
+                config,
+            } => {
+                let places = places(&nodes, *partitions, usize::from(*replication));
+                Some((name, config, *partitions as i32, *replication, places))
+            }
+            _ => None,
+        });
+        let made: Vec<_> = made.collect();
+        let new = made
             .iter()
-            .filter_map(|change| match change {
-                Change::Create {
-                    name,
-                    partitions,
-                    replication,
-                    config,
-                } => {
-                    let replication = TopicReplication::Fixed(i32::from(*replication));
-                    let topic = NewTopic::new(name, *partitions as i32, replication);
-                    Some(
-                        config
-                            .iter()
-                            .fold(topic, |topic, (key, value)| topic.set(key, value)),
-                    )
-                }
-                _ => None,
-            })
-            .collect();
+            .map(|(name, config, partitions, replication, places)| {
+                let replication = match places {
+                    Some(places) => TopicReplication::Variable(places),
+                    None => TopicReplication::Fixed(i32::from(*replication)),
+                };
+                let topic = NewTopic::new(name, *partitions, replication);
+                let set = config.iter();
+                set.fold(topic, |topic, (key, value)| topic.set(key, value))
+            });
+        let new: Vec<NewTopic<'_>> = new.collect();
         if new.is_empty() {
             return Ok(false);
         }
@@ -353,6 +368,19 @@ impl Cluster<'_> {
     }
 }
 
+/// Where the replicas of each partition are, the leader first: a partition of a topic is where that of the same
+/// number is of every other. What a stage's partition reads and writes has one leader so, and a transaction is one
+/// request to one node. None where there are fewer nodes than replicas, which the brokers refuse better.
+/// `nodes` is those of the cluster twice over.
+fn places(nodes: &[i32], partitions: u32, replication: usize) -> Option<Vec<&[i32]>> {
+    let count = nodes.len() / 2;
+    let place = |partition: u32| {
+        let first = partition as usize % count;
+        &nodes[first..first + replication]
+    };
+    (replication <= count).then(|| (0..partitions).map(place).collect())
+}
+
 fn options() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(PATIENCE))
@@ -363,5 +391,20 @@ fn unavailable(location: &KafkaLocation, why: impl ToString) -> Error {
     Error::Unavailable {
         brokers: location.brokers.clone(),
         why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places;
+
+    #[test]
+    fn partitions_of_one_number_are_in_one_place() {
+        let nodes = [4, 5, 7, 4, 5, 7];
+        let placed = places(&nodes, 4, 2).unwrap();
+        assert_eq!(placed, [[4, 5], [5, 7], [7, 4], [4, 5]]);
+        let all = places(&nodes, 2, 3).unwrap();
+        assert_eq!(all, [[4, 5, 7], [5, 7, 4]]);
+        assert_eq!(places(&nodes, 1, 4), None);
     }
 }
