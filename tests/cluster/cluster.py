@@ -88,7 +88,7 @@ def start(args: argparse.Namespace, note) -> str:
         "sql_url": groups["postgres-1"].url(),
         "cache_url": groups["redis"].url(),
     }
-    platform = kind(work, args.binaries, args.replicas, urls)
+    platform = kind(work, args.binaries, args.replicas, args.partitions, urls)
     platform.on_start = note
     platform.start()
     return platform.url()
@@ -172,6 +172,10 @@ def main():
             help="where the programs of the services are [target/cluster]",
         )
         starting.add_argument("--replicas", type=int, default=2, help="processes of each service [2]")
+        starting.add_argument(
+            "--partitions", type=int, default=services.PARTITIONS, metavar="N",
+            help=f"partitions of each of the two stages [{services.PARTITIONS}]",
+        )
         starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
     actions.add_parser("status", help="show how every part is").set_defaults(run=show)
     actions.add_parser("down", help="end everything").set_defaults(run=down)

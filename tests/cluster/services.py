@@ -26,9 +26,11 @@ class Services(server.Servers):
 
     STOP_SECONDS_MAX = STOP_SECONDS_MAX
 
-    def __init__(self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, engines: dict[str, str]):
+    def __init__(
+        self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, partitions: int, engines: dict[str, str]
+    ):
         super().__init__(work)
-        self.binaries, self.replicas, self.engines = binaries, replicas, engines
+        self.binaries, self.partitions, self.engines = binaries, partitions, engines
         ports = iter(server.free_ports(len(SERVICES) * replicas))
         self.ports = {service: [next(ports) for _ in range(replicas)] for service in SERVICES}
 
@@ -70,8 +72,8 @@ class Services(server.Servers):
         }
         return self.engines | {
             "log_replication": REPLICATION,
-            "account_partitions": PARTITIONS,
-            "matching_partitions": PARTITIONS,
+            "account_partitions": self.partitions,
+            "matching_partitions": self.partitions,
             "data_dir": str(self.work / "data"),
             "snapshot_url": f"file:{self.work}/snapshots",
             "cluster_key": secrets.token_hex(16),
