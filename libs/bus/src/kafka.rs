@@ -181,8 +181,7 @@ impl KafkaLog {
     /// transaction writes its epoch.
     fn ring(&self, journal: TopicPartition) -> Result<Ring, String> {
         let take = |id: String| {
-            let producer = transactional(&self.location, &self.config, &self.names, &id)
-                .map_err(|error| error.to_string())?;
+            let producer = transactional(&self.location, &self.config, &self.names, &id)?;
             let taken = producer.init_transactions();
             taken
                 .map(|()| producer)

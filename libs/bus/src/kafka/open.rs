@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
 
 use super::config::{self, Config, Names};
 use super::producer::{Failure, OnDelivery, Producer, Sent};
@@ -88,7 +87,6 @@ pub(super) fn nobody(
     names: &Names,
     air: &Arc<Air>,
 ) -> Nobody {
-    let unknown = |error: KafkaError| Failure::Unknown(error.to_string());
     let of = (location.clone(), config.clone(), names.clone());
     let air = Arc::clone(air);
     let plain = move || {
@@ -99,17 +97,18 @@ pub(super) fn nobody(
             config.patience.as_millis().to_string(),
         );
         let each = Some(landing(&air));
-        Producer::new(&plain, names.clone(), config.patience, each).map_err(unknown)
+        Producer::new(&plain, names.clone(), config.patience, each).map_err(Failure::Unknown)
     };
     let (location, config, names) = (location.clone(), config.clone(), names.clone());
     let transactional = move || {
         let id = names.ownerless(&config.id);
-        let producer = transactional(&location, &config, &names, &id).map_err(unknown)?;
+        let producer = transactional(&location, &config, &names, &id).map_err(Failure::Unknown)?;
         producer.init_transactions().map(|()| producer)
     };
     Nobody {
         plain: Made::by(plain),
         transactional: Made::by(transactional),
+        sent: 0,
     }
 }
 
@@ -132,7 +131,7 @@ pub(super) fn transactional(
     config: &Config,
     names: &Names,
     id: &str,
-) -> Result<Producer, KafkaError> {
+) -> Result<Producer, String> {
     let mut client = config::producer(location, config);
     client.set("transactional.id", id).set(
         "transaction.timeout.ms",

@@ -50,6 +50,8 @@ pub(super) struct Nobody {
     pub(super) plain: Made,
     /// For batches of several records.
     pub(super) transactional: Made,
+    /// How many records were sent last without a transaction.
+    pub(super) sent: usize,
 }
 
 /// A producer that is made when it is first wanted: most handles only read, and each producer has threads.
@@ -216,6 +218,10 @@ impl Nobody {
         for run in group.chunk_by(|(_, a), (_, b)| (a.len() == 1) == (b.len() == 1)) {
             if run.first().is_some_and(|(_, batch)| batch.len() == 1) {
                 let plain = self.plain.get()?;
+                // What comes while two groups are on their way goes together: many small requests cost the
+                // brokers most of what they do, and at five a partition the library spins.
+                plain.wait_for_reports(self.sent)?;
+                self.sent = run.len();
                 for (position, batch) in run {
                     send_all(plain, None, *position, batch)?;
                 }
