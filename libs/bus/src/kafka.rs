@@ -247,6 +247,14 @@ impl KafkaLog {
         }
     }
 
+    /// Has nothing more fetched of a journal that has been read to its end by its owner: what comes after that
+    /// it writes itself.
+    fn leave_if_owned(&self, partition: TopicPartition) {
+        if lock(&self.front).owners.contains_key(&partition) {
+            self.reader.leave(partition);
+        }
+    }
+
     /// As the trait wants it without an error: what has been tried for so long fails the handle.
     fn bounds(&self, partition: TopicPartition) -> reader::Bounds {
         if partition.partition >= self.count(partition.topic) {
@@ -309,6 +317,7 @@ impl Log for KafkaLog {
             return Ok(true);
         }
         let newest = self.newest(journal)?.and_then(|found| found.epoch);
+        self.leave_if_owned(journal);
         let holds = newest.unwrap_or(0) <= epoch;
         if holds {
             lock(&self.held).insert(owner, end);
@@ -356,6 +365,7 @@ impl Log for KafkaLog {
                 .reader
                 .read(partition, at, max_bytes, self.air.end(partition))?;
             let Some(last) = found.last() else {
+                self.leave_if_owned(partition);
                 return Ok(Vec::new());
             };
             at = last.record.offset + 1;

@@ -41,6 +41,16 @@ impl fmt::Display for Position {
     }
 }
 
+/// How soon a handle is to have what others write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// At once: somebody waits for what comes of it.
+    #[default]
+    Prompt,
+    /// Some ms later, many records at a time, which costs brokers and readers less: for what only follows.
+    Unhurried,
+}
+
 /// The log has failed for good: nothing more is accepted, and the process should end (I8).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event log has failed and takes nothing more until the process is restarted: {0}")]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use prepx_bus::{Log, ReadError, Topic, TopicPartition};
+use prepx_bus::{Log, ReadError, Reading, Topic, TopicPartition};
 use prepx_stage::Seat;
 
 use crate::bell::Bell;
@@ -108,7 +108,7 @@ impl Directory {
     }
 
     fn open(&self, logs: &Logs) -> Result<Arc<dyn Log>, BoxError> {
-        let log = logs("stage-owners")?;
+        let log = logs("stage-owners", Reading::Prompt)?;
         let rung = Arc::clone(&self.0.bell);
         log.on_news(Box::new(move || rung.ring()));
         Ok(log)

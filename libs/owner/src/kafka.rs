@@ -36,8 +36,11 @@ pub fn logs(
         tracing::info!(%change, "topics of the event log");
     }
     let process = process.to_owned();
-    Ok(Arc::new(move |name| {
-        let config = Config::named(format!("{process}.{name}"));
+    Ok(Arc::new(move |name, reading| {
+        let config = Config {
+            reading,
+            ..Config::named(format!("{process}.{name}"))
+        };
         let log = KafkaLog::open(location.clone(), config)?;
         Ok(log as Arc<dyn Log>)
     }))

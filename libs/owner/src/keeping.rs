@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use prepx_bus::Log;
+use prepx_bus::{Log, Reading};
 use prepx_stage::{Codec, Keeper, KeeperError, Pace, Retention, Snapshots, Stage};
 
 use crate::bell::Bell;
@@ -70,7 +70,10 @@ impl<C: Codec> Keeping<C> {
     }
 
     fn sit_down(&self) -> Result<Desk<C>, BoxError> {
-        let log = (self.logs)(&format!("keeper-{}", self.stage.journal))?;
+        let log = (self.logs)(
+            &format!("keeper-{}", self.stage.journal),
+            Reading::Unhurried,
+        )?;
         Ok(Desk {
             // Others follow the log too: nobody here knows what they need.
             retention: Retention::shared(Arc::clone(&log)),

@@ -33,7 +33,7 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prepx_bus::Log;
+use prepx_bus::{Log, Reading};
 
 pub use directory::{Directory, Owner};
 pub use failure::{Alarm, Failure};
@@ -47,7 +47,7 @@ pub use seats::{Options, Seats};
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens a handle on the log under a name that no other open handle of this process has.
-pub type Logs = Arc<dyn Fn(&str) -> Result<Arc<dyn Log>, BoxError> + Send + Sync>;
+pub type Logs = Arc<dyn Fn(&str, Reading) -> Result<Arc<dyn Log>, BoxError> + Send + Sync>;
 
 /// What a caller who was refused for want of room is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_millis(50);

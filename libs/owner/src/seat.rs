@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use prepx_bus::{AppendError, Batch, Log, Progress, ReadError, Topic};
+use prepx_bus::{AppendError, Batch, Log, Progress, ReadError, Reading, Topic};
 use prepx_stage::{Codec, Error, Partition, Seat, Station, SteadyClock, Takeover, Turn};
 
 use crate::Options;
@@ -228,7 +228,7 @@ impl<'a, C: Codec> Driver<'a, C> {
     fn open(sitter: &'a Sitter<C>) -> Result<Driver<'a, C>, Error> {
         let (options, post) = (&sitter.options, &sitter.post);
         let name = post.seat.to_string().replace('/', "-");
-        let log = (options.logs)(&name)
+        let log = (options.logs)(&name, Reading::Prompt)
             .map_err(|error| Error::Read(ReadError::Io(std::io::Error::other(error))))?;
         let mut steady = SteadyClock::new(&*options.clock);
         let takeover = Takeover {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use prepx_auth::ClusterKey;
-use prepx_bus::{Log, Topic};
+use prepx_bus::{Log, Reading, Topic};
 use prepx_env::Clock;
 use prepx_owner::ports::{Here, Ports, Reach};
 use prepx_owner::{Directory, Failure, Front, Logs, Seats};
@@ -51,7 +51,7 @@ impl Platform {
             &self.process,
         )?;
         let failure = Failure::default();
-        let log = logs("front")?;
+        let log = logs("front", Reading::Prompt)?;
         // A process hears one partition of the replies; which one does not matter.
         let count = u64::from(topology.partitions(Topic::CommandReplies));
         let number = u32::try_from(self.random.next_u64() % count)?;
@@ -90,8 +90,8 @@ impl OrderPath {
     ///
     /// # Errors
     /// When the brokers do not answer.
-    pub fn log(&self, consumer: &str) -> Result<Arc<dyn Log>, TaskError> {
-        (self.logs)(consumer)
+    pub fn log(&self, consumer: &str, reading: Reading) -> Result<Arc<dyn Log>, TaskError> {
+        (self.logs)(consumer, reading)
     }
 
     /// What whoever has this handle follows, while it is its duty.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use prepx_analytics::{Deps, Pace, build};
+use prepx_bus::Reading;
 use prepx_platform::{About, main_of};
 
 const ABOUT: About = About {
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     main_of(ABOUT, async |platform| {
         let path = platform.order_path()?;
         let (duty, lease) = platform.duty("audit")?;
-        let log = path.log("audit")?;
+        let log = path.log("audit", Reading::Unhurried)?;
         let following = path.following(Arc::clone(&log), duty.clone());
         let service = build(Deps {
             directory: platform.settings.data_dir.clone(),

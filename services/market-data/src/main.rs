@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use prepx_bus::Reading;
 use prepx_market_data::{Deps, build};
 use prepx_platform::{About, main_of};
 
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
         let path = platform.order_path()?;
         let (duty, lease) = platform.duty("market-data")?;
         let deps = Deps {
-            following: path.following(path.log("market-data")?, duty.clone()),
+            following: path.following(path.log("market-data", Reading::Unhurried)?, duty.clone()),
             clock: Arc::clone(&platform.clock),
             bytes_max: None,
         };

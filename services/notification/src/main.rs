@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use prepx_bus::Reading;
 use prepx_notification::{Deps, Sources, build};
 use prepx_platform::{About, main_of};
 use prepx_stage::Duty;
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     main_of(ABOUT, async |platform| {
         let path = platform.order_path()?;
         let sources = Sources {
-            following: path.following(path.log("notification")?, Duty::always()),
+            following: path.following(path.log("notification", Reading::Prompt)?, Duty::always()),
             matching: Arc::new(path.ports(None)),
         };
         let market_data = platform.caller("market_data")?;

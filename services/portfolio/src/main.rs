@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use prepx_bus::Reading;
 use prepx_platform::{About, main_of};
 use prepx_portfolio::{Deps, build, order_history};
 
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
             clock: Arc::clone(&platform.clock),
             random: Arc::clone(&platform.random),
             audit: ports,
-            following: path.following(path.log("ledger")?, duty.clone()),
+            following: path.following(path.log("ledger", Reading::Unhurried)?, duty.clone()),
             bytes_max: None,
             market_data: platform.caller("market_data")?,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prepx_auth::{AuthLayer, Authenticator, Caller, ClusterKey, Policy, Revocations};
+use prepx_bus::Reading;
 use prepx_cache::{Cache, Location as CacheLocation};
 use prepx_env::{Clock, Random};
 use prepx_portfolio::Books;
@@ -62,7 +63,7 @@ pub async fn compose(
     let auth = AuthLayer::new(Arc::clone(&authenticator), policy, &key);
     let shares = settings.shares();
     let market_data = prepx_market_data::Deps {
-        following: stages.following("market-data", &clock)?,
+        following: stages.following("market-data", Reading::Unhurried, &clock)?,
         clock: Arc::clone(&clock),
         bytes_max: shares.map(|shares| shares.market_data_bytes_max),
     };
@@ -124,7 +125,7 @@ fn notification_deps(
 ) -> Result<prepx_notification::Deps, TaskError> {
     Ok(prepx_notification::Deps {
         sources: prepx_notification::Sources {
-            following: stages.following("notification", clock)?,
+            following: stages.following("notification", Reading::Prompt, clock)?,
             matching: stages.matching(),
         },
         market_data,
@@ -139,7 +140,7 @@ fn analytics_deps(
     random: &Arc<Random>,
 ) -> Result<prepx_analytics::Deps, TaskError> {
     let pace = prepx_analytics::Pace::default();
-    let log = stages.log("audit")?;
+    let log = stages.log("audit", Reading::Unhurried)?;
     let Following {
         tail,
         retention,
@@ -196,7 +197,7 @@ fn portfolio_deps(
         clock: Arc::clone(clock),
         random: Arc::clone(random),
         audit: stages.audit(),
-        following: stages.following("ledger", clock)?,
+        following: stages.following("ledger", Reading::Unhurried, clock)?,
         bytes_max: None,
         market_data,
     })

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use prepx_bus::{KafkaLocation, Log};
+use prepx_bus::{KafkaLocation, Log, Reading};
 use prepx_env::{Clock, Random};
 use prepx_owner::BoxError;
 use prepx_platform::engines;
@@ -91,10 +91,10 @@ impl Stages {
     ///
     /// # Errors
     /// When the brokers do not answer.
-    pub fn log(&self, consumer: &str) -> Result<Arc<dyn Log>, BoxError> {
+    pub fn log(&self, consumer: &str, reading: Reading) -> Result<Arc<dyn Log>, BoxError> {
         match self {
             Stages::OneLog(core) => Ok(core.log()),
-            Stages::Apart(stations) => stations.log(consumer),
+            Stages::Apart(stations) => stations.log(consumer, reading),
         }
     }
 
@@ -102,8 +102,13 @@ impl Stages {
     ///
     /// # Errors
     /// As [`Self::log`].
-    pub fn following(&self, consumer: &str, clock: &Arc<dyn Clock>) -> Result<Following, BoxError> {
-        Ok(self.follow(self.log(consumer)?, clock))
+    pub fn following(
+        &self,
+        consumer: &str,
+        reading: Reading,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Following, BoxError> {
+        Ok(self.follow(self.log(consumer, reading)?, clock))
     }
 
     /// What whoever has this handle follows.

@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 
 use super::leases::Membership;
 use crate::location::KafkaLocation;
-use crate::{Topic, TopicPartition};
+use crate::{Reading, Topic, TopicPartition};
 
 /// The bounds of a handle on Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub transaction_timeout: Duration,
     /// How long brokers may be away before the handle gives up and fails.
     pub patience: Duration,
+    /// How soon what others write is to be had.
+    pub reading: Reading,
 }
 
 impl Config {
@@ -36,6 +38,7 @@ impl Config {
             transaction_bytes_max: 4 << 20,
             transaction_timeout: Duration::from_secs(10),
             patience: Duration::from_secs(60),
+            reading: Reading::Prompt,
         }
     }
 
@@ -112,6 +115,12 @@ impl Names {
     }
 }
 
+/// How long brokers let a fetch wait for news. A waiting one holds back a partition that joins or is sought at
+/// the same broker, so it is short; but each handle asks each broker that often when nothing happens.
+const FETCH_WAIT: Duration = Duration::from_millis(100);
+/// What a fetch waits for where nobody waits for the records.
+const FETCH_BYTES_MIN: u32 = 64 << 10;
+
 /// What all clients have in common.
 pub(super) fn client(location: &KafkaLocation, id: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
@@ -170,6 +179,10 @@ pub(super) fn member(
 /// group's name all the same.
 pub(super) fn consumer(location: &KafkaLocation, config: &Config, names: &Names) -> ClientConfig {
     let mut consumer = client(location, &config.id);
+    let bytes_min = match config.reading {
+        Reading::Prompt => 1,
+        Reading::Unhurried => FETCH_BYTES_MIN,
+    };
     consumer
         .set("group.id", names.group())
         .set("enable.auto.commit", "false")
@@ -178,8 +191,8 @@ pub(super) fn consumer(location: &KafkaLocation, config: &Config, names: &Names)
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
-        // A fetch that waits for news holds back a partition that joins or is sought.
-        .set("fetch.wait.max.ms", "20")
+        .set("fetch.wait.max.ms", FETCH_WAIT.as_millis().to_string())
+        .set("fetch.min.bytes", bytes_min.to_string())
         .set("fetch.error.backoff.ms", "20")
         .set("fetch.queue.backoff.ms", "20")
         .set("queued.min.messages", "1000")

@@ -263,6 +263,22 @@ impl Reader {
         lock(&self.stand(partition)).bounds = Bounds::default();
     }
 
+    /// Has nothing more of a partition fetched, until it is read again.
+    pub(super) fn leave(&self, partition: TopicPartition) {
+        let stand = self.stand(partition);
+        let mut stand = lock(&stand);
+        if stand.queue.take().is_none() {
+            return;
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(
+            &self.names.topic(partition.topic),
+            partition.partition as i32,
+        );
+        // Where this fails it goes on being fetched, up to the bound of its queue.
+        let _ = self.consumer.incremental_unassign(&list);
+    }
+
     fn stand(&self, partition: TopicPartition) -> Arc<Mutex<Stand>> {
         Arc::clone(lock(&self.partitions).entry(partition).or_default())
     }

@@ -53,8 +53,11 @@ impl Ground for Kafka {
     fn logs(&self, process: &str) -> Logs {
         let (location, handles) = (self.location.clone(), Arc::clone(&self.handles));
         let process = process.to_owned();
-        Arc::new(move |name| {
-            let config = Config::named(format!("{process}.{name}"));
+        Arc::new(move |name, reading| {
+            let config = Config {
+                reading,
+                ..Config::named(format!("{process}.{name}"))
+            };
             let log = KafkaLog::open(location.clone(), config)?;
             let mut handles = handles.lock().unwrap();
             let of_process = handles.entry(process.clone()).or_default();

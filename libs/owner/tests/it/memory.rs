@@ -44,7 +44,7 @@ fn ground() -> Memory {
 impl Ground for Memory {
     fn logs(&self, _: &str) -> Logs {
         let log = Arc::clone(&self.log);
-        Arc::new(move |_| Ok(Arc::clone(&log) as Arc<dyn Log>))
+        Arc::new(move |_, _| Ok(Arc::clone(&log) as Arc<dyn Log>))
     }
 
     fn join(&mut self, stage: Stage, _: &str) -> Arc<dyn Leases> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use prepx_bus::file::RealDir;
-use prepx_bus::{Change, LeaseError, Leases, Topic};
+use prepx_bus::{Change, LeaseError, Leases, Reading, Topic};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_owner::{Directory, Failure, Front, Logs, Options, QueryError, Seats};
 use prepx_stage::desk::Bounds;
@@ -208,7 +208,7 @@ impl Client {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let replies = Topic::CommandReplies.partition(1);
-        let log = logs("front").unwrap();
+        let log = logs("front", Reading::Prompt).unwrap();
         let with = (&clock, &Random::from_seed(7));
         Client {
             front: Front::start(&log, replies, bounds, with, &failure).unwrap(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use prepx_account as account;
 use prepx_auth::ClusterKey;
 use prepx_bus::lease::Group;
-use prepx_bus::{Leases, Log, Topic};
+use prepx_bus::{Leases, Log, Reading, Topic};
 use prepx_env::{Clock, Random};
 use prepx_owner::ports::{Here, Ports, Reach};
 use prepx_owner::{BoxError, Directory, Failure, Front, Logs, Owner, Seats};
@@ -102,7 +102,7 @@ impl Stations {
         let matching = Seats::open(codec, of(Stage::MATCHING), alone(Stage::MATCHING))?;
         accounts.wait_for_all(OPEN)?;
         matching.wait_for_all(OPEN)?;
-        let log = (options.logs)("front")?;
+        let log = (options.logs)("front", Reading::Prompt)?;
         let replies = Topic::CommandReplies.partition(0);
         let front = Front::start(&log, replies, options.desk, (&clock, random), &failure)?;
         let reach = reach(&accounts, &matching, random);
@@ -135,8 +135,8 @@ impl Stations {
     ///
     /// # Errors
     /// When the log cannot be reached.
-    pub fn log(&self, name: &str) -> Result<Arc<dyn Log>, BoxError> {
-        (self.0.logs)(name)
+    pub fn log(&self, name: &str, reading: Reading) -> Result<Arc<dyn Log>, BoxError> {
+        (self.0.logs)(name, reading)
     }
 
     /// How many partitions there are.

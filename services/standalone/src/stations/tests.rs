@@ -48,7 +48,7 @@ fn broker(directory: &Path) -> Broker {
 fn open(directory: &Path, broker: &Broker) -> (Stations, Running) {
     let log = Arc::clone(&broker.log);
     let options = Options {
-        logs: Arc::new(move |_| Ok(Arc::clone(&log) as Arc<dyn Log>)),
+        logs: Arc::new(move |_, _| Ok(Arc::clone(&log) as Arc<dyn Log>)),
         topology: manifest::DEFAULT,
         snapshots: Snapshots::new(RealDir::open(&directory.join("snapshots")).unwrap()),
         pace: Pace::default(),
