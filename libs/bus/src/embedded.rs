@@ -66,6 +66,8 @@ struct Front {
     accepted: u64,
     partitions: PartitionMap<Accepted>,
     writer_waits: bool,
+    /// More is appended at once: the writer leaves it to come together.
+    grouping: bool,
     closing: bool,
 }
 
@@ -104,6 +106,7 @@ impl EmbeddedLog {
                 accepted: view.end,
                 partitions,
                 writer_waits: false,
+                grouping: false,
                 closing: false,
             }),
             arrived: Condvar::new(),
@@ -131,6 +134,16 @@ impl EmbeddedLog {
         self.watermark
             .failure()
             .map_or(Ok(()), |poisoned| Err(poisoned.clone()))
+    }
+
+    /// Wakes the writer if there is something for it. That costs a system call, so only when it is
+    /// known to wait.
+    fn rouse(&self, mut front: MutexGuard<'_, Front>) {
+        let wakes = front.is_due() && std::mem::take(&mut front.writer_waits);
+        drop(front);
+        if wakes {
+            self.arrived.notify_one();
+        }
     }
 
     fn poison(&self, what: &str) -> Poisoned {
@@ -302,13 +315,18 @@ impl Log for EmbeddedLog {
         });
         *accepted += batch_bytes;
         let position = Position(*accepted);
-        // Signalling costs a system call, so only when somebody is known to wait.
-        let waits = std::mem::take(&mut front.writer_waits);
-        drop(front);
-        if waits {
-            self.arrived.notify_one();
-        }
+        self.rouse(front);
         Ok(position)
+    }
+
+    fn begin_group(&self) {
+        lock(&self.front).grouping = true;
+    }
+
+    fn end_group(&self) {
+        let mut front = lock(&self.front);
+        front.grouping = false;
+        self.rouse(front);
     }
 
     fn watermark(&self) -> &Watermark {
@@ -358,6 +376,11 @@ impl Log for EmbeddedLog {
 }
 
 impl Front {
+    /// Whether there is something to write that nothing more is about to join.
+    fn is_due(&self) -> bool {
+        !self.buffer.is_empty() && !self.grouping
+    }
+
     fn check_owner(&self, owner: Option<Owner>) -> Result<(), AppendError> {
         let Some(owner) = owner else { return Ok(()) };
         let current = self

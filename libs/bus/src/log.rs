@@ -232,6 +232,14 @@ pub trait Log: Send + Sync {
     /// is no journal; without one, of topics that are no journals.
     fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError>;
 
+    /// More is appended at once, until [`Self::end_group`]: it need not be on its way before, so that
+    /// one write and one sync serve all of it. Not for longer than that takes, and never nested.
+    /// Engines that gain nothing by it do nothing.
+    fn begin_group(&self) {}
+
+    /// Nothing more is coming: what has been appended since [`Self::begin_group`] is on its way.
+    fn end_group(&self) {}
+
     /// The durable watermark: to wait on, or to be called by.
     fn watermark(&self) -> &Watermark;
 

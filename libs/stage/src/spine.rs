@@ -131,6 +131,14 @@ where
     /// Decides everything that is there, in both stages, until nothing is left. After an error
     /// the spine is good for nothing more.
     pub fn turn(&mut self) -> Result<Turn, Error> {
+        // What a turn decides is told together: it may as well be written together.
+        self.log.begin_group();
+        let turn = self.rounds();
+        self.log.end_group();
+        turn
+    }
+
+    fn rounds(&mut self) -> Result<Turn, Error> {
         let now = self.steady.now(&*self.clock);
         for _ in 0..ROUNDS_MAX {
             let round = Round {

@@ -1,7 +1,8 @@
 //! The thread that writes and syncs.
 //!
-//! Refuses: to wait for company. It flushes as soon as something is there; what arrives during a
-//! sync shares the next one, so that the batch grows with the load by itself.
+//! Refuses: to wait for company that nobody has announced ([`crate::Log::begin_group`]). It flushes as
+//! soon as something is there; what arrives during a sync shares the next one, so that the batch grows
+//! with the load by itself.
 
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -78,7 +79,7 @@ impl EmbeddedLog {
     /// Waits until there is something to flush; false when there is nothing and will be nothing.
     fn wait_for_work(&self) -> bool {
         let idle = |front: &mut super::Front| {
-            let idle = front.buffer.is_empty() && !front.closing;
+            let idle = !front.is_due() && !front.closing;
             front.writer_waits = idle;
             idle
         };

@@ -121,6 +121,29 @@ fn stopping_the_writer_flushes_and_another_may_follow() {
 }
 
 #[test]
+fn what_is_announced_together_is_written_together() {
+    let dir: Arc<dyn Dir> = FaultyDir::new(0);
+    let log = EmbeddedLog::open(dir, config()).unwrap();
+    let (send, heard) = std::sync::mpsc::channel();
+    log.watermark()
+        .subscribe(move |progress| drop(send.send(progress.clone())));
+    let writer = spawn_writer(Arc::clone(&log)).unwrap();
+    let mut batch = Batch::new();
+    batch.push(SHARED, b"x");
+    log.begin_group();
+    let first = log.append(None, &batch).unwrap();
+    let early = log.wait_durable(first, Duration::from_millis(20));
+    assert!(matches!(early, Err(WaitError::Timeout { .. })), "{early:?}");
+    let last = log.append(None, &batch).unwrap();
+    log.end_group();
+    log.wait_durable(last, LONG).unwrap();
+    writer.stop().unwrap();
+    let heard: Vec<_> = heard.try_iter().collect();
+    let both = [Position(0), last].map(Progress::Durable);
+    assert_eq!(heard, both);
+}
+
+#[test]
 fn i8_waiters_and_subscribers_hear_that_a_sync_failed() {
     let faulty = FaultyDir::new(0);
     let dir: Arc<dyn Dir> = faulty.clone();

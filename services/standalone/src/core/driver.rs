@@ -96,13 +96,18 @@ impl Driver {
         self.decide()?;
         let mut next_tick = self.clock.monotonic() + TICK;
         let mut next_turn = Duration::ZERO;
+        let mut crowded = false;
         while !self.turn.stop {
-            let now = self.clock.monotonic();
-            let timeout = next_tick.saturating_sub(now);
+            if crowded {
+                // Before looking: who brings a command meanwhile need not wake this thread.
+                std::thread::sleep(next_turn.saturating_sub(self.clock.monotonic()));
+            }
+            let timeout = next_tick.saturating_sub(self.clock.monotonic());
             match self.ring.recv_timeout(timeout) {
                 Ok(request) => {
                     std::thread::sleep(next_turn.saturating_sub(self.clock.monotonic()));
                     self.gather(request);
+                    crowded = self.turn.groups.len() > 1;
                     next_turn = self.clock.monotonic() + TURN_SPACING;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
