@@ -200,7 +200,10 @@ def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
 
     books = sqlite3.connect(own.data_dir / "sql" / "portfolio.db")
     with books:
-        books.execute("UPDATE postings SET amount_minor = amount_minor + 1 WHERE rowid = 1")
+        books.execute(
+            "UPDATE postings SET amount_minor = amount_minor + 1 WHERE (source_partition, number, leg)"
+            " = (SELECT source_partition, number, leg FROM postings LIMIT 1)"
+        )
     books.close()
     wrong = verify("--data-dir", str(own.data_dir))
     assert wrong.returncode == 1

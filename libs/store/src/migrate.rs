@@ -14,7 +14,8 @@ pub struct Migration {
     /// What it does, as in its file's name.
     pub name: &'static str,
     /// Its statements, one text for every engine. A line that begins with `--pg ` goes on without
-    /// those words on PostgreSQL, which has partitions, and is a comment to SQLite.
+    /// those words on PostgreSQL, which has partitions, and is a comment to SQLite; between `--pg /*`
+    /// and `--pg */` lines are SQLite's alone.
     pub sql: &'static str,
 }
 

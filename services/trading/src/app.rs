@@ -88,12 +88,12 @@ impl App {
         mut form: OrderForm<'_>,
     ) -> Result<OrderView, Error> {
         let instrument = self.instrument(symbol).await?;
-        let command = self.deps.random.uuid();
+        let now = self.deps.clock.now();
+        let command = self.deps.random.uuid_at(now);
         let drawn = command.to_string();
         if form.client_order_id.is_empty() {
             form.client_order_id = &drawn;
         }
-        let now = self.deps.clock.now();
         let order = form.place(account, &instrument, &self.nyse, now)?;
         let hint = format!(
             "; GET /v2/orders:by_client_order_id?client_order_id={} tells",
@@ -116,12 +116,12 @@ impl App {
         form.extended_hours = old.extended_hours;
         let instrument = self.instruments.by_id(old.instrument).await?;
         let instrument = instrument.ok_or_else(|| Error::UnknownAsset(old.symbol.to_string()))?;
-        let command = self.deps.random.uuid();
+        let now = self.deps.clock.now();
+        let command = self.deps.random.uuid_at(now);
         let drawn = command.to_string();
         if form.client_order_id.is_empty() {
             form.client_order_id = &drawn;
         }
-        let now = self.deps.clock.now();
         let replace = form.replace(account, order, &instrument, &self.nyse, now)?;
         let hint = format!("; GET /v2/orders/{order} tells");
         self.order_of(
@@ -261,7 +261,8 @@ impl App {
     }
 
     async fn decide_now(&self, account: AccountId, what: Action, hint: &str) -> Result<Ack, Error> {
-        let (command, now) = (self.deps.random.uuid(), self.deps.clock.now());
+        let now = self.deps.clock.now();
+        let command = self.deps.random.uuid_at(now);
         self.decide(command, account, now, what, hint).await
     }
 
