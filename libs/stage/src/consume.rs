@@ -61,6 +61,11 @@ pub trait Consumer: Send + 'static {
     /// with when there is room.
     const YIELDS: bool = true;
 
+    /// Whether somebody waits for everything that it takes, so that it does not pause.
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
     /// Where it stands: what to read from. Asked at the beginning and after each failure.
     fn positions(&mut self) -> impl Future<Output = Result<Positions, Self::Error>> + Send;
 
@@ -279,7 +284,8 @@ impl<C: Consumer> Runner<C> {
                     batch = self.follower.look().map_err(Stop::Log)?;
                 }
             }
-            if largest < FULL_BATCH && !C::PAUSE.is_zero() {
+            let pauses = !C::PAUSE.is_zero() && !self.consumer.is_awaited();
+            if largest < FULL_BATCH && pauses {
                 self.pause().await;
             }
         }

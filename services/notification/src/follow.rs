@@ -69,10 +69,14 @@ impl Consumer for Telling {
     type Error = Error;
 
     const NAME: &'static str = "notification";
-    const PAUSE: Duration = Duration::ZERO;
-    const BATCHES_BETWEEN_RELEASES: u32 = 1;
-    /// Somebody waits for the news.
+    const PAUSE: Duration = Duration::from_millis(10);
+    const BATCHES_BETWEEN_RELEASES: u32 = 64;
+    /// Somebody may wait for the news.
     const YIELDS: bool = false;
+
+    fn is_awaited(&self) -> bool {
+        self.hub.has_listeners()
+    }
 
     /// Every partition's end.
     async fn positions(&mut self) -> Result<Positions, Error> {

@@ -150,6 +150,11 @@ impl Hub {
         self.state().markets.contains_key(&instrument)
     }
 
+    /// Whether anybody listens at all.
+    pub fn has_listeners(&self) -> bool {
+        !self.state().listeners.is_empty()
+    }
+
     /// Whether anybody listens to an account.
     pub fn hears_accounts(&self) -> bool {
         !self.state().accounts.is_empty()
