@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Packages that only carry options: read from the descriptors, never built as Rust values.
 const OPTION_PACKAGES: [&str; 2] = ["google.api", "prepx.options.v1"];
 /// Protos between services, which nobody outside is shown.
-const INTERNAL: [&str; 1] = ["prepx/owner"];
+const INTERNAL: [&str; 2] = ["prepx/owner", "prepx/platform"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("../../proto");

@@ -18,6 +18,7 @@ mod directory;
 mod failure;
 mod front;
 mod gate;
+mod heads;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod keeping;

@@ -6,6 +6,7 @@
 
 pub mod engines;
 mod order_path;
+mod part;
 mod peers;
 mod platform;
 mod program;
@@ -13,6 +14,7 @@ mod settings;
 mod standby;
 
 pub use order_path::OrderPath;
+pub use part::Part;
 pub use peers::Peers;
 pub use platform::{Platform, listening};
 pub use program::{About, main_of};

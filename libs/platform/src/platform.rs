@@ -10,8 +10,10 @@ use prepx_auth::{
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_runtime::{Peer, Service, Start, TaskError};
+use prepx_stage::port::HeadsPort;
 
 use crate::engines;
+use crate::part::Part;
 use crate::settings::Settings;
 
 /// What the process of a service has before it has the service.
@@ -136,6 +138,19 @@ impl Platform {
     /// calls it judges itself, by the key of the platform.
     pub fn for_services(&self, service: Service) -> Service {
         service.guarded(self.settings.calls.clone(), Arc::clone(&self.random))
+    }
+
+    /// What this process tells gateways of itself. `stages` are those that it has a share in.
+    ///
+    /// # Errors
+    /// When the platform has no key.
+    pub fn part(&self, stages: Vec<Arc<dyn HeadsPort>>) -> Result<Service, TaskError> {
+        let part = Part {
+            address: self.address(),
+            metrics: self.start.metrics.clone(),
+            stages,
+        };
+        Ok(self.for_services(part.service(&self.settings.shared_key()?)))
     }
 
     /// Hears what other processes revoke.

@@ -28,6 +28,7 @@ use self::replica::Replica;
 use self::sent::Outcome;
 pub(crate) use self::sent::mark_not_taken;
 use crate::method::Method;
+use crate::peer::Process;
 use crate::status;
 
 /// How long a call waits for a replica that serves: as long as an owner may take to be back.
@@ -85,6 +86,12 @@ impl Balanced {
     /// Whether a replica serves.
     pub fn is_serving(&self) -> bool {
         self.0.replicas.iter().any(|replica| replica.is_serving())
+    }
+
+    /// The replicas, in the order of their URLs.
+    pub fn processes(&self) -> Vec<Process> {
+        let replicas = self.0.replicas.iter();
+        replicas.map(|replica| replica.process()).collect()
     }
 
     /// Sends a call to a replica, and what was not taken there to another.

@@ -28,5 +28,5 @@ pub use drain::Drain;
 pub use ending::Ending;
 pub use host::{Config, Error, Hosted, Start, listen, run};
 pub use method::Method;
-pub use peer::Peer;
+pub use peer::{Peer, Process};
 pub use service::{Service, TaskError};

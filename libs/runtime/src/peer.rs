@@ -77,6 +77,29 @@ impl Peer {
             Peer::Balanced(balanced) => balanced.is_serving(),
         }
     }
+
+    /// Every process that may answer: of a balanced peer also those that do not serve.
+    pub fn processes(&self) -> Vec<Process> {
+        match self {
+            Peer::Local(_) | Peer::Remote(_) => vec![Process {
+                url: None,
+                serves: true,
+                peer: self.clone(),
+            }],
+            Peer::Balanced(balanced) => balanced.processes(),
+        }
+    }
+}
+
+/// One process behind a peer.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its URL, where the peer was made from URLs of several.
+    pub url: Option<String>,
+    /// Whether it takes calls, as far as is known here.
+    pub serves: bool,
+    /// The way to this process and no other.
+    pub peer: Peer,
 }
 
 /// How connections to other processes are made.

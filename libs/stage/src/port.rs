@@ -13,6 +13,8 @@ use prepx_domain::update::{Book, OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
 use prepx_domain::{AccountId, Asset, Code, Micros, OrderId, Side};
 
+use crate::{Head, Seat};
+
 /// An answer that arrives later. Dropping it does not stop a write that has begun.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -212,4 +214,13 @@ impl StageBooks {
 pub trait AuditPort: Send + Sync {
     /// What the stages have now.
     fn books(&self) -> Answer<Result<StageBooks, ReadError>>;
+}
+
+/// Whoever shows operators how far the stages have come.
+pub trait HeadsPort: Send + Sync {
+    /// Every partition of the stages that this process has a share in.
+    fn seats(&self) -> Vec<Seat>;
+
+    /// How far those that it owns have come. One that cannot be looked into now is left out.
+    fn heads(&self) -> Answer<Vec<(Seat, Head)>>;
 }

@@ -80,12 +80,18 @@ impl FromStr for Seat {
 impl Seat {
     /// Whose journal it is; none if it is nobody's.
     pub fn of_journal(journal: TopicPartition) -> Option<Seat> {
-        let stage = match journal.topic {
-            Topic::AccountJournal => Stage::ACCOUNT,
-            Topic::MatchingJournal => Stage::MATCHING,
-            _ => return None,
-        };
-        Some(stage.seat(journal.partition))
+        Seat::by(|stage| stage.journal, journal)
+    }
+
+    /// Who receives lanes there; none if nobody does.
+    pub fn of_lanes(lanes: TopicPartition) -> Option<Seat> {
+        Seat::by(|stage| stage.lanes, lanes)
+    }
+
+    fn by(topic: impl Fn(Stage) -> Topic, at: TopicPartition) -> Option<Seat> {
+        let mut stages = [Stage::ACCOUNT, Stage::MATCHING].into_iter();
+        let stage = stages.find(|stage| topic(*stage) == at.topic)?;
+        Some(stage.seat(at.partition))
     }
 
     /// Its journal, which is also its name as the source of a lane.

@@ -32,6 +32,9 @@ fn main() -> ExitCode {
         });
         let service = platform.for_clients(service.await?, platform.authority()?)?;
         let service = service.standing_by(duty.watch());
-        Ok(service.and(lease).and(path.tasks()))
+        Ok(service
+            .and(lease)
+            .and(path.tasks())
+            .and(platform.part(vec![])?))
     })
 }

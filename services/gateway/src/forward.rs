@@ -42,7 +42,7 @@ pub fn peers<E>(
     let mut found = BTreeMap::new();
     let mut peers = BTreeMap::new();
     for name in PUBLIC {
-        let service = name.split('.').nth(1).unwrap_or_default();
+        let service = service_of(name);
         let peer = match found.get(service) {
             Some(peer) => Peer::clone(peer),
             None => find(service)?,
@@ -51,6 +51,11 @@ pub fn peers<E>(
         peers.insert(name.to_owned(), peer);
     }
     Ok(peers)
+}
+
+/// The service that has a gRPC service of this full name, such as `market_data`.
+pub fn service_of(name: &str) -> &str {
+    name.split('.').nth(1).unwrap_or_default()
 }
 
 /// What a connection or a platform means by itself, and no client by a call.

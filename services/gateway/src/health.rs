@@ -1,4 +1,4 @@
-//! Whether the services behind the gateway answer.
+//! Whether the services behind the gateway answer, and for operators how each process is.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,16 @@ use prepx_proto::gateway::v1::gateway_service_server::GatewayService;
 use prepx_runtime::{Drain, Peer, status};
 use tonic::{Request, Response, Status};
 
-/// Answers `/api/health`.
+use crate::status::Parts;
+
+/// Answers `/api/health` and `/api/v1/admin/status`.
 pub struct Health {
     /// The services behind this gateway, by the full names of their gRPC services.
     pub peers: BTreeMap<String, Peer>,
     /// Tells when this process begins to end.
     pub drain: Drain,
+    /// Every process.
+    pub parts: Parts,
 }
 
 #[tonic::async_trait]
@@ -38,6 +42,13 @@ impl GatewayService for Health {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             services: self.peers.keys().map(service).collect(),
         }))
+    }
+
+    async fn get_status(
+        &self,
+        _request: Request<wire::GetStatusRequest>,
+    ) -> Result<Response<wire::Status>, Status> {
+        Ok(Response::new(self.parts.status().await))
     }
 }
 

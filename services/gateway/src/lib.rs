@@ -11,6 +11,7 @@ mod raw;
 mod rest;
 mod service;
 mod socket;
+mod status;
 
 pub use forward::{PUBLIC, peers};
 pub use limits::config::{

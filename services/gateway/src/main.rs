@@ -15,12 +15,16 @@ fn main() -> ExitCode {
         let authenticator = platform.authenticator(platform.authority()?);
         let listening = platform.listening();
         let peers = peers(|service| platform.peer(service))?;
+        let own = ("gateway", platform.part(vec![])?.peer());
+        let key = platform.settings.shared_key()?;
         let rate_limits: RateLimits =
             Settings::section("rate_limits", &platform.settings.rate_limits)?;
         rate_limits.validate()?;
         let gateway = build(Deps {
             peers,
             forwards: Some(platform.settings.calls),
+            own,
+            key,
             authenticator,
             rate_limits,
             cache: platform.cache,

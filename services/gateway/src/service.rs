@@ -8,19 +8,20 @@ use axum::middleware;
 use axum::routing::get;
 use http::{HeaderValue, Request, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
-use prepx_auth::Authenticator;
+use prepx_auth::{AuthLayer, Authenticator, ClusterKey, Policy};
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
-use prepx_runtime::{Drain, Peer, Service, guard};
-use prepx_transcode::{BuildError, Router, openapi};
+use prepx_runtime::{Drain, Peer, Service, TaskError, guard};
+use prepx_transcode::{Router, openapi};
 
-use crate::forward::{Forward, PUBLIC};
+use crate::forward::{Forward, PUBLIC, service_of};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::limits::config::{Config as RateLimits, Profile as RateProfile};
 use crate::rest::{self, Rest};
 use crate::socket::Edge;
+use crate::status::Parts;
 
 /// The full name of the gateway's own gRPC service.
 const OWN: &str = "prepx.gateway.v1.GatewayService";
@@ -34,7 +35,11 @@ pub struct Deps {
     /// Whether the services are in other processes: then gRPC calls for those of [`PUBLIC`] are handed on
     /// to them, within these limits.
     pub forwards: Option<guard::Limits>,
-    /// Knows who opens a socket.
+    /// What this process is called, and what it tells of itself.
+    pub own: (&'static str, Peer),
+    /// The key of the platform.
+    pub key: ClusterKey,
+    /// Knows who calls the gateway itself, and who opens a socket.
     pub authenticator: Arc<Authenticator>,
     /// How much is taken on from whom.
     pub rate_limits: RateLimits,
@@ -53,8 +58,9 @@ pub struct Deps {
 /// The service: the JSON API, the sockets, the OpenAPI document and the metrics, over HTTP.
 ///
 /// # Errors
-/// When a route of the protos is not sound.
-pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
+/// When the routes or the options of the protos are not sound.
+pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
+    let parts = parts(&deps);
     let router = Arc::new(Router::build(prepx_proto::descriptors())?);
     let limits = Limits {
         config: deps.rate_limits,
@@ -67,8 +73,11 @@ pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
     let health = GatewayServiceServer::new(Health {
         peers: deps.peers.clone(),
         drain: deps.drain.clone(),
+        parts,
     });
-    let mut own = Service::new().grpc(health);
+    let policy = Arc::new(Policy::from_descriptors(prepx_proto::descriptors())?);
+    let auth = AuthLayer::new(Arc::clone(&deps.authenticator), policy, &deps.key);
+    let mut own = Service::new().grpc(health).layer(auth);
     if let Some(limits) = deps.forwards {
         own = forwarding(own, &deps.peers).guarded(limits, Arc::clone(&deps.random));
     }
@@ -89,6 +98,20 @@ pub fn build(mut deps: Deps) -> Result<Service, BuildError> {
         .merge(sockets)
         .fallback(async move |request: Request<Body>| rest.answer(request).await);
     Ok(limited(own.http(routes), limits))
+}
+
+/// This process, and where services are in others those that it reaches.
+fn parts(deps: &Deps) -> Parts {
+    let (name, own) = &deps.own;
+    let mut services = BTreeMap::from([((*name).to_owned(), own.clone())]);
+    if deps.forwards.is_some() {
+        let elsewhere = deps.peers.iter();
+        services.extend(elsewhere.map(|(name, peer)| (service_of(name).to_owned(), peer.clone())));
+    }
+    Parts {
+        services,
+        key: deps.key.clone(),
+    }
 }
 
 /// The service with the gRPC calls of clients for services that are elsewhere.

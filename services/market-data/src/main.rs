@@ -24,6 +24,9 @@ fn main() -> ExitCode {
         let service = build(deps, &platform.sql()?).await?;
         let service = platform.for_clients(service, platform.authority()?)?;
         let service = service.standing_by(duty.watch());
-        Ok(service.and(lease).and(path.tasks()))
+        Ok(service
+            .and(lease)
+            .and(path.tasks())
+            .and(platform.part(vec![])?))
     })
 }

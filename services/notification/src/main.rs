@@ -26,6 +26,6 @@ fn main() -> ExitCode {
             market_data,
         });
         let service = platform.for_clients(service.await?, platform.authority()?)?;
-        Ok(service.and(path.tasks()))
+        Ok(service.and(path.tasks()).and(platform.part(vec![])?))
     })
 }

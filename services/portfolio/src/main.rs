@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         let history = platform.for_services(order_history(portfolio.books, &path.key));
         let service = platform.for_clients(portfolio.service, platform.authority()?)?;
         let service = service.and(history).standing_by(duty.watch());
-        Ok(service.and(lease).and(path.tasks()))
+        Ok(service
+            .and(lease)
+            .and(path.tasks())
+            .and(platform.part(vec![])?))
     })
 }

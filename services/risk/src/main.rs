@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         let config = Config::of_partitions(path.topology.account_partitions);
         let codec = Arc::new(AccountCodec::new(config));
         let (seats, owning) = path.own(&platform, codec, Stage::ACCOUNT)?;
+        let part = platform.part(vec![Arc::new(seats.clone())])?;
         let owned = platform.for_services(owner(seats, &path.key));
         let service = build(Deps {
             accounts: Arc::new(path.ports(Some(owned.peer()))),
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             random: Arc::clone(&platform.random),
         });
         let service = platform.for_clients(service, platform.authority()?)?;
-        Ok(service.and(owned).and(owning).and(path.tasks()))
+        let owned = owned.and(owning).and(part);
+        Ok(service.and(owned).and(path.tasks()))
     })
 }

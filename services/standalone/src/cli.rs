@@ -24,6 +24,7 @@ use crate::verify::Verify;
   prepx start --dev --listen 127.0.0.1:0
                                     fixed demo keys, a free port
   prepx admin account add --email me@example.com --deposit USD=10000
+  prepx status                      how every part of it is
   prepx verify                      check the books of ./prepx-data
 
 Exit codes: 0 done, 1 it failed, 2 the command line is wrong.")]
@@ -40,6 +41,8 @@ pub enum Command {
     Start(Start),
     /// Operate a platform that runs.
     Admin(Admin),
+    /// Show how every part of a platform that runs is.
+    Status(Status),
     /// Live through a recorded market and compare.
     Replay(Replay),
     /// Check that the books are right.
@@ -100,6 +103,29 @@ pub struct Admin {
     /// What to do.
     #[command(subcommand)]
     pub action: Action,
+}
+
+/// Which platform to look at.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every process, who owns which partition of the stages under which epoch, and how far the lanes
+between them and the consumers of the event log are behind. A lag is no problem by itself; what
+is: a process that does not answer, a service of which none takes calls, a partition that nobody
+owns. Of the gateways only the one that is asked is shown.
+
+Examples:
+  prepx status
+  prepx status --url https://prepx.example.com --json
+
+Exit codes: 0 all is well, 1 it is not or nobody answers, 2 the command line is wrong."
+)]
+pub struct Status {
+    /// Which platform, and as whom.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON, as `GET /api/v1/admin/status` has it.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A platform that runs, and the operator's key to it.

@@ -62,11 +62,8 @@ pub async fn compose(
     let policy = Arc::new(Policy::from_descriptors(prepx_proto::descriptors())?);
     let auth = AuthLayer::new(Arc::clone(&authenticator), policy, &key);
     let shares = settings.shares();
-    let market_data = prepx_market_data::Deps {
-        following: stages.following("market-data", Reading::Unhurried, &clock)?,
-        clock: Arc::clone(&clock),
-        bytes_max: shares.map(|shares| shares.market_data_bytes_max),
-    };
+    let mut market_data = market_data_deps(stages, &clock)?;
+    market_data.bytes_max = shares.map(|shares| shares.market_data_bytes_max);
     let market_data = prepx_market_data::build(market_data, &location).await?;
     let market_data = market_data.layer(auth.clone());
     let data = key.caller(market_data.peer());
@@ -91,6 +88,8 @@ pub async fn compose(
     let gateway = prepx_gateway::build(prepx_gateway::Deps {
         peers: BTreeMap::from(prepx_gateway::PUBLIC.map(|name| (name.to_owned(), peer.clone()))),
         forwards: None,
+        own: ("prepx", part(stages, start).service(&key).peer()),
+        key,
         authenticator,
         rate_limits: settings.rate_limits.clone(),
         cache,
@@ -106,6 +105,14 @@ pub async fn compose(
     })
 }
 
+fn part(stages: &Stages, start: &Start) -> prepx_platform::Part {
+    prepx_platform::Part {
+        address: start.address.to_string(),
+        metrics: start.metrics.clone(),
+        stages: stages.heads(),
+    }
+}
+
 fn accounts(
     stages: &Stages,
     clock: &Arc<dyn Clock>,
@@ -115,6 +122,17 @@ fn accounts(
         stage: stages.accounts(),
         clock: Arc::clone(clock),
         random: Arc::clone(random),
+    })
+}
+
+fn market_data_deps(
+    stages: &Stages,
+    clock: &Arc<dyn Clock>,
+) -> Result<prepx_market_data::Deps, TaskError> {
+    Ok(prepx_market_data::Deps {
+        following: stages.following("market-data", Reading::Unhurried, clock)?,
+        clock: Arc::clone(clock),
+        bytes_max: None,
     })
 }
 

@@ -16,5 +16,6 @@ pub mod stage;
 mod stages;
 pub mod start;
 pub mod stations;
+pub mod status;
 pub mod topics;
 pub mod verify;

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use prepx_standalone::cli::{Cli, Command};
-use prepx_standalone::{admin, replay, shadow, stage, start, topics, verify};
+use prepx_standalone::{admin, replay, shadow, stage, start, status, topics, verify};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Start(options) => start::run(options),
         Command::Admin(options) => admin::run(options),
+        Command::Status(options) => status::run(&options),
         Command::Replay(options) => replay::run(options),
         Command::Verify(options) => verify::run(options),
         Command::Shadow(options) => shadow::run(options),

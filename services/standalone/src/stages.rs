@@ -11,7 +11,7 @@ use prepx_env::{Clock, Random};
 use prepx_owner::BoxError;
 use prepx_platform::engines;
 use prepx_stage::follow::Tail;
-use prepx_stage::port::{AccountPort, AuditPort, MatchingPort};
+use prepx_stage::port::{AccountPort, AuditPort, HeadsPort, MatchingPort};
 use prepx_stage::{Following, Retention, Topology, Watch};
 
 use crate::core::{self, Core, Options};
@@ -83,6 +83,14 @@ impl Stages {
         match self {
             Stages::OneLog(core) => Arc::new(core.clone()),
             Stages::Apart(stations) => Arc::new(stations.ports()),
+        }
+    }
+
+    /// How far they have come.
+    pub fn heads(&self) -> Vec<Arc<dyn HeadsPort>> {
+        match self {
+            Stages::OneLog(core) => vec![Arc::new(core.clone())],
+            Stages::Apart(stations) => stations.heads(),
         }
     }
 

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         let path = platform.order_path()?;
         let codec = Arc::new(MatchingCodec::bundled()?);
         let (seats, owning) = path.own(&platform, codec, Stage::MATCHING)?;
+        let part = platform.part(vec![Arc::new(seats.clone())])?;
         let owned = platform.for_services(owner(seats, &path.key));
         let ports = Arc::new(path.ports(Some(owned.peer())));
         let history = History::new(platform.caller("portfolio")?);
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             random: Arc::clone(&platform.random),
         })?;
         let service = platform.for_clients(service, platform.authority()?)?;
-        Ok(service.and(owned).and(owning).and(path.tasks()))
+        let owned = owned.and(owning).and(part);
+        Ok(service.and(owned).and(path.tasks()))
     })
 }

@@ -34,6 +34,6 @@ fn main() -> ExitCode {
             first.settle(dev, portfolio, drain).await
         });
         let service = platform.for_clients(service, user.authority)?;
-        Ok(service.and(path.tasks()))
+        Ok(service.and(path.tasks()).and(platform.part(vec![])?))
     })
 }

@@ -18,7 +18,7 @@ use tower::{Service as _, ServiceExt as _};
 use super::ANSWER_WAIT;
 use super::sent::Outcome;
 use crate::method::Method;
-use crate::peer;
+use crate::peer::{self, Peer, Process};
 
 /// How long after a replica was lost it is looked for again; longer each time in vain.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -58,6 +58,15 @@ impl Replica {
     /// Whether it has said that it serves, and nothing since then says otherwise.
     pub fn is_serving(&self) -> bool {
         self.serving.load(Ordering::Acquire)
+    }
+
+    /// It alone.
+    pub fn process(&self) -> Process {
+        Process {
+            url: Some(self.url.clone()),
+            serves: self.is_serving(),
+            peer: Peer::Remote(self.channel.clone()),
+        }
     }
 
     /// Calls that wait for their answer.

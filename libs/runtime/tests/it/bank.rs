@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use prepx_env::Random;
 use prepx_proto::gateway::v1::gateway_service_server::{GatewayService, GatewayServiceServer};
-use prepx_proto::gateway::v1::{GetHealthRequest, Health};
+use prepx_proto::gateway::v1::{self, GetHealthRequest, Health};
 use prepx_proto::notification::v1::notification_service_server::{
     NotificationService, NotificationServiceServer,
 };
@@ -172,6 +172,13 @@ impl GatewayService for Clinic {
     async fn get_health(&self, _: Request<GetHealthRequest>) -> Result<Response<Health>, Status> {
         self.0.pass().await;
         Ok(Response::new(Health::default()))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::Status>, Status> {
+        Err(Status::unimplemented("a clinic of tests has no processes"))
     }
 }
 

@@ -11,7 +11,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, future, stream};
 use http::HeaderMap;
 use prepx_auth::{
-    Authenticator, CLUSTER_KEY, JwkSet, Principal, Revocations, Role, Scopes, SigningKey,
+    Authenticator, CLUSTER_KEY, ClusterKey, JwkSet, Principal, Revocations, Role, Scopes,
+    SigningKey,
 };
 use prepx_cache::{Cache, Location};
 use prepx_domain::Micros;
@@ -134,6 +135,8 @@ async fn gateway(drain: Drain, notification: Peer) -> Service {
     let deps = Deps {
         peers: BTreeMap::from([(PUBLIC[3].to_owned(), notification)]),
         forwards: Some(guard::Limits::default()),
+        own: ("gateway", Service::new().peer()),
+        key: ClusterKey::draw(&Random::from_seed(4)),
         authenticator: Arc::new(authenticator),
         rate_limits: RateLimits::default(),
         cache,
@@ -269,6 +272,7 @@ fn what_services_ask_of_each_other_is_not_public() {
     let services: Vec<_> = prepx_proto::descriptors().services().collect();
     for name in PUBLIC {
         assert!(services.iter().any(|service| service.full_name() == name));
-        assert!(!name.starts_with("prepx.owner."), "{name}");
+        let internal = ["prepx.owner.", "prepx.platform."];
+        assert!(!internal.iter().any(|of| name.starts_with(of)), "{name}");
     }
 }

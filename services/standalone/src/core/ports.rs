@@ -6,10 +6,12 @@ use prepx_domain::update::{OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
 use prepx_risk::views;
 use prepx_stage::port::{
-    AccountPort, Answer, AuditPort, MatchingPort, ReadError, StageBooks, SubmitError, WhichOrders,
+    AccountPort, Answer, AuditPort, HeadsPort, MatchingPort, ReadError, StageBooks, SubmitError,
+    WhichOrders,
 };
+use prepx_stage::{Head, Seat, Stage};
 
-use super::{Core, account};
+use super::{Core, Spine, account};
 
 const SILENT: &str = "the stage gave no reply";
 
@@ -56,7 +58,7 @@ impl MatchingPort for Core {
     /// is asked, because it has them all in one place.
     fn instruments(&self) -> Answer<Result<Vec<InstrumentView>, ReadError>> {
         let core = self.clone();
-        let look = |spine: &super::Spine| {
+        let look = |spine: &Spine| {
             let first = spine.accounts().next();
             first.map_or_else(Vec::new, |first| views::instruments(first.machine()))
         };
@@ -71,10 +73,32 @@ impl AuditPort for Core {
     }
 }
 
-fn stage_books(spine: &super::Spine) -> StageBooks {
+fn stage_books(spine: &Spine) -> StageBooks {
     let mut found = StageBooks::default();
     for (number, partition) in (0u32..).zip(spine.accounts()) {
         found.add(views::books(number, partition));
     }
     found
+}
+
+impl HeadsPort for Core {
+    fn seats(&self) -> Vec<Seat> {
+        let topology = self.topology();
+        let stages = [Stage::ACCOUNT, Stage::MATCHING];
+        stages
+            .into_iter()
+            .flat_map(|stage| topology.seats(stage))
+            .collect()
+    }
+
+    fn heads(&self) -> Answer<Vec<(Seat, Head)>> {
+        let core = self.clone();
+        Box::pin(async move { core.query(heads).await.unwrap_or_default() })
+    }
+}
+
+fn heads(spine: &Spine) -> Vec<(Seat, Head)> {
+    let accounts = spine.accounts().map(|one| (one.seat(), one.head().clone()));
+    let matching = spine.matching().map(|one| (one.seat(), one.head().clone()));
+    accounts.chain(matching).collect()
 }

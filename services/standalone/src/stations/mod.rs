@@ -20,6 +20,7 @@ use prepx_env::{Clock, Random};
 use prepx_owner::ports::{Here, Ports, Reach};
 use prepx_owner::{BoxError, Directory, Failure, Front, Logs, Owner, Seats};
 use prepx_risk::AccountCodec;
+use prepx_stage::port::HeadsPort;
 use prepx_stage::{Pace, Snapshots, Stage, Topology, desk};
 use prepx_trading::MatchingCodec;
 
@@ -124,6 +125,15 @@ impl Stations {
     /// Both stages, for the services.
     pub fn ports(&self) -> Ports {
         self.0.ports.clone()
+    }
+
+    /// How far both stages have come.
+    pub fn heads(&self) -> Vec<Arc<dyn HeadsPort>> {
+        let shared = &self.0;
+        vec![
+            Arc::new(shared.accounts.clone()),
+            Arc::new(shared.matching.clone()),
+        ]
     }
 
     /// Waits until the order path has failed, and says why: the process must end then (I8).

@@ -57,6 +57,7 @@ fn every_command_says_what_it_is_for() {
         prepx: A trading platform that its owner runs. Bots that speak the Alpaca API trade on it unchanged
         prepx start: Run the platform: HTTP, gRPC and WebSocket on one port
         prepx admin: Operate a platform that runs
+        prepx status: Show how every part of a platform that runs is
         prepx replay: Live through a recorded market and compare
         prepx verify: Check that the books are right
         prepx shadow: Decide again what was decided, with this version or another, and show what differs

@@ -1,0 +1,141 @@
+//! What a process tells the gateways of its platform of itself: how far its consumers are behind, and the
+//! partitions of stages that it owns.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use prepx_auth::ClusterKey;
+use prepx_bus::TopicPartition;
+use prepx_proto::platform::v1;
+use prepx_proto::platform::v1::part_service_server::{PartService, PartServiceServer};
+use prepx_runtime::Service;
+use prepx_stage::port::HeadsPort;
+use prepx_stage::{Head, Seat};
+use tonic::{Request, Response, Status};
+
+/// How long looking into the partitions of a stage may take: they show only what is durable, and the log may
+/// be away. Then this process owns nothing that it could prove, and says so.
+const HEADS_WAIT: Duration = Duration::from_millis(500);
+
+/// A process, as operators are shown it.
+pub struct Part {
+    /// Where other processes reach it, `host:port`.
+    pub address: String,
+    /// What it publishes.
+    pub metrics: PrometheusHandle,
+    /// The stages that it has a share in.
+    pub stages: Vec<Arc<dyn HeadsPort>>,
+}
+
+impl Part {
+    /// The service, for whoever shows the key of the platform. It needs no other layer before it.
+    pub fn service(self, key: &ClusterKey) -> Service {
+        let server = PartServiceServer::new(self);
+        Service::new().grpc(server).layer(key.layer())
+    }
+}
+
+#[tonic::async_trait]
+impl PartService for Part {
+    async fn get_part(&self, _: Request<v1::GetPartRequest>) -> Result<Response<v1::Part>, Status> {
+        let seats = self.stages.iter().flat_map(|stage| stage.seats());
+        let mut owned = Vec::new();
+        for stage in &self.stages {
+            let heads = tokio::time::timeout(HEADS_WAIT, stage.heads()).await;
+            let heads = heads.unwrap_or_default();
+            owned.extend(heads.iter().map(|(seat, head)| owned_of(*seat, head)));
+        }
+        Ok(Response::new(v1::Part {
+            address: self.address.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            consumers: consumers(&self.metrics.render()),
+            partitions: seats.map(|seat| seat.to_string()).collect(),
+            owned,
+        }))
+    }
+}
+
+fn owned_of(seat: Seat, head: &Head) -> v1::Owned {
+    // What goes to consumers that are no stage is not among the lanes: they tell their lag themselves.
+    let lanes = |numbers: &BTreeMap<TopicPartition, u64>,
+                 of: fn(TopicPartition) -> Option<Seat>| {
+        let named = |(at, number): (&TopicPartition, &u64)| Some((of(*at)?.to_string(), *number));
+        numbers.iter().filter_map(named).collect()
+    };
+    v1::Owned {
+        partition: seat.to_string(),
+        epoch: head.epoch,
+        seq: head.seq,
+        sent: lanes(&head.sent, Seat::of_lanes),
+        received: lanes(&head.received, Seat::of_journal),
+    }
+}
+
+/// How far this process's consumers are behind, by the gauges that `prepx_stage::Lag` publishes.
+fn consumers(published: &str) -> Vec<v1::Consumer> {
+    let mut found = BTreeMap::<&str, v1::Consumer>::new();
+    for (gauge, name, value) in published.lines().filter_map(lag) {
+        let consumer = found.entry(name).or_default();
+        consumer.name = name.to_owned();
+        match gauge {
+            "records" => consumer.lag_records = value as u64,
+            "seconds" => consumer.lag_ms = (value * 1e3) as u64,
+            _ => {}
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Of a line such as `prepx_consumer_lag_records{consumer="ledger"} 3`: which lag, whose, how much.
+fn lag(line: &str) -> Option<(&str, &str, f64)> {
+    let line = line.strip_prefix("prepx_consumer_lag_")?;
+    let (gauge, rest) = line.split_once("{consumer=\"")?;
+    let (name, value) = rest.split_once("\"} ")?;
+    Some((gauge, name, value.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use prepx_stage::Stage;
+
+    use super::*;
+
+    #[test]
+    fn lags_are_those_that_are_published() {
+        let telemetry = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&telemetry, || {
+            for (consumer, records, age_seconds) in [("ledger", 3.0, 1.25), ("audit", 0.0, 0.0)] {
+                metrics::gauge!("prepx_consumer_lag_records", "consumer" => consumer).set(records);
+                metrics::gauge!("prepx_consumer_lag_positions", "consumer" => consumer).set(9.0);
+                metrics::gauge!("prepx_consumer_lag_seconds", "consumer" => consumer)
+                    .set(age_seconds);
+            }
+        });
+        let consumer = |name: &str, lag_records, lag_ms| v1::Consumer {
+            name: name.to_owned(),
+            lag_records,
+            lag_ms,
+        };
+        assert_eq!(
+            consumers(&telemetry.handle().render()),
+            [consumer("audit", 0, 0), consumer("ledger", 3, 1_250)]
+        );
+    }
+
+    #[test]
+    fn lanes_are_named_by_the_partitions_at_their_other_ends() {
+        let (account, matching) = (Stage::ACCOUNT.seat(1), Stage::MATCHING.seat(0));
+        let updates = prepx_bus::Topic::PortfolioUpdates.partition(1);
+        let head = Head {
+            sent: BTreeMap::from([(matching.lanes(), 7), (updates, 9)]),
+            received: BTreeMap::from([(matching.journal(), 5)]),
+            ..Head::default()
+        };
+        let owned = owned_of(account, &head);
+        let other = |number| BTreeMap::from([("matching/0".to_owned(), number)]);
+        assert_eq!(owned.partition, "account/1");
+        assert_eq!((owned.sent, owned.received), (other(7), other(5)));
+    }
+}

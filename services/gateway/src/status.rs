@@ -1,0 +1,340 @@
+//! How every part of the platform is, put together from what each process tells.
+//!
+//! Owns what counts as a problem: a process that does not answer, a service of which none takes calls, a
+//! partition without an owner. Refuses to guess: what no process tells is absent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::join_all;
+use prepx_auth::ClusterKey;
+use prepx_proto::gateway::v1 as wire;
+use prepx_proto::platform::v1;
+use prepx_proto::platform::v1::part_service_client::PartServiceClient;
+use prepx_runtime::{Peer, Process};
+use wire::{HealthStatus, ProcessState};
+
+/// How long a process may take to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+/// The processes that this gateway knows of.
+pub struct Parts {
+    /// By the name of their service, such as `risk`.
+    pub services: BTreeMap<String, Peer>,
+    /// What they are asked with.
+    pub key: ClusterKey,
+}
+
+/// What is known of one process.
+struct Known {
+    service: String,
+    /// Where it is to be found, as this gateway was told.
+    url: Option<String>,
+    serves: bool,
+    /// What it tells itself; none when it does not answer.
+    part: Option<v1::Part>,
+}
+
+impl Parts {
+    /// Asks every process, side by side.
+    pub async fn status(&self) -> wire::Status {
+        let services = self.services.iter();
+        let asked = services.flat_map(|(service, peer)| {
+            let processes = peer.processes().into_iter();
+            processes.map(move |process| self.ask(service, process))
+        });
+        assemble(&join_all(asked).await)
+    }
+
+    async fn ask(&self, service: &str, process: Process) -> Known {
+        let mut client = PartServiceClient::new(self.key.caller(process.peer));
+        let answer = client.get_part(v1::GetPartRequest {});
+        let told = match tokio::time::timeout(ANSWER_WAIT, answer).await {
+            Ok(Ok(told)) => Some(told.into_inner()),
+            Ok(Err(refused)) => {
+                tracing::debug!(service, url = process.url, %refused, "a process does not tell");
+                None
+            }
+            Err(_) => None,
+        };
+        Known {
+            service: service.to_owned(),
+            url: process.url,
+            serves: process.serves,
+            part: told,
+        }
+    }
+}
+
+impl Known {
+    fn address(&self) -> String {
+        let told = self.part.as_ref().map(|part| part.address.as_str());
+        let url = self.url.as_deref().unwrap_or_default();
+        let known = url.strip_prefix("http://").unwrap_or(url);
+        told.unwrap_or(known).to_owned()
+    }
+
+    fn state(&self) -> ProcessState {
+        match (&self.part, self.serves) {
+            (None, _) => ProcessState::Down,
+            (Some(_), true) => ProcessState::Serves,
+            (Some(_), false) => ProcessState::StandsBy,
+        }
+    }
+}
+
+fn assemble(known: &[Known]) -> wire::Status {
+    let owners = owners(known);
+    let partitions = partitions(known, &owners);
+    let problems = problems(known, &partitions);
+    let status = match problems.is_empty() {
+        true => HealthStatus::Ok,
+        false => HealthStatus::Down,
+    };
+    wire::Status {
+        status: status.into(),
+        problems,
+        processes: known.iter().map(process).collect(),
+        partitions,
+        lanes: lanes(&owners),
+        consumers: consumers(known),
+    }
+}
+
+fn process(known: &Known) -> wire::ProcessStatus {
+    wire::ProcessStatus {
+        service: known.service.clone(),
+        address: known.address(),
+        state: known.state().into(),
+        version: known.part.as_ref().map(|part| part.version.clone()),
+    }
+}
+
+/// Who owns each partition: of two that say so, whoever has come later.
+fn owners(known: &[Known]) -> BTreeMap<&str, (&v1::Part, &v1::Owned)> {
+    let parts = known.iter().filter_map(|known| known.part.as_ref());
+    let all = parts.flat_map(|part| part.owned.iter().map(move |owned| (part, owned)));
+    let mut owners: BTreeMap<&str, (&v1::Part, &v1::Owned)> = BTreeMap::new();
+    for (part, owned) in all {
+        let name = owned.partition.as_str();
+        if owners
+            .get(name)
+            .is_none_or(|(_, other)| other.epoch < owned.epoch)
+        {
+            owners.insert(name, (part, owned));
+        }
+    }
+    owners
+}
+
+/// Each partition once, in the order in which they are told.
+fn partitions(
+    known: &[Known],
+    owners: &BTreeMap<&str, (&v1::Part, &v1::Owned)>,
+) -> Vec<wire::PartitionStatus> {
+    let parts = known.iter().filter_map(|known| known.part.as_ref());
+    let mut seen = BTreeSet::new();
+    let names = parts.flat_map(|part| &part.partitions);
+    let names = names.filter(|name| seen.insert(name.as_str()));
+    let status = |name: &String| {
+        let owner = owners.get(name.as_str());
+        wire::PartitionStatus {
+            name: name.clone(),
+            owner: owner.map(|(part, _)| part.address.clone()),
+            epoch: owner.map(|(_, owned)| owned.epoch),
+            transition: owner.map(|(_, owned)| owned.seq),
+        }
+    };
+    names.map(status).collect()
+}
+
+/// What each owner has sent to another and that one has not taken. They were not asked at one moment: who
+/// has taken more than was sent by then waits for nothing.
+fn lanes(owners: &BTreeMap<&str, (&v1::Part, &v1::Owned)>) -> Vec<wire::LaneStatus> {
+    let mut lanes = Vec::new();
+    for (from, (_, sender)) in owners {
+        for (to, sent) in &sender.sent {
+            let Some((_, receiver)) = owners.get(to.as_str()) else {
+                continue;
+            };
+            let taken = receiver.received.get(*from).copied().unwrap_or_default();
+            lanes.push(wire::LaneStatus {
+                from: (*from).to_owned(),
+                to: to.clone(),
+                lag_messages: sent.saturating_sub(taken),
+            });
+        }
+    }
+    lanes
+}
+
+/// Whoever stands by takes nothing, and what it has told of its lag before is over.
+fn consumers(known: &[Known]) -> Vec<wire::ConsumerStatus> {
+    let mut consumers = Vec::new();
+    for known in known.iter().filter(|known| known.serves) {
+        let told = known.part.iter().flat_map(|part| &part.consumers);
+        consumers.extend(told.map(|consumer| wire::ConsumerStatus {
+            name: consumer.name.clone(),
+            address: known.address(),
+            lag_records: consumer.lag_records,
+            lag_ms: consumer.lag_ms,
+        }));
+    }
+    consumers.sort_by(|one, other| (&one.name, &one.address).cmp(&(&other.name, &other.address)));
+    consumers
+}
+
+fn problems(known: &[Known], partitions: &[wire::PartitionStatus]) -> Vec<String> {
+    let mut serving: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for process in known {
+        *serving.entry(&process.service).or_default() |= process.state() == ProcessState::Serves;
+        if process.part.is_none() {
+            let (service, address) = (&process.service, process.address());
+            problems.push(format!("{service} at {address} does not answer"));
+        }
+    }
+    let idle = serving.iter().filter(|(_, serves)| !**serves);
+    problems.extend(idle.map(|(service, _)| format!("no process of {service} takes calls")));
+    let orphans = partitions.iter().filter(|found| found.owner.is_none());
+    problems.extend(orphans.map(|found| format!("nobody owns {}", found.name)));
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(service: &str, port: u16, serves: bool, part: v1::Part) -> Known {
+        let address = format!("10.0.0.5:{port}");
+        Known {
+            service: service.to_owned(),
+            url: Some(format!("http://{address}")),
+            serves,
+            part: Some(v1::Part { address, ..part }),
+        }
+    }
+
+    fn owned(partition: &str, epoch: u32, sent: u64, received: u64, other: &str) -> v1::Owned {
+        v1::Owned {
+            partition: partition.to_owned(),
+            epoch,
+            seq: 9,
+            sent: BTreeMap::from([(other.to_owned(), sent)]),
+            received: BTreeMap::from([(other.to_owned(), received)]),
+        }
+    }
+
+    fn part(partitions: &[&str], owned: Vec<v1::Owned>) -> v1::Part {
+        v1::Part {
+            partitions: partitions.iter().map(|name| (*name).to_owned()).collect(),
+            owned,
+            ..v1::Part::default()
+        }
+    }
+
+    fn consuming(lag_records: u64) -> v1::Part {
+        let name = "portfolio".to_owned();
+        v1::Part {
+            consumers: vec![v1::Consumer {
+                name,
+                lag_records,
+                lag_ms: 5,
+            }],
+            ..v1::Part::default()
+        }
+    }
+
+    #[test]
+    fn what_processes_tell_is_one_picture() {
+        let seat = |name: &str, owned| part(&[name], vec![owned]);
+        let late = seat("account/0", owned("account/0", 2, 12, 4, "matching/0"));
+        let early = seat("account/0", owned("account/0", 1, 99, 99, "matching/0"));
+        let matching = seat("matching/0", owned("matching/0", 7, 3, 10, "account/0"));
+        let status = assemble(&[
+            known("portfolio", 1, true, consuming(3)),
+            known("portfolio", 2, false, consuming(900)),
+            known("risk", 3, true, late),
+            known("risk", 4, true, early),
+            known("trading", 5, true, matching),
+        ]);
+        assert_eq!(status.problems, [""; 0]);
+        assert_eq!(status.status(), HealthStatus::Ok);
+        let states: Vec<_> = status
+            .processes
+            .iter()
+            .map(wire::ProcessStatus::state)
+            .collect();
+        let (serves, stands_by) = (ProcessState::Serves, ProcessState::StandsBy);
+        assert_eq!(states, [serves, stands_by, serves, serves, serves]);
+        let owner =
+            |found: &wire::PartitionStatus| (found.name.clone(), found.owner.clone(), found.epoch);
+        let owners: Vec<_> = status.partitions.iter().map(owner).collect();
+        let owner = |name: &str, port, epoch| {
+            (
+                name.to_owned(),
+                Some(format!("10.0.0.5:{port}")),
+                Some(epoch),
+            )
+        };
+        assert_eq!(
+            owners,
+            [owner("account/0", 3, 2), owner("matching/0", 5, 7)]
+        );
+        let lags: Vec<_> = status
+            .lanes
+            .iter()
+            .map(|lane| (lane.from.as_str(), lane.lag_messages))
+            .collect();
+        assert_eq!(
+            lags,
+            [("account/0", 2), ("matching/0", 0)],
+            "4 were taken of 3: the moments differ"
+        );
+        let [portfolio] = &status.consumers[..] else {
+            panic!("{:?}", status.consumers)
+        };
+        assert_eq!(
+            (portfolio.lag_records, portfolio.address.as_str()),
+            (3, "10.0.0.5:1")
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_a_problem_and_absent() {
+        let mut silent = known("user", 1, true, v1::Part::default());
+        silent.part = None;
+        let status = assemble(&[
+            known("portfolio", 2, false, v1::Part::default()),
+            known(
+                "risk",
+                3,
+                true,
+                part(
+                    &["account/0", "account/1"],
+                    vec![owned("account/1", 1, 0, 0, "matching/0")],
+                ),
+            ),
+            silent,
+        ]);
+        assert_eq!(
+            status.problems,
+            [
+                "user at 10.0.0.5:1 does not answer",
+                "no process of portfolio takes calls",
+                "no process of user takes calls",
+                "nobody owns account/0",
+            ]
+        );
+        assert_eq!(status.status(), HealthStatus::Down);
+        assert_eq!(
+            status.partitions[0],
+            wire::PartitionStatus {
+                name: "account/0".to_owned(),
+                ..Default::default()
+            }
+        );
+        assert!(status.lanes.is_empty(), "who takes is not known");
+        assert_eq!(status.processes[2].version, None);
+    }
+}
