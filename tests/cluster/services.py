@@ -115,11 +115,17 @@ class OneProcess(Services):
 
 def get(port: int, path: str, key: tuple[str, str] | None = None) -> int:
     """Asks a process over HTTP; the status of its answer."""
+    return ask(port, path, key)[0]
+
+
+def ask(port: int, path: str, key: tuple[str, str] | None = None) -> tuple[int, bytes]:
+    """Asks a process over HTTP; the status of its answer, and its body."""
     names = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path, headers=dict(zip(names, key or ())))
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     except http.client.HTTPException as error:
         raise OSError(f"{path}: {error!r}") from error
     finally:

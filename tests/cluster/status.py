@@ -1,6 +1,6 @@
 """How every part of a cluster is, as it says itself."""
 
-import struct
+import json
 
 from state import ROOT  # noqa: F401
 
@@ -9,11 +9,7 @@ import postgres  # noqa: E402
 import redis  # noqa: E402
 from server import Program  # noqa: E402
 
-from services import get
-
-# As libs/owner writes it: a version, the code of the journal's topic, partition, epoch, address.
-TABLE, TABLE_VERSION, TABLE_HEAD = "stage-owners", 1, struct.calcsize("!BHII")
-STAGES = {14: "account", 15: "matching"}
+from services import OPERATOR, ask, get
 
 
 def table(programs: list[Program]) -> str:
@@ -29,33 +25,21 @@ def table(programs: list[Program]) -> str:
 
 
 def seats(programs: list[Program]) -> str:
-    """Who owns which partition of the stages under which epoch, as the owners have told last."""
+    """Who owns which partition of the stages under which epoch, as the gateway tells."""
+    gateways = (program for program in programs if program.name in ("prepx", "prepx-gateway-1"))
     try:
-        owners = told_by_owners(programs)
-    except (OSError, RuntimeError, StopIteration) as error:
+        status, body = ask(next(gateways).port, "/api/v1/admin/status", OPERATOR)
+    except (OSError, StopIteration) as error:
         return f"who owns which partition cannot be told: {error}"
-    if not owners:
-        return "no owner of a partition has told of itself"
+    if status != 200:
+        return f"who owns which partition cannot be told: the gateway answers {status}"
     names = {f"127.0.0.1:{program.port}": program.name for program in programs}
     rows = [("partition", "owner", "epoch")]
-    for (stage, partition), (epoch, address) in sorted(owners.items()):
-        place = address.removeprefix("http://")
-        rows.append((f"{STAGES.get(stage, stage)}/{partition}", names.get(place, place), str(epoch)))
+    for found in json.loads(body)["partitions"]:
+        owner = found["owner"] or "nobody"
+        rows.append((found["name"], names.get(owner, owner), str(found["epoch"] or "")))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2]]) for row in rows)
-
-
-def told_by_owners(programs: list[Program]) -> dict[tuple[int, int], tuple[int, str]]:
-    """Of each partition, by the topic of its journal, the newest epoch and the address of its owner."""
-    nodes = {program.name: program for program in programs if program.name.startswith("kafka")}
-    up = next(node for node in nodes.values() if node.is_running())
-    table = next(found for found in kafka.partitions(up.port) if found[0].endswith(TABLE))
-    owners = {}
-    for record in kafka.records(nodes[f"kafka-{table[2]}"].port, table[0]):
-        version, stage, partition, epoch = struct.unpack_from("!BHII", record)
-        if version == TABLE_VERSION and epoch >= owners.get((stage, partition), (0,))[0]:
-            owners[stage, partition] = (epoch, record[TABLE_HEAD:].decode())
-    return owners
 
 
 def health(program: Program) -> str:

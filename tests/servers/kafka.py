@@ -88,9 +88,7 @@ log.cleaner.dedupe.buffer.size=4194304
 
 
 # What nodes are asked here, by the number and the version of Kafka's protocol.
-FETCH, METADATA = (1, 4), (3, 1)
-READ_BYTES_MAX = 1 << 20
-COMPRESSED, CONTROL = 0b111, 0b100000
+METADATA = (3, 1)
 
 
 class Fields:
@@ -113,19 +111,6 @@ class Fields:
 
     def list(self, one) -> list:
         return [one() for _ in range(self.take("i"))]
-
-    def zigzag(self) -> int:
-        """A number of as many bytes as it needs."""
-        value = shift = 0
-        while True:
-            byte = self.take("B")
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value >> 1 ^ -(value & 1)
-
-    def is_left(self) -> bool:
-        return self.at < len(self.body)
 
 
 def ask(port: int, what: tuple[int, int], body: bytes) -> Fields:
@@ -161,46 +146,6 @@ def partitions(port: int) -> list[tuple[str, int, int, list[int], list[int]]]:
         return [(name, *found) for found in told.list(partition)]
 
     return sum(told.list(topic), [])
-
-
-def records(port: int, topic: str) -> list[bytes]:
-    """What the first partition of a small table holds, which the node leads; oldest first."""
-    name, found, offset = topic.encode(), [], 0
-    while True:
-        asked = struct.pack("!iiiib", -1, 0, 1, READ_BYTES_MAX, 1)
-        asked += struct.pack("!ih", 1, len(name)) + name
-        asked += struct.pack("!iiqi", 1, 0, offset, READ_BYTES_MAX)
-        told = ask(port, FETCH, asked)
-        told.take("i")  # For how long it makes us wait.
-        told.take("i"), told.text(), told.take("i"), told.take("i")  # One topic, one partition.
-        if error := told.take("h"):
-            raise RuntimeError(f"{topic} cannot be read: error {error} of Kafka's protocol")
-        told.take("q"), told.take("q")
-        told.list(lambda: (told.take("q"), told.take("q")))
-        batches = Fields(told.bytes(told.take("i")))
-        if not batches.is_left():
-            return found
-        while batches.is_left():
-            offset = read_batch(batches, found)
-
-
-def read_batch(batches: Fields, found: list[bytes]) -> int:
-    """Adds the values of a batch; says where the next one begins."""
-    first, size = batches.take("q"), batches.take("i")
-    batch = Fields(batches.bytes(size))
-    batch.bytes(4 + 1 + 4)
-    kind, last = batch.take("h"), batch.take("i")
-    if kind & COMPRESSED:
-        raise RuntimeError("compressed records cannot be read here")
-    batch.bytes(8 + 8 + 8 + 2 + 4)
-    for _ in range(batch.take("i")):
-        record = Fields(batch.bytes(batch.zigzag()))
-        record.take("b"), record.zigzag(), record.zigzag()
-        record.bytes(record.zigzag())
-        value = record.bytes(record.zigzag())
-        if not kind & CONTROL:
-            found.append(value)
-    return first + last + 1
 
 
 class Kafka(server.Servers):
