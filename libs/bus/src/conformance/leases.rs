@@ -18,7 +18,8 @@ pub trait Engine {
     /// One more member of the group, as another process has it.
     fn join(&mut self) -> Arc<dyn Leases>;
 
-    /// Makes a member unheard of for a session; nobody calls it until this returns.
+    /// Makes a member unheard of for a session; nobody calls it until the others have what it had. An engine
+    /// whose time passes by itself has nothing to do.
     fn silence(&mut self, member: &Arc<dyn Leases>);
 }
 
