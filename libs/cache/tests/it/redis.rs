@@ -41,11 +41,13 @@ struct ServerTimes(BufReader<TcpStream>);
 
 impl ServerTimes {
     fn ask() -> impl Iterator<Item = Duration> {
-        let url = std::env::var("PREPX_TEST_REDIS").unwrap();
-        let (_, addresses) = url.split_once("://").unwrap();
-        let first = addresses.split([',', '/']).next().unwrap();
-        let mut server = ServerTimes(BufReader::new(TcpStream::connect(first).unwrap()));
-        (0..10_000_000).map(move |_| server.time().unwrap())
+        let url = std::env::var("PREPX_TEST_REDIS").expect("it was there for the cache");
+        let (_, addresses) = url.split_once("://").expect("a URL");
+        let first = addresses.split([',', '/']).next().expect("a part at least");
+        let mut server = ServerTimes(BufReader::new(
+            TcpStream::connect(first).expect("it serves"),
+        ));
+        (0..10_000_000).map(move |_| server.time().expect("the server answers"))
     }
 
     /// The answer is an array of seconds and microseconds, each a line after the line of its length.
@@ -92,7 +94,7 @@ impl Engine for Redis {
     fn pass(&mut self, time: Duration) {
         tokio::task::block_in_place(|| {
             let mut times = ServerTimes::ask();
-            let until = times.next().unwrap() + time;
+            let until = times.next().expect("asked more than once") + time;
             assert!(times.any(|now| now >= until), "its clock stands");
         });
     }
