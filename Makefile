@@ -51,11 +51,11 @@ test-postgres: preflight
 # Every service as a program of its own, and `prepx` to operate them.
 OWN = user trading risk portfolio market-data analytics notification
 PROGRAMS = -p prepx-standalone -p prepx-gateway $(OWN:%=-p prepx-%)
-BINARIES = $(or $(CARGO_TARGET_DIR),target)/cluster
+BINARIES = $(or $(CARGO_TARGET_DIR),target)/release
 comma := ,
 space := $(subst ,, )
 cluster-build: preflight-test
-	$(CARGO) build --profile cluster --locked $(PROGRAMS) --bins \
+	$(CARGO) build --release --locked $(PROGRAMS) --bins \
 		--features $(subst $(space),$(comma),$(patsubst %,prepx-%/kafka,standalone $(OWN)))
 
 ## The whole platform on this machine: servers and two processes of each service; CONTRIBUTING.md says what it needs.
