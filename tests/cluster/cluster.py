@@ -168,8 +168,8 @@ def main():
         starting = actions.add_parser(name, help=told)
         starting.set_defaults(run=does, command=[])
         starting.add_argument(
-            "--binaries", type=pathlib.Path, default=ROOT / "target/cluster", metavar="DIR",
-            help="where the programs of the services are [target/cluster]",
+            "--binaries", type=pathlib.Path, default=ROOT / "target/release", metavar="DIR",
+            help="where the programs of the services are [target/release]",
         )
         starting.add_argument("--replicas", type=int, default=2, help="processes of each service [2]")
         starting.add_argument(
