@@ -181,8 +181,8 @@ def main():
         help="hit only what begins so: prepx, kafka, prepx-risk, prepx-risk-1 [everything in turn]",
     )
     parser.add_argument(
-        "--prepx", default=os.environ.get("BINARY_UNDER_TEST", ROOT / "target/cluster/prepx"),
-        help="the program that operates the platform [target/cluster/prepx]",
+        "--prepx", default=os.environ.get("BINARY_UNDER_TEST", ROOT / "target/release/prepx"),
+        help="the program that operates the platform [target/release/prepx]",
     )
     parser.add_argument(
         "--history", type=pathlib.Path, default=ROOT / "target/chaos/history.jsonl",
