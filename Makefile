@@ -39,14 +39,20 @@ test-redis: preflight-test
 	tests/servers/redis.py run --cluster -- $(REDIS_TESTS) --skip away --skip failover
 	tests/servers/redis.py run --cluster -- $(REDIS_TESTS)failover
 
-## Every store on a real PostgreSQL, direct and through PgBouncer: CONTRIBUTING.md says what it needs.
+## Every store on a real PostgreSQL, direct and through PgBouncer, with a replica, and when that is promoted:
+## CONTRIBUTING.md says what it needs.
 STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-portfolio -p prepx-user \
 	--features prepx-store/postgres-tests
+STORE_TESTS = $(CARGO) test --locked $(STORES) --lib --tests --
 test-postgres: preflight
 	$(CARGO) clippy --locked $(STORES) --all-targets -- -D warnings
 	$(CARGO) test --locked $(STORES) --lib --tests --no-run
-	tests/servers/postgres.py run -- $(CARGO) test --locked $(STORES) --lib --tests
-	tests/servers/postgres.py run --bouncer -- $(CARGO) test --locked $(STORES) --lib --tests
+	tests/servers/postgres.py run -- $(STORE_TESTS) --skip replicas::
+	tests/servers/postgres.py run --bouncer -- $(STORE_TESTS) --skip replicas::
+	tests/servers/postgres.py run --replicas 1 -- $(STORE_TESTS) --skip promotion
+	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) replicas:: --skip promotion
+	tests/servers/postgres.py run --replicas 1 -- $(STORE_TESTS) promotion
+	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) promotion
 
 # Every service as a program of its own, and `prepx` to operate them.
 OWN = user trading risk portfolio market-data analytics notification

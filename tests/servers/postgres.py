@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""A real PostgreSQL for tests: tests/servers/postgres.py run [--bouncer] -- COMMAND...
+"""A real PostgreSQL for tests: tests/servers/postgres.py run [--replicas N] [--bouncer] -- COMMAND...
 
 Starts a server on a free port of loopback with its data in a temporary directory (in memory, where
-there is /dev/shm), with --bouncer a PgBouncer in transaction mode before it, runs COMMAND with
-PREPX_TEST_POSTGRES set to the URL, ends what it started by process id and exits as COMMAND did. With
---durable its data is on the disk, and commits wait for it.
+there is /dev/shm), with --replicas as many more that follow it, with --bouncer a PgBouncer in transaction
+mode before each, runs COMMAND with PREPX_TEST_POSTGRES set to the URL of all, ends what it started by
+process id and exits as COMMAND did. PREPX_TEST_POSTGRES_PRIMARY is the process id of the primary: who has
+killed it promotes a replica by `SELECT pg_promote()`. With --durable its data is on the disk, and commits
+wait for it.
 
 Takes the newest PostgreSQL of $POSTGRES_BIN, the system (apt-get install postgresql) or, when
 POSTGRES_VERSION names one such as 18.4.0, Maven Central. PgBouncer is $PGBOUNCER, the system's or that of a
@@ -68,7 +70,7 @@ def programs() -> pathlib.Path:
     return newest.parent
 
 
-def bouncer() -> pathlib.Path:
+def pgbouncer() -> pathlib.Path:
     """The PgBouncer to run: the one that is named, the system's, or that of a newer Debian."""
     told = os.environ.get("PGBOUNCER")
     found = told or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
@@ -114,7 +116,7 @@ def ask(port: int, statement: str, database: str = USER) -> str | None:
 
 
 class Postgres(server.Servers):
-    """A primary, its replicas, and a PgBouncer before all of them."""
+    """A primary and its replicas, and a PgBouncer before each of them."""
 
     END = signal.SIGQUIT  # Both programs call this the immediate end; the data goes with it.
 
@@ -130,7 +132,7 @@ class Postgres(server.Servers):
         super().__init__(work)
         self.settings, self.pool, self.database = settings, pool, database
         self.port, *self.replicas = server.free_ports(1 + replicas)
-        self.bouncer = server.free_ports(1)[0] if pool else None
+        self.bouncers = server.free_ports(1 + replicas) if pool else []
         if os.geteuid() == 0:
             user = pwd.getpwnam(USER)
             os.chown(work, user.pw_uid, user.pw_gid)
@@ -156,8 +158,9 @@ class Postgres(server.Servers):
             ask(self.port, f"CREATE DATABASE {self.database} TEMPLATE template0")
             for program in self.programs:
                 self.until_it_answers(program, self.database)
-        if self.bouncer:
-            self.start_bouncer()
+        names = ["pgbouncer", *(f"replica-{number}-pgbouncer" for number in range(1, 1 + len(self.replicas)))]
+        for name, bouncer, port in zip(names, self.bouncers, (self.port, *self.replicas)):
+            self.start_bouncer(name, bouncer, port)
 
     def visible(self, program: pathlib.Path) -> pathlib.Path:
         """Where a program is for whoever runs it: a user of its own cannot see into every directory."""
@@ -182,20 +185,15 @@ class Postgres(server.Servers):
             command += ["-c", f"{setting}={value}"]
         self.until_it_answers(self.spawn(name, command, port))
 
-    def start_bouncer(self):
-        """The primary's databases under their names, the one of a replica as `NAME-replica-1`."""
-        config, users = self.work / "pgbouncer.ini", self.work / "users.txt"
-        replicas = "".join(
-            f"{self.database}-replica-{number} = host=127.0.0.1 port={port} dbname={self.database}\n"
-            for number, port in enumerate(self.replicas, 1)
-        )
+    def start_bouncer(self, name: str, bouncer: int, port: int):
+        config, users = self.work / f"{name}.ini", self.work / "users.txt"
         users.write_text(f'"{USER}" ""\n')
         config.write_text(
             f"""[databases]
-{replicas}* = host=127.0.0.1 port={self.port}
+* = host=127.0.0.1 port={port}
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = {self.bouncer}
+listen_port = {bouncer}
 unix_socket_dir =
 auth_type = trust
 auth_file = {users}
@@ -208,29 +206,33 @@ max_prepared_statements = 200
 server_login_retry = 1
 """
         )
-        self.until_it_answers(self.spawn("pgbouncer", [self.visible(bouncer()), config], self.bouncer))
+        command = [self.visible(pgbouncer()), config]
+        self.until_it_answers(self.spawn(name, command, bouncer), self.database)
 
     def until_it_answers(self, program: server.Program, database: str = USER):
         answers = lambda: ask(program.port, "SELECT 1", database) == "1"
         program.until(answers, self.START_SECONDS_MAX)
 
     def url(self, name: str = "") -> str:
-        return f"postgres://{USER}@127.0.0.1:{self.bouncer or self.port}/{name or self.database}"
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.bouncers or (self.port, *self.replicas))
+        return f"postgres://{USER}@{hosts}/{name or self.database}"
 
     def environment(self) -> dict[str, str]:
-        return {"PREPX_TEST_POSTGRES": self.url()}
+        primary = next(program.pid for program in self.programs if program.name == "primary")
+        return {"PREPX_TEST_POSTGRES": self.url(), "PREPX_TEST_POSTGRES_PRIMARY": str(primary)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bouncer", action="store_true")
+    parser.add_argument("--replicas", type=int, default=0)
     parser.add_argument("--durable", action="store_true")
     args, command = server.arguments(parser)
     memory = None if args.durable or not os.access("/dev/shm", os.W_OK) else "/dev/shm"
     settings = {"max_connections": 200} | (DURABLE if args.durable else FAST)
     with tempfile.TemporaryDirectory(prefix="prepx-postgres-", dir=memory) as work:
         pool = 8 if args.bouncer else None
-        server.run(Postgres(pathlib.Path(work), settings, pool=pool), command)
+        server.run(Postgres(pathlib.Path(work), settings, args.replicas, pool), command)
 
 
 if __name__ == "__main__":

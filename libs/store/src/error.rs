@@ -46,6 +46,10 @@ pub enum Error {
     /// The database went away while it committed: all of it was done, or nothing.
     #[error("the database went away while it committed, which may have been done: {0}")]
     Unknown(String),
+    /// The rows are older than what the caller knows of: a replica was promoted that had not had all.
+    /// They are made again from the log.
+    #[error("the store is behind what was asked for; try again")]
+    Behind,
     /// A statement computed for longer than its limit and was stopped; it had no effect.
     #[error("a statement was stopped at its time limit")]
     Timeout,
@@ -107,7 +111,7 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed a little later. Nothing took effect.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Busy | Error::Away(_))
+        matches!(self, Error::Busy | Error::Away(_) | Error::Behind)
     }
 }
 

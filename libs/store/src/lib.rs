@@ -28,7 +28,7 @@ pub use bulk::Values;
 pub use error::{Error, Gap, Result};
 pub use migrate::Migration;
 pub use pool::Pool;
-pub use position::Source;
+pub use position::{Seen, Source};
 pub use query::{Column, Connection, OwnedColumn, Query, Row, Value, query};
 pub use tx::{Reader, Tx};
 
@@ -48,7 +48,8 @@ pub enum Durability {
 pub enum Location {
     /// `sqlite:DIRECTORY`: a file `<schema>.db` for each schema in this directory.
     Sqlite(PathBuf),
-    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: a schema in this database for each.
+    /// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`: a schema in this database for each; of
+    /// several servers one is the primary and the others follow it.
     Pg(pg::Database),
 }
 

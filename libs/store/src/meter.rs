@@ -30,18 +30,20 @@ impl Meter {
         }
     }
 
-    /// Notes how long a connection was waited for, whether it came or not.
-    pub async fn waited<T, DB: sqlx::Database>(
+    /// Notes how long a connection of `pools` was waited for, whether it came or not.
+    pub async fn waited<'p, T, DB: sqlx::Database>(
         &self,
-        pool: &sqlx::Pool<DB>,
+        pools: impl Iterator<Item = &'p sqlx::Pool<DB>> + Clone,
         coming: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         // Not prepx_env: this measures real work and nothing that is recorded.
         let begun = tokio::time::Instant::now();
         let come = coming.await;
         self.wait_seconds.record(begun.elapsed());
-        self.open.set(f64::from(pool.size()));
-        self.idle.set(pool.num_idle() as f64);
+        let open: u32 = pools.clone().map(sqlx::Pool::size).sum();
+        let idle: usize = pools.map(sqlx::Pool::num_idle).sum();
+        self.open.set(f64::from(open));
+        self.idle.set(idle as f64);
         come
     }
 }

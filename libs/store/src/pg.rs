@@ -4,8 +4,13 @@
 //! on another: where tables are looked for, and how long statements and locks may take, are said as
 //! each transaction begins. So everything is a transaction, reads too. A statement is prepared once a
 //! connection, which PgBouncer follows from version 1.21 on, with `max_prepared_statements`.
+//!
+//! A database may be on several servers, a primary and its replicas. Which is the primary is found out
+//! ([`members`]), and said by each transaction as it begins: a replica refuses one that may write.
 
-use std::fmt;
+mod database;
+mod members;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,118 +18,93 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use tokio::runtime::Handle;
 
+pub use self::database::Database;
+use self::members::Members;
 use crate::meter::Meter;
+use crate::position::{Seen, has_seen};
 use crate::{Durability, Error, Options, Result};
 
-/// A database, from its URL.
-#[derive(Clone)]
-pub struct Database {
-    connect: Arc<PgConnectOptions>,
-    /// Without a password.
-    shown: String,
-}
-
-impl Database {
-    pub(crate) fn parse(url: &str) -> Result<Database> {
-        let refused = |why: &str| Error::Database(why.to_owned());
-        let connect: PgConnectOptions = url.parse().map_err(|error| match error {
-            sqlx::Error::Configuration(why) => refused(&why.to_string()),
-            _ => refused("it cannot be read"),
-        })?;
-        let Some(database) = connect.get_database() else {
-            return Err(refused("it names no database"));
-        };
-        let (user, host, port) = (
-            connect.get_username(),
-            connect.get_host(),
-            connect.get_port(),
-        );
-        let shown = format!("postgres://{user}@{host}:{port}/{database}");
-        let connect = Arc::new(connect);
-        Ok(Database { connect, shown })
-    }
-
-    /// The same server's database of another name.
-    #[cfg(feature = "suite")]
-    pub(crate) fn named(&self, database: &str) -> Database {
-        let shown = self.shown.rsplit_once('/').map_or("", |(server, _)| server);
-        Database {
-            connect: Arc::new((*self.connect).clone().database(database)),
-            shown: format!("{shown}/{database}"),
-        }
-    }
-
-    #[cfg(feature = "suite")]
-    pub(crate) fn connect_options(&self) -> &PgConnectOptions {
-        &self.connect
-    }
-}
-
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Database({})", self.shown)
-    }
-}
-
-impl PartialEq for Database {
-    fn eq(&self, other: &Database) -> bool {
-        self.shown == other.shown
-    }
-}
-
-impl Eq for Database {}
+/// How long a replica is waited for until it has what a reader must see. Then the primary is read.
+const REPLICA_WAIT: Duration = Duration::from_millis(100);
+/// Between two looks at whether a replica has it.
+const REPLICA_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open schema in its database.
 #[derive(Clone, Debug)]
 pub struct Pool {
     schema: String,
-    writers: PgPool,
-    writing: Meter,
-    readers: PgPool,
-    reading: Meter,
-    begin: Arc<str>,
-    begin_read: Arc<str>,
+    members: Members,
+    writers: Arc<Connections>,
+    readers: Arc<Connections>,
+    followers: Arc<Connections>,
+    wait_max: Duration,
     /// Where connections are made: they live as long as it, and who waits for them may not.
     home: Handle,
+}
+
+/// Connections of one kind, to each server those of its own: what is left of those to a server that
+/// is the primary no more is in nobody's way.
+#[derive(Debug)]
+struct Connections {
+    servers: Vec<PgPool>,
+    begin: Arc<str>,
+    meter: Meter,
 }
 
 impl Pool {
     pub(crate) fn open(database: &Database, options: &Options) -> Pool {
         let name = format!("prepx {}", options.schema);
-        let connect = (*database.connect).clone().application_name(&name);
-        let pool = |connections_max| {
+        let named = |server: &PgConnectOptions| server.clone().application_name(&name);
+        let servers = || database.servers().iter().map(named);
+        let pool_options = |connections_max| {
             PgPoolOptions::new()
                 .max_connections(connections_max)
                 .acquire_timeout(Duration::from_millis(options.wait_ms_max))
-                .connect_lazy_with(connect.clone())
+        };
+        let connections = |kind, connections_max, begin| {
+            let pool = |server| pool_options(connections_max).connect_lazy_with(server);
+            Arc::new(Connections {
+                servers: servers().map(pool).collect(),
+                begin,
+                meter: Meter::new(&options.schema, kind),
+            })
         };
         Pool {
             schema: options.schema.clone(),
-            writers: pool(options.writers_max),
-            writing: Meter::new(&options.schema, "writers"),
-            readers: pool(options.readers_max),
-            reading: Meter::new(&options.schema, "readers"),
-            begin: begin_sql(options),
-            begin_read: begin_read_sql(options),
+            members: Members::watch(&options.schema, servers()),
+            writers: connections("writers", options.writers_max, begin_sql(options)),
+            readers: connections("readers", options.readers_max, begin_read_sql(options)),
+            followers: connections("followers", options.readers_max, begin_follow_sql(options)),
+            wait_max: Duration::from_millis(options.wait_ms_max),
             home: Handle::current(),
         }
     }
 
     pub(crate) async fn read(&self) -> Result<Transaction<'static, Postgres>> {
-        let coming = start(&self.home, &self.readers, &self.begin_read);
-        self.reading.waited(&self.readers, coming).await
+        self.start(&self.readers).await
+    }
+
+    /// Begins to read on a replica that has all of `seen`, or will in a moment, else on the primary.
+    pub(crate) async fn read_past(&self, seen: &[Seen]) -> Result<Transaction<'static, Postgres>> {
+        if let Some(replica) = self.members.replica() {
+            let looked = Arc::clone(&self.followers).begin_past(replica, seen.to_vec());
+            let coming = async { Ok(self.home.spawn(looked).await.ok().flatten()) };
+            let pools = self.followers.servers.iter();
+            if let Some(tx) = self.followers.meter.waited(pools, coming).await? {
+                return Ok(tx);
+            }
+        }
+        let mut tx = self.read().await?;
+        match has_seen(&mut tx, seen).await? {
+            true => Ok(tx),
+            false => Err(Error::Behind),
+        }
     }
 
     /// Begins a write that takes turns with others of the schema: with all of them, or with those of
     /// one key and with whoever takes turns with all.
     pub(crate) async fn begin(&self, key: Option<&[u8]>) -> Result<Transaction<'static, Postgres>> {
-        let mut tx = self.write().await?;
+        let mut tx = self.start(&self.writers).await?;
         let schema = lock_of(&[self.schema.as_bytes()]);
         let turn = match key {
             None => sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(schema),
@@ -138,14 +118,9 @@ impl Pool {
         Ok(tx)
     }
 
-    async fn write(&self) -> Result<Transaction<'static, Postgres>> {
-        let coming = start(&self.home, &self.writers, &self.begin);
-        self.writing.waited(&self.writers, coming).await
-    }
-
     /// Flushes the server's write-ahead log, whatever the schema's [`Durability`].
     pub(crate) async fn sync(&self) -> Result<()> {
-        let mut tx = self.write().await?;
+        let mut tx = self.start(&self.writers).await?;
         // A commit that has written something and waits for the disk takes all before it along.
         sqlx::raw_sql(
             "SET LOCAL synchronous_commit TO on;
@@ -157,8 +132,85 @@ impl Pool {
     }
 
     pub(crate) async fn close(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
+        self.members.end();
+        for connections in [&self.readers, &self.followers, &self.writers] {
+            for pool in &connections.servers {
+                pool.close().await;
+            }
+        }
+    }
+
+    /// Begins on the primary, at home: a connection that is made meanwhile outlives the thread that
+    /// waits for it.
+    async fn start(&self, on: &Arc<Connections>) -> Result<Transaction<'static, Postgres>> {
+        let (members, connections, wait_max) =
+            (self.members.clone(), Arc::clone(on), self.wait_max);
+        let begun = async move {
+            let begun = connections.begin_on_primary(&members, wait_max).await;
+            if begun.is_err() {
+                members.look();
+            }
+            begun
+        };
+        let coming = async {
+            let ended = |_| Error::Away("the process is ending".to_owned());
+            self.home.spawn(begun).await.map_err(ended)?
+        };
+        on.meter.waited(on.servers.iter(), coming).await
+    }
+}
+
+impl Connections {
+    /// Waits, bounded, until there is a primary and it lets us begin; goes on with another one when
+    /// that takes over meanwhile.
+    async fn begin_on_primary(
+        &self,
+        members: &Members,
+        wait_max: Duration,
+    ) -> Result<Transaction<'static, Postgres>> {
+        let begun = tokio::time::timeout(wait_max, async {
+            loop {
+                let primary = members.primary().await;
+                tokio::select! {
+                    begun = self.begin_on(primary) => return begun,
+                    () = members.another_than(primary) => {}
+                }
+            }
+        });
+        match begun.await {
+            Ok(begun) => begun,
+            Err(_) if members.has_primary() => Err(Error::Busy),
+            Err(_) => Err(Error::Away("none of its servers is the primary".to_owned())),
+        }
+    }
+
+    /// Begins on a replica as soon as it has all of `seen`; none when it has not in time, for whatever
+    /// reason.
+    async fn begin_past(
+        self: Arc<Self>,
+        replica: usize,
+        seen: Vec<Seen>,
+    ) -> Option<Transaction<'static, Postgres>> {
+        let looked = tokio::time::timeout(REPLICA_WAIT, async {
+            loop {
+                // A connection that comes too late for this one is there for the next.
+                let connections = Arc::clone(&self);
+                let begun = tokio::spawn(async move { connections.begin_on(replica).await });
+                // Each transaction sees the moment at which it begins to read.
+                let mut tx = begun.await.ok()?.ok()?;
+                if has_seen(&mut tx, &seen).await.ok()? {
+                    return Some(tx);
+                }
+                tx.rollback().await.ok()?;
+                tokio::time::sleep(REPLICA_PAUSE).await;
+            }
+        });
+        looked.await.ok().flatten()
+    }
+
+    async fn begin_on(&self, server: usize) -> Result<Transaction<'static, Postgres>> {
+        let begun = self.servers[server].begin_with(AssertSqlSafe(Arc::clone(&self.begin)));
+        begun.await.map_err(not_begun)
     }
 }
 
@@ -170,16 +222,14 @@ pub(crate) async fn create(tx: &mut Transaction<'static, Postgres>, schema: &str
     Ok(())
 }
 
-/// Begins at home: a connection that is made meanwhile outlives the thread that waits for it.
-async fn start(
-    home: &Handle,
-    pool: &PgPool,
-    begin: &Arc<str>,
-) -> Result<Transaction<'static, Postgres>> {
-    let (pool, begin) = (pool.clone(), AssertSqlSafe(Arc::clone(begin)));
-    let begun = home.spawn(async move { pool.begin_with(begin).await });
-    let ended = |_| Error::Away("the process is ending".to_owned());
-    Ok(begun.await.map_err(ended)??)
+/// A replica refuses to begin what may write with the code for what is not supported.
+fn not_begun(error: sqlx::Error) -> Error {
+    match error.as_database_error() {
+        Some(said) if said.code().as_deref() == Some("0A000") => {
+            Error::Away(said.message().to_owned())
+        }
+        _ => error.into(),
+    }
 }
 
 fn begin_sql(options: &Options) -> Arc<str> {
@@ -188,10 +238,20 @@ fn begin_sql(options: &Options) -> Arc<str> {
         Durability::Source => "on",
     };
     let settings = settings(options);
-    format!("BEGIN; {settings}; SET LOCAL synchronous_commit TO {synchronous}").into()
+    format!("BEGIN READ WRITE; {settings}; SET LOCAL synchronous_commit TO {synchronous}").into()
 }
 
+/// What begins as READ WRITE is refused by a replica, and by a primary that has become one.
 fn begin_read_sql(options: &Options) -> Arc<str> {
+    let settings = settings(options);
+    format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE; SET TRANSACTION READ ONLY; {settings}"
+    )
+    .into()
+}
+
+/// The same wherever it begins.
+fn begin_follow_sql(options: &Options) -> Arc<str> {
     let settings = settings(options);
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}").into()
 }

@@ -2,7 +2,7 @@
 
 use crate::migrate::migrate;
 use crate::position::position;
-use crate::{Error, Location, Migration, Options, Reader, Result, Source, Tx, pg, sqlite};
+use crate::{Error, Location, Migration, Options, Reader, Result, Seen, Source, Tx, pg, sqlite};
 
 /// How often a schema is tried to be made that other processes make too.
 const MAKING_TRIES: u32 = 5;
@@ -51,11 +51,22 @@ impl Pool {
         tx.commit().await
     }
 
-    /// A connection that only reads. [`crate::Error::Busy`] when none becomes free in time.
+    /// A connection that only reads, and sees every write before it. [`crate::Error::Busy`] when none
+    /// becomes free in time.
     pub async fn read(&self) -> Result<Reader> {
         Ok(match self {
             Pool::Sqlite(pool) => Reader::Sqlite(pool.read().await?),
             Pool::Pg(pool) => Reader::Pg(pool.read().await?),
+        })
+    }
+
+    /// The same for rows of consumers: it sees at least what `seen` says, and may be on a replica that
+    /// has not had later ones. [`crate::Error::Behind`] when not even the primary has that.
+    pub async fn read_past(&self, seen: &[Seen]) -> Result<Reader> {
+        Ok(match self {
+            // Whoever knows of a position has it from the one file.
+            Pool::Sqlite(pool) => Reader::Sqlite(pool.read().await?),
+            Pool::Pg(pool) => Reader::Pg(pool.read_past(seen).await?),
         })
     }
 

@@ -1,5 +1,7 @@
 //! How far a consumer has come in a source, kept in the transaction that holds its effects (I2).
 
+use sqlx::PgConnection;
+
 use crate::error::Gap;
 use crate::{Connection, Error, Tx, query};
 
@@ -13,6 +15,19 @@ pub struct Source<'a> {
     pub topic: &'a str,
     /// Which partition of the topic.
     pub partition: u32,
+}
+
+/// That a consumer has applied a source up to a sequence: what a reader must see.
+pub type Seen = (Source<'static>, u64);
+
+/// Whether what is read on a connection has all of it.
+pub(crate) async fn has_seen(on: &mut PgConnection, seen: &[Seen]) -> crate::Result<bool> {
+    for (source, sequence) in seen {
+        if position(&mut *on, source).await? < *sequence {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// How many records at the head of the batch `first..=last` are repeats when everything up to

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,13 +57,13 @@ impl Pool {
 
     pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>> {
         let coming = async { Ok(self.readers.acquire().await?) };
-        self.reading.waited(&self.readers, coming).await
+        self.reading.waited(iter::once(&self.readers), coming).await
     }
 
     /// Waits, bounded, for its turn, then holds the schema's only write lock.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
         let coming = async { Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?) };
-        self.writing.waited(&self.writer, coming).await
+        self.writing.waited(iter::once(&self.writer), coming).await
     }
 
     /// Syncs what is committed, whatever the schema's [`Durability`].

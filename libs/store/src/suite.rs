@@ -31,7 +31,9 @@ pub async fn database() -> Option<Location> {
         panic!("{SERVER} is no URL of PostgreSQL");
     };
     let name = format!("test_{:016x}", prepx_env::Random::from_system().next_u64());
-    let mut connection = (server.connect_options().connect().await).expect("the server for tests");
+    // The first is the primary when the tests begin.
+    let connecting = server.servers()[0].connect().await;
+    let mut connection = connecting.expect("the server for tests");
     // The template that nobody is connected to, so that many can be made at the same time.
     let sql = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"));
     let made = sqlx::raw_sql(sql).execute(&mut connection).await;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "postgres-tests")]
 mod pg;
+#[cfg(feature = "postgres-tests")]
+mod replicas;
 
 use prepx_store::suite::Opener;
 use prepx_store::{
