@@ -9,6 +9,7 @@ use prepx_bus::{Log, Reading, Topic};
 use prepx_env::Clock;
 use prepx_owner::ports::{Here, Ports, Reach};
 use prepx_owner::{Directory, Failure, Front, Logs, Seats};
+use prepx_runtime::tls::Dialer;
 use prepx_runtime::{Drain, Peer, Service, TaskError};
 use prepx_stage::follow::Tail;
 use prepx_stage::{Codec, Duty, Following, Pace, Retention, Stage, Topology, desk};
@@ -32,6 +33,7 @@ pub struct OrderPath {
     directory: Directory,
     front: Front,
     address: String,
+    dialer: Dialer,
     who: String,
     clock: Arc<dyn Clock>,
 }
@@ -66,6 +68,7 @@ impl Platform {
         Ok(OrderPath {
             directory: Directory::follow(&logs)?,
             address: self.address(),
+            dialer: self.start.dialer.clone(),
             who: format!("{} at {}", self.process, self.address()),
             clock: Arc::clone(&self.clock),
             logs,
@@ -82,7 +85,12 @@ impl OrderPath {
     pub fn ports(&self, owned: Option<Peer>) -> Ports {
         let address = self.address.clone();
         let here = owned.map(|peer| Here { address, peer });
-        let reach = Reach::new(self.directory.clone(), self.key.clone(), here);
+        let reach = Reach::new(
+            self.directory.clone(),
+            self.key.clone(),
+            here,
+            self.dialer.clone(),
+        );
         Ports::new(self.front.clone(), reach, self.topology)
     }
 

@@ -2,9 +2,11 @@
 
 use prepx_runtime::Peer;
 use prepx_runtime::config::Error;
+use prepx_runtime::tls::Dialer;
 use serde::Deserialize;
 
-/// The addresses of each service's replicas: `http://HOST:PORT`, several with commas between.
+/// The addresses of each service's replicas: `http://HOST:PORT`, `https://HOST:PORT` where `tls` is set,
+/// several with commas between.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peers {
@@ -39,27 +41,25 @@ impl Peers {
         }
     }
 
-    /// The service of this name in the settings, at whichever of its replicas serves.
+    /// The service of this name in the settings, at whichever of its replicas serves. Where processes show
+    /// certificates, theirs are of its program's name, such as `prepx-market-data`.
     ///
     /// # Errors
     /// When it has no addresses, or one is no URL.
-    pub fn peer(&self, service: &str) -> Result<Peer, Error> {
+    pub fn peer(&self, service: &str, dialer: &Dialer) -> Result<Peer, Error> {
         let addresses = self.addresses(service);
         let urls: Vec<&str> = addresses.split(',').map(str::trim).collect();
         if addresses.is_empty() {
             return Err(Error::Invalid(format!(
                 "peers.{service} is not set: give the addresses of its processes, such as \
-                 http://10.0.0.5:9001,http://10.0.0.6:9001 (PREPX_PEERS__{})",
-                service.to_uppercase()
+                 {scheme}://10.0.0.5:9001,{scheme}://10.0.0.6:9001 (PREPX_PEERS__{})",
+                service.to_uppercase(),
+                scheme = dialer.scheme()
             )));
         }
-        if let Some(wrong) = urls.iter().find(|url| !url.starts_with("http://")) {
-            return Err(Error::Invalid(format!(
-                "peers.{service} has {wrong:?}: it must be an address such as http://10.0.0.5:9001"
-            )));
-        }
-        let peer = Peer::balanced(&urls);
-        peer.map_err(|error| Error::Invalid(format!("peers.{service} is {addresses:?}: {error}")))
+        let name = format!("prepx-{}", service.replace('_', "-"));
+        let peer = dialer.balanced(&name, &urls);
+        peer.map_err(|error| Error::Invalid(format!("peers.{service}: {error}")))
     }
 }
 
@@ -74,13 +74,17 @@ mod tests {
             trading: "127.0.0.1:1".into(),
             ..Peers::default()
         };
-        peers.peer("risk").expect("two addresses");
-        let said = peers.peer("trading").expect_err("no URL").to_string();
+        let plain = Dialer::default();
+        peers.peer("risk", &plain).expect("two addresses");
+        let said = peers
+            .peer("trading", &plain)
+            .expect_err("no URL")
+            .to_string();
         assert!(
             said.contains("127.0.0.1:1") && said.contains("http://"),
             "{said}"
         );
-        let said = peers.peer("user").expect_err("not set").to_string();
+        let said = peers.peer("user", &plain).expect_err("not set").to_string();
         assert!(said.contains("PREPX_PEERS__USER"), "{said}");
     }
 }

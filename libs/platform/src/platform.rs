@@ -66,7 +66,7 @@ impl Platform {
     /// # Errors
     /// When it has no address.
     pub fn peer(&self, service: &str) -> Result<Peer, TaskError> {
-        Ok(self.settings.peers.peer(service)?)
+        Ok(self.settings.peers.peer(service, &self.start.dialer)?)
     }
 
     /// Another service, for what the platform asks of it on nobody's behalf.
@@ -79,8 +79,8 @@ impl Platform {
 
     /// Where other processes reach this one, `host:port`.
     pub fn address(&self) -> String {
-        match self.settings.advertise.strip_prefix("http://") {
-            Some(address) => address.trim_end_matches('/').to_owned(),
+        match self.settings.advertise.split_once("://") {
+            Some((_, address)) => address.trim_end_matches('/').to_owned(),
             None => self.start.address.to_string(),
         }
     }

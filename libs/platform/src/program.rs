@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches as _};
 use prepx_runtime::config::{Error, Sources};
+use prepx_runtime::tls::Callers;
 use prepx_runtime::{Service, TaskError};
 
 use crate::platform::Platform;
@@ -33,17 +34,31 @@ struct Flags {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<SocketAddr>,
+    /// Where to answer /healthz, /readyz, /metrics and grpc.health.v1 in plain text, and nothing else: for
+    /// orchestrators, which have no certificate.
+    #[arg(long, value_name = "HOST:PORT")]
+    probe_listen: Option<SocketAddr>,
     /// Settings in TOML, one file for all services; flags and PREPX_* variables come before them.
     #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Runs a service until SIGTERM or ctrl-c. `build` makes it from what the platform has.
+/// Runs a service for the other services of the platform until SIGTERM or ctrl-c. `build` makes it from
+/// what the platform has.
 pub fn main_of(
     about: About,
     build: impl AsyncFnOnce(Platform) -> Result<Service, TaskError>,
 ) -> ExitCode {
-    match run(about, build) {
+    main_before(Callers::Services, about, build)
+}
+
+/// The same for whoever calls: by the settings `public_tls`, and not `tls`, its port is secured.
+pub fn main_before(
+    callers: Callers,
+    about: About,
+    build: impl AsyncFnOnce(Platform) -> Result<Service, TaskError>,
+) -> ExitCode {
+    match run(callers, about, build) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}: {error:#}", about.name);
@@ -53,18 +68,20 @@ pub fn main_of(
 }
 
 fn run(
+    callers: Callers,
     about: About,
     build: impl AsyncFnOnce(Platform) -> Result<Service, TaskError>,
 ) -> anyhow::Result<()> {
     let flags = Flags::from_arg_matches(&command(about).get_matches())?;
     let settings = load(&flags)?;
-    let host = settings.host();
+    let host = settings.host(callers);
     let build = async |start| {
         let platform = Platform::open(about.name, settings, start).await?;
         build(platform).await
     };
+    let scheme = host.scheme();
     let ready = |address: SocketAddr| {
-        println!("ready http://{address}");
+        println!("ready {scheme}://{address}");
         let _a_closed_stdout_is_no_reason_to_end = std::io::stdout().flush();
     };
     Ok(prepx_runtime::run(&host, about.name, build, ready)?)
@@ -76,7 +93,7 @@ fn command(about: About) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(about.does)
         .after_help(format!(
-            "Prints `ready http://HOST:PORT` on stdout when it serves. SIGTERM drains: what is under way is\n\
+            "Prints `ready http://HOST:PORT` (https with certificates) on stdout when it serves. SIGTERM drains: what is under way is\n\
              answered, what it owns is handed over, then it ends with 0.\n\n\
              Examples:\n  {name} --config prepx.toml --listen 10.0.0.5:9001\n  \
              PREPX_LISTEN=10.0.0.5:9001 {name} --config prepx.toml\n\n\
@@ -90,8 +107,13 @@ fn load(flags: &Flags) -> Result<Settings, Error> {
     if flags.dev {
         given.insert("dev".into(), true.into());
     }
-    if let Some(listen) = flags.listen {
-        given.insert("listen".into(), listen.to_string().into());
+    for (name, address) in [
+        ("listen", flags.listen),
+        ("probe_listen", flags.probe_listen),
+    ] {
+        if let Some(address) = address {
+            given.insert(name.into(), address.to_string().into());
+        }
     }
     if let Some(data_dir) = &flags.data_dir {
         given.insert(

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use prepx_auth::ClusterKey;
 use prepx_bus::KafkaLocation;
 use prepx_runtime::config::{self, Error};
+use prepx_runtime::tls::{self, Callers};
 use prepx_runtime::{guard, serve, telemetry};
 use prepx_stage::Topology;
 use serde::Deserialize;
@@ -27,6 +28,9 @@ pub struct Settings {
     pub dev: bool,
     /// Where to serve; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where to tell an orchestrator in plain text how this process is, and nothing else; nowhere when it
+    /// is not set.
+    pub probe_listen: Option<SocketAddr>,
     /// The URL at which other processes reach this one; where it listens when empty.
     pub advertise: String,
     /// Where keys are kept. All processes of a service see the same directory.
@@ -49,6 +53,10 @@ pub struct Settings {
     pub cache_url: String,
     /// Where the other services are.
     pub peers: Peers,
+    /// Who this process is to the other services; nothing between them is encrypted when it is not set.
+    pub tls: tls::Config,
+    /// Who the gateway is to clients; it speaks plain text to them when it is not set.
+    pub public_tls: tls::PublicConfig,
     /// The key that all services of the platform share.
     pub cluster_key: Option<ClusterKey>,
     /// After how long without a sign of life what a process owns goes to another one.
@@ -73,6 +81,7 @@ impl Default for Settings {
         Settings {
             dev: false,
             listen: host.listen,
+            probe_listen: host.probe_listen,
             advertise: String::new(),
             data_dir: PathBuf::from(DATA_DIR),
             log_url: String::new(),
@@ -83,6 +92,8 @@ impl Default for Settings {
             sql_url: String::new(),
             cache_url: "memory:".to_owned(),
             peers: Peers::default(),
+            tls: host.tls,
+            public_tls: host.public_tls,
             cluster_key: None,
             lease_timeout_ms: 3_000,
             drain_timeout_ms: host.drain_timeout_ms,
@@ -108,14 +119,17 @@ impl config::Settings for Settings {
         config::at_least("account_partitions", self.account_partitions.into(), 1)?;
         config::at_least("matching_partitions", self.matching_partitions.into(), 1)?;
         config::at_least("lease_timeout_ms", self.lease_timeout_ms, 500)?;
-        if !self.advertise.is_empty() && !self.advertise.starts_with("http://") {
+        let is_url = ["http://", "https://"]
+            .iter()
+            .any(|url| self.advertise.starts_with(url));
+        if !self.advertise.is_empty() && !is_url {
             return Err(Error::Invalid(format!(
                 "advertise is {:?}: it must be an address such as http://10.0.0.5:9001",
                 self.advertise
             )));
         }
         self.calls.validate()?;
-        self.host().validate()
+        self.host(Callers::Services).validate()
     }
 }
 
@@ -134,10 +148,14 @@ pub fn dev_is_at_home(dev: bool, listen: IpAddr) -> Result<(), Error> {
 }
 
 impl Settings {
-    /// The runtime's part.
-    pub fn host(&self) -> prepx_runtime::Config {
+    /// The runtime's part, of a process that is called by these.
+    pub fn host(&self, callers: Callers) -> prepx_runtime::Config {
         prepx_runtime::Config {
             listen: self.listen,
+            probe_listen: self.probe_listen,
+            callers,
+            tls: self.tls.clone(),
+            public_tls: self.public_tls.clone(),
             drain_timeout_ms: self.drain_timeout_ms,
             limits: self.limits.clone(),
             telemetry: self.telemetry.clone(),
@@ -231,6 +249,14 @@ mod tests {
         refused("advertise = '10.0.0.1:1'", &["10.0.0.1:1", "http://"]);
         refused("dev = true\nlisten = '0.0.0.0:1'", &["--dev", "0.0.0.0"]);
         refused("cluster_key = 'short'", &["32"]);
+        refused(
+            "[tls]\nca = 'x'",
+            &["tls.ca is set", "tls.certificate is not"],
+        );
+        refused(
+            "[public_tls]\nkey = 'x'",
+            &["public_tls.certificate is not"],
+        );
         refused("log_url = 'pulsar:x'", &["log_url", "kafka://"]);
         refused("simulate = true", &["simulate"]);
     }

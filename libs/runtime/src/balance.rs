@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::transport::Channel;
 
 use self::budget::Budget;
 use self::replica::Replica;
@@ -61,26 +62,24 @@ impl fmt::Debug for Balanced {
 }
 
 impl Balanced {
-    /// Watches the replicas at these URLs. To be called in the runtime.
-    ///
-    /// # Errors
-    /// A text that is no URL.
-    pub fn open<U: AsRef<str>>(urls: &[U]) -> Result<Balanced, tonic::transport::Error> {
+    /// Watches the replicas at the other ends of these channels, each with its URL. To be called in the
+    /// runtime.
+    pub(crate) fn over(channels: Vec<(String, Channel)>) -> Balanced {
         let (tell, news) = watch::channel(());
         let mut watches = JoinSet::new();
-        let mut replicas = Vec::with_capacity(urls.len());
-        for url in urls {
-            let replica = Arc::new(Replica::open(url.as_ref())?);
+        let mut replicas = Vec::with_capacity(channels.len());
+        for (url, channel) in channels {
+            let replica = Arc::new(Replica::over(url, channel));
             watches.spawn(Arc::clone(&replica).watch(tell.clone()));
             replicas.push(replica);
         }
-        Ok(Balanced(Arc::new(Shared {
+        Balanced(Arc::new(Shared {
             replicas,
             turn: AtomicUsize::new(0),
             budget: Budget::default(),
             news,
             _watches: watches,
-        })))
+        }))
     }
 
     /// Whether a replica serves.

@@ -13,7 +13,8 @@ use toml::{Table, Value};
 const PREFIX: &str = "PREPX_";
 
 /// Variables that the command line's clients read, not the configuration.
-const CLIENT_VARIABLES: [&str; 4] = [
+const CLIENT_VARIABLES: [&str; 5] = [
+    "PREPX_CA",
     "PREPX_CONFIG",
     "PREPX_KEY_ID",
     "PREPX_SECRET_KEY",

@@ -12,9 +12,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum::routing::get;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use prepx_env::Random;
+use prepx_env::{Random, SystemClock};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
@@ -23,13 +24,16 @@ use crate::drain::{Control, Drain};
 use crate::ending::Ending;
 use crate::method::Method;
 use crate::ready::Health;
-use crate::serve::{self, multiplex};
+use crate::serve::{self, Port, multiplex};
 use crate::service::{self, Service, TaskError};
 use crate::telemetry::Telemetry;
+use crate::tls::{self, Callers, Dialer, Identity};
 use crate::{config, telemetry};
 
 /// How often old samples are folded into the metrics' histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// Connections at a time of those who ask how a process is.
+const PROBES_MAX: usize = 64;
 
 /// What every process is told.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -37,6 +41,15 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Where to serve; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where to tell an orchestrator in plain text how this process is, beside the port where it serves:
+    /// health, readiness and metrics, and nothing else. Nowhere when it is not set.
+    pub probe_listen: Option<SocketAddr>,
+    /// Whose calls come to the port.
+    pub callers: Callers,
+    /// Who this process is to the others of its platform.
+    pub tls: tls::Config,
+    /// Who it is to clients.
+    pub public_tls: tls::PublicConfig,
     /// How long what is under way may take once the end has begun.
     pub drain_timeout_ms: u64,
     /// What to take on from outside.
@@ -49,6 +62,10 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8_080)),
+            probe_listen: None,
+            callers: Callers::default(),
+            tls: tls::Config::default(),
+            public_tls: tls::PublicConfig::default(),
             drain_timeout_ms: 10_000,
             limits: serve::Limits::default(),
             telemetry: telemetry::Config::default(),
@@ -57,10 +74,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// With what the URL of the port begins.
+    pub fn scheme(&self) -> &'static str {
+        let secured = match self.callers {
+            Callers::Services => self.tls.is_set(),
+            Callers::Clients => self.public_tls.is_set(),
+        };
+        if secured { "https" } else { "http" }
+    }
+
     /// Whether a process can run with these.
     pub fn validate(&self) -> Result<(), config::Error> {
         config::at_least("drain_timeout_ms", self.drain_timeout_ms, 1)?;
         self.limits.validate()?;
+        self.tls.validate()?;
+        self.public_tls.validate()?;
         self.telemetry.validate()
     }
 }
@@ -72,13 +100,20 @@ pub enum Error {
     #[error("cannot start: {0}")]
     Start(#[source] std::io::Error),
     /// Somebody else has the port.
-    #[error("cannot listen on {address}: {source}; choose another with --listen, port 0 picks one")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another with --{setting}, port 0 picks one"
+    )]
     Listen {
+        /// Which of its ports.
+        setting: &'static str,
         /// Where it should have been.
         address: SocketAddr,
         /// Why not.
         source: std::io::Error,
     },
+    /// It cannot be who it should be.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// It cannot report.
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),
@@ -108,6 +143,56 @@ pub struct Start {
     pub metrics: PrometheusHandle,
     /// Randomness, fit for secrets.
     pub random: Arc<Random>,
+    /// How it calls the other processes of its platform.
+    pub dialer: Dialer,
+}
+
+/// Who a process is, on both sides of it.
+struct Identities {
+    inner: Option<Arc<Identity>>,
+    public: Option<Arc<Identity>>,
+}
+
+impl Identities {
+    fn of(config: &Config, name: &str) -> Result<Identities, tls::Error> {
+        let clock = || Arc::new(SystemClock::new());
+        let Config {
+            tls, public_tls, ..
+        } = config;
+        let inner = tls.is_set().then(|| Identity::inner(tls, name, clock()));
+        let to_clients = config.callers == Callers::Clients && public_tls.is_set();
+        let public = to_clients.then(|| Identity::public(public_tls, clock()));
+        Ok(Identities {
+            inner: inner.transpose()?.map(Arc::new),
+            public: public.transpose()?.map(Arc::new),
+        })
+    }
+
+    /// Before its callers.
+    fn before(&self, callers: Callers) -> Option<Arc<Identity>> {
+        match callers {
+            Callers::Services => self.inner.clone(),
+            Callers::Clients => self.public.clone(),
+        }
+    }
+
+    fn dialer(&self) -> Dialer {
+        self.inner.clone().map(Dialer::mutual).unwrap_or_default()
+    }
+
+    /// What the files say is followed as long as the process runs.
+    fn followed(self, service: Service) -> Service {
+        let all = self.inner.into_iter().chain(self.public);
+        all.fold(service, |service, identity| {
+            service.task("certificates", async move |drain: Drain| {
+                tokio::select! {
+                    () = identity.follow(tls::LOOK_EVERY) => {}
+                    () = drain.stopping() => {}
+                }
+                Ok(())
+            })
+        })
+    }
 }
 
 /// Runs a process: reports, listens, builds, serves until SIGTERM or ctrl-c, ends. `ready` is called
@@ -129,8 +214,13 @@ where
         .build();
     runtime.map_err(Error::Start)?.block_on(async {
         let telemetry = Telemetry::begin(&config.telemetry, name)?;
+        let identities = Identities::of(config, name)?;
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(Error::Start)?;
+        let probes = match config.probe_listen {
+            Some(address) => Some(bind("probe-listen", address).await?),
+            None => None,
+        };
         let asked = signals().map_err(Error::Start)?;
         let (drain, control) = Drain::new();
         let random = Arc::new(Random::from_system());
@@ -140,12 +230,16 @@ where
             drain: drain.clone(),
             metrics: metrics.clone(),
             random,
+            dialer: identities.dialer(),
         };
+        let identity = identities.before(config.callers);
         let service = build(start).await.map_err(Error::Build)?;
-        let service = service.task("metrics", |drain| upkeep(metrics, drain));
+        let scraped = metrics.clone();
+        let service = service.task("metrics", |drain| upkeep(scraped, drain));
         let hosted = Hosted {
-            service,
-            listener,
+            service: identities.followed(service),
+            port: Port { listener, identity },
+            probes: probes.map(|listener| Probes { listener, metrics }),
             drain,
             control,
         };
@@ -158,9 +252,42 @@ where
 /// # Errors
 /// Names the address.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
+    bind("listen", address).await
+}
+
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| Error::Listen {
+        setting,
+        address,
+        source,
+    })
+}
+
+/// Where an orchestrator asks.
+pub struct Probes {
+    /// What listens.
+    pub listener: TcpListener,
+    /// The metrics of this process.
+    pub metrics: PrometheusHandle,
+}
+
+impl Probes {
+    /// Answers until it is dropped, also while the process drains: whoever asks then shall hear so.
+    fn answer(self, health: &Health, drain: &Drain) -> impl Future<Output = ()> + use<> {
+        let grpc = service::routes(health.routed(Router::new(), drain));
+        let metrics = self.metrics;
+        let page = get(async move || metrics.render());
+        let http = health.pages(drain).route("/metrics", page);
+        let limits = serve::Limits {
+            connections: PROBES_MAX,
+            ..serve::Limits::default()
+        };
+        async move {
+            let (kept, _until_dropped) = Drain::new();
+            serve::serve(self.listener, multiplex(grpc, http), limits, kept).await;
+        }
+    }
 }
 
 /// A service with everything that it takes to run it.
@@ -168,7 +295,9 @@ pub struct Hosted {
     /// What to run.
     pub service: Service,
     /// Where to answer.
-    pub listener: TcpListener,
+    pub port: Port,
+    /// Where to tell how it is, if there is a place for that alone.
+    pub probes: Option<Probes>,
     /// What the service was built with.
     pub drain: Drain,
     /// Its other side.
@@ -188,7 +317,8 @@ impl Hosted {
     ) -> Result<(), Error> {
         let Hosted {
             service,
-            listener,
+            port,
+            probes,
             drain,
             mut control,
         } = self;
@@ -198,7 +328,11 @@ impl Hosted {
         let http = service.http.merge(health.pages(&drain));
         let app = Service::wrap(service.edges, multiplex(grpc, http));
         let mut tasks = Tasks::begin(service.tasks, &drain);
-        let serving = serve::serve(listener, app, config.limits.clone(), drain);
+        let mut beside = JoinSet::new();
+        if let Some(probes) = probes {
+            beside.spawn(probes.answer(&health, &drain));
+        }
+        let serving = serve::serve(port, app, config.limits.clone(), drain);
         let mut serving = Box::pin(serving);
         ready();
         let mut outcome = tokio::select! {

@@ -20,13 +20,14 @@ mod service;
 pub mod status;
 pub mod telemetry;
 mod timeout;
+pub mod tls;
 mod unreadable;
 
 pub use balance::Balanced;
 pub use context::Context;
 pub use drain::Drain;
 pub use ending::Ending;
-pub use host::{Config, Error, Hosted, Start, listen, run};
+pub use host::{Config, Error, Hosted, Probes, Start, listen, run};
 pub use method::Method;
 pub use peer::{Peer, Process};
 pub use service::{Service, TaskError};

@@ -52,21 +52,14 @@ impl Peer {
         Peer::Local(routes.prepare())
     }
 
-    /// A service at a URL such as `http://trading:9090`. Connects at the first call and again whenever
-    /// the connection is lost.
+    /// A service at a URL such as `http://trading:9090`, in plain text: a [`Dialer`](crate::tls::Dialer)
+    /// knows how the processes of a platform talk. Connects at the first call and again whenever the
+    /// connection is lost.
     ///
     /// # Errors
     /// When the URL is not one.
     pub fn remote(url: &str) -> Result<Peer, tonic::transport::Error> {
         Ok(Peer::Remote(endpoint(url)?.connect_lazy()))
-    }
-
-    /// A service of which there are several replicas, at URLs. A call goes to one that serves.
-    ///
-    /// # Errors
-    /// When one of the URLs is not one.
-    pub fn balanced<U: AsRef<str>>(urls: &[U]) -> Result<Peer, tonic::transport::Error> {
-        Balanced::open(urls).map(Peer::Balanced)
     }
 
     /// Whether the service can take calls now, as far as is known here: one that has a single address

@@ -1,6 +1,8 @@
-//! One port for HTTP/1.1, HTTP/2, WebSocket and gRPC, and the limits that keep it open: connections,
-//! header size and time, body size and time, streams a connection, silence.
+//! One port for HTTP/1.1, HTTP/2, WebSocket and gRPC, in plain text or over TLS, and the limits that keep
+//! it open: connections, the time of handshakes, header size and time, body size and time, streams a
+//! connection, silence.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -10,14 +12,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::routing::future::RouteFuture;
 use http::Request;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Chain};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -27,6 +30,7 @@ use tower::{Service as _, ServiceExt as _};
 use crate::body::{Bounded, is_grpc};
 use crate::config;
 use crate::drain::Drain;
+use crate::tls::{Identity, Prompt, shaken, speaks_http2};
 
 /// How a connection that speaks HTTP/2 begins.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,6 +49,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Limits {
     /// Open connections; further ones wait to be accepted.
     pub connections: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout_ms: u64,
     /// The largest header of a request.
     pub header_bytes: usize,
     /// How long a header may take, and a connection over HTTP/1.1 may lie idle.
@@ -61,6 +67,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 10_000,
+            handshake_timeout_ms: 10_000,
             header_bytes: 32_768,
             header_timeout_ms: 20_000,
             body_bytes: 1_048_576,
@@ -74,6 +81,7 @@ impl Limits {
     /// Whether a process can serve with these.
     pub fn validate(&self) -> Result<(), config::Error> {
         config::at_least("connections", self.connections as u64, 1)?;
+        config::at_least("handshake_timeout_ms", self.handshake_timeout_ms, 1)?;
         config::at_least(
             "header_bytes",
             self.header_bytes as u64,
@@ -93,6 +101,24 @@ pub struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
+/// Where a process is called.
+#[derive(Debug)]
+pub struct Port {
+    /// What listens.
+    pub listener: TcpListener,
+    /// Who the process is to its callers; plain text without.
+    pub identity: Option<Arc<Identity>>,
+}
+
+impl From<TcpListener> for Port {
+    fn from(listener: TcpListener) -> Port {
+        Port {
+            listener,
+            identity: None,
+        }
+    }
+}
+
 /// gRPC and everything else behind one router, told apart by the content type.
 pub fn multiplex(grpc: Routes, http: Router) -> Router {
     let grpc = grpc.prepare().into_axum_router();
@@ -110,9 +136,10 @@ pub fn multiplex(grpc: Routes, http: Router) -> Router {
 /// Serves `app` until the drain begins and the requests under way then have been answered. Dropping
 /// the future closes what is still open. Handlers find the client's address as
 /// `ConnectInfo<SocketAddr>` and the connection's [`Place`] in the request's extensions.
-pub async fn serve(listener: TcpListener, app: Router, limits: Limits, drain: Drain) {
+pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Drain) {
+    let Port { listener, identity } = port.into();
     let room = Arc::new(Semaphore::new(limits.connections));
-    let server = Arc::new(Server::new(app, limits));
+    let server = Arc::new(Server::new(app, limits, identity));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut draining = pin!(drain.draining());
@@ -160,12 +187,13 @@ async fn accept(
 struct Server {
     app: Router,
     limits: Limits,
+    identity: Option<Arc<Identity>>,
     http1: Builder<TokioExecutor>,
     http2: Builder<TokioExecutor>,
 }
 
 impl Server {
-    fn new(app: Router, limits: Limits) -> Server {
+    fn new(app: Router, limits: Limits, identity: Option<Arc<Identity>>) -> Server {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -186,6 +214,7 @@ impl Server {
         Server {
             app,
             limits,
+            identity,
             http1,
             http2: builder.http2_only(),
         }
@@ -196,24 +225,75 @@ impl Server {
         stream: TcpStream,
         address: SocketAddr,
         place: Place,
-        watcher: hyper_util::server::graceful::Watcher,
+        watcher: Watcher,
     ) {
-        let opening = Duration::from_millis(self.limits.header_timeout_ms);
-        let Ok(Ok((is_http2, io))) = tokio::time::timeout(opening, opened(stream)).await else {
+        let Some(identity) = &self.identity else {
+            let (reader, writer) = stream.into_split();
+            return self.unsaid(reader, writer, address, place, watcher).await;
+        };
+        let limit = Duration::from_millis(self.limits.handshake_timeout_ms);
+        let Some(stream) = shaken(identity, stream, address, limit).await else {
+            return;
+        };
+        if speaks_http2(&stream) {
+            let stream = Prompt::new(stream, PREFACE.len(), self.opening());
+            return self.http2(stream, address, place, watcher).await;
+        }
+        let (reader, writer) = tokio::io::split(stream);
+        self.unsaid(reader, writer, address, place, watcher).await;
+    }
+
+    /// How long it may take until a connection has said what it speaks.
+    fn opening(&self) -> Duration {
+        Duration::from_millis(self.limits.header_timeout_ms)
+    }
+
+    /// What is spoken is found out from how it begins.
+    async fn unsaid(
+        &self,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        address: SocketAddr,
+        place: Place,
+        watcher: Watcher,
+    ) {
+        let opened = tokio::time::timeout(self.opening(), opened(reader)).await;
+        let Ok(Ok((is_http2, reader))) = opened else {
             tracing::debug!(%address, "a connection ended before it had said what it speaks");
             return;
         };
-        let service = hyper::service::service_fn(|request: Request<Incoming>| {
-            let mut request = self.bounded(request);
-            request.extensions_mut().insert(ConnectInfo(address));
-            request.extensions_mut().insert(place.clone());
-            self.app.clone().call(request)
-        });
-        let builder = if is_http2 { &self.http2 } else { &self.http1 };
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%address, error, "a connection ended early");
+        let io = tokio::io::join(reader, writer);
+        match is_http2 {
+            true => self.http2(io, address, place, watcher).await,
+            false => self.http1(io, address, place, watcher).await,
         }
+    }
+
+    async fn http1(&self, io: impl Io, address: SocketAddr, place: Place, watcher: Watcher) {
+        let service = hyper::service::service_fn(|request| self.answer(request, address, &place));
+        let connection = self
+            .http1
+            .serve_connection_with_upgrades(TokioIo::new(io), service);
+        ended(address, watcher.watch(connection).await);
+    }
+
+    /// Speaks first, as HTTP/2 lets the server do: whoever hears it knows that it has been let in.
+    async fn http2(&self, io: impl Io, address: SocketAddr, place: Place, watcher: Watcher) {
+        let service = hyper::service::service_fn(|request| self.answer(request, address, &place));
+        let connection = self.http2.serve_connection(TokioIo::new(io), service);
+        ended(address, watcher.watch(connection).await);
+    }
+
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        address: SocketAddr,
+        place: &Place,
+    ) -> RouteFuture<Infallible> {
+        let mut request = self.bounded(request);
+        request.extensions_mut().insert(ConnectInfo(address));
+        request.extensions_mut().insert(place.clone());
+        self.app.clone().call(request)
     }
 
     fn bounded(&self, request: Request<Incoming>) -> Request<Body> {
@@ -230,11 +310,21 @@ impl Server {
     }
 }
 
+/// What a connection is made of.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+fn ended<E: std::fmt::Display>(address: SocketAddr, end: Result<(), E>) {
+    if let Err(error) = end {
+        tracing::debug!(%address, %error, "a connection ended early");
+    }
+}
+
 /// Reads as much as it takes to know whether a connection speaks HTTP/2, and gives that back in front
 /// of the rest. Done here because hyper's own detection waits for ever.
-async fn opened(
-    mut stream: TcpStream,
-) -> io::Result<(bool, impl AsyncRead + AsyncWrite + Send + Unpin + 'static)> {
+async fn opened<R: AsyncRead + Unpin>(
+    mut stream: R,
+) -> io::Result<(bool, Chain<io::Cursor<Vec<u8>>, R>)> {
     let mut seen = Vec::with_capacity(PREFACE.len());
     while seen.len() < PREFACE.len() && PREFACE.starts_with(&seen) {
         let missing = (PREFACE.len() - seen.len()) as u64;
@@ -243,9 +333,5 @@ async fn opened(
         }
     }
     let is_http2 = seen == PREFACE;
-    let (reader, writer) = stream.into_split();
-    Ok((
-        is_http2,
-        tokio::io::join(io::Cursor::new(seen).chain(reader), writer),
-    ))
+    Ok((is_http2, io::Cursor::new(seen).chain(stream)))
 }

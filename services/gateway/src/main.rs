@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use prepx_gateway::{Deps, RateLimits, build, peers};
-use prepx_platform::{About, Settings, main_of};
+use prepx_platform::{About, Callers, Settings, main_before};
 
 const ABOUT: About = About {
     name: "prepx-gateway",
@@ -11,7 +11,7 @@ const ABOUT: About = About {
 };
 
 fn main() -> ExitCode {
-    main_of(ABOUT, async |platform| {
+    main_before(Callers::Clients, ABOUT, async |platform| {
         let authenticator = platform.authenticator(platform.authority()?);
         let listening = platform.listening();
         let peers = peers(|service| platform.peer(service))?;

@@ -70,7 +70,7 @@ impl Known {
     fn address(&self) -> String {
         let told = self.part.as_ref().map(|part| part.address.as_str());
         let url = self.url.as_deref().unwrap_or_default();
-        let known = url.strip_prefix("http://").unwrap_or(url);
+        let known = url.split_once("://").map_or(url, |(_, at)| at);
         told.unwrap_or(known).to_owned()
     }
 

@@ -27,11 +27,7 @@ pub fn run(admin: Admin) -> Result<()> {
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
-        let connection = Connection::new(
-            &admin.target.url,
-            &admin.target.key_id,
-            &admin.target.secret_key,
-        )?;
+        let connection = admin.target.connection()?;
         act(&connection, admin.action).await
     })?;
     if admin.json {

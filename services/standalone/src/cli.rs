@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use prepx_platform::DATA_DIR;
 
+use crate::client::{Believed, Connection};
 use crate::replay::Replay;
 use crate::shadow::Shadow;
 use crate::stage::Stage;
@@ -58,8 +59,8 @@ pub enum Command {
 /// How to run the platform.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints `ready http://HOST:PORT` on stdout when it serves. SIGTERM drains: what is
-under way is answered, then it ends with 0.
+    after_help = "Prints `ready http://HOST:PORT` (https with `public_tls`) on stdout when it serves. SIGTERM
+drains: what is under way is answered, then it ends with 0.
 
 Examples:
   prepx start
@@ -129,7 +130,7 @@ pub struct Status {
 }
 
 /// A platform that runs, and the operator's key to it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Target {
     /// Where the platform serves.
     #[arg(
@@ -140,6 +141,9 @@ pub struct Target {
         default_value = "http://127.0.0.1:8080"
     )]
     pub url: String,
+    /// Whom to believe there.
+    #[command(flatten)]
+    pub believed: Believed,
     /// An operator's key.
     #[arg(
         long,
@@ -159,6 +163,24 @@ pub struct Target {
         default_value = "operator-secret"
     )]
     pub secret_key: String,
+}
+
+impl Target {
+    /// A connection of the operator's.
+    ///
+    /// # Errors
+    /// When the URL, the CA or the key is not right.
+    pub fn connection(&self) -> anyhow::Result<Connection> {
+        self.connection_as(&self.key_id, &self.secret_key)
+    }
+
+    /// A connection of somebody else's.
+    ///
+    /// # Errors
+    /// When the URL, the CA or the key is not right.
+    pub fn connection_as(&self, key_id: &str, secret_key: &str) -> anyhow::Result<Connection> {
+        Connection::new(&self.url, &self.believed.ca, key_id, secret_key)
+    }
 }
 
 /// What an operator can do.

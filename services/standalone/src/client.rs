@@ -1,10 +1,30 @@
 //! A connection of the command line to a platform that runs.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
+use clap::Args;
 use prepx_auth::ApiKey;
+use prepx_env::SystemClock;
 use prepx_runtime::{Peer, status};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Status};
+
+/// Whom to believe to be a platform.
+#[derive(Clone, Debug, Args)]
+pub struct Believed {
+    /// With an https URL: the CA that the platform's certificate is of, in PEM.
+    #[arg(
+        long,
+        env = "PREPX_CA",
+        help_heading = "Platform",
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/ssl/certs/ca-certificates.crt"
+    )]
+    pub ca: PathBuf,
+}
 
 /// Where to call, and as whom.
 pub struct Connection {
@@ -17,10 +37,13 @@ impl Connection {
     /// A connection that is opened at the first call.
     ///
     /// # Errors
-    /// When the URL is not one, or the key has characters that no header can carry.
-    pub fn new(url: &str, key_id: &str, secret_key: &str) -> Result<Connection> {
-        let peer = Peer::remote(url)
-            .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?;
+    /// When the URL is not one, the CA cannot be read, or the key has characters that no header can carry.
+    pub fn new(url: &str, ca: &Path, key_id: &str, secret_key: &str) -> Result<Connection> {
+        let peer = match url.starts_with("https://") {
+            true => Peer::public(url, ca, Arc::new(SystemClock::new()))?,
+            false => Peer::remote(url)
+                .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?,
+        };
         Connection::over(peer, key_id, secret_key)
     }
 

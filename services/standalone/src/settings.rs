@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use prepx_platform::{DATA_DIR, dev_is_at_home, engines};
 use prepx_runtime::config::{Error, Settings as Checked, Sources};
+use prepx_runtime::tls::{self, Callers};
 use prepx_runtime::{guard, serve, telemetry};
 use serde::Deserialize;
 
@@ -37,6 +38,11 @@ pub struct Settings {
     pub cache_url: String,
     /// Where to serve; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where to tell an orchestrator in plain text how this process is, and nothing else; nowhere when it
+    /// is not set.
+    pub probe_listen: Option<SocketAddr>,
+    /// Who it is to clients; plain text is spoken when it is not set.
+    pub public_tls: tls::PublicConfig,
     /// How long what is under way may take once the end has begun.
     pub drain_timeout_ms: u64,
     /// What to take on from outside.
@@ -64,6 +70,8 @@ impl Default for Settings {
             sql_url: String::new(),
             cache_url: "memory:".to_owned(),
             listen: host.listen,
+            probe_listen: host.probe_listen,
+            public_tls: host.public_tls,
             drain_timeout_ms: host.drain_timeout_ms,
             limits: host.limits,
             calls: guard::Limits::default(),
@@ -138,6 +146,10 @@ impl Settings {
     pub fn host(&self) -> prepx_runtime::Config {
         prepx_runtime::Config {
             listen: self.listen,
+            probe_listen: self.probe_listen,
+            callers: Callers::Clients,
+            tls: tls::Config::default(),
+            public_tls: self.public_tls.clone(),
             drain_timeout_ms: self.drain_timeout_ms,
             limits: self.limits.clone(),
             telemetry: self.telemetry.clone(),

@@ -74,7 +74,7 @@ fn serve(settings: &Settings, stages: Stages, clock: Arc<dyn Clock>) -> Result<(
     let ready = |address: SocketAddr| {
         let keys = shown.lock().map(|keys| keys.clone()).unwrap_or_default();
         eprint!("{}", banner_of(settings, address, &keys));
-        println!("ready http://{address}");
+        println!("ready {}://{address}", settings.host().scheme());
         let _a_closed_stdout_is_no_reason_to_end = std::io::stdout().flush();
     };
     Ok(prepx_runtime::run(&settings.host(), "prepx", build, ready)?)
@@ -89,15 +89,17 @@ async fn watch(stages: Stages, drain: Drain) -> Result<(), TaskError> {
 }
 
 fn banner_of(settings: &Settings, address: SocketAddr, keys: &str) -> String {
+    let scheme = settings.host().scheme();
+    let sockets = scheme.replace("http", "ws");
     format!(
         "PrepX {version}
-  trading API   http://{address}/v2        (Alpaca clients: this is the base URL, without /v2)
-  streams       ws://{address}/stream, ws://{address}/v2/iex, ws://{address}/v1beta3/crypto/us
-  own API       http://{address}/api/v1
-  OpenAPI       http://{address}/openapi.json
+  trading API   {scheme}://{address}/v2        (Alpaca clients: this is the base URL, without /v2)
+  streams       {sockets}://{address}/stream, {sockets}://{address}/v2/iex, {sockets}://{address}/v1beta3/crypto/us
+  own API       {scheme}://{address}/api/v1
+  OpenAPI       {scheme}://{address}/openapi.json
   gRPC          {address}                   (reflection and health are on)
-  health        http://{address}/api/health
-  metrics       http://{address}/metrics
+  health        {scheme}://{address}/api/health
+  metrics       {scheme}://{address}/metrics
   data          {data}
   keys          {keys}
 ",

@@ -7,7 +7,7 @@ use prepx_transcode::Codec;
 use prost::Message as _;
 
 use crate::cli;
-use crate::client::{Connection, words};
+use crate::client::words;
 
 /// Prints it.
 ///
@@ -19,7 +19,7 @@ pub fn run(options: &cli::Status) -> Result<()> {
         .build()?;
     let target = &options.target;
     let status = runtime.block_on(async {
-        let to = Connection::new(&target.url, &target.key_id, &target.secret_key)?;
+        let to = target.connection()?;
         let request = to.request(wire::GetStatusRequest {});
         let answer = GatewayServiceClient::new(to.peer())
             .get_status(request)

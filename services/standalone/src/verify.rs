@@ -35,7 +35,7 @@ use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
 use prepx_stage::{Following, Retention, Skip, Snapshots, Topology};
 
-use crate::client::{Connection, words};
+use crate::client::{Believed, Connection, words};
 use crate::core::{Options, manifest};
 use crate::progress::bar;
 use report::Report;
@@ -70,6 +70,9 @@ pub struct Verify {
     /// records behind the newest.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// Whom to believe there.
+    #[command(flatten)]
+    pub believed: Believed,
     /// With --url: an operator's key.
     #[arg(long, env = "PREPX_KEY_ID", default_value = "operator")]
     pub key_id: String,
@@ -97,7 +100,11 @@ pub fn run(options: Verify) -> Result<()> {
     let report = runtime.block_on(async {
         match &options.url {
             None => directory(&options.data_dir, options.sql_url.as_deref()).await,
-            Some(url) => running(url, &options.key_id, &options.secret_key).await,
+            Some(url) => {
+                let (ca, key_id) = (&options.believed.ca, &options.key_id);
+                let to = Connection::new(url, ca, key_id, &options.secret_key)?;
+                running(&to).await
+            }
         }
     })?;
     report.print(options.json);
@@ -105,10 +112,9 @@ pub fn run(options: Verify) -> Result<()> {
 }
 
 /// Has a platform that runs compare its ledger with its stages.
-async fn running(url: &str, key_id: &str, secret_key: &str) -> Result<Report> {
-    let to = Connection::new(url, key_id, secret_key)?;
-    let skipped = skips(&to).await?;
-    let compared = books(&to).await;
+async fn running(to: &Connection) -> Result<Report> {
+    let skipped = skips(to).await?;
+    let compared = books(to).await;
     let compared = compared.map_err(|difference| report::explain(difference, &skipped))?;
     Ok(Report {
         skipped,

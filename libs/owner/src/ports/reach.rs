@@ -9,8 +9,9 @@ use prepx_proto::owner::v1::account_owner_service_client::AccountOwnerServiceCli
 use prepx_proto::owner::v1::matching_owner_service_client::MatchingOwnerServiceClient;
 use prepx_runtime::Peer;
 use prepx_runtime::status::{self, Code};
-use prepx_stage::Seat;
+use prepx_runtime::tls::Dialer;
 use prepx_stage::port::ReadError;
+use prepx_stage::{Seat, Stage};
 use tokio::runtime::Handle;
 use tonic::Status;
 
@@ -40,7 +41,9 @@ struct Shared {
     directory: Directory,
     here: Option<Here>,
     key: ClusterKey,
-    channels: Mutex<BTreeMap<String, Peer>>,
+    dialer: Dialer,
+    /// By service and address.
+    channels: Mutex<BTreeMap<(&'static str, String), Peer>>,
     /// Where channels live: consumers ask from runtimes of their own, which end before the process does.
     home: Option<Handle>,
 }
@@ -48,11 +51,12 @@ struct Shared {
 impl Reach {
     /// By this directory. `here` is none in a process that owns nothing. Channels live on the runtime that
     /// this is made in, if there is one, and else on that of whoever asks first.
-    pub fn new(directory: Directory, key: ClusterKey, here: Option<Here>) -> Reach {
+    pub fn new(directory: Directory, key: ClusterKey, here: Option<Here>, dialer: Dialer) -> Reach {
         Reach(Arc::new(Shared {
             directory,
             here,
             key,
+            dialer,
             channels: Mutex::default(),
             home: Handle::try_current().ok(),
         }))
@@ -87,16 +91,19 @@ impl Reach {
         let here = shared.here.as_ref();
         let peer = match here.filter(|here| here.address == owner.address) {
             Some(here) => here.peer.clone(),
-            None => self.channel(&owner.address).ok_or_else(nobody)?,
+            None => self
+                .channel(service_of(seat), &owner.address)
+                .ok_or_else(nobody)?,
         };
         Ok(shared.key.caller(peer))
     }
 
-    /// The channel to an address; none when it is no address.
-    fn channel(&self, address: &str) -> Option<Peer> {
+    /// The channel to a process of a service; none when its address is none.
+    fn channel(&self, service: &'static str, address: &str) -> Option<Peer> {
         let channels = self.0.channels.lock();
         let mut channels = channels.unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = channels.get(address) {
+        let at = (service, address.to_owned());
+        if let Some(channel) = channels.get(&at) {
             return Some(channel.clone());
         }
         if channels.len() >= CHANNELS_MAX {
@@ -104,12 +111,20 @@ impl Reach {
             channels.clear();
         }
         let _at_home = self.0.home.as_ref().map(Handle::enter);
-        let opened = Peer::remote(&format!("http://{address}"));
+        let opened = self.0.dialer.remote(service, address);
         let channel = opened
             .inspect_err(|error| tracing::error!(%error, address, "an owner has no address"))
             .ok()?;
-        channels.insert(address.to_owned(), channel.clone());
+        channels.insert(at, channel.clone());
         Some(channel)
+    }
+}
+
+/// Whose processes own the partitions of a stage: as whom they have to show themselves.
+fn service_of(seat: Seat) -> &'static str {
+    match seat.stage {
+        Stage::ACCOUNT => "prepx-risk",
+        _ => "prepx-trading",
     }
 }
 

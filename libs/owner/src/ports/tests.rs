@@ -22,6 +22,7 @@ use prepx_proto::owner::v1::account_owner_service_server::{
 use prepx_proto::owner::v1::matching_owner_service_server::{
     MatchingOwnerService, MatchingOwnerServiceServer,
 };
+use prepx_runtime::tls::Dialer;
 use prepx_runtime::{Config as HostConfig, Drain, Hosted, Service, listen};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -258,7 +259,12 @@ impl Ground {
     }
 
     fn ports(&self, here: Option<Here>) -> Ports {
-        let reach = Reach::new(self.directory.clone(), self.key.clone(), here);
+        let reach = Reach::new(
+            self.directory.clone(),
+            self.key.clone(),
+            here,
+            Dialer::default(),
+        );
         Ports::new(self.front.clone(), reach, TOPOLOGY)
     }
 
@@ -293,7 +299,8 @@ async fn host(service: Service) -> (SocketAddr, oneshot::Sender<()>) {
     let address = listener.local_addr().unwrap();
     let hosted = Hosted {
         service,
-        listener,
+        port: listener.into(),
+        probes: None,
         drain,
         control,
     };

@@ -18,7 +18,7 @@ use tower::{Service as _, ServiceExt as _};
 use super::ANSWER_WAIT;
 use super::sent::Outcome;
 use crate::method::Method;
-use crate::peer::{self, Peer, Process};
+use crate::peer::{Peer, Process};
 
 /// How long after a replica was lost it is looked for again; longer each time in vain.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -45,14 +45,14 @@ impl fmt::Debug for Replica {
 }
 
 impl Replica {
-    pub fn open(url: &str) -> Result<Replica, Error> {
-        Ok(Replica {
-            url: url.to_owned(),
-            channel: peer::endpoint(url)?.connect_lazy(),
+    pub fn over(url: String, channel: Channel) -> Replica {
+        Replica {
+            url,
+            channel,
             serving: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
             doubted: Notify::new(),
-        })
+        }
     }
 
     /// Whether it has said that it serves, and nothing since then says otherwise.

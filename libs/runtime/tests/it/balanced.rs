@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prepx_proto::gateway::v1::GetHealthRequest;
 use prepx_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
+use prepx_runtime::tls::Dialer;
 use prepx_runtime::{Config, Peer, guard, status};
 use tokio::sync::watch;
 
@@ -26,7 +27,7 @@ async fn comes_true(what: &str, mut is: impl FnMut() -> bool) {
 
 fn balanced(replicas: &[&Running]) -> Peer {
     let urls: Vec<_> = replicas.iter().map(|replica| &replica.url).collect();
-    Peer::balanced(&urls).expect("URLs")
+    Dialer::default().balanced("bank", &urls).expect("URLs")
 }
 
 /// Cuts off what has not been answered soon.

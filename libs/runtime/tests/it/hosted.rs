@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use prepx_proto::notification::v1::SubscribeRequest;
 use prepx_proto::notification::v1::notification_service_client::NotificationServiceClient;
-use prepx_runtime::{Config, Drain, Error, Hosted, Peer, Service, guard, listen};
+use prepx_runtime::serve::Port;
+use prepx_runtime::tls::Identity;
+use prepx_runtime::{Config, Drain, Error, Hosted, Peer, Probes, Service, guard, listen};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -31,6 +33,16 @@ pub struct Running {
 
 impl Running {
     pub async fn start(service: Service, config: Config) -> Running {
+        Running::before(None, None, service, config).await
+    }
+
+    /// The same for callers to whom the process is `identity`, with another port for probes.
+    pub async fn before(
+        identity: Option<Arc<Identity>>,
+        probes: Option<Probes>,
+        service: Service,
+        config: Config,
+    ) -> Running {
         let listener = listen(([127, 0, 0, 1], 0).into())
             .await
             .expect("a free port");
@@ -40,7 +52,8 @@ impl Running {
         let (tell, ready) = oneshot::channel();
         let hosted = Hosted {
             service,
-            listener,
+            port: Port { listener, identity },
+            probes,
             drain,
             control,
         };

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use prepx_runtime::serve::{Limits, multiplex, serve};
 use prepx_runtime::{Drain, Peer, body, drain, guard, listen};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::bank::{Bank, client, withdrawal};
@@ -56,7 +56,8 @@ async fn exchange(address: SocketAddr, text: &str) -> String {
     until_closed(&mut stream).await
 }
 
-async fn until_closed(stream: &mut TcpStream) -> String {
+/// Reads until the server has closed.
+pub async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
     // A reset is a close too: the server does not read what it has refused.

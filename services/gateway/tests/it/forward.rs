@@ -26,10 +26,14 @@ use prepx_proto::notification::v1::{
     ListenToTradesRequest, SubscribeRequest, SubscribeResponse, TradeUpdate,
 };
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
+use prepx_runtime::serve::Port;
+use prepx_runtime::tls::{Dialer, Identity};
 use prepx_runtime::{Config, Drain, Hosted, Peer, Service, guard, listen, status, telemetry};
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Code, Request, Response, Status, Streaming};
 use uuid::Uuid;
+
+use crate::authority::Authority;
 
 const NOW: Micros = Micros(1_800_000_000_000_000);
 /// How long what a test waits for may take on a busy machine.
@@ -102,15 +106,20 @@ impl prepx_auth::Authority for Anybody {
 }
 
 /// Serves until the sender is dropped; answers with the URL.
-async fn serve(build: impl AsyncFnOnce(Drain) -> Service) -> (String, oneshot::Sender<()>) {
+async fn serve(
+    identity: Option<Arc<Identity>>,
+    build: impl AsyncFnOnce(Drain) -> Service,
+) -> (String, oneshot::Sender<()>) {
     let listener = listen(([127, 0, 0, 1], 0).into()).await;
     let listener = listener.expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("is bound"));
+    let scheme = identity.as_ref().map_or("http", |_| "https");
+    let url = format!("{scheme}://{}", listener.local_addr().expect("is bound"));
     let (drain, control) = Drain::new();
     let service = build(drain.clone()).await;
     let hosted = Hosted {
         service,
-        listener,
+        port: Port { listener, identity },
+        probes: None,
         drain,
         control,
     };
@@ -157,11 +166,23 @@ struct Chain {
 
 impl Chain {
     async fn start() -> Chain {
+        Chain::over(None, &Dialer::default()).await
+    }
+
+    /// The gateway and the service know each other by certificates.
+    async fn secured() -> Chain {
+        let authority = Authority::new("platform");
+        let dialer = Dialer::mutual(authority.identity("prepx-gateway"));
+        Chain::over(Some(authority.identity("prepx-notification")), &dialer).await
+    }
+
+    async fn over(identity: Option<Arc<Identity>>, dialer: &Dialer) -> Chain {
         let (tell, heard) = mpsc::unbounded_channel();
         let echo = NotificationServiceServer::new(Echo(tell));
-        let (behind, end) = serve(async |_| Service::new().grpc(echo)).await;
-        let peer = Peer::balanced(&[&behind]).expect("a URL");
-        let (url, ended) = serve(async |drain| gateway(drain, peer).await).await;
+        let (behind, end) = serve(identity, async |_| Service::new().grpc(echo)).await;
+        let peer = dialer.balanced("prepx-notification", &[&behind]);
+        let peer = peer.expect("a URL");
+        let (url, ended) = serve(None, async |drain| gateway(drain, peer).await).await;
         Chain {
             url,
             heard,
@@ -193,7 +214,15 @@ impl Chain {
 
 #[tokio::test]
 async fn calls_and_streams_of_public_services_are_handed_on() {
-    let mut chain = Chain::start().await;
+    handed_on(Chain::start().await).await;
+}
+
+#[tokio::test]
+async fn they_are_handed_on_to_who_shows_the_right_certificate() {
+    handed_on(Chain::secured().await).await;
+}
+
+async fn handed_on(mut chain: Chain) {
     let mut client = chain.client();
     let (say, said) = tokio::sync::mpsc::channel(1);
     let asked = tokio_stream::wrappers::ReceiverStream::new(said);
@@ -252,8 +281,10 @@ async fn nobody_comes_in_as_the_platform() {
 
 #[tokio::test]
 async fn nothing_else_is_handed_on_and_a_service_that_is_away_is_named() {
-    let nowhere = Peer::balanced(&["http://127.0.0.1:9"]).expect("a URL");
-    let (url, _ended) = serve(async |drain| gateway(drain, nowhere).await).await;
+    let nowhere = Dialer::default()
+        .balanced("user", &["http://127.0.0.1:9"])
+        .expect("a URL");
+    let (url, _ended) = serve(None, async |drain| gateway(drain, nowhere).await).await;
     let before = Peer::remote(&url).expect("a URL");
     let jwks = prepx_proto::user::v1::GetJwksRequest {};
     let unknown = UserServiceClient::new(before.clone()).get_jwks(jwks).await;

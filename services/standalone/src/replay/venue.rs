@@ -19,7 +19,7 @@ use crate::client::{Connection, words};
 
 /// The operator's part.
 pub struct Venue {
-    url: String,
+    to: cli::Target,
     operator: Connection,
     symbol: String,
 }
@@ -30,9 +30,9 @@ impl Venue {
     /// # Errors
     /// When the server refuses or cannot be reached.
     pub async fn reach(to: &cli::Target, symbol: &str, reference: i64) -> Result<Venue> {
-        let operator = Connection::new(&to.url, &to.key_id, &to.secret_key)?;
+        let operator = to.connection()?;
         let venue = Venue {
-            url: to.url.clone(),
+            to: to.clone(),
             operator,
             symbol: symbol.to_owned(),
         };
@@ -86,7 +86,7 @@ impl Venue {
                 .await?;
         }
         self.allow(&made.account_id, open_orders).await?;
-        let connection = Connection::new(&self.url, &made.key_id, &made.secret_key)?;
+        let connection = self.to.connection_as(&made.key_id, &made.secret_key)?;
         Trader::open(connection, &self.symbol).await
     }
 

@@ -20,6 +20,7 @@ use prepx_env::{Clock, Random};
 use prepx_owner::ports::{Here, Ports, Reach};
 use prepx_owner::{BoxError, Directory, Failure, Front, Logs, Owner, Seats};
 use prepx_risk::AccountCodec;
+use prepx_runtime::tls::Dialer;
 use prepx_stage::port::HeadsPort;
 use prepx_stage::{Pace, Snapshots, Stage, Topology, desk};
 use prepx_trading::MatchingCodec;
@@ -175,7 +176,8 @@ fn reach(
         address: HERE.to_owned(),
         peer: owned.peer(),
     };
-    Reach::new(directory, key, Some(here))
+    // Nobody else is ever called.
+    Reach::new(directory, key, Some(here), Dialer::default())
 }
 
 impl Running {

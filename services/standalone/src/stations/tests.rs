@@ -15,6 +15,7 @@ use prepx_domain::{AccountId, OrderStatus};
 use prepx_env::{Random, SystemClock};
 use prepx_owner::ports::{Ports, Reach};
 use prepx_owner::{Directory, Owner};
+use prepx_runtime::tls::Dialer;
 use prepx_runtime::{Config as HostConfig, Drain, Hosted, listen};
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, WhichOrders};
 use prepx_stage::{Pace, Snapshots, Stage};
@@ -174,7 +175,8 @@ async fn from_outside(stations: &Stations) -> (Ports, oneshot::Sender<()>) {
     let address = listener.local_addr().unwrap().to_string();
     let hosted = Hosted {
         service: owned,
-        listener,
+        port: listener.into(),
+        probes: None,
         drain,
         control,
     };
@@ -189,7 +191,7 @@ async fn from_outside(stations: &Stations) -> (Ports, oneshot::Sender<()>) {
         (seat, Owner { address, epoch: 1 })
     };
     let directory = Directory::of(seats.into_iter().flatten().map(owner));
-    let reach = Reach::new(directory, key, None);
+    let reach = Reach::new(directory, key, None, Dialer::default());
     (
         Ports::new(shared.front.clone(), reach, shared.topology),
         stop,

@@ -1,0 +1,241 @@
+//! The client's side: connections to other processes, plain or by TLS.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use prepx_env::Clock;
+use tokio::io::AsyncBufReadExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tonic::transport::Channel;
+use tower::Service;
+
+use super::handshake::{failed, reason};
+use super::identity::HTTP2;
+use super::{Error, Identity, files, identity, server_name};
+use crate::balance::Balanced;
+use crate::peer::{self, Peer};
+
+/// Why another process cannot be called.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The address is not one, or not one for how processes talk here.
+    #[error(
+        "{url:?} is no address of a service: {problem}; it must be one such as {scheme}://10.0.0.5:9001"
+    )]
+    Address {
+        /// As it was given.
+        url: String,
+        /// What is wrong.
+        problem: String,
+        /// With which it would be right.
+        scheme: &'static str,
+    },
+    /// The CA cannot be read.
+    #[error(transparent)]
+    Tls(#[from] Error),
+}
+
+/// How a process calls the others of its platform: in plain text, or as who it is. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Dialer(Option<Arc<Identity>>);
+
+impl Dialer {
+    /// By mutual TLS.
+    pub fn mutual(identity: Arc<Identity>) -> Dialer {
+        Dialer(Some(identity))
+    }
+
+    /// With what the addresses of services begin.
+    pub const fn scheme(&self) -> &'static str {
+        match self.0 {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// The process of a service such as `prepx-risk` at an address such as `10.0.0.5:9001`. Whoever
+    /// answers there has to be of that service.
+    ///
+    /// # Errors
+    /// When the address is not one.
+    pub fn remote(&self, service: &str, address: &str) -> Result<Peer, DialError> {
+        let url = format!("{}://{address}", self.scheme());
+        Ok(Peer::Remote(self.open(service, &url)?))
+    }
+
+    /// A service such as `prepx-risk` of which there are replicas at URLs. A call goes to one that
+    /// serves. To be called in the runtime.
+    ///
+    /// # Errors
+    /// When one of the URLs is not one, or is one for another way to talk.
+    pub fn balanced<U: AsRef<str>>(&self, service: &str, urls: &[U]) -> Result<Peer, DialError> {
+        let open = |url: &U| Ok((url.as_ref().to_owned(), self.open(service, url.as_ref())?));
+        let channels: Result<Vec<_>, DialError> = urls.iter().map(open).collect();
+        Ok(Peer::Balanced(Balanced::over(channels?)))
+    }
+
+    fn open(&self, service: &str, url: &str) -> Result<Channel, DialError> {
+        let wrong = |problem: String| DialError::Address {
+            url: url.to_owned(),
+            problem,
+            scheme: self.scheme(),
+        };
+        let uri: Uri = url.parse().map_err(|why| wrong(format!("{why}")))?;
+        match (&self.0, uri.scheme_str()) {
+            (Some(_), Some("http")) => {
+                return Err(wrong(
+                    "tls is set, so nothing goes in plain text".to_owned(),
+                ));
+            }
+            (None, Some("https")) => return Err(wrong("tls is not set".to_owned())),
+            (_, Some("http" | "https")) if uri.host().is_some() => {}
+            _ => return Err(wrong("it is no URL of HTTP".to_owned())),
+        }
+        let endpoint = peer::endpoint(url).map_err(|why| wrong(why.to_string()))?;
+        let Some(identity) = &self.0 else {
+            return Ok(endpoint.connect_lazy());
+        };
+        let name = server_name(service).map_err(|why| wrong(why.to_string()))?;
+        let trust = Trust::Mutual(Arc::clone(identity));
+        Ok(endpoint.connect_with_connector_lazy(Connector::new(trust, name)))
+    }
+}
+
+impl Peer {
+    /// A platform at an `https` URL, whose certificate has to be of the CA in a file.
+    ///
+    /// # Errors
+    /// When the URL is not one, or the file cannot be read.
+    pub fn public(url: &str, ca: &Path, clock: Arc<dyn Clock>) -> Result<Peer, DialError> {
+        let wrong = |problem: String| DialError::Address {
+            url: url.to_owned(),
+            problem,
+            scheme: "https",
+        };
+        let uri: Uri = url.parse().map_err(|why| wrong(format!("{why}")))?;
+        let host = uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = server_name(host).map_err(|why| wrong(why.to_string()))?;
+        let client = identity::stranger(files::ca("--ca", ca)?, clock);
+        let client = client.map_err(|why| wrong(why.to_string()))?;
+        let endpoint = peer::endpoint(url).map_err(|why| wrong(why.to_string()))?;
+        let connector = Connector::new(Trust::Ca(Arc::new(client)), name);
+        Ok(Peer::Remote(
+            endpoint.connect_with_connector_lazy(connector),
+        ))
+    }
+}
+
+/// Whom a connection believes, and what it shows of itself.
+#[derive(Clone)]
+enum Trust {
+    Mutual(Arc<Identity>),
+    Ca(Arc<ClientConfig>),
+}
+
+/// Makes connections to whoever is of this name.
+#[derive(Clone)]
+struct Connector {
+    trust: Trust,
+    name: ServerName<'static>,
+    /// What was said last of a failure: nobody needs to read it again at each try.
+    said: Arc<Mutex<String>>,
+}
+
+impl Connector {
+    fn new(trust: Trust, name: ServerName<'static>) -> Connector {
+        Connector {
+            trust,
+            name,
+            said: Arc::default(),
+        }
+    }
+
+    async fn connect(self, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+        let host = uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await?;
+        stream.set_nodelay(true)?;
+        let secured = self.secure(stream).await;
+        let said = secured.as_ref().err().map(words).unwrap_or_default();
+        let why = self.tell(&uri, said);
+        match secured {
+            Ok(stream) => Ok(TokioIo::new(stream)),
+            Err(error) => Err(io::Error::new(error.kind(), why)),
+        }
+    }
+
+    async fn secure(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let (client, mutual) = match &self.trust {
+            Trust::Mutual(identity) => (identity.client(), true),
+            Trust::Ca(client) => (Some(Arc::clone(client)), false),
+        };
+        let client = client.ok_or_else(|| io::Error::other("there is no CA to believe"))?;
+        let connecting = TlsConnector::from(client).connect(self.name.clone(), stream);
+        let mut stream = connecting.await?;
+        if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {
+            return Err(io::Error::other("it does not speak HTTP/2"));
+        }
+        // By TLS 1.3 the client is done before the server has judged it. The server of a service speaks
+        // first: when it does, it has let us in, and calls on this connection are begun there.
+        if mutual && stream.fill_buf().await?.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(stream)
+    }
+
+    /// Says a failure once, until there is another one or none.
+    fn tell(&self, uri: &Uri, why: String) -> String {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if why.is_empty() {
+            said.clear();
+            return why;
+        }
+        let address = uri.authority().map_or("", |at| at.as_str());
+        let whole = format!(
+            "TLS with {} at {address} has failed: {why}",
+            self.name.to_str()
+        );
+        if *said != why {
+            tracing::warn!("{whole}");
+        }
+        *said = why;
+        whole
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        self.clone().connect(uri).boxed()
+    }
+}
+
+/// What went wrong, from the side of whoever has called.
+fn words(error: &io::Error) -> String {
+    let reason = reason(error);
+    failed("client", reason);
+    match reason {
+        "refused" => format!("it refuses this process ({error})"),
+        "certificate" => format!("it is not who it should be ({error})"),
+        "no_tls" => format!("it does not speak TLS ({error})"),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,259 @@
+//! What PEM files say: read, parsed, and held against each other before anything relies on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier as _;
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{self, CertificateError, RootCertStore};
+
+use super::{Config, Error, PublicConfig, set};
+
+/// The largest file that is taken for one of these.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Which files, and the table of the settings that names them.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    table: &'static str,
+    certificate: PathBuf,
+    key: PathBuf,
+    /// Where callers have to show a certificate as well.
+    ca: Option<PathBuf>,
+}
+
+/// What the files say, as bytes: what has not changed need not be parsed again.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Text {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    ca: Option<Vec<u8>>,
+}
+
+/// What a process has in hand: its certificates with their key, and the CA.
+pub(super) struct Papers {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+    pub ca: Option<Arc<RootCertStore>>,
+}
+
+impl From<&Config> for Files {
+    fn from(config: &Config) -> Files {
+        Files {
+            table: "tls",
+            certificate: config.certificate.clone(),
+            key: config.key.clone(),
+            ca: Some(config.ca.clone()),
+        }
+    }
+}
+
+impl From<&PublicConfig> for Files {
+    fn from(config: &PublicConfig) -> Files {
+        Files {
+            table: "public_tls",
+            certificate: config.certificate.clone(),
+            key: config.key.clone(),
+            ca: None,
+        }
+    }
+}
+
+impl Files {
+    pub fn read(&self) -> Result<Text, Error> {
+        let read = |path: &Path, wrong: fn(&Files, String) -> Error| {
+            bytes(path).map_err(|problem| wrong(self, problem))
+        };
+        let ca = self.ca.as_deref();
+        Ok(Text {
+            certificate: read(&self.certificate, Files::wrong_certificate)?,
+            key: read(&self.key, Files::wrong_key)?,
+            ca: ca.map(|ca| read(ca, Files::wrong_ca)).transpose()?,
+        })
+    }
+
+    /// What the files say, when it fits together: the key is that of the certificate, and with a CA the
+    /// certificate is one that others of the platform believe to be `name`'s.
+    pub fn papers(
+        &self,
+        text: &Text,
+        name: &ServerName<'_>,
+        provider: &Arc<CryptoProvider>,
+        now: UnixTime,
+    ) -> Result<Papers, Error> {
+        let chain = certificates(&text.certificate);
+        let chain = chain.map_err(|problem| self.wrong_certificate(problem))?;
+        let key = PrivateKeyDer::from_pem_slice(&text.key);
+        let key = key.map_err(|problem| self.wrong_key(format!("no private key: {problem}")))?;
+        CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(|problem| {
+            let certificate = self.certificate.display();
+            self.wrong_key(format!("not the key of {certificate}: {problem}"))
+        })?;
+        let ca = text.ca.as_deref().map(roots).transpose();
+        let ca = ca.map_err(|problem| self.wrong_ca(problem))?;
+        match &ca {
+            Some(ca) => self.believed(&chain, ca, name, provider, now)?,
+            None => self.in_time(&chain, provider, now)?,
+        }
+        Ok(Papers { chain, key, ca })
+    }
+
+    /// Whether others will take the certificate, as server and as client.
+    fn believed(
+        &self,
+        chain: &[CertificateDer<'_>],
+        ca: &Arc<RootCertStore>,
+        name: &ServerName<'_>,
+        provider: &Arc<CryptoProvider>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let Some((own, between)) = chain.split_first() else {
+            return Ok(());
+        };
+        let servers = WebPkiServerVerifier::builder_with_provider(ca.clone(), provider.clone());
+        let servers = servers
+            .build()
+            .map_err(|no| self.wrong_ca(no.to_string()))?;
+        let served = servers.verify_server_cert(own, between, name, &[], now);
+        let callers = verifier(ca, provider).map_err(|no| self.wrong_ca(no.to_string()))?;
+        let called = callers.verify_client_cert(own, between, now);
+        served.map(drop).and(called.map(drop)).map_err(|why| Error {
+            setting: format!("{}.certificate", self.table),
+            path: self.certificate.clone(),
+            problem: format!("other services would refuse it: {why}"),
+            right: format!(
+                "valid now, of the CA in {}, with the DNS name {}, for servers and clients",
+                self.ca.as_deref().unwrap_or(Path::new("")).display(),
+                name.to_str()
+            ),
+        })
+    }
+
+    /// Whether a certificate is valid now, whose CA is not known here.
+    fn in_time(
+        &self,
+        chain: &[CertificateDer<'static>],
+        provider: &Arc<CryptoProvider>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+        let wrong = |problem: &dyn ToString| self.wrong_certificate(problem.to_string());
+        let (Some((own, between)), Some(last)) = (chain.split_first(), chain.last()) else {
+            return Ok(());
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add(last.clone()).map_err(|why| wrong(&why))?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
+        let verifier = verifier.build().map_err(|why| wrong(&why))?;
+        let anybody = ServerName::try_from("anybody.invalid").map_err(|why| wrong(&why))?;
+        // Its time is looked at first; what else is said of it is for clients to judge.
+        match verifier.verify_server_cert(own, between, &anybody, &[], now) {
+            Err(rustls::Error::InvalidCertificate(
+                why @ (Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }),
+            )) => Err(Error {
+                right: "a certificate that is valid now".to_owned(),
+                ..wrong(&rustls::Error::InvalidCertificate(why))
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What TLS itself does not take.
+    pub fn unusable(&self, problem: &rustls::Error) -> Error {
+        self.wrong_certificate(problem.to_string())
+    }
+
+    fn wrong_certificate(&self, problem: String) -> Error {
+        Error {
+            setting: format!("{}.certificate", self.table),
+            path: self.certificate.clone(),
+            problem,
+            right: "a PEM file with the certificate of this process, and after it those between it and \
+                    the CA"
+                .to_owned(),
+        }
+    }
+
+    fn wrong_key(&self, problem: String) -> Error {
+        Error {
+            setting: format!("{}.key", self.table),
+            path: self.key.clone(),
+            problem,
+            right: format!(
+                "a PEM file with the private key of {}.certificate, not encrypted",
+                self.table
+            ),
+        }
+    }
+
+    fn wrong_ca(&self, problem: String) -> Error {
+        Error {
+            setting: format!("{}.ca", self.table),
+            path: self.ca.clone().unwrap_or_default(),
+            problem,
+            right: CA.to_owned(),
+        }
+    }
+}
+
+/// What a file with a CA is.
+const CA: &str = "a PEM file with the certificates that others' are signed by";
+
+/// The CA in a file that a setting names.
+///
+/// # Errors
+/// Names the setting and the file.
+pub(super) fn ca(setting: &str, path: &Path) -> Result<Arc<RootCertStore>, Error> {
+    let read = bytes(path).and_then(|text| roots(&text));
+    read.map_err(|problem| Error {
+        setting: setting.to_owned(),
+        path: path.to_owned(),
+        problem,
+        right: CA.to_owned(),
+    })
+}
+
+/// Who judges callers by their certificates.
+pub(super) fn verifier(
+    ca: &Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+    WebPkiClientVerifier::builder_with_provider(ca.clone(), provider.clone()).build()
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    if !set(path) {
+        return Err("not set".to_owned());
+    }
+    let found = fs::metadata(path).map_err(|why| format!("it cannot be read: {why}"))?;
+    if !found.is_file() || found.len() > FILE_BYTES_MAX {
+        return Err(format!("it is no file of at most {FILE_BYTES_MAX} bytes"));
+    }
+    fs::read(path).map_err(|why| format!("it cannot be read: {why}"))
+}
+
+fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err("it has no certificate in it".to_owned()),
+        Ok(found) => Ok(found),
+        Err(pem::Error::MissingSectionEnd { .. }) => Err("it ends within a certificate".to_owned()),
+        Err(problem) => Err(format!("it is not PEM: {problem}")),
+    }
+}
+
+fn roots(text: &[u8]) -> Result<Arc<RootCertStore>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(text)? {
+        let added = roots.add(certificate);
+        added.map_err(|problem| format!("one of its certificates is none of a CA: {problem}"))?;
+    }
+    Ok(Arc::new(roots))
+}

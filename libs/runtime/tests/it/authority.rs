@@ -1,0 +1,107 @@
+//! A CA in memory, and the files that processes are given by it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prepx_domain::Micros;
+use prepx_env::{Clock, ManualClock};
+use prepx_runtime::tls::{Config, Identity};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
+};
+use tempfile::TempDir;
+
+/// A day in 2026, when all certificates of these tests are valid.
+const TODAY: Micros = Micros(1_780_000_000_000_000);
+
+/// A CA of its own.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub fn new(name: &str) -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Authority(CertifiedIssuer::self_signed(params, key).expect("signs itself"))
+    }
+
+    /// Its own certificate.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for a name and for loopback with its key, valid until the end of a year.
+    pub fn certified(&self, name: &str, year: i32) -> [String; 2] {
+        let names = [name, "127.0.0.1"].map(str::to_owned);
+        let mut params = CertificateParams::new(names).expect("names");
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(year, 12, 31);
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("signs");
+        [certificate.pem(), key.serialize_pem()]
+    }
+
+    /// The files of a process.
+    pub fn papers(&self, name: &str) -> Papers {
+        let papers = Papers {
+            directory: tempfile::tempdir().expect("a directory"),
+        };
+        papers.hold(&self.certified(name, 2030), &self.pem());
+        papers
+    }
+
+    /// A process of this name.
+    pub fn identity(&self, name: &str) -> Arc<Identity> {
+        self.papers(name).identity(name)
+    }
+}
+
+/// The files of a process.
+pub struct Papers {
+    directory: TempDir,
+}
+
+impl Papers {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("writes");
+    }
+
+    /// From now on these.
+    pub fn hold(&self, [certificate, key]: &[String; 2], ca: &str) {
+        self.write("certificate.pem", certificate);
+        self.write("key.pem", key);
+        self.write("ca.pem", ca);
+    }
+
+    pub fn config(&self) -> Config {
+        Config {
+            certificate: self.path("certificate.pem"),
+            key: self.path("key.pem"),
+            ca: self.path("ca.pem"),
+        }
+    }
+
+    pub fn identity(&self, name: &str) -> Arc<Identity> {
+        self.identity_at(name, today())
+    }
+
+    /// Whose time is another one.
+    pub fn identity_at(&self, name: &str, clock: Arc<dyn Clock>) -> Arc<Identity> {
+        Arc::new(Identity::inner(&self.config(), name, clock).expect("is right"))
+    }
+}
+
+/// A clock that stands in 2026.
+pub fn today() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(TODAY))
+}
