@@ -88,7 +88,7 @@ def start(args: argparse.Namespace, note) -> str:
         "sql_url": groups["postgres-1"].url(),
         "cache_url": groups["redis"].url(),
     }
-    platform = kind(work, args.binaries, args.replicas, args.partitions, urls)
+    platform = kind(work, args.binaries, args.replicas, args.partitions, urls, args.tls)
     platform.on_start = note
     platform.start()
     return platform.url()
@@ -177,6 +177,10 @@ def main():
             help=f"partitions of each of the two stages [{services.PARTITIONS}]",
         )
         starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
+        starting.add_argument(
+            "--tls", action="store_true",
+            help="mutual TLS among the services, with certificates of a CA made for this cluster",
+        )
     actions.add_parser("status", help="show how every part is").set_defaults(run=show)
     actions.add_parser("down", help="end everything").set_defaults(run=down)
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
@@ -184,6 +188,8 @@ def main():
     args.command = sys.argv[end + 1 :]
     if "binaries" in args:
         args.binaries = args.binaries.resolve()
+    if "tls" in args and args.tls and args.one_process:
+        parser.error("one process has nobody to show a certificate to: --tls or --one-process")
     if bool(args.command) != (args.run is run):
         parser.error("say what to run after --, and only with run")
     # A caller that ends us has us end what was started.

@@ -10,6 +10,8 @@ from state import HOME
 
 import server  # noqa: E402
 
+import certificates
+
 SERVICES = [
     "user", "trading", "risk", "portfolio", "market-data", "analytics", "notification", "gateway",
 ]
@@ -27,12 +29,16 @@ class Services(server.Servers):
     STOP_SECONDS_MAX = STOP_SECONDS_MAX
 
     def __init__(
-        self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, partitions: int, engines: dict[str, str]
+        self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, partitions: int, engines: dict[str, str],
+        tls: bool = False,
     ):
         super().__init__(work)
         self.binaries, self.partitions, self.engines = binaries, partitions, engines
-        ports = iter(server.free_ports(len(SERVICES) * replicas))
+        ports = iter(server.free_ports(len(SERVICES) * replicas * (2 if tls else 1)))
         self.ports = {service: [next(ports) for _ in range(replicas)] for service in SERVICES}
+        self.authority = certificates.Authority(work / "certificates") if tls else None
+        # Who has no certificate cannot ask where a service serves.
+        self.probe_ports = list(ports)
 
     @staticmethod
     def wanted(binaries: pathlib.Path) -> list[pathlib.Path]:
@@ -41,19 +47,24 @@ class Services(server.Servers):
 
     def start(self):
         """Until each answers, and of each service one does its work."""
-        config = self.configured(self.settings())
+        settings, probe_ports = self.settings(), iter(self.probe_ports)
+        configs = {service: self.config(service, settings) for service in SERVICES}
         for directory in ("data", "snapshots"):
             (self.work / directory).mkdir()
         for service, ports in self.ports.items():
             for number, port in enumerate(ports, 1):
-                command = [self.binaries / f"prepx-{service}", "--dev", "--config", config]
-                command += ["--listen", f"127.0.0.1:{port}"]
-                self.spawn(f"prepx-{service}-{number}", command, port)
+                command = [self.binaries / f"prepx-{service}", "--dev"]
+                command += ["--config", configs[service], "--listen", f"127.0.0.1:{port}"]
+                probe_port = next(probe_ports, 0)
+                if probe_port:
+                    command += ["--probe-listen", f"127.0.0.1:{probe_port}"]
+                self.spawn(f"prepx-{service}-{number}", command, port, probe_port)
         for program in self.programs:
-            program.until(lambda: get(program.port, "/healthz") == 200, START_SECONDS_MAX)
-        for service, ports in self.ports.items():
-            first = next(program for program in self.programs if program.port == ports[0])
-            first.until(lambda: any(get(port, "/readyz") == 200 for port in ports), START_SECONDS_MAX)
+            program.until(lambda: probe(program, "/healthz") == 200, START_SECONDS_MAX)
+        for ports in self.ports.values():
+            replicas = [program for program in self.programs if program.port in ports]
+            ready = lambda: any(probe(replica, "/readyz") == 200 for replica in replicas)
+            replicas[0].until(ready, START_SECONDS_MAX)
         self.until_all_partitions_answer()
 
     def until_all_partitions_answer(self):
@@ -63,10 +74,18 @@ class Services(server.Servers):
         known = lambda: get(gateway.port, "/v2/account", TRADER) == 200
         gateway.until(lambda: known() and listed(), START_SECONDS_MAX)
 
+    def config(self, service: str, settings: dict) -> pathlib.Path:
+        """One file serves all of them, unless each is somebody of its own."""
+        if not self.authority:
+            return self.configured("prepx", settings)
+        name = f"prepx-{service}"
+        return self.configured(name, settings | {"tls": self.authority.identity(name)})
+
     def settings(self) -> dict:
-        """One file serves all of them."""
+        """What is true of all of them."""
+        scheme = "https" if self.authority else "http"
         peers = {
-            service.replace("-", "_"): ",".join(f"http://127.0.0.1:{port}" for port in ports)
+            service.replace("-", "_"): ",".join(f"{scheme}://127.0.0.1:{port}" for port in ports)
             for service, ports in self.ports.items()
             if service != "gateway"
         }
@@ -80,12 +99,12 @@ class Services(server.Servers):
             "peers": peers,
         }
 
-    def configured(self, settings: dict) -> pathlib.Path:
+    def configured(self, name: str, settings: dict) -> pathlib.Path:
         """The file with the settings, which only its owner may read."""
-        config = self.work / "prepx.toml"
+        config = self.work / f"{name}.toml"
         tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
         lines = lambda table: [f"{name} = {json.dumps(value)}\n" for name, value in table.items()]
-        with open(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        with open(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(lines({name: settings[name] for name in settings if name not in tables}))
             for name, table in tables.items():
                 file.writelines([f"[{name}]\n", *lines(table)])
@@ -103,7 +122,7 @@ class OneProcess(Services):
         return [binaries / "prepx"]
 
     def start(self):
-        config = self.configured(self.engines | {"log_replication": REPLICATION})
+        config = self.configured("prepx", self.engines | {"log_replication": REPLICATION})
         port = self.ports["gateway"][0]
         command = [self.binaries / "prepx", "start", "--dev", "--simulate", "off"]
         command += ["--config", config, "--listen", f"127.0.0.1:{port}"]
@@ -111,6 +130,11 @@ class OneProcess(Services):
         program = self.spawn("prepx", command, port)
         program.until(program.listens, START_SECONDS_MAX)
         self.until_all_partitions_answer()
+
+
+def probe(program: server.Program, path: str) -> int:
+    """Asks a process how it is; the status of its answer."""
+    return get(program.probe_port or program.port, path)
 
 
 def get(port: int, path: str, key: tuple[str, str] | None = None) -> int:

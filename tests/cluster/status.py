@@ -9,7 +9,7 @@ import postgres  # noqa: E402
 import redis  # noqa: E402
 from server import Program  # noqa: E402
 
-from services import OPERATOR, ask, get
+from services import OPERATOR, ask, probe
 
 
 def table(programs: list[Program]) -> str:
@@ -81,7 +81,7 @@ def of_redis(program: Program) -> str:
 
 def of_prepx(program: Program) -> str:
     # One process of all has neither path, but it serves.
-    ready = get(program.port, "/readyz")
+    ready = probe(program, "/readyz")
     return {200: "ok", 404: "ok", 503: "ok, stands by"}.get(ready, f"/readyz answers {ready}")
 
 

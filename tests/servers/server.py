@@ -100,6 +100,8 @@ class Program:
     log: str
     # The user, group and directory, where they are not ours.
     run_as: dict = field(default_factory=dict)
+    # Where it says how it is, when it does not say so where it serves.
+    probe_port: int = 0
     pid: int = 0
     born: str | None = None
     # Where this process is the one that started it.
@@ -184,11 +186,11 @@ class Servers:
         """What tests are told of them."""
         raise NotImplementedError
 
-    def spawn(self, name: str, command: list[str], port: int) -> Program:
+    def spawn(self, name: str, command: list[str], port: int, probe_port: int = 0) -> Program:
         """Starts one more program, its log beside its data."""
         command = [str(word) for word in command]
         log = str(self.work / f"{name}.log")
-        program = Program(name, command, port, log, run_as=self.run_as)
+        program = Program(name, command, port, log, run_as=self.run_as, probe_port=probe_port)
         self.programs.append(program)
         program.start()
         self.on_start(program)
