@@ -12,28 +12,27 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use prepx_env::{Random, SystemClock};
+use prepx_env::Random;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::drain::{Control, Drain};
 use crate::ending::Ending;
+use crate::identities::Identities;
 use crate::method::Method;
+use crate::probes::Probes;
 use crate::ready::Health;
 use crate::serve::{self, Port, multiplex};
 use crate::service::{self, Service, TaskError};
 use crate::telemetry::Telemetry;
-use crate::tls::{self, Callers, Dialer, Identity};
+use crate::tls::{self, Callers, Dialer};
 use crate::{config, telemetry};
 
 /// How often old samples are folded into the metrics' histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-/// Connections at a time of those who ask how a process is.
-const PROBES_MAX: usize = 64;
 
 /// What every process is told.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -147,54 +146,6 @@ pub struct Start {
     pub dialer: Dialer,
 }
 
-/// Who a process is, on both sides of it.
-struct Identities {
-    inner: Option<Arc<Identity>>,
-    public: Option<Arc<Identity>>,
-}
-
-impl Identities {
-    fn of(config: &Config, name: &str) -> Result<Identities, tls::Error> {
-        let clock = || Arc::new(SystemClock::new());
-        let Config {
-            tls, public_tls, ..
-        } = config;
-        let inner = tls.is_set().then(|| Identity::inner(tls, name, clock()));
-        let to_clients = config.callers == Callers::Clients && public_tls.is_set();
-        let public = to_clients.then(|| Identity::public(public_tls, clock()));
-        Ok(Identities {
-            inner: inner.transpose()?.map(Arc::new),
-            public: public.transpose()?.map(Arc::new),
-        })
-    }
-
-    /// Before its callers.
-    fn before(&self, callers: Callers) -> Option<Arc<Identity>> {
-        match callers {
-            Callers::Services => self.inner.clone(),
-            Callers::Clients => self.public.clone(),
-        }
-    }
-
-    fn dialer(&self) -> Dialer {
-        self.inner.clone().map(Dialer::mutual).unwrap_or_default()
-    }
-
-    /// What the files say is followed as long as the process runs.
-    fn followed(self, service: Service) -> Service {
-        let all = self.inner.into_iter().chain(self.public);
-        all.fold(service, |service, identity| {
-            service.task("certificates", async move |drain: Drain| {
-                tokio::select! {
-                    () = identity.follow(tls::LOOK_EVERY) => {}
-                    () = drain.stopping() => {}
-                }
-                Ok(())
-            })
-        })
-    }
-}
-
 /// Runs a process: reports, listens, builds, serves until SIGTERM or ctrl-c, ends. `ready` is called
 /// with the address once requests are answered.
 ///
@@ -262,32 +213,6 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
         address,
         source,
     })
-}
-
-/// Where an orchestrator asks.
-pub struct Probes {
-    /// What listens.
-    pub listener: TcpListener,
-    /// The metrics of this process.
-    pub metrics: PrometheusHandle,
-}
-
-impl Probes {
-    /// Answers until it is dropped, also while the process drains: whoever asks then shall hear so.
-    fn answer(self, health: &Health, drain: &Drain) -> impl Future<Output = ()> + use<> {
-        let grpc = service::routes(health.routed(Router::new(), drain));
-        let metrics = self.metrics;
-        let page = get(async move || metrics.render());
-        let http = health.pages(drain).route("/metrics", page);
-        let limits = serve::Limits {
-            connections: PROBES_MAX,
-            ..serve::Limits::default()
-        };
-        async move {
-            let (kept, _until_dropped) = Drain::new();
-            serve::serve(self.listener, multiplex(grpc, http), limits, kept).await;
-        }
-    }
 }
 
 /// A service with everything that it takes to run it.

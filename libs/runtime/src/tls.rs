@@ -22,9 +22,6 @@ pub use self::connect::{DialError, Dialer};
 pub(crate) use self::handshake::{Prompt, shaken, speaks_http2};
 pub use self::identity::Identity;
 
-/// How often to look whether the files have changed.
-pub(crate) const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// Whose calls come to the port of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier as _;
@@ -18,6 +19,10 @@ use super::{Config, Error, PublicConfig, set};
 
 /// The largest file that is taken for one of these.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The last second of the year 9999, which certificates that do not end have for their end (RFC 5280,
+/// 4.1.2.5), and one more.
+const LATE: Duration = Duration::from_secs(253_402_300_800);
 
 /// Which files, and the table of the settings that names them.
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ pub(super) struct Papers {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
     pub ca: Option<Arc<RootCertStore>>,
+    /// Until when the first certificate is valid.
+    pub end: Option<UnixTime>,
 }
 
 impl From<&Config> for Files {
@@ -98,11 +105,23 @@ impl Files {
         })?;
         let ca = text.ca.as_deref().map(roots).transpose();
         let ca = ca.map_err(|problem| self.wrong_ca(problem))?;
-        match &ca {
-            Some(ca) => self.believed(&chain, ca, name, provider, now)?,
-            None => self.in_time(&chain, provider, now)?,
-        }
-        Ok(Papers { chain, key, ca })
+        let (roots, judged) = match &ca {
+            Some(ca) => (ca.clone(), self.believed(&chain, ca, name, provider, now)),
+            None => {
+                let itself = alone(&chain);
+                let itself = itself.map_err(|problem| self.unusable(&problem))?;
+                let judged = self.in_time(&chain, &itself, name, provider, now);
+                (itself, judged)
+            }
+        };
+        judged?;
+        let end = end(&chain, &roots, name, provider);
+        Ok(Papers {
+            chain,
+            key,
+            ca,
+            end,
+        })
     }
 
     /// Whether others will take the certificate, as server and as client.
@@ -114,55 +133,47 @@ impl Files {
         provider: &Arc<CryptoProvider>,
         now: UnixTime,
     ) -> Result<(), Error> {
-        let Some((own, between)) = chain.split_first() else {
-            return Ok(());
-        };
-        let servers = WebPkiServerVerifier::builder_with_provider(ca.clone(), provider.clone());
-        let servers = servers
-            .build()
-            .map_err(|no| self.wrong_ca(no.to_string()))?;
-        let served = servers.verify_server_cert(own, between, name, &[], now);
         let callers = verifier(ca, provider).map_err(|no| self.wrong_ca(no.to_string()))?;
-        let called = callers.verify_client_cert(own, between, now);
-        served.map(drop).and(called.map(drop)).map_err(|why| Error {
-            setting: format!("{}.certificate", self.table),
-            path: self.certificate.clone(),
-            problem: format!("other services would refuse it: {why}"),
+        let called = |()| match chain.split_first() {
+            Some((own, between)) => callers.verify_client_cert(own, between, now).map(drop),
+            None => Ok(()),
+        };
+        let judged = judged(chain, ca, name, provider, now).and_then(called);
+        judged.map_err(|why| Error {
             right: format!(
                 "valid now, of the CA in {}, with the DNS name {}, for servers and clients",
                 self.ca.as_deref().unwrap_or(Path::new("")).display(),
                 name.to_str()
             ),
+            ..self.wrong_certificate(format!("other services would refuse it: {why}"))
         })
     }
 
     /// Whether a certificate is valid now, whose CA is not known here.
     fn in_time(
         &self,
-        chain: &[CertificateDer<'static>],
+        chain: &[CertificateDer<'_>],
+        itself: &Arc<RootCertStore>,
+        name: &ServerName<'_>,
         provider: &Arc<CryptoProvider>,
         now: UnixTime,
     ) -> Result<(), Error> {
         use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
-        let wrong = |problem: &dyn ToString| self.wrong_certificate(problem.to_string());
-        let (Some((own, between)), Some(last)) = (chain.split_first(), chain.last()) else {
-            return Ok(());
-        };
-        let mut roots = RootCertStore::empty();
-        roots.add(last.clone()).map_err(|why| wrong(&why))?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
-        let verifier = verifier.build().map_err(|why| wrong(&why))?;
-        let anybody = ServerName::try_from("anybody.invalid").map_err(|why| wrong(&why))?;
         // Its time is looked at first; what else is said of it is for clients to judge.
-        match verifier.verify_server_cert(own, between, &anybody, &[], now) {
+        match judged(chain, itself, name, provider, now) {
             Err(rustls::Error::InvalidCertificate(
                 why @ (Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }),
             )) => Err(Error {
                 right: "a certificate that is valid now".to_owned(),
-                ..wrong(&rustls::Error::InvalidCertificate(why))
+                ..self.unusable(&rustls::Error::InvalidCertificate(why))
             }),
             _ => Ok(()),
         }
+    }
+
+    /// The table of the settings that names them.
+    pub const fn table(&self) -> &'static str {
+        self.table
     }
 
     /// What TLS itself does not take.
@@ -218,6 +229,56 @@ pub(super) fn ca(setting: &str, path: &Path) -> Result<Arc<RootCertStore>, Error
         problem,
         right: CA.to_owned(),
     })
+}
+
+/// The last certificate of a chain as what is believed.
+fn alone(chain: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    if let Some(last) = chain.last() {
+        roots.add(last.clone())?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Judges a server's certificates as a client does.
+fn judged(
+    chain: &[CertificateDer<'_>],
+    roots: &Arc<RootCertStore>,
+    name: &ServerName<'_>,
+    provider: &Arc<CryptoProvider>,
+    at: UnixTime,
+) -> Result<(), rustls::Error> {
+    let (own, between) = chain
+        .split_first()
+        .ok_or(rustls::Error::NoCertificatesPresented)?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone());
+    let verifier = verifier.build();
+    let verifier = verifier.map_err(|why| rustls::Error::General(why.to_string()))?;
+    verifier
+        .verify_server_cert(own, between, name, &[], at)
+        .map(drop)
+}
+
+/// When a certificate ends: whoever judges it after that is told.
+fn end(
+    chain: &[CertificateDer<'_>],
+    roots: &Arc<RootCertStore>,
+    name: &ServerName<'_>,
+    provider: &Arc<CryptoProvider>,
+) -> Option<UnixTime> {
+    match judged(
+        chain,
+        roots,
+        name,
+        provider,
+        UnixTime::since_unix_epoch(LATE),
+    ) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => Some(not_after),
+        _ => None,
+    }
 }
 
 /// Who judges callers by their certificates.

@@ -37,6 +37,8 @@ struct Sides {
     server: Arc<ServerConfig>,
     /// Where other services are called with it.
     client: Option<Arc<ClientConfig>>,
+    /// Until when they are good.
+    end: Option<UnixTime>,
 }
 
 impl fmt::Debug for Identity {
@@ -73,14 +75,26 @@ impl Identity {
         let text = files.read()?;
         let papers = files.papers(&text, &name, &provider, now(&*time))?;
         let sides = Sides::of(papers, &provider, &time);
-        Ok(Identity {
+        let identity = Identity {
             now: RwLock::new(Arc::new(sides.map_err(|why| files.unusable(&why))?)),
             seen: Mutex::new(Ok(text)),
             files,
             name,
             provider,
             time,
-        })
+        };
+        identity.tell();
+        Ok(identity)
+    }
+
+    /// How long what is in force will be good.
+    fn tell(&self) {
+        let Some(end) = self.sides().end else {
+            return;
+        };
+        let left = end.as_secs() as f64 - now(&*self.time).as_secs() as f64;
+        let table = self.files.table();
+        metrics::gauge!("prepx_tls_certificate_seconds_left", "table" => table).set(left);
     }
 
     /// Looks whether the files have changed and takes up what they say; answers whether it did. What is
@@ -89,10 +103,12 @@ impl Identity {
         let read = self.files.read();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == read {
+            self.tell();
             return false;
         }
         let taken = read.clone().and_then(|text| self.take(&text));
         *seen = read;
+        self.tell();
         match &taken {
             Ok(()) => {
                 tracing::info!(files = ?self.files, "certificates were changed and are in force")
@@ -145,7 +161,12 @@ impl Sides {
         provider: &Arc<CryptoProvider>,
         time: &Arc<dyn TimeProvider>,
     ) -> Result<Sides, rustls::Error> {
-        let Papers { chain, key, ca } = papers;
+        let Papers {
+            chain,
+            key,
+            ca,
+            end,
+        } = papers;
         let unusable = |why: &dyn fmt::Display| rustls::Error::General(why.to_string());
         let server = ServerConfig::builder_with_details(provider.clone(), time.clone())
             .with_protocol_versions(&[&TLS13])?;
@@ -170,6 +191,7 @@ impl Sides {
         Ok(Sides {
             server: Arc::new(server),
             client: ca.map(client).transpose()?,
+            end,
         })
     }
 }

@@ -216,6 +216,8 @@ async fn whoever_is_slow_or_speaks_no_tls_is_closed_and_gives_its_place_back() {
     stream.write_all(GET.as_bytes()).await.expect("sends");
     assert!(until_closed(&mut stream).await.ends_with("a page"));
     let counted = metrics.render();
+    let lives = "prepx_tls_certificate_seconds_left{table=\"public_tls\"} 1";
+    assert!(counted.contains(lives), "{counted}");
     for reason in ["slow", "no_tls"] {
         let line = format!("{{side=\"server\",reason=\"{reason}\"}}");
         let line = format!("prepx_tls_handshakes_failed_total{line}");

@@ -1,0 +1,41 @@
+//! A plain port for orchestrators, who have no certificate: health, readiness and metrics, and nothing
+//! else.
+
+use axum::Router;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+
+use crate::drain::Drain;
+use crate::ready::Health;
+use crate::serve::{self, multiplex};
+use crate::service;
+
+/// Connections at a time.
+const PROBES_MAX: usize = 64;
+
+/// Where an orchestrator asks.
+pub struct Probes {
+    /// What listens.
+    pub listener: TcpListener,
+    /// The metrics of this process.
+    pub metrics: PrometheusHandle,
+}
+
+impl Probes {
+    /// Answers until it is dropped, also while the process drains: whoever asks then shall hear so.
+    pub(crate) fn answer(self, health: &Health, drain: &Drain) -> impl Future<Output = ()> + use<> {
+        let grpc = service::routes(health.routed(Router::new(), drain));
+        let metrics = self.metrics;
+        let page = get(async move || metrics.render());
+        let http = health.pages(drain).route("/metrics", page);
+        let limits = serve::Limits {
+            connections: PROBES_MAX,
+            ..serve::Limits::default()
+        };
+        async move {
+            let (kept, _until_dropped) = Drain::new();
+            serve::serve(self.listener, multiplex(grpc, http), limits, kept).await;
+        }
+    }
+}
