@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::routing::get;
 use prepx_runtime::serve::Limits;
 use prepx_runtime::tls::{Config as Tls, Dialer, Identity, PublicConfig};
@@ -20,7 +21,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::authority::{Authority, Papers, today};
-use crate::bank::{Bank, client, withdrawal};
+use crate::bank::{Bank, client, deposit, withdrawal};
 use crate::hosted::{PATIENCE, Running};
 use crate::sockets::until_closed;
 
@@ -28,7 +29,11 @@ const YEARS: Duration = Duration::from_secs(6 * 366 * 86_400);
 
 /// A bank of this identity.
 async fn bank(identity: Arc<Identity>, limits: Limits) -> Running {
-    let page = Router::new().route("/", get(async || "a page"));
+    let greet = async |mut socket: WebSocket| drop(socket.send("a greeting".into()).await);
+    let page = Router::new().route("/", get(async || "a page")).route(
+        "/socket",
+        get(async move |up: WebSocketUpgrade| up.on_upgrade(greet)),
+    );
     let service = Bank::open().service(guard::Limits::default()).http(page);
     let config = Config {
         limits,
@@ -185,6 +190,21 @@ async fn clients_need_no_certificate_and_say_by_alpn_what_they_speak() {
             assert!(answer.ends_with("a page"), "{alpn:?}: {answer}");
         }
     }
+    running.end().await.expect("ends well");
+}
+
+#[tokio::test]
+async fn a_socket_is_upgraded_over_tls() {
+    let authority = Authority::new("one");
+    let (_papers, identity) = public(&authority);
+    let running = bank(identity, Limits::default()).await;
+    let (_, mut stream) = dialled(&running, &authority.pem(), &["http/1.1"]).await;
+    let asked = "GET /socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                 sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    stream.write_all(asked.as_bytes()).await.expect("sends");
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    assert!(answer.contains("a greeting"), "{answer}");
     running.end().await.expect("ends well");
 }
 
@@ -364,7 +384,8 @@ async fn probes_have_a_plain_port_of_their_own() {
     let at = listener.local_addr().expect("is bound");
     let metrics = telemetry::metrics().expect("nobody else records");
     let identity = authority.identity("prepx-bank");
-    let service = Bank::open().service(guard::Limits::default());
+    let (bank, gate) = Bank::closed();
+    let service = bank.service(guard::Limits::default());
     let probes = Some(Probes { listener, metrics });
     let config = Config::default();
     let running = Running::before(Some(identity), probes, service, config).await;
@@ -390,5 +411,22 @@ async fn probes_have_a_plain_port_of_their_own() {
         .await;
     let code = call.expect_err("is not there").code();
     assert_eq!(code, Code::Unimplemented, "no service is behind it");
-    running.end().await.expect("ends well");
+
+    let dialer = Dialer::mutual(authority.identity("prepx-caller"));
+    let peer = dialer.remote("prepx-bank", address(&running));
+    let mut caller = client(peer.expect("an address"));
+    let under_way = tokio::spawn(async move { caller.deposit(deposit("USD")).await });
+    gate.call().await;
+    let ending = tokio::spawn(running.end());
+    let left = async {
+        while !ask("/readyz").await.ends_with("not ready\n") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, left).await;
+    in_time.expect("says so while it drains");
+    gate.open();
+    let answered = under_way.await.expect("does not panic");
+    answered.expect("is answered during the drain");
+    ending.await.expect("does not panic").expect("ends well");
 }
