@@ -55,7 +55,7 @@ impl Engine {
                 account, old, new, ..
             } => {
                 let lives = self.orders.find_own(old);
-                if let Some(at) = lives.filter(|&at| self.orders.get(at).account == account) {
+                if let Some((at, _)) = lives.filter(|(_, order)| order.account == account) {
                     self.orders.set_pair(at, new);
                 }
             }
@@ -174,9 +174,8 @@ impl Engine {
     }
 
     fn known_order(&self, order: OrderId) -> u32 {
-        self.orders
-            .find_own(order)
-            .expect("events name orders that live")
+        let lives = self.orders.find_again(order);
+        lives.expect("events name orders that live")
     }
 
     /// Takes an order from wherever it stands and forgets it.
@@ -203,9 +202,7 @@ impl Engine {
         let level = self.levels.get_mut(level_at);
         level.lots -= i128::from(order.left_lots);
         level.queue.unlink(&mut self.orders.hot, at);
-        if level.queue.is_empty() {
-            self.levels.remove(ladder, level_at);
-        }
+        self.levels.remove_if_empty(ladder, level_at);
     }
 
     fn forget_expiry(&mut self, at: u32) {
@@ -216,9 +213,7 @@ impl Engine {
         let level_at = terms.expiry_level;
         let queue = &mut self.levels.get_mut(level_at).queue;
         queue.unlink(&mut self.orders.terms, at);
-        if queue.is_empty() {
-            self.levels.remove(&mut self.expiry, level_at);
-        }
+        self.levels.remove_if_empty(&mut self.expiry, level_at);
     }
 
     fn trigger(&mut self, order: OrderId) {
@@ -250,28 +245,36 @@ impl Engine {
     fn move_order(&mut self, live: &LiveOrder, from_ticks: i64) {
         let old = live.pair.expect("what moved has its old id as its pair");
         let at = self.known_order(old);
-        let order = *self.orders.get(at);
-        let to_ticks = worst_ticks(&live.order).expect("an order that rests has a price");
-        let book = &mut self.books[order.book as usize];
-        book.updates += if to_ticks == from_ticks { 1 } else { 2 };
-        // The new level comes before the old one goes: they are near each other in the ladder.
-        let ladder = book.ladder_mut(Place::Book, order.side);
-        let key = book_key(order.side, to_ticks);
-        let level_at = self.levels.find_or_insert(ladder, key, order.level);
-        let level = self.levels.get_mut(order.level);
-        level.lots -= i128::from(order.left_lots);
-        level.queue.unlink(&mut self.orders.hot, at);
-        if level.queue.is_empty() && level_at != order.level {
-            self.levels.remove(ladder, order.level);
-        }
-        if order.has_terms {
+        if self.orders.get(at).has_terms {
             self.forget_expiry(at);
         }
+        let to_ticks = worst_ticks(&live.order).expect("an order that rests has a price");
+        self.count_updates(at, if to_ticks == from_ticks { 1 } else { 2 });
+        let left_lots = live.order.qty_lots - live.cum_lots;
+        self.change_level(at, to_ticks, left_lots);
         self.orders.rewrite(at, live);
-        self.line_up(at, level_at);
         if live.order.expires_at.is_some() {
             self.await_expiry(at);
         }
+    }
+
+    /// Puts an order of the book last in the level of another price; from now on so much is left of it.
+    fn change_level(&mut self, at: u32, to_ticks: i64, left_lots: i64) {
+        let order = &mut self.orders.hot[at as usize];
+        let (from_at, from_lots) = (order.level, order.left_lots);
+        order.left_lots = left_lots;
+        let ladder = self.books[order.book as usize].ladder_mut(Place::Book, order.side);
+        let key = book_key(order.side, to_ticks);
+        // The new level comes before the old one goes: they are near each other in the ladder.
+        let to_at = self.levels.find_or_insert(ladder, key, from_at);
+        order.level = to_at;
+        let from = self.levels.get_mut(from_at);
+        from.lots -= i128::from(from_lots);
+        from.queue.unlink(&mut self.orders.hot, at);
+        let to = self.levels.get_mut(to_at);
+        to.lots += i128::from(left_lots);
+        to.queue.push(&mut self.orders.hot, at);
+        self.levels.remove_if_empty(ladder, from_at);
     }
 
     fn reduce(&mut self, old: OrderId, new: OrderId, left_lots: i64, stood: Standing) {

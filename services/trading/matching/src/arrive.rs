@@ -46,6 +46,13 @@ pub(crate) fn worst_ticks(order: &BookOrder) -> Option<i64> {
     }
 }
 
+/// Whether an order would trade at once with the best order of the other side.
+pub(crate) fn crosses(book: &Book, order: &BookOrder) -> bool {
+    let other = order.side.opposite();
+    let last_key = worst_key(other, worst_ticks(order));
+    book.ladder(Place::Book, other).reaches(last_key)
+}
+
 /// The last key among the orders of the side `other` at which an order trades.
 fn worst_key(other: Side, worst_ticks: Option<i64>) -> i64 {
     worst_ticks.map_or(i64::MAX, |ticks| book_key(other, ticks))
@@ -59,10 +66,6 @@ impl<'a> Arrival<'a> {
         now: Micros,
         events: &'a mut Vec<Event>,
     ) -> Arrival<'a> {
-        let worst_ticks = worst_ticks(order);
-        let other = order.side.opposite();
-        let best = book.ladder(Place::Book, other).first;
-        let crosses = best != NONE && engine.levels.get(best).key <= worst_key(other, worst_ticks);
         Arrival {
             engine,
             book,
@@ -71,8 +74,8 @@ impl<'a> Arrival<'a> {
             left_lots: order.qty_lots,
             triggered: false,
             pair: None,
-            worst_ticks,
-            crosses,
+            worst_ticks: worst_ticks(order),
+            crosses: crosses(book, order),
             replaced: NONE,
             trades: None,
             now,
@@ -178,15 +181,6 @@ impl<'a> Arrival<'a> {
     /// Decides everything that follows when the order, which is not refused, takes the place of
     /// another one, which stood there.
     pub(crate) fn replace(mut self, stood: Standing, is_over: bool) {
-        let is_stop = self.order.kind.stop().is_some() && !self.triggered;
-        let comes_to_rest = self.may_rest() && !is_over && !is_stop && !self.crosses;
-        if let (true, Standing::Resting { price_ticks, .. }) = (comes_to_rest, stood) {
-            let live = self.live();
-            return self.push(Event::Moved {
-                live,
-                from_ticks: price_ticks,
-            });
-        }
         self.push_replaced(stood);
         if is_over {
             self.end(End::Expired);
@@ -278,7 +272,7 @@ impl<'a> Arrival<'a> {
             let mut level_at = self.book.ladder(Place::Stops, side).first;
             while level_at != NONE && self.engine.levels.get(level_at).key <= last_key {
                 self.trigger_level(level_at);
-                level_at = self.engine.levels.get(level_at).after;
+                level_at = self.engine.levels.after(level_at);
             }
         }
     }

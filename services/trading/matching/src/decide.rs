@@ -1,6 +1,8 @@
 //! What each input causes. Looks at the state, changes nothing.
 
-use prepx_domain::message::{BookOrder, BookReplace, CancelReason, End, Refusal, ToMatching};
+mod replace;
+
+use prepx_domain::message::{BookOrder, CancelReason, End, Refusal, ToMatching};
 use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId};
 
 use crate::arrive::Arrival;
@@ -87,104 +89,14 @@ impl Engine {
         }
     }
 
-    fn decide_replace(&self, replace: &BookReplace, now: Micros, events: &mut Vec<Event>) {
-        if let Err(refusal) = self.try_replace(replace, now, events) {
-            events.push(Event::ReplaceRejected {
-                account: replace.new.account,
-                old: replace.old,
-                new: replace.new.order,
-                refusal,
-            });
-        }
-    }
-
-    fn try_replace(
-        &self,
-        replace: &BookReplace,
-        now: Micros,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Refusal> {
-        let BookReplace { old, ref new } = *replace;
-        let Some((at, book)) = self.replaceable(old, new) else {
-            return Err(self
-                .open_book(new.instrument)
-                .err()
-                .unwrap_or(Refusal::NotLiving));
-        };
-        if book.halted {
-            return Err(Refusal::Halted);
-        }
-        let order = self.orders.get(at);
-        let cum_lots = order.cum_lots;
-        if new.qty_lots <= cum_lots {
-            return Err(Refusal::QuantityTraded { cum_lots });
-        }
-        let stood = self.standing(order);
-        if self.only_reduces(at, order, new) {
-            events.push(Event::Reduced {
-                instrument: new.instrument,
-                account: new.account,
-                old,
-                new: new.order,
-                cum_lots,
-                left_lots: new.qty_lots - cum_lots,
-                stood,
-            });
-            return Ok(());
-        }
-        let mut arrival = Arrival::new(self, book, new, now, events);
-        arrival.replacing(at);
-        if now >= book.continuous_until
-            && let Some(wait) = self.wait(book, new, now)
-        {
-            arrival.replace_parked(stood, is_over(new, now), wait);
-            return Ok(());
-        }
-        if let Some(refusal) = arrival.refusal() {
-            return Err(refusal);
-        }
-        arrival.replace(stood, is_over(new, now));
-        Ok(())
-    }
-
-    /// The living order that `new` may replace, and its book.
-    fn replaceable(&self, old: OrderId, new: &BookOrder) -> Option<(u32, &Book)> {
-        let at = self.orders.find_own(old)?;
-        let order = self.orders.get(at);
-        let book = &self.books[order.book as usize];
-        let same = order.account == new.account
-            && order.side == new.side
-            && book.instrument.id == new.instrument;
-        same.then_some((at, book))
-    }
-
-    /// Whether `new` changes nothing but the quantity, and does not raise it.
-    fn only_reduces(&self, at: u32, order: &Order, new: &BookOrder) -> bool {
-        // What is not told by its level is told by its terms.
-        let limit = match order.has_terms {
-            true => 0,
-            false => book_key(order.side, self.levels.get(order.level).key),
-        };
-        new.qty_lots <= order.cum_lots + order.left_lots
-            && new.time_in_force == order.time_in_force
-            && new.post_only == order.post_only
-            && new.extended_hours == order.extended_hours
-            && self.orders.has_same_terms(at, limit, new)
+    /// The price of the level that an order stands in, if it stands on the book.
+    fn level_ticks(&self, order: &Order) -> Option<i64> {
+        let on_book = order.place == Place::Book;
+        on_book.then(|| book_key(order.side, self.levels.get(order.level).key))
     }
 
     fn standing(&self, order: &Order) -> Standing {
-        match order.place {
-            Place::Book => Standing::Resting {
-                side: order.side,
-                price_ticks: book_key(order.side, self.levels.get(order.level).key),
-            },
-            Place::Stops
-            | Place::Taking
-            | Place::Queue
-            | Place::Early
-            | Place::Kept
-            | Place::Late => Standing::Waiting,
-        }
+        standing(order, self.level_ticks(order))
     }
 
     /// Ends an order; says whether it lives.
@@ -195,10 +107,9 @@ impl Engine {
         order: OrderId,
         events: &mut Vec<Event>,
     ) -> bool {
-        let Some(at) = self.orders.find(order) else {
+        let Some((_, found)) = self.orders.find(order) else {
             return false;
         };
-        let found = self.orders.get(at);
         let lives =
             found.account == account && self.books[found.book as usize].instrument.id == instrument;
         if lives {
@@ -254,17 +165,16 @@ impl Engine {
                 events.push(self.ended(self.orders.get(at), End::Expired));
                 at = self.orders.terms[at as usize].next_to_expire();
             }
-            level_at = level.after;
+            level_at = self.levels.after(level_at);
         }
         true
     }
 
     /// A triggered stop reaches its book, or an order goes on trading there.
     fn decide_released(&self, order: OrderId, place: Place, now: Micros, events: &mut Vec<Event>) {
-        let Some(at) = self.orders.find_own(order) else {
+        let Some((at, found)) = self.orders.find_own(order) else {
             return;
         };
-        let found = self.orders.get(at);
         if found.place != place {
             return;
         }
@@ -283,4 +193,13 @@ impl Engine {
 /// Whether an order that arrives now has ended by itself already.
 pub(crate) fn is_over(order: &BookOrder, now: Micros) -> bool {
     order.expires_at.is_some_and(|at| at <= now)
+}
+
+/// Where an order stands, whose level on the book, if it has one, is at this price.
+fn standing(order: &Order, level_ticks: Option<i64>) -> Standing {
+    let side = order.side;
+    level_ticks.map_or(Standing::Waiting, |price_ticks| Standing::Resting {
+        side,
+        price_ticks,
+    })
 }

@@ -46,11 +46,7 @@ impl Fifo {
             next: NONE,
             prev: self.tail,
         };
-        if self.tail == NONE {
-            self.head = at;
-        } else {
-            items[self.tail as usize].link_mut().next = at;
-        }
+        *next_of(items, self.tail, &mut self.head) = at;
         self.tail = at;
     }
 
@@ -60,26 +56,31 @@ impl Fifo {
             next: self.head,
             prev: NONE,
         };
-        if self.head == NONE {
-            self.tail = at;
-        } else {
-            items[self.head as usize].link_mut().prev = at;
-        }
+        *prev_of(items, self.head, &mut self.tail) = at;
         self.head = at;
     }
 
     /// Takes the item `at`, which stands in this queue, out of it.
     pub(crate) fn unlink<T: Linked>(&mut self, items: &mut [T], at: u32) {
         let Link { next, prev } = items[at as usize].link();
-        if prev == NONE {
-            self.head = next;
-        } else {
-            items[prev as usize].link_mut().next = next;
-        }
-        if next == NONE {
-            self.tail = prev;
-        } else {
-            items[next as usize].link_mut().prev = prev;
-        }
+        *next_of(items, prev, &mut self.head) = next;
+        *prev_of(items, next, &mut self.tail) = prev;
+    }
+}
+
+/// What says who follows the item `at`: the queue's head when there is no such item. Whether there is one
+/// is anybody's guess, so this is a choice of a place to write to and no branch.
+fn next_of<'a, T: Linked>(items: &'a mut [T], at: u32, head: &'a mut u32) -> &'a mut u32 {
+    match items.get_mut(at as usize) {
+        Some(item) => &mut item.link_mut().next,
+        None => head,
+    }
+}
+
+/// What says whom the item `at` follows: the queue's tail when there is no such item.
+fn prev_of<'a, T: Linked>(items: &'a mut [T], at: u32, tail: &'a mut u32) -> &'a mut u32 {
+    match items.get_mut(at as usize) {
+        Some(item) => &mut item.link_mut().prev,
+        None => tail,
     }
 }

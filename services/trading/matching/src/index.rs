@@ -159,6 +159,7 @@ impl Index {
     }
 
     /// Adds an id that is not in the index.
+    #[inline]
     pub(crate) fn insert(&mut self, id: OrderId, place: u32) {
         if self.len == self.len_max {
             self.grow();
@@ -182,6 +183,7 @@ impl Index {
         }
     }
 
+    #[cold]
     fn grow(&mut self) {
         self.shift -= 1;
         let grown = vec![EMPTY; self.buckets.len() * 2];
@@ -196,6 +198,7 @@ impl Index {
     }
 
     /// Removes an id that is in the index with this place.
+    #[inline]
     pub(crate) fn remove(&mut self, id: OrderId, place: u32) {
         let hash = hash(id);
         let mut at = self.home(hash);

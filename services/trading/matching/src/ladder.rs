@@ -1,17 +1,19 @@
 //! Queues of orders in the order of a key (a price, a time): a trie over the key's bits, 64 children a
 //! node.
 //!
-//! A node stands only where keys part (path compression), so a narrow dense book is two or three
-//! nodes deep however large its prices, and a book spread over the whole range costs at most one
-//! node a level. A bitmap in each node finds the neighbour of a new level; levels are linked to
-//! their neighbours, so walking the book never touches the trie. Levels and nodes know the node
-//! above, so a search starts near a known level: most orders move by little. Nodes and levels come
-//! from slabs with free lists: memory is kept, the steady state allocates nothing.
+//! The leaves hold the levels of 64 neighbouring keys. Above them a node stands only where keys part
+//! (path compression), so a narrow dense book is two or three nodes deep however large its prices, and a
+//! book spread over the whole range costs at most two nodes a level. Levels and nodes know the node
+//! above, so a search starts near a known level: most orders move by little, within their leaf. Levels do
+//! not know their neighbours: a bitmap in each node finds the next one for those few who walk the
+//! book, and the many who come and go touch nobody beside them.
+//!
+//! Whether an order comes to a new level and whether the one it leaves stays is anybody's guess, so neither is
+//! a branch: a level that stands nowhere is kept empty and ready, and the leaf is written either way.
+//! Nodes and levels come from slabs with free lists: memory is kept, the steady state allocates nothing.
 
 use crate::fifo::{Fifo, NONE};
 
-/// A reference with this bit names a level, without it a node.
-const LEVEL: u32 = 1 << 31;
 const DIGIT_BITS: u32 = 6;
 const FANOUT: usize = 1 << DIGIT_BITS;
 
@@ -21,13 +23,21 @@ pub(crate) struct Ladder {
     root: u32,
     /// The level with the smallest key.
     pub(crate) first: u32,
+    /// That key; the largest there is when no level stands here.
+    first_key: i64,
 }
 
 impl Ladder {
     pub(crate) const EMPTY: Ladder = Ladder {
         root: NONE,
         first: NONE,
+        first_key: i64::MAX,
     };
+
+    /// Whether any level stands here at `last_key` or before.
+    pub(crate) fn reaches(&self, last_key: i64) -> bool {
+        self.first_key <= last_key && self.first != NONE
+    }
 }
 
 /// The orders of one key.
@@ -38,24 +48,21 @@ pub(crate) struct Level {
     pub(crate) lots: i128,
     pub(crate) key: i64,
     pub(crate) queue: Fifo,
-    /// The neighbour with the next larger key; the next free level when this one is free.
-    pub(crate) after: u32,
-    /// The neighbour with the next smaller key.
-    before: u32,
-    /// The node that holds this level; `NONE` when it is the root itself.
-    above: u32,
+    /// The leaf that holds this level; the next free level when this one is free.
+    leaf: u32,
 }
 
 #[derive(Debug)]
 struct Node {
     /// Which children there are.
     bits: u64,
-    /// What all keys below share; the rest of its bits are zero.
-    prefix: u64,
-    /// Where this node's digit starts in a key.
+    /// The smallest key that belongs below, whether it stands there or not.
+    smallest: i64,
+    /// Where this node's digit starts in a key: zero in a leaf.
     shift: u32,
     /// The node that holds this one; `NONE` when it is the root. The next free node when free.
     above: u32,
+    /// Levels in a leaf, nodes otherwise.
     children: [u32; FANOUT],
 }
 
@@ -68,33 +75,51 @@ pub(crate) struct Levels {
     free_node: u32,
 }
 
-/// Keys as bits that sort like the numbers.
-fn sortable(key: i64) -> u64 {
-    (key as u64) ^ (1 << 63)
+/// The smallest key below a node whose digit starts at `shift` and below which `key` belongs.
+fn smallest_below(key: i64, shift: u32) -> i64 {
+    let beyond = shift + DIGIT_BITS;
+    match beyond < i64::BITS {
+        true => key >> beyond << beyond,
+        false => i64::MIN,
+    }
+}
+
+/// The digit of a key in its leaf.
+fn last_digit(key: i64) -> u64 {
+    key as u64 % FANOUT as u64
 }
 
 impl Node {
-    /// The child that `bits` belongs to; beyond the last when this node's prefix is another one.
-    fn digit(&self, bits: u64) -> u64 {
-        (bits ^ self.prefix).wrapping_shr(self.shift)
+    /// The child that `key` belongs to; beyond the last when it belongs elsewhere.
+    fn digit(&self, key: i64) -> u64 {
+        ((key ^ self.smallest) as u64).wrapping_shr(self.shift)
     }
 
-    fn covers(&self, bits: u64) -> bool {
-        self.digit(bits) < FANOUT as u64
-    }
-
-    fn put(&mut self, digit: u64, child: u32) {
-        self.bits |= 1u64.wrapping_shl(digit as u32);
-        self.children[digit as usize % FANOUT] = child;
+    fn covers(&self, key: i64) -> bool {
+        self.digit(key) < FANOUT as u64
     }
 
     fn child(&self, digit: u64) -> u32 {
         self.children[digit as usize % FANOUT]
     }
 
-    fn clear(&mut self, digit: u64) {
-        self.bits &= !1u64.wrapping_shl(digit as u32);
-        self.children[digit as usize % FANOUT] = NONE;
+    /// Puts a child there, or takes it away when it is `NONE`.
+    fn put(&mut self, digit: u64, child: u32) {
+        let digit = digit as usize % FANOUT;
+        self.children[digit] = child;
+        self.bits = self.bits & !(1 << digit) | u64::from(child != NONE) << digit;
+    }
+
+    fn first_child(&self) -> u32 {
+        self.child(u64::from(self.bits.trailing_zeros()))
+    }
+
+    /// The child with the next larger digit.
+    fn child_after(&self, digit: u64) -> u32 {
+        match self.bits & (u64::MAX << 1).wrapping_shl(digit as u32) {
+            0 => NONE,
+            larger => self.child(u64::from(larger.trailing_zeros())),
+        }
     }
 }
 
@@ -118,220 +143,229 @@ impl Levels {
 
     /// The level at `key`, if any order stands there.
     pub(crate) fn find(&self, ladder: &Ladder, key: i64) -> Option<u32> {
-        let bits = sortable(key);
         let mut at = ladder.root;
-        while at & LEVEL == 0 {
+        while at != NONE {
             let node = &self.nodes[at as usize];
-            if !node.covers(bits) {
+            if !node.covers(key) {
                 return None;
             }
-            at = node.child(node.digit(bits));
+            at = node.child(node.digit(key));
+            if node.shift == 0 {
+                break;
+            }
         }
-        let level = at & !LEVEL;
-        (at != NONE && self.get(level).key == key).then_some(level)
+        (at != NONE).then_some(at)
     }
 
     /// The level at `key`, a new empty one if need be. The search starts at the level `near`, any of
     /// this ladder's.
     pub(crate) fn find_or_insert(&mut self, ladder: &mut Ladder, key: i64, near: u32) -> u32 {
-        let bits = sortable(key);
-        if near == NONE {
-            let level = self.new_level(key);
-            *ladder = Ladder {
-                root: level | LEVEL,
-                first: level,
-            };
-            return level;
+        if self.free_level == NONE {
+            self.add_free_level();
         }
-        // The nearest node above that the key belongs under, or the root.
-        let mut above = self.get(near).above;
-        while above != NONE && !self.nodes[above as usize].covers(bits) {
-            above = self.nodes[above as usize].above;
-        }
-        let mut at = if above == NONE { ladder.root } else { above };
-        loop {
-            let other_bits = if at & LEVEL != 0 {
-                let level = at & !LEVEL;
-                if self.get(level).key == key {
-                    return level;
-                }
-                sortable(self.get(level).key)
-            } else {
-                let node = &mut self.nodes[at as usize];
-                let digit = node.digit(bits);
-                if digit < FANOUT as u64 {
-                    let child = node.child(digit);
-                    if child == NONE {
-                        return self.insert(ladder, at, digit, key);
-                    }
-                    above = at;
-                    at = child;
-                    continue;
-                }
-                above = node.above;
-                node.prefix
-            };
-            return self.part(ladder, above, (at, other_bits), key);
-        }
-    }
-
-    /// A new level in a node, where nothing has this digit yet.
-    fn insert(&mut self, ladder: &mut Ladder, node: u32, digit: u64, key: i64) -> u32 {
-        let level = self.new_level(key);
-        self.get_mut(level).above = node;
-        self.nodes[node as usize].put(digit, level | LEVEL);
-        self.link(ladder, node, digit, level);
-        level
-    }
-
-    /// A new level for `key` beside `other`, which the node `above` holds: a new node where the two
-    /// part takes that one's place.
-    fn part(&mut self, ladder: &mut Ladder, above: u32, other: (u32, u64), key: i64) -> u32 {
-        let (other, other_bits) = other;
-        let bits = sortable(key);
-        let highest_bit = u64::BITS - 1 - (bits ^ other_bits).leading_zeros();
-        let shift = highest_bit / DIGIT_BITS * DIGIT_BITS;
-        let prefix = (bits >> shift >> DIGIT_BITS) << DIGIT_BITS << shift;
-        let at = self.new_node(prefix, shift);
-        self.hold(ladder, above, at, bits);
-        self.hold(ladder, at, other, other_bits);
-        self.insert(ladder, at, self.nodes[at as usize].digit(bits), key)
-    }
-
-    /// Puts `child`, below which `bits` lie, under the node `above`, or makes it the root.
-    fn hold(&mut self, ladder: &mut Ladder, above: u32, child: u32, bits: u64) {
-        if above == NONE {
-            ladder.root = child;
-        } else {
-            let node = &mut self.nodes[above as usize];
-            node.put(node.digit(bits), child);
-        }
-        if child & LEVEL != 0 {
-            self.get_mut(child & !LEVEL).above = above;
-        } else {
-            self.nodes[child as usize].above = above;
-        }
-    }
-
-    /// Links a new level to its neighbours. A node has two children at least, so a neighbour is
-    /// always below the same node.
-    fn link(&mut self, ladder: &mut Ladder, node: u32, digit: u64, level: u32) {
-        let node = &self.nodes[node as usize];
-        let smaller = node.bits & (1u64.wrapping_shl(digit as u32) - 1);
-        let (before, after) = if smaller != 0 {
-            let nearest = u64::from(u64::BITS - 1 - smaller.leading_zeros());
-            let before = self.last_under(node.child(nearest));
-            (before, self.get(before).after)
-        } else {
-            let larger = node.bits & (u64::MAX << 1).wrapping_shl(digit as u32);
-            let after = self.first_under(node.child(u64::from(larger.trailing_zeros())));
-            (self.get(after).before, after)
+        let at = match near {
+            NONE => self.new_node(ladder, NONE, key, 0),
+            near => self.leaf_beside(ladder, key, near),
         };
-        let new = self.get_mut(level);
-        new.before = before;
-        new.after = after;
-        self.join(ladder, before, level);
-        if after != NONE {
-            self.get_mut(after).before = level;
+        let leaf = &mut self.nodes[at as usize];
+        let known = leaf.child(last_digit(key));
+        let is_new = known == NONE;
+        let level_at = if is_new { self.free_level } else { known };
+        leaf.put(last_digit(key), level_at);
+        let level = &mut self.levels[level_at as usize];
+        let next_free = level.leaf;
+        self.free_level = if is_new { next_free } else { self.free_level };
+        (level.key, level.leaf) = (key, at);
+        if key <= ladder.first_key {
+            (ladder.first, ladder.first_key) = (level_at, key);
         }
+        level_at
     }
 
-    /// Makes `level` the next one after `before`, or the first.
-    fn join(&mut self, ladder: &mut Ladder, before: u32, level: u32) {
-        match before {
-            NONE => ladder.first = level,
-            before => self.get_mut(before).after = level,
+    /// Takes a level away if it has no orders left.
+    pub(crate) fn remove_if_empty(&mut self, ladder: &mut Ladder, level_at: u32) {
+        if level_at == ladder.first {
+            self.find_first(ladder);
         }
-    }
-
-    fn first_under(&self, mut at: u32) -> u32 {
-        while at & LEVEL == 0 {
-            let node = &self.nodes[at as usize];
-            at = node.child(u64::from(node.bits.trailing_zeros()));
-        }
-        at & !LEVEL
-    }
-
-    fn last_under(&self, mut at: u32) -> u32 {
-        while at & LEVEL == 0 {
-            let node = &self.nodes[at as usize];
-            at = node.child(u64::from(u64::BITS - 1 - node.bits.leading_zeros()));
-        }
-        at & !LEVEL
-    }
-
-    /// Removes a level that has no orders left.
-    pub(crate) fn remove(&mut self, ladder: &mut Ladder, level: u32) {
+        let level = &mut self.levels[level_at as usize];
+        let (at, is_empty) = (level.leaf, level.queue.is_empty());
+        let leaf = &mut self.nodes[at as usize];
+        leaf.put(
+            last_digit(level.key),
+            if is_empty { NONE } else { level_at },
+        );
+        let is_bare = leaf.bits == 0;
         let free_level = self.free_level;
-        let gone = self.get_mut(level);
-        let (before, after, above) = (gone.before, gone.after, gone.above);
-        let bits = sortable(gone.key);
-        gone.after = free_level;
-        self.free_level = level;
-        self.join(ladder, before, after);
-        if after != NONE {
-            self.get_mut(after).before = before;
+        level.leaf = if is_empty { free_level } else { at };
+        self.free_level = if is_empty { level_at } else { free_level };
+        if is_bare {
+            self.remove_leaf(ladder, at);
         }
+    }
+
+    /// Makes the next level the first one if the first has no orders left.
+    #[cold]
+    fn find_first(&self, ladder: &mut Ladder) {
+        if self.get(ladder.first).queue.is_empty() {
+            ladder.first = self.after(ladder.first);
+            ladder.first_key = match ladder.first {
+                NONE => i64::MAX,
+                first => self.get(first).key,
+            };
+        }
+    }
+
+    /// The level with the next larger key.
+    pub(crate) fn after(&self, level: u32) -> u32 {
+        let Level { key, leaf, .. } = *self.get(level);
+        let mut at = leaf;
+        while at != NONE {
+            let node = &self.nodes[at as usize];
+            let after = node.child_after(node.digit(key));
+            if after != NONE {
+                return match node.shift {
+                    0 => after,
+                    _ => self.first_under(after),
+                };
+            }
+            at = node.above;
+        }
+        NONE
+    }
+
+    /// The first level below a node.
+    fn first_under(&self, mut at: u32) -> u32 {
+        loop {
+            let node = &self.nodes[at as usize];
+            at = node.first_child();
+            if node.shift == 0 {
+                return at;
+            }
+        }
+    }
+
+    /// The leaf for `key`, a new one if need be. The search starts at the level `near`.
+    fn leaf_beside(&mut self, ladder: &mut Ladder, key: i64, near: u32) -> u32 {
+        let Level {
+            key: other, leaf, ..
+        } = *self.get(near);
+        match other >> DIGIT_BITS == key >> DIGIT_BITS {
+            true => leaf,
+            false => self.find_or_insert_leaf(ladder, key, leaf),
+        }
+    }
+
+    /// The leaf for `key`, a new one if need be. The search starts at the leaf `near`, which is another.
+    #[inline(never)]
+    fn find_or_insert_leaf(&mut self, ladder: &mut Ladder, key: i64, near: u32) -> u32 {
+        let mut at = self.nodes[near as usize].above;
+        while at != NONE && !self.nodes[at as usize].covers(key) {
+            at = self.nodes[at as usize].above;
+        }
+        if at == NONE {
+            return self.part(ladder, ladder.root, key);
+        }
+        loop {
+            let node = &self.nodes[at as usize];
+            let child = node.child(node.digit(key));
+            if child == NONE {
+                return self.new_node(ladder, at, key, 0);
+            }
+            let node = &self.nodes[child as usize];
+            if !node.covers(key) {
+                return self.part(ladder, child, key);
+            }
+            if node.shift == 0 {
+                return child;
+            }
+            at = child;
+        }
+    }
+
+    /// A new leaf for `key` beside the node `other`: a new node where the two part takes that one's place.
+    #[cold]
+    fn part(&mut self, ladder: &mut Ladder, other: u32, key: i64) -> u32 {
+        let Node {
+            smallest, above, ..
+        } = self.nodes[other as usize];
+        let highest_bit = u64::BITS - 1 - (key ^ smallest).leading_zeros();
+        let shift = highest_bit / DIGIT_BITS * DIGIT_BITS;
+        let at = self.new_node(ladder, above, key, shift);
+        self.hold(ladder, at, other);
+        self.new_node(ladder, at, key, 0)
+    }
+
+    /// Puts the node `child` under the node `above`, or makes it the root.
+    fn hold(&mut self, ladder: &mut Ladder, above: u32, child: u32) {
+        let held = &mut self.nodes[child as usize];
+        held.above = above;
+        let key = held.smallest;
+        match above {
+            NONE => ladder.root = child,
+            above => {
+                let node = &mut self.nodes[above as usize];
+                node.put(node.digit(key), child);
+            }
+        }
+    }
+
+    /// Removes a leaf that has no levels left.
+    #[cold]
+    fn remove_leaf(&mut self, ladder: &mut Ladder, leaf: u32) {
+        let Node {
+            smallest, above, ..
+        } = self.nodes[leaf as usize];
+        self.free_node(leaf);
         if above == NONE {
             ladder.root = NONE;
             return;
         }
         let node = &mut self.nodes[above as usize];
-        node.clear(node.digit(bits));
+        node.put(node.digit(smallest), NONE);
+        // A node's only child takes the node's own place.
         if node.bits.is_power_of_two() {
-            self.collapse(ladder, above, bits);
+            let (child, beyond) = (node.first_child(), node.above);
+            node.put(node.digit(smallest), NONE);
+            self.hold(ladder, beyond, child);
+            self.free_node(above);
         }
     }
 
-    /// Puts a node's only child in the node's own place; `bits` belong under the node.
-    fn collapse(&mut self, ladder: &mut Ladder, at: u32, bits: u64) {
-        let node = &mut self.nodes[at as usize];
-        let digit = u64::from(node.bits.trailing_zeros());
-        let child = node.child(digit);
-        node.clear(digit);
-        let above = node.above;
-        node.above = self.free_node;
-        self.free_node = at;
-        self.hold(ladder, above, child, bits);
-    }
-
-    fn new_level(&mut self, key: i64) -> u32 {
-        let level = Level {
+    fn add_free_level(&mut self) {
+        self.free_level = self.levels.len() as u32;
+        self.levels.push(Level {
             lots: 0,
-            key,
+            key: 0,
             queue: Fifo::EMPTY,
-            after: NONE,
-            before: NONE,
-            above: NONE,
+            leaf: NONE,
+        });
+    }
+
+    /// A node without children, below which `key` belongs, under the node `above`.
+    #[cold]
+    fn new_node(&mut self, ladder: &mut Ladder, above: u32, key: i64, shift: u32) -> u32 {
+        let node = Node {
+            bits: 0,
+            smallest: smallest_below(key, shift),
+            shift,
+            above,
+            children: [NONE; FANOUT],
         };
-        if self.free_level == NONE {
-            self.levels.push(level);
-            return self.levels.len() as u32 - 1;
+        let mut at = self.free_node;
+        if at == NONE {
+            at = self.nodes.len() as u32;
+            self.nodes.push(node);
+        } else {
+            self.free_node = self.nodes[at as usize].above;
+            self.nodes[at as usize] = node;
         }
-        let at = self.free_level;
-        self.free_level = self.get(at).after;
-        *self.get_mut(at) = level;
+        self.hold(ladder, above, at);
         at
     }
 
-    /// A node without children: those of a free node were cleared one by one.
-    fn new_node(&mut self, prefix: u64, shift: u32) -> u32 {
-        if self.free_node == NONE {
-            self.nodes.push(Node {
-                bits: 0,
-                prefix,
-                shift,
-                above: NONE,
-                children: [NONE; FANOUT],
-            });
-            return self.nodes.len() as u32 - 1;
-        }
-        let at = self.free_node;
-        let node = &mut self.nodes[at as usize];
-        self.free_node = node.above;
-        node.prefix = prefix;
-        node.shift = shift;
-        at
+    fn free_node(&mut self, at: u32) {
+        self.nodes[at as usize].above = self.free_node;
+        self.free_node = at;
     }
 }
 
@@ -344,12 +378,10 @@ mod tests {
 
     fn walk(levels: &Levels, ladder: &Ladder) -> Vec<(i64, u32)> {
         let mut walked = Vec::new();
-        let (mut before, mut at) = (NONE, ladder.first);
+        let mut at = ladder.first;
         while at != NONE {
-            let level = levels.get(at);
-            assert_eq!(level.before, before);
-            walked.push((level.key, at));
-            (before, at) = (at, level.after);
+            walked.push((levels.get(at).key, at));
+            at = levels.after(at);
         }
         walked
     }
@@ -375,10 +407,12 @@ mod tests {
                 let near = near.get(rng.random_range(0..2)).or(near.first());
                 let near = near.copied().unwrap_or(NONE);
                 let level = levels.find_or_insert(&mut ladder, key, near);
+                levels.get_mut(level).queue = Fifo { head: 0, tail: 0 };
                 assert_eq!(*map.entry(key).or_insert(level), level);
             } else if let Some((&key, &level)) = map.range(key..).next() {
                 map.remove(&key);
-                levels.remove(&mut ladder, level);
+                levels.get_mut(level).queue = Fifo::EMPTY;
+                levels.remove_if_empty(&mut ladder, level);
             }
             if step % 500 == 0 {
                 let expected: Vec<_> = map.iter().map(|(&key, &level)| (key, level)).collect();

@@ -120,6 +120,19 @@ impl Engine {
         self.queue.head != NONE && self.orders.get(self.queue.head).place == Place::Taking
     }
 
+    /// The triggered or parked order that comes next.
+    #[cold]
+    fn next_to_follow(&self) -> Option<Input> {
+        if self.queue.is_empty() {
+            return self.next_to_enter();
+        }
+        let next = self.orders.get(self.queue.head).id;
+        Some(match self.takes() {
+            true => Input::Taking(next),
+            false => Input::Triggered(next),
+        })
+    }
+
     fn book_at(&self, instrument: InstrumentId) -> Option<u32> {
         self.by_instrument.get(&instrument).copied()
     }
@@ -154,18 +167,12 @@ impl Machine for Engine {
         self.apply_event(event);
     }
 
+    #[inline]
     fn follow_up(&self) -> Option<Input> {
-        if !self.queue.is_empty() {
-            let next = self.orders.get(self.queue.head).id;
-            return Some(match self.takes() {
-                true => Input::Taking(next),
-                false => Input::Triggered(next),
-            });
+        match self.queue.is_empty() && self.releases_left == 0 {
+            true => None,
+            false => self.next_to_follow(),
         }
-        if self.releases_left > 0 {
-            return self.next_to_enter();
-        }
-        None
     }
 
     fn outputs(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {

@@ -163,10 +163,10 @@ impl Orders {
     }
 
     /// The order that `id` or its pair names.
-    pub(crate) fn find(&self, id: OrderId) -> Option<u32> {
+    pub(crate) fn find(&self, id: OrderId) -> Option<(u32, &Order)> {
         let at = self.index.get(id, |at| self.get(at).is(id))?;
         self.found.set(at);
-        Some(at)
+        Some((at, self.get(at)))
     }
 
     /// Asks memory for what tells where `id` is.
@@ -195,12 +195,17 @@ impl Orders {
     }
 
     /// The order whose own id is `id`.
-    pub(crate) fn find_own(&self, id: OrderId) -> Option<u32> {
+    pub(crate) fn find_own(&self, id: OrderId) -> Option<(u32, &Order)> {
+        self.find(id).filter(|(_, order)| order.id == id)
+    }
+
+    /// The order whose own id is `id`, most likely the one that was found last.
+    pub(crate) fn find_again(&self, id: OrderId) -> Option<u32> {
         let found = self.found.get();
-        if self.hot.get(found as usize).is_some_and(|it| it.id == id) {
-            return Some(found);
+        match self.hot.get(found as usize) {
+            Some(order) if order.id == id => Some(found),
+            _ => self.find_own(id).map(|(at, _)| at),
         }
-        self.find(id).filter(|&at| self.get(at).id == id)
     }
 
     /// Adds an order that stands nowhere yet.
@@ -218,17 +223,20 @@ impl Orders {
         at
     }
 
-    /// Makes a new order of an order that stands nowhere any more; the old id becomes its pair.
+    /// Makes a new order of the same account out of an order that stays where it stands in the book; the old
+    /// id becomes its pair.
     pub(crate) fn rewrite(&mut self, at: u32, live: &LiveOrder) {
-        self.rename(at, live.order.order);
-        let Order {
-            pair, book, place, ..
-        } = *self.get(at);
-        let mut hot = Order::new(live, book, place);
-        hot.pair = pair;
-        self.hot[at as usize] = hot;
-        if hot.has_terms {
-            self.terms[at as usize] = Terms::new(&live.order);
+        let new = &live.order;
+        self.rename(at, new.order);
+        let order = &mut self.hot[at as usize];
+        order.cum_lots = live.cum_lots;
+        order.time_in_force = new.time_in_force;
+        order.post_only = new.post_only;
+        order.extended_hours = new.extended_hours;
+        order.triggered = live.triggered;
+        order.has_terms = has_terms(new);
+        if order.has_terms {
+            self.terms[at as usize] = Terms::new(new);
         }
     }
 
@@ -330,15 +338,21 @@ impl Orders {
         }
     }
 
-    /// Whether `new` has the terms that the order has; `limit` is the price of its level.
-    pub(crate) fn has_same_terms(&self, at: u32, limit: i64, new: &BookOrder) -> bool {
+    /// Whether `new` has the terms that the order has; `level_ticks` is the price of its level on the book.
+    pub(crate) fn has_same_terms(
+        &self,
+        at: u32,
+        level_ticks: Option<i64>,
+        new: &BookOrder,
+    ) -> bool {
         if self.get(at).has_terms {
             let terms = &self.terms[at as usize];
             new.kind == terms.kind
                 && new.protect_ticks == terms.protect_ticks
                 && new.expires_at == terms.expires_at
         } else {
-            new.kind == OrderKind::Limit { limit } && !has_terms(new)
+            let limit = level_ticks.map(|limit| OrderKind::Limit { limit });
+            limit == Some(new.kind) && !has_terms(new)
         }
     }
 }

@@ -66,7 +66,7 @@ impl Engine {
                         price_ticks: book_key(side, level.key),
                     });
                 }
-                level_at = level.after;
+                level_at = self.levels.after(level_at);
             }
         }
         true
@@ -186,10 +186,8 @@ impl Engine {
             }
             at = order.link.next;
         }
-        if self.levels.get(level_at).queue.is_empty() {
-            let ladder = self.books[book_at as usize].ladder_mut(Place::Book, side);
-            self.levels.remove(ladder, level_at);
-        }
+        let ladder = self.books[book_at as usize].ladder_mut(Place::Book, side);
+        self.levels.remove_if_empty(ladder, level_at);
     }
 
     /// The queues of those that are parked, as [`PARKED`] orders them.

@@ -92,8 +92,8 @@ impl Engine {
         }
         engine.releases_left = snapshot.releases_left;
         for &order in &snapshot.expiring {
-            let at = engine.orders.find_own(order);
-            engine.await_expiry(at.expect("an order that expires lives"));
+            let lives = engine.orders.find_own(order);
+            engine.await_expiry(lives.expect("an order that expires lives").0);
         }
         engine
     }
@@ -156,9 +156,7 @@ impl Engine {
     /// The levels of a ladder, by key.
     fn levels_of(&self, ladder: &Ladder) -> impl Iterator<Item = u32> {
         let next = |at: u32| (at != NONE).then_some(at);
-        std::iter::successors(next(ladder.first), move |&at| {
-            next(self.levels.get(at).after)
-        })
+        std::iter::successors(next(ladder.first), move |&at| next(self.levels.after(at)))
     }
 
     /// The orders of a queue, in order.

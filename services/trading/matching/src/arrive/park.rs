@@ -67,11 +67,8 @@ impl Engine {
 
     /// A parked order reaches its book.
     pub(crate) fn decide_entering(&self, order: OrderId, now: Micros, events: &mut Vec<Event>) {
-        let parked = self
-            .orders
-            .find_own(order)
-            .map(|at| (at, self.orders.get(at)));
-        let Some((at, found)) = parked.filter(|(_, found)| found.place.parked().is_some()) else {
+        let found = self.orders.find_own(order);
+        let Some((at, found)) = found.filter(|(_, found)| found.place.parked().is_some()) else {
             return;
         };
         let book = &self.books[found.book as usize];

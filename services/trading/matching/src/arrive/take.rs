@@ -97,7 +97,7 @@ impl Arrival<'_> {
                 }
                 at = maker.link.next;
             }
-            level_at = level.after;
+            level_at = engine.levels.after(level_at);
         }
         Stopped::Empty
     }

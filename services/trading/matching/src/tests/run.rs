@@ -128,7 +128,7 @@ impl Run {
                     )
                 });
                 resting.extend(rows);
-                at = level.after;
+                at = levels.after(at);
             }
         }
         if resting != self.reference.resting(id) {
