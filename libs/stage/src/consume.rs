@@ -219,7 +219,7 @@ impl<C: Consumer> Runner<C> {
 
     async fn follow(mut self, stop: impl Future<Output = ()>) -> Result<(), follow::Error> {
         let lag = Lag::new(C::NAME, &self.following.tail, &self.following.clock)
-            .watch(self.progress.subscribe());
+            .watch(self.progress.subscribe(), Arc::clone(&self.hurry));
         tokio::select! {
             () = stop => Ok(()),
             () = lag => Ok(()),

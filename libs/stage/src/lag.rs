@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use prepx_bus::{Position, TopicPartition};
 use prepx_env::Clock;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::follow::Tail;
 
@@ -59,27 +59,31 @@ impl Lag {
         }
     }
 
-    /// Publishes the lag as the consumer moves, and when it does not.
-    pub async fn watch(mut self, mut progress: watch::Receiver<Ends>) {
+    /// Publishes the lag as the consumer moves, and when it does not: one that is behind and stands still is told to
+    /// `hurry`, because there may be no record before the end (`Follower::blanks`).
+    pub async fn watch(mut self, mut progress: watch::Receiver<Ends>, hurry: Arc<Notify>) {
         loop {
             let next = progress.borrow_and_update().clone();
-            self.publish(&next);
+            let behind = self.publish(&next);
             tokio::time::sleep(PACE).await;
             match tokio::time::timeout(LOOK, progress.changed()).await {
-                Ok(Ok(())) | Err(_) => {}
+                Ok(Ok(())) => {}
+                Err(_) if behind.records > 0 => hurry.notify_one(),
+                Err(_) => {}
                 // The consumer is gone, and whoever runs it ends.
                 Ok(Err(_)) => std::future::pending().await,
             }
         }
     }
 
-    /// Publishes how far a consumer that has come to `next` is behind.
-    pub fn publish(&mut self, next: &Ends) {
+    /// Publishes how far a consumer that has come to `next` is behind; the answer is that too.
+    pub fn publish(&mut self, next: &Ends) -> Behind {
         let behind = self.behind(next);
         let gauge = |name: &'static str| metrics::gauge!(name, "consumer" => self.consumer);
         gauge("prepx_consumer_lag_records").set(behind.records as f64);
         gauge("prepx_consumer_lag_positions").set(behind.positions as f64);
         gauge("prepx_consumer_lag_seconds").set(behind.age.as_secs_f64());
+        behind
     }
 
     fn behind(&mut self, next: &Ends) -> Behind {
