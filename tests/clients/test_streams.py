@@ -72,11 +72,14 @@ def trade_updates(server, who):
 def probe(running, trader, symbol):
     """Trades nothing until the stream tells of it: from then on it tells everything."""
     for _ in range(50):
-        trader.client.submit_order(limit(symbol, OrderSide.SELL, 1, 104))
+        order = trader.client.submit_order(limit(symbol, OrderSide.SELL, 1, 104))
         with running.changed:
-            if running.changed.wait_for(lambda: running.heard, 0.2):
-                break
-    trader.client.cancel_orders()
+            heard = running.changed.wait_for(lambda: running.heard, 0.2)
+        # What is on offer cannot be offered again.
+        trader.client.cancel_orders()
+        eventually(status_of(trader, order), OrderStatus.CANCELED)
+        if heard:
+            break
     running.wait(1, lambda update: update.event == TradeEvent.CANCELED)
 
 
@@ -437,7 +440,10 @@ def test_who_does_not_read_holds_nobody_up(server, add_trader, symbol):
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
     host, port = server.url.removeprefix("http://").split(":")
     deaf.connect((host, int(port)))
-    with connect(ws(server, "/v2/iex"), sock=deaf, max_queue=1, close_timeout=1) as slow, Raw(server) as quick:
+    # Neither reads while orders are placed, so neither hears that its own pings are answered.
+    patient = {"ping_interval": None}
+    slow = connect(ws(server, "/v2/iex"), sock=deaf, max_queue=1, close_timeout=1, **patient)
+    with slow as slow, Raw(server, **patient) as quick:
         key = {"action": "auth", "key": trader.key_id, "secret": trader.secret_key}
         asked = {"action": "subscribe", "quotes": [symbol]}
         slow.send(json.dumps(key))
