@@ -26,7 +26,7 @@ use crate::method::Method;
 use crate::probes::Probes;
 use crate::ready::Health;
 use crate::serve::{self, Port, multiplex};
-use crate::service::{self, Service, TaskError};
+use crate::service::{self, Building, Service, TaskError};
 use crate::telemetry::Telemetry;
 use crate::tls::{self, Callers, Dialer};
 use crate::{config, telemetry};
@@ -257,8 +257,7 @@ impl Hosted {
         if let Some(probes) = probes {
             beside.spawn(probes.answer(&health, &drain));
         }
-        let serving = serve::serve(port, app, config.limits.clone(), drain);
-        let mut serving = Box::pin(serving);
+        let mut serving = serving(port, app, config.limits.clone(), drain);
         ready();
         let mut outcome = tokio::select! {
             () = asked => Ok(()),
@@ -373,6 +372,11 @@ async fn upkeep(metrics: PrometheusHandle, drain: Drain) -> Result<(), TaskError
             () = drain.stopping() => return Ok(()),
         }
     }
+}
+
+/// Compiled here, and not again in every program (see [`Building`]).
+fn serving(port: Port, app: Router, limits: serve::Limits, drain: Drain) -> Building<()> {
+    Box::pin(serve::serve(port, app, limits, drain))
 }
 
 /// Ends when the process is asked to: SIGTERM or ctrl-c.

@@ -33,4 +33,4 @@ pub use host::{Config, Error, Hosted, Start, listen, run};
 pub use method::Method;
 pub use peer::{Peer, Process};
 pub use probes::Probes;
-pub use service::{Service, TaskError};
+pub use service::{Building, Service, TaskError};

@@ -21,6 +21,10 @@ use crate::ready::{self, Standing};
 /// Why a task has failed.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a service's crate gives whoever builds it. An `async fn` is compiled again in every crate that awaits it,
+/// with all that it builds; this is compiled once, where it is written.
+pub type Building<T> = BoxFuture<'static, T>;
+
 type Wrap = Box<dyn FnOnce(Router) -> Router + Send>;
 type Run = Box<dyn FnOnce(Drain) -> BoxFuture<'static, Result<(), TaskError>> + Send>;
 

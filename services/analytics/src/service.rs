@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prepx_bus::Log;
 use prepx_env::{Clock, Random};
 use prepx_proto::analytics::v1::audit_service_server::AuditServiceServer;
-use prepx_runtime::Service;
+use prepx_runtime::{Building, Service};
 use prepx_stage::follow::Tail;
 use prepx_stage::{Duty, Retention, Topology};
 use prepx_store::Location;
@@ -46,17 +46,19 @@ pub struct Deps {
 ///
 /// # Errors
 /// When the schema or the key cannot be opened, or the key is not the one that signed the roots.
-pub async fn build(deps: Deps) -> Result<Service> {
-    let audit = Audit::open(&deps.location).await?;
-    let auditor = Auditor::open(&deps, audit.clone()).await?;
-    let handler = Handler {
-        audit,
-        public_key: auditor.public_key(),
-        log: Arc::clone(&deps.log),
-        topology: deps.topology,
-        checking: Mutex::new(()),
-    };
-    Ok(Service::new()
-        .grpc(AuditServiceServer::new(handler))
-        .task("audit", move |drain| auditor.run(drain)))
+pub fn build(deps: Deps) -> Building<Result<Service>> {
+    Box::pin(async move {
+        let audit = Audit::open(&deps.location).await?;
+        let auditor = Auditor::open(&deps, audit.clone()).await?;
+        let handler = Handler {
+            audit,
+            public_key: auditor.public_key(),
+            log: Arc::clone(&deps.log),
+            topology: deps.topology,
+            checking: Mutex::new(()),
+        };
+        Ok(Service::new()
+            .grpc(AuditServiceServer::new(handler))
+            .task("audit", move |drain| auditor.run(drain)))
+    })
 }

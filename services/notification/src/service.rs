@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prepx_auth::Caller;
 use prepx_proto::notification::v1::notification_service_server::NotificationServiceServer;
-use prepx_runtime::Service;
+use prepx_runtime::{Building, Service};
 
 use crate::books;
 use crate::follow::{self, Error, Sources, Telling};
@@ -23,21 +23,23 @@ pub struct Deps {
 ///
 /// # Errors
 /// When the log has failed.
-pub async fn build(deps: Deps) -> Result<Service, Error> {
-    let hub = Arc::new(Hub::default());
-    let clock = Arc::clone(&deps.sources.following.clock);
-    let telling = Telling::open(deps.sources, Arc::clone(&hub)).await?;
-    let (told, asking, counted) = (Arc::clone(&hub), Arc::clone(&hub), Arc::clone(&hub));
-    let peer = deps.market_data;
-    Ok(Service::new()
-        .grpc(NotificationServiceServer::new(Handler(hub)))
-        .task("notification", move |drain| {
-            follow::run(telling, told, drain)
-        })
-        .task("notification-minutes", move |drain| {
-            follow::close_minutes(counted, clock, drain)
-        })
-        .task("notification-books", move |drain| {
-            books::ask(asking, peer, drain)
-        }))
+pub fn build(deps: Deps) -> Building<Result<Service, Error>> {
+    Box::pin(async move {
+        let hub = Arc::new(Hub::default());
+        let clock = Arc::clone(&deps.sources.following.clock);
+        let telling = Telling::open(deps.sources, Arc::clone(&hub)).await?;
+        let (told, asking, counted) = (Arc::clone(&hub), Arc::clone(&hub), Arc::clone(&hub));
+        let peer = deps.market_data;
+        Ok(Service::new()
+            .grpc(NotificationServiceServer::new(Handler(hub)))
+            .task("notification", move |drain| {
+                follow::run(telling, told, drain)
+            })
+            .task("notification-minutes", move |drain| {
+                follow::close_minutes(counted, clock, drain)
+            })
+            .task("notification-books", move |drain| {
+                books::ask(asking, peer, drain)
+            }))
+    })
 }

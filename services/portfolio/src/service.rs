@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prepx_proto::portfolio::v1::admin_service_server::AdminServiceServer;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioServiceServer;
-use prepx_runtime::Service;
+use prepx_runtime::{Building, Service};
 use prepx_store::{Durability, Location, Options, Pool};
 
 use crate::app::{App, Deps};
@@ -27,19 +27,22 @@ pub struct Portfolio {
 ///
 /// # Errors
 /// When a schema cannot be opened.
-pub async fn build(deps: Deps, location: &Location) -> Result<Portfolio, Error> {
-    let options = Options::new("transfers", Durability::Source);
-    let pool = Pool::open(location, &options, MIGRATIONS).await?;
-    let ledger = Ledger::open_within(location, deps.bytes_max).await?;
-    let projection = Projection::open(deps.following.clone(), ledger.clone()).await?;
-    let books = Books::new(ledger, deps.following.clone(), projection.progress());
-    let app = Arc::new(App::new(deps, Sql::new(pool), books.clone()));
-    let service = Service::new()
-        .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
-        .grpc(AdminServiceServer::new(Handler(app)))
-        .task("ledger", move |drain| async move {
-            let stopping = async move { drain.stopping().await };
-            Ok(projection.run(stopping).await?)
-        });
-    Ok(Portfolio { service, books })
+pub fn build(deps: Deps, location: &Location) -> Building<Result<Portfolio, Error>> {
+    let location = location.clone();
+    Box::pin(async move {
+        let options = Options::new("transfers", Durability::Source);
+        let pool = Pool::open(&location, &options, MIGRATIONS).await?;
+        let ledger = Ledger::open_within(&location, deps.bytes_max).await?;
+        let projection = Projection::open(deps.following.clone(), ledger.clone()).await?;
+        let books = Books::new(ledger, deps.following.clone(), projection.progress());
+        let app = Arc::new(App::new(deps, Sql::new(pool), books.clone()));
+        let service = Service::new()
+            .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
+            .grpc(AdminServiceServer::new(Handler(app)))
+            .task("ledger", move |drain| async move {
+                let stopping = async move { drain.stopping().await };
+                Ok(projection.run(stopping).await?)
+            });
+        Ok(Portfolio { service, books })
+    })
 }

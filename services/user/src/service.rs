@@ -8,7 +8,7 @@ use prepx_auth::{Authority, Revocations};
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_proto::user::v1::user_service_server::UserServiceServer;
-use prepx_runtime::{Drain, TaskError};
+use prepx_runtime::{Building, Drain, TaskError};
 use prepx_store::{Durability, Location, Options, Pool};
 
 use crate::accounts::Accounts;
@@ -53,26 +53,28 @@ pub struct Built {
 }
 
 /// Builds the service: opens and migrates its schema, and draws what a first start needs.
-pub async fn build(config: Config, deps: Deps) -> Result<Built> {
-    config
-        .validate()
-        .map_err(|problem| Error::Fault(problem.to_string()))?;
-    std::fs::create_dir_all(&deps.directory).map_err(|error| vault_failed(&deps, &error))?;
-    let vault =
-        Vault::open(&deps.directory, &deps.random).map_err(|error| vault_failed(&deps, &error))?;
-    let options = Options::new("user", Durability::Source);
-    let (directory, random) = (deps.directory.clone(), Arc::clone(&deps.random));
-    let store = Sql::new(Pool::open(&deps.location, &options, MIGRATIONS).await?);
-    let app = Arc::new(App::new(config, deps, store, vault).await?);
-    let first_keys = FirstKeys::new(Arc::clone(&app), directory, random);
-    let rotating = Arc::clone(&app);
-    let service = prepx_runtime::Service::new()
-        .grpc(UserServiceServer::new(Grpc(Arc::clone(&app))))
-        .task("signing keys", move |drain| rotate(rotating, drain));
-    Ok(Built {
-        service,
-        authority: app,
-        first_keys,
+pub fn build(config: Config, deps: Deps) -> Building<Result<Built>> {
+    Box::pin(async move {
+        config
+            .validate()
+            .map_err(|problem| Error::Fault(problem.to_string()))?;
+        std::fs::create_dir_all(&deps.directory).map_err(|error| vault_failed(&deps, &error))?;
+        let vault = Vault::open(&deps.directory, &deps.random)
+            .map_err(|error| vault_failed(&deps, &error))?;
+        let options = Options::new("user", Durability::Source);
+        let (directory, random) = (deps.directory.clone(), Arc::clone(&deps.random));
+        let store = Sql::new(Pool::open(&deps.location, &options, MIGRATIONS).await?);
+        let app = Arc::new(App::new(config, deps, store, vault).await?);
+        let first_keys = FirstKeys::new(Arc::clone(&app), directory, random);
+        let rotating = Arc::clone(&app);
+        let service = prepx_runtime::Service::new()
+            .grpc(UserServiceServer::new(Grpc(Arc::clone(&app))))
+            .task("signing keys", move |drain| rotate(rotating, drain));
+        Ok(Built {
+            service,
+            authority: app,
+            first_keys,
+        })
     })
 }
 
