@@ -5,7 +5,7 @@ PYTHON ?= python3
 REDIS = --locked -p prepx-cache --features redis-tests
 REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 
-.PHONY: run test test-kafka test-redis test-postgres cluster cluster-build cluster-down chaos lint fmt soak bench \
+.PHONY: run test test-kafka test-redis test-postgres test-s3 cluster cluster-build cluster-down chaos lint fmt soak bench \
 	preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
@@ -53,6 +53,13 @@ test-postgres: preflight
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) replicas:: --skip promotion
 	tests/servers/postgres.py run --replicas 1 -- $(STORE_TESTS) promotion
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) promotion
+
+## Object storage on a server that speaks S3: CONTRIBUTING.md says what it needs.
+OBJECTS = --locked -p prepx-objects --features s3-tests
+test-s3: preflight-test
+	$(CARGO) clippy $(OBJECTS) --all-targets -- -D warnings
+	$(CARGO) test $(OBJECTS) --no-run
+	tests/servers/s3.py run -- $(CARGO) test $(OBJECTS)
 
 # Every service as a program of its own, and `prepx` to operate them.
 OWN = user trading risk portfolio market-data analytics notification

@@ -61,15 +61,12 @@ pub(crate) fn wrong(name: &str, problem: &dyn std::fmt::Display) -> Error {
     Error::Invalid(format!("{name}: {problem}"))
 }
 
-/// The snapshots in a directory, which is made when it is not there.
+/// The snapshots of the stages in a place for objects.
 ///
 /// # Errors
 /// When it cannot be used.
-pub fn snapshots(directory: &Path) -> Result<Snapshots> {
-    let opened = prepx_bus::file::RealDir::open(directory);
-    let opened =
-        opened.with_context(|| format!("the directory of snapshots {}", directory.display()))?;
-    Ok(Snapshots::new(opened))
+pub fn snapshots(location: &prepx_objects::Location) -> Result<Snapshots> {
+    Ok(Snapshots::new(location.open().context("snapshots")?))
 }
 
 /// Handles on Kafka for this process, whose name differs from those of all others; topics that are not

@@ -135,7 +135,7 @@ impl OrderPath {
             stage,
             topology: self.topology,
             logs: Arc::clone(&self.logs),
-            snapshots: engines::snapshots(&settings.snapshot_dir()?)?,
+            snapshots: engines::snapshots(&settings.snapshot_location()?)?,
             pace: Pace::default(),
             who: self.who.clone(),
             address: self.address.clone(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use prepx_auth::ClusterKey;
 use prepx_bus::KafkaLocation;
+use prepx_objects::Location as Objects;
 use prepx_runtime::config::{self, Error};
 use prepx_runtime::tls::{self, Callers};
 use prepx_runtime::{guard, serve, telemetry};
@@ -43,8 +44,8 @@ pub struct Settings {
     pub account_partitions: u32,
     /// Partitions of everything that goes by instrument.
     pub matching_partitions: u32,
-    /// Where snapshots of the stages are: `file:DIRECTORY`, which all owners see; in the data directory
-    /// when empty.
+    /// Where snapshots of the stages are: `s3://BUCKET[/PREFIX]`, or `file:DIRECTORY`, which all owners see; in
+    /// the data directory when empty.
     pub snapshot_url: String,
     /// Where the services' schemas are: `postgres://USER:PASSWORD@HOST/DATABASE`; in SQLite in the data
     /// directory when empty.
@@ -115,7 +116,7 @@ impl config::Settings for Settings {
             &self.cache_url,
             &self.data_dir,
         )?;
-        self.snapshot_dir()?;
+        self.snapshot_location()?;
         config::at_least("account_partitions", self.account_partitions.into(), 1)?;
         config::at_least("matching_partitions", self.matching_partitions.into(), 1)?;
         config::at_least("lease_timeout_ms", self.lease_timeout_ms, 500)?;
@@ -205,18 +206,14 @@ impl Settings {
         })
     }
 
-    /// The directory with the snapshots of the stages.
+    /// Where the snapshots of the stages are.
     ///
     /// # Errors
-    /// A URL of another kind.
-    pub fn snapshot_dir(&self) -> Result<PathBuf, Error> {
-        match self.snapshot_url.strip_prefix("file:") {
-            Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-            None if self.snapshot_url.is_empty() => Ok(self.data_dir.join("snapshots")),
-            _ => Err(Error::Invalid(format!(
-                "snapshot_url is {:?}: it must be file:DIRECTORY",
-                self.snapshot_url
-            ))),
+    /// A URL that names no object storage.
+    pub fn snapshot_location(&self) -> Result<Objects, Error> {
+        match &*self.snapshot_url {
+            "" => Ok(Objects::Directory(self.data_dir.join("snapshots"))),
+            url => Objects::parse(url).map_err(|problem| wrong("snapshot_url", &problem)),
         }
     }
 }
@@ -245,7 +242,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_what_would_be_right() {
-        refused("snapshot_url = 's3:x'", &["s3:x", "file:DIRECTORY"]);
+        refused(
+            "snapshot_url = 's3:x'",
+            &["s3:x", "file:DIRECTORY or s3://BUCKET"],
+        );
         refused("advertise = '10.0.0.1:1'", &["10.0.0.1:1", "http://"]);
         refused("dev = true\nlisten = '0.0.0.0:1'", &["--dev", "0.0.0.0"]);
         refused("cluster_key = 'short'", &["32"]);
@@ -275,8 +275,8 @@ mod tests {
         ";
         let settings: Settings = toml::from_str(text).expect("is right");
         assert_eq!(
-            settings.snapshot_dir().expect("a directory"),
-            PathBuf::from("/srv/snapshots")
+            settings.snapshot_location().expect("a directory"),
+            Objects::Directory("/srv/snapshots".into())
         );
         settings.shared_key().expect("was set");
         let said = settings.shared_log().expect_err("no log").to_string();

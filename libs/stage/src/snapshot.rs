@@ -1,7 +1,6 @@
-//! Snapshots: a stage partition's state in a file, to begin the fold from.
+//! Snapshots: a stage partition's state as an object, to begin the fold from.
 //!
-//! Owns the file's form and how it comes to be: written beside under a temporary name, synced,
-//! renamed, the directory synced; the two newest good ones are kept. A damaged one is passed over
+//! Owns its form, and that the two newest good ones are kept. A damaged one is passed over
 //! for the one before. Refuses to be the truth: a snapshot holds nothing that the journal does not.
 //!
 //! Layout, version 1: `PXSN`, version (4 bytes), version of the state's bytes (4 bytes), journal,
@@ -13,8 +12,8 @@ use std::io;
 use std::sync::Arc;
 
 use prepx_bus::TopicPartition;
-use prepx_bus::file::Dir;
 use prepx_domain::Micros;
+use prepx_objects::Objects;
 
 use crate::DecodeError;
 use crate::codec::Codec;
@@ -26,15 +25,14 @@ const MAGIC: &[u8; 4] = b"PXSN";
 const VERSION: u32 = 1;
 /// How many good snapshots of a partition are kept.
 pub(crate) const KEPT: usize = 2;
-const TEMPORARY: &str = ".part";
 
 /// Why snapshots could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system said no.
+    /// The place of snapshots said no.
     #[error("snapshot {name}: {source}")]
     Io {
-        /// The file, or what was done to the directory.
+        /// The snapshot, or what was done.
         name: String,
         /// Why.
         source: io::Error,
@@ -46,10 +44,10 @@ fn failed(name: &str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { name, source }
 }
 
-/// The snapshots of all partitions, in one directory.
+/// The snapshots of all partitions, in one place.
 #[derive(Clone)]
 pub struct Snapshots {
-    dir: Arc<dyn Dir>,
+    objects: Arc<dyn Objects>,
 }
 
 /// A state, and where the fold goes on.
@@ -65,9 +63,9 @@ pub struct Loaded<C: Codec> {
 }
 
 impl Snapshots {
-    /// The snapshots in `dir`.
-    pub fn new(dir: Arc<dyn Dir>) -> Snapshots {
-        Snapshots { dir }
+    /// The snapshots among `objects`.
+    pub fn new(objects: Arc<dyn Objects>) -> Snapshots {
+        Snapshots { objects }
     }
 
     /// The newest good snapshot of a partition, or the initial state.
@@ -126,35 +124,22 @@ impl Snapshots {
         next_offset: u64,
     ) -> Result<u64, Error> {
         let name = name_of(seat, generation);
-        let temporary = format!("{name}{TEMPORARY}");
         let mut bytes = Vec::new();
         encode(codec, seat, state, next_offset, &mut bytes);
-        let write = || {
-            // One that was being written when the process died is of no use.
-            match self.dir.remove(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let file = self.dir.create(&temporary)?;
-            file.write_at(0, &bytes)?;
-            file.sync()?;
-            self.dir.rename(&temporary, &name)?;
-            self.dir.sync()
-        };
-        write().map_err(failed(&name))?;
+        self.objects.put(&name, &bytes).map_err(failed(&name))?;
         Ok(bytes.len() as u64)
     }
 
     /// Makes durable that the files are there. Whoever wrote the newest may have been killed just before.
     pub(crate) fn settle(&self) -> Result<(), Error> {
-        self.dir.sync().map_err(failed("sync"))
+        self.objects.settle().map_err(failed("settle"))
     }
 
     /// Removes a partition's snapshots, all but those of the given generations.
     pub fn keep_only(&self, seat: Seat, kept: &[u64]) -> Result<(), Error> {
         for (generation, name) in self.generations(seat)? {
             if !kept.contains(&generation) {
-                self.dir.remove(&name).map_err(failed(&name))?;
+                self.objects.remove(&name).map_err(failed(&name))?;
             }
         }
         Ok(())
@@ -163,7 +148,7 @@ impl Snapshots {
     /// The generations of a partition's snapshots with their files, oldest first.
     pub(crate) fn generations(&self, seat: Seat) -> Result<Vec<(u64, String)>, Error> {
         let prefix = prefix_of(seat);
-        let names = self.dir.list().map_err(failed("list"))?;
+        let names = self.objects.list(&prefix).map_err(failed("list"))?;
         let generation = |name: String| Some((name.strip_prefix(&prefix)?.parse().ok()?, name));
         let mut found: Vec<_> = names.into_iter().filter_map(generation).collect();
         found.sort_unstable();
@@ -171,13 +156,7 @@ impl Snapshots {
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let read = || {
-            let file = self.dir.open(name)?;
-            let mut bytes = vec![0; file.size()? as usize];
-            file.read_at(0, &mut bytes)?;
-            Ok(bytes)
-        };
-        read().map_err(failed(name))
+        self.objects.get(name).map_err(failed(name))
     }
 
     /// Of each good snapshot of a partition: generation, head and next offset, newest first.

@@ -179,7 +179,7 @@ fn core_options(settings: &Settings) -> Options {
 
 fn stations_options(settings: &Settings, location: KafkaLocation) -> Result<stations::Options> {
     let topology = core::manifest::open(&settings.data_dir, Some(&location.prefix))?;
-    let snapshots = settings.data_dir.join("snapshots");
+    let snapshots = prepx_objects::Location::Directory(settings.data_dir.join("snapshots"));
     let process = format!("prepx-{}", std::process::id());
     Ok(stations::Options {
         logs: engines::kafka(location, topology, settings.log_replication, &process)?,

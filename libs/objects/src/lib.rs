@@ -1,0 +1,29 @@
+//! Object storage behind one seam: whole objects by name, in a directory or in a bucket that speaks S3.
+//!
+//! Owns: that an object is there whole or not at all, and survives a loss of power once it is there. Refuses:
+//! to know what is in one, to change a part of one, and to lock anything: who may write what, the
+//! callers know.
+
+mod files;
+mod location;
+#[cfg(feature = "s3")]
+mod s3;
+
+use std::io;
+
+pub use location::{Error, Location};
+
+/// A place for objects. All calls block, and may be made from any thread.
+pub trait Objects: Send + Sync {
+    /// Keeps an object, over whatever had the name. When this returns it is durable; when it fails or
+    /// the process dies, either all of it is there or what was there before.
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// The whole object; [`io::ErrorKind::NotFound`] when there is none of that name.
+    fn get(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// The names that begin with `prefix`, sorted.
+    fn list(&self, prefix: &str) -> io::Result<Vec<String>>;
+    /// Removes an object; it is no error when there is none.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes durable what another process may have put just before it was killed.
+    fn settle(&self) -> io::Result<()>;
+}
