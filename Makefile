@@ -49,7 +49,7 @@ test-postgres: preflight
 	$(CARGO) test --locked $(STORES) --lib --tests --no-run
 	tests/servers/postgres.py run -- $(STORE_TESTS) --skip replicas::
 	tests/servers/postgres.py run --bouncer -- $(STORE_TESTS) --skip replicas::
-	tests/servers/postgres.py run --replicas 1 -- $(STORE_TESTS) --skip promotion
+	tests/servers/postgres.py run --replicas 1 --lag 200 -- $(STORE_TESTS) --skip promotion
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) replicas:: --skip promotion
 	tests/servers/postgres.py run --replicas 1 -- $(STORE_TESTS) promotion
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) promotion

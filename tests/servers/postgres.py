@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A real PostgreSQL for tests: tests/servers/postgres.py run [--replicas N] [--bouncer] -- COMMAND...
+"""A real PostgreSQL for tests: tests/servers/postgres.py run [--replicas N [--lag MS]] [--bouncer] -- COMMAND...
 
 Starts a server on a free port of loopback with its data in a temporary directory (in memory, where
-there is /dev/shm), with --replicas as many more that follow it, with --bouncer a PgBouncer in transaction
-mode before each, runs COMMAND with PREPX_TEST_POSTGRES set to the URL of all, ends what it started by
+there is /dev/shm), with --replicas as many more that follow it, and stay behind it by --lag milliseconds, with
+--bouncer a PgBouncer in transaction mode before each, runs COMMAND with PREPX_TEST_POSTGRES set to the URL of all, ends what it started by
 process id and exits as COMMAND did. PREPX_TEST_POSTGRES_PRIMARY is the process id of the primary: who has
 killed it promotes a replica by `SELECT pg_promote()`. With --durable its data is on the disk, and commits
 wait for it.
@@ -127,10 +127,11 @@ class Postgres(server.Servers):
         replicas: int = 0,
         pool: int | None = None,
         database: str = USER,
+        lag_ms: int = 0,
     ):
         """`pool` is how many connections to a server PgBouncer keeps; there is none without."""
         super().__init__(work)
-        self.settings, self.pool, self.database = settings, pool, database
+        self.settings, self.pool, self.database, self.lag_ms = settings, pool, database, lag_ms
         self.port, *self.replicas = server.free_ports(1 + replicas)
         self.bouncers = server.free_ports(1 + replicas) if pool else []
         if os.geteuid() == 0:
@@ -153,7 +154,8 @@ class Postgres(server.Servers):
         self.start_postgres(bin, "primary", self.port, {})
         for number, port in enumerate(self.replicas, 1):
             follow = f"host=127.0.0.1 port={self.port} user={USER} application_name=replica-{number}"
-            self.start_postgres(bin, f"replica-{number}", port, {"primary_conninfo": follow})
+            late = {"primary_conninfo": follow, "recovery_min_apply_delay": f"{self.lag_ms}ms"}
+            self.start_postgres(bin, f"replica-{number}", port, late)
         if self.database != USER:
             ask(self.port, f"CREATE DATABASE {self.database} TEMPLATE template0")
             for program in self.programs:
@@ -226,13 +228,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bouncer", action="store_true")
     parser.add_argument("--replicas", type=int, default=0)
+    parser.add_argument("--lag", type=int, default=0, metavar="MS")
     parser.add_argument("--durable", action="store_true")
     args, command = server.arguments(parser)
     memory = None if args.durable or not os.access("/dev/shm", os.W_OK) else "/dev/shm"
     settings = {"max_connections": 200} | (DURABLE if args.durable else FAST)
     with tempfile.TemporaryDirectory(prefix="prepx-postgres-", dir=memory) as work:
         pool = 8 if args.bouncer else None
-        server.run(Postgres(pathlib.Path(work), settings, args.replicas, pool), command)
+        server.run(Postgres(pathlib.Path(work), settings, args.replicas, pool, lag_ms=args.lag), command)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,25 @@ pub struct Following {
 /// Partitions, each with the offset to read from next.
 pub type Positions = Vec<(TopicPartition, u64)>;
 
+/// How far a consumer has come, by partition.
+pub(crate) type Places = BTreeMap<TopicPartition, Place>;
+
+/// How far a consumer has come in a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The offset up to which there is nothing more to take.
+    pub next: u64,
+    /// The offset up to which what it has stored says that it has taken. Behind it there may be offsets
+    /// that no record stands at.
+    pub stored: u64,
+}
+
+impl Place {
+    const fn at(next: u64) -> Place {
+        Place { next, stored: next }
+    }
+}
+
 /// Whoever takes what stages tell.
 pub trait Consumer: Send + 'static {
     /// Why it cannot take something.
@@ -90,36 +109,59 @@ pub trait Consumer: Send + 'static {
 /// How far a consumer has come. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    next: watch::Receiver<BTreeMap<TopicPartition, u64>>,
-    /// Ends the consumer's pause.
+    places: watch::Receiver<Places>,
+    wishes: Arc<Wishes>,
+}
+
+/// What is asked of a consumer by those who wait for it.
+#[derive(Debug, Default)]
+struct Wishes {
+    /// That it ends its pause.
     hurry: Arc<Notify>,
+    /// That it finds out anew where it stands.
+    doubt: Notify,
 }
 
 impl Progress {
-    /// Waits until the consumer has taken a partition up to an offset; false when it has ended and
-    /// never will.
-    pub async fn reached(&self, partition: TopicPartition, offset: u64) -> bool {
-        self.wait_for(|next| next.get(&partition).is_some_and(|at| *at >= offset))
-            .await
+    /// Waits until the consumer has taken a partition up to an offset, and tells which position it has
+    /// stored then: wherever its rows are read, that is what must be seen. None when it has ended and never
+    /// will.
+    pub async fn reached(&self, partition: TopicPartition, offset: u64) -> Option<u64> {
+        let there = |places: &Places| places.get(&partition).is_some_and(|at| at.next >= offset);
+        let places = self.wait_for(there).await?;
+        places.get(&partition).map(|at| at.stored)
     }
 
     /// Waits until the consumer has taken everything that is durable now; false when it has ended.
     pub async fn caught_up(&self, tail: &Tail) -> bool {
         let end = |partition: &TopicPartition| (*partition, tail.end(*partition));
-        let wanted: BTreeMap<_, _> = self.next.borrow().keys().map(end).collect();
-        let there = |next: &BTreeMap<_, _>| {
-            let mut both = next.values().zip(wanted.values());
-            both.all(|(next, end)| next >= end)
+        let wanted: BTreeMap<_, _> = self.places.borrow().keys().map(end).collect();
+        let there = |places: &Places| {
+            let mut both = places.values().zip(wanted.values());
+            both.all(|(at, end)| at.next >= *end)
         };
-        self.wait_for(there).await
+        self.wait_for(there).await.is_some()
     }
 
-    async fn wait_for(&self, there: impl Fn(&BTreeMap<TopicPartition, u64>) -> bool) -> bool {
-        let mut next = self.next.clone();
-        if !there(&next.borrow_and_update()) {
-            self.hurry.notify_one();
+    /// Which positions it has stored by now.
+    pub fn stored(&self) -> Positions {
+        let places = self.places.borrow();
+        places.iter().map(|(of, at)| (*of, at.stored)).collect()
+    }
+
+    /// What it has stored was found to be less than it says: it finds out where it stands, and goes on
+    /// from there.
+    pub fn doubt(&self) {
+        self.wishes.doubt.notify_one();
+    }
+
+    async fn wait_for(&self, there: impl Fn(&Places) -> bool) -> Option<Places> {
+        let mut places = self.places.clone();
+        if !there(&places.borrow_and_update()) {
+            self.wishes.hurry.notify_one();
         }
-        next.wait_for(there).await.is_ok()
+        let places = places.wait_for(there).await.ok()?;
+        Some(places.clone())
     }
 }
 
@@ -145,8 +187,8 @@ pub struct Runner<C> {
     consumer: C,
     following: Following,
     follower: Follower,
-    progress: watch::Sender<BTreeMap<TopicPartition, u64>>,
-    hurry: Arc<Notify>,
+    progress: watch::Sender<Places>,
+    wishes: Arc<Wishes>,
     /// Batches since the log was last let go of.
     unreleased: u32,
     /// Whether somebody waits for an offset.
@@ -165,7 +207,7 @@ impl<C: Consumer> Runner<C> {
             follower: following.tail.follow([]),
             following,
             progress: watch::Sender::default(),
-            hurry: Arc::default(),
+            wishes: Arc::default(),
             unreleased: 0,
             hurried: false,
         };
@@ -176,8 +218,8 @@ impl<C: Consumer> Runner<C> {
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         Progress {
-            next: self.progress.subscribe(),
-            hurry: Arc::clone(&self.hurry),
+            places: self.progress.subscribe(),
+            wishes: Arc::clone(&self.wishes),
         }
     }
 
@@ -219,7 +261,7 @@ impl<C: Consumer> Runner<C> {
 
     async fn follow(mut self, stop: impl Future<Output = ()>) -> Result<(), follow::Error> {
         let lag = Lag::new(C::NAME, &self.following.tail, &self.following.clock)
-            .watch(self.progress.subscribe(), Arc::clone(&self.hurry));
+            .watch(self.progress.subscribe(), Arc::clone(&self.wishes.hurry));
         tokio::select! {
             () = stop => Ok(()),
             () = lag => Ok(()),
@@ -230,7 +272,7 @@ impl<C: Consumer> Runner<C> {
     /// Takes what comes while it is this process's duty, and begins anew after every failure but the
     /// log's.
     async fn go_on(&mut self) -> follow::Error {
-        let duty = self.following.duty.clone();
+        let (duty, wishes) = (self.following.duty.clone(), Arc::clone(&self.wishes));
         // While another process takes, what was found out when this one was made gets old.
         let mut knows_where = duty.is_mine();
         loop {
@@ -243,6 +285,10 @@ impl<C: Consumer> Runner<C> {
             let failed = tokio::select! {
                 Err(why) = self.take_all() => Some(why),
                 () = duty.over() => None,
+                () = wishes.doubt.notified() => {
+                    tracing::warn!(consumer = C::NAME, "a consumer has stored less than it took");
+                    None
+                }
             };
             self.consumer.interrupted();
             drop(taking);
@@ -265,8 +311,8 @@ impl<C: Consumer> Runner<C> {
 
     async fn begin(&mut self) -> Result<(), Stop<C::Error>> {
         let positions = self.consumer.positions().await.map_err(Stop::Consumer)?;
-        let next = positions.iter().copied().collect();
-        self.progress.send_replace(next);
+        let places = positions.iter().map(|(of, next)| (*of, Place::at(*next)));
+        self.progress.send_replace(places.collect());
         self.follower = self.following.tail.follow(positions);
         self.release().await
     }
@@ -301,11 +347,15 @@ impl<C: Consumer> Runner<C> {
                     return Ok(batch);
                 }
                 let blanks = self.follower.blanks()?;
-                self.progress.send_modify(|next| next.extend(blanks));
+                self.progress.send_modify(|places| {
+                    for (partition, next) in blanks {
+                        places.entry(partition).or_default().next = next;
+                    }
+                });
             }
             tokio::select! {
                 batch = self.follower.next() => return batch,
-                () = self.hurry.notified() => self.hurried = true,
+                () = self.wishes.hurry.notified() => self.hurried = true,
             }
         }
     }
@@ -314,15 +364,15 @@ impl<C: Consumer> Runner<C> {
     async fn pause(&mut self) {
         tokio::time::sleep(PAUSE_MIN).await;
         let rest = C::PAUSE.saturating_sub(PAUSE_MIN);
-        let hurried = tokio::time::timeout(rest, self.hurry.notified()).await;
+        let hurried = tokio::time::timeout(rest, self.wishes.hurry.notified()).await;
         self.hurried |= hurried.is_ok();
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Stop<C::Error>> {
         let (partition, next) = (batch.partition, batch.next);
         self.consumer.take(batch).await.map_err(Stop::Consumer)?;
-        self.progress.send_modify(|positions| {
-            positions.insert(partition, next);
+        self.progress.send_modify(|places| {
+            places.insert(partition, Place::at(next));
         });
         self.unreleased += 1;
         if self.unreleased < C::BATCHES_BETWEEN_RELEASES {
@@ -335,8 +385,8 @@ impl<C: Consumer> Runner<C> {
     async fn release(&mut self) -> Result<(), Stop<C::Error>> {
         self.consumer.sync().await.map_err(Stop::Consumer)?;
         self.unreleased = 0;
-        let positions = self.progress.borrow().clone();
-        for (partition, next) in positions {
+        let places = self.progress.borrow().clone();
+        for (partition, Place { next, .. }) in places {
             let released = self.following.retention.release(C::NAME, partition, next);
             released.map_err(|poisoned| Stop::Log(poisoned.into()))?;
         }
@@ -484,7 +534,7 @@ mod tests {
             log.flush().unwrap();
             let since = tokio::time::Instant::now();
             if waits {
-                assert!(progress.reached(UPDATES, number).await);
+                assert_eq!(progress.reached(UPDATES, number).await, Some(number));
             }
             let stored = number as usize;
             seen.wait_for(|(count, _)| *count == stored).await.unwrap();
@@ -516,7 +566,7 @@ mod tests {
         seen.wait_for(|(stored, _)| *stored == 1).await.unwrap();
         tell(&log, 2);
         log.flush().unwrap();
-        assert!(progress.reached(UPDATES, 2).await);
+        assert_eq!(progress.reached(UPDATES, 2).await, Some(2));
         assert_eq!(*seen.borrow(), (2, 4), "two refusals before each");
         assert_eq!(log.start(UPDATES), 2, "the log was let go of");
         dir.fail_sync_after(0);
@@ -524,7 +574,7 @@ mod tests {
         assert!(log.flush().is_err());
         let dead = ended.await.unwrap().unwrap_err();
         assert!(matches!(dead, follow::Error::Poisoned(_)), "{dead}");
-        assert!(!progress.reached(UPDATES, 3).await);
+        assert_eq!(progress.reached(UPDATES, 3).await, None);
     }
 
     /// One of several processes that take by turns; what they have taken is in one place.
@@ -538,7 +588,7 @@ mod tests {
 
         const NAME: &'static str = "shift";
         const PAUSE: Duration = Duration::ZERO;
-        const BATCHES_BETWEEN_RELEASES: u32 = 1;
+        const BATCHES_BETWEEN_RELEASES: u32 = 16;
 
         async fn positions(&mut self) -> Result<Positions, Failure> {
             let next = self.taken.borrow().len() as u64;
@@ -550,6 +600,27 @@ mod tests {
             self.taken.send_modify(|taken| taken.extend(firsts));
             Ok(())
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_store_has_lost_is_taken_again_when_a_reader_says_so() {
+        let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
+        let taken = watch::Sender::default();
+        let (who, kept) = ("only", taken.clone());
+        let shift = Shift { who, taken };
+        let runner = Runner::open(following(&log), shift).await.unwrap();
+        let progress = runner.progress();
+        tokio::spawn(runner.follow(std::future::pending()));
+        for number in 1..=2 {
+            tell(&log, number);
+            log.flush().unwrap();
+            assert_eq!(progress.reached(UPDATES, number).await, Some(number));
+        }
+        kept.send_modify(|taken| taken.truncate(1));
+        progress.doubt();
+        let mut seen = kept.subscribe();
+        seen.wait_for(|taken| taken.len() == 2).await.unwrap();
+        assert_eq!(*kept.borrow(), [(who, 1), (who, 2)]);
     }
 
     #[tokio::test(start_paused = true)]

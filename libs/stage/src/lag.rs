@@ -12,6 +12,7 @@ use prepx_bus::{Position, TopicPartition};
 use prepx_env::Clock;
 use tokio::sync::{Notify, watch};
 
+use crate::consume::Places;
 use crate::follow::Tail;
 
 /// The least time between two looks, and so between two marks.
@@ -61,9 +62,10 @@ impl Lag {
 
     /// Publishes the lag as the consumer moves, and when it does not: one that is behind and stands still is told to
     /// `hurry`, because there may be no record before the end (`Follower::blanks`).
-    pub async fn watch(mut self, mut progress: watch::Receiver<Ends>, hurry: Arc<Notify>) {
+    pub(crate) async fn watch(mut self, mut progress: watch::Receiver<Places>, hurry: Arc<Notify>) {
+        let ends = |places: &Places| places.iter().map(|(of, at)| (*of, at.next)).collect();
         loop {
-            let next = progress.borrow_and_update().clone();
+            let next: Ends = ends(&progress.borrow_and_update());
             let behind = self.publish(&next);
             tokio::time::sleep(PACE).await;
             match tokio::time::timeout(LOOK, progress.changed()).await {

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::error::Gap;
-use crate::{Connection, Error, Tx, query};
+use crate::{Connection, Error, Tx, Value, query};
 
 /// One partition of a topic, or one lane, as one consumer reads it. Sequences are dense and begin
 /// at 1; a log offset `o` is sequence `o + 1`.
@@ -22,12 +22,25 @@ pub type Seen = (Source<'static>, u64);
 
 /// Whether what is read on a connection has all of it.
 pub(crate) async fn has_seen(on: &mut PgConnection, seen: &[Seen]) -> crate::Result<bool> {
-    for (source, sequence) in seen {
-        if position(&mut *on, source).await? < *sequence {
-            return Ok(false);
-        }
+    // Of what nobody has applied yet there is no row.
+    let wanted = seen.iter().filter(|(_, sequence)| *sequence > 0);
+    let (mut sql, mut before, mut count) = (query("SELECT COUNT(*) FROM positions"), " WHERE ", 0);
+    for (source, sequence) in wanted {
+        sql.push(before)
+            .push("(consumer, topic, source_partition) = ");
+        sql.push_list([
+            Value::from(source.consumer),
+            source.topic.into(),
+            source.partition.into(),
+        ]);
+        sql.push(" AND sequence >= ").push_bind(stored(*sequence));
+        (before, count) = (" OR ", count + 1);
     }
-    Ok(true)
+    Ok(count == 0 || sql.scalar(on).await? == Some(count))
+}
+
+fn stored(sequence: u64) -> i64 {
+    i64::try_from(sequence).expect("63 bits of records do not fit on any disk")
 }
 
 /// How many records at the head of the batch `first..=last` are repeats when everything up to
@@ -95,7 +108,7 @@ impl Tx {
             .bind(source.consumer)
             .bind(source.topic)
             .bind(source.partition)
-            .bind(i64::try_from(last).expect("63 bits of records do not fit on any disk"))
+            .bind(stored(last))
             .execute(self)
             .await?;
         }

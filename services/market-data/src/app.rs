@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::market::{Market, Quote, Trade};
 use crate::page::{Page, Place, Range, Token};
 use crate::projection::Shared;
-use crate::store::Store;
+use crate::store::{Store, View};
 use crate::timeframe::Timeframe;
 
 /// The most symbols in one request.
@@ -98,7 +98,7 @@ pub trait Past: Send + Sized {
 
     /// Those of an instrument, and whether there are more beyond them.
     fn fetch(
-        store: &Store,
+        view: &mut View,
         instrument: InstrumentId,
         form: Self::Form,
         range: Range,
@@ -116,12 +116,12 @@ impl Past for Trade {
     }
 
     async fn fetch(
-        store: &Store,
+        view: &mut View,
         instrument: InstrumentId,
         (): (),
         range: Range,
     ) -> Result<(Vec<Trade>, bool), Error> {
-        Ok((store.trades(instrument, &range).await?, false))
+        Ok((view.trades(instrument, &range).await?, false))
     }
 }
 
@@ -136,12 +136,12 @@ impl Past for Quote {
     }
 
     async fn fetch(
-        store: &Store,
+        view: &mut View,
         instrument: InstrumentId,
         (): (),
         range: Range,
     ) -> Result<(Vec<Quote>, bool), Error> {
-        Ok((store.quotes(instrument, &range).await?, false))
+        Ok((view.quotes(instrument, &range).await?, false))
     }
 }
 
@@ -157,7 +157,7 @@ impl Past for Bar {
 
     /// Bars that start at the minute that holds the range's start, or later.
     async fn fetch(
-        store: &Store,
+        view: &mut View,
         instrument: InstrumentId,
         timeframe: Timeframe,
         range: Range,
@@ -183,7 +183,7 @@ impl Past for Bar {
             limit: stored_max.min(STORED_BARS_MAX),
             ..range
         };
-        let stored = store
+        let stored = view
             .bars(instrument, timeframe.stored_us(), &stored_range)
             .await?;
         let cut = stored.len() == stored_range.limit;
@@ -267,12 +267,12 @@ impl App {
     ) -> Result<History<T>, Error> {
         let of = |market: &Market| Some(market.instrument);
         let instruments = self.newest(class, &query.symbols, of).await?;
-        let mut page = Page::new(query.limit);
+        let (mut page, mut view) = (Page::new(query.limit), self.view().await?);
         for (symbol, instrument) in &instruments {
             let Some(range) = query.of(symbol, page.wanted()) else {
                 continue;
             };
-            let (items, more) = T::fetch(&self.store, instrument.id, form, range).await?;
+            let (items, more) = T::fetch(&mut view, instrument.id, form, range).await?;
             if !page.take(symbol, items, more, T::place) {
                 break;
             }
@@ -282,6 +282,15 @@ impl App {
             lists: page.lists.into_iter().map(with_instrument).collect(),
             next: page.next,
         })
+    }
+
+    /// The past, not older than what was taken from the log.
+    async fn view(&self) -> Result<View, Error> {
+        let view = self.store.view_past(&self.progress.stored()).await;
+        if matches!(view, Err(prepx_store::Error::Behind)) {
+            self.progress.doubt();
+        }
+        Ok(view?)
     }
 
     /// Waits, bounded, until everything that is durable now has been taken.

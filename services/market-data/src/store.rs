@@ -10,7 +10,7 @@ use prepx_domain::market::Bar;
 use prepx_domain::update::MarketUpdate;
 use prepx_proto::journal;
 use prepx_stage::follow::Batch;
-use prepx_store::{Location, Migration, Options, Pool, Result, Source, Tx};
+use prepx_store::{Location, Migration, Options, Pool, Reader, Result, Source, Tx};
 
 use crate::market::{Markets, Quote, Rows, Trade};
 use crate::page::Range;
@@ -146,23 +146,34 @@ impl Store {
         }
     }
 
+    /// The past of all instruments, not older than when partitions were taken up to these offsets.
+    pub async fn view_past(&self, taken: &[(TopicPartition, u64)]) -> Result<View> {
+        let seen = taken.iter().map(|(of, offset)| (position_of(*of), *offset));
+        Ok(View(self.pool.read_past(&seen.collect::<Vec<_>>()).await?))
+    }
+}
+
+/// The past of instruments, as one reader sees it.
+pub struct View(Reader);
+
+impl View {
     /// Trades of an instrument.
-    pub async fn trades(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Trade>> {
-        read::trades(&mut self.pool.read().await?, instrument, range).await
+    pub async fn trades(&mut self, instrument: InstrumentId, range: &Range) -> Result<Vec<Trade>> {
+        read::trades(&mut self.0, instrument, range).await
     }
 
     /// Quotes of an instrument.
-    pub async fn quotes(&self, instrument: InstrumentId, range: &Range) -> Result<Vec<Quote>> {
-        read::quotes(&mut self.pool.read().await?, instrument, range).await
+    pub async fn quotes(&mut self, instrument: InstrumentId, range: &Range) -> Result<Vec<Quote>> {
+        read::quotes(&mut self.0, instrument, range).await
     }
 
     /// Stored bars of a width of an instrument that start in the range.
     pub async fn bars(
-        &self,
+        &mut self,
         instrument: InstrumentId,
         width_us: i64,
         range: &Range,
     ) -> Result<Vec<Bar>> {
-        read::bars(&mut self.pool.read().await?, instrument, width_us, range).await
+        read::bars(&mut self.0, instrument, width_us, range).await
     }
 }

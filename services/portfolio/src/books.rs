@@ -1,5 +1,5 @@
 //! What people read of the books: activities and past orders, never older than what they were
-//! answered before they asked.
+//! answered before they asked, from whichever server of the store has that.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::activity::{Activity, Query};
 use crate::audit::{self, Audit, Totals};
 use crate::points::Points;
 use crate::projection::source;
-use crate::store::ledger::Ledger;
+use crate::store::ledger::{Ledger, View};
 use crate::worth::Changes;
 
 /// How long a read waits for the books to have what was durable when it came.
@@ -40,8 +40,8 @@ impl Books {
 
     /// Activities of an account, up to everything that was durable when this was asked.
     pub async fn activities(&self, query: &Query) -> Result<Vec<Activity>, ReadError> {
-        self.caught_up(query.account).await?;
-        self.ledger.activities(query).await.map_err(refused)
+        let mut view = self.caught_up(query.account).await?;
+        view.activities(query).await.map_err(refused)
     }
 
     /// What an account had over time, up to everything that was durable when this was asked; `None`
@@ -51,8 +51,8 @@ impl Books {
         account: AccountId,
         points: &Points,
     ) -> Result<Option<Changes>, ReadError> {
-        self.caught_up(account).await?;
-        self.ledger.changes(account, points).await.map_err(refused)
+        let mut view = self.caught_up(account).await?;
+        view.changes(account, points).await.map_err(refused)
     }
 
     /// The ledger beside what the stages have.
@@ -78,20 +78,25 @@ impl Books {
         })
     }
 
-    /// Waits until the books have what the log has of the account's partition now.
-    async fn caught_up(&self, account: AccountId) -> Result<(), ReadError> {
+    /// The books with what the log has of the account's partition now, as soon as they have it.
+    async fn caught_up(&self, account: AccountId) -> Result<View, ReadError> {
         let partitions = self.following.topology.account_partitions;
-        self.reached(account.slot().partition(partitions)).await
+        let partition = account.slot().partition(partitions);
+        let stored = self.reached(partition).await?;
+        let view = self.ledger.view_past(partition, stored).await;
+        if matches!(view, Err(prepx_store::Error::Behind)) {
+            self.progress.doubt();
+        }
+        view.map_err(refused)
     }
 
-    async fn reached(&self, partition: u32) -> Result<(), ReadError> {
+    /// Waits until the books have what the log has of a partition now; how far they say that they are.
+    async fn reached(&self, partition: u32) -> Result<u64, ReadError> {
         let wanted = self.following.tail.end(source(partition));
         let there = self.progress.reached(source(partition), wanted);
-        match tokio::time::timeout(WAIT, there).await {
-            Ok(true) => Ok(()),
-            // The books are behind, or the projection has ended with the process.
-            Ok(false) | Err(_) => Err(ReadError::Unavailable("the books are behind".into())),
-        }
+        let stored = tokio::time::timeout(WAIT, there).await.ok().flatten();
+        // None when they are behind, or the projection has ended with the process.
+        stored.ok_or_else(|| ReadError::Unavailable("the books are behind".into()))
     }
 }
 
@@ -113,8 +118,8 @@ impl HistoryPort for Books {
     ) -> Answer<Result<Vec<OrderView>, ReadError>> {
         let books = self.clone();
         Box::pin(async move {
-            books.caught_up(account).await?;
-            books.ledger.orders(account, &which).await.map_err(refused)
+            let mut view = books.caught_up(account).await?;
+            view.orders(account, &which).await.map_err(refused)
         })
     }
 }

@@ -30,5 +30,5 @@ pub use owner::order_history;
 pub use points::{Asked, Points};
 pub use projection::{Error as ProjectionError, Projection};
 pub use service::{Portfolio, build};
-pub use store::ledger::{Ledger, Unbalanced};
+pub use store::ledger::{Ledger, Unbalanced, View};
 pub use worth::{Changes, Shift};

@@ -314,7 +314,8 @@ async fn compare_orders(folded: &Folded, ledger: &Ledger) -> Result<()> {
     let bar = bar("orders", open.len() as u64);
     for order in open {
         let which = PastOrders::Id(order.id);
-        let found = ledger.orders(order.account, &which).await?.pop();
+        let mut view = ledger.view().await?;
+        let found = view.orders(order.account, &which).await?.pop();
         ensure!(
             found.as_ref() == Some(&order),
             "I6: order {}: the account stage has {order:?}, the books {found:?}",

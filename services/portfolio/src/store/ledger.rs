@@ -2,21 +2,22 @@
 //! transaction with the position that says so (I2).
 
 mod changes;
+mod view;
 
 use std::collections::BTreeMap;
 
 use prepx_bus::{Topic, TopicPartition};
-use prepx_domain::update::{Book, OrderView};
-use prepx_domain::{AccountId, Micros, Side};
+use prepx_domain::update::Book;
+use prepx_domain::{AccountId, Side};
 use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
-use prepx_stage::port::{Line, PastOrders, PastQuery};
+use prepx_stage::port::Line;
 use prepx_store::{
     Error as StoreError, Location, Migration, Options, Pool, Result, Row, Source, Tx, query,
 };
 
+pub use self::view::View;
 use super::compact;
-use crate::activity::{Activity, Kind, Place, Query};
 use crate::projection::{Error, Rows, source};
 
 /// The steps of the schema `portfolio`.
@@ -110,61 +111,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Past orders of an account, in the order that was asked for.
-    pub async fn orders(&self, account: AccountId, which: &PastOrders) -> Result<Vec<OrderView>> {
-        let mut sql = query("SELECT view FROM orders WHERE account_id = ");
-        sql.push_bind(account.raw());
-        match which {
-            PastOrders::Id(id) => {
-                sql.push(" AND order_id = ").push_bind(id.raw());
-            }
-            PastOrders::ClientOrderId(name) => {
-                sql.push(" AND client_order_id = ").push_bind(name.clone());
-                sql.push(" ORDER BY order_id DESC LIMIT 1");
-            }
-            PastOrders::Query(query) => narrow(&mut sql, query),
-        }
-        let rows = sql.fetch_all(&mut self.pool.read().await?).await?;
-        rows.iter().map(view_of).collect()
+    /// What an account's rows are now.
+    pub async fn view(&self) -> Result<View> {
+        Ok(View(self.pool.read().await?))
     }
 
-    /// Activities of an account, in the order that was asked for.
-    pub async fn activities(&self, asked: &Query) -> Result<Vec<Activity>> {
-        let mut sql = query(
-            "SELECT at_us, source_partition, number, type, change FROM activities
-             WHERE account_id = ",
-        );
-        sql.push_bind(asked.account.raw());
-        if asked.kinds.len() < Kind::ALL.len() {
-            let kinds = asked.kinds.iter().map(|kind| i64::from(kind.code()));
-            sql.push(" AND type IN ").push_list(kinds);
-        }
-        if let Some(Micros(after_us)) = asked.after {
-            sql.push(" AND at_us > ").push_bind(after_us);
-        }
-        if let Some(Micros(until_us)) = asked.until {
-            sql.push(" AND at_us <= ").push_bind(until_us);
-        }
-        let (beyond, order) = if asked.newest_first {
-            (
-                " < ",
-                " ORDER BY at_us DESC, source_partition DESC, number DESC, type DESC LIMIT ",
-            )
-        } else {
-            (
-                " > ",
-                " ORDER BY at_us, source_partition, number, type LIMIT ",
-            )
-        };
-        if let Some(past) = asked.past {
-            sql.push(" AND (at_us, source_partition, number, type)");
-            let (partition, kind) = (i64::from(past.partition), i64::from(past.kind.code()));
-            let place = [past.at.0, partition, past.number as i64, kind];
-            sql.push(beyond).push_list(place);
-        }
-        sql.push(order).push_bind(asked.limit);
-        let rows = sql.fetch_all(&mut self.pool.read().await?).await?;
-        rows.iter().map(activity_of).collect()
+    /// The rows of accounts of a partition, not older than when it was taken up to an offset.
+    pub async fn view_past(&self, partition: u32, offset: u64) -> Result<View> {
+        let seen = (position_of(source(partition)), offset);
+        Ok(View(self.pool.read_past(&[seen]).await?))
     }
 
     /// What every book comes to when the postings of each partition are added up to the given
@@ -292,31 +247,6 @@ async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
     changes::write(tx, rows).await
 }
 
-fn narrow(sql: &mut prepx_store::Query, query: &PastQuery) {
-    if query.only_ended {
-        sql.push(" AND final = 1");
-    }
-    if let Some(Micros(after_us)) = query.after {
-        sql.push(" AND created_at_us > ").push_bind(after_us);
-    }
-    if let Some(Micros(until_us)) = query.until {
-        sql.push(" AND created_at_us <= ").push_bind(until_us);
-    }
-    if let Some(side) = query.side {
-        sql.push(" AND side = ").push_bind(side_code(side));
-    }
-    if !query.symbols.is_empty() {
-        let symbols = query.symbols.iter().map(|symbol| plain(symbol));
-        sql.push(" AND symbol IN ").push_list(symbols);
-    }
-    sql.push(if query.newest_first {
-        " ORDER BY order_id DESC LIMIT "
-    } else {
-        " ORDER BY order_id LIMIT "
-    });
-    sql.push_bind(query.limit);
-}
-
 fn plain(symbol: &str) -> String {
     symbol.replace('/', "")
 }
@@ -359,24 +289,4 @@ fn line_of(partition: u32, row: &Row) -> Result<(Line, i64)> {
     let asset: String = row.get("asset")?;
     let asset = asset.parse().map_err(|_| StoreError::Damaged("asset"))?;
     Ok(((partition, book, asset), row.get("minor")?))
-}
-
-fn view_of(row: &Row) -> Result<OrderView> {
-    let bytes: &[u8] = row.get("view")?;
-    let view = journal::decode_message::<v1::OrderView>(bytes).and_then(OrderView::try_from);
-    view.map_err(|_| StoreError::Damaged("view"))
-}
-
-fn activity_of(row: &Row) -> Result<Activity> {
-    let kind = Kind::of_code(row.get("type")?).ok_or_else(|| StoreError::Damaged("type"))?;
-    let change: &[u8] = row.get("change")?;
-    Ok(Activity {
-        place: Place {
-            at: Micros(row.get("at_us")?),
-            partition: row.number("source_partition")?,
-            number: row.number("number")?,
-            kind,
-        },
-        update: journal::decode(change).map_err(|_| StoreError::Damaged("change"))?,
-    })
 }

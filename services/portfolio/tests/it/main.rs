@@ -19,7 +19,7 @@ use prepx_domain::{
     fixture,
 };
 use prepx_env::ManualClock;
-use prepx_portfolio::{Asked, Changes, Ledger, Points, Projection, ProjectionError, Shift};
+use prepx_portfolio::{Asked, Changes, Ledger, Points, Projection, ProjectionError, Shift, View};
 use prepx_proto::journal;
 use prepx_stage::follow::{Poison, Tail};
 use prepx_stage::port::{Line, PastOrders};
@@ -248,6 +248,10 @@ impl World {
     }
 }
 
+async fn view(ledger: &Ledger) -> View {
+    ledger.view().await.unwrap()
+}
+
 async fn sums(ledger: &Ledger) -> BTreeMap<Line, i64> {
     ledger.sums(&[1_000, 1_000]).await.unwrap()
 }
@@ -276,7 +280,7 @@ async fn a_small_trade_with_a_fee_comes_to_what_a_hand_computes() {
     assert_eq!(ledger.balance().await.unwrap(), (None, 11));
     // The order as it was seen last, and the sums when it was just placed.
     let which = PastOrders::ClientOrderId("order-10".into());
-    let found = ledger.orders(account(), &which).await.unwrap();
+    let found = view(&ledger).await.orders(account(), &which).await.unwrap();
     assert_eq!(found[0].status, OrderStatus::Canceled);
     let before = ledger.sums(&[1, 0]).await.unwrap();
     assert_eq!(
@@ -312,7 +316,10 @@ async fn what_an_account_had_over_time_comes_from_its_postings() {
     let minute = Micros(at(0).0 - at(0).0 % MINUTE_US);
     let midnight = points("1D", at(0)).midnight();
     for (timeframe, first) in [("1Min", minute), ("1D", midnight)] {
-        let of = ledger.changes(account(), &points(timeframe, at(0))).await;
+        let of = view(&ledger)
+            .await
+            .changes(account(), &points(timeframe, at(0)))
+            .await;
         let shift = |asset, change_minor, paid_minor| Shift {
             at: first,
             asset,
@@ -329,7 +336,12 @@ async fn what_an_account_had_over_time_comes_from_its_postings() {
         assert_eq!(of.unwrap(), Some(expected), "{timeframe}");
     }
     let next_day = points("1Min", at(DAY_MS));
-    let found = ledger.changes(account(), &next_day).await.unwrap().unwrap();
+    let found = view(&ledger)
+        .await
+        .changes(account(), &next_day)
+        .await
+        .unwrap()
+        .unwrap();
     let opening = BTreeMap::from([(btc(), ONE), (usd(), 899 * ONE + ONE / 2)]);
     assert_eq!(found.opening, opening);
     let [shift] = found.shifts[..] else {
@@ -338,7 +350,7 @@ async fn what_an_account_had_over_time_comes_from_its_postings() {
     let expected = (minute.plus_us(DAY_MS * 1_000), 7 * ONE, 7 * ONE);
     assert_eq!((shift.at, shift.change_minor, shift.paid_minor), expected);
     let other = AccountId::next(slot(), at(0), Some(account()));
-    let found = ledger.changes(other, &next_day).await.unwrap();
+    let found = view(&ledger).await.changes(other, &next_day).await.unwrap();
     assert_eq!(found, Some(Changes::default()), "I9");
 }
 

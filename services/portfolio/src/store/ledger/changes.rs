@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prepx_domain::{AccountId, Asset, Micros};
 use prepx_store::{Error, Result, Row, Tx, query};
 
-use super::{AVAILABLE, HELD, Ledger};
+use super::{AVAILABLE, HELD, View};
 use crate::activity::Kind;
 use crate::points::{DAY_US, Points};
 use crate::projection::Rows;
@@ -15,10 +15,14 @@ use crate::worth::{Changes, Shift};
 /// The most activities that are added up for points narrower than a day.
 pub const ACTIVITIES_MAX: i64 = 500_000;
 
-impl Ledger {
+impl View {
     /// What an account had and how it changed; `None` when it changed more than
     /// [`ACTIVITIES_MAX`] times and points are narrower than a day.
-    pub async fn changes(&self, account: AccountId, points: &Points) -> Result<Option<Changes>> {
+    pub async fn changes(
+        &mut self,
+        account: AccountId,
+        points: &Points,
+    ) -> Result<Option<Changes>> {
         let opening = self.opening(account, points.midnight()).await?;
         let rows = if points.width.us == DAY_US {
             self.of_days(account, points).await?
@@ -31,7 +35,11 @@ impl Ledger {
         Ok(Some(Changes { opening, shifts }))
     }
 
-    async fn opening(&self, account: AccountId, before: Micros) -> Result<BTreeMap<Asset, i64>> {
+    async fn opening(
+        &mut self,
+        account: AccountId,
+        before: Micros,
+    ) -> Result<BTreeMap<Asset, i64>> {
         let rows = query(
             "SELECT asset, CAST(SUM(change_minor) AS BIGINT) AS minor FROM daily_changes
              WHERE account_id = $1 AND day_us < $2
@@ -39,23 +47,23 @@ impl Ledger {
         )
         .bind(account.raw())
         .bind(before.0)
-        .fetch_all(&mut self.pool.read().await?)
+        .fetch_all(&mut self.0)
         .await?;
         let read = |row: &Row| Ok((asset_of(row)?, row.get("minor")?));
         rows.iter().map(read).collect()
     }
 
-    async fn of_days(&self, account: AccountId, points: &Points) -> Result<Vec<Row>> {
+    async fn of_days(&mut self, account: AccountId, points: &Points) -> Result<Vec<Row>> {
         let days = query(
             "SELECT day_us AS at_us, asset, change_minor, paid_minor FROM daily_changes
              WHERE account_id = $1 AND day_us >= $2 AND day_us < $3 ORDER BY day_us, asset",
         );
         let days = days.bind(account.raw());
         let days = days.bind(points.midnight().0).bind(points.end().0);
-        days.fetch_all(&mut self.pool.read().await?).await
+        days.fetch_all(&mut self.0).await
     }
 
-    async fn is_too_busy(&self, account: AccountId, points: &Points) -> Result<bool> {
+    async fn is_too_busy(&mut self, account: AccountId, points: &Points) -> Result<bool> {
         let activities = query(
             "SELECT COUNT(*) FROM (SELECT 1 FROM activities
              WHERE account_id = $1 AND at_us >= $2 AND at_us < $3 LIMIT $4) AS counted",
@@ -64,13 +72,13 @@ impl Ledger {
         .bind(points.midnight().0)
         .bind(points.end().0)
         .bind(ACTIVITIES_MAX + 1)
-        .scalar(&mut self.pool.read().await?)
+        .scalar(&mut self.0)
         .await?;
         Ok(activities.unwrap_or(0) > ACTIVITIES_MAX)
     }
 
     /// A trade and its fee are two activities of one message.
-    async fn within_days(&self, account: AccountId, points: &Points) -> Result<Vec<Row>> {
+    async fn within_days(&mut self, account: AccountId, points: &Points) -> Result<Vec<Row>> {
         let [deposit, withdrawal, journal] =
             [Kind::CashDeposit, Kind::CashWithdrawal, Kind::Journal]
                 .map(|kind| i64::from(kind.code()));
@@ -92,7 +100,7 @@ impl Ledger {
         let changes = changes.bind(points.width.us);
         let changes = changes.bind(deposit).bind(withdrawal).bind(journal);
         let changes = changes.bind(AVAILABLE).bind(HELD);
-        changes.fetch_all(&mut self.pool.read().await?).await
+        changes.fetch_all(&mut self.0).await
     }
 }
 
