@@ -9,6 +9,8 @@ use prepx_bus::{KafkaLocation, Leases, Location, Topic};
 use prepx_owner::Logs;
 use prepx_runtime::config::Error;
 use prepx_stage::{Snapshots, Topology};
+use prepx_store::Layout;
+use serde::Deserialize;
 
 /// Where the event log is; none when it is in the data directory.
 ///
@@ -37,6 +39,38 @@ pub fn sql_location(sql_url: &str, data_dir: &Path) -> prepx_store::Result<prepx
     match sql_url {
         "" => Ok(prepx_store::Location::Sqlite(data_dir.join("sql"))),
         url => prepx_store::Location::parse(url),
+    }
+}
+
+/// A database with what belongs to the accounts of some partitions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlShard {
+    /// Where it is, in the operators' words.
+    pub region: String,
+    /// As `sql_url`.
+    pub url: String,
+    /// Which account partitions it has.
+    pub partitions: Vec<u32>,
+}
+
+/// Which shard has which of so many account partitions; none when there are no shards, and `sql_url` has
+/// all.
+///
+/// # Errors
+/// When a URL names no store, or a partition is not in exactly one shard.
+pub fn sql_layout(shards: &[SqlShard], partitions: u32) -> prepx_store::Result<Option<Layout>> {
+    let place = |shard: &SqlShard| {
+        let location = prepx_store::Location::parse(&shard.url)?;
+        Ok((location, shard.partitions.clone()))
+    };
+    let shards: Vec<_> = shards
+        .iter()
+        .map(place)
+        .collect::<prepx_store::Result<_>>()?;
+    match shards.is_empty() {
+        true => Ok(None),
+        false => Layout::of(shards, partitions).map(Some),
     }
 }
 

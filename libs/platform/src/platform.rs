@@ -96,6 +96,19 @@ impl Platform {
         Ok(engines::sql_location(sql_url, data_dir)?)
     }
 
+    /// Where the schemas are whose rows go by account.
+    ///
+    /// # Errors
+    /// When a URL names no store, or the shards do not have each partition once.
+    pub fn sql_layout(&self) -> Result<prepx_store::Layout, TaskError> {
+        let Settings {
+            sql_shards,
+            account_partitions,
+            ..
+        } = &self.settings;
+        Ok(engines::sql_layout(sql_shards, *account_partitions)?.unwrap_or(self.sql()?.into()))
+    }
+
     /// The user service, as whoever authenticates callers asks it.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use prepx_stage::Topology;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::engines::{self, wrong};
+use crate::engines::{self, SqlShard, wrong};
 use crate::peers::Peers;
 
 /// Where data is kept unless something else is said.
@@ -50,6 +50,8 @@ pub struct Settings {
     /// Where the services' schemas are: `postgres://USER:PASSWORD@HOST/DATABASE`; in SQLite in the data
     /// directory when empty.
     pub sql_url: String,
+    /// Where those schemas are whose rows go by account, when they are shared out.
+    pub sql_shards: Vec<SqlShard>,
     /// What caches, counts requests and tells news.
     pub cache_url: String,
     /// Where the other services are.
@@ -91,6 +93,7 @@ impl Default for Settings {
             matching_partitions: 4,
             snapshot_url: String::new(),
             sql_url: String::new(),
+            sql_shards: Vec::new(),
             cache_url: "memory:".to_owned(),
             peers: Peers::default(),
             tls: host.tls,
@@ -116,6 +119,8 @@ impl config::Settings for Settings {
             &self.cache_url,
             &self.data_dir,
         )?;
+        engines::sql_layout(&self.sql_shards, self.account_partitions)
+            .map_err(|problem| wrong("sql_shards", &problem))?;
         self.snapshot_location()?;
         config::at_least("account_partitions", self.account_partitions.into(), 1)?;
         config::at_least("matching_partitions", self.matching_partitions.into(), 1)?;
@@ -220,6 +225,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use prepx_runtime::config::Sources;
 
     use super::*;
@@ -259,6 +266,34 @@ mod tests {
         );
         refused("log_url = 'pulsar:x'", &["log_url", "kafka://"]);
         refused("simulate = true", &["simulate"]);
+        let shard = |partitions| {
+            format!("[[sql_shards]]\nregion = 'a'\nurl = 'sqlite:a'\npartitions = {partitions}")
+        };
+        refused(
+            &shard("[0, 1, 2]"),
+            &["sql_shards", "partition 3", "in no shard"],
+        );
+        refused(&shard("[0, 1, 2, 3, 3]"), &["partition 3", "in two shards"]);
+        refused(
+            "[[sql_shards]]\nurl = 'sqlite:a'\npartitions = []",
+            &["region"],
+        );
+    }
+
+    #[test]
+    fn the_table_of_sixteen_shards_is_right() {
+        let flags = include_str!("../../../docs/sql-shards.toml").parse();
+        let sources = Sources {
+            flags: flags.expect("TOML"),
+            ..Sources::default()
+        };
+        let settings = sources.load::<Settings>().expect("is right");
+        let regions: BTreeSet<_> = settings
+            .sql_shards
+            .iter()
+            .map(|shard| &shard.region)
+            .collect();
+        assert_eq!((settings.sql_shards.len(), regions.len()), (16, 4));
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub enum Error {
     /// The URL names no database. It is not repeated, because it may hold a password.
     #[error("the `postgres://` URL names no database: {0}")]
     Database(String),
+    /// The layout of shards does not have each partition in one.
+    #[error("partition {0} {1}: each of account_partitions is in exactly one of sql_shards")]
+    Layout(u32, &'static str),
+    /// A shard has what the layout has in another one.
+    #[error(
+        "partition {0} is in another shard than sql_shards says: put it back there; nothing moves it"
+    )]
+    Misplaced(u32),
     /// The name of the schema cannot be a file's and a schema's name.
     #[error("`{0}` is no schema name: use lower-case letters, digits and `_`")]
     Schema(String),

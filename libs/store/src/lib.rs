@@ -17,6 +17,7 @@ mod pool;
 mod position;
 mod query;
 pub mod secret;
+mod shards;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -30,6 +31,7 @@ pub use migrate::Migration;
 pub use pool::Pool;
 pub use position::{Seen, Source};
 pub use query::{Column, Connection, OwnedColumn, Query, Row, Value, query};
+pub use shards::{Layout, Shards};
 pub use tx::{Reader, Tx};
 
 /// What a crash of the machine may take from a schema. A crash of the process takes nothing.

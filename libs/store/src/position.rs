@@ -24,7 +24,8 @@ pub type Seen = (Source<'static>, u64);
 pub(crate) async fn has_seen(on: &mut PgConnection, seen: &[Seen]) -> crate::Result<bool> {
     // Of what nobody has applied yet there is no row.
     let wanted = seen.iter().filter(|(_, sequence)| *sequence > 0);
-    let (mut sql, mut before, mut count) = (query("SELECT COUNT(*) FROM positions"), " WHERE ", 0);
+    let (mut sql, mut before) = (query("SELECT COUNT(*) FROM positions"), " WHERE ");
+    let mut count = 0i64;
     for (source, sequence) in wanted {
         sql.push(before)
             .push("(consumer, topic, source_partition) = ");
@@ -34,7 +35,8 @@ pub(crate) async fn has_seen(on: &mut PgConnection, seen: &[Seen]) -> crate::Res
             source.partition.into(),
         ]);
         sql.push(" AND sequence >= ").push_bind(stored(*sequence));
-        (before, count) = (" OR ", count + 1);
+        before = " OR ";
+        count += 1;
     }
     Ok(count == 0 || sql.scalar(on).await? == Some(count))
 }

@@ -154,7 +154,7 @@ async fn main() {
         Some(url) => Location::parse(&url).unwrap(),
         None => Location::Sqlite(directory.path().join("sql")),
     };
-    let ledger = Ledger::open(&location).await.unwrap();
+    let ledger = Ledger::open(&location.into()).await.unwrap();
     let log: Arc<dyn Log> = log;
     let following = Following {
         tail: Tail::new(Arc::clone(&log)),

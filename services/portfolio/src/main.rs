@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             bytes_max: None,
             market_data: platform.caller("market_data")?,
         };
-        let portfolio = build(deps, &platform.sql()?).await?;
+        let portfolio = build(deps, &platform.sql_layout()?).await?;
         let history = platform.for_services(order_history(portfolio.books, &path.key));
         let service = platform.for_clients(portfolio.service, platform.authority()?)?;
         let service = service.and(history).standing_by(duty.watch());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prepx_proto::portfolio::v1::admin_service_server::AdminServiceServer;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioServiceServer;
 use prepx_runtime::{Building, Service};
-use prepx_store::{Durability, Location, Options, Pool};
+use prepx_store::{Durability, Layout, Options, Shards};
 
 use crate::app::{App, Deps};
 use crate::books::Books;
@@ -27,15 +27,15 @@ pub struct Portfolio {
 ///
 /// # Errors
 /// When a schema cannot be opened.
-pub fn build(deps: Deps, location: &Location) -> Building<Result<Portfolio, Error>> {
-    let location = location.clone();
+pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> {
+    let layout = layout.clone();
     Box::pin(async move {
         let options = Options::new("transfers", Durability::Source);
-        let pool = Pool::open(&location, &options, MIGRATIONS).await?;
-        let ledger = Ledger::open_within(&location, deps.bytes_max).await?;
+        let transfers = Shards::open(&layout, &options, MIGRATIONS).await?;
+        let ledger = Ledger::open_within(&layout, deps.bytes_max).await?;
         let projection = Projection::open(deps.following.clone(), ledger.clone()).await?;
         let books = Books::new(ledger, deps.following.clone(), projection.progress());
-        let app = Arc::new(App::new(deps, Sql::new(pool), books.clone()));
+        let app = Arc::new(App::new(deps, Sql::new(transfers), books.clone()));
         let service = Service::new()
             .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
             .grpc(AdminServiceServer::new(Handler(app)))

@@ -69,7 +69,8 @@ pub async fn compose(
     let data = key.caller(market_data.peer());
     let mut portfolio = portfolio_deps(stages, &clock, &random, data.clone())?;
     portfolio.bytes_max = shares.map(|shares| shares.portfolio_bytes_max);
-    let portfolio = prepx_portfolio::build(portfolio, &location).await?;
+    let layout = settings.layout(stages.topology().account_partitions)?;
+    let portfolio = prepx_portfolio::build(portfolio, &layout).await?;
     let analytics = analytics_deps(settings, stages, &location, &clock, &random)?;
     let trading = trading_deps(stages, portfolio.books, &clock, &random);
     let notification = notification_deps(stages, &clock, data)?;

@@ -33,6 +33,8 @@ pub struct Settings {
     /// Where the services' schemas are: `sqlite:DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`.
     /// In the data directory when empty.
     pub sql_url: String,
+    /// Where those schemas are whose rows go by account, when they are shared out.
+    pub sql_shards: Vec<engines::SqlShard>,
     /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
     /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`.
     pub cache_url: String,
@@ -68,6 +70,7 @@ impl Default for Settings {
             log_url: String::new(),
             log_replication: 3,
             sql_url: String::new(),
+            sql_shards: Vec::new(),
             cache_url: "memory:".to_owned(),
             listen: host.listen,
             probe_listen: host.probe_listen,
@@ -134,6 +137,15 @@ impl Settings {
     /// When the URL names no store.
     pub fn location(&self) -> prepx_store::Result<prepx_store::Location> {
         engines::sql_location(&self.sql_url, &self.data_dir)
+    }
+
+    /// Where the schemas are whose rows go by so many account partitions.
+    ///
+    /// # Errors
+    /// When a URL names no store, or the shards do not have each partition once.
+    pub fn layout(&self, partitions: u32) -> prepx_store::Result<prepx_store::Layout> {
+        let shards = engines::sql_layout(&self.sql_shards, partitions)?;
+        Ok(shards.unwrap_or(self.location()?.into()))
     }
 
     /// How the disk is shared out; `None` when everything is kept.

@@ -15,7 +15,7 @@ mod replay;
 mod report;
 mod stages;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
@@ -24,13 +24,14 @@ use prepx_bus::file::RealDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::update::OrderView;
 use prepx_env::SystemClock;
-use prepx_platform::{DATA_DIR, engines};
+use prepx_platform::DATA_DIR;
 use prepx_portfolio::audit::{self, Totals};
 use prepx_portfolio::{Ledger, Projection};
 use prepx_proto::analytics::v1 as audit_wire;
 use prepx_proto::analytics::v1::audit_service_client::AuditServiceClient;
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
+use prepx_runtime::config::Sources;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
 use prepx_stage::{Following, Retention, Skip, Snapshots, Topology};
@@ -38,6 +39,7 @@ use prepx_stage::{Following, Retention, Skip, Snapshots, Topology};
 use crate::client::{Believed, Connection, words};
 use crate::core::{Options, manifest};
 use crate::progress::bar;
+use crate::settings::Settings;
 use report::Report;
 use stages::{Folded, fold_all};
 
@@ -58,6 +60,9 @@ pub struct Verify {
     /// The data directory of a platform that does not run, however it ended.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, conflicts_with = "url")]
     pub data_dir: PathBuf,
+    /// The file of its settings, when it has shards (`sql_shards`).
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub config: Option<PathBuf>,
     /// Where its services' schemas are, if not in the data directory: `sql_url` of its settings.
     #[arg(
         long,
@@ -99,7 +104,7 @@ pub fn run(options: Verify) -> Result<()> {
         .build()?;
     let report = runtime.block_on(async {
         match &options.url {
-            None => directory(&options.data_dir, options.sql_url.as_deref()).await,
+            None => directory(&settings_of(&options)?).await,
             Some(url) => {
                 let (ca, key_id) = (&options.believed.ca, &options.key_id);
                 let to = Connection::new(url, ca, key_id, &options.secret_key)?;
@@ -208,9 +213,24 @@ async fn signed_roots(to: &Connection) -> Result<prepx_analytics::Totals> {
     })
 }
 
+/// What the platform was set to, as far as it matters here.
+fn settings_of(options: &Verify) -> Result<Settings> {
+    let file = options.config.clone();
+    let mut settings: Settings = Sources {
+        file,
+        ..Sources::default()
+    }
+    .load()?;
+    settings.data_dir = options.data_dir.clone();
+    if let Some(sql_url) = &options.sql_url {
+        settings.sql_url.clone_from(sql_url);
+    }
+    Ok(settings)
+}
+
 /// Verifies a data directory that nobody runs on.
-async fn directory(data_dir: &Path, sql_url: Option<&str>) -> Result<Report> {
-    let location = engines::sql_location(sql_url.unwrap_or_default(), data_dir)?;
+async fn directory(settings: &Settings) -> Result<Report> {
+    let (data_dir, location) = (&settings.data_dir, settings.location()?);
     let topology = manifest::read(data_dir)
         .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
     let mut options = Options::new(data_dir);
@@ -227,7 +247,8 @@ async fn directory(data_dir: &Path, sql_url: Option<&str>) -> Result<Report> {
     }
     let replayed = replay::replay(data_dir, (&*log_dir, &embedded), &location, topology).await?;
     replayed.compare(&folded)?;
-    let ledger = Ledger::open(&location).await.context("the ledger")?;
+    let layout = settings.layout(topology.account_partitions)?;
+    let ledger = Ledger::open(&layout).await.context("the ledger")?;
     catch_up(&log, &ledger, topology).await?;
     let compared = compare(&folded, &ledger, topology).await;
     ledger.close().await;
@@ -314,7 +335,7 @@ async fn compare_orders(folded: &Folded, ledger: &Ledger) -> Result<()> {
     let bar = bar("orders", open.len() as u64);
     for order in open {
         let which = PastOrders::Id(order.id);
-        let mut view = ledger.view().await?;
+        let mut view = ledger.view(order.account).await?;
         let found = view.orders(order.account, &which).await?.pop();
         ensure!(
             found.as_ref() == Some(&order),

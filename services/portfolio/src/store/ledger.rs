@@ -1,5 +1,5 @@
 //! The schema `portfolio`: postings, orders, activities and daily sums, each batch of the log in one
-//! transaction with the position that says so (I2).
+//! transaction with the position that says so (I2). What an account partition comes to is in one shard.
 
 mod changes;
 mod view;
@@ -13,7 +13,7 @@ use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
 use prepx_stage::port::Line;
 use prepx_store::{
-    Error as StoreError, Location, Migration, Options, Pool, Result, Row, Source, Tx, query,
+    Error as StoreError, Layout, Migration, Options, Reader, Result, Row, Shards, Source, Tx, query,
 };
 
 pub use self::view::View;
@@ -30,7 +30,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
 /// The books in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    pool: Pool,
+    shards: Shards,
     /// Beyond it the oldest of what simulated accounts did is compacted.
     bytes_max: Option<u64>,
 }
@@ -58,39 +58,42 @@ fn position_of(partition: TopicPartition) -> Source<'static> {
 
 impl Ledger {
     /// Opens the schema, and makes it when it is not there.
-    pub async fn open(location: &Location) -> Result<Ledger> {
-        Ledger::open_within(location, None).await
+    pub async fn open(layout: &Layout) -> Result<Ledger> {
+        Ledger::open_within(layout, None).await
     }
 
     /// The same, with a bound on what it takes: beyond it what simulated accounts did is compacted.
-    pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Ledger> {
+    pub async fn open_within(layout: &Layout, bytes_max: Option<u64>) -> Result<Ledger> {
         let (options, bytes_max) = Options::projection("portfolio", bytes_max);
-        let pool = Pool::open(location, &options, MIGRATIONS).await?;
-        Ok(Ledger { pool, bytes_max })
+        let shards = Shards::open(layout, &options, MIGRATIONS).await?;
+        Ok(Ledger { shards, bytes_max })
     }
 
     /// Makes what was taken so far survive the loss of power.
     pub async fn sync(&self) -> Result<()> {
-        self.pool.sync().await
+        self.shards.sync().await
     }
 
     /// Waits for what is running and closes the schema.
     pub async fn close(self) {
-        self.pool.close().await;
+        self.shards.close().await;
     }
 
     /// Of each partition, the offset to go on from.
     pub async fn positions(&self, partitions: u32) -> Result<Vec<u64>> {
         let mut next = Vec::new();
         for partition in 0..partitions {
-            next.push(self.pool.position(&position_of(source(partition))).await?);
+            let pool = self.shards.of(partition);
+            next.push(pool.position(&position_of(source(partition))).await?);
         }
         Ok(next)
     }
 
     /// Takes a batch of the log, all of it or nothing; what was taken before is skipped.
     pub async fn take(&self, batch: &Batch) -> std::result::Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
+        let partition = batch.partition.partition;
+        let pool = self.shards.of(partition);
+        let mut tx = pool.begin_of(&partition.to_be_bytes()).await?;
         let mut rows = Rows::default();
         for run in &batch.runs {
             let lane = position_of(run.source);
@@ -105,21 +108,21 @@ impl Ledger {
         tx.advance(&offsets, batch.from + 1, batch.next).await?;
         tx.commit().await?;
         if let Some(bytes_max) = self.bytes_max {
-            let partition = batch.partition.partition;
-            compact::step(&self.pool, bytes_max, partition, batch.len()).await?;
+            compact::step(pool, bytes_max, partition, batch.len()).await?;
         }
         Ok(())
     }
 
-    /// What an account's rows are now.
-    pub async fn view(&self) -> Result<View> {
-        Ok(View(self.pool.read().await?))
+    /// The rows of an account as they are now.
+    pub async fn view(&self, account: AccountId) -> Result<View> {
+        let partition = account.slot().partition(self.shards.partitions());
+        Ok(View(self.shards.of(partition).read().await?))
     }
 
-    /// The rows of accounts of a partition, not older than when it was taken up to an offset.
+    /// The rows of the accounts of a partition, not older than when it was taken up to an offset.
     pub async fn view_past(&self, partition: u32, offset: u64) -> Result<View> {
         let seen = (position_of(source(partition)), offset);
-        Ok(View(self.pool.read_past(&[seen]).await?))
+        Ok(View(self.shards.of(partition).read_past(&[seen]).await?))
     }
 
     /// What every book comes to when the postings of each partition are added up to the given
@@ -127,8 +130,8 @@ impl Ledger {
     /// zero are left out.
     pub async fn sums(&self, through: &[u64]) -> Result<BTreeMap<Line, i64>> {
         let mut sums = BTreeMap::new();
-        let mut connection = self.pool.read().await?;
         for (partition, &seq) in (0u32..).zip(through) {
+            let mut connection = self.shards.of(partition).read().await?;
             let rows = query(
                 "SELECT book, account_id, asset, CAST(SUM(amount_minor) AS BIGINT) AS minor FROM (
                     SELECT book, account_id, asset, amount_minor FROM postings
@@ -151,32 +154,16 @@ impl Ledger {
         Ok(sums)
     }
 
-    /// The first transition whose postings do not add up to zero (I3), and how many postings there
-    /// are.
+    /// A transition whose postings do not add up to zero (I3), the first of its shard, and how many
+    /// postings there are.
     pub async fn balance(&self) -> Result<(Option<Unbalanced>, u64)> {
-        let mut connection = self.pool.read().await?;
-        let first = query(
-            "SELECT source_partition, MAX(seq) AS seq, asset,
-                    CAST(SUM(amount_minor) AS BIGINT) AS minor
-             FROM openings GROUP BY source_partition, asset HAVING SUM(amount_minor) <> 0
-             UNION ALL
-             SELECT source_partition, seq, asset, CAST(SUM(amount_minor) AS BIGINT) AS minor
-             FROM postings GROUP BY source_partition, seq, asset HAVING SUM(amount_minor) <> 0
-             ORDER BY source_partition, seq LIMIT 1",
-        )
-        .fetch_optional(&mut connection)
-        .await?;
-        let count = query("SELECT COUNT(*) FROM postings");
-        let count: Option<i64> = count.scalar(&mut connection).await?;
-        let unbalanced = first.map(|row| -> Result<Unbalanced> {
-            Ok(Unbalanced {
-                partition: row.number("source_partition")?,
-                seq: row.number("seq")?,
-                asset: row.get("asset")?,
-                sum_minor: row.get("minor")?,
-            })
-        });
-        Ok((unbalanced.transpose()?, count.map_or(0, i64::unsigned_abs)))
+        let (mut unbalanced, mut postings) = (None, 0);
+        for pool in self.shards.all() {
+            let (first, count) = balance(&mut pool.read().await?).await?;
+            unbalanced = unbalanced.or(first);
+            postings += count;
+        }
+        Ok((unbalanced, postings))
     }
 
     /// The last message of each partition's lane that is in the books.
@@ -184,10 +171,36 @@ impl Ledger {
         let mut last = Vec::new();
         for partition in 0..partitions {
             let lane = position_of(Topic::AccountJournal.partition(partition));
-            last.push(self.pool.position(&lane).await?);
+            last.push(self.shards.of(partition).position(&lane).await?);
         }
         Ok(last)
     }
+}
+
+/// Of one shard.
+async fn balance(connection: &mut Reader) -> Result<(Option<Unbalanced>, u64)> {
+    let first = query(
+        "SELECT source_partition, MAX(seq) AS seq, asset,
+                CAST(SUM(amount_minor) AS BIGINT) AS minor
+         FROM openings GROUP BY source_partition, asset HAVING SUM(amount_minor) <> 0
+         UNION ALL
+         SELECT source_partition, seq, asset, CAST(SUM(amount_minor) AS BIGINT) AS minor
+         FROM postings GROUP BY source_partition, seq, asset HAVING SUM(amount_minor) <> 0
+         ORDER BY source_partition, seq LIMIT 1",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let count = query("SELECT COUNT(*) FROM postings");
+    let count: Option<i64> = count.scalar(&mut *connection).await?;
+    let unbalanced = first.map(|row| -> Result<Unbalanced> {
+        Ok(Unbalanced {
+            partition: row.number("source_partition")?,
+            seq: row.number("seq")?,
+            asset: row.get("asset")?,
+            sum_minor: row.get("minor")?,
+        })
+    });
+    Ok((unbalanced.transpose()?, count.map_or(0, i64::unsigned_abs)))
 }
 
 async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Transfers in SQL.
 
 use prepx_domain::{AccountId, Micros};
-use prepx_store::{Error, Pool, Result, Row, Tx, query};
+use prepx_store::{Error, Result, Row, Shards, Tx, query};
 use uuid::Uuid;
 
 use super::Store;
@@ -9,12 +9,12 @@ use crate::transfer::{Direction, Transfer, Wanted};
 
 /// The schema `transfers`.
 #[derive(Clone, Debug)]
-pub struct Sql(Pool);
+pub struct Sql(Shards);
 
 impl Sql {
-    /// On an open pool that has had [`super::MIGRATIONS`].
-    pub const fn new(pool: Pool) -> Sql {
-        Sql(pool)
+    /// On open shards that have had [`super::MIGRATIONS`].
+    pub const fn new(shards: Shards) -> Sql {
+        Sql(shards)
     }
 }
 
@@ -71,8 +71,9 @@ impl Store for Sql {
 impl Sql {
     /// Begins a write that takes turns with others about this account.
     async fn begin(&self, transfer: &Transfer) -> Result<Tx> {
-        let account = transfer.wanted.account.raw();
-        self.0.begin_of(&account.to_be_bytes()).await
+        let account = transfer.wanted.account;
+        let pool = self.0.of(account.slot().partition(self.0.partitions()));
+        pool.begin_of(&account.raw().to_be_bytes()).await
     }
 
     async fn change(&self, sql: &'static str, transfer: &Transfer) -> Result<()> {

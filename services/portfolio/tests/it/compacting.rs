@@ -63,7 +63,7 @@ fn size(directory: &Path) -> u64 {
 #[tokio::test]
 async fn i3_i6_the_simulated_are_compacted_and_the_real_lose_nothing() {
     let (world, bounded) = (World::in_files(), tempfile::tempdir().unwrap());
-    let location = Location::Sqlite(bounded.path().to_owned());
+    let layout = Location::Sqlite(bounded.path().to_owned()).into();
     let whole = world.ledger().await;
     let mut biggest = 0;
     for first in (1..=MESSAGES).step_by(RECORD as usize) {
@@ -71,17 +71,13 @@ async fn i3_i6_the_simulated_are_compacted_and_the_real_lose_nothing() {
         world.tell(first, &messages);
         world.catch_up(&whole).await.unwrap();
         // A process a record: what it leaves behind is enough for the next.
-        let ledger = Ledger::open_within(&location, Some(BYTES_MAX))
-            .await
-            .unwrap();
+        let ledger = Ledger::open_within(&layout, Some(BYTES_MAX)).await.unwrap();
         world.catch_up(&ledger).await.unwrap();
         assert_eq!(ledger.balance().await.unwrap().0, None, "I3");
         ledger.close().await;
         biggest = biggest.max(size(bounded.path()));
     }
-    let ledger = Ledger::open_within(&location, Some(BYTES_MAX))
-        .await
-        .unwrap();
+    let ledger = Ledger::open_within(&layout, Some(BYTES_MAX)).await.unwrap();
     let everything = [MESSAGES, 0];
     assert_eq!(
         ledger.sums(&everything).await.unwrap(),

@@ -5,6 +5,7 @@
 
 mod compacting;
 mod power;
+mod shards;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use prepx_proto::journal;
 use prepx_stage::follow::{Poison, Tail};
 use prepx_stage::port::{Line, PastOrders};
 use prepx_stage::{Following, Retention, Topology, lane};
-use prepx_store::{Location, suite};
+use prepx_store::{Layout, Location, suite};
 use uuid::Uuid;
 
 const TOPOLOGY: Topology = Topology {
@@ -38,7 +39,7 @@ const DAY_MS: i64 = 86_400_000;
 struct World {
     log: Arc<EmbeddedLog>,
     sql: tempfile::TempDir,
-    location: Location,
+    layout: Layout,
 }
 
 fn at(ms: i64) -> Micros {
@@ -70,8 +71,12 @@ fn posting(book: Book, asset: Asset, amount_minor: i64) -> Posting {
 }
 
 fn deposit(ms: i64, amount: i64) -> AccountUpdate {
+    deposit_of(account(), ms, amount)
+}
+
+fn deposit_of(account: AccountId, ms: i64, amount: i64) -> AccountUpdate {
     AccountUpdate {
-        account: account(),
+        account,
         at: at(ms),
         change: Change::Deposited {
             command: Uuid::from_u128(ms as u128),
@@ -80,7 +85,7 @@ fn deposit(ms: i64, amount: i64) -> AccountUpdate {
         },
         postings: vec![
             posting(Book::Outside, usd(), -amount * ONE),
-            posting(Book::Available(account()), usd(), amount * ONE),
+            posting(Book::Available(account), usd(), amount * ONE),
         ],
     }
 }
@@ -184,7 +189,7 @@ impl World {
     /// With a ledger on the engine that is tested.
     async fn new() -> World {
         let mut world = World::in_files();
-        world.location = suite::location(world.sql.path()).await;
+        world.layout = suite::location(world.sql.path()).await.into();
         world
     }
 
@@ -193,7 +198,7 @@ impl World {
         let sql = tempfile::tempdir().unwrap();
         World {
             log: EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap(),
-            location: Location::Sqlite(sql.path().to_owned()),
+            layout: Location::Sqlite(sql.path().to_owned()).into(),
             sql,
         }
     }
@@ -206,6 +211,11 @@ impl World {
 
     /// The same, and the record is not durable yet.
     fn say(&self, first: u64, updates: &[AccountUpdate]) {
+        self.say_of(0, first, updates);
+    }
+
+    /// The same on the lane of any partition.
+    fn say_of(&self, partition: u32, first: u64, updates: &[AccountUpdate]) {
         let encoded: Vec<Vec<u8>> = updates
             .iter()
             .map(|update| {
@@ -216,9 +226,9 @@ impl World {
             .collect();
         let messages: Vec<&[u8]> = encoded.iter().map(Vec::as_slice).collect();
         let mut batch = Batch::new();
-        batch.push_with(Topic::PortfolioUpdates.partition(0), |to| {
+        batch.push_with(Topic::PortfolioUpdates.partition(partition), |to| {
             lane::write(
-                Topic::AccountJournal.partition(0),
+                Topic::AccountJournal.partition(partition),
                 first,
                 first,
                 &messages,
@@ -229,7 +239,7 @@ impl World {
     }
 
     async fn ledger(&self) -> Ledger {
-        Ledger::open(&self.location).await.unwrap()
+        Ledger::open(&self.layout).await.unwrap()
     }
 
     fn following(&self) -> Following {
@@ -249,7 +259,7 @@ impl World {
 }
 
 async fn view(ledger: &Ledger) -> View {
-    ledger.view().await.unwrap()
+    ledger.view(account()).await.unwrap()
 }
 
 async fn sums(ledger: &Ledger) -> BTreeMap<Line, i64> {

@@ -104,7 +104,7 @@ impl Outages {
     /// log, so it is to take everything first.
     async fn witness(&self) -> (Ledger, Runner<Projection>) {
         let location = Location::Sqlite(self.whole.path().to_owned());
-        let whole = Ledger::open(&location).await.unwrap();
+        let whole = Ledger::open(&location.into()).await.unwrap();
         let following = Following {
             retention: Arc::new(Retention::shared(self.world.log.clone())),
             ..self.world.following()
@@ -170,7 +170,7 @@ impl Outages {
         self.disk = self.disk.crash();
         World {
             log: open_log(&self.disk),
-            location: Location::Sqlite(sql.path().to_owned()),
+            layout: Location::Sqlite(sql.path().to_owned()).into(),
             sql,
         }
     }

@@ -90,9 +90,17 @@ pub async fn platform(data_dir: &Path) {
     running.stop().unwrap();
 }
 
+async fn verified(data_dir: &Path) -> Result<Report> {
+    let settings = Settings {
+        data_dir: data_dir.to_owned(),
+        ..Settings::default()
+    };
+    directory(&settings).await
+}
+
 /// What `verify` finds wrong.
 async fn difference(data_dir: &Path) -> String {
-    match directory(data_dir, None).await {
+    match verified(data_dir).await {
         Ok(_) => panic!("nothing was found"),
         Err(error) => format!("{error:#}"),
     }
@@ -110,7 +118,7 @@ async fn execute(data_dir: &Path, sql: &'static str) {
 async fn i3_i4_i6_hold_and_the_totals_are_those_computed_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     platform(dir.path()).await;
-    let report = directory(dir.path(), None).await.unwrap();
+    let report = verified(dir.path()).await.unwrap();
     assert_eq!((report.accounts, report.undelivered), (2, 0));
     // The taker pays 200 ppm of 60,000 USD, the maker 100 ppm.
     let usd = Total {
@@ -128,7 +136,7 @@ async fn i3_i4_i6_hold_and_the_totals_are_those_computed_by_hand() {
     let expected = [("BTC".parse().unwrap(), btc), ("USD".parse().unwrap(), usd)];
     assert_eq!(report.totals.0, BTreeMap::from(expected));
     // Again: the ledger is where it was.
-    let again = directory(dir.path(), None).await.unwrap();
+    let again = verified(dir.path()).await.unwrap();
     assert_eq!(
         (again.postings, again.totals),
         (report.postings, report.totals)
@@ -139,7 +147,7 @@ async fn i3_i4_i6_hold_and_the_totals_are_those_computed_by_hand() {
 async fn a_changed_posting_is_found_by_its_transition() {
     let dir = tempfile::tempdir().unwrap();
     platform(dir.path()).await;
-    directory(dir.path(), None).await.unwrap();
+    verified(dir.path()).await.unwrap();
     execute(
         dir.path(),
         "UPDATE postings SET amount_minor = amount_minor + 1 WHERE book = 4 AND asset = 'USD'
@@ -157,7 +165,7 @@ async fn a_changed_posting_is_found_by_its_transition() {
 async fn postings_that_balance_and_are_wrong_are_found_by_their_book() {
     let dir = tempfile::tempdir().unwrap();
     platform(dir.path()).await;
-    directory(dir.path(), None).await.unwrap();
+    verified(dir.path()).await.unwrap();
     execute(
         dir.path(),
         "UPDATE postings SET amount_minor = 2 * amount_minor WHERE (source_partition, seq) IN
@@ -177,7 +185,7 @@ async fn postings_that_balance_and_are_wrong_are_found_by_their_book() {
 async fn an_order_that_the_books_have_lost_is_found() {
     let dir = tempfile::tempdir().unwrap();
     platform(dir.path()).await;
-    directory(dir.path(), None).await.unwrap();
+    verified(dir.path()).await.unwrap();
     execute(dir.path(), "DELETE FROM orders WHERE final = 0").await;
     let found = difference(dir.path()).await;
     assert!(
@@ -190,7 +198,7 @@ async fn an_order_that_the_books_have_lost_is_found() {
 async fn a_changed_byte_of_the_log_is_found() {
     let dir = tempfile::tempdir().unwrap();
     platform(dir.path()).await;
-    directory(dir.path(), None).await.unwrap();
+    verified(dir.path()).await.unwrap();
     let segments = fs::read_dir(dir.path().join("log")).unwrap();
     let name = b"order-11";
     let mut changed = 0;
