@@ -57,7 +57,7 @@ def fits(program: Program, kind: str) -> bool:
         return False
     if kind == "redis":
         return status.health(program) == "ok, master"
-    return kind != "postgres" or program.name.startswith("postgres-1") and "replica" not in program.name
+    return kind != "postgres" or "replica" not in program.name
 
 
 def until_well(programs: list[Program], url: str):

@@ -40,6 +40,9 @@ def test_every_part_is_shown(server, add_trader):
     assert all(partition["epoch"] >= 1 for partition in found["partitions"])
     assert sum(partition["transition"] for partition in found["partitions"]) > 0
     assert {consumer["name"] for consumer in found["consumers"]} == CONSUMERS
+    servers = found["sql_servers"]
+    assert all(server["role"] in ("primary", "replica") for server in servers)
+    assert all((server["delay_ms"] is None) == (server["role"] == "primary") for server in servers)
 
 
 def test_what_is_under_way_comes_to_its_end(server, add_trader, symbol):
@@ -58,7 +61,7 @@ def test_a_person_reads_tables(server):
     done = status(server.url)
     assert done.returncode == 0, done.stderr
     heads = [table.split()[0] for table in done.stdout.split("\n\n")]
-    assert heads == ["service", "partition", "lane", "consumer"]
+    assert heads == ["service", "partition", "lane", "consumer", "SQL"]
 
 
 def test_it_is_for_operators(server, add_trader):

@@ -32,6 +32,19 @@ def declared() -> dict[str, Servers]:
     return logs | shards | {"redis": redis.Redis(place("redis"), True)}
 
 
+def sql_shards(groups: dict[str, Servers], partitions: int) -> list[dict]:
+    """The account partitions shared out among the shards, the first ones in the first."""
+    shard_of = lambda partition: partition * SHARDS // partitions
+    return [
+        {
+            "region": f"region-{number}",
+            "url": groups[f"postgres-{number}"].url(),
+            "partitions": [each for each in range(partitions) if shard_of(each) == number - 1],
+        }
+        for number in range(1, SHARDS + 1)
+    ]
+
+
 def place(group: str) -> pathlib.Path:
     """Where a group has its data and logs. PostgreSQL runs as a user of its own where we are root: it
     gets a directory that everybody may pass, wherever the project is."""

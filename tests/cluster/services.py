@@ -29,7 +29,7 @@ class Services(server.Servers):
     STOP_SECONDS_MAX = STOP_SECONDS_MAX
 
     def __init__(
-        self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, partitions: int, engines: dict[str, str],
+        self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, partitions: int, engines: dict,
         tls: bool = False,
     ):
         super().__init__(work)
@@ -102,12 +102,15 @@ class Services(server.Servers):
     def configured(self, name: str, settings: dict) -> pathlib.Path:
         """The file with the settings, which only its owner may read."""
         config = self.work / f"{name}.toml"
-        tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
+        tables = {name: [value] for name, value in settings.items() if isinstance(value, dict)}
+        lists = {name: value for name, value in settings.items() if isinstance(value, list)}
         lines = lambda table: [f"{name} = {json.dumps(value)}\n" for name, value in table.items()]
         with open(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.writelines(lines({name: settings[name] for name in settings if name not in tables}))
-            for name, table in tables.items():
-                file.writelines([f"[{name}]\n", *lines(table)])
+            file.writelines(lines({name: settings[name] for name in settings if name not in tables | lists}))
+            for name, all in (tables | lists).items():
+                head = f"[[{name}]]\n" if name in lists else f"[{name}]\n"
+                for table in all:
+                    file.writelines([head, *lines(table)])
         return config
 
     def url(self) -> str:

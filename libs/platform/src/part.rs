@@ -1,5 +1,5 @@
-//! What a process tells the gateways of its platform of itself: how far its consumers are behind, and the
-//! partitions of stages that it owns.
+//! What a process tells the gateways of its platform of itself: how far its consumers are behind, the
+//! partitions of stages that it owns, and how it sees the servers of its SQL databases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,12 +47,14 @@ impl PartService for Part {
             let heads = heads.unwrap_or_default();
             owned.extend(heads.iter().map(|(seat, head)| owned_of(*seat, head)));
         }
+        let published = self.metrics.render();
         Ok(Response::new(v1::Part {
             address: self.address.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            consumers: consumers(&self.metrics.render()),
+            consumers: consumers(&published),
             partitions: seats.map(|seat| seat.to_string()).collect(),
             owned,
+            sql_servers: sql_servers(&published),
         }))
     }
 }
@@ -96,6 +98,52 @@ fn lag(line: &str) -> Option<(&str, &str, f64)> {
     Some((gauge, name, value.parse().ok()?))
 }
 
+/// The servers of this process's schemas, by the gauges that `prepx_store` publishes: the most that any
+/// schema sees of each.
+fn sql_servers(published: &str) -> Vec<v1::SqlServer> {
+    let mut found = BTreeMap::<&str, v1::SqlServer>::new();
+    for line in published.lines() {
+        let Some((labels, value)) = sql_server(line) else {
+            continue;
+        };
+        let Some(address) = label(labels, "server") else {
+            continue;
+        };
+        let server = found.entry(address).or_default();
+        address.clone_into(&mut server.address);
+        let role = label(labels, "role").map(role_of);
+        match role {
+            Some(role) if value > 0.0 => server.role = server.role.max(role.into()),
+            None => server.delay_ms = server.delay_ms.max((value * 1e3) as u64),
+            Some(_) => {}
+        }
+    }
+    found.into_values().collect()
+}
+
+/// The labels of a line such as `prepx_store_server{server="db:5432",role="leads"} 1`, and its value.
+fn sql_server(line: &str) -> Option<(&str, f64)> {
+    let line = line.strip_prefix("prepx_store_server")?;
+    let line = line.strip_prefix("_delay_seconds").unwrap_or(line);
+    let (labels, value) = line.strip_prefix('{')?.split_once("} ")?;
+    Some((labels, value.parse().ok()?))
+}
+
+/// The value of a label.
+fn label<'l>(labels: &'l str, name: &str) -> Option<&'l str> {
+    let mut all = labels.split(',').filter_map(|label| label.split_once('='));
+    let (_, value) = all.find(|(found, _)| *found == name)?;
+    Some(value.trim_matches('"'))
+}
+
+fn role_of(told: &str) -> v1::SqlRole {
+    match told {
+        "leads" => v1::SqlRole::Primary,
+        "follows" => v1::SqlRole::Replica,
+        _ => v1::SqlRole::Away,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use prepx_stage::Stage;
@@ -121,6 +169,38 @@ mod tests {
         assert_eq!(
             consumers(&telemetry.handle().render()),
             [consumer("audit", 0, 0), consumer("ledger", 3, 1_250)]
+        );
+    }
+
+    #[test]
+    fn sql_servers_are_those_that_are_published() {
+        let telemetry = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&telemetry, || {
+            for (schema, server, is, delay_seconds) in [
+                ("books", "db-1:5432", "leads", 0.0),
+                ("books", "db-2:5432", "follows", 0.5),
+                ("trades", "db-2:5432", "away", 0.0),
+            ] {
+                let labels = [("schema", schema), ("server", server)];
+                metrics::gauge!("prepx_store_server_delay_seconds", &labels).set(delay_seconds);
+                for role in ["leads", "follows", "away"] {
+                    let labels = [("schema", schema), ("server", server), ("role", role)];
+                    let gauge = metrics::gauge!("prepx_store_server", &labels);
+                    gauge.set(f64::from(u8::from(role == is)));
+                }
+            }
+        });
+        let server = |address: &str, role: v1::SqlRole, delay_ms| v1::SqlServer {
+            address: address.to_owned(),
+            role: role.into(),
+            delay_ms,
+        };
+        assert_eq!(
+            sql_servers(&telemetry.handle().render()),
+            [
+                server("db-1:5432", v1::SqlRole::Primary, 0),
+                server("db-2:5432", v1::SqlRole::Replica, 500),
+            ]
         );
     }
 

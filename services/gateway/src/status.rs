@@ -12,7 +12,7 @@ use prepx_proto::gateway::v1 as wire;
 use prepx_proto::platform::v1;
 use prepx_proto::platform::v1::part_service_client::PartServiceClient;
 use prepx_runtime::{Peer, Process};
-use wire::{HealthStatus, ProcessState};
+use wire::{HealthStatus, ProcessState, SqlServerRole};
 
 /// How long a process may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
@@ -86,7 +86,8 @@ impl Known {
 fn assemble(known: &[Known]) -> wire::Status {
     let owners = owners(known);
     let partitions = partitions(known, &owners);
-    let problems = problems(known, &partitions);
+    let sql_servers = sql_servers(known);
+    let problems = problems(known, &partitions, &sql_servers);
     let status = match problems.is_empty() {
         true => HealthStatus::Ok,
         false => HealthStatus::Down,
@@ -98,6 +99,7 @@ fn assemble(known: &[Known]) -> wire::Status {
         partitions,
         lanes: lanes(&owners),
         consumers: consumers(known),
+        sql_servers,
     }
 }
 
@@ -184,7 +186,37 @@ fn consumers(known: &[Known]) -> Vec<wire::ConsumerStatus> {
     consumers
 }
 
-fn problems(known: &[Known], partitions: &[wire::PartitionStatus]) -> Vec<String> {
+/// Each once, as whoever sees most of it sees it: one process may not reach what others do.
+fn sql_servers(known: &[Known]) -> Vec<wire::SqlServerStatus> {
+    let parts = known.iter().filter_map(|known| known.part.as_ref());
+    let mut seen = BTreeMap::<&str, (v1::SqlRole, u64)>::new();
+    for server in parts.flat_map(|part| &part.sql_servers) {
+        let told = (server.role(), server.delay_ms);
+        let most = seen.entry(&server.address).or_insert(told);
+        *most = (*most).max(told);
+    }
+    let status = |(address, (role, delay_ms)): (&str, _)| wire::SqlServerStatus {
+        address: address.to_owned(),
+        role: sql_role(role).into(),
+        delay_ms: (role == v1::SqlRole::Replica).then_some(delay_ms),
+    };
+    seen.into_iter().map(status).collect()
+}
+
+const fn sql_role(role: v1::SqlRole) -> SqlServerRole {
+    match role {
+        v1::SqlRole::Unspecified => SqlServerRole::Unspecified,
+        v1::SqlRole::Away => SqlServerRole::Away,
+        v1::SqlRole::Replica => SqlServerRole::Replica,
+        v1::SqlRole::Primary => SqlServerRole::Primary,
+    }
+}
+
+fn problems(
+    known: &[Known],
+    partitions: &[wire::PartitionStatus],
+    sql_servers: &[wire::SqlServerStatus],
+) -> Vec<String> {
     let mut serving: BTreeMap<&str, bool> = BTreeMap::new();
     let mut problems = Vec::new();
     for process in known {
@@ -198,6 +230,9 @@ fn problems(known: &[Known], partitions: &[wire::PartitionStatus]) -> Vec<String
     problems.extend(idle.map(|(service, _)| format!("no process of {service} takes calls")));
     let orphans = partitions.iter().filter(|found| found.owner.is_none());
     problems.extend(orphans.map(|found| format!("nobody owns {}", found.name)));
+    let away = sql_servers.iter().filter(|server| server.role() == SqlServerRole::Away);
+    let said = |server: &wire::SqlServerStatus| format!("the SQL server {} is away", server.address);
+    problems.extend(away.map(said));
     problems
 }
 
@@ -298,6 +333,40 @@ mod tests {
             (portfolio.lag_records, portfolio.address.as_str()),
             (3, "10.0.0.5:1")
         );
+    }
+
+    #[test]
+    fn an_sql_server_is_what_whoever_sees_most_of_it_says() {
+        let sees = |servers: &[(&str, v1::SqlRole, u64)]| {
+            let server = |(address, role, delay_ms): &(&str, v1::SqlRole, u64)| v1::SqlServer {
+                address: (*address).to_owned(),
+                role: (*role).into(),
+                delay_ms: *delay_ms,
+            };
+            v1::Part {
+                sql_servers: servers.iter().map(server).collect(),
+                ..v1::Part::default()
+            }
+        };
+        let (primary, replica, away) =
+            (v1::SqlRole::Primary, v1::SqlRole::Replica, v1::SqlRole::Away);
+        let status = assemble(&[
+            known("user", 1, true, sees(&[("a", primary, 0), ("b", replica, 7)])),
+            known("risk", 2, true, sees(&[("a", away, 0), ("b", replica, 20), ("c", away, 0)])),
+        ]);
+        let found = status.sql_servers.iter();
+        let found: Vec<_> = found
+            .map(|server| (server.address.as_str(), server.role(), server.delay_ms))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("a", SqlServerRole::Primary, None),
+                ("b", SqlServerRole::Replica, Some(20)),
+                ("c", SqlServerRole::Away, None),
+            ]
+        );
+        assert_eq!(status.problems, ["the SQL server c is away"]);
     }
 
     #[test]

@@ -106,8 +106,24 @@ fn tables(status: &wire::Status) -> String {
             ["consumer", "address", "lag", "oldest"],
             status.consumers.iter().map(consumer),
         ),
+        table(
+            ["SQL server", "role", "behind", ""],
+            status.sql_servers.iter().map(sql_server),
+        ),
     ]
     .join("\n")
+}
+
+fn sql_server(one: &wire::SqlServerStatus) -> [String; 4] {
+    let role = match one.role() {
+        wire::SqlServerRole::Primary => "primary",
+        wire::SqlServerRole::Replica => "replica",
+        wire::SqlServerRole::Away => "AWAY",
+        wire::SqlServerRole::Unspecified => "-",
+    };
+    let delay = one.delay_ms.map(|delay| format!("{delay} ms"));
+    let delay = delay.unwrap_or_else(|| "-".to_owned());
+    [one.address.clone(), role.to_owned(), delay, String::new()]
 }
 
 /// Columns that are as wide as they have to be.
@@ -174,6 +190,18 @@ mod tests {
                 lag_records: 12,
                 lag_ms: 40,
             }],
+            sql_servers: vec![
+                wire::SqlServerStatus {
+                    address: "10.0.0.3:5432".to_owned(),
+                    role: wire::SqlServerRole::Primary.into(),
+                    delay_ms: None,
+                },
+                wire::SqlServerStatus {
+                    address: "10.0.0.4:5432".to_owned(),
+                    role: wire::SqlServerRole::Replica.into(),
+                    delay_ms: Some(120),
+                },
+            ],
         }
     }
 
@@ -193,12 +221,16 @@ mod tests {
 
             consumer  address        lag         oldest
             ledger    10.0.0.5:9001  12 records  40 ms
+
+            SQL server     role     behind
+            10.0.0.3:5432  primary  -
+            10.0.0.4:5432  replica  120 ms
         "#]]
         .assert_eq(&tables(&status()));
     }
 
     #[test]
     fn a_program_reads_what_the_json_api_has() {
-        expect![[r#"{"status":"down","problems":["user at 10.0.0.5:9001 does not answer"],"processes":[{"service":"portfolio","address":"10.0.0.5:9001","state":"stands_by","version":"0.1.0"},{"service":"user","address":"10.0.0.5:9001","state":"down","version":null}],"partitions":[{"name":"account/0","owner":"10.0.0.5:9001","epoch":2,"transition":4711},{"name":"account/1","owner":null,"epoch":null,"transition":null}],"lanes":[{"from":"account/0","to":"matching/0","lag_messages":3}],"consumers":[{"name":"ledger","address":"10.0.0.5:9001","lag_records":12,"lag_ms":40}]}"#]].assert_eq(&json(&status()).unwrap());
+        expect![[r#"{"status":"down","problems":["user at 10.0.0.5:9001 does not answer"],"processes":[{"service":"portfolio","address":"10.0.0.5:9001","state":"stands_by","version":"0.1.0"},{"service":"user","address":"10.0.0.5:9001","state":"down","version":null}],"partitions":[{"name":"account/0","owner":"10.0.0.5:9001","epoch":2,"transition":4711},{"name":"account/1","owner":null,"epoch":null,"transition":null}],"lanes":[{"from":"account/0","to":"matching/0","lag_messages":3}],"consumers":[{"name":"ledger","address":"10.0.0.5:9001","lag_records":12,"lag_ms":40}],"sql_servers":[{"address":"10.0.0.3:5432","role":"primary","delay_ms":null},{"address":"10.0.0.4:5432","role":"replica","delay_ms":120}]}"#]].assert_eq(&json(&status()).unwrap());
     }
 }
