@@ -39,7 +39,8 @@ def test_every_part_is_shown(server, add_trader):
     assert all(partition["owner"] in addresses for partition in found["partitions"])
     assert all(partition["epoch"] >= 1 for partition in found["partitions"])
     assert sum(partition["transition"] for partition in found["partitions"]) > 0
-    assert {consumer["name"] for consumer in found["consumers"]} == CONSUMERS
+    # The books of each shard have a consumer of their own.
+    assert {consumer["name"].split("/")[0] for consumer in found["consumers"]} == CONSUMERS
     servers = found["sql_servers"]
     assert all(server["role"] in ("primary", "replica") for server in servers)
     assert all((server["delay_ms"] is None) == (server["role"] == "primary") for server in servers)

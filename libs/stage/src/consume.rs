@@ -68,7 +68,7 @@ pub trait Consumer: Send + 'static {
     /// Why it cannot take something.
     type Error: std::error::Error + From<follow::Error> + Send + Sync + 'static;
 
-    /// Its name on the log, in metrics and on its thread.
+    /// Its name on the log. Those of one name that take different partitions are one.
     const NAME: &'static str;
     /// How much later than the log a store may be while nobody waits for it: many small commits cost
     /// more than few large, in time and in what is written. Zero: not at all.
@@ -79,6 +79,11 @@ pub trait Consumer: Send + 'static {
     /// Whether it lets others go first where cores are scarce: what it lags by then, it catches up
     /// with when there is room.
     const YIELDS: bool = true;
+
+    /// Its name in metrics, in alarms and on its thread.
+    fn name(&self) -> String {
+        Self::NAME.to_owned()
+    }
 
     /// Whether somebody waits for everything that it takes, so that it does not pause.
     fn is_awaited(&self) -> bool {
@@ -249,18 +254,20 @@ impl<C: Consumer> Runner<C> {
     /// # Errors
     /// When the log has failed.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        let name = self.consumer.name();
         let work = move || {
             if C::YIELDS {
                 prepx_env::yield_to_others();
             }
             self.follow(stop)
         };
-        let outcome = on_a_thread(C::NAME, work).await?;
+        let outcome = on_a_thread(&name, work).await?;
         Ok(outcome?)
     }
 
     async fn follow(mut self, stop: impl Future<Output = ()>) -> Result<(), follow::Error> {
-        let lag = Lag::new(C::NAME, &self.following.tail, &self.following.clock)
+        let name = self.consumer.name();
+        let lag = Lag::new(&name, &self.following.tail, &self.following.clock)
             .watch(self.progress.subscribe(), Arc::clone(&self.wishes.hurry));
         tokio::select! {
             () = stop => Ok(()),
@@ -273,12 +280,13 @@ impl<C: Consumer> Runner<C> {
     /// log's.
     async fn go_on(&mut self) -> follow::Error {
         let (duty, wishes) = (self.following.duty.clone(), Arc::clone(&self.wishes));
+        let name = self.consumer.name();
         // While another process takes, what was found out when this one was made gets old.
         let mut knows_where = duty.is_mine();
         loop {
             let taking = duty.taken().await;
             while let Err(why) = self.begin_unless(knows_where).await {
-                alarm(C::NAME, &why.into_error());
+                alarm(&name, &why.into_error());
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
             knows_where = false;
@@ -286,7 +294,7 @@ impl<C: Consumer> Runner<C> {
                 Err(why) = self.take_all() => Some(why),
                 () = duty.over() => None,
                 () = wishes.doubt.notified() => {
-                    tracing::warn!(consumer = C::NAME, "a consumer has stored less than it took");
+                    tracing::warn!(consumer = name, "a consumer has stored less than it took");
                     None
                 }
             };
@@ -295,8 +303,8 @@ impl<C: Consumer> Runner<C> {
             match failed {
                 None => continue,
                 Some(Stop::Log(dead @ follow::Error::Poisoned(_))) => return dead,
-                Some(Stop::Log(error)) => alarm(C::NAME, &error),
-                Some(Stop::Consumer(error)) => alarm(C::NAME, &error),
+                Some(Stop::Log(error)) => alarm(&name, &error),
+                Some(Stop::Consumer(error)) => alarm(&name, &error),
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }

@@ -43,7 +43,7 @@ pub struct Behind {
 
 /// The lag of one consumer.
 pub struct Lag {
-    consumer: &'static str,
+    consumer: String,
     tail: Tail,
     clock: Arc<dyn Clock>,
     marks: VecDeque<Mark>,
@@ -51,9 +51,9 @@ pub struct Lag {
 
 impl Lag {
     /// Of a consumer that has only begun.
-    pub fn new(consumer: &'static str, tail: &Tail, clock: &Arc<dyn Clock>) -> Lag {
+    pub fn new(consumer: &str, tail: &Tail, clock: &Arc<dyn Clock>) -> Lag {
         Lag {
-            consumer,
+            consumer: consumer.to_owned(),
             tail: tail.clone(),
             clock: Arc::clone(clock),
             marks: VecDeque::new(),
@@ -81,7 +81,7 @@ impl Lag {
     /// Publishes how far a consumer that has come to `next` is behind; the answer is that too.
     pub fn publish(&mut self, next: &Ends) -> Behind {
         let behind = self.behind(next);
-        let gauge = |name: &'static str| metrics::gauge!(name, "consumer" => self.consumer);
+        let gauge = |name: &'static str| metrics::gauge!(name, "consumer" => self.consumer.clone());
         gauge("prepx_consumer_lag_records").set(behind.records as f64);
         gauge("prepx_consumer_lag_positions").set(behind.positions as f64);
         gauge("prepx_consumer_lag_seconds").set(behind.age.as_secs_f64());

@@ -34,8 +34,11 @@ const REPLICA_PAUSE: Duration = Duration::from_millis(10);
 pub struct Pool {
     schema: String,
     members: Members,
+    /// Used on the primary.
     writers: Arc<Connections>,
+    /// Used on the primary.
     readers: Arc<Connections>,
+    /// Used on replicas.
     followers: Arc<Connections>,
     wait_max: Duration,
     /// Where connections are made: they live as long as it, and who waits for them may not.

@@ -57,7 +57,8 @@ impl Layout {
         self.shard_of.len().max(1) as u32
     }
 
-    fn shard_of(&self, partition: u32) -> usize {
+    /// The number of a partition's shard, from 0.
+    pub fn shard_of(&self, partition: u32) -> usize {
         match &self.shard_of[..] {
             [] => 0,
             shard_of => shard_of[partition as usize],
@@ -111,15 +112,9 @@ impl Shards {
         &self.pools
     }
 
-    /// By how many partitions rows find their shard.
-    pub fn partitions(&self) -> u32 {
-        self.layout.partitions()
-    }
-
-    /// [`Pool::sync`] of every shard.
-    pub async fn sync(&self) -> Result<()> {
-        try_join_all(self.pools.iter().map(Pool::sync)).await?;
-        Ok(())
+    /// Which has what.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// [`Pool::close`] of every shard.

@@ -230,8 +230,11 @@ fn problems(
     problems.extend(idle.map(|(service, _)| format!("no process of {service} takes calls")));
     let orphans = partitions.iter().filter(|found| found.owner.is_none());
     problems.extend(orphans.map(|found| format!("nobody owns {}", found.name)));
-    let away = sql_servers.iter().filter(|server| server.role() == SqlServerRole::Away);
-    let said = |server: &wire::SqlServerStatus| format!("the SQL server {} is away", server.address);
+    let away = sql_servers
+        .iter()
+        .filter(|server| server.role() == SqlServerRole::Away);
+    let said =
+        |server: &wire::SqlServerStatus| format!("the SQL server {} is away", server.address);
     problems.extend(away.map(said));
     problems
 }
@@ -348,11 +351,24 @@ mod tests {
                 ..v1::Part::default()
             }
         };
-        let (primary, replica, away) =
-            (v1::SqlRole::Primary, v1::SqlRole::Replica, v1::SqlRole::Away);
+        let (primary, replica, away) = (
+            v1::SqlRole::Primary,
+            v1::SqlRole::Replica,
+            v1::SqlRole::Away,
+        );
         let status = assemble(&[
-            known("user", 1, true, sees(&[("a", primary, 0), ("b", replica, 7)])),
-            known("risk", 2, true, sees(&[("a", away, 0), ("b", replica, 20), ("c", away, 0)])),
+            known(
+                "user",
+                1,
+                true,
+                sees(&[("a", primary, 0), ("b", replica, 7)]),
+            ),
+            known(
+                "risk",
+                2,
+                true,
+                sees(&[("a", away, 0), ("b", replica, 20), ("c", away, 0)]),
+            ),
         ]);
         let found = status.sql_servers.iter();
         let found: Vec<_> = found

@@ -1,17 +1,20 @@
 //! What people read of the books: activities and past orders, never older than what they were
 //! answered before they asked, from whichever server of the store has that.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
+use prepx_stage::consume::Runner;
 use prepx_stage::port::{Answer, AuditPort, HistoryPort, PastOrders, ReadError};
 use prepx_stage::{Following, Progress};
 
 use crate::activity::{Activity, Query};
 use crate::audit::{self, Audit, Totals};
 use crate::points::Points;
-use crate::projection::source;
+use crate::projection::{Projection, source};
 use crate::store::ledger::{Ledger, View};
 use crate::worth::Changes;
 
@@ -25,16 +28,25 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Books {
     ledger: Ledger,
     following: Following,
-    progress: Progress,
+    /// How far the projection of each partition has come.
+    progress: Arc<[Progress]>,
 }
 
 impl Books {
-    /// Over the ledger and how far its projection has come.
-    pub fn new(ledger: Ledger, following: Following, progress: Progress) -> Books {
+    /// Over the ledger and what takes each partition into it.
+    pub fn new(ledger: Ledger, following: Following, takers: &[Runner<Projection>]) -> Books {
+        let taken = |taker: &Runner<Projection>| {
+            let partitions = taker.consumer().partitions().to_vec();
+            partitions
+                .into_iter()
+                .map(|of| (of, taker.progress()))
+                .collect::<Vec<_>>()
+        };
+        let progress: BTreeMap<u32, Progress> = takers.iter().flat_map(taken).collect();
         Books {
             ledger,
             following,
-            progress,
+            progress: progress.into_values().collect(),
         }
     }
 
@@ -85,7 +97,7 @@ impl Books {
         let stored = self.reached(partition).await?;
         let view = self.ledger.view_past(partition, stored).await;
         if matches!(view, Err(prepx_store::Error::Behind)) {
-            self.progress.doubt();
+            self.progress[partition as usize].doubt();
         }
         view.map_err(refused)
     }
@@ -93,7 +105,7 @@ impl Books {
     /// Waits until the books have what the log has of a partition now; how far they say that they are.
     async fn reached(&self, partition: u32) -> Result<u64, ReadError> {
         let wanted = self.following.tail.end(source(partition));
-        let there = self.progress.reached(source(partition), wanted);
+        let there = self.progress[partition as usize].reached(source(partition), wanted);
         let stored = tokio::time::timeout(WAIT, there).await.ok().flatten();
         // None when they are behind, or the projection has ended with the process.
         stored.ok_or_else(|| ReadError::Unavailable("the books are behind".into()))

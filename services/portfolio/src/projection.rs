@@ -10,9 +10,9 @@ use prepx_domain::market::interval;
 use prepx_domain::update::{AccountUpdate, Book, Change, Posting};
 use prepx_domain::{AccountId, Asset, Micros, OrderId};
 use prepx_proto::journal;
+use prepx_stage::Following;
 use prepx_stage::consume::{Consumer, Positions, Runner};
 use prepx_stage::follow::{self, Batch, Message, Poison};
-use prepx_stage::{Following, Topology};
 
 use crate::activity::{Kind, Place};
 use crate::points::DAY_US;
@@ -156,21 +156,64 @@ pub fn source(partition: u32) -> TopicPartition {
     Topic::PortfolioUpdates.partition(partition)
 }
 
-/// Takes the log into the ledger.
+/// Takes partitions of the log into the ledger.
 pub struct Projection {
     ledger: Ledger,
-    topology: Topology,
+    partitions: Vec<u32>,
+    name: String,
 }
 
 impl Projection {
-    /// Where the ledger stands. Speaks up at the log for what is still needed, so it is to be made
-    /// before anything lets go of the log.
+    /// Of all partitions, where the ledger stands. Speaks up at the log for what is still needed, so it
+    /// is to be made before anything lets go of the log.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the log has failed.
     pub async fn open(following: Following, ledger: Ledger) -> Result<Runner<Projection>, Error> {
-        let topology = following.topology;
-        Runner::open(following, Projection { ledger, topology }).await
+        let partitions = (0..following.topology.account_partitions).collect();
+        let name = Self::NAME.to_owned();
+        let projection = Projection {
+            ledger,
+            partitions,
+            name,
+        };
+        Runner::open(following, projection).await
+    }
+
+    /// The same, one for each shard that has partitions: while one shard is away, the books of the others
+    /// go on.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn of_each_shard(
+        following: &Following,
+        ledger: &Ledger,
+    ) -> Result<Vec<Runner<Projection>>, Error> {
+        let mut shards = BTreeMap::<usize, Vec<u32>>::new();
+        for partition in 0..following.topology.account_partitions {
+            let shard = ledger.shard_of(partition);
+            shards.entry(shard).or_default().push(partition);
+        }
+        let is_one = shards.len() == 1;
+        let mut runners = Vec::new();
+        for (shard, partitions) in shards {
+            let name = match is_one {
+                true => Self::NAME.to_owned(),
+                false => format!("{}/{shard}", Self::NAME),
+            };
+            let projection = Projection {
+                ledger: ledger.clone(),
+                partitions,
+                name,
+            };
+            runners.push(Runner::open(following.clone(), projection).await?);
+        }
+        Ok(runners)
+    }
+
+    /// Which partitions it takes.
+    pub fn partitions(&self) -> &[u32] {
+        &self.partitions
     }
 }
 
@@ -181,12 +224,17 @@ impl Consumer for Projection {
     const PAUSE: Duration = Duration::from_millis(250);
     const BATCHES_BETWEEN_RELEASES: u32 = 16;
 
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
     async fn positions(&mut self) -> Result<Positions, Error> {
-        let next = self.ledger.positions(self.topology.account_partitions);
-        let numbered = (0u32..).zip(next.await?);
-        Ok(numbered
-            .map(|(number, next)| (source(number), next))
-            .collect())
+        let mut positions = Positions::new();
+        for &partition in &self.partitions {
+            let next = self.ledger.position(partition).await?;
+            positions.push((source(partition), next));
+        }
+        Ok(positions)
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Error> {
@@ -194,6 +242,6 @@ impl Consumer for Projection {
     }
 
     async fn sync(&mut self) -> Result<(), Error> {
-        Ok(self.ledger.sync().await?)
+        Ok(self.ledger.sync(&self.partitions).await?)
     }
 }

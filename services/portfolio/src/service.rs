@@ -33,16 +33,18 @@ pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> 
         let options = Options::new("transfers", Durability::Source);
         let transfers = Shards::open(&layout, &options, MIGRATIONS).await?;
         let ledger = Ledger::open_within(&layout, deps.bytes_max).await?;
-        let projection = Projection::open(deps.following.clone(), ledger.clone()).await?;
-        let books = Books::new(ledger, deps.following.clone(), projection.progress());
+        let projections = Projection::of_each_shard(&deps.following, &ledger).await?;
+        let books = Books::new(ledger, deps.following.clone(), &projections);
         let app = Arc::new(App::new(deps, Sql::new(transfers), books.clone()));
-        let service = Service::new()
+        let mut service = Service::new()
             .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
-            .grpc(AdminServiceServer::new(Handler(app)))
-            .task("ledger", move |drain| async move {
+            .grpc(AdminServiceServer::new(Handler(app)));
+        for projection in projections {
+            service = service.task("ledger", move |drain| async move {
                 let stopping = async move { drain.stopping().await };
                 Ok(projection.run(stopping).await?)
             });
+        }
         Ok(Portfolio { service, books })
     })
 }

@@ -4,7 +4,7 @@
 mod changes;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::update::Book;
@@ -69,9 +69,18 @@ impl Ledger {
         Ok(Ledger { shards, bytes_max })
     }
 
-    /// Makes what was taken so far survive the loss of power.
-    pub async fn sync(&self) -> Result<()> {
-        self.shards.sync().await
+    /// Makes what was taken of partitions so far survive the loss of power.
+    pub async fn sync(&self, partitions: &[u32]) -> Result<()> {
+        let shards: BTreeSet<_> = partitions.iter().map(|of| self.shard_of(*of)).collect();
+        for shard in shards {
+            self.shards.all()[shard].sync().await?;
+        }
+        Ok(())
+    }
+
+    /// The number of a partition's shard, from 0.
+    pub fn shard_of(&self, partition: u32) -> usize {
+        self.shards.layout().shard_of(partition)
     }
 
     /// Waits for what is running and closes the schema.
@@ -83,10 +92,15 @@ impl Ledger {
     pub async fn positions(&self, partitions: u32) -> Result<Vec<u64>> {
         let mut next = Vec::new();
         for partition in 0..partitions {
-            let pool = self.shards.of(partition);
-            next.push(pool.position(&position_of(source(partition))).await?);
+            next.push(self.position(partition).await?);
         }
         Ok(next)
+    }
+
+    /// Of a partition, the offset to go on from.
+    pub async fn position(&self, partition: u32) -> Result<u64> {
+        let pool = self.shards.of(partition);
+        pool.position(&position_of(source(partition))).await
     }
 
     /// Takes a batch of the log, all of it or nothing; what was taken before is skipped.
@@ -115,7 +129,7 @@ impl Ledger {
 
     /// The rows of an account as they are now.
     pub async fn view(&self, account: AccountId) -> Result<View> {
-        let partition = account.slot().partition(self.shards.partitions());
+        let partition = account.slot().partition(self.shards.layout().partitions());
         Ok(View(self.shards.of(partition).read().await?))
     }
 

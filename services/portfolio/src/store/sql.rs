@@ -72,7 +72,9 @@ impl Sql {
     /// Begins a write that takes turns with others about this account.
     async fn begin(&self, transfer: &Transfer) -> Result<Tx> {
         let account = transfer.wanted.account;
-        let pool = self.0.of(account.slot().partition(self.0.partitions()));
+        let pool = self
+            .0
+            .of(account.slot().partition(self.0.layout().partitions()));
         pool.begin_of(&account.raw().to_be_bytes()).await
     }
 
