@@ -13,6 +13,7 @@ use crate::orders::{Order, Place};
 use crate::{EXPIRIES_MAX, Engine, REFERENCE_INTERVAL_US};
 
 impl Engine {
+    // What most inputs need stays out of line, so that choosing among them saves no registers.
     pub(crate) fn decide_input(&self, input: &Input, now: Micros, events: &mut Vec<Event>) {
         match input {
             Input::Command(ToMatching::Define(instrument)) => {
@@ -30,11 +31,7 @@ impl Engine {
                 order,
                 answered,
             }) => {
-                let found = self.decide_cancel(*account, *instrument, *order, events);
-                if *answered && !found {
-                    let (account, order) = (*account, *order);
-                    events.push(Event::Absent { account, order });
-                }
+                self.decide_cancel(*account, *instrument, *order, *answered, events);
             }
             Input::Timer => self.decide_timer(now, events),
             Input::Triggered(order) => self.decide_released(*order, Place::Queue, now, events),
@@ -43,6 +40,7 @@ impl Engine {
         }
     }
 
+    #[cold]
     fn decide_define(&self, instrument: &Instrument, now: Micros, events: &mut Vec<Event>) {
         let mut known = self.books.iter().map(|book| &book.instrument);
         if !known.any(|book| book.id == instrument.id || book.symbol == instrument.symbol) {
@@ -51,6 +49,7 @@ impl Engine {
         }
     }
 
+    #[cold]
     fn decide_halted(&self, instrument: InstrumentId, halted: bool, events: &mut Vec<Event>) {
         if let Some(at) = self.book_at(instrument)
             && self.books[at as usize].halted != halted
@@ -59,6 +58,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn decide_place(&self, order: &BookOrder, now: Micros, events: &mut Vec<Event>) {
         let end = match self.open_book(order.instrument) {
             Err(refusal) => End::Rejected(refusal),
@@ -99,24 +99,27 @@ impl Engine {
         standing(order, self.level_ticks(order))
     }
 
-    /// Ends an order; says whether it lives.
+    /// Ends an order; if it does not live and this is to be answered, says so.
+    #[inline(never)]
     fn decide_cancel(
         &self,
         account: AccountId,
         instrument: InstrumentId,
         order: OrderId,
+        answered: bool,
         events: &mut Vec<Event>,
-    ) -> bool {
-        let Some((_, found)) = self.orders.find(order) else {
-            return false;
-        };
-        let lives =
-            found.account == account && self.books[found.book as usize].instrument.id == instrument;
-        if lives {
-            let end = End::Canceled(CancelReason::Requested);
-            events.push(self.ended(found, end));
+    ) {
+        let found = self.orders.find(order).filter(|(_, found)| {
+            found.account == account && self.books[found.book as usize].instrument.id == instrument
+        });
+        match found {
+            Some((_, found)) => {
+                let end = End::Canceled(CancelReason::Requested);
+                events.push(self.ended(found, end));
+            }
+            None if answered => events.push(Event::Absent { account, order }),
+            None => {}
         }
-        lives
     }
 
     fn ended(&self, order: &Order, end: End) -> Event {
@@ -130,6 +133,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn decide_timer(&self, now: Micros, events: &mut Vec<Event>) {
         if !self.decide_expiries(now, events) {
             return;
@@ -171,6 +175,7 @@ impl Engine {
     }
 
     /// A triggered stop reaches its book, or an order goes on trading there.
+    #[inline(never)]
     fn decide_released(&self, order: OrderId, place: Place, now: Micros, events: &mut Vec<Event>) {
         let Some((at, found)) = self.orders.find_own(order) else {
             return;

@@ -159,7 +159,6 @@ impl Index {
     }
 
     /// Adds an id that is not in the index.
-    #[inline]
     pub(crate) fn insert(&mut self, id: OrderId, place: u32) {
         if self.len == self.len_max {
             self.grow();
@@ -198,7 +197,6 @@ impl Index {
     }
 
     /// Removes an id that is in the index with this place.
-    #[inline]
     pub(crate) fn remove(&mut self, id: OrderId, place: u32) {
         let hash = hash(id);
         let mut at = self.home(hash);

@@ -40,8 +40,9 @@ impl Ladder {
     }
 }
 
-/// The orders of one key.
+/// The orders of one key: one cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(crate) struct Level {
     /// What all orders here have left. The quantity of one order fits 48 bits; a sum over any
     /// number of them fits here.

@@ -66,6 +66,7 @@ impl Engine {
     }
 
     /// A parked order reaches its book.
+    #[inline(never)]
     pub(crate) fn decide_entering(&self, order: OrderId, now: Micros, events: &mut Vec<Event>) {
         let found = self.orders.find_own(order);
         let Some((at, found)) = found.filter(|(_, found)| found.place.parked().is_some()) else {
