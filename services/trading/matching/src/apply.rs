@@ -201,8 +201,8 @@ impl Engine {
         let ladder = self.books[order.book as usize].ladder_mut(place, order.side);
         let level = self.levels.get_mut(level_at);
         level.lots -= i128::from(order.left_lots);
-        level.queue.unlink(&mut self.orders.hot, at);
-        self.levels.remove_if_empty(ladder, level_at);
+        let is_empty = level.queue.unlink(&mut self.orders.hot, at);
+        self.levels.remove_if(ladder, level_at, is_empty);
     }
 
     fn forget_expiry(&mut self, at: u32) {
@@ -212,8 +212,8 @@ impl Engine {
         }
         let level_at = terms.expiry_level;
         let queue = &mut self.levels.get_mut(level_at).queue;
-        queue.unlink(&mut self.orders.terms, at);
-        self.levels.remove_if_empty(&mut self.expiry, level_at);
+        let is_empty = queue.unlink(&mut self.orders.terms, at);
+        self.levels.remove_if(&mut self.expiry, level_at, is_empty);
     }
 
     fn trigger(&mut self, order: OrderId) {
@@ -270,11 +270,12 @@ impl Engine {
         order.level = to_at;
         let from = self.levels.get_mut(from_at);
         from.lots -= i128::from(from_lots);
-        from.queue.unlink(&mut self.orders.hot, at);
+        let was_alone = from.queue.unlink(&mut self.orders.hot, at);
         let to = self.levels.get_mut(to_at);
         to.lots += i128::from(left_lots);
         to.queue.push(&mut self.orders.hot, at);
-        self.levels.remove_if_empty(ladder, from_at);
+        let is_empty = was_alone && to_at != from_at;
+        self.levels.remove_if(ladder, from_at, is_empty);
     }
 
     fn reduce(&mut self, old: OrderId, new: OrderId, left_lots: i64, stood: Standing) {

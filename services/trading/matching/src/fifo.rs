@@ -60,11 +60,13 @@ impl Fifo {
         self.head = at;
     }
 
-    /// Takes the item `at`, which stands in this queue, out of it.
-    pub(crate) fn unlink<T: Linked>(&mut self, items: &mut [T], at: u32) {
+    /// Takes the item `at`, which stands in this queue, out of it; says whether it was the only one. The item
+    /// itself tells: nobody waits for memory to show the queue.
+    pub(crate) fn unlink<T: Linked>(&mut self, items: &mut [T], at: u32) -> bool {
         let Link { next, prev } = items[at as usize].link();
         *next_of(items, prev, &mut self.head) = next;
         *prev_of(items, next, &mut self.tail) = prev;
+        (next, prev) == (NONE, NONE)
     }
 }
 

@@ -183,13 +183,13 @@ impl Levels {
         level_at
     }
 
-    /// Takes a level away if it has no orders left.
-    pub(crate) fn remove_if_empty(&mut self, ladder: &mut Ladder, level_at: u32) {
+    /// Takes a level away if `is_empty`, that is, if it has no orders left.
+    pub(crate) fn remove_if(&mut self, ladder: &mut Ladder, level_at: u32, is_empty: bool) {
         if level_at == ladder.first {
             self.find_first(ladder);
         }
         let level = &mut self.levels[level_at as usize];
-        let (at, is_empty) = (level.leaf, level.queue.is_empty());
+        let at = level.leaf;
         let leaf = &mut self.nodes[at as usize];
         leaf.put(
             last_digit(level.key),
@@ -413,7 +413,7 @@ mod tests {
             } else if let Some((&key, &level)) = map.range(key..).next() {
                 map.remove(&key);
                 levels.get_mut(level).queue = Fifo::EMPTY;
-                levels.remove_if_empty(&mut ladder, level);
+                levels.remove_if(&mut ladder, level, true);
             }
             if step % 500 == 0 {
                 let expected: Vec<_> = map.iter().map(|(&key, &level)| (key, level)).collect();

@@ -187,7 +187,8 @@ impl Engine {
             at = order.link.next;
         }
         let ladder = self.books[book_at as usize].ladder_mut(Place::Book, side);
-        self.levels.remove_if_empty(ladder, level_at);
+        let is_empty = self.levels.get(level_at).queue.is_empty();
+        self.levels.remove_if(ladder, level_at, is_empty);
     }
 
     /// The queues of those that are parked, as [`PARKED`] orders them.
