@@ -62,6 +62,16 @@ topics! {
     AccountJournal = 14, "account-journal";
     /// Transitions of the matching stage.
     MatchingJournal = 15, "matching-journal";
+    /// Webhooks that wait for their second attempt.
+    WebhookRetries1 = 16, "webhook-retries-1";
+    /// Webhooks that wait for their third attempt.
+    WebhookRetries2 = 17, "webhook-retries-2";
+    /// Webhooks that wait for their fourth attempt.
+    WebhookRetries3 = 18, "webhook-retries-3";
+    /// Webhooks that wait for their last attempt.
+    WebhookRetries4 = 19, "webhook-retries-4";
+    /// Webhooks that nobody took, and what operators decide about them.
+    WebhookDeadLetters = 20, "webhook-dead-letters";
 }
 
 impl Topic {
@@ -155,7 +165,8 @@ mod tests {
             "trading-commands=1 order-processing=2 order-executions=3 portfolio-updates=4 \
              market-data=5 user-events=6 risk-events=7 notification-queue=8 analytics-queue=9 \
              audit-logs=10 instrument-commands=11 command-replies=12 stage-owners=13 \
-             account-journal=14 matching-journal=15"
+             account-journal=14 matching-journal=15 webhook-retries-1=16 webhook-retries-2=17 \
+             webhook-retries-3=18 webhook-retries-4=19 webhook-dead-letters=20"
         );
     }
 }

@@ -1,0 +1,123 @@
+//! Passing on what came of attempts: onto the log, durably, before any position moves.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prepx_bus::{AppendError, Batch, Log, TopicPartition, WaitError};
+use prepx_env::Clock;
+
+use crate::error::{Error, Result};
+use crate::wire::{Note, put_errand, put_note};
+use crate::{Errand, Group, Next, Outcome, Settings};
+
+/// Batches are appended when they are as large as this.
+const BATCH_BYTES: usize = 256 << 10;
+/// How long to wait when the log's buffer is full.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait before it is looked again whether a batch is durable.
+const DURABLE_WAIT: Duration = Duration::from_secs(10);
+
+/// Where a group's errands go on the log.
+pub(crate) struct Passing {
+    pub group: Group,
+    pub settings: Settings,
+    pub log: Arc<dyn Log>,
+    pub clock: Arc<dyn Clock>,
+    delays_us: Vec<i64>,
+    /// How many errands wait in each partition of a retry topic. Counted here: to ask for the end of a partition
+    /// may be a round trip.
+    waiting: Mutex<HashMap<TopicPartition, u64>>,
+}
+
+impl Passing {
+    pub fn new(group: Group, settings: Settings, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Self {
+        Passing {
+            delays_us: settings.delays_us(),
+            group,
+            settings,
+            log,
+            clock,
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Changes how many errands wait in a partition of a retry topic; how many that is then.
+    pub fn waiting(&self, partition: TopicPartition, change: impl FnOnce(&mut u64)) -> u64 {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = waiting.entry(partition).or_default();
+        change(count);
+        *count
+    }
+
+    /// Writes what came of errands of a partition; returns when it is durable.
+    pub async fn pass_on(&self, partition: u32, tried: Vec<(Errand, Outcome)>) -> Result<()> {
+        let mut batch = Batch::new();
+        for (errand, outcome) in tried {
+            self.add(partition, errand, outcome, &mut batch);
+            if batch.payload_bytes() >= BATCH_BYTES {
+                self.append(&batch).await?;
+                batch.clear();
+            }
+        }
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.append(&batch).await,
+        }
+    }
+
+    fn add(&self, partition: u32, mut errand: Errand, outcome: Outcome, to: &mut Batch) {
+        let done = outcome == Outcome::Done;
+        let next = errand.settle(outcome, self.clock.now(), &self.delays_us);
+        let counted = match next {
+            Next::Over if done => "delivered",
+            Next::Over => "gone",
+            Next::Retry(level) if self.has_room(level, partition) => {
+                let topic = self.group.retries[level];
+                let topic_partition = topic.partition(partition);
+                to.push_with(topic_partition, |to| put_errand(&errand, to));
+                self.waiting(topic_partition, |count| *count += 1);
+                "retried"
+            }
+            Next::Retry(_) | Next::Dead => {
+                let origin = errand.origin;
+                let note = Note::Letter(Box::new(errand));
+                let dead = self.group.dead.partition(partition);
+                to.push_with(dead, |to| put_note(origin, &note, to));
+                "dead"
+            }
+        };
+        let counter = metrics::counter!("prepx_errands_total", "group" => self.group.name, "outcome" => counted);
+        counter.increment(1);
+    }
+
+    fn has_room(&self, level: usize, partition: u32) -> bool {
+        let topic = self.group.retries.get(level);
+        topic.is_some_and(|topic| {
+            self.waiting(topic.partition(partition), |_| ()) < self.settings.waiting_max
+        })
+    }
+
+    /// Appends, and waits until it is durable.
+    pub async fn append(&self, batch: &Batch) -> Result<()> {
+        let position = loop {
+            match self.log.append(None, batch) {
+                Ok(position) => break position,
+                Err(AppendError::Full { .. }) => tokio::time::sleep(FULL_PAUSE).await,
+                Err(AppendError::Poisoned(poisoned)) => return Err(poisoned.into()),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        loop {
+            let log = Arc::clone(&self.log);
+            let wait = move || log.wait_durable(position, DURABLE_WAIT);
+            match tokio::task::spawn_blocking(wait).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(WaitError::Timeout { .. })) => {}
+                Ok(Err(WaitError::Poisoned(poisoned))) => return Err(poisoned.into()),
+                Ok(Err(lost)) => return Err(Error::Effect(Box::new(lost))),
+                Err(panicked) => return Err(Error::Effect(Box::new(panicked))),
+            }
+        }
+    }
+}
