@@ -76,6 +76,8 @@ pub struct Settings {
     pub user: toml::Table,
     /// The gateway's own part.
     pub rate_limits: toml::Table,
+    /// The part of webhooks, which is the notification service's.
+    pub webhooks: toml::Table,
 }
 
 impl Default for Settings {
@@ -106,6 +108,7 @@ impl Default for Settings {
             telemetry: host.telemetry,
             user: toml::Table::new(),
             rate_limits: toml::Table::new(),
+            webhooks: toml::Table::new(),
         }
     }
 }

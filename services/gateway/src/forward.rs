@@ -17,11 +17,13 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
 /// The gRPC services that clients may call. What services ask of each other is not among them.
-pub const PUBLIC: [&str; 11] = [
+pub const PUBLIC: [&str; 13] = [
     "prepx.analytics.v1.AuditService",
     "prepx.market_data.v1.CryptoDataService",
     "prepx.market_data.v1.StockDataService",
     "prepx.notification.v1.NotificationService",
+    "prepx.notification.v1.AdminService",
+    "prepx.notification.v1.WebhookService",
     "prepx.portfolio.v1.AdminService",
     "prepx.portfolio.v1.PortfolioService",
     "prepx.risk.v1.AdminService",

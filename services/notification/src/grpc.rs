@@ -161,7 +161,7 @@ fn account(principal: &Principal, named: &str) -> Result<AccountId, Status> {
     Err(status::of(&error))
 }
 
-fn permit(principal: &Principal, scope: Scope) -> Result<(), Status> {
+pub(crate) fn permit(principal: &Principal, scope: Scope) -> Result<(), Status> {
     if principal.scopes.has(scope) {
         return Ok(());
     }
@@ -210,7 +210,7 @@ fn symbols(lists: &[wire::ChannelSymbols]) -> Result<Vec<(Channel, String)>, Sta
     Ok(named)
 }
 
-fn invalid(field: &str, message: impl Into<String>) -> Status {
+pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Status {
     let error = status::Error::new(Code::Invalid, "INVALID_VALUE", message);
     status::of(&error.with("field", field))
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use prepx_bus::Reading;
-use prepx_notification::{Deps, Sources, build};
+use prepx_notification::{Deps, Sources, build, webhook};
 use prepx_platform::{About, main_of};
 use prepx_stage::Duty;
 
@@ -25,7 +25,10 @@ fn main() -> ExitCode {
             sources,
             market_data,
         });
-        let service = platform.for_clients(service.await?, platform.authority()?)?;
-        Ok(service.and(path.tasks()).and(platform.part(vec![])?))
+        let (webhooks, lease) = webhook::of_platform(&platform, &path).await?;
+        let service = service.await?.and(webhooks);
+        let service = platform.for_clients(service, platform.authority()?)?;
+        let service = service.and(lease).and(path.tasks());
+        Ok(service.and(platform.part(vec![])?))
     })
 }

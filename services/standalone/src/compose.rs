@@ -7,6 +7,7 @@ use prepx_auth::{AuthLayer, Authenticator, Caller, ClusterKey, Policy, Revocatio
 use prepx_bus::Reading;
 use prepx_cache::{Cache, Location as CacheLocation};
 use prepx_env::{Clock, Random};
+use prepx_notification::webhook;
 use prepx_portfolio::Books;
 use prepx_runtime::{Peer, Service, Start, TaskError};
 use prepx_stage::Following;
@@ -73,8 +74,8 @@ pub async fn compose(
     let portfolio = prepx_portfolio::build(portfolio, &layout).await?;
     let analytics = analytics_deps(settings, stages, &location, &clock, &random)?;
     let trading = trading_deps(stages, portfolio.books, &clock, &random);
-    let notification = notification_deps(stages, &clock, data)?;
-    let notification = prepx_notification::build(notification).await?;
+    let notification = prepx_notification::build(notification_deps(stages, &clock, data)?).await?;
+    let webhooks = webhooks(settings, stages, &location, &clock, &random).await?;
     let services = user
         .service
         .and(prepx_trading::build(trading)?)
@@ -82,6 +83,7 @@ pub async fn compose(
         .and(portfolio.service)
         .and(prepx_analytics::build(analytics).await?)
         .and(notification)
+        .and(webhooks)
         .layer(auth)
         .and(market_data)
         .guarded(settings.calls.clone(), Arc::clone(&random));
@@ -149,6 +151,28 @@ fn notification_deps(
         },
         market_data,
     })
+}
+
+async fn webhooks(
+    settings: &Settings,
+    stages: &Stages,
+    location: &Location,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<Random>,
+) -> Result<Service, TaskError> {
+    let log = stages.log(webhook::GROUP.name, Reading::Unhurried)?;
+    let built = webhook::build(webhook::Deps {
+        config: settings.webhooks.clone(),
+        networks: settings.webhooks.networks(settings.dev),
+        directory: settings.data_dir.clone(),
+        location: location.clone(),
+        following: stages.follow(Arc::clone(&log), clock),
+        log,
+        matching: stages.matching(),
+        random: Arc::clone(random),
+        held_bytes_max: settings.shares().map(|shares| shares.snapshot_bytes),
+    });
+    Ok(built.await?)
 }
 
 fn analytics_deps(

@@ -57,6 +57,8 @@ pub struct Settings {
     pub telemetry: telemetry::Config,
     /// The user service's part.
     pub user: prepx_user::Config,
+    /// The part of webhooks.
+    pub webhooks: prepx_notification::webhook::Config,
 }
 
 impl Default for Settings {
@@ -81,6 +83,7 @@ impl Default for Settings {
             rate_limits: prepx_gateway::RateLimits::default(),
             telemetry: host.telemetry,
             user: prepx_user::Config::default(),
+            webhooks: prepx_notification::webhook::Config::default(),
         }
     }
 }
@@ -91,6 +94,7 @@ impl Checked for Settings {
         self.simulation.validate().map_err(Error::Invalid)?;
         self.calls.validate()?;
         self.rate_limits.validate()?;
+        self.webhooks.validate().map_err(Error::Invalid)?;
         engines::validate(
             &self.log_url,
             &self.sql_url,

@@ -1,0 +1,140 @@
+//! Wiring: the schema, the key, the group, and what is answered.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use prepx_bus::{Log, Reading};
+use prepx_env::Random;
+use prepx_errand::{Desk, Intake, Letters, Retries};
+use prepx_platform::{OrderPath, Platform, Settings};
+use prepx_proto::notification::v1::admin_service_server::AdminServiceServer;
+use prepx_proto::notification::v1::webhook_service_server::WebhookServiceServer;
+use prepx_runtime::{Service, TaskError};
+use prepx_stage::Following;
+use prepx_stage::port::MatchingPort;
+use prepx_store::{Durability, Location, Options, Pool};
+use prepx_transcode::Codec;
+
+use super::app::App;
+use super::effect::{GROUP, Sending};
+use super::grpc::Grpc;
+use super::keys::Keys;
+use super::line::Dialer;
+use super::store::{MIGRATIONS, Store};
+use super::{Config, Error, Networks, Result, admin};
+
+const GROUPS: &[prepx_errand::Group] = &[GROUP];
+
+/// What webhooks stand on.
+pub struct Deps {
+    /// What was set.
+    pub config: Config,
+    /// Where endpoints may be.
+    pub networks: Networks,
+    /// Where the key is.
+    pub directory: PathBuf,
+    /// Where the schema is.
+    pub location: Location,
+    /// What is followed, and whether it is this process that sends.
+    pub following: Following,
+    /// The same log.
+    pub log: Arc<dyn Log>,
+    /// Who knows the instruments.
+    pub matching: Arc<dyn MatchingPort>,
+    /// Draws ids and the key.
+    pub random: Arc<Random>,
+    /// How much of a log with a bound of its own what waits may hold.
+    pub held_bytes_max: Option<u64>,
+}
+
+/// Opens the schema and composes webhooks.
+///
+/// # Errors
+/// When the schema, the key or the log cannot be used.
+pub async fn build(deps: Deps) -> Result<Service> {
+    let config = deps.config;
+    config.validate().map_err(Error::Config)?;
+    let options = Options::new("notification", Durability::Source);
+    let pool = Pool::open(&deps.location, &options, MIGRATIONS).await?;
+    std::fs::create_dir_all(&deps.directory)?;
+    let (keys, store) = (
+        Keys::open(&deps.directory, &deps.random)?,
+        Store::new(pool.clone()),
+    );
+    let dialer = Dialer::new(deps.networks, config.timeout(), config.ca_file.as_deref());
+    let sending = Sending {
+        store: store.clone(),
+        keys: keys.clone(),
+        dialer: dialer.map_err(Error::Config)?,
+        codec: codec()?,
+        matching: deps.matching,
+        instruments: Mutex::default(),
+    };
+    let clock = Arc::clone(&deps.following.clock);
+    let desk = Desk {
+        letters: Letters::new(pool.clone()),
+        log: Arc::clone(&deps.log),
+        groups: GROUPS,
+    };
+    let app = Arc::new(App {
+        store,
+        keys,
+        networks: deps.networks,
+        endpoints_max: config.endpoints_max,
+        clock,
+        random: deps.random,
+    });
+    let group = prepx_errand::Deps {
+        effect: Arc::new(sending),
+        settings: config.group(deps.held_bytes_max),
+        following: deps.following,
+        log: deps.log,
+        pool,
+    };
+    let intake = Intake::open(&group).await?;
+    let retries = Retries::of(group, &intake);
+    Ok(Service::new()
+        .grpc(WebhookServiceServer::new(Grpc(app)))
+        .grpc(AdminServiceServer::new(admin::Grpc(desk)))
+        .task("webhooks", async move |drain| {
+            let stopping = async move { drain.stopping().await };
+            Ok(intake.run(stopping).await?)
+        })
+        .task("webhook retries", async move |drain| {
+            let stopping = async move { drain.stopping().await };
+            Ok(retries.run(stopping).await?)
+        }))
+}
+
+/// Those of a process among several: each answers for webhooks; one of them, that with the lease, sends. The
+/// second service is the task of the lease.
+///
+/// # Errors
+/// As [`build`].
+pub async fn of_platform(
+    platform: &Platform,
+    path: &OrderPath,
+) -> std::result::Result<(Service, Service), TaskError> {
+    let config: Config = Settings::section("webhooks", &platform.settings.webhooks)?;
+    let (duty, lease) = platform.duty(GROUP.name)?;
+    let log = path.log(GROUP.name, Reading::Unhurried)?;
+    let built = build(Deps {
+        networks: config.networks(platform.settings.dev),
+        config,
+        directory: platform.settings.data_dir.clone(),
+        location: platform.sql()?,
+        following: path.following(Arc::clone(&log), duty),
+        log,
+        matching: Arc::new(path.ports(None)),
+        random: Arc::clone(&platform.random),
+        held_bytes_max: None,
+    });
+    Ok((built.await?, lease))
+}
+
+fn codec() -> Result<Codec> {
+    let name = "prepx.notification.v1.TradeUpdate";
+    let update = prepx_proto::descriptors().get_message_by_name(name);
+    let update = update.ok_or_else(|| Error::Config(format!("the protos have no {name}")))?;
+    Ok(Codec::build(&update)?)
+}
