@@ -170,7 +170,7 @@ fn show_instrument(instrument: &trading::Instrument) -> Value {
 }
 
 /// `name value` lines, a blank line between the items of a list.
-fn print_plainly(outcome: &Value) {
+pub(crate) fn print_plainly(outcome: &Value) {
     match outcome {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use prepx_platform::DATA_DIR;
 
 use crate::client::{Believed, Connection};
+use crate::dead_letters::DeadLetters;
 use crate::replay::Replay;
 use crate::shadow::Shadow;
 use crate::stage::Stage;
@@ -52,6 +53,8 @@ pub enum Command {
     Shadow(Shadow),
     /// Help a stage of a platform that does not run over an input that stops it.
     Stage(Stage),
+    /// Look at what could not be delivered, have it tried again or forget it.
+    DeadLetters(DeadLetters),
     /// Show and make the topics of the event log on Apache Kafka.
     Topics(Topics),
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use prepx_auth::ApiKey;
 use prepx_env::SystemClock;
 use prepx_runtime::{Peer, status};
+use prepx_transcode::Codec;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Status};
 
@@ -85,6 +86,18 @@ impl Connection {
             .insert("apca-api-secret-key", self.secret_key.clone());
         request
     }
+}
+
+/// An answer as the JSON API has it. `name` is the whole name of the message.
+///
+/// # Errors
+/// When it has no JSON, which is a fault of ours.
+pub fn json(name: &str, message: &impl prost::Message) -> Result<String> {
+    let form = prepx_proto::descriptors().get_message_by_name(name);
+    let codec = Codec::build(&form.with_context(|| format!("the protos have no {name}"))?)?;
+    let mut body = Vec::new();
+    codec.encode(&message.encode_to_vec(), &mut body)?;
+    Ok(String::from_utf8(body)?)
 }
 
 /// What a person is told of a refusal.

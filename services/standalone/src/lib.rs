@@ -6,6 +6,7 @@ pub mod cli;
 mod client;
 mod compose;
 pub mod core;
+pub mod dead_letters;
 mod disk;
 mod progress;
 pub mod replay;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use prepx_standalone::cli::{Cli, Command};
-use prepx_standalone::{admin, replay, shadow, stage, start, status, topics, verify};
+use prepx_standalone::{admin, dead_letters, replay, shadow, stage, start, status, topics, verify};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => verify::run(options),
         Command::Shadow(options) => shadow::run(options),
         Command::Stage(options) => stage::run(options),
+        Command::DeadLetters(options) => dead_letters::run(options),
         Command::Topics(options) => topics::run(options),
     };
     match outcome {

@@ -1,13 +1,11 @@
 //! `prepx status`: how every part of a platform is, as its gateway tells.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use prepx_proto::gateway::v1 as wire;
 use prepx_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
-use prepx_transcode::Codec;
-use prost::Message as _;
 
 use crate::cli;
-use crate::client::words;
+use crate::client::{self, words};
 
 /// Prints it.
 ///
@@ -36,13 +34,8 @@ pub fn run(options: &cli::Status) -> Result<()> {
     }
 }
 
-/// As the JSON API has it.
 fn json(status: &wire::Status) -> Result<String> {
-    let message = prepx_proto::descriptors().get_message_by_name("prepx.gateway.v1.Status");
-    let codec = Codec::build(&message.context("the protos have no status")?)?;
-    let mut body = Vec::new();
-    codec.encode(&status.encode_to_vec(), &mut body)?;
-    Ok(String::from_utf8(body)?)
+    client::json("prepx.gateway.v1.Status", status)
 }
 
 fn tables(status: &wire::Status) -> String {
