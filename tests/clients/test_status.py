@@ -10,7 +10,7 @@ import requests
 from conftest import OPERATOR, binary
 from test_trading import eventually
 
-CONSUMERS = {"audit", "market-data", "notification", "portfolio"}
+CONSUMERS = {"audit", "market-data", "notification", "portfolio", "webhooks"}
 
 
 def status(url: str, *arguments: str, key: dict = OPERATOR) -> subprocess.CompletedProcess:
