@@ -62,6 +62,7 @@ fn every_command_says_what_it_is_for() {
         prepx verify: Check that the books are right
         prepx shadow: Decide again what was decided, with this version or another, and show what differs
         prepx stage: Help a stage of a platform that does not run over an input that stops it
+        prepx dead-letters: Look at what could not be delivered, have it tried again or forget it
         prepx topics: Show and make the topics of the event log on Apache Kafka
         prepx admin instrument: List instruments, and show them
         prepx admin account: Make accounts
@@ -72,6 +73,10 @@ fn every_command_says_what_it_is_for() {
         prepx admin kill-switch: Stop an account (it can only cancel), or let it trade again
         prepx replay lobster: Order by order, as LOBSTER writes NASDAQ's markets
         prepx stage skip: Go on without an input that a stage cannot take
+        prepx dead-letters list: Print them, oldest first
+        prepx dead-letters show: Print one with its payload, its attempts and their headers
+        prepx dead-letters replay: Have them tried again, from the first attempt on
+        prepx dead-letters drop: Forget them
         prepx topics plan: Print what differs from what is declared
         prepx topics apply: Make the difference, and print what was done
         prepx admin instrument add: List an instrument. Repeating it with the same values changes nothing
