@@ -23,6 +23,8 @@ const SYMBOLS_MAX: usize = 100;
 /// How long a read waits for what was durable when it came. What is later is shown as it was: it
 /// carries its time.
 const WAIT: Duration = Duration::from_millis(250);
+/// How long it waits beyond that for an instrument that is not known: it may have been listed just now.
+const WAIT_FOR_UNKNOWN: Duration = Duration::from_secs(2);
 /// The most stored bars that one request reads for one symbol; the page ends there.
 const STORED_BARS_MAX: usize = 100_000;
 
@@ -241,7 +243,10 @@ impl App {
         symbols: &BTreeSet<String>,
         show: impl Fn(&Market) -> Option<T>,
     ) -> Result<BTreeMap<String, T>, Error> {
-        self.caught_up().await;
+        self.caught_up(WAIT).await;
+        if !self.knows(symbols) {
+            self.caught_up(WAIT_FOR_UNKNOWN).await;
+        }
         let markets = self.markets.read();
         let mut shown = BTreeMap::new();
         for symbol in symbols {
@@ -293,9 +298,16 @@ impl App {
         Ok(view?)
     }
 
+    fn knows(&self, symbols: &BTreeSet<String>) -> bool {
+        let markets = self.markets.read();
+        symbols
+            .iter()
+            .all(|symbol| markets.by_symbol(symbol).is_some())
+    }
+
     /// Waits, bounded, until everything that is durable now has been taken.
-    async fn caught_up(&self) {
-        let waited = tokio::time::timeout(WAIT, self.progress.caught_up(&self.tail)).await;
+    async fn caught_up(&self, wait: Duration) {
+        let waited = tokio::time::timeout(wait, self.progress.caught_up(&self.tail)).await;
         if waited.is_err() {
             tracing::debug!("market data is behind the log; it is shown as it is");
         }
