@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 /// How long looking into the partitions of a stage may take: they show only what is durable, and the log may
 /// be away. Then this process owns nothing that it could prove, and says so.
-const HEADS_WAIT: Duration = Duration::from_millis(500);
+const HEADS_WAIT: Duration = Duration::from_secs(1);
 
 /// A process, as operators are shown it.
 pub struct Part {

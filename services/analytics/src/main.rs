@@ -31,10 +31,7 @@ fn main() -> ExitCode {
             pace: Pace::default(),
         });
         let service = platform.for_clients(service.await?, platform.authority()?)?;
-        let service = service.standing_by(duty.watch());
-        Ok(service
-            .and(lease)
-            .and(path.tasks())
-            .and(platform.part(vec![])?))
+        let service = service.standing_by(duty.watch()).and(lease);
+        Ok(service.and(path.tasks()).and(platform.part(vec![])?))
     })
 }
