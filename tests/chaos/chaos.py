@@ -7,7 +7,7 @@ read, all orders are cancelled, all is read again and `prepx verify` looks at th
 a history in a file, which tests/chaos/check.py judges after each round. The cluster is left as it is
 when something is wrong.
 
-Hit are processes of services, nodes of Kafka, the primary of PostgreSQL that serves and its PgBouncer, and
+Hit are processes of services, nodes of Kafka, the primaries of PostgreSQL and their PgBouncers, and
 masters of Redis. No replica of PostgreSQL is promoted: its primary comes back. Not there yet: slow
 and cut links, full disks, clocks that jump, two faults at once.
 """
