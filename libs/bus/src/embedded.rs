@@ -29,7 +29,7 @@ pub use self::config::{Config, OpenError, Retention};
 use self::frame::{Frame, Stamp};
 use self::partitions::PartitionMap;
 use self::segment::Segment;
-use self::view::{Gather, Span, View};
+use self::view::{Gather, Place, Span, View};
 pub use self::writer::{WriterHandle, spawn_writer};
 use crate::file::{Dir, Lock};
 use crate::{
@@ -342,13 +342,19 @@ impl Log for EmbeddedLog {
         let standing = read(&self.view).standing(partition);
         ReadError::check(partition, from, (standing.start, standing.end))?;
         let mut gather = Gather::new(partition, from, standing.end, max_bytes);
-        loop {
-            let span = read(&self.view).gather(&mut gather)?;
-            match span {
-                None => return Ok(gather.records),
-                Some(span) => self.gather_span(&span, &mut gather)?,
+        while gather.want < gather.until {
+            let before = gather.want;
+            // A statement of its own, so that the view is let go of before anything is looked through.
+            let place = read(&self.view).find(partition, gather.want)?;
+            match place {
+                Place::Tail(span) => span.gather(&mut gather),
+                Place::Disk(span) => self.gather_span(&span, &mut gather)?,
+            }
+            if gather.want == before {
+                break;
             }
         }
+        Ok(gather.records)
     }
 
     fn start(&self, partition: TopicPartition) -> u64 {

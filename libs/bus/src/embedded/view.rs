@@ -43,10 +43,28 @@ pub struct Entry {
     pub address: u64,
 }
 
-/// Whole frames, as they were written in one go.
+/// Whole frames, as they were written in one go. Cheap to clone.
+#[derive(Clone)]
 struct Block {
     address: u64,
     frames: Bytes,
+}
+
+/// Where to look for records.
+pub enum Place {
+    /// In memory.
+    Tail(TailSpan),
+    /// On disk.
+    Disk(Span),
+}
+
+/// Frames in memory, to be looked through after the view is let go of: the writer waits for the view.
+pub struct TailSpan {
+    blocks: Vec<Block>,
+    /// The frame to begin with.
+    address: u64,
+    /// No frame from this address on needs to be looked at.
+    stop: u64,
 }
 
 /// Where to look on disk for records.
@@ -103,6 +121,25 @@ impl Gather {
             self.want += 1;
         }
         self.want < self.until
+    }
+}
+
+impl TailSpan {
+    /// Takes what is wanted.
+    pub fn gather(&self, gather: &mut Gather) {
+        let mut at = self.address;
+        for block in &self.blocks {
+            while at < block.address + block.frames.len() as u64 {
+                let frame_at = (at - block.address) as usize;
+                let Ok(frame) = Frame::trust(&block.frames[frame_at..], at) else {
+                    unreachable!("blocks hold whole frames that were absorbed");
+                };
+                if at >= self.stop || !gather.take(&frame, &block.frames, frame_at) {
+                    return;
+                }
+                at = frame.end();
+            }
+        }
     }
 }
 
@@ -216,24 +253,15 @@ impl View {
         })
     }
 
-    /// Gathers from the tail in memory, or says where to look on disk; none when all is gathered.
-    pub fn gather(&self, gather: &mut Gather) -> Result<Option<Span>, ReadError> {
-        while gather.want < gather.until {
-            let (address, stop) = self.locate(gather.partition, gather.want)?;
-            if self
-                .tail
-                .front()
-                .is_none_or(|block| address < block.address)
-            {
-                return self.span(address, stop).map(Some);
+    /// Where an offset of a partition is found.
+    pub fn find(&self, partition: TopicPartition, offset: u64) -> Result<Place, ReadError> {
+        let (address, stop) = self.locate(partition, offset)?;
+        match self.tail.front() {
+            Some(oldest) if address >= oldest.address => {
+                Ok(Place::Tail(self.tail_from(address, stop)))
             }
-            let before = gather.want;
-            self.gather_tail(gather, address, stop);
-            if gather.want == before {
-                break;
-            }
+            _ => self.span(address, stop).map(Place::Disk),
         }
-        Ok(None)
     }
 
     /// The first frame to look at for `offset`, and where it cannot be any more.
@@ -273,23 +301,19 @@ impl View {
         }
     }
 
-    fn gather_tail(&self, gather: &mut Gather, address: u64, stop: u64) {
+    fn tail_from(&self, address: u64, stop: u64) -> TailSpan {
         let first = self
             .tail
             .partition_point(|block| block.address <= address)
             .saturating_sub(1);
-        let mut at = address;
-        for block in self.tail.range(first..) {
-            while at < block.address + block.frames.len() as u64 {
-                let frame_at = (at - block.address) as usize;
-                let Ok(frame) = Frame::trust(&block.frames[frame_at..], at) else {
-                    unreachable!("blocks hold whole frames that were absorbed");
-                };
-                if at >= stop || !gather.take(&frame, &block.frames, frame_at) {
-                    return;
-                }
-                at = frame.end();
-            }
+        let wanted = self.tail.range(first..);
+        TailSpan {
+            blocks: wanted
+                .take_while(|block| block.address < stop)
+                .cloned()
+                .collect(),
+            address,
+            stop,
         }
     }
 
