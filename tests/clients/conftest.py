@@ -56,8 +56,9 @@ class Server:
     # Of each data directory, where its schemas are.
     sql = {}
 
-    def __init__(self, data_dir: Path):
-        self.data_dir = data_dir
+    def __init__(self, data_dir: Path, within: tuple = ()):
+        """`within` is a command that runs it somewhere else, such as where other disks are."""
+        self.data_dir, self.within = data_dir, within
         self.prefix = f"clients-{uuid.uuid4().hex}"
         if data_dir not in Server.sql:
             Server.sql[data_dir] = sql_environment()
@@ -68,7 +69,7 @@ class Server:
         if "PREPX_URL" in os.environ:
             pytest.skip("it needs a process of its own, and PREPX_URL names one that runs")
         command = [
-            binary(), "start", "--dev", "--simulate", simulate,
+            *self.within, binary(), "start", "--dev", "--simulate", simulate,
             "--listen", "127.0.0.1:0", "--data-dir", self.data_dir,
         ]
         if settings:
@@ -117,7 +118,7 @@ class Remote(Server):
     """A server that runs already: neither started nor ended here."""
 
     def __init__(self, url: str):
-        self.data_dir, self.process, self.url = Path("."), None, url
+        self.data_dir, self.within, self.process, self.url = Path("."), (), None, url
 
 
 @pytest.fixture(scope="session")
