@@ -4,6 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 REDIS = --locked -p prepx-cache --features redis-tests
 REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
+MEMCACHED_TESTS = $(CARGO) test $(REDIS) --test it -- memcached::
 
 .PHONY: run test test-kafka test-redis test-postgres test-s3 cluster cluster-build cluster-down chaos lint fmt soak bench \
 	preflight preflight-test
@@ -31,13 +32,16 @@ test-kafka: preflight-test
 	$(CARGO) build --locked --features prepx-standalone/kafka --bin prepx
 	tests/servers/kafka.py run -- tests/clients/run
 
-## The cache on a real Redis, single and cluster: CONTRIBUTING.md says what it needs.
+## The cache on a real Redis, single and cluster, and with Memcached behind it: CONTRIBUTING.md says what it needs.
 test-redis: preflight-test
 	$(CARGO) clippy $(REDIS) --all-targets -- -D warnings
 	$(CARGO) test $(REDIS) --no-run
 	tests/servers/redis.py run -- $(REDIS_TESTS) --skip failover
 	tests/servers/redis.py run --cluster -- $(REDIS_TESTS) --skip away --skip failover
 	tests/servers/redis.py run --cluster -- $(REDIS_TESTS)failover
+	tests/servers/redis.py run -- tests/servers/memcached.py run -- $(MEMCACHED_TESTS)
+	tests/servers/redis.py run --cluster -- tests/servers/memcached.py run --nodes 2 -- \
+		$(MEMCACHED_TESTS) --skip without_redis
 
 ## Every store on a real PostgreSQL, direct and through PgBouncer, with a replica, and when that is promoted:
 ## CONTRIBUTING.md says what it needs.

@@ -1,8 +1,8 @@
 //! The cache behind one seam: values that are kept for a while, rate limits, publish and subscribe.
 //!
 //! One URL names the engine; everything above holds a [`Cache`] and does not know which it is: the
-//! process's own memory, or Redis behind it, single or cluster, for many processes. [`conformance`] is
-//! what both sides pass:
+//! process's own memory, or Redis behind it, single or cluster, for many processes, and Memcached behind
+//! that. [`conformance`] is what all of them pass:
 //!
 //! - [`Space`]: values under keys, bounded in bytes and time, loaded once however many ask;
 //! - [`Cache::take`]: whether one more is within a [`Limiter`], counted in one atomic step;
@@ -17,11 +17,14 @@ mod buckets;
 pub mod conformance;
 mod limiter;
 mod location;
+mod memcached;
 mod meters;
+mod presence;
 mod redis;
 mod removals;
 mod shared;
 mod space;
+mod third;
 mod topics;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ pub use space::{Codec, Loaded, Options, Space};
 pub use topics::{Heard, Subscription};
 
 use buckets::Buckets;
+use memcached::Memcached;
 use redis::Redis;
 use removals::Removals;
 use topics::Topics;
@@ -62,6 +66,7 @@ struct Memory {
 #[derive(Clone)]
 struct Far {
     redis: Arc<Redis>,
+    memcached: Option<Arc<Memcached>>,
     _tasks: Arc<JoinSet<()>>,
 }
 
@@ -69,8 +74,9 @@ impl Far {
     /// `None`, and a line in the log, for a location that cannot be.
     async fn open(location: &RedisLocation, near: Arc<Memory>) -> Option<Far> {
         match Redis::open(location, near).await {
-            Ok((redis, tasks)) => Some(Far {
+            Ok((redis, mut tasks)) => Some(Far {
                 redis,
+                memcached: Memcached::open(location, &mut tasks).await,
                 _tasks: Arc::new(tasks),
             }),
             Err(error) => {

@@ -10,7 +10,8 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 pub enum Location {
     /// `memory:`: the memory of this process.
     Memory,
-    /// `redis://HOST:PORT` or `redis-cluster://HOST:PORT,HOST:PORT`: Redis or Valkey behind it.
+    /// `redis://HOST:PORT` or `redis-cluster://HOST:PORT,HOST:PORT`: Redis or Valkey behind it, and behind that
+    /// Memcached with `?memcached=HOST:PORT,HOST:PORT`.
     Redis(RedisLocation),
 }
 
@@ -23,6 +24,8 @@ pub struct RedisLocation {
     pub is_cluster: bool,
     /// What keys and channels begin with, a colon behind it. Two platforms on one server differ in it.
     pub prefix: String,
+    /// The servers of Memcached behind them, none or some.
+    pub memcached: Vec<(String, u16)>,
     /// The longest that one command may take before it is given up.
     pub timeout: Duration,
 }
@@ -31,7 +34,8 @@ pub struct RedisLocation {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the cache {0:?} is not known: use `memory:`, `redis://HOST:PORT[/PREFIX]` or \
-     `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, a prefix of letters, digits, `-` and `_`"
+     `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, a prefix of letters, digits, `-` and `_`, and \
+     `?memcached=HOST:PORT,HOST:PORT` behind either for one more level"
 )]
 pub struct UnknownUrl(String);
 
@@ -56,18 +60,26 @@ impl Location {
 
 impl RedisLocation {
     fn parse(rest: &str, is_cluster: bool) -> Option<RedisLocation> {
+        let (rest, memcached) = match rest.split_once('?') {
+            Some((rest, behind)) => (rest, listed(behind.strip_prefix("memcached=")?)?),
+            None => (rest, Vec::new()),
+        };
         let (servers, prefix) = rest.split_once('/').unwrap_or((rest, PREFIX));
         let in_prefix = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let servers: Option<Vec<_>> = servers.split(',').map(server).collect();
-        let servers = servers.filter(|servers| is_cluster || servers.len() == 1)?;
+        let servers = listed(servers).filter(|servers| is_cluster || servers.len() == 1)?;
         let known = !prefix.is_empty() && prefix.chars().all(in_prefix);
         known.then(|| RedisLocation {
             servers,
             is_cluster,
             prefix: prefix.to_owned(),
+            memcached,
             timeout: TIMEOUT,
         })
     }
+}
+
+fn listed(servers: &str) -> Option<Vec<(String, u16)>> {
+    servers.split(',').map(server).collect()
 }
 
 fn server(text: &str) -> Option<(String, u16)> {
@@ -92,7 +104,22 @@ mod tests {
             servers: servers.collect(),
             is_cluster,
             prefix: prefix.to_owned(),
+            memcached: Vec::new(),
             timeout: TIMEOUT,
+        })
+    }
+
+    fn behind(location: Location, servers: &[(&str, u16)]) -> Location {
+        let Location::Redis(location) = location else {
+            panic!("{location:?} has nothing behind it");
+        };
+        let servers = servers
+            .iter()
+            .map(|(host, port)| ((*host).to_owned(), *port));
+        let memcached = servers.collect();
+        Location::Redis(RedisLocation {
+            memcached,
+            ..location
         })
     }
 
@@ -105,6 +132,14 @@ mod tests {
             (
                 "redis-cluster://a:1,b:2/two",
                 redis(&[("a", 1), ("b", 2)], true, "two"),
+            ),
+            (
+                "redis://a:1?memcached=[::1]:2",
+                behind(redis(&[("a", 1)], false, "prepx"), &[("::1", 2)]),
+            ),
+            (
+                "redis-cluster://a:1/x?memcached=b:2,c:3",
+                behind(redis(&[("a", 1)], true, "x"), &[("b", 2), ("c", 3)]),
             ),
         ] {
             assert_eq!(Location::parse(url), Ok(expected));
@@ -119,6 +154,12 @@ mod tests {
             "redis://a:1/",
             "redis-cluster://a:1,",
             "redis-cluster://a:1/{x}",
+            "redis://a:1?",
+            "redis://a:1?memcached=",
+            "redis://a:1?memcached=b",
+            "redis://a:1?other=b:1",
+            "memory:?memcached=b:1",
+            "memcached://a:1",
         ] {
             assert_eq!(Location::parse(wrong), Err(UnknownUrl(wrong.to_owned())));
         }

@@ -8,7 +8,7 @@ mod link;
 mod listener;
 mod news;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,8 @@ use prepx_env::Random;
 use tokio::task::JoinSet;
 
 use crate::limiter::{Limiter, State, Verdict};
-use crate::{Memory, RedisLocation};
+use crate::presence::PAUSE;
+use crate::{Memory, RedisLocation, removals};
 use link::Link;
 use listener::Listener;
 use news::News;
@@ -41,13 +42,15 @@ pub(crate) struct Redis {
     /// Tells this process's news and leases from those of others.
     origin: [u8; news::ORIGIN_BYTES],
     leases: AtomicU64,
-    owed: Mutex<BTreeMap<Bytes, News>>,
+    random: Random,
+    owed: Mutex<BTreeSet<(&'static str, Bytes)>>,
 }
 
 struct Scripts {
     look: Script,
     fill: Script,
     replace: Script,
+    generation: Script,
     take: Script,
 }
 
@@ -83,12 +86,14 @@ impl Redis {
         near: Arc<Memory>,
     ) -> Result<(Arc<Redis>, JoinSet<()>), fred::error::Error> {
         let link = Arc::new(Link::new(location)?);
+        let random = Random::from_system();
         let redis = Arc::new(Redis {
             prefix: location.prefix.clone(),
             link: Arc::clone(&link),
             scripts: Scripts::new(),
-            origin: Random::from_system().bytes(),
+            origin: random.bytes(),
             leases: AtomicU64::new(0),
+            random,
             owed: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
@@ -100,7 +105,7 @@ impl Redis {
             // Both ways, so that whoever opens hears what is told from now on.
             let _ = heard.await;
             while redis.link.is_away() {
-                tokio::time::sleep(link::PAUSE / 10).await;
+                tokio::time::sleep(PAUSE / 10).await;
             }
         };
         if tokio::time::timeout(OPENING, ready).await.is_err() {
@@ -140,24 +145,65 @@ impl Redis {
     }
 
     /// Keeps a value, or nothing, in place of whatever is kept under a key, and tells everybody.
-    pub(crate) async fn replace(&self, space: &str, key: &[u8], value: Option<(Bytes, Duration)>) {
-        let news = News::removed(self.origin, space, key);
-        let key = self.key('v', space, key);
+    pub(crate) async fn replace(
+        &self,
+        space: &'static str,
+        key: &[u8],
+        value: Option<(Bytes, Duration)>,
+    ) {
+        let is_away = self.link.is_away();
+        if is_away
+            || Box::pin(self.replace_anyway(space, key, value))
+                .await
+                .is_none()
+        {
+            self.owe(space, Bytes::copy_from_slice(key));
+        }
+    }
+
+    /// The same, also while the servers count as away; `None` when it was not done, or nobody knows.
+    async fn replace_anyway(
+        &self,
+        space: &str,
+        key: &[u8],
+        value: Option<(Bytes, Duration)>,
+    ) -> Option<()> {
+        // First of all: a lease is ended only when nobody finds behind it any more what was before.
+        let step = self.of_generation(space, removals::counter(key), true);
+        self.link
+            .run_anyway(&self.scripts.generation, &step.0, step.1)
+            .await?;
         let (bytes, ttl) = value.unwrap_or_default();
         let args = vec![
             Value::Bytes(bytes),
             millis(ttl),
             self.channel().into(),
-            Value::Bytes(news.encode()),
+            Value::Bytes(News::removed(self.origin, space, key).encode()),
         ];
-        if self
+        let key = self.key('v', space, key);
+        let answer = self
             .link
-            .run(&self.scripts.replace, &key, args)
-            .await
-            .is_none()
-        {
-            self.owe(key, news);
-        }
+            .run_anyway(&self.scripts.replace, &key, args)
+            .await;
+        answer.map(drop)
+    }
+
+    /// The generation of the keys that share a counter of removals: no two are alike. `None` when the
+    /// servers could not be asked. See `third`.
+    pub(crate) async fn generation(&self, space: &str, counter: u16) -> Option<u64> {
+        let (key, args) = self.of_generation(space, counter, false);
+        let answer = self.link.run(&self.scripts.generation, &key, args).await?;
+        answer.as_bytes()?.try_into().ok().map(u64::from_le_bytes)
+    }
+
+    /// Asks for a generation, or for a new one.
+    fn of_generation(&self, space: &str, counter: u16, is_step: bool) -> (Bytes, Vec<Value>) {
+        let key = self.key('g', space, counter.to_string().as_bytes());
+        let new = Bytes::copy_from_slice(&self.random.bytes::<8>());
+        (
+            key,
+            vec![Value::Bytes(new), Value::from(u32::from(is_step))],
+        )
     }
 
     /// Counts in one step; `None` when the servers could not be asked.
@@ -200,10 +246,10 @@ impl Redis {
         format!("{}:news", self.prefix)
     }
 
-    fn owe(&self, key: Bytes, news: News) {
+    fn owe(&self, space: &'static str, key: Bytes) {
         let mut owed = self.owed();
         if owed.len() < OWED_MAX {
-            owed.insert(key, news);
+            owed.insert((space, key));
         }
         drop(owed);
         self.link.settle_soon();
@@ -212,21 +258,14 @@ impl Redis {
     /// Removes and tells what could not be, before anybody asks servers that were away.
     async fn pay(&self) {
         let owed = std::mem::take(&mut *self.owed());
-        for (key, news) in owed {
-            let args = vec![
-                Value::Bytes(Bytes::new()),
-                millis(Duration::ZERO),
-                self.channel().into(),
-                Value::Bytes(news.encode()),
-            ];
-            let paid = self.link.run_anyway(&self.scripts.replace, &key, args);
-            if paid.await.is_none() {
-                self.owe(key, news);
+        for (space, key) in owed {
+            if self.replace_anyway(space, &key, None).await.is_none() {
+                self.owe(space, key);
             }
         }
     }
 
-    fn owed(&self) -> MutexGuard<'_, BTreeMap<Bytes, News>> {
+    fn owed(&self) -> MutexGuard<'_, BTreeSet<(&'static str, Bytes)>> {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -273,6 +312,7 @@ impl Scripts {
             look: Script::from_lua(include_str!("redis/look.lua")),
             fill: Script::from_lua(include_str!("redis/fill.lua")),
             replace: Script::from_lua(include_str!("redis/replace.lua")),
+            generation: Script::from_lua(include_str!("redis/generation.lua")),
             take: Script::from_lua(include_str!("redis/take.lua")),
         }
     }

@@ -1,12 +1,18 @@
 //! What was removed from the spaces of this process: a counter that steps, and is part of the key inside.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 /// Counters of removals a space: a removal takes the keys along that share its counter, which are few.
-const COUNTERS: usize = 1_024;
+const COUNTERS: u16 = 1_024;
+
+/// The counter of a key, the same in every process.
+pub(crate) fn counter(key: &[u8]) -> u16 {
+    (xxh3_64(key) % u64::from(COUNTERS)) as u16
+}
 
 /// The removals of all spaces, by name.
 #[derive(Default)]
@@ -37,38 +43,33 @@ impl Removals {
 }
 
 /// How often keys of a space were removed.
-pub(crate) struct Removed {
-    counters: Box<[AtomicU64]>,
-    hasher: RandomState,
-}
+pub(crate) struct Removed(Box<[AtomicU64]>);
 
 impl Default for Removed {
     fn default() -> Removed {
-        Removed {
-            counters: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::new(),
-        }
+        Removed((0..COUNTERS).map(|_| AtomicU64::new(0)).collect())
     }
 }
 
 impl Removed {
     /// A key with the number of its removals so far.
     pub(crate) fn inside(&self, key: &[u8]) -> Box<[u8]> {
-        let count = self.counter(key).load(Ordering::Acquire).to_le_bytes();
+        let count = self.count(counter(key)).to_le_bytes();
         [key, &count].concat().into()
     }
 
     pub(crate) fn add(&self, key: &[u8]) {
-        self.counter(key).fetch_add(1, Ordering::AcqRel);
+        self.0[usize::from(counter(key))].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Where a counter stands.
+    pub(crate) fn count(&self, counter: u16) -> u64 {
+        self.0[usize::from(counter)].load(Ordering::Acquire)
     }
 
     fn add_all(&self) {
-        for counter in &self.counters {
+        for counter in &self.0 {
             counter.fetch_add(1, Ordering::AcqRel);
         }
-    }
-
-    fn counter(&self, key: &[u8]) -> &AtomicU64 {
-        &self.counters[self.hasher.hash_one(key) as usize % COUNTERS]
     }
 }

@@ -1,19 +1,23 @@
 //! Values that processes share (the level `l2`), behind what each keeps close.
 //!
-//! Who finds nothing gets a lease on the key with the same step, and nobody else does: it loads, and its
-//! value is kept only while the lease stands. So one process loads while the others wait, and a removal,
-//! which ends the lease, is not undone by what was loaded before it. Owns: that protocol. Refuses: to
-//! fail. Where the servers are away, every process loads for itself.
+//! Who finds nothing gets a lease on the key with the same step, and nobody else does: it looks behind
+//! (`third`) or loads, and its value is kept only while the lease stands. So one process loads while
+//! the others wait, and a removal, which ends the lease, is not undone by what was loaded before it.
+//! Owns: that protocol. Refuses: to fail. Where the servers are away, every process loads for itself.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use prepx_env::Clock;
 
 use crate::Far;
+use crate::memcached::Name;
 use crate::meters::Meters;
-use crate::redis::Look;
+use crate::redis::{Lease, Look};
+use crate::removals::Removed;
 use crate::space::{Codec, Loaded, Options};
+use crate::third::Third;
 
 /// How long to wait for another process that loads; longer together than a lease lives.
 const PAUSES_MS: [u64; 11] = [5, 10, 20, 40, 80, 160, 160, 160, 160, 160, 160];
@@ -22,16 +26,34 @@ const PAUSES_MS: [u64; 11] = [5, 10, 20, 40, 80, 160, 160, 160, 160, 160, 160];
 pub(crate) struct Shared<V> {
     options: Options<V>,
     far: Far,
+    third: Option<Third>,
     clock: Arc<dyn Clock>,
     meters: Meters,
 }
 
+/// What stands behind Redis for a key, and what was found there.
+struct Behind<'a> {
+    third: &'a Third,
+    place: Name,
+    found: Option<(Bytes, Duration)>,
+}
+
 impl<V> Shared<V> {
-    pub(crate) fn new(options: Options<V>, far: Far, clock: Arc<dyn Clock>) -> Shared<V> {
+    pub(crate) fn new(
+        options: Options<V>,
+        far: Far,
+        clock: Arc<dyn Clock>,
+        removed: Arc<Removed>,
+    ) -> Shared<V> {
+        let third = far
+            .memcached
+            .clone()
+            .map(|memcached| Third::new(options.name, memcached, Arc::clone(&clock), removed));
         Shared {
             meters: Meters::of(options.name, "l2", 1),
             options,
             far,
+            third,
             clock,
         }
     }
@@ -41,7 +63,10 @@ impl<V> Shared<V> {
         let codec = self.options.codec.as_ref()?;
         let began = self.clock.monotonic();
         let look = self.far.redis.look(self.options.name, key).await;
-        self.read(codec, look, began)
+        if let Some(found) = self.read(codec, &look, began) {
+            return Some(found);
+        }
+        self.behind(key, &look).await?.read(codec)
     }
 
     /// The same, or what is loaded, which is then left for the others.
@@ -54,20 +79,21 @@ impl<V> Shared<V> {
             return load.await;
         };
         let began = self.clock.monotonic();
-        let lease = match self.look_patiently(key).await {
+        let look = self.look_patiently(key).await;
+        if let Some(found) = self.read(codec, &look, began) {
+            return Ok(found);
+        }
+        let behind = self.behind(key, &look).await;
+        let lease = match look {
             Look::Leased(lease) => Some(lease),
-            other => match self.read(codec, other, began) {
-                Some(found) => return Ok(found),
-                None => None,
-            },
+            _ => None,
         };
-        if lease.is_some() {
-            self.meters.count(false, || self.clock.monotonic() - began);
+        if let Some(found) = behind.as_ref().and_then(|behind| behind.read(codec)) {
+            self.leave(codec, &found, lease, None).await;
+            return Ok(found);
         }
         let loaded = load.await?;
-        if let Some((lease, ttl)) = lease.zip(self.fits(&loaded)) {
-            lease.fill((codec.encode)(&loaded.value), ttl).await;
-        }
+        self.leave(codec, &loaded, lease, behind).await;
         Ok(loaded)
     }
 
@@ -93,13 +119,51 @@ impl<V> Shared<V> {
         Look::Busy
     }
 
+    /// Looks behind Redis, which has said so much; not at all where nothing is, or nobody knows where.
+    async fn behind(&self, key: &[u8], look: &Look) -> Option<Behind<'_>> {
+        let third = self.third.as_ref()?;
+        let place = match look {
+            Look::Away => third.place_seen(key)?,
+            _ => third.place(&self.far.redis, key).await?,
+        };
+        let found = third.get(&place).await;
+        Some(Behind {
+            third,
+            place,
+            found,
+        })
+    }
+
+    /// Leaves what was found or loaded where others look for it.
+    async fn leave(
+        &self,
+        codec: &Codec<V>,
+        loaded: &Loaded<V>,
+        lease: Option<Lease>,
+        behind: Option<Behind<'_>>,
+    ) {
+        let Some(ttl) = self
+            .fits(loaded)
+            .filter(|_| lease.is_some() || behind.is_some())
+        else {
+            return;
+        };
+        let bytes = (codec.encode)(&loaded.value);
+        if let Some(Behind { third, place, .. }) = behind {
+            third.put(&place, &bytes, ttl).await;
+        }
+        if let Some(lease) = lease {
+            lease.fill(bytes, ttl).await;
+        }
+    }
+
     /// What was found, with the time that it still has.
-    fn read(&self, codec: &Codec<V>, look: Look, began: Duration) -> Option<Loaded<V>> {
+    fn read(&self, codec: &Codec<V>, look: &Look, began: Duration) -> Option<Loaded<V>> {
         let took = self.clock.monotonic() - began;
         let found = match look {
             // Nobody was asked.
             Look::Away => return None,
-            Look::Found(bytes, left) => (codec.decode)(&bytes).map(|value| Loaded {
+            Look::Found(bytes, left) => (codec.decode)(bytes).map(|value| Loaded {
                 value,
                 ttl: left.saturating_sub(took),
             }),
@@ -114,5 +178,13 @@ impl<V> Shared<V> {
         let bytes = (self.options.weigh)(&loaded.value) as u64;
         let ttl = loaded.ttl.min(self.options.ttl_max);
         (bytes <= self.options.bytes_max && ttl.as_millis() > 0).then_some(ttl)
+    }
+}
+
+impl Behind<'_> {
+    fn read<V>(&self, codec: &Codec<V>) -> Option<Loaded<V>> {
+        let (bytes, ttl) = self.found.as_ref()?;
+        let value = (codec.decode)(bytes)?;
+        Some(Loaded { value, ttl: *ttl })
     }
 }

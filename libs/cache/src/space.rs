@@ -102,9 +102,16 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
             .build();
         Space(Arc::new(Inner {
             entries,
-            removed,
             meters: Meters::of(options.name, "l1", TIMED_EVERY),
-            shared: far.map(|far| Shared::new(options.clone(), far, Arc::clone(&clock))),
+            shared: far.map(|far| {
+                Shared::new(
+                    options.clone(),
+                    far,
+                    Arc::clone(&clock),
+                    Arc::clone(&removed),
+                )
+            }),
+            removed,
             options,
             clock,
         }))

@@ -36,7 +36,7 @@ pub struct Settings {
     /// Where those schemas are whose rows go by account, when they are shared out.
     pub sql_shards: Vec<engines::SqlShard>,
     /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
-    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`.
+    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, and `?memcached=HOST:PORT` behind either.
     pub cache_url: String,
     /// Where to serve; port 0 picks a free one.
     pub listen: SocketAddr,

@@ -1,11 +1,9 @@
 //! The way to the servers: every command has a time, and when they are away nobody waits for them.
 //!
-//! Owns: the connections, the time-outs, and whether the servers count as away. They do when the connection
-//! is lost or several commands in a row failed; they are back when they answer one that is tried for
-//! everybody. Refuses: to try a command twice, which may have been done the first time.
+//! Owns: the connections, the time-outs, and whether the servers count as away, as they do too when the
+//! connection is lost. Refuses: to try a command twice, which may have been done the first time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -14,17 +12,12 @@ use fred::interfaces::{ClientLike, LuaInterface};
 use fred::types::config::{Config, ReconnectPolicy, Server, ServerConfig};
 use fred::types::scripts::Script;
 use fred::types::{Builder, Key, Value};
-use tokio::sync::Notify;
 
 use crate::RedisLocation;
+use crate::presence::{PAUSE, Presence};
 
-/// Commands in a row that fail before the servers count as away.
-const FAILURES_MAX: u32 = 3;
 /// Commands that wait to be sent; more are refused at once.
 const WAITING_MAX: usize = 10_000;
-/// How long to wait between two tries to reach servers that are away.
-pub(super) const PAUSE: Duration = Duration::from_millis(250);
-const PAUSE_MS: u32 = 250;
 /// What a new connection may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -43,9 +36,7 @@ impl Drop for Connection {
 /// The connections for everything but listening.
 pub(super) struct Link {
     client: Connection,
-    is_away: AtomicBool,
-    failures: AtomicU32,
-    wanted: Notify,
+    presence: Presence,
 }
 
 impl Link {
@@ -53,12 +44,15 @@ impl Link {
     pub(super) fn new(location: &RedisLocation) -> Result<Link, Error> {
         let mut builder = builder(location);
         // Jitter keeps many processes from coming back in one moment.
-        builder.set_policy(ReconnectPolicy::new_constant(0, PAUSE_MS));
+        let pause_ms = PAUSE.as_millis() as u32;
+        builder.set_policy(ReconnectPolicy::new_constant(0, pause_ms));
+        let servers = location.servers.iter();
+        let servers: Vec<_> = servers
+            .map(|(host, port)| format!("{host}:{port}"))
+            .collect();
         Ok(Link {
             client: Connection(builder.build()?),
-            is_away: AtomicBool::new(true),
-            failures: AtomicU32::new(0),
-            wanted: Notify::new(),
+            presence: Presence::new("l2", servers.join(",")),
         })
     }
 
@@ -75,28 +69,22 @@ impl Link {
                 tokio::time::sleep(PAUSE).await;
             }
             settle().await;
-            self.failures.store(0, Ordering::Release);
-            if self.is_away.swap(false, Ordering::AcqRel) {
-                metrics::gauge!("prepx_cache_away").set(0.0);
-                tracing::info!("the cache's servers answer");
-            }
-            self.wanted.notified().await;
-            // What has just failed is not tried again at once.
-            tokio::time::sleep(PAUSE).await;
+            self.presence.find();
+            self.presence.wait().await;
         }
     }
 
     /// Calls for what [`Link::keep`] settles.
     pub(super) fn settle_soon(&self) {
-        self.wanted.notify_one();
+        self.presence.try_soon();
     }
 
     /// Whether nobody is to wait for the servers.
     pub(super) fn is_away(&self) -> bool {
-        if !self.is_away.load(Ordering::Acquire) && !self.client.0.is_connected() {
-            self.lose("the connection is lost");
+        if !self.presence.is_away() && !self.client.0.is_connected() {
+            self.presence.lose("the connection is lost");
         }
-        self.is_away.load(Ordering::Acquire)
+        self.presence.is_away()
     }
 
     /// Runs a script on the server that has a key; `None` when it was not, or nobody knows.
@@ -144,27 +132,13 @@ impl Link {
     fn judge(&self, answer: Result<Value, Error>) -> Option<Value> {
         match answer {
             Ok(value) => {
-                self.failures.store(0, Ordering::Release);
+                self.presence.succeed();
                 Some(value)
             }
             Err(error) => {
-                metrics::counter!("prepx_cache_failures_total").increment(1);
-                if self.failures.fetch_add(1, Ordering::AcqRel) + 1 >= FAILURES_MAX {
-                    self.lose(error.details());
-                }
+                self.presence.fail(error.details());
                 None
             }
-        }
-    }
-
-    fn lose(&self, why: &str) {
-        if !self.is_away.swap(true, Ordering::AcqRel) {
-            metrics::gauge!("prepx_cache_away").set(1.0);
-            tracing::warn!(
-                why,
-                "the cache's servers are away: this process goes on by itself"
-            );
-            self.wanted.notify_one();
         }
     }
 }

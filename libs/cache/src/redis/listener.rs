@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::news::{News, What};
 use super::{Redis, link};
+use crate::presence::PAUSE;
 use crate::{Memory, RedisLocation};
 
 /// How often the process sends a message to itself.
@@ -52,7 +53,7 @@ impl Listener {
             if let Err(error) = self.listen_once().await {
                 tracing::debug!(%error, "not listening to the cache's news");
             }
-            tokio::time::sleep(link::PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -1,7 +1,11 @@
 //! The engines of this crate under the suite of the seam.
 
 #[cfg(feature = "redis-tests")]
+mod memcached;
+#[cfg(feature = "redis-tests")]
 mod redis;
+#[cfg(feature = "redis-tests")]
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,10 +19,10 @@ use prepx_env::SystemClock;
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Tests share the machine: what takes long is not away.
-const PATIENT: Duration = Duration::from_secs(10);
+pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 
 /// Where the servers of this run are, for one engine alone.
-fn location() -> RedisLocation {
+pub(crate) fn location() -> RedisLocation {
     let url = std::env::var("PREPX_TEST_REDIS");
     let url = url.expect("PREPX_TEST_REDIS says where Redis is: run `make test-redis`");
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -60,23 +60,26 @@ impl ServerTimes {
     }
 }
 
-async fn open(location: &RedisLocation) -> Cache {
+pub(crate) async fn open(location: &RedisLocation) -> Cache {
     let clock = Arc::new(SystemClock::new());
     Cache::open(Location::Redis(location.clone()), clock).await
 }
 
 /// Two processes on the same servers.
-struct Redis {
-    here: Cache,
-    there: Cache,
+pub(crate) struct Redis {
+    pub(crate) here: Cache,
+    pub(crate) there: Cache,
 }
 
 impl Redis {
     async fn new() -> Redis {
-        let location = location();
+        Redis::at(&location()).await
+    }
+
+    pub(crate) async fn at(location: &RedisLocation) -> Redis {
         Redis {
-            here: open(&location).await,
-            there: open(&location).await,
+            here: open(location).await,
+            there: open(location).await,
         }
     }
 }
@@ -105,8 +108,12 @@ async fn redis_passes_the_suite() {
     conformance::run(Redis::new).await;
 }
 
-fn space(cache: &Cache) -> Space<String> {
-    cache.space(Options {
+pub(crate) fn space(cache: &Cache) -> Space<String> {
+    cache.space(options())
+}
+
+pub(crate) fn options() -> Options<String> {
+    Options {
         name: "shared",
         bytes_max: 1 << 20,
         ttl_max: PATIENT * 60,
@@ -115,14 +122,18 @@ fn space(cache: &Cache) -> Space<String> {
             encode: |text| Bytes::copy_from_slice(text.as_bytes()),
             decode: |bytes| String::from_utf8(bytes.to_vec()).ok(),
         }),
-    })
+    }
 }
 
-fn loaded(text: &str) -> Loaded<String> {
+pub(crate) fn loaded(text: &str) -> Loaded<String> {
     Loaded {
         value: text.to_owned(),
         ttl: PATIENT * 60,
     }
 }
 
-type Outcome = Result<Loaded<String>, ()>;
+pub(crate) type Outcome = Result<Loaded<String>, ()>;
+
+pub(crate) async fn never_loads() -> Outcome {
+    panic!("loads what another process has left")
+}

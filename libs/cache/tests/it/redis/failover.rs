@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use prepx_cache::{Cache, Limiter, Rate};
 
-use super::away::until;
 use super::{PATIENT, location, open};
+use crate::wire::until;
 
 /// Keys enough that every master has some.
 const KEYS: u32 = 50;

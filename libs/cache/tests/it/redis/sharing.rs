@@ -10,11 +10,7 @@ use prepx_cache::{Cache, Limiter, Location, Rate};
 use prepx_env::{Random, SystemClock};
 use tokio::sync::Notify;
 
-use super::{Outcome, PATIENT, Redis, loaded, location, open, space};
-
-async fn never_loads() -> Outcome {
-    panic!("loads what another process has left")
-}
+use super::{Outcome, PATIENT, Redis, loaded, location, never_loads, open, space};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_process_loads_and_the_others_find_it() {

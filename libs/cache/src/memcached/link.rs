@@ -1,0 +1,120 @@
+//! The way to one server of Memcached.
+//!
+//! Owns: its connections, which are bounded, their time-outs, and whether it counts as away. A
+//! connection belongs to one command at a time and is given up when that fails or is given up, because
+//! its answer may come later.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::wire::{self, Answer};
+use crate::presence::{PAUSE, Presence};
+
+/// Commands under way at the same time, and so connections.
+const CONNECTIONS_MAX: usize = 8;
+
+type Connection = BufReader<TcpStream>;
+
+pub(super) struct Link {
+    server: (String, u16),
+    /// What a command may take, and a wait for a connection with it.
+    timeout: Duration,
+    idle: Mutex<Vec<Connection>>,
+    turns: Semaphore,
+    presence: Presence,
+}
+
+impl Link {
+    /// A way that is not open yet.
+    pub(super) fn new(server: (String, u16), timeout: Duration) -> Link {
+        let (host, port) = &server;
+        Link {
+            presence: Presence::new("l3", format!("{host}:{port}")),
+            server,
+            timeout,
+            idle: Mutex::default(),
+            turns: Semaphore::new(CONNECTIONS_MAX),
+        }
+    }
+
+    /// What tells this server from others.
+    pub(super) fn server(&self) -> &(String, u16) {
+        &self.server
+    }
+
+    /// Keeps the way open for as long as it is polled.
+    pub(super) async fn keep(self: Arc<Self>) {
+        loop {
+            while !self.seek().await {
+                tokio::time::sleep(PAUSE).await;
+            }
+            self.presence.wait().await;
+        }
+    }
+
+    /// Tries the way for everybody, and says whether it is open.
+    pub(super) async fn seek(&self) -> bool {
+        let answer = self.ask_anyway(&wire::ARE_YOU_THERE).await;
+        let is_here = matches!(answer, Ok(Answer::Here));
+        if is_here {
+            self.presence.find();
+        }
+        is_here
+    }
+
+    /// Sends a command; `None` when it was not, or nobody knows.
+    pub(super) async fn ask(&self, command: &Bytes) -> Option<Answer> {
+        if self.presence.is_away() {
+            return None;
+        }
+        match self.ask_anyway(command).await {
+            Ok(answer) => {
+                self.presence.succeed();
+                Some(answer)
+            }
+            Err(error) => {
+                if self.presence.fail(&error.to_string()) {
+                    self.idle().clear();
+                }
+                None
+            }
+        }
+    }
+
+    async fn ask_anyway(&self, command: &Bytes) -> io::Result<Answer> {
+        let asked = tokio::time::timeout(self.timeout, self.ask_in_turn(command)).await;
+        asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn ask_in_turn(&self, command: &Bytes) -> io::Result<Answer> {
+        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
+        let kept = self.idle().pop();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        connection.write_all(command).await?;
+        let answer = wire::answer(&mut connection).await?;
+        if answer != Answer::Refused {
+            self.idle().push(connection);
+        }
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> io::Result<Connection> {
+        let (host, port) = &self.server;
+        let stream = TcpStream::connect((host.as_str(), *port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(BufReader::new(stream))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

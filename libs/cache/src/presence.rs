@@ -1,0 +1,102 @@
+//! Whether servers answer. They are away when the way to them is lost or several commands in a row
+//! failed; they are back when they answer one that is tried for everybody. While they are away nobody
+//! waits for them.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// Commands in a row that fail before servers count as away.
+const FAILURES_MAX: u32 = 3;
+/// How long to wait between two tries to reach servers that are away.
+pub(crate) const PAUSE: Duration = Duration::from_millis(250);
+
+/// What is known of servers at one place.
+pub(crate) struct Presence {
+    level: &'static str,
+    place: String,
+    is_away: AtomicBool,
+    failures: AtomicU32,
+    wanted: Notify,
+}
+
+impl Presence {
+    /// Servers of a level that have not answered yet.
+    pub(crate) fn new(level: &'static str, place: String) -> Presence {
+        let presence = Presence {
+            level,
+            place,
+            is_away: AtomicBool::new(true),
+            failures: AtomicU32::new(0),
+            wanted: Notify::new(),
+        };
+        presence.tell(1.0);
+        presence
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Acquire)
+    }
+
+    /// They have answered a command.
+    pub(crate) fn succeed(&self) {
+        self.failures.store(0, Ordering::Release);
+    }
+
+    /// They have not answered a command in its time, or not what was asked. Says whether they count as
+    /// away from now on.
+    pub(crate) fn fail(&self, why: &str) -> bool {
+        metrics::counter!("prepx_cache_failures_total", "level" => self.level).increment(1);
+        let is_last = self.failures.fetch_add(1, Ordering::AcqRel) + 1 >= FAILURES_MAX;
+        if is_last {
+            self.lose(why);
+        }
+        is_last
+    }
+
+    /// They count as away from now on.
+    pub(crate) fn lose(&self, why: &str) {
+        if !self.is_away.swap(true, Ordering::AcqRel) {
+            self.tell(1.0);
+            let Presence { level, place, .. } = self;
+            tracing::warn!(
+                level,
+                place,
+                why,
+                "the cache's servers are away: going on without"
+            );
+            self.try_soon();
+        }
+    }
+
+    /// They count as there from now on.
+    pub(crate) fn find(&self) {
+        self.succeed();
+        if self.is_away.swap(false, Ordering::AcqRel) {
+            self.tell(0.0);
+            let Presence { level, place, .. } = self;
+            tracing::info!(level, place, "the cache's servers answer");
+        }
+    }
+
+    /// Calls for a try of whoever looks after them.
+    pub(crate) fn try_soon(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until a try is called for.
+    pub(crate) async fn wait(&self) {
+        self.wanted.notified().await;
+        // What has just failed is not tried again at once.
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    fn tell(&self, away: f64) {
+        let labels = [
+            ("level", self.level.to_owned()),
+            ("server", self.place.clone()),
+        ];
+        metrics::gauge!("prepx_cache_away", &labels).set(away);
+    }
+}

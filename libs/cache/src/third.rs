@@ -1,0 +1,100 @@
+//! Values in Memcached (the level `l3`), behind those in Redis: it has room for more, and answers while
+//! Redis is away.
+//!
+//! The rule: **what is under a name never becomes wrong before its time.** A name holds, beside the
+//! key, the generation of the key, which Redis has and every removal and put steps before it does
+//! anything else. So nothing has to be removed here, a server that missed everything may come back, and
+//! what is loaded while a removal happens is left under a name that nobody asks for again. Keys share
+//! generations, one in 1,024.
+//!
+//! Owns: that rule. While Redis is away the generation is the one that this process saw last, unless it
+//! heard of a removal since: then, as in the process itself, what nobody could tell it ends by its own
+//! time. Refuses: to guess a generation, and to hand to Redis what was found under one that Redis has
+//! not just told.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use prepx_env::Clock;
+
+use crate::memcached::{Away, Memcached, Name};
+use crate::meters::Meters;
+use crate::redis::Redis;
+use crate::removals::{self, Removed};
+
+pub(crate) struct Third {
+    space: &'static str,
+    memcached: Arc<Memcached>,
+    clock: Arc<dyn Clock>,
+    removed: Arc<Removed>,
+    seen: Mutex<HashMap<u16, Seen>>,
+    meters: Meters,
+}
+
+/// A generation, and how many removals the process had heard of before it asked.
+#[derive(Clone, Copy)]
+struct Seen {
+    generation: u64,
+    removals: u64,
+}
+
+impl Third {
+    pub(crate) fn new(
+        space: &'static str,
+        memcached: Arc<Memcached>,
+        clock: Arc<dyn Clock>,
+        removed: Arc<Removed>,
+    ) -> Third {
+        Third {
+            space,
+            memcached,
+            clock,
+            removed,
+            seen: Mutex::default(),
+            meters: Meters::of(space, "l3", 1),
+        }
+    }
+
+    /// Where values of a key are from now on until it is removed, as Redis says.
+    pub(crate) async fn place(&self, redis: &Redis, key: &[u8]) -> Option<Name> {
+        let counter = removals::counter(key);
+        let removals = self.removed.count(counter);
+        let generation = redis.generation(self.space, counter).await?;
+        let seen = Seen {
+            generation,
+            removals,
+        };
+        self.seen().insert(counter, seen);
+        Some(self.memcached.name(self.space, key, generation))
+    }
+
+    /// Where they are for all that this process has heard.
+    pub(crate) fn place_seen(&self, key: &[u8]) -> Option<Name> {
+        let counter = removals::counter(key);
+        let seen = self.seen().get(&counter).copied()?;
+        (seen.removals == self.removed.count(counter))
+            .then(|| self.memcached.name(self.space, key, seen.generation))
+    }
+
+    /// What is kept there, and the time that it has left.
+    pub(crate) async fn get(&self, place: &Name) -> Option<(Bytes, Duration)> {
+        let began = self.clock.monotonic();
+        let found = match self.memcached.get(place).await {
+            Ok(found) => found,
+            Err(Away) => return None,
+        };
+        let took = self.clock.monotonic() - began;
+        self.meters.count(found.is_some(), || took);
+        found.map(|(value, left)| (value, left.saturating_sub(took)))
+    }
+
+    pub(crate) async fn put(&self, place: &Name, value: &[u8], ttl: Duration) {
+        self.memcached.put(place, value, ttl).await;
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<u16, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
