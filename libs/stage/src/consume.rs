@@ -71,7 +71,8 @@ pub trait Consumer: Send + 'static {
     /// Its name on the log. Those of one name that take different partitions are one.
     const NAME: &'static str;
     /// How much later than the log a store may be while nobody waits for it: many small commits cost
-    /// more than few large, in time and in what is written. Zero: not at all.
+    /// more than few large, in time and in what is written; but what has come together is work for a core, which
+    /// orders then have to share. Zero: not at all.
     const PAUSE: Duration;
     /// The log is let go of after so many batches, of at most about a mebibyte each, because with a
     /// store it costs a sync.

@@ -25,8 +25,11 @@ use crate::store::{Audit, Move};
 
 /// The name under which the audit holds on to what no signed root covers.
 const CONSUMER: &str = "audit";
-/// Between two passes when there is nothing more to take, and after a failure.
+/// Between two passes when there is nothing to take, and after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Between two passes while orders come: hashing a second's records at once would keep a core from the order
+/// path for longer than an order may take.
+const PAUSE_TAKING: Duration = Duration::from_millis(100);
 /// Reads of a journal in one pass, so that every journal gets its turn and commits stay frequent.
 const STEPS_A_PASS: usize = 32;
 
@@ -46,6 +49,17 @@ impl Default for Pace {
             interval: Duration::from_secs(60),
         }
     }
+}
+
+/// What a pass has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Nothing new.
+    Nothing,
+    /// What it has taken was all there was.
+    All,
+    /// There may be more than it has taken.
+    Part,
 }
 
 /// What the next root is linked to.
@@ -138,9 +152,8 @@ impl Auditor {
         self.key.verifying_key()
     }
 
-    /// Takes what is durable, and signs a root when one is due or `closing` asks for it. Answers
-    /// whether there may be more.
-    pub async fn pass(&mut self, closing: bool) -> Result<bool> {
+    /// Takes what is durable, and signs a root when one is due or `closing` asks for it.
+    pub async fn pass(&mut self, closing: bool) -> Result<Pass> {
         let mut heads = self.heads.clone();
         let (mut taken, mut more, mut skips) = (0, false, Vec::new());
         for head in &mut heads {
@@ -173,7 +186,11 @@ impl Auditor {
         if let Some((root, signed)) = root.zip(signed) {
             self.rooted(&root, &signed)?;
         }
-        Ok(more)
+        Ok(match (taken, more) {
+            (0, _) => Pass::Nothing,
+            (_, false) => Pass::All,
+            (_, true) => Pass::Part,
+        })
     }
 
     /// How far a journal may be taken. That it ends before its chain does is an alarm.
@@ -264,16 +281,20 @@ impl Auditor {
     /// Makes passes. Answers whether the process ends; if not, the duty is over.
     async fn keep(&mut self, duty: &Duty, drain: &Drain) -> Result<bool> {
         while duty.is_mine() {
-            match self.pass(false).await {
-                Ok(true) if !drain.is_draining() => continue,
-                Ok(_) => {}
+            let pause = match self.pass(false).await {
+                Ok(Pass::Part) if !drain.is_draining() => continue,
+                Ok(Pass::All) => PAUSE_TAKING,
+                Ok(_) => PAUSE,
                 Err(dead @ Error::Poisoned(_)) => return Err(dead),
-                Err(error) => alarm(&error),
-            }
+                Err(error) => {
+                    alarm(&error);
+                    PAUSE
+                }
+            };
             tokio::select! {
                 () = drain.stopping() => return Ok(true),
                 () = duty.over() => break,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
         Ok(false)

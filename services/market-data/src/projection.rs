@@ -70,7 +70,7 @@ impl Consumer for Projection {
     type Error = Error;
 
     const NAME: &'static str = "market-data";
-    const PAUSE: Duration = Duration::from_millis(250);
+    const PAUSE: Duration = Duration::from_millis(50);
     const BATCHES_BETWEEN_RELEASES: u32 = 16;
 
     async fn positions(&mut self) -> Result<Positions, Error> {

@@ -221,7 +221,7 @@ impl Consumer for Projection {
     type Error = Error;
 
     const NAME: &'static str = "portfolio";
-    const PAUSE: Duration = Duration::from_millis(250);
+    const PAUSE: Duration = Duration::from_millis(50);
     const BATCHES_BETWEEN_RELEASES: u32 = 16;
 
     fn name(&self) -> String {
