@@ -18,6 +18,7 @@ import struct
 import subprocess
 import tempfile
 import uuid
+from dataclasses import dataclass
 
 import server
 
@@ -49,19 +50,19 @@ def jars() -> pathlib.Path:
     return server.kept(f"kafka-{VERSION}", fetch)
 
 
-def properties(node: int, clients: list[int], controllers: list[int], data: pathlib.Path) -> str:
+def properties(node: int, ports: "Ports", data: pathlib.Path) -> str:
     """The configuration of one node, which is broker and controller."""
-    nodes = len(clients)
+    nodes = len(ports.controllers)
     in_sync = 2 if nodes > 1 else 1
-    voters = ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(controllers))
+    voters = ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(ports.controllers))
     return f"""process.roles=broker,controller
 node.id={node + 1}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{clients[node]},CONTROLLER://127.0.0.1:{controllers[node]}
-advertised.listeners=PLAINTEXT://127.0.0.1:{clients[node]}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENT://127.0.0.1:{ports.clients[node]},BROKER://127.0.0.1:{ports.brokers[node]},CONTROLLER://127.0.0.1:{ports.controllers[node]}
+advertised.listeners=CLIENT://127.0.0.1:{ports.doors[node]},BROKER://127.0.0.1:{ports.brokers[node]}
+listener.security.protocol.map=CLIENT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
+inter.broker.listener.name=BROKER
 log.dirs={data}
 auto.create.topics.enable=false
 default.replication.factor={nodes}
@@ -85,6 +86,17 @@ num.network.threads=2
 num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
 """
+
+
+@dataclass
+class Ports:
+    """Of each node where it serves clients, other brokers and other controllers, and where clients are told
+    that it is."""
+
+    clients: list[int]
+    brokers: list[int]
+    controllers: list[int]
+    doors: list[int]
 
 
 # What nodes are asked here, by the number and the version of Kafka's protocol.
@@ -155,8 +167,8 @@ class Kafka(server.Servers):
 
     def __init__(self, work: pathlib.Path, nodes: int):
         super().__init__(work)
-        ports = server.free_ports(2 * nodes)
-        self.clients, self.controllers = ports[:nodes], ports[nodes:]
+        ports = server.free_ports(3 * nodes)
+        self.ports = Ports(*(ports[at : at + nodes] for at in range(0, 3 * nodes, nodes)), [])
 
     def start(self):
         java = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
@@ -164,26 +176,30 @@ class Kafka(server.Servers):
         java += ["-Xms64m", "-Xmx256m", "-cp", f"{jars()}/*"]
         # Not one that begins with a dash, which the tool would take for an option.
         cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-        configs = [self.format(node, java, cluster) for node in range(len(self.clients))]
-        for config, port in zip(configs, self.clients):
+        self.ports.doors = self.doors()
+        configs = [self.format(node, java, cluster) for node in range(len(self.ports.clients))]
+        for config, port in zip(configs, self.ports.clients):
             self.spawn(config.stem, java + ["kafka.Kafka", config], port)
         self.until_they_listen()
 
     def format(self, node: int, java: list[str], cluster: str) -> pathlib.Path:
         """Prepares the data of one node, and says where its configuration is."""
         config, data = self.work / f"kafka-{node + 1}.properties", self.work / f"data-{node + 1}"
-        config.write_text(properties(node, self.clients, self.controllers, data))
+        config.write_text(properties(node, self.ports, data))
         make = java + ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", config]
         subprocess.run(make, check=True, capture_output=True)
         return config
 
+    def doors(self) -> list[int]:
+        return [self.door(f"kafka-{node}", port) for node, port in enumerate(self.ports.clients, 1)]
+
     def url(self) -> str:
-        return "kafka://" + ",".join(f"127.0.0.1:{port}" for port in self.clients)
+        return "kafka://" + ",".join(f"127.0.0.1:{port}" for port in self.doors())
 
     def environment(self) -> dict[str, str]:
         return {
             "PREPX_TEST_KAFKA": self.url(),
-            "PREPX_TEST_KAFKA_NODES": str(len(self.clients)),
+            "PREPX_TEST_KAFKA_NODES": str(len(self.ports.clients)),
             "PREPX_TEST_KAFKA_PIDS": self.pids(),
         }
 

@@ -115,6 +115,45 @@ def ask(port: int, statement: str, database: str = USER) -> str | None:
             return value
 
 
+# What is of a role is in a server's data and not in its command, because roles change.
+def conninfo(port: int, name: str) -> str:
+    """How a server reaches the one that it follows."""
+    return f"host=127.0.0.1 port={port} user={USER} application_name={name}"
+
+
+def wait_for_replicas(primary: server.Program, seconds_max: float):
+    """From now on a commit that waits for the disk waits for that of a replica too: what was acknowledged is
+    there when that one is promoted. Without a replica such commits wait for one."""
+    set_for_good(primary, "synchronous_standby_names", "*")
+    in_step = "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'"
+    primary.until(lambda: ask(primary.port, in_step) == "t", seconds_max)
+
+
+def set_for_good(program: server.Program, setting: str, value: str):
+    ask(program.port, f"ALTER SYSTEM SET {setting} = '{value}'")
+    ask(program.port, "SELECT pg_reload_conf()")
+
+
+def promote(replica: server.Program, seconds_max: float):
+    """Makes a replica the primary; it goes on alone, until another follows it. Who promotes sees to it that
+    the former primary has ended."""
+    set_for_good(replica, "synchronous_standby_names", "")
+    ask(replica.port, "SELECT pg_promote(false)")
+    replica.until(lambda: ask(replica.port, "SELECT pg_is_in_recovery()") == "f", seconds_max)
+
+
+def follow(program: server.Program, primary: server.Program, seconds_max: float):
+    """Starts a server that has ended as a replica, whatever it was: on a copy of the primary."""
+    binary, data = (pathlib.Path(program.command[at]) for at in (0, program.command.index("-D") + 1))
+    shutil.rmtree(data)
+    copy = [binary.parent / "pg_basebackup", "-D", data, "-d", conninfo(primary.port, data.name)]
+    copy += ["--write-recovery-conf", "--no-sync", "--wal-method=stream", "--checkpoint=fast"]
+    subprocess.run(copy, check=True, capture_output=True, timeout=seconds_max, **program.run_as)
+    program.start()
+    program.until(lambda: ask(program.port, "SELECT pg_is_in_recovery()") == "t", seconds_max)
+    wait_for_replicas(primary, seconds_max)
+
+
 class Postgres(server.Servers):
     """A primary and its replicas, and a PgBouncer before each of them."""
 
@@ -128,10 +167,13 @@ class Postgres(server.Servers):
         pool: int | None = None,
         database: str = USER,
         lag_ms: int = 0,
+        in_step: bool = False,
     ):
-        """`pool` is how many connections to a server PgBouncer keeps; there is none without."""
+        """`pool` is how many connections to a server PgBouncer keeps; there is none without. With `in_step`
+        a commit that waits for the disk waits for that of a replica too."""
         super().__init__(work)
         self.settings, self.pool, self.database, self.lag_ms = settings, pool, database, lag_ms
+        self.in_step = in_step
         self.port, *self.replicas = server.free_ports(1 + replicas)
         self.bouncers = server.free_ports(1 + replicas) if pool else []
         if os.geteuid() == 0:
@@ -142,27 +184,29 @@ class Postgres(server.Servers):
 
     def start(self):
         bin = self.visible(programs() / "postgres").parent
-        data = self.work / "primary"
+        first, *others = names = [f"server-{number}" for number in range(1, 2 + len(self.replicas))]
+        data = self.work / first
         make = [bin / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8"]
         make += ["--locale=C", "--no-sync"]
         subprocess.run(make, check=True, capture_output=True, **self.run_as)
-        for number in range(1, len(self.replicas) + 1):
+        for name in others:
             # A copy of what never ran is the same database, which then follows.
-            copy = self.work / f"replica-{number}"
+            copy = self.work / name
             subprocess.run(["cp", "-a", data, copy], check=True)
             pathlib.Path(copy, "standby.signal").touch()
-        self.start_postgres(bin, "primary", self.port, {})
-        for number, port in enumerate(self.replicas, 1):
-            follow = f"host=127.0.0.1 port={self.port} user={USER} application_name=replica-{number}"
-            late = {"primary_conninfo": follow, "recovery_min_apply_delay": f"{self.lag_ms}ms"}
-            self.start_postgres(bin, f"replica-{number}", port, late)
+            with open(copy / "postgresql.auto.conf", "a") as settings:
+                settings.write(f"primary_conninfo = '{conninfo(self.port, name)}'\n")
+        primary = self.start_postgres(bin, first, self.port, {})
+        for name, port in zip(others, self.replicas):
+            self.start_postgres(bin, name, port, {"recovery_min_apply_delay": f"{self.lag_ms}ms"})
         if self.database != USER:
             ask(self.port, f"CREATE DATABASE {self.database} TEMPLATE template0")
             for program in self.programs:
                 self.until_it_answers(program, self.database)
-        names = ["pgbouncer", *(f"replica-{number}-pgbouncer" for number in range(1, 1 + len(self.replicas)))]
+        if self.in_step:
+            wait_for_replicas(primary, self.START_SECONDS_MAX)
         for name, bouncer, port in zip(names, self.bouncers, (self.port, *self.replicas)):
-            self.start_bouncer(name, bouncer, port)
+            self.start_bouncer(f"{name}-pgbouncer", bouncer, port)
 
     def visible(self, program: pathlib.Path) -> pathlib.Path:
         """Where a program is for whoever runs it: a user of its own cannot see into every directory."""
@@ -174,18 +218,22 @@ class Postgres(server.Servers):
             shutil.copytree(program.parent.parent, beside, symlinks=True)
         return beside / program.relative_to(program.parent.parent)
 
-    def start_postgres(self, bin: pathlib.Path, name: str, port: int, more: dict):
+    def start_postgres(self, bin: pathlib.Path, name: str, port: int, more: dict) -> server.Program:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": port,
             "unix_socket_directories": self.work,
             "wal_level": "replica",
             "wal_keep_size": "256MB",
+            # A replica that waits to try again is promoted that much later.
+            "wal_retrieve_retry_interval": "200ms",
         }
         command = [bin / "postgres", "-D", self.work / name]
         for setting, value in (settings | self.settings | more).items():
             command += ["-c", f"{setting}={value}"]
-        self.until_it_answers(self.spawn(name, command, port))
+        program = self.spawn(name, command, port)
+        self.until_it_answers(program)
+        return program
 
     def start_bouncer(self, name: str, bouncer: int, port: int):
         config, users = self.work / f"{name}.ini", self.work / "users.txt"
@@ -216,11 +264,12 @@ server_login_retry = 1
         program.until(answers, self.START_SECONDS_MAX)
 
     def url(self, name: str = "") -> str:
-        hosts = ",".join(f"127.0.0.1:{port}" for port in self.bouncers or (self.port, *self.replicas))
+        ports = enumerate(self.bouncers or (self.port, *self.replicas), 1)
+        hosts = ",".join(f"127.0.0.1:{self.door(f'server-{number}', port)}" for number, port in ports)
         return f"postgres://{USER}@{hosts}/{name or self.database}"
 
     def environment(self) -> dict[str, str]:
-        primary = next(program.pid for program in self.programs if program.name == "primary")
+        primary = next(program.pid for program in self.programs if program.port == self.port)
         return {"PREPX_TEST_POSTGRES": self.url(), "PREPX_TEST_POSTGRES_PRIMARY": str(primary)}
 
 

@@ -63,6 +63,7 @@ class Redis(server.Servers):
             run += ["--save", "", "--appendonly", "no"]
             if self.is_cluster:
                 run += ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+                run += ["--cluster-announce-port", self.door(f"redis-{number}", port)]
             self.spawn(f"redis-{number}", run, port)
         self.everywhere(lambda port: ask(port, "PING") == "PONG")
         if self.is_cluster:
@@ -94,7 +95,8 @@ class Redis(server.Servers):
 
     def url(self) -> str:
         scheme = "redis-cluster" if self.is_cluster else "redis"
-        return f"{scheme}://" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        doors = [self.door(f"redis-{number}", port) for number, port in enumerate(self.ports, 1)]
+        return f"{scheme}://" + ",".join(f"127.0.0.1:{port}" for port in doors)
 
     def environment(self) -> dict[str, str]:
         return {"PREPX_TEST_REDIS": self.url(), "PREPX_TEST_REDIS_PIDS": self.pids()}

@@ -5,6 +5,7 @@ import argparse
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -12,13 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 LOG_TAIL_BYTES = 2000
 # Ports of outgoing connections are taken from here on, unless the system says otherwise.
 EPHEMERAL_PORTS = 32768
 PORTS_FIRST = 10240
+# Whoever was given one need not listen on it yet.
+PORTS_GIVEN = set()
 
 
 def need(packages: str, *tools: str):
@@ -63,6 +66,8 @@ def free_ports(count: int, above: int = 0) -> list[int]:
     candidates = range(PORTS_FIRST, max(end, PORTS_FIRST + 2 * above) - above)
     held, ports = [], []
     for port in random.sample(candidates, len(candidates)):
+        if port in PORTS_GIVEN:
+            continue
         if len(ports) == count:
             break
         try:
@@ -75,6 +80,7 @@ def free_ports(count: int, above: int = 0) -> list[int]:
         server.close()
     if len(ports) < count:
         sys.exit(f"{count} free ports are needed from {candidates.start} to {candidates.stop}; {len(ports)} are")
+    PORTS_GIVEN.update(ports)
     return ports
 
 
@@ -90,6 +96,17 @@ def born(pid: int) -> str | None:
     return None if state in "ZX" else fields[18]
 
 
+def family(pid: int) -> Iterator[int]:
+    """A process, and then those that it has started by then; they may have ended meanwhile."""
+    yield pid
+    try:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return
+    for child in children:
+        yield from family(int(child))
+
+
 @dataclass
 class Program:
     """A program as it is started, and started again."""
@@ -102,6 +119,8 @@ class Program:
     run_as: dict = field(default_factory=dict)
     # Where it says how it is, when it does not say so where it serves.
     probe_port: int = 0
+    # Variables that only it has.
+    env: dict = field(default_factory=dict)
     pid: int = 0
     born: str | None = None
     # Where this process is the one that started it.
@@ -115,7 +134,7 @@ class Program:
             # A session of its own: Ctrl-C reaches the command first, and the servers through us.
             self.child = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=ours, start_new_session=True, **self.run_as,
+                env=ours | self.env, start_new_session=True, **self.run_as,
             )
         self.pid, self.born = self.child.pid, born(self.child.pid)
 
@@ -153,6 +172,16 @@ class Program:
         if self.is_running():
             os.kill(self.pid, number)
 
+    def limit_files(self, bytes_max: int | None):
+        """It and what it has started can write nothing behind so many bytes of a file, as if the disk were
+        full; None takes the limit away. What is started later inherits it."""
+        for pid in family(self.pid) if self.is_running() else ():
+            try:
+                _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if bytes_max is None else bytes_max, hard))
+            except ProcessLookupError:
+                pass
+
     def wait_end(self, seconds_max: float):
         """Waits until it has ended, and ends it when it takes longer."""
         deadline = time.monotonic() + seconds_max
@@ -173,6 +202,8 @@ class Servers:
         self.work, self.programs, self.run_as = work, [], {}
         # Hears of each program as soon as it has been started.
         self.on_start: Callable[[Program], None] = lambda program: None
+        # Where clients are told that a port of a program is.
+        self.door: Callable[[str, int], int] = lambda name, port: port
 
     def start(self):
         """Starts them, and waits until all serve."""
@@ -186,11 +217,11 @@ class Servers:
         """What tests are told of them."""
         raise NotImplementedError
 
-    def spawn(self, name: str, command: list[str], port: int, probe_port: int = 0) -> Program:
+    def spawn(self, name: str, command: list[str], port: int, probe_port: int = 0, env: dict = {}) -> Program:
         """Starts one more program, its log beside its data."""
         command = [str(word) for word in command]
         log = str(self.work / f"{name}.log")
-        program = Program(name, command, port, log, run_as=self.run_as, probe_port=probe_port)
+        program = Program(name, command, port, log, run_as=self.run_as, probe_port=probe_port, env=env)
         self.programs.append(program)
         program.start()
         self.on_start(program)
