@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import state
 from state import HOME, ROOT
@@ -28,12 +29,14 @@ from state import HOME, ROOT
 import engines
 import services
 import status
+from links import Links
 
 # The longest that something is left to end by itself, before it is killed.
 END_SECONDS_MAX = 30
+BURY_SECONDS = 0.2
 
 
-def up(args: argparse.Namespace):
+def up(args: argparse.Namespace) -> list[state.Program]:
     with state.turn():
         refuse_a_second()
         clear()
@@ -56,15 +59,16 @@ def up(args: argparse.Namespace):
         state.write(programs, url)
         state.URL.write_text(url + "\n")
     print(f"ready {url}\n\n{overview(programs)}\n\n{keys()}", flush=True)
+    return programs
 
 
 def run(args: argparse.Namespace):
     """A cluster for as long as a command takes; what it has left stays when the command fails."""
-    up(args)
+    started = up(args)
     _, url = state.read()
     binaries = {"PREPX_URL": url, "BINARY_UNDER_TEST": str(args.binaries / "prepx")}
     try:
-        code = subprocess.run(args.command, env=os.environ | binaries).returncode
+        code = beside(started, subprocess.Popen(args.command, env=os.environ | binaries))
     finally:
         with state.turn():
             end(state.read()[0])
@@ -73,14 +77,27 @@ def run(args: argparse.Namespace):
     sys.exit(code)
 
 
+def beside(programs: list[state.Program], command: subprocess.Popen) -> int:
+    """How a command ends."""
+    try:
+        while command.poll() is None:
+            # Nobody else can bury a part that was killed, and until then PostgreSQL takes it for running.
+            for program in programs:
+                program.is_running()
+            time.sleep(BURY_SECONDS)
+        return command.returncode
+    finally:
+        command.kill()
+
+
 def start(args: argparse.Namespace, note) -> str:
     """Starts everything; says where the gateway serves."""
     kind = services.OneProcess if args.one_process else services.Services
     missing = [binary for binary in kind.wanted(args.binaries) if not binary.exists()]
     if missing:
         sys.exit(f"{missing[0]} is not there: `make cluster` builds it")
-    groups = engines.declared()
-    engines.start(groups, note)
+    links = Links(HOME) if args.links else None
+    groups = engines.declared(links)
     work = HOME / "services"
     work.mkdir()
     urls = {
@@ -89,8 +106,13 @@ def start(args: argparse.Namespace, note) -> str:
         "sql_shards": engines.sql_shards(groups, args.partitions),
         "cache_url": groups["redis"].url(),
     }
-    platform = kind(work, args.binaries, args.replicas, args.partitions, urls, args.tls)
+    platform = kind(work, args.binaries, args.replicas, args.partitions, urls, args.tls, args.clocks)
     platform.on_start = note
+    if links:
+        platform.door, links.on_start = links.before, note
+        platform.peers(platform.door)
+        links.start()
+    engines.start(groups, note)
     platform.start()
     return platform.url()
 
@@ -106,7 +128,7 @@ def refuse_a_second():
 
 
 def overview(programs: list[state.Program]) -> str:
-    return f"{status.table(programs)}\n\n{status.seats(programs)}"
+    return f"{status.table(programs)}\n\n{status.table_of_seats(programs)}"
 
 
 def keys() -> str:
@@ -176,6 +198,13 @@ def main():
         starting.add_argument(
             "--partitions", type=int, default=services.PARTITIONS, metavar="N",
             help=f"partitions of each of the two stages [{services.PARTITIONS}]",
+        )
+        starting.add_argument(
+            "--links", action="store_true",
+            help="links that chaos makes bad, before all servers and between the gateway and the services",
+        )
+        starting.add_argument(
+            "--clocks", action="store_true", help="clocks of their own for the services, which chaos sets"
         )
         starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
         starting.add_argument(

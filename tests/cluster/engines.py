@@ -13,6 +13,8 @@ import postgres  # noqa: E402
 import redis  # noqa: E402
 from server import Servers  # noqa: E402
 
+from links import Links
+
 NODES = 3
 SHARDS = 2
 # Connections of PgBouncer to a server: many more than two cores can use at once.
@@ -20,16 +22,20 @@ POOL = 20
 SMALL = {"shared_buffers": "32MB", "max_connections": 100, "max_wal_size": "256MB"}
 
 
-def declared() -> dict[str, Servers]:
-    """The servers by the names of their groups; nothing has been started."""
+def declared(links: Links | None) -> dict[str, Servers]:
+    """The servers by the names of their groups, behind links if there are any; nothing has been started."""
     shards = {
         f"postgres-{number}": postgres.Postgres(
-            place(f"postgres-{number}"), SMALL, replicas=1, pool=POOL, database="prepx"
+            place(f"postgres-{number}"), SMALL, replicas=1, pool=POOL, database="prepx", in_step=True
         )
         for number in range(1, SHARDS + 1)
     }
     logs = {"kafka": kafka.Kafka(place("kafka"), NODES)}
-    return logs | shards | {"redis": redis.Redis(place("redis"), True)}
+    groups = logs | shards | {"redis": redis.Redis(place("redis"), True)}
+    if links:
+        for group, servers in groups.items():
+            servers.door = lambda name, port, group=group: links.before(full_name(group, name), port)
+    return groups
 
 
 def sql_shards(groups: dict[str, Servers], partitions: int) -> list[dict]:
@@ -68,6 +74,9 @@ def start(groups: dict[str, Servers], on_start):
 
 
 def named(group: str, program):
-    if not program.name.startswith(group):
-        program.name = f"{group}-{program.name}"
+    program.name = full_name(group, program.name)
     return program
+
+
+def full_name(group: str, name: str) -> str:
+    return name if name.startswith(group) else f"{group}-{name}"

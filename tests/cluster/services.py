@@ -5,12 +5,14 @@ import json
 import os
 import pathlib
 import secrets
+from collections.abc import Callable
 
 from state import HOME
 
 import server  # noqa: E402
 
 import certificates
+import clocks
 
 SERVICES = [
     "user", "trading", "risk", "portfolio", "market-data", "analytics", "notification", "gateway",
@@ -31,11 +33,13 @@ class Services(server.Servers):
     def __init__(
         self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, partitions: int, engines: dict,
         tls: bool = False,
+        own_clocks: bool = False,
     ):
         super().__init__(work)
         self.binaries, self.partitions, self.engines = binaries, partitions, engines
         ports = iter(server.free_ports(len(SERVICES) * replicas * (2 if tls else 1)))
         self.ports = {service: [next(ports) for _ in range(replicas)] for service in SERVICES}
+        self.clocks = work / "clocks" if own_clocks else None
         self.authority = certificates.Authority(work / "certificates") if tls else None
         # Who has no certificate cannot ask where a service serves.
         self.probe_ports = list(ports)
@@ -49,7 +53,7 @@ class Services(server.Servers):
         """Until each answers, and of each service one does its work."""
         settings, probe_ports = self.settings(), iter(self.probe_ports)
         configs = {service: self.config(service, settings) for service in SERVICES}
-        for directory in ("data", "snapshots"):
+        for directory in ("data", "snapshots", "clocks"):
             (self.work / directory).mkdir()
         for service, ports in self.ports.items():
             for number, port in enumerate(ports, 1):
@@ -58,7 +62,9 @@ class Services(server.Servers):
                 probe_port = next(probe_ports, 0)
                 if probe_port:
                     command += ["--probe-listen", f"127.0.0.1:{probe_port}"]
-                self.spawn(f"prepx-{service}-{number}", command, port, probe_port)
+                name = f"prepx-{service}-{number}"
+                env = clocks.environment(self.clocks, name) if self.clocks else {}
+                self.spawn(name, command, port, probe_port, env)
         for program in self.programs:
             program.until(lambda: probe(program, "/healthz") == 200, START_SECONDS_MAX)
         for ports in self.ports.values():
@@ -75,20 +81,16 @@ class Services(server.Servers):
         gateway.until(lambda: known() and listed(), START_SECONDS_MAX)
 
     def config(self, service: str, settings: dict) -> pathlib.Path:
-        """One file serves all of them, unless each is somebody of its own."""
-        if not self.authority:
-            return self.configured("prepx", settings)
-        name = f"prepx-{service}"
-        return self.configured(name, settings | {"tls": self.authority.identity(name)})
+        """What is true of all of them, who this one is, and by which doors the gateway reaches the others."""
+        name, own = f"prepx-{service}", {}
+        if self.authority:
+            own["tls"] = self.authority.identity(name)
+        if service == "gateway":
+            own["peers"] = self.peers(self.door)
+        return self.configured(name, settings | own)
 
     def settings(self) -> dict:
         """What is true of all of them."""
-        scheme = "https" if self.authority else "http"
-        peers = {
-            service.replace("-", "_"): ",".join(f"{scheme}://127.0.0.1:{port}" for port in ports)
-            for service, ports in self.ports.items()
-            if service != "gateway"
-        }
         return self.engines | {
             "log_replication": REPLICATION,
             "account_partitions": self.partitions,
@@ -96,7 +98,17 @@ class Services(server.Servers):
             "data_dir": str(self.work / "data"),
             "snapshot_url": f"file:{self.work}/snapshots",
             "cluster_key": secrets.token_hex(16),
-            "peers": peers,
+            "peers": self.peers(lambda name, port: port),
+        }
+
+    def peers(self, door: Callable[[str, int], int]) -> dict[str, str]:
+        """Where each service is, with a door before each process."""
+        scheme = "https" if self.authority else "http"
+        at = lambda service, number, port: f"{scheme}://127.0.0.1:{door(f'{service}-{number}', port)}"
+        return {
+            service.replace("-", "_"): ",".join(at(service, *numbered) for numbered in enumerate(ports, 1))
+            for service, ports in self.ports.items()
+            if service != "gateway"
         }
 
     def configured(self, name: str, settings: dict) -> pathlib.Path:

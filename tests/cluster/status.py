@@ -1,5 +1,6 @@
 """How every part of a cluster is, as it says itself."""
 
+import dataclasses
 import json
 
 from state import ROOT  # noqa: F401
@@ -24,20 +25,44 @@ def table(programs: list[Program]) -> str:
     return "\n".join(lines)
 
 
-def seats(programs: list[Program]) -> str:
-    """Who owns which partition of the stages under which epoch, as the gateway tells."""
-    gateways = (program for program in programs if program.name in ("prepx", "prepx-gateway-1"))
+@dataclasses.dataclass
+class Seat:
+    """A partition of a stage, and who owns it under which epoch; both None while nobody does."""
+
+    name: str
+    owner: str | None
+    epoch: int | None
+
+
+def seats(programs: list[Program]) -> list[Seat]:
+    """Who owns which partition of the stages, by the name of the part, as the first gateway tells that does."""
+    problem = "there is no gateway"
+    for gateway in programs:
+        if not (gateway.name == "prepx" or gateway.name.startswith("prepx-gateway")):
+            continue
+        try:
+            status, body = ask(gateway.port, "/api/v1/admin/status", OPERATOR)
+        except OSError as error:
+            problem = error
+            continue
+        if status == 200:
+            names = {f"127.0.0.1:{program.port}": program.name for program in programs}
+            told = json.loads(body)["partitions"]
+            return [
+                Seat(found["name"], names.get(found["owner"], found["owner"]), found["epoch"]) for found in told
+            ]
+        problem = f"{gateway.name} answers {status}"
+    raise OSError(f"who owns which partition cannot be told: {problem}")
+
+
+def table_of_seats(programs: list[Program]) -> str:
+    """One line a partition."""
     try:
-        status, body = ask(next(gateways).port, "/api/v1/admin/status", OPERATOR)
-    except (OSError, StopIteration) as error:
-        return f"who owns which partition cannot be told: {error}"
-    if status != 200:
-        return f"who owns which partition cannot be told: the gateway answers {status}"
-    names = {f"127.0.0.1:{program.port}": program.name for program in programs}
+        found = seats(programs)
+    except OSError as error:
+        return str(error)
     rows = [("partition", "owner", "epoch")]
-    for found in json.loads(body)["partitions"]:
-        owner = found["owner"] or "nobody"
-        rows.append((found["name"], names.get(owner, owner), str(found["epoch"] or "")))
+    rows += [(seat.name, seat.owner or "nobody", str(seat.epoch or "")) for seat in found]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2]]) for row in rows)
 
