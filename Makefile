@@ -83,11 +83,11 @@ cluster: cluster-build
 cluster-down:
 	tests/cluster/cluster.py down
 
-## Kills and pauses parts of a cluster of its own under load, and judges what came of it.
+## Faults under load in a cluster of its own, judged by what came of them.
 CHAOS_ROUNDS ?= 3
 chaos: cluster-build
 	$(PYTHON) -m unittest discover tests/chaos
-	tests/cluster/cluster.py run --binaries $(BINARIES) -- tests/chaos/chaos.py --rounds $(CHAOS_ROUNDS)
+	tests/cluster/cluster.py run --links --clocks --binaries $(BINARIES) -- tests/chaos/chaos.py --rounds $(CHAOS_ROUNDS)
 
 ## Formatting and lints, warnings as errors.
 lint:

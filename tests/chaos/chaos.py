@@ -1,15 +1,27 @@
 #!/usr/bin/env python3
 """Rounds of faults under load against the cluster that runs: tests/chaos/chaos.py [--rounds N].
 
-A round: new accounts place and cancel orders; a part is killed with SIGKILL and started again, or ended with
-SIGTERM, or stopped with SIGSTOP and woken; when every account has had an order acknowledged again and every part is well, all is
-read, all orders are cancelled, all is read again and `prepx verify` looks at the books. What happened is
-a history in a file, which tests/chaos/check.py judges after each round. The cluster is left as it is
-when something is wrong.
+A round: new accounts place and cancel orders; a part meets a fault and is made well; when every account has
+had an order acknowledged again and every part is well, all is read, all orders are cancelled, all is read
+again and `prepx verify` looks at the books. What happened is a history in a file, which tests/chaos/check.py
+judges after each round. The cluster is left as it is when something is wrong.
 
-Hit are processes of services, nodes of Kafka, the primaries of PostgreSQL and their PgBouncers, and
-masters of Redis. No replica of PostgreSQL is promoted: its primary comes back. Not there yet: slow
-and cut links, full disks, clocks that jump, two faults at once.
+The ways, of services, nodes of Kafka, primaries of PostgreSQL, PgBouncers and masters of Redis:
+  kill      SIGKILL, and started again after a while
+  drain     SIGTERM, and started again: of services, and nobody may be refused meanwhile
+  pause     SIGSTOP, and woken
+  promote   a primary of PostgreSQL is killed, its replica promoted; it comes back and follows
+  failover  a master of Redis is killed, and comes back when a replica has taken its place
+  usurp     an owner of partitions is paused until others own them, and wakes up: needs two of a service
+  fill      a node of Kafka or a primary can write nothing more, as with a full disk, until it can
+  jump      the wall clock of a service jumps by a minute or an hour, and back: needs --clocks of the cluster
+Of links, when the cluster was started with --links:
+  cut       connections through one are broken off, and no new ones taken
+  silence   one takes everything and hands nothing on
+  slow      those to one kind of server hand on 100 ms later, in each direction
+  narrow    those to one kind of server hand on 64 KiB a second each
+
+Not there yet: two faults at once.
 """
 
 import argparse
@@ -30,6 +42,8 @@ import state  # noqa: E402
 
 import callers  # noqa: E402
 import faults  # noqa: E402
+import status  # noqa: E402
+from faults import until  # noqa: E402
 from history import History  # noqa: E402
 
 CALLERS = 8
@@ -97,6 +111,7 @@ class Run:
             caller.start()
         try:
             until("orders are acknowledged", lambda: all(c.count() >= ACKNOWLEDGED_MIN for c in load))
+            self.note_owners()
             struck = time.monotonic()
             self.note_fault("fault", fault)
             fault.strike()
@@ -106,6 +121,7 @@ class Run:
             until("every account is served again", lambda: all(c.since(healed) for c in load))
             faults.until_well(self.programs, self.url)
             self.history.note("healed")
+            self.note_owners()
         finally:
             for caller in load:
                 caller.stopping.set()
@@ -115,7 +131,18 @@ class Run:
         return max(caller.longest_wait(struck) for caller in load)
 
     def note_fault(self, kind: str, fault: faults.Fault):
-        self.history.note(kind, part=fault.part.name, way=fault.way, seconds=fault.seconds)
+        self.history.note(kind, part=fault.name(), way=fault.way, seconds=fault.seconds)
+
+    def note_owners(self):
+        """Who owns which partition, as soon as each has an owner."""
+        found = []
+
+        def all_are_owned() -> bool:
+            found[:] = status.seats(self.programs)
+            return all(seat.owner for seat in found)
+
+        until("every partition is owned", all_are_owned)
+        self.history.note("owners", seats=[vars(seat) for seat in found])
 
     def heal(self, fault: faults.Fault):
         fault.heal()
@@ -156,14 +183,6 @@ def cancel_all(api: callers.Api):
         raise OSError(f"DELETE /v2/orders: {status} {body}")
 
 
-def until(what: str, condition):
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {SECONDS_MAX} s: {what}")
-        time.sleep(0.1)
-
-
 def is_right(path: pathlib.Path) -> bool:
     """What the judge says, who is another program and has seen nothing but the history."""
     return subprocess.run([sys.executable, ROOT / "tests/chaos/check.py", path]).returncode == 0
@@ -178,7 +197,11 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="draws the faults")
     parser.add_argument(
         "--only", default="", metavar="NAME",
-        help="hit only what begins so: prepx, kafka, prepx-risk, prepx-risk-1 [everything in turn]",
+        help="hit only what begins so: prepx, kafka, prepx-risk-1, link, link-redis [everything in turn]",
+    )
+    parser.add_argument(
+        "--way", action="append", default=[], metavar="WAY",
+        help="only in this way, which may be given more than once [every way in turn]",
     )
     parser.add_argument(
         "--prepx", default=os.environ.get("BINARY_UNDER_TEST", ROOT / "target/release/prepx"),
@@ -194,8 +217,8 @@ def main():
     run.list_instruments()
     for number in range(args.rounds):
         run.history.round = number + 1
-        fault = faults.draw(number, run.programs, args.only, run.chance)
-        shown = f"round {number + 1}: {fault.way} {fault.part.name} for {fault.seconds} s"
+        fault = faults.draw(number, run.programs, args.only, args.way, run.chance)
+        shown = f"round {number + 1}: {fault.way} {fault.name()} for {fault.seconds} s"
         try:
             waited = run.round(fault)
         except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:

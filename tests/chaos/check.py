@@ -11,6 +11,9 @@ Of every account at every time it was read after all was quiet:
 Of all accounts of a round together: cash and goods are those that were paid in (I3). While a service is
 drained, no order is refused and of none it is unknown what became of it; but for the gateway, whose callers
 lose their connections. And `prepx verify` found nothing.
+
+Of every partition of the stages: its epoch never goes back, and under one epoch it has one owner. What an owner
+had who was paused until others took over, others have under a newer epoch.
 """
 
 import pathlib
@@ -38,6 +41,8 @@ class Judge:
         self.count = Counter()
         # The service that is drained in this round.
         self.drained = None
+        # The owner and epoch of each partition, and which epochs have to be over when all is well again.
+        self.owners, self.over = {}, {}
 
     def take(self, line: dict):
         kind = line["kind"]
@@ -63,6 +68,22 @@ class Judge:
         others = line["part"].startswith("prepx-") and not line["part"].startswith("prepx-gateway")
         is_drain = line["way"] == "drain" and others
         self.drained = line["part"] if is_drain else None
+        if line["way"] == "usurp":
+            self.over = {name: epoch for name, (owner, epoch) in self.owners.items() if owner == line["part"]}
+            if not self.over:
+                self.blame(line, f"{line['part']} owned nothing that others could take over")
+
+    def take_owners(self, line):
+        for seat in line["seats"]:
+            name, now = seat["name"], (seat["owner"], seat["epoch"])
+            owner, epoch = self.owners.get(name, now)
+            if now[1] < epoch:
+                self.blame(line, f"{name} had epoch {epoch}, and now {now[1]}")
+            if now[1] == epoch and now[0] != owner:
+                self.blame(line, f"{name} has two owners under epoch {epoch}, {owner} and {now[0]}")
+            if now[1] <= self.over.pop(name, -1):
+                self.blame(line, f"nobody took {name} over from {owner}")
+            self.owners[name] = now
 
     def take_refused(self, line):
         self.refused.add(line["name"])

@@ -3,10 +3,16 @@
 import random
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+import clocks
+import links
+import postgres
+import redis
 import state
 import status
+from links import Quality
 from server import Program
 
 HEAL_SECONDS_MAX = 120
@@ -15,10 +21,18 @@ START_AGAIN_SECONDS = 0.5
 SIGNALS = {"kill": signal.SIGKILL, "drain": signal.SIGTERM, "pause": signal.SIGSTOP}
 # In turn, so that few rounds meet many kinds.
 PLAN = (
-    ("prepx", "kill"), ("prepx", "drain"), ("kafka", "kill"), ("prepx", "pause"), ("postgres", "kill"),
-    ("prepx", "kill"), ("redis", "kill"), ("prepx", "drain"), ("kafka", "pause"), ("prepx", "pause"),
-    ("postgres", "pause"), ("redis", "pause"),
+    ("prepx", "kill"), ("postgres", "promote"), ("prepx", "usurp"), ("link", "cut"), ("kafka", "kill"),
+    ("prepx", "drain"), ("redis", "failover"), ("link", "slow"), ("prepx", "pause"), ("postgres", "kill"),
+    ("link", "silence"), ("prepx", "kill"), ("kafka", "pause"), ("redis", "kill"), ("prepx", "drain"),
+    ("link", "narrow"), ("postgres", "pause"), ("prepx", "jump"), ("redis", "pause"), ("kafka", "fill"),
+    ("prepx", "pause"), ("prepx", "jump"), ("postgres", "fill"),
 )
+# Of one link, and of all links to one kind of server.
+OF_ONE = {"cut": Quality(is_cut=True), "silence": Quality(is_silent=True)}
+OF_ALL = {"slow": Quality(delay_ms=100), "narrow": Quality(bytes_a_second=64 << 10)}
+SERVERS = ("kafka", "postgres", "redis")
+JUMPS_SECONDS = (3600, 60, -60, -3600)
+WELL = Quality()
 
 
 @dataclass
@@ -27,7 +41,10 @@ class Fault:
 
     part: Program
     way: str
-    seconds: float
+    seconds: float = field(default=0.0, kw_only=True)
+
+    def name(self) -> str:
+        return self.part.name
 
     def strike(self):
         self.part.send(SIGNALS[self.way])
@@ -41,23 +58,201 @@ class Fault:
             self.part.start()
 
 
-def draw(number: int, programs: list[Program], prefix: str, chance: random.Random) -> Fault:
-    """The fault of a round, at a part whose name begins so."""
-    plan = [(kind, way) for kind, way in PLAN if kind.startswith(prefix) or prefix.startswith(kind)]
-    kind, way = plan[number % len(plan)]
-    part = chance.choice([p for p in programs if fits(p, kind) and p.name.startswith(prefix)])
-    # Shorter than a session, about as long, and much longer.
-    return Fault(part, way, chance.choice((0.5, 3.0, 8.0)))
+@dataclass
+class Promotion(Fault):
+    """A primary of PostgreSQL is killed and its replica promoted, as an operator would; later it comes back
+    and follows."""
+
+    replica: Program
+
+    def strike(self):
+        self.part.send(signal.SIGKILL)
+
+    def heal(self):
+        self.part.wait_end(HEAL_SECONDS_MAX)
+        postgres.promote(self.replica, HEAL_SECONDS_MAX)
+        # Alone for as long as it was away, so that there is something to copy.
+        time.sleep(self.seconds)
+        postgres.follow(self.part, self.replica, HEAL_SECONDS_MAX)
 
 
-def fits(program: Program, kind: str) -> bool:
-    """Whether a part is one that rounds of this kind hit: of PostgreSQL what serves writes, of Redis the
-    masters."""
-    if not program.name.startswith(kind):
-        return False
-    if kind == "redis":
-        return status.health(program) == "ok, master"
-    return kind != "postgres" or "replica" not in program.name
+@dataclass
+class Failover(Fault):
+    """A master of Redis is killed, and comes back when a replica has taken its place."""
+
+    others: list[Program]
+
+    def strike(self):
+        self.part.send(signal.SIGKILL)
+
+    def heal(self):
+        until("a replica took its place", lambda: sum(map(is_master, self.others)) == redis.MASTERS)
+        self.part.start()
+
+
+@dataclass
+class Usurpation(Fault):
+    """An owner of partitions is paused until others have them, and then wakes up: two owners at once, of whom
+    it is the one that may acknowledge nothing."""
+
+    programs: list[Program]
+
+    def strike(self):
+        self.lost = {seat.name for seat in status.seats(self.programs) if seat.owner == self.part.name}
+        self.part.send(signal.SIGSTOP)
+
+    def heal(self):
+        try:
+            until(f"others own what {self.part.name} owned", self.is_over)
+        finally:
+            self.part.send(signal.SIGCONT)
+
+    def is_over(self) -> bool:
+        owners = {seat.name: seat.owner for seat in status.seats(self.programs)}
+        return all(owners.get(name) not in (None, self.part.name) for name in self.lost)
+
+
+@dataclass
+class BadLinks(Fault):
+    """Links are cut, silent, slow or narrow for a while; the part is the program that serves them."""
+
+    links: list[str]
+
+    def name(self) -> str:
+        one, *more = self.links
+        return f"links to {kind_of(one)}" if more else f"link {one}"
+
+    def strike(self):
+        links.become(self.part, self.links, (OF_ONE | OF_ALL)[self.way])
+
+    def heal(self):
+        links.become(self.part, self.links, WELL)
+
+
+@dataclass
+class FullDisk(Fault):
+    """A server can write nothing more; when there is space again it is started, should it have ended."""
+
+    def strike(self):
+        self.part.limit_files(0)
+
+    def heal(self):
+        self.part.limit_files(None)
+        if not self.part.is_running():
+            self.part.start()
+
+
+@dataclass
+class WrongClock(Fault):
+    """The clock of a service jumps, and jumps back."""
+
+    ahead_seconds: int
+
+    def name(self) -> str:
+        return f"{self.part.name} by {self.ahead_seconds:+} s"
+
+    def strike(self):
+        clocks.set_ahead(self.part, self.ahead_seconds)
+
+    def heal(self):
+        clocks.set_ahead(self.part, 0)
+
+
+def draw(number: int, programs: list[Program], prefix: str, ways: list[str], chance: random.Random) -> Fault:
+    """The fault of a round, in one of so many ways or in any, at what has a name that begins so."""
+    plan = [
+        (kind, way)
+        for kind, way in PLAN
+        if (kind.startswith(prefix) or prefix.startswith(kind)) and (not ways or way in ways)
+    ]
+    turn = number % max(len(plan), 1)
+    # Not everything can be done to every cluster: a single owner has nobody who takes over.
+    for kind, way in plan[turn:] + plan[:turn]:
+        if found := possible(kind, way, programs, prefix):
+            fault = chance.choice(found)
+            # Shorter than a session, about as long, and much longer.
+            fault.seconds = chance.choice((0.5, 3.0, 8.0))
+            return fault
+    raise SystemExit(f"nothing here begins with '{prefix}' and can meet {' or '.join(ways) or 'a fault'}")
+
+
+def possible(kind: str, way: str, programs: list[Program], prefix: str) -> list[Fault]:
+    """The faults of a kind and way that can be had here."""
+    if kind == "link":
+        return bad_links(way, programs, prefix)
+    parts = [part for part in programs if part.name.startswith(kind) and part.name.startswith(prefix)]
+    match way:
+        case "promote":
+            replica_of = lambda part: [p for p in programs if is_of_one_shard(p, part) and p is not part]
+            return [Promotion(part, way, *replica_of(part)) for part in parts if leads(part)]
+        case "failover":
+            others = lambda part: [p for p in programs if p.name.startswith("redis") and p is not part]
+            return [Failover(part, way, others(part)) for part in parts if is_master(part)]
+        case "usurp":
+            owners = {seat.owner for seat in status.seats(programs)}
+            has_twin = lambda part: sum(service(part) == service(p) for p in programs) > 1
+            return [Usurpation(part, way, programs) for part in parts if part.name in owners and has_twin(part)]
+        case "fill":
+            has_disk = lambda part: serves(part) and not part.name.endswith("pgbouncer")
+            return [FullDisk(part, way) for part in parts if has_disk(part)]
+        case "jump":
+            settable = [part for part in parts if clocks.can_be_set(part)]
+            return [WrongClock(part, way, seconds) for part in settable for seconds in JUMPS_SECONDS]
+    return [Fault(part, way) for part in parts if serves(part)]
+
+
+def bad_links(way: str, programs: list[Program], prefix: str) -> list[Fault]:
+    """One link, or all to one kind of server."""
+    found = []
+    for program in programs:
+        if program.name == "links":
+            names = [name for name in links.names(program) if f"link-{name}".startswith(prefix)]
+            by_kind = [[name for name in names if kind_of(name) == kind] for kind in sorted({*map(kind_of, names)})]
+            groups = by_kind if way in OF_ALL else [[name] for name in names]
+            found += [BadLinks(program, way, group) for group in groups]
+    return found
+
+
+def kind_of(link: str) -> str:
+    return next((server for server in SERVERS if link.startswith(server)), "services")
+
+
+def serves(part: Program) -> bool:
+    """Whether a part is one that is hit: of PostgreSQL what serves writes, of Redis the masters."""
+    if part.name.startswith("redis"):
+        return is_master(part)
+    return not part.name.startswith("postgres") or part.name.endswith("pgbouncer") or leads(part)
+
+
+def is_master(part: Program) -> bool:
+    return status.health(part) == "ok, master"
+
+
+def leads(part: Program) -> bool:
+    return status.health(part).startswith("ok, leads")
+
+
+def is_of_one_shard(part: Program, other: Program) -> bool:
+    shard = lambda program: program.name.rpartition("-server-")[0]
+    return bool(shard(part)) and shard(part) == shard(other) and not part.name.endswith("pgbouncer")
+
+
+def service(part: Program) -> str:
+    return part.name.rpartition("-")[0]
+
+
+def until(what: str, condition: Callable[[], bool], seconds_max: float = HEAL_SECONDS_MAX):
+    """Waits for what has to come; whoever cannot be asked for the moment is asked again."""
+    deadline = time.monotonic() + seconds_max
+    problem = "not yet"
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except OSError as error:
+            problem = error
+        time.sleep(0.1)
+    raise RuntimeError(f"not within {seconds_max} s: {what} ({problem})")
 
 
 def until_well(programs: list[Program], url: str):

@@ -9,7 +9,7 @@ the number of its round. Whoever judges it reads nothing else.
   cancel   a cancel of an acknowledged order was acknowledged
   fault    what was done to which part
   healed   every part is well again
-  back     how long an account waited for its first acknowledged order after the fault
+  owners   who owns which partition of the stages under which epoch
   read     all orders, cash and positions of an account, after all was quiet
   verify   what `prepx verify` found
 """

@@ -69,6 +69,24 @@ class Check(unittest.TestCase):
             found = [wrong for wrong in self.found(lines) if "was drained" in wrong]
             self.assertEqual(len(found), count, (part, way, found))
 
+    def test_owners(self):
+        def lines(*seats, way="usurp"):
+            fault = {"kind": "fault", "part": "prepx-risk-1", "way": way}
+            owners = [
+                {"kind": "owners", "seats": [{"name": "account/0", "owner": owner, "epoch": epoch}]}
+                for owner, epoch in seats
+            ]
+            more = owners[:1] + [fault] + owners[1:]
+            return lambda lines: lines.extend({"round": 1} | line for line in more)
+
+        one, two = "prepx-risk-1", "prepx-risk-2"
+        self.assertEqual(self.found(lines((one, 4), (two, 5))), [])
+        self.assertEqual(self.found(lines((one, 4), (one, 4), way="kill")), [])
+        self.one("nobody took account/0 over from prepx-risk-1", lines((one, 4), (one, 4)))
+        self.one("two owners under epoch 4, prepx-risk-1 and prepx-risk-2", lines((one, 4), (two, 4)))
+        self.one("account/0 had epoch 4, and now 3", lines((one, 4), (two, 3), way="kill"))
+        self.one("prepx-risk-1 owned nothing", lines((two, 4), (two, 4)))
+
     def test_a_lost_order(self):
         self.one("order one was acknowledged and is lost", lambda lines: lines[LAST_READ].update(orders=[]))
 
