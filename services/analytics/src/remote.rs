@@ -75,11 +75,13 @@ impl Shown {
         for before in &self.heads {
             let (journal, from) = (before.journal, before.next_offset);
             let now = heads.iter().find(|head| head.journal == journal);
-            let to = now.map_or(0, |head| head.next_offset);
+            // Only roots name a journal of which nothing was chained yet.
+            let now = now.copied().unwrap_or(Head::start(journal, 0));
+            let to = now.next_offset;
             if to < from {
                 return Err(Difference::Backwards { journal, from, to });
             }
-            if to == from && now != Some(before) {
+            if to == from && now != *before {
                 let to = to.saturating_sub(1);
                 let from = to;
                 return Err(Difference::Chain { journal, from, to });
@@ -97,4 +99,29 @@ fn head(shown: &wire::AuditHead) -> Option<Head> {
         next_offset: shown.next_offset,
         hash: hex::decode(&shown.hash)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_of_which_nothing_was_chained_may_be_missing_and_no_other() {
+        let unused = Head::start(Topic::AccountJournal.partition(0), 0);
+        let used = Head {
+            journal: Topic::AccountJournal.partition(1),
+            next_offset: 3,
+            hash: [1; 32],
+        };
+        let mut shown = Shown::default();
+        shown.follow(&[unused, used]).unwrap();
+        shown.follow(&[used]).unwrap();
+
+        let lost = Difference::Backwards {
+            journal: used.journal,
+            from: 3,
+            to: 0,
+        };
+        assert_eq!(shown.follow(&[unused]), Err(lost));
+    }
 }
