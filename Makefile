@@ -16,6 +16,7 @@ run: preflight
 ## Everything that CI runs. The client tests use the program that the process tests have built.
 test: preflight-test lint
 	$(CARGO) test --workspace --locked
+	$(PYTHON) -m unittest discover tests/chaos
 	tests/clients/run
 
 ## The event log, the stages and all of prepx on a real Apache Kafka: CONTRIBUTING.md says what it needs.
@@ -86,7 +87,7 @@ cluster-down:
 ## Faults under load in a cluster of its own, judged by what came of them.
 CHAOS_ROUNDS ?= 3
 chaos: cluster-build
-	$(PYTHON) -m unittest discover tests/chaos
+	$(PYTHON) -W ignore -m unittest discover tests/cluster
 	tests/cluster/cluster.py run --links --clocks --binaries $(BINARIES) -- tests/chaos/chaos.py --rounds $(CHAOS_ROUNDS)
 
 ## Formatting and lints, warnings as errors.
