@@ -60,8 +60,8 @@ pub fn run(seed: u64, steps: u64) -> Report {
     run_tallied(seed, steps).0
 }
 
-/// And how often the brokers did what is not smooth.
-pub fn run_tallied(seed: u64, steps: u64) -> (Report, Tally) {
+/// And how often the brokers did what is not smooth, and somebody had stood by for what was taken over.
+pub fn run_tallied(seed: u64, steps: u64) -> (Report, Tally, u64) {
     let mut world = World::new(seed);
     if !world.dice.one_in(4) {
         world.fund();
@@ -82,13 +82,16 @@ impl World {
             buffer_bytes: 256 << 10,
             batch_bytes_max: 256 << 10,
         };
-        let brokers = Brokers::new(seed, config);
+        let (brokers, snapshots) = (
+            Brokers::new(seed, config),
+            Snapshots::new(FaultyDir::new(!seed)),
+        );
         let mut world = World {
             clients: Clients::new(&dice),
             clock: ManualClock::new(START),
-            snapshots: Snapshots::new(FaultyDir::new(!seed)),
-            accounts: Seats::new(account(), Stage::ACCOUNT),
-            matching: Seats::new(matching(), Stage::MATCHING),
+            accounts: Seats::new(account(), Stage::ACCOUNT, &snapshots),
+            matching: Seats::new(matching(), Stage::MATCHING, &snapshots),
+            snapshots,
             fronts: Vec::new(),
             log: brokers.handle(),
             dice,
@@ -121,9 +124,10 @@ impl World {
             }),
             26..44 => self.turn_account(self.dice.below(2) as usize),
             44..60 => self.turn_matching(self.dice.below(2) as usize),
-            60..80 => (0..=self.dice.below(40)).for_each(|_| {
+            60..76 => (0..=self.dice.below(40)).for_each(|_| {
                 self.brokers.step();
             }),
+            76..80 => self.stand_by(),
             80..86 => self.hear(),
             86..90 => {
                 let ms = self.dice.below(1_500);
@@ -155,7 +159,6 @@ impl World {
         let ground = Ground {
             dice: &self.dice,
             brokers: &self.brokers,
-            snapshots: &self.snapshots,
             now: self.clock.now(),
         };
         (&mut self.accounts, &mut self.matching, ground)
@@ -184,6 +187,15 @@ impl World {
         match of_accounts {
             true => accounts.replace(at, &ground),
             false => matching.replace(at, &ground),
+        }
+    }
+
+    /// Some process follows what another one owns.
+    fn stand_by(&self) {
+        let at = self.dice.below(2) as usize;
+        match self.dice.one_in(2) {
+            true => self.accounts.stand_by(at, &*self.log),
+            false => self.matching.stand_by(at, &*self.log),
         }
     }
 
@@ -267,7 +279,7 @@ impl World {
     }
 
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
-    fn finish(mut self) -> (Report, Tally) {
+    fn finish(mut self) -> (Report, Tally, u64) {
         self.brokers.set_rough(false);
         let (accounts, matching, ground) = self.ground();
         accounts.end_stale(&ground);
@@ -278,7 +290,8 @@ impl World {
         self.fill();
         self.come_to_rest();
         let tally = self.brokers.tally();
-        (self.agree(), tally)
+        let warm = self.accounts.warm + self.matching.warm;
+        (self.agree(), tally, warm)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The owners of one stage's partitions on brokers, each a process with a handle of its own: those who
-//! are, those who do not know yet that they are not, and seats that nobody has.
+//! are, those who do not know yet that they are not, and seats that nobody has; and what stands by for them.
 
 use std::sync::Arc;
 
 use prepx_bus::brokers::{BrokerLog, Brokers};
 use prepx_bus::{AppendError, Log};
 use prepx_domain::Micros;
-use prepx_stage::{Codec, Error, Partition, Seat, Snapshots, Stage, Station, Takeover};
+use prepx_stage::{Codec, Error, Partition, Seat, Snapshots, Stage, Standby, Station, Takeover};
 
 use crate::TOPOLOGY;
 use crate::clients::Dice;
@@ -15,7 +15,6 @@ use crate::clients::Dice;
 pub struct Ground<'a> {
     pub dice: &'a Dice,
     pub brokers: &'a Brokers,
-    pub snapshots: &'a Snapshots,
     pub now: Micros,
 }
 
@@ -26,18 +25,24 @@ struct Process<C: Codec> {
 
 pub struct Seats<C: Codec> {
     codec: Arc<C>,
-    seats: Vec<Seat>,
+    /// Whoever takes a seat over has what stands by for it.
+    standbys: Vec<Standby<C>>,
+    /// How many takeovers have begun with that.
+    pub warm: u64,
     living: Vec<Option<Process<C>>>,
     stale: Vec<Process<C>>,
 }
 
 impl<C: Codec> Seats<C> {
-    pub fn new(codec: Arc<C>, stage: Stage) -> Seats<C> {
-        let seats: Vec<Seat> = TOPOLOGY.seats(stage).collect();
+    pub fn new(codec: Arc<C>, stage: Stage, snapshots: &Snapshots) -> Seats<C> {
+        let seats = TOPOLOGY.seats(stage);
+        let standby = |seat| Standby::new(Arc::clone(&codec), seat, snapshots.clone());
+        let standbys: Vec<_> = seats.map(standby).collect();
         Seats {
+            living: standbys.iter().map(|_| None).collect(),
+            standbys,
+            warm: 0,
             codec,
-            living: seats.iter().map(|_| None).collect(),
-            seats,
             stale: Vec::new(),
         }
     }
@@ -48,8 +53,19 @@ impl<C: Codec> Seats<C> {
         living.map(|process| process.station.partition())
     }
 
+    /// Somebody begins to stand by for a seat, or follows its journal for a while.
+    pub fn stand_by(&self, at: usize, log: &dyn Log) {
+        let standby = &self.standbys[at];
+        standby.load().expect("snapshots can be read");
+        standby.follow(log).expect("it can be followed");
+    }
+
+    fn seat(&self, at: usize) -> Seat {
+        self.standbys[at].seat()
+    }
+
     /// Somebody takes a partition over, if the brokers let it.
-    fn open(&self, at: usize, ground: &Ground<'_>) -> Option<Process<C>> {
+    fn open(&mut self, at: usize, ground: &Ground<'_>) -> Option<Process<C>> {
         let log = ground.brokers.handle();
         let takeover = Takeover {
             who: "a simulated owner",
@@ -58,9 +74,10 @@ impl<C: Codec> Seats<C> {
             watch: &(),
         };
         let (codec, own) = (Arc::clone(&self.codec), Arc::clone(&log) as Arc<dyn Log>);
-        let seat = self.seats[at];
-        match Station::open(codec, seat, TOPOLOGY, own, ground.snapshots, takeover) {
+        let (seat, standby) = (self.seat(at), &self.standbys[at]);
+        match Station::open(codec, seat, TOPOLOGY, own, standby, takeover) {
             Ok(mut station) => {
+                self.warm += u64::from(station.partition().begun().warm);
                 station.limit_room(ground.dice.room_bytes());
                 Some(Process { station, log })
             }
@@ -74,7 +91,7 @@ impl<C: Codec> Seats<C> {
 
     /// Every seat that nobody has is taken. The weather must be calm.
     pub fn fill(&mut self, ground: &Ground<'_>) {
-        for at in 0..self.seats.len() {
+        for at in 0..self.standbys.len() {
             if self.living[at].is_none() {
                 self.living[at] = self.open(at, ground);
                 assert!(self.living[at].is_some(), "the brokers are there");
@@ -96,7 +113,7 @@ impl<C: Codec> Seats<C> {
         match process.station.turn(ground.now) {
             Ok(_) => self.living[at] = Some(process),
             Err(error) => {
-                let seat = self.seats[at];
+                let seat = self.seat(at);
                 assert!(process.has_lost(&error), "{seat} has stopped: {error}");
                 process.log.kill();
             }

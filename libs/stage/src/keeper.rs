@@ -11,11 +11,10 @@ use prepx_bus::{Log, Poisoned, ReadError};
 
 use crate::codec::Codec;
 use crate::retention::Retention;
-use crate::snapshot::{self, KEPT, Loaded, Snapshots};
+use crate::snapshot::{self, KEPT, Snapshots};
 use crate::state::{BadRecord, Head};
 use crate::topology::Seat;
 
-const READ_BYTES: usize = 1 << 20;
 /// The name under which snapshots hold on to what they need of the log.
 const CONSUMER: &str = "snapshots";
 
@@ -119,7 +118,7 @@ impl<C: Codec> Keeper<C> {
     pub fn snapshot(&mut self, log: &dyn Log, retention: &Retention) -> Result<(), Error> {
         let log_position = log.durable().0;
         let mut shadow = self.snapshots.load(&*self.codec, self.seat)?;
-        self.fold_to_end(log, &mut shadow)?;
+        shadow.fold_to_end::<Error>(&self.codec, log, |_| {})?;
         let newest = self.snapshots.generations(self.seat)?.pop();
         let generation = newest.map_or(1, |(generation, _)| generation + 1);
         let (state, next_offset) = (&shadow.state, shadow.next_offset);
@@ -139,26 +138,6 @@ impl<C: Codec> Keeper<C> {
             .collect();
         self.snapshots.keep_only(self.seat, &kept)?;
         Ok(self.release(retention)?)
-    }
-
-    fn fold_to_end(&self, log: &dyn Log, shadow: &mut Loaded<C>) -> Result<(), Error> {
-        let end = log.end(self.seat.journal());
-        while shadow.next_offset < end {
-            let records = log.read(self.seat.journal(), shadow.next_offset, READ_BYTES)?;
-            if records.is_empty() {
-                break;
-            }
-            for record in records {
-                let folded = shadow.state.fold(&self.codec, &record.payload);
-                folded.map_err(|source| BadRecord {
-                    seat: self.seat,
-                    offset: record.offset,
-                    source,
-                })?;
-                shadow.next_offset = record.offset + 1;
-            }
-        }
-        Ok(())
     }
 
     /// Everything behind the older of the two snapshots can go; with fewer, nothing can.

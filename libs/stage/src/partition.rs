@@ -17,6 +17,7 @@ use crate::feed;
 use crate::lane::{self, Gap, Message};
 use crate::outbox::Outbox;
 use crate::state::{Head, State};
+use crate::takeover::Begun;
 use crate::topology::{Seat, Topology};
 use crate::transition::{self, Taken};
 use crate::wire::put_prefixed;
@@ -58,6 +59,7 @@ pub struct Partition<C: Codec> {
     pub(crate) outbox: Outbox<C>,
     /// What may not have left before the takeover, to be appended first.
     pub(crate) backlog: VecDeque<Batch>,
+    pub(crate) begun: Begun,
     open: Open<C>,
     /// The input from the log that is being decided.
     deciding: Option<Deciding>,
@@ -161,6 +163,7 @@ impl<C: Codec> Partition<C> {
             owner,
             state,
             backlog: VecDeque::new(),
+            begun: Begun::default(),
             open: Open::new(),
             deciding: None,
             room_bytes: GROUP_BYTES,
@@ -178,6 +181,11 @@ impl<C: Codec> Partition<C> {
     /// Which partition this is.
     pub fn seat(&self) -> Seat {
         self.seat
+    }
+
+    /// How it was taken over.
+    pub fn begun(&self) -> Begun {
+        self.begun
     }
 
     /// As whom it appends.

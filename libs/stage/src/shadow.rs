@@ -14,8 +14,9 @@ use crate::DecodeError;
 use crate::codec::{Codec, Event, Input};
 use crate::command;
 use crate::error::{Error, FOLLOW_UPS_MAX};
+use crate::folded::Folded;
 use crate::lane::Run;
-use crate::snapshot::{Loaded, Snapshots};
+use crate::snapshot::Snapshots;
 use crate::state::{BadRecord, FoldError, Head, State};
 use crate::topology::Seat;
 use crate::transition::{Taken, Transition};
@@ -86,7 +87,7 @@ impl<C: Codec> Shadow<C> {
                 snapshots.find(&*codec, seat, |generations| generations.reverse(), before)
             }
         };
-        let Loaded {
+        let Folded {
             state, next_offset, ..
         } = found?;
         let machine = same(&*codec, &state.machine);

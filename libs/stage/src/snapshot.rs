@@ -17,6 +17,7 @@ use prepx_objects::Objects;
 
 use crate::DecodeError;
 use crate::codec::Codec;
+use crate::folded::Folded;
 use crate::state::{Head, State};
 use crate::topology::Seat;
 use crate::wire::{Reader, put_partition, put_varint};
@@ -50,18 +51,6 @@ pub struct Snapshots {
     objects: Arc<dyn Objects>,
 }
 
-/// A state, and where the fold goes on.
-pub struct Loaded<C: Codec> {
-    /// The state.
-    pub state: State<C>,
-    /// The offset of the first journal record that is not in it.
-    pub next_offset: u64,
-    /// Which snapshot it is from; 0 when from none. Rises with every snapshot of a partition.
-    pub generation: u64,
-    /// The size of that snapshot.
-    pub bytes: u64,
-}
-
 impl Snapshots {
     /// The snapshots among `objects`.
     pub fn new(objects: Arc<dyn Objects>) -> Snapshots {
@@ -69,7 +58,7 @@ impl Snapshots {
     }
 
     /// The newest good snapshot of a partition, or the initial state.
-    pub fn load<C: Codec>(&self, codec: &C, seat: Seat) -> Result<Loaded<C>, Error> {
+    pub fn load<C: Codec>(&self, codec: &C, seat: Seat) -> Result<Folded<C>, Error> {
         self.find(
             codec,
             seat,
@@ -86,7 +75,7 @@ impl Snapshots {
         seat: Seat,
         order: impl FnOnce(&mut [(u64, String)]),
         wanted: impl Fn(&Head, u64) -> bool,
-    ) -> Result<Loaded<C>, Error> {
+    ) -> Result<Folded<C>, Error> {
         let mut generations = self.generations(seat)?;
         order(&mut generations);
         for (generation, name) in generations {
@@ -94,7 +83,8 @@ impl Snapshots {
             match decode(codec, seat, &bytes) {
                 Ok((state, next_offset)) if !wanted(&state.head, next_offset) => {}
                 Ok((state, next_offset)) => {
-                    return Ok(Loaded {
+                    return Ok(Folded {
+                        seat,
                         state,
                         next_offset,
                         generation,
@@ -106,7 +96,8 @@ impl Snapshots {
                 }
             }
         }
-        Ok(Loaded {
+        Ok(Folded {
+            seat,
             state: State::initial(codec),
             next_offset: 0,
             generation: 0,

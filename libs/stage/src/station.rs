@@ -23,8 +23,8 @@ use crate::command::{self, ReplyTo};
 use crate::error::Error;
 use crate::feed;
 use crate::partition::Partition;
-use crate::snapshot::Snapshots;
 use crate::spine::Turn;
+use crate::standby::Origin;
 use crate::takeover::Takeover;
 use crate::topology::{Seat, Topology};
 
@@ -71,10 +71,10 @@ impl<C: Codec> Station<C> {
         seat: Seat,
         topology: Topology,
         log: Arc<dyn Log>,
-        snapshots: &Snapshots,
+        origin: &impl Origin<C>,
         takeover: Takeover<'_>,
     ) -> Result<Station<C>, Error> {
-        let partition = Partition::open(codec, seat, topology, &*log, snapshots, takeover)?;
+        let partition = Partition::open(codec, seat, topology, &*log, origin, takeover)?;
         let source = |from| (from, partition.next_offset(from));
         Ok(Station {
             sources: [seat.commands(), seat.lanes()].map(source),

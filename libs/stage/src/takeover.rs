@@ -1,20 +1,19 @@
-//! How a partition gets its owner: fence, newest good snapshot, the journal to its end, and again
-//! what may not have left.
+//! How a partition gets its owner: fence, the copy that stood by or else the newest good snapshot, the journal to its
+//! end, and again what may not have left.
 
 use std::sync::Arc;
 
-use prepx_bus::{Batch, Log, TopicPartition};
+use prepx_bus::{Batch, Log, Owner, TopicPartition};
 use prepx_domain::Micros;
 
 use crate::codec::Codec;
 use crate::error::Error;
+use crate::folded::{Folded, fold_journal};
 use crate::partition::Partition;
-use crate::snapshot::Snapshots;
-use crate::state::{BadRecord, FoldError};
+use crate::standby::Origin;
+use crate::state::FoldError;
 use crate::topology::{Seat, Topology};
 
-/// How much of a journal is read at once.
-const READ_BYTES: usize = 4 << 20;
 /// Outputs that are sent again are appended in batches of about this size.
 const REEMIT_BYTES: usize = 1 << 20;
 
@@ -43,22 +42,65 @@ pub struct Takeover<'a> {
     pub watch: &'a dyn Watch,
 }
 
+/// What a takeover began with, and what was left to fold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Whether with a copy that had stood by, and not with a snapshot.
+    pub warm: bool,
+    /// How many records of the journal were folded then.
+    pub records: u64,
+}
+
 impl<C: Codec> Partition<C> {
     /// Takes a partition over: fences the owner before, folds the journal to its end, and begins
     /// the first transition of the new epoch, which the caller appends before anything else.
+    ///
+    /// # Errors
+    /// When the journal cannot be fenced, read or folded. A copy that does not serve is no error: it is cold then.
     pub fn open(
         codec: Arc<C>,
         seat: Seat,
         topology: Topology,
         log: &dyn Log,
-        snapshots: &Snapshots,
+        origin: &impl Origin<C>,
         takeover: Takeover<'_>,
     ) -> Result<Partition<C>, Error> {
         let owner = log.fence(seat.journal(), takeover.who)?;
-        let loaded = snapshots.load(&*codec, seat)?;
-        let mut partition = Partition::new(codec, seat, topology, owner, loaded.state);
-        partition.fold_from(log, loaded.next_offset, takeover)?;
+        let begin = |folded: Folded<C>, warm| {
+            let own = Arc::clone(&codec);
+            Partition::begin_with(own, topology, owner, (folded, warm), log, takeover)
+        };
+        // What a copy has folded told others things too, and nobody derives them again.
+        let copy = origin.take_copy().filter(|_| !takeover.reemit);
+        let mut partition = match copy.map(|copy| begin(copy, true)) {
+            Some(Ok(partition)) => partition,
+            unfit => {
+                if let Some(Err(error)) = unfit {
+                    tracing::warn!(%seat, %error, "what stood by does not serve: it is taken over from a snapshot");
+                }
+                begin(origin.snapshots().load(&*codec, seat)?, false)?
+            }
+        };
         partition.begin_epoch(log, takeover.now)?;
+        Ok(partition)
+    }
+
+    fn begin_with(
+        codec: Arc<C>,
+        topology: Topology,
+        owner: Owner,
+        (folded, warm): (Folded<C>, bool),
+        log: &dyn Log,
+        takeover: Takeover<'_>,
+    ) -> Result<Partition<C>, Error> {
+        let Folded {
+            seat, next_offset, ..
+        } = folded;
+        let mut partition = Partition::new(codec, seat, topology, owner, folded.state);
+        let seq = partition.state.head.seq;
+        partition.fold_from(log, next_offset, takeover)?;
+        let records = partition.state.head.seq - seq;
+        partition.begun = Begun { warm, records };
         Ok(partition)
     }
 
@@ -68,25 +110,15 @@ impl<C: Codec> Partition<C> {
         first: u64,
         Takeover { reemit, watch, .. }: Takeover<'_>,
     ) -> Result<(), Error> {
-        let journal = self.seat.journal();
-        let (mut next, end) = (first, log.end(journal));
-        loop {
-            let records = log.read(journal, next, READ_BYTES)?;
-            let Some(last) = records.last() else { break };
-            next = last.offset + 1;
-            for record in &records {
-                let folded = match reemit {
-                    false => self.state.fold(&self.codec, &record.payload),
-                    true => self.fold_again(&record.payload),
-                };
-                folded.map_err(|source| BadRecord {
-                    seat: self.seat,
-                    offset: record.offset,
-                    source,
-                })?;
-            }
-            watch.folded(self.seat, next - first, end.max(next) - first);
-        }
+        let (seat, mut next) = (self.seat, first);
+        let end = log.end(seat.journal());
+        let fold = |record: &[u8]| match reemit {
+            false => self.state.fold(&self.codec, record),
+            true => self.fold_again(record),
+        };
+        let passed = |next: u64| watch.folded(seat, next - first, end.max(next) - first);
+        // To where there is nothing more, whatever the end was said to be.
+        fold_journal::<Error>((log, seat), (&mut next, u64::MAX), fold, passed)?;
         match reemit {
             true => self.check_derived(),
             false => {

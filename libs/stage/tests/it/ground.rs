@@ -11,7 +11,9 @@ use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::Micros;
 use prepx_stage::desk::{Bounds, Question};
-use prepx_stage::{Codec, Desk, Error, Partition, Seat, Snapshots, Stage, Station, Takeover};
+use prepx_stage::{
+    Codec, Desk, Error, Origin, Partition, Seat, Snapshots, Stage, Station, Takeover,
+};
 
 use crate::toy::{BankCodec, BankInput, HouseCodec, HouseInput, reply, slot};
 use crate::world::{TOPOLOGY, check_fold, fold};
@@ -115,6 +117,13 @@ impl<G: Ground> Stations<G> {
         let seat = Stage::ACCOUNT.seat(partition);
         let successor = open(&mut self.ground, &self.snapshots, BankCodec, seat, reemit);
         std::mem::replace(&mut self.banks[partition as usize], successor)
+    }
+
+    /// Somebody takes a bank's partition over who may have stood by for it.
+    pub fn take_over_from(&mut self, origin: &impl Origin<BankCodec>, partition: u32) {
+        let seat = Stage::ACCOUNT.seat(partition);
+        let successor = open(&mut self.ground, origin, BankCodec, seat, false);
+        self.banks[partition as usize] = successor;
     }
 
     pub fn deposit(&mut self, id: i64, account: i64, amount: i64) {
@@ -248,7 +257,7 @@ pub fn desk(log: Arc<dyn Log>, first_token: u64) -> Desk<i64> {
 
 fn open<G: Ground, C: Codec>(
     ground: &mut G,
-    snapshots: &Snapshots,
+    origin: &impl Origin<C>,
     codec: C,
     seat: Seat,
     reemit: bool,
@@ -260,6 +269,6 @@ fn open<G: Ground, C: Codec>(
         reemit,
         watch: &(),
     };
-    let opened: Result<_, Error> = Station::open(codec, seat, TOPOLOGY, log, snapshots, takeover);
+    let opened: Result<_, Error> = Station::open(codec, seat, TOPOLOGY, log, origin, takeover);
     opened.unwrap()
 }

@@ -8,6 +8,7 @@ mod ground;
 mod kafka;
 mod recovery;
 mod skips;
+mod standbys;
 mod stations;
 mod toy;
 mod world;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use indicatif::ProgressBar;
 use prepx_account as account;
 use prepx_bus::{Log, Record, Topic, TopicPartition};
 use prepx_domain::AccountId;
@@ -14,8 +13,6 @@ use prepx_stage::{Codec, Seat, Snapshots, Stage, State, Topology};
 use prepx_trading::MatchingCodec;
 
 use crate::progress::bar;
-
-const READ_BYTES: usize = 4 << 20;
 
 /// All stage partitions, folded to the ends of their journals.
 pub(super) struct Folded {
@@ -46,40 +43,18 @@ pub(super) fn fold_all(log: &dyn Log, snapshots: &Snapshots, topology: Topology)
 /// The state that a start would have: the newest snapshot and the journal from there on.
 fn fold<C: Codec>(codec: &C, log: &dyn Log, snapshots: &Snapshots, seat: Seat) -> Result<State<C>> {
     let journal = seat.journal();
-    let loaded = snapshots.load(codec, seat)?;
-    let mut state = loaded.state;
+    let mut folded = snapshots.load(codec, seat)?;
+    let (first, end) = (folded.next_offset, log.end(journal));
     ensure!(
-        loaded.next_offset <= log.end(journal),
-        "I1: the newest snapshot of {journal} is of offset {}, the journal ends at {}",
-        loaded.next_offset,
-        log.end(journal)
+        first <= end,
+        "I1: the newest snapshot of {journal} is of offset {first}, the journal ends at {end}"
     );
-    let bar = bar("journals", log.end(journal) - loaded.next_offset);
-    fold_from(codec, log, journal, loaded.next_offset, &mut state, &bar)?;
+    let bar = bar("journals", end - first);
+    let passed = |next| bar.set_position(next - first);
+    let all = folded.fold_to_end::<anyhow::Error>(codec, log, passed);
+    all.with_context(|| format!("I6: {journal} does not fold"))?;
     bar.finish_and_clear();
-    Ok(state)
-}
-
-fn fold_from<C: Codec>(
-    codec: &C,
-    log: &dyn Log,
-    journal: TopicPartition,
-    mut next: u64,
-    state: &mut State<C>,
-    bar: &ProgressBar,
-) -> Result<()> {
-    loop {
-        let records = log.read(journal, next, READ_BYTES)?;
-        let Some(last) = records.last() else {
-            return Ok(());
-        };
-        next = last.offset + 1;
-        for record in &records {
-            let at = || format!("I6: {journal} at offset {}", record.offset);
-            state.fold(codec, &record.payload).with_context(at)?;
-        }
-        bar.inc(records.len() as u64);
-    }
+    Ok(folded.state)
 }
 
 /// All stage partitions, folded from the beginnings of their journals as records pass.

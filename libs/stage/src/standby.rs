@@ -1,0 +1,159 @@
+//! A copy of a partition's state beside its owner, so that a takeover folds only what is new since.
+//!
+//! Owns the copy: begun with the newest snapshot, kept up with the journal by the fold that snapshots are made by, given
+//! away to whoever takes the partition over. It has seen durable records alone, so it is never ahead of what a new owner
+//! finds. Refuses: to go on behind a gap or a bad record (the copy is dropped, and a takeover is cold until there is
+//! another one), to hold up whoever takes over while it reads.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prepx_bus::{Log, ReadError};
+
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::folded::{Folded, READ_BYTES};
+use crate::snapshot::Snapshots;
+use crate::topology::Seat;
+
+/// A copy is weighed again when it has folded this many times its weight, but not before [`WEIGH_BYTES`].
+const WEIGH_TIMES: u64 = 4;
+const WEIGH_BYTES: u64 = 64 << 20;
+
+/// What a takeover may begin with.
+pub trait Origin<C: Codec> {
+    /// The cold way.
+    fn snapshots(&self) -> &Snapshots;
+
+    /// The warm way: a copy that has stood by, if there is one. It is the caller's from now on.
+    fn take_copy(&self) -> Option<Folded<C>> {
+        None
+    }
+}
+
+impl<C: Codec> Origin<C> for Snapshots {
+    fn snapshots(&self) -> &Snapshots {
+        self
+    }
+}
+
+/// The copy of one partition. See the module's documentation.
+pub struct Standby<C: Codec> {
+    codec: Arc<C>,
+    seat: Seat,
+    snapshots: Snapshots,
+    copy: Mutex<Option<Copy<C>>>,
+}
+
+struct Copy<C: Codec> {
+    folded: Folded<C>,
+    /// The size of its snapshot, when it was weighed last.
+    bytes: u64,
+    /// How much of the journal it has folded since.
+    folded_bytes: u64,
+}
+
+impl<C: Codec> Standby<C> {
+    /// Of a partition, with no copy yet.
+    pub fn new(codec: Arc<C>, seat: Seat, snapshots: Snapshots) -> Standby<C> {
+        Standby {
+            codec,
+            seat,
+            snapshots,
+            copy: Mutex::default(),
+        }
+    }
+
+    /// Which partition it is.
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    /// Makes the copy from the newest snapshot, if there is none.
+    ///
+    /// # Errors
+    /// When the place of snapshots fails.
+    pub fn load(&self) -> Result<(), Error> {
+        if self.lock().is_none() {
+            let folded = self.snapshots.load(&*self.codec, self.seat)?;
+            *self.lock() = Some(Copy {
+                bytes: folded.bytes,
+                folded_bytes: 0,
+                folded,
+            });
+        }
+        Ok(())
+    }
+
+    /// Folds what the log has at hand of the journal, a bounded piece at once; whether that was anything.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or does not follow. Unless it may do better the next time, the copy is gone then.
+    pub fn follow(&self, log: &dyn Log) -> Result<bool, Error> {
+        let followed = self.step(log);
+        if let Err(error) = &followed
+            && !matches!(error, Error::Read(ReadError::Io(_)))
+        {
+            self.forget();
+        }
+        followed
+    }
+
+    fn step(&self, log: &dyn Log) -> Result<bool, Error> {
+        let Some(next) = self.next_offset() else {
+            return Ok(false);
+        };
+        // Read while nobody has to wait for the copy.
+        let records = log.poll(self.seat.journal(), next, READ_BYTES)?;
+        let mut copy = self.lock();
+        let same = |copy: &&mut Copy<C>| copy.folded.next_offset == next;
+        let Some(copy) = copy.as_mut().filter(same) else {
+            return Ok(false);
+        };
+        copy.folded.fold(&self.codec, &records)?;
+        let bytes = records.iter().map(|record| record.payload.len() as u64);
+        copy.folded_bytes += bytes.sum::<u64>();
+        if copy.folded_bytes > (copy.bytes * WEIGH_TIMES).max(WEIGH_BYTES) {
+            copy.weigh(&self.codec);
+        }
+        Ok(!records.is_empty())
+    }
+
+    /// The offset of the first record of the journal that is not in the copy; none when there is no copy.
+    pub fn next_offset(&self) -> Option<u64> {
+        let copy = self.lock();
+        copy.as_ref().map(|copy| copy.folded.next_offset)
+    }
+
+    /// About how large the copy's snapshot is; none when there is no copy.
+    pub fn bytes(&self) -> Option<u64> {
+        self.lock().as_ref().map(|copy| copy.bytes)
+    }
+
+    /// Gives the copy up.
+    pub fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    /// A copy is whole between two folds, and dropped where one fails.
+    fn lock(&self) -> MutexGuard<'_, Option<Copy<C>>> {
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Codec> Copy<C> {
+    fn weigh(&mut self, codec: &C) {
+        let mut bytes = Vec::new();
+        codec.encode_state(&self.folded.state.machine, &mut bytes);
+        (self.bytes, self.folded_bytes) = (bytes.len() as u64, 0);
+    }
+}
+
+impl<C: Codec> Origin<C> for Standby<C> {
+    fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    fn take_copy(&self) -> Option<Folded<C>> {
+        self.lock().take().map(|copy| copy.folded)
+    }
+}
