@@ -1,5 +1,5 @@
-//! The thread that makes snapshots of the partitions that this process has, of durable records and beside
-//! their owners.
+//! The thread that folds durable records beside the owners: into snapshots of the partitions that this process has, and
+//! into copies of some that others have.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,16 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prepx_bus::{Log, Reading};
+use prepx_env::Clock;
 use prepx_stage::{Codec, Keeper, KeeperError, Pace, Retention, Snapshots, Stage};
 
 use crate::bell::Bell;
+use crate::standing::{Here, Standing};
 use crate::{BoxError, Logs};
 
 /// How often to look whether a snapshot is due.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// How far each partition has come that is here: what the keeper asks for each time.
-pub(crate) type Events = Box<dyn Fn() -> BTreeMap<u32, u64> + Send>;
 
 /// What the keeper is made with.
 pub(crate) struct Keeping<C: Codec> {
@@ -25,7 +24,10 @@ pub(crate) struct Keeping<C: Codec> {
     pub logs: Logs,
     pub snapshots: Snapshots,
     pub pace: Pace,
-    pub events: Events,
+    /// What is here now.
+    pub here: Box<dyn Fn() -> Here + Send>,
+    pub standing: Standing<C>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// A handle of its own, and the keepers that read there.
@@ -33,51 +35,70 @@ struct Desk<C: Codec> {
     log: Arc<dyn Log>,
     retention: Retention,
     keepers: BTreeMap<u32, Keeper<C>>,
+    /// When to look whether a snapshot is due.
+    next_look: Duration,
 }
 
 impl<C: Codec> Keeping<C> {
-    /// Runs until it is told to stop. A snapshot that fails costs nothing but a longer takeover: it is tried
-    /// again, at a new handle if that has failed.
-    pub fn run(self, stop: &AtomicBool, bell: &Bell) {
+    /// Runs until it is told to stop. What fails costs nothing but a longer takeover: it is tried again, at a new
+    /// handle if that has failed.
+    pub fn run(mut self, stop: &AtomicBool, bell: &Arc<Bell>) {
         let mut desk = None;
         while !stop.load(Ordering::Acquire) {
-            if let Err(error) = self.look(&mut desk) {
+            let more = self.look(&mut desk, bell).unwrap_or_else(|error| {
                 tracing::error!(error, "snapshots are not made; it is tried again");
                 desk = None;
+                false
+            });
+            if !more {
+                bell.wait(LOOK);
             }
-            bell.wait(LOOK);
         }
     }
 
-    fn look(&self, desk: &mut Option<Desk<C>>) -> Result<(), BoxError> {
+    /// Whether there is more to do at once.
+    fn look(&mut self, desk: &mut Option<Desk<C>>, bell: &Arc<Bell>) -> Result<bool, BoxError> {
         let desk = match desk {
             Some(desk) => desk,
-            None => desk.insert(self.sit_down()?),
+            None => desk.insert(self.sit_down(bell)?),
         };
         if let Some(poisoned) = desk.log.watermark().failure() {
             return Err(poisoned.clone().into());
         }
-        let here = (self.events)();
+        let (here, now) = ((self.here)(), self.clock.monotonic());
+        let more = self.standing.look(&*desk.log, &here, now);
+        if now >= desk.next_look {
+            desk.next_look = now + LOOK;
+            self.keep_all(desk, &here);
+        }
+        Ok(more)
+    }
+
+    fn keep_all(&self, desk: &mut Desk<C>, here: &Here) {
+        let owned = |partition: &u32| here.get(partition).copied().flatten();
         desk.keepers
-            .retain(|partition, _| here.contains_key(partition));
-        for (partition, events) in here {
-            if let Err(error) = self.keep(desk, partition, events) {
+            .retain(|partition, _| owned(partition).is_some());
+        for (&partition, events) in here {
+            let kept = events.map_or(Ok(()), |events| self.keep(desk, partition, events));
+            if let Err(error) = kept {
                 let seat = self.stage.seat(partition);
                 tracing::error!(%seat, %error, "a snapshot failed; it is tried again");
             }
         }
-        Ok(())
     }
 
-    fn sit_down(&self) -> Result<Desk<C>, BoxError> {
+    fn sit_down(&self, bell: &Arc<Bell>) -> Result<Desk<C>, BoxError> {
         let log = (self.logs)(
             &format!("keeper-{}", self.stage.journal),
             Reading::Unhurried,
         )?;
+        let rung = Arc::clone(bell);
+        log.on_news(Box::new(move || rung.ring()));
         Ok(Desk {
             // Others follow the log too: nobody here knows what they need.
             retention: Retention::shared(Arc::clone(&log)),
             keepers: BTreeMap::new(),
+            next_look: Duration::ZERO,
             log,
         })
     }

@@ -29,6 +29,12 @@ mod query;
 mod release;
 mod seat;
 mod seats;
+mod standing;
+// The toy stages of the stages' own tests.
+#[cfg(test)]
+#[allow(dead_code, clippy::unwrap_used)]
+#[path = "../../stage/tests/it/toy.rs"]
+mod toy;
 pub mod wire;
 
 use std::sync::Arc;
@@ -43,6 +49,7 @@ pub use gate::{Gate, Pass};
 pub use query::QueryError;
 pub use release::{Deliver, Release};
 pub use seats::{Options, Seats};
+pub use standing::Standbys;
 
 /// What can go wrong in many ways, for people.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use prepx_bus::{AppendError, Batch, Log, Progress, ReadError, Reading, Topic};
-use prepx_stage::{Codec, Error, Partition, Seat, Station, SteadyClock, Takeover, Turn};
+use prepx_stage::{
+    Begun, Codec, Error, Partition, Seat, Standby, Station, SteadyClock, Takeover, Turn,
+};
 
 use crate::Options;
 use crate::bell::Bell;
@@ -84,15 +86,16 @@ impl Post {
     }
 }
 
-/// Starts the thread of a partition that is granted. `session` is that of the lease.
+/// Starts the thread of a partition that is granted, and that `standby` may have a copy of. `session` is that of the
+/// lease.
 pub(crate) fn start<C: Codec>(
     codec: &Arc<C>,
-    seat: Seat,
+    standby: Arc<Standby<C>>,
     options: &Options,
     session: Duration,
     epoch: Arc<AtomicU32>,
 ) -> std::io::Result<(Seated<C>, JoinHandle<()>)> {
-    let (looks, asked) = sync_channel(options.reads_max);
+    let (seat, (looks, asked)) = (standby.seat(), sync_channel(options.reads_max));
     let post = Arc::new(Post {
         seat,
         bell: Arc::default(),
@@ -110,6 +113,7 @@ pub(crate) fn start<C: Codec>(
         options: options.clone(),
         session,
         looks: asked,
+        standby,
         post,
     };
     let thread = std::thread::Builder::new().name(seat.to_string());
@@ -133,6 +137,7 @@ struct Sitter<C: Codec> {
     options: Options,
     session: Duration,
     looks: Receiver<Look<C>>,
+    standby: Arc<Standby<C>>,
     post: Arc<Post>,
 }
 
@@ -213,6 +218,15 @@ fn may_pass(error: &Error) -> bool {
     )
 }
 
+/// How long a takeover has taken, and what it began with.
+fn tell_takeover(seat: Seat, taken: Duration, Begun { warm, records }: Begun) {
+    tracing::info!(%seat, ?taken, warm, records, "taken over");
+    let gauge = |name: &'static str| metrics::gauge!(name, "partition" => seat.to_string());
+    gauge("prepx_takeover_seconds").set(taken.as_secs_f64());
+    gauge("prepx_takeover_warm").set(f64::from(u8::from(warm)));
+    gauge("prepx_takeover_records").set(records as f64);
+}
+
 struct Driver<'a, C: Codec> {
     station: Station<C>,
     log: Arc<dyn Log>,
@@ -227,6 +241,7 @@ struct Driver<'a, C: Codec> {
 impl<'a, C: Codec> Driver<'a, C> {
     fn open(sitter: &'a Sitter<C>) -> Result<Driver<'a, C>, Error> {
         let (options, post) = (&sitter.options, &sitter.post);
+        let since = options.clock.monotonic();
         let name = post.seat.to_string().replace('/', "-");
         let log = (options.logs)(&name, Reading::Prompt)
             .map_err(|error| Error::Read(ReadError::Io(std::io::Error::other(error))))?;
@@ -238,10 +253,10 @@ impl<'a, C: Codec> Driver<'a, C> {
             reemit: false,
             watch: &(),
         };
-        let since = options.clock.monotonic();
+        let opening = options.clock.monotonic();
         let (codec, own) = (Arc::clone(&sitter.codec), Arc::clone(&log));
-        let (topology, snapshots) = (options.topology, &options.snapshots);
-        let station = Station::open(codec, post.seat, topology, own, snapshots, takeover)?;
+        let (topology, standby) = (options.topology, &*sitter.standby);
+        let station = Station::open(codec, post.seat, topology, own, standby, takeover)?;
         let release = Arc::new(Release::default());
         let (released, rung) = (Arc::clone(&release), Arc::clone(&post.bell));
         log.watermark().subscribe(move |progress| match progress {
@@ -262,7 +277,9 @@ impl<'a, C: Codec> Driver<'a, C> {
         };
         driver.publish(owner)?;
         post.epoch.store(owner.epoch, Ordering::Release);
-        post.proof.open(driver.claim.clone(), since);
+        post.proof.open(driver.claim.clone(), opening);
+        let taken = options.clock.monotonic() - since;
+        tell_takeover(post.seat, taken, driver.station.partition().begun());
         Ok(driver)
     }
 

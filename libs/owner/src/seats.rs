@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prepx_bus::{Change, Leases};
 use prepx_env::Clock;
-use prepx_stage::{Codec, Pace, Partition, Snapshots, Stage, Topology};
+use prepx_stage::{Codec, Pace, Partition, Snapshots, Stage, Standby, Topology};
 use tokio::sync::oneshot;
 
 use crate::bell::Bell;
@@ -16,6 +16,7 @@ use crate::keeping::Keeping;
 use crate::order::Order;
 use crate::release::Deliver;
 use crate::seat::{self, Look, Seated};
+use crate::standing::{Here, Standbys, Standing};
 use crate::{BoxError, Failure, Gate, Logs, QueryError, RETRY_AFTER};
 
 /// How long to wait for the group's word, and how long while a partition is being handed over.
@@ -40,6 +41,8 @@ pub struct Options {
     pub snapshots: Snapshots,
     /// When one is due.
     pub pace: Pace,
+    /// How much this process stands by for that others have.
+    pub standbys: Standbys,
     /// Which process this is, for people.
     pub who: String,
     /// Where other processes reach this one, `host:port`.
@@ -71,6 +74,8 @@ struct Shared<C: Codec> {
     reads: Gate,
     /// What is granted and not let go of.
     seated: Mutex<BTreeMap<u32, Seated<C>>>,
+    /// What this process has of each partition that it may come to own.
+    standbys: Vec<Arc<Standby<C>>>,
     /// Of that, what is to be handed over, and when.
     revoked: Mutex<BTreeMap<u32, Duration>>,
     /// The last epoch under which each partition was owned here.
@@ -92,8 +97,16 @@ impl<C: Codec> Seats<C> {
         options: Options,
         leases: Arc<dyn Leases>,
     ) -> Result<Seats<C>, BoxError> {
-        let count = options.topology.partitions(options.stage.journal);
+        let (count, stage) = (
+            options.topology.partitions(options.stage.journal),
+            options.stage,
+        );
+        let standby = |partition| {
+            let (codec, snapshots) = (Arc::clone(&codec), options.snapshots.clone());
+            Arc::new(Standby::new(codec, stage.seat(partition), snapshots))
+        };
         let seats = Seats(Arc::new(Shared {
+            standbys: (0..count).map(standby).collect(),
             codec,
             leases,
             reads: Gate::new(options.reads_max),
@@ -133,21 +146,28 @@ impl<C: Codec> Seats<C> {
     fn keeping(&self) -> Keeping<C> {
         let shared = &self.0;
         let seats = Arc::downgrade(shared);
-        let events = move || {
-            let owned = seats.upgrade().map(|shared| shared.owned());
-            let owned = owned.into_iter().flatten();
-            let events = |seated: &Seated<C>| seated.post().events.load(Ordering::Relaxed);
-            owned
-                .map(|(number, seated)| (number, events(&seated)))
-                .collect()
+        let here = move || {
+            seats
+                .upgrade()
+                .map_or_else(Here::new, |shared| shared.here())
         };
+        let (options, session) = (&shared.options, shared.leases.session());
+        let standing = Standing::new(
+            options.stage.journal.name(),
+            shared.standbys.clone(),
+            options.standbys,
+            session,
+            &options.who,
+        );
         Keeping {
             codec: Arc::clone(&shared.codec),
-            stage: shared.options.stage,
-            logs: Arc::clone(&shared.options.logs),
-            snapshots: shared.options.snapshots.clone(),
-            pace: shared.options.pace,
-            events: Box::new(events),
+            stage: options.stage,
+            logs: Arc::clone(&options.logs),
+            snapshots: options.snapshots.clone(),
+            pace: options.pace,
+            clock: Arc::clone(&options.clock),
+            here: Box::new(here),
+            standing,
         }
     }
 
@@ -193,6 +213,13 @@ impl<C: Codec> Seats<C> {
     /// The partitions that are owned here now.
     pub fn owned(&self) -> Vec<u32> {
         self.0.owned().into_iter().map(|(owned, _)| owned).collect()
+    }
+
+    /// The partitions that this process has a copy of, to take them over with.
+    pub fn standing_by(&self) -> Vec<u32> {
+        let standbys = self.0.standbys.iter();
+        let held = standbys.filter(|standby| standby.next_offset().is_some());
+        held.map(|standby| standby.seat().partition).collect()
     }
 
     /// Waits until every partition is owned here: for a process that shares with nobody. Blocks.
@@ -268,6 +295,20 @@ impl<C: Codec> Shared<C> {
             .filter(|(_, seated)| seated.post().proof.is_open());
         owned
             .map(|(number, seated)| (*number, seated.clone()))
+            .collect()
+    }
+
+    /// What is granted, and how many events what is owned has seen.
+    fn here(&self) -> Here {
+        let events = |seated: &Seated<C>| {
+            let post = seated.post();
+            let open = post.proof.is_open();
+            open.then(|| post.events.load(Ordering::Relaxed))
+        };
+        let seated = lock(&self.seated);
+        seated
+            .iter()
+            .map(|(number, seated)| (*number, events(seated)))
             .collect()
     }
 
@@ -348,9 +389,10 @@ impl<C: Codec> Shared<C> {
         let Some(epoch) = self.epochs.get(partition as usize).map(Arc::clone) else {
             return tracing::error!(partition, "granted, and no partition of the stage");
         };
-        let seat = self.options.stage.seat(partition);
+        let standby = Arc::clone(&self.standbys[partition as usize]);
+        let seat = standby.seat();
         let session = self.leases.session();
-        match seat::start(&self.codec, seat, &self.options, session, epoch) {
+        match seat::start(&self.codec, standby, &self.options, session, epoch) {
             Ok((seated, thread)) => {
                 let mut threads = lock(&self.threads);
                 threads.retain(|thread| !thread.is_finished());

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use prepx_auth::ClusterKey;
 use prepx_bus::KafkaLocation;
 use prepx_objects::Location as Objects;
+use prepx_owner::Standbys;
 use prepx_runtime::config::{self, Error};
 use prepx_runtime::tls::{self, Callers};
 use prepx_runtime::{guard, serve, telemetry};
@@ -47,6 +48,11 @@ pub struct Settings {
     /// Where snapshots of the stages are: `s3://BUCKET[/PREFIX]`, or `file:DIRECTORY`, which all owners see; in
     /// the data directory when empty.
     pub snapshot_url: String,
+    /// Most partitions of its stage that a process has a copy of while another one owns them, so that it takes them
+    /// over at once; 0 for none.
+    pub standby_partitions: usize,
+    /// Most bytes that the snapshots of those copies have together; in memory they take a few times as much.
+    pub standby_bytes: u64,
     /// Where the services' schemas are: `postgres://USER:PASSWORD@HOST/DATABASE`; in SQLite in the data
     /// directory when empty.
     pub sql_url: String,
@@ -94,6 +100,8 @@ impl Default for Settings {
             account_partitions: 4,
             matching_partitions: 4,
             snapshot_url: String::new(),
+            standby_partitions: 16,
+            standby_bytes: 1 << 30,
             sql_url: String::new(),
             sql_shards: Vec::new(),
             cache_url: "memory:".to_owned(),
@@ -212,6 +220,14 @@ impl Settings {
                          such as `openssl rand -base64 32` prints (PREPX_CLUSTER_KEY)";
             wrong("cluster_key", &words)
         })
+    }
+
+    /// How much a process stands by for.
+    pub fn standbys(&self) -> Standbys {
+        Standbys {
+            partitions: self.standby_partitions,
+            bytes: self.standby_bytes,
+        }
     }
 
     /// Where the snapshots of the stages are.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prepx_bus::file::RealDir;
 use prepx_bus::{Change, LeaseError, Leases, Reading, Topic};
 use prepx_env::{Clock, Random, SystemClock};
-use prepx_owner::{Directory, Failure, Front, Logs, Options, QueryError, Seats};
+use prepx_owner::{Directory, Failure, Front, Logs, Options, QueryError, Seats, Standbys};
 use prepx_stage::desk::Bounds;
 use prepx_stage::{Codec, Pace, Snapshots, Stage, Topology};
 
@@ -129,6 +129,10 @@ impl Process {
             pace: Pace {
                 events: 20,
                 ..Pace::default()
+            },
+            standbys: Standbys {
+                partitions: 4,
+                bytes: 1 << 20,
             },
             who: name.into(),
             address: format!("{name}:1"),

@@ -22,6 +22,14 @@ async fn until(done: impl Fn() -> bool) {
     tokio::time::timeout(LONG, there).await.unwrap();
 }
 
+/// What the first has, once the second stands by for it.
+async fn stood_by_for(client: &mut Client, first: &Process, second: &Process) -> Vec<u32> {
+    let has = first.accounts.owned();
+    let stands_by = || second.accounts.standing_by();
+    client.pay_until(|| stands_by() == has).await;
+    has
+}
+
 /// A second process takes its share over, the first one leaves: clients see neither.
 pub async fn share_and_leave(ground: &mut dyn Ground) {
     let first = Process::start(ground, "first");
@@ -34,6 +42,7 @@ pub async fn share_and_leave(ground: &mut dyn Ground) {
     eprintln!("shared: the slowest took {:?}", client.slowest);
     client.slowest = Duration::ZERO;
     client.check(&[&first, &second]).await;
+    let moved = stood_by_for(&mut client, &first, &second).await;
     let stopping = tokio::spawn(first.stop());
     client
         .pay_until(|| second.owns_all() && stopping.is_finished())
@@ -42,6 +51,10 @@ pub async fn share_and_leave(ground: &mut dyn Ground) {
     eprintln!("handed over: the slowest took {:?}", client.slowest);
     client.check(&[&second, &first]).await;
     assert_eq!(first.owns(), 0);
+    for partition in moved {
+        let begun = second.accounts.query(partition, |owner| owner.begun());
+        assert!(begun.await.unwrap().warm, "{partition} was taken over cold");
+    }
     for partition in 0..TOPOLOGY.account_partitions {
         let seat = Stage::ACCOUNT.seat(partition);
         let known = || client.directory.owner(seat).map(|owner| owner.address);
@@ -57,6 +70,7 @@ pub async fn killed(ground: &mut dyn Ground) {
     let second = Process::start(ground, "second");
     let mut client = Client::start(ground);
     client.pay_until(|| share(&first, &second)).await;
+    stood_by_for(&mut client, &first, &second).await;
     client.slowest = Duration::ZERO;
     ground.kill("first");
     first.silence(ground);

@@ -18,7 +18,7 @@ use prepx_bus::lease::Group;
 use prepx_bus::{Leases, Log, Reading, Topic};
 use prepx_env::{Clock, Random};
 use prepx_owner::ports::{Here, Ports, Reach};
-use prepx_owner::{BoxError, Directory, Failure, Front, Logs, Owner, Seats};
+use prepx_owner::{BoxError, Directory, Failure, Front, Logs, Owner, Seats, Standbys};
 use prepx_risk::AccountCodec;
 use prepx_runtime::tls::Dialer;
 use prepx_stage::port::HeadsPort;
@@ -87,6 +87,8 @@ impl Stations {
             logs: Arc::clone(&options.logs),
             snapshots: options.snapshots.clone(),
             pace: options.pace,
+            // Nobody else has anything.
+            standbys: Standbys::default(),
             who: options.who.clone(),
             address: HERE.to_owned(),
             reads_max: options.reads_max,
