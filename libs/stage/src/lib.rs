@@ -14,6 +14,8 @@
 //! | I8 only durable is visible | [`Answer`]s carry the position to wait for |
 //! | I10 bounded | [`Partition::is_full`], [`AppendError::Full`](prepx_bus::AppendError::Full) |
 
+pub mod archive;
+mod archivist;
 mod cell;
 mod clock;
 mod codec;
@@ -44,6 +46,8 @@ mod topology;
 mod transition;
 mod wire;
 
+pub use archive::{Archived, Archives};
+pub use archivist::{ArchivePace, Archivist};
 pub use clock::SteadyClock;
 pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
 pub use consume::{Consumer, Following, Progress, Runner};

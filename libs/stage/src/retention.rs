@@ -12,9 +12,15 @@ use prepx_bus::{Log, Poisoned, TopicPartition};
 /// spoken for is never cut, so that a consumer yet to come finds it whole.
 pub struct Retention {
     log: Arc<dyn Log>,
-    /// Whether the log is this process's to cut.
-    cuts: bool,
+    /// What of the log is this process's to cut.
+    cuts: Cuts,
     floors: Mutex<BTreeMap<TopicPartition, BTreeMap<String, u64>>>,
+}
+
+enum Cuts {
+    All,
+    Journals,
+    Nothing,
 }
 
 impl Retention {
@@ -23,7 +29,7 @@ impl Retention {
     pub fn new(log: Arc<dyn Log>) -> Retention {
         Retention {
             log,
-            cuts: true,
+            cuts: Cuts::All,
             floors: Mutex::default(),
         }
     }
@@ -31,7 +37,16 @@ impl Retention {
     /// Of a log that others follow too: nobody here knows what they need, and nothing is given back.
     pub fn shared(log: Arc<dyn Log>) -> Retention {
         Retention {
-            cuts: false,
+            cuts: Cuts::Nothing,
+            ..Retention::new(log)
+        }
+    }
+
+    /// Of such a log whose journals are archived: they are given back, and nothing else. Whoever archives says that
+    /// others have had their time.
+    pub fn of_journals(log: Arc<dyn Log>) -> Retention {
+        Retention {
+            cuts: Cuts::Journals,
             ..Retention::new(log)
         }
     }
@@ -52,7 +67,12 @@ impl Retention {
             }
         }
         let lowest = consumers.values().min().copied().unwrap_or_default();
-        if self.cuts && lowest > self.log.start(partition) {
+        let cuts = match self.cuts {
+            Cuts::All => true,
+            Cuts::Journals => partition.topic.is_journal(),
+            Cuts::Nothing => false,
+        };
+        if cuts && lowest > self.log.start(partition) {
             self.log.truncate_before(partition, lowest)?;
         }
         Ok(())

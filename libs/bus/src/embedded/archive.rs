@@ -1,18 +1,19 @@
 //! Segments that the log needs no more, compressed for whoever wants the history.
 //!
 //! An archive is the frames of one segment as an LZ4 frame (`lz4 -d` reads it), in the log's own
-//! directory or wherever it was moved since. Owns: writing, reading and dropping archives.
+//! directory or wherever it was moved since. Records of one partition that come from another engine are kept in the
+//! same form ([`pack`]), as a log of their own would have them. Owns: writing, reading and dropping archives.
 //! Refuses: to archive damage, and to believe an archive whose checksums are wrong.
 
 use std::io::{self, Read, Write};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-use super::frame::Frame;
+use super::frame::{self, Frame, Stamp};
 use super::segment::Segment;
 use crate::file::Dir;
-use crate::{ReadError, Record, TopicPartition};
+use crate::{Batch, ReadError, Record, TopicPartition};
 
 /// A compressed segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Archive {
 
 const SUFFIX: &str = ".seg.lz4";
 const TEMPORARY: &str = "archive.tmp";
+/// Records are packed into frames of about this size.
+const FRAME_BYTES: usize = 1 << 20;
 
 impl Archive {
     /// The name of its file, which says from where to where it goes.
@@ -69,19 +72,33 @@ pub fn read(
     let mut compressed = vec![0; archive.size_bytes as usize];
     dir.open(&archive.name())?.read_at(0, &mut compressed)?;
     let damaged = |what: String| ReadError::Damaged(format!("{}: {what}", archive.name()));
-    let mut frames = Vec::new();
-    // LZ4 gives at most 255 bytes for one, so the size of the file bounds what this makes.
-    FrameDecoder::new(&compressed[..])
-        .read_to_end(&mut frames)
-        .map_err(|error| damaged(error.to_string()))?;
+    let frames = decompress(&compressed).map_err(damaged)?;
     // The decoder takes a file that was cut off between blocks for a whole one.
     if frames.len() as u64 != archive.end - archive.base {
         return Err(damaged(format!("it has {} bytes of frames", frames.len())));
     }
-    let (frames, mut at) = (Bytes::from(frames), 0);
+    each_record(&frames, archive.base, &mut each).map_err(damaged)
+}
+
+fn decompress(compressed: &[u8]) -> Result<Bytes, String> {
+    let mut frames = Vec::new();
+    // LZ4 gives at most 255 bytes for one, so the size of what is read bounds what this makes.
+    FrameDecoder::new(compressed)
+        .read_to_end(&mut frames)
+        .map_err(|error| error.to_string())?;
+    Ok(Bytes::from(frames))
+}
+
+/// The records of frames of which the first has the address `base`.
+fn each_record(
+    frames: &Bytes,
+    base: u64,
+    each: &mut impl FnMut(TopicPartition, Record),
+) -> Result<(), String> {
+    let mut at = 0;
     while at < frames.len() {
-        let frame = Frame::parse(&frames[at..], archive.base + at as u64)
-            .map_err(|invalid| damaged(invalid.to_string()))?;
+        let frame = Frame::parse(&frames[at..], base + at as u64);
+        let frame = frame.map_err(|invalid| invalid.to_string())?;
         for record in frame.records() {
             let payload = frames.slice(at + record.payload.start..at + record.payload.end);
             each(
@@ -95,6 +112,50 @@ pub fn read(
         at += frame.size_bytes();
     }
     Ok(())
+}
+
+/// Neighbouring records of a partition as the bytes of an archive, whose first frame has the address 0.
+pub fn pack(partition: TopicPartition, records: &[Record]) -> io::Result<Vec<u8>> {
+    let (mut encoder, mut frame, mut synced) = (encoder(), BytesMut::new(), 0);
+    let mut left = records;
+    while !left.is_empty() {
+        let (mut batch, mut offsets) = (Batch::new(), Vec::new());
+        for record in left {
+            if !batch.is_empty() && batch.payload_bytes() + record.payload.len() > FRAME_BYTES {
+                break;
+            }
+            batch.push(partition, &record.payload);
+            offsets.push(record.offset);
+        }
+        left = &left[offsets.len()..];
+        let (address, mut offsets) = (synced, offsets.into_iter());
+        let stamp = Stamp {
+            address,
+            synced,
+            owner: None,
+        };
+        frame.clear();
+        frame::encode_batch(&mut frame, stamp, &batch, |_| offsets.next().unwrap_or(0));
+        synced += frame.len() as u64;
+        encoder.write_all(&frame)?;
+    }
+    encoder.finish().map_err(io::Error::other)
+}
+
+/// Gives every record of what [`pack`] made to `each`. Whether records are missing at its end the caller knows: bytes
+/// that were cut off between two blocks are taken for whole.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn unpack(packed: &[u8], mut each: impl FnMut(TopicPartition, Record)) -> Result<(), String> {
+    each_record(&decompress(packed)?, 0, &mut each)
+}
+
+fn encoder() -> FrameEncoder<Vec<u8>> {
+    let info = FrameInfo::new()
+        .block_size(BlockSize::Max1MB)
+        .content_checksum(true);
+    FrameEncoder::with_frame_info(info, Vec::new())
 }
 
 /// Removes the archives that end at or before an address, the oldest first, so that whatever ends the
@@ -111,10 +172,7 @@ pub fn drop_before(dir: &dyn Dir, address: u64) -> io::Result<Vec<Archive>> {
 
 /// Compresses a segment that ends at `end`, durably; the segment itself stays.
 pub(super) fn write(dir: &dyn Dir, segment: &Segment, end: u64) -> io::Result<()> {
-    let info = FrameInfo::new()
-        .block_size(BlockSize::Max1MB)
-        .content_checksum(true);
-    let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+    let mut encoder = encoder();
     let mut frames = segment.frames(segment.base, end);
     while let Some(bytes) = frames.next().map_err(io::Error::other)? {
         encoder.write_all(&bytes)?;
@@ -135,4 +193,58 @@ pub(super) fn write(dir: &dyn Dir, segment: &Segment, end: u64) -> io::Result<()
     };
     dir.rename(TEMPORARY, &archive.name())?;
     dir.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Topic;
+
+    const OF: TopicPartition = TopicPartition {
+        topic: Topic::AccountJournal,
+        partition: 3,
+    };
+
+    fn unpacked(packed: &[u8]) -> Result<Vec<Record>, String> {
+        let mut records = Vec::new();
+        unpack(packed, |of, record| {
+            assert_eq!(of, OF);
+            records.push(record);
+        })?;
+        Ok(records)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        /// Offsets may have holes, and records are larger than a frame together.
+        #[test]
+        fn what_is_packed_is_unpacked_and_no_damage_is_believed(
+            sizes in prop::collection::vec((1_u64..5, 0_usize..700_000), 1..12),
+            at in any::<prop::sample::Index>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut offset = 100;
+            let mut record = |(step, size): (u64, usize)| {
+                offset += step;
+                let payload = Bytes::from(vec![size as u8; size]);
+                Record { offset, payload }
+            };
+            let records: Vec<Record> = sizes.into_iter().map(&mut record).collect();
+            let mut packed = pack(OF, &records).unwrap();
+            prop_assert!(unpacked(&packed) == Ok(records.clone()));
+            // Cut off between two blocks it may look whole; then records are missing at its end.
+            if let Ok(found) = unpacked(&packed[..cut.index(packed.len())]) {
+                prop_assert!(found.len() < records.len() || found == records);
+            }
+            let at = at.index(packed.len());
+            packed[at] ^= 4;
+            // Damage may also change nothing: a match at another distance in repeated bytes.
+            if let Ok(found) = unpacked(&packed) {
+                prop_assert!(found == records);
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 // What the tests share unwraps as the tests do.
 #![allow(clippy::unwrap_used)]
 
+mod archives;
 mod ground;
 #[cfg(feature = "kafka")]
 mod kafka;
