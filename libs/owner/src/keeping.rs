@@ -1,14 +1,18 @@
-//! The thread that folds durable records beside the owners: into snapshots of the partitions that this process has, and
-//! into copies of some that others have.
+//! The thread that works on durable records beside the owners: folds them into snapshots of the partitions that this
+//! process has, and into copies of some that others have, and archives the journals of its own.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prepx_bus::{Log, Reading};
 use prepx_env::Clock;
-use prepx_stage::{Codec, Keeper, KeeperError, Pace, Retention, Snapshots, Stage};
+use prepx_stage::{
+    ArchivePace, Archived, Archives, Archivist, Codec, Keeper, Pace, Retention, Snapshots, Stage,
+    archive,
+};
 
 use crate::bell::Bell;
 use crate::standing::{Here, Standing};
@@ -24,6 +28,8 @@ pub(crate) struct Keeping<C: Codec> {
     pub logs: Logs,
     pub snapshots: Snapshots,
     pub pace: Pace,
+    /// Where journals are archived, if they are.
+    pub archives: Option<Archives>,
     /// What is here now.
     pub here: Box<dyn Fn() -> Here + Send>,
     pub standing: Standing<C>,
@@ -33,8 +39,11 @@ pub(crate) struct Keeping<C: Codec> {
 /// A handle of its own, and the keepers that read there.
 struct Desk<C: Codec> {
     log: Arc<dyn Log>,
+    /// The same, with what is archived of the journals.
+    whole: Arc<dyn Log>,
     retention: Retention,
     keepers: BTreeMap<u32, Keeper<C>>,
+    archivists: BTreeMap<u32, Archivist>,
     /// When to look whether a snapshot is due.
     next_look: Duration,
 }
@@ -76,12 +85,21 @@ impl<C: Codec> Keeping<C> {
 
     fn keep_all(&self, desk: &mut Desk<C>, here: &Here) {
         let owned = |partition: &u32| here.get(partition).copied().flatten();
-        desk.keepers
-            .retain(|partition, _| owned(partition).is_some());
-        for (&partition, events) in here {
-            let kept = events.map_or(Ok(()), |events| self.keep(desk, partition, events));
-            if let Err(error) = kept {
-                let seat = self.stage.seat(partition);
+        let mine = |partition: &u32| owned(partition).is_some();
+        desk.keepers.retain(|partition, _| mine(partition));
+        desk.archivists.retain(|partition, _| mine(partition));
+        for &partition in here.keys() {
+            let Some(events) = owned(&partition) else {
+                continue;
+            };
+            let seat = self.stage.seat(partition);
+            // First, so that it holds on to the journal before a snapshot lets go of it.
+            if let Err(error) = self.archive(desk, partition, events) {
+                tracing::error!(%seat, %error, "a journal is not archived, and stays on the log; it is tried again");
+                metrics::counter!("prepx_archive_failures_total", "partition" => seat.to_string())
+                    .increment(1);
+            }
+            if let Err(error) = self.keep(desk, partition, events) {
                 tracing::error!(%seat, %error, "a snapshot failed; it is tried again");
             }
         }
@@ -94,20 +112,52 @@ impl<C: Codec> Keeping<C> {
         )?;
         let rung = Arc::clone(bell);
         log.on_news(Box::new(move || rung.ring()));
+        let own = Arc::clone(&log);
         Ok(Desk {
             // Others follow the log too: nobody here knows what they need.
-            retention: Retention::shared(Arc::clone(&log)),
+            retention: match self.archives {
+                Some(_) => Retention::of_journals(own),
+                None => Retention::shared(own),
+            },
             keepers: BTreeMap::new(),
+            archivists: BTreeMap::new(),
             next_look: Duration::ZERO,
+            whole: Archived::of(Arc::clone(&log), self.archives.as_ref()),
             log,
         })
     }
 
-    fn keep(&self, desk: &mut Desk<C>, partition: u32, events: u64) -> Result<(), KeeperError> {
-        let (log, retention) = (&*desk.log, &desk.retention);
+    fn archive(
+        &self,
+        desk: &mut Desk<C>,
+        partition: u32,
+        events: u64,
+    ) -> Result<(), archive::Error> {
+        let Some(archives) = &self.archives else {
+            return Ok(());
+        };
+        let (log, retention, now) = (&*desk.log, &desk.retention, self.clock.now());
+        let archivist = match desk.archivists.entry(partition) {
+            Entry::Occupied(archivist) => archivist.into_mut(),
+            Entry::Vacant(place) => {
+                let (seat, archives) = (self.stage.seat(partition), archives.clone());
+                let pace = ArchivePace::default();
+                place.insert(Archivist::open(seat, log, archives, retention, pace, now)?)
+            }
+        };
+        archivist.look(log, retention, events, now)
+    }
+
+    fn keep(
+        &self,
+        desk: &mut Desk<C>,
+        partition: u32,
+        events: u64,
+    ) -> Result<(), prepx_stage::KeeperError> {
+        let (log, retention) = (&*desk.whole, &desk.retention);
         let keeper = match desk.keepers.entry(partition) {
-            std::collections::btree_map::Entry::Occupied(keeper) => keeper.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => {
+            Entry::Occupied(keeper) => keeper.into_mut(),
+            Entry::Vacant(place) => {
                 let (codec, seat) = (Arc::clone(&self.codec), self.stage.seat(partition));
                 let snapshots = self.snapshots.clone();
                 place.insert(Keeper::open(

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use prepx_bus::{AppendError, Batch, Log, Progress, ReadError, Reading, Topic};
 use prepx_stage::{
-    Begun, Codec, Error, Partition, Seat, Standby, Station, SteadyClock, Takeover, Turn,
+    Archived, Begun, Codec, Error, Partition, Seat, Standby, Station, SteadyClock, Takeover, Turn,
 };
 
 use crate::Options;
@@ -245,6 +245,8 @@ impl<'a, C: Codec> Driver<'a, C> {
         let name = post.seat.to_string().replace('/', "-");
         let log = (options.logs)(&name, Reading::Prompt)
             .map_err(|error| Error::Read(ReadError::Io(std::io::Error::other(error))))?;
+        // Where every snapshot is damaged, the journal is folded from before what the log has.
+        let log = Archived::of(log, options.archives.as_ref());
         let mut steady = SteadyClock::new(&*options.clock);
         let takeover = Takeover {
             who: &options.who,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prepx_bus::{Change, Leases};
 use prepx_env::Clock;
-use prepx_stage::{Codec, Pace, Partition, Snapshots, Stage, Standby, Topology};
+use prepx_stage::{Archives, Codec, Pace, Partition, Snapshots, Stage, Standby, Topology};
 use tokio::sync::oneshot;
 
 use crate::bell::Bell;
@@ -41,6 +41,8 @@ pub struct Options {
     pub snapshots: Snapshots,
     /// When one is due.
     pub pace: Pace,
+    /// Where journals are archived, if they are; the same place for all processes.
+    pub archives: Option<Archives>,
     /// How much this process stands by for that others have.
     pub standbys: Standbys,
     /// Which process this is, for people.
@@ -165,6 +167,7 @@ impl<C: Codec> Seats<C> {
             logs: Arc::clone(&options.logs),
             snapshots: options.snapshots.clone(),
             pace: options.pace,
+            archives: options.archives.clone(),
             clock: Arc::clone(&options.clock),
             here: Box::new(here),
             standing,

@@ -8,9 +8,11 @@ use anyhow::{Context as _, Result, anyhow};
 use prepx_bus::{KafkaLocation, Leases, Location, Topic};
 use prepx_owner::Logs;
 use prepx_runtime::config::Error;
-use prepx_stage::{Snapshots, Topology};
+use prepx_stage::{Archives, Snapshots, Topology};
 use prepx_store::Layout;
 use serde::Deserialize;
+
+use crate::settings::Settings;
 
 /// Where the event log is; none when it is in the data directory.
 ///
@@ -101,6 +103,16 @@ pub(crate) fn wrong(name: &str, problem: &dyn std::fmt::Display) -> Error {
 /// When it cannot be used.
 pub fn snapshots(location: &prepx_objects::Location) -> Result<Snapshots> {
     Ok(Snapshots::new(location.open().context("snapshots")?))
+}
+
+/// Where the journals of the stages are archived, if they are.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn archives(settings: &Settings) -> Result<Option<Archives>> {
+    let location = settings.archive_location()?;
+    let open = |location: prepx_objects::Location| location.open().context("archives");
+    Ok(location.map(open).transpose()?.map(Archives::new))
 }
 
 /// Handles on Kafka for this process, whose name differs from those of all others; topics that are not

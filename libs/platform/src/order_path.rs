@@ -137,6 +137,7 @@ impl OrderPath {
             logs: Arc::clone(&self.logs),
             snapshots: engines::snapshots(&settings.snapshot_location()?)?,
             pace: Pace::default(),
+            archives: engines::archives(settings)?,
             standbys: settings.standbys(),
             who: self.who.clone(),
             address: self.address.clone(),

@@ -48,6 +48,9 @@ pub struct Settings {
     /// Where snapshots of the stages are: `s3://BUCKET[/PREFIX]`, or `file:DIRECTORY`, which all owners see; in
     /// the data directory when empty.
     pub snapshot_url: String,
+    /// Where the journals of the stages are archived, as `snapshot_url` says it, and nowhere when empty. What is archived
+    /// and older than a week leaves the log.
+    pub archive_url: String,
     /// Most partitions of its stage that a process has a copy of while another one owns them, so that it takes them
     /// over at once; 0 for none.
     pub standby_partitions: usize,
@@ -100,6 +103,7 @@ impl Default for Settings {
             account_partitions: 4,
             matching_partitions: 4,
             snapshot_url: String::new(),
+            archive_url: String::new(),
             standby_partitions: 16,
             standby_bytes: 1 << 30,
             sql_url: String::new(),
@@ -133,6 +137,7 @@ impl config::Settings for Settings {
         engines::sql_layout(&self.sql_shards, self.account_partitions)
             .map_err(|problem| wrong("sql_shards", &problem))?;
         self.snapshot_location()?;
+        self.archive_location()?;
         config::at_least("account_partitions", self.account_partitions.into(), 1)?;
         config::at_least("matching_partitions", self.matching_partitions.into(), 1)?;
         config::at_least("lease_timeout_ms", self.lease_timeout_ms, 500)?;
@@ -222,6 +227,19 @@ impl Settings {
         })
     }
 
+    /// Where the journals of the stages are archived, if they are.
+    ///
+    /// # Errors
+    /// A URL that names no object storage.
+    pub fn archive_location(&self) -> Result<Option<Objects>, Error> {
+        match &*self.archive_url {
+            "" => Ok(None),
+            url => Objects::parse(url)
+                .map(Some)
+                .map_err(|problem| wrong("archive_url", &problem)),
+        }
+    }
+
     /// How much a process stands by for.
     pub fn standbys(&self) -> Standbys {
         Standbys {
@@ -271,6 +289,10 @@ mod tests {
         refused(
             "snapshot_url = 's3:x'",
             &["s3:x", "file:DIRECTORY or s3://BUCKET"],
+        );
+        refused(
+            "archive_url = 'x'",
+            &["archive_url", "file:DIRECTORY or s3://BUCKET"],
         );
         refused("advertise = '10.0.0.1:1'", &["10.0.0.1:1", "http://"]);
         refused("dev = true\nlisten = '0.0.0.0:1'", &["--dev", "0.0.0.0"]);

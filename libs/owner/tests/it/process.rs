@@ -8,7 +8,7 @@ use prepx_bus::{Change, LeaseError, Leases, Reading, Topic};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_owner::{Directory, Failure, Front, Logs, Options, QueryError, Seats, Standbys};
 use prepx_stage::desk::Bounds;
-use prepx_stage::{Codec, Pace, Snapshots, Stage, Topology};
+use prepx_stage::{Archives, Codec, Pace, Snapshots, Stage, Topology};
 
 use crate::toy::{BankCodec, BankInput, HouseCodec, reply, slot};
 
@@ -34,6 +34,10 @@ pub trait Ground {
     fn kill(&mut self, process: &str);
 
     fn snapshots(&self) -> std::path::PathBuf;
+
+    fn archives(&self) -> std::path::PathBuf {
+        self.snapshots().with_file_name("archives")
+    }
 }
 
 /// Leases of a process that can be stopped from asking.
@@ -130,6 +134,7 @@ impl Process {
                 events: 20,
                 ..Pace::default()
             },
+            archives: Some(Archives::new(RealDir::open(&ground.archives()).unwrap())),
             standbys: Standbys {
                 partitions: 4,
                 bytes: 1 << 20,

@@ -87,6 +87,7 @@ impl Stations {
             logs: Arc::clone(&options.logs),
             snapshots: options.snapshots.clone(),
             pace: options.pace,
+            archives: None,
             // Nobody else has anything.
             standbys: Standbys::default(),
             who: options.who.clone(),
