@@ -7,11 +7,20 @@ CREATE TABLE heads (
     PRIMARY KEY (topic, source_partition)
 );
 
--- Signed roots, dense from 1. Never changed, never removed.
+-- Signed roots, dense from 1. Never changed, never removed. On PostgreSQL by month; a month may be put elsewhere as
+-- a whole, and has to be back for all roots to be verified.
 CREATE TABLE roots (
-    number BIGINT NOT NULL PRIMARY KEY,
+    number BIGINT NOT NULL,
+    created_at_us BIGINT NOT NULL,
     -- The canonical encoding: what is hashed.
     body BYTEA NOT NULL,
     -- Of the hash of the body.
-    signature BYTEA NOT NULL
-);
+    signature BYTEA NOT NULL,
+    PRIMARY KEY (number
+--pg , created_at_us
+    )
+)
+--pg PARTITION BY RANGE (created_at_us)
+;
+-- What no month is made for, by a clock that is wrong or before the service has looked.
+--pg CREATE TABLE roots_default PARTITION OF roots DEFAULT;

@@ -30,6 +30,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Between two passes while orders come: hashing a second's records at once would keep a core from the order
 /// path for longer than an order may take.
 const PAUSE_TAKING: Duration = Duration::from_millis(100);
+/// Between two looks at whether the months to come are made.
+const MONTHS_PAUSE: Duration = Duration::from_secs(6 * 3_600);
+/// The same after a failure: roots have where to go meanwhile.
+const MONTHS_PAUSE_FAILED: Duration = Duration::from_secs(60);
 /// Reads of a journal in one pass, so that every journal gets its turn and commits stay frequent.
 const STEPS_A_PASS: usize = 32;
 
@@ -87,6 +91,8 @@ pub struct Auditor {
     unsigned: u64,
     /// When the last root was made, or this process began, on the monotonic clock.
     signed_at: Duration,
+    /// When the months to come are looked at next, on the same.
+    months_due: Duration,
 }
 
 impl Auditor {
@@ -108,6 +114,7 @@ impl Auditor {
             last: Last::default(),
             unsigned: 0,
             signed_at: deps.clock.monotonic(),
+            months_due: Duration::ZERO,
         };
         auditor.go_on_from_schema().await?;
         Ok(auditor)
@@ -172,9 +179,9 @@ impl Auditor {
             .filter(|(before, head)| before != head)
             .map(|(before, head)| (before.next_offset, *head))
             .collect();
-        let numbered = root.as_ref().map(|root| root.number).zip(signed.as_ref());
-        if !moves.is_empty() || numbered.is_some() {
-            self.audit.commit(&moves, &skips, numbered).await?;
+        let new = root.as_ref().zip(signed.as_ref());
+        if !moves.is_empty() || new.is_some() {
+            self.audit.commit(&moves, &skips, new).await?;
         }
         self.heads = heads;
         self.unsigned = unsigned;
@@ -278,9 +285,26 @@ impl Auditor {
         }
     }
 
+    /// Now and then, makes the months to come. Roots do not wait for it.
+    async fn look_at_months(&mut self) {
+        let now = self.clock.monotonic();
+        if self.months_due > now {
+            return;
+        }
+        let pause = match self.audit.make_months(self.clock.now()).await {
+            Ok(_) => MONTHS_PAUSE,
+            Err(error) => {
+                alarm(&error);
+                MONTHS_PAUSE_FAILED
+            }
+        };
+        self.months_due = now + pause;
+    }
+
     /// Makes passes. Answers whether the process ends; if not, the duty is over.
     async fn keep(&mut self, duty: &Duty, drain: &Drain) -> Result<bool> {
         while duty.is_mine() {
+            self.look_at_months().await;
             let pause = match self.pass(false).await {
                 Ok(Pass::Part) if !drain.is_draining() => continue,
                 Ok(Pass::All) => PAUSE_TAKING,

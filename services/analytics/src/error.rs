@@ -45,4 +45,7 @@ pub enum Error {
     /// Another process has moved a chain that is this one's to move.
     #[error("the chain of {0} was moved by somebody else")]
     Moved(TopicPartition),
+    /// Another process has signed a root that is this one's to sign.
+    #[error("root {0} does not follow the newest: somebody else has signed one")]
+    NotNext(u64),
 }

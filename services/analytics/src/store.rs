@@ -4,12 +4,13 @@
 //! somebody may have seen them. So a commit is on the disk before anything is told or let go of.
 
 use prepx_bus::{Topic, TopicPartition};
+use prepx_domain::Micros;
 use prepx_stage::Skip;
-use prepx_store::{Durability, Location, Migration, Options, Pool, Row, query};
+use prepx_store::{Durability, Location, Migration, Monthly, Options, Pool, Row, Tx, query};
 
 use crate::chain::Head;
 use crate::error::{Error, Result};
-use crate::root::Signed;
+use crate::root::{Root, Signed};
 
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -23,6 +24,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_skips.sql"),
     },
 ];
+
+const ROOTS: Monthly = Monthly {
+    table: "roots",
+    column: "created_at_us",
+};
+/// So many months are made before they begin: as long as nobody may have looked.
+const MONTHS_AHEAD: u32 = 3;
 
 /// Heads and roots in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -89,12 +97,17 @@ impl Audit {
         rows.iter().map(skip_of).collect()
     }
 
+    /// Makes the month of `now` and those to come, where roots are kept by month; how many there were to make.
+    pub async fn make_months(&self, now: Micros) -> Result<usize> {
+        Ok(self.0.make_months(ROOTS, now.0, MONTHS_AHEAD).await?)
+    }
+
     /// Moves chains on, and adds what their records say of skips and a root, in one transaction.
     pub async fn commit(
         &self,
         moves: &[Move],
         skips: &[Skip],
-        root: Option<(u64, &Signed)>,
+        root: Option<(&Root, &Signed)>,
     ) -> Result<()> {
         let mut tx = self.0.begin().await?;
         for (from, head) in moves {
@@ -127,16 +140,28 @@ impl Audit {
             .execute(&mut tx)
             .await?;
         }
-        if let Some((number, root)) = root {
-            query("INSERT INTO roots (number, body, signature) VALUES ($1, $2, $3)")
-                .bind(signed(number))
-                .bind(root.body.as_slice())
-                .bind(root.signature.as_slice())
-                .execute(&mut tx)
-                .await?;
+        if let Some((root, signed)) = root {
+            add_root(&mut tx, root, signed).await?;
         }
         Ok(tx.commit().await?)
     }
+}
+
+/// A key that spans months does not see to it that numbers are dense: whoever adds one does, in its turn.
+async fn add_root(tx: &mut Tx, root: &Root, as_kept: &Signed) -> Result<()> {
+    let newest = query("SELECT number FROM roots ORDER BY number DESC LIMIT 1");
+    let newest: Option<i64> = newest.scalar(&mut *tx).await?;
+    if signed(root.number) != newest.unwrap_or(0) + 1 {
+        return Err(Error::NotNext(root.number));
+    }
+    query("INSERT INTO roots (number, created_at_us, body, signature) VALUES ($1, $2, $3, $4)")
+        .bind(signed(root.number))
+        .bind(root.created_at.0)
+        .bind(as_kept.body.as_slice())
+        .bind(as_kept.signature.as_slice())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 fn signed(number: u64) -> i64 {

@@ -11,10 +11,10 @@ use prepx_bus::{
     Topic, TopicPartition, Watermark,
 };
 use prepx_domain::Micros;
-use prepx_env::{ManualClock, Random};
+use prepx_env::{Clock as _, ManualClock, Random};
 use prepx_stage::follow::Tail;
 use prepx_stage::{Retention, Skip, Stage, Topology};
-use prepx_store::suite;
+use prepx_store::{Durability, Location, Options, Pool, Query, query, suite};
 use tempfile::TempDir;
 
 use crate::auditor::{Auditor, Pace, Pass};
@@ -22,7 +22,7 @@ use crate::chain::Head;
 use crate::error::Error;
 use crate::root::{Root, Signed};
 use crate::service::Deps;
-use crate::store::Audit;
+use crate::store::{Audit, MIGRATIONS};
 use crate::verify::{Difference, Newest, Totals, VerifyError, verify};
 use crate::{key, public_key};
 
@@ -134,21 +134,19 @@ impl World {
 
     /// Writes into the schema as only an intruder does.
     async fn intrude(&self, root: u64, signed: &Signed) {
-        let pool = prepx_store::Pool::open(
-            &self.deps.location,
-            &prepx_store::Options::new("audit", prepx_store::Durability::Source),
-            crate::store::MIGRATIONS,
-        )
-        .await
-        .unwrap();
-        let mut tx = pool.begin().await.unwrap();
-        prepx_store::query("UPDATE roots SET body = $1, signature = $2 WHERE number = $3")
+        let change = query("UPDATE roots SET body = $1, signature = $2 WHERE number = $3")
             .bind(signed.body.as_slice())
             .bind(signed.signature.as_slice())
-            .bind(root as i64)
-            .execute(&mut tx)
-            .await
-            .unwrap();
+            .bind(root as i64);
+        self.run(change).await;
+    }
+
+    /// Runs a statement as an operator of the database does.
+    async fn run(&self, statement: Query) {
+        let options = Options::new("audit", Durability::Source);
+        let pool = Pool::open(&self.deps.location, &options, MIGRATIONS).await;
+        let mut tx = pool.unwrap().begin().await.unwrap();
+        statement.execute(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
     }
 }
@@ -505,6 +503,48 @@ async fn roots_are_made_by_time_and_by_records_and_only_for_something_new() {
         .map(|(_, root)| Root::decode(&root.body).unwrap().created_at);
     let times: Vec<_> = times.collect();
     assert!(times.len() == 2 && times.is_sorted(), "{times:?}");
+}
+
+/// What was signed before anybody made a month of it goes there afterwards, and one root follows the other whichever
+/// months they are of.
+#[tokio::test]
+async fn roots_go_on_from_month_to_month() {
+    let world = World::two_roots().await;
+    let mut auditor = world.auditor().await;
+    let in_a_database = matches!(world.deps.location, Location::Pg(_));
+    let months = async || world.audit().await.make_months(world.clock.now()).await;
+    let made = if in_a_database { 4 } else { 0 };
+    assert_eq!(months().await.unwrap(), made);
+    assert_eq!(months().await.unwrap(), 0);
+    world.clock.advance(Duration::from_secs(31 * 86_400));
+    world.write(ACCOUNTS, 23..30);
+    auditor.pass(true).await.unwrap();
+    assert_eq!(months().await.unwrap(), made / 4);
+    let totals = world.verify().await.unwrap();
+    assert_eq!((totals.roots, totals.records), (3, 50));
+    let audit = world.audit().await;
+    let (_, newest) = audit.newest_root().await.unwrap().unwrap();
+    let root = Root::decode(&newest.body).unwrap();
+    let again = audit.commit(&[], &[], Some((&root, &newest))).await;
+    assert!(matches!(again, Err(Error::NotNext(3))), "{again:?}");
+    if in_a_database {
+        a_month_may_be_elsewhere(&world, &mut auditor).await;
+    }
+}
+
+async fn a_month_may_be_elsewhere(world: &World, auditor: &mut Auditor) {
+    let detach = "ALTER TABLE roots DETACH PARTITION roots_2027_01";
+    world.run(query(detach)).await;
+    world.write(ACCOUNTS, 30..31);
+    auditor.pass(true).await.unwrap();
+    let (newest, _) = world.audit().await.newest_root().await.unwrap().unwrap();
+    assert_eq!(newest, 4);
+    let missing = difference(world.verify().await);
+    assert_eq!(missing, Difference::MissingRoot(1));
+    let attach = "ALTER TABLE roots ATTACH PARTITION roots_2027_01
+        FOR VALUES FROM (1798761600000000) TO (1801440000000000)";
+    world.run(query(attach)).await;
+    assert_eq!(world.verify().await.unwrap().roots, 4);
 }
 
 #[tokio::test]

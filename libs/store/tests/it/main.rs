@@ -7,7 +7,8 @@ mod replicas;
 
 use prepx_store::suite::Opener;
 use prepx_store::{
-    Durability, Error, Location, Migration, Options, Pool, Reader, Result, Tx, query, suite,
+    Durability, Error, Location, Migration, Monthly, Options, Pool, Reader, Result, Tx, query,
+    suite,
 };
 use tempfile::TempDir;
 
@@ -138,4 +139,14 @@ async fn a_sync_does_not_wait_for_readers() {
     made.await.expect("written behind the reader's view");
     tx.commit().await.expect("commit");
     pool.sync().await.expect("the reader is in no way");
+}
+
+#[tokio::test]
+async fn a_file_has_no_months() {
+    let pool = sqlite(Durability::Source).open(&[]).await.expect("open");
+    let of = Monthly {
+        table: "notes",
+        column: "at_us",
+    };
+    assert_eq!(pool.make_months(of, 0, 3).await.expect("nothing"), 0);
 }

@@ -1,7 +1,7 @@
 //! PostgreSQL against the suite, on the server that `make test-postgres` starts.
 
 use prepx_store::suite::{self, Opener};
-use prepx_store::{Durability, Error, Location, Migration, Options, Pool, Result, query};
+use prepx_store::{Durability, Error, Location, Migration, Monthly, Options, Pool, Result, query};
 
 const NO_SERVER: &str = "PREPX_TEST_POSTGRES names a server";
 
@@ -147,4 +147,90 @@ async fn a_turn_that_does_not_come_is_busy_and_leaves_a_clean_connection() {
     let mut tx = pool.begin_of(b"1").await.expect("begin");
     query("SELECT 1").execute(&mut tx).await.expect("select");
     tx.commit().await.expect("commit");
+}
+
+const DAY_US: i64 = 86_400_000_000;
+/// 2026-12-15, noon.
+const DECEMBER_US: i64 = 1_797_336_000_000_000;
+const NOTES: Monthly = Monthly {
+    table: "notes",
+    column: "at_us",
+};
+const PARTED: Migration = Migration {
+    version: 1,
+    name: "notes",
+    sql: "CREATE TABLE notes (at_us BIGINT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (at_us, note))
+--pg PARTITION BY RANGE (at_us)
+;
+--pg CREATE TABLE notes_default PARTITION OF notes DEFAULT;
+",
+};
+
+/// Which partitions have which notes.
+async fn notes(pool: &Pool) -> Vec<(String, String)> {
+    let sql =
+        "SELECT CAST(CAST(tableoid AS regclass) AS TEXT) AS part, note FROM notes ORDER BY at_us";
+    let rows = query(sql)
+        .fetch_all(&mut pool.read().await.expect("read"))
+        .await;
+    let pair = |row: &prepx_store::Row| {
+        (
+            row.get("part").expect("text"),
+            row.get("note").expect("text"),
+        )
+    };
+    rows.expect("select").iter().map(pair).collect()
+}
+
+async fn note(pool: &Pool, at_us: i64, note: &str) {
+    let mut tx = pool.begin().await.expect("begin");
+    let added = query("INSERT INTO notes (at_us, note) VALUES ($1, $2)")
+        .bind(at_us)
+        .bind(note);
+    added.execute(&mut tx).await.expect("insert");
+    tx.commit().await.expect("commit");
+}
+
+#[tokio::test]
+async fn months_are_made_ahead_and_take_over_what_came_before_them() {
+    let location = suite::database().await.expect(NO_SERVER);
+    let opener = schema(&location, "months", Durability::Source);
+    let pool = opener.open(&[PARTED]).await.expect("open");
+    for (at_us, said) in [
+        (DECEMBER_US, "today"),
+        (DECEMBER_US - 400 * DAY_US, "before anybody made months"),
+        (DECEMBER_US + 400 * DAY_US, "by a clock that was wrong"),
+    ] {
+        note(&pool, at_us, said).await;
+    }
+    let made = tokio::join!(
+        pool.make_months(NOTES, DECEMBER_US, 1),
+        pool.make_months(NOTES, DECEMBER_US, 1)
+    );
+    let mut made = [made.0.expect("one"), made.1.expect("the other")];
+    made.sort();
+    assert_eq!(made, [0, 2], "one of two at the same time makes them");
+    // The last moment of the year, and the first of the next.
+    note(&pool, 1_798_761_599_999_999, "Old year").await;
+    note(&pool, 1_798_761_600_000_000, "New Year").await;
+    let found = |notes: Vec<(String, String)>| -> Vec<String> {
+        notes
+            .into_iter()
+            .map(|(part, note)| format!("{part}: {note}"))
+            .collect()
+    };
+    let expected = [
+        "notes_default: before anybody made months",
+        "notes_2026_12: today",
+        "notes_2026_12: Old year",
+        "notes_2027_01: New Year",
+        "notes_default: by a clock that was wrong",
+    ];
+    assert_eq!(found(notes(&pool).await), expected);
+    let later = DECEMBER_US + 400 * DAY_US;
+    assert_eq!(pool.make_months(NOTES, later, 0).await.expect("later"), 1);
+    assert_eq!(
+        found(notes(&pool).await)[4],
+        "notes_2028_01: by a clock that was wrong"
+    );
 }

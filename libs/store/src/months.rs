@@ -1,0 +1,88 @@
+//! Tables that PostgreSQL keeps by month, so that old months can be taken away or put elsewhere as a whole.
+//!
+//! The months to come are made ahead by the service whose table it is. A row of a month that is not made, because
+//! nobody was there to make it or a clock was wrong, goes into the partition for everything else, and into its month
+//! as soon as that is made: no row is ever refused. Refuses to take anything away.
+
+use sqlx::AssertSqlSafe;
+
+use crate::{Pool, Result, Row, Tx, query};
+
+/// A table that is parted by the month (UTC) of one of its columns, in microseconds, and has a partition
+/// `<table>_default` for everything else. Its months are `<table>_YYYY_MM`. In SQLite it is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Monthly {
+    /// Its name.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
+}
+
+/// A month that is not made.
+struct Month {
+    /// `YYYY_MM`.
+    name: String,
+    first_us: i64,
+    /// When the next begins.
+    end_us: i64,
+}
+
+impl Pool {
+    /// Makes the month of `now_us` and so many that follow, those of them that are not there; how many
+    /// these were. Takes turns with every write of the schema.
+    pub async fn make_months(&self, of: Monthly, now_us: i64, ahead: u32) -> Result<usize> {
+        let mut tx = self.begin().await?;
+        let months = missing(&mut tx, of, now_us, ahead).await?;
+        for month in &months {
+            month.make(&mut tx, of).await?;
+        }
+        tx.commit().await?;
+        Ok(months.len())
+    }
+}
+
+async fn missing(tx: &mut Tx, of: Monthly, now_us: i64, ahead: u32) -> Result<Vec<Month>> {
+    if let Tx::Sqlite(_) = tx {
+        return Ok(Vec::new());
+    }
+    let months = query(
+        "SELECT to_char(first, 'YYYY_MM') AS name,
+                CAST(EXTRACT(EPOCH FROM first) AS BIGINT) * 1000000 AS first_us,
+                CAST(EXTRACT(EPOCH FROM first + INTERVAL '1 month') AS BIGINT) * 1000000 AS end_us
+         FROM (SELECT date_trunc('month', to_timestamp($1 / 1000000) AT TIME ZONE 'UTC')
+                      + INTERVAL '1 month' * number AS first
+               FROM generate_series(0, $2) AS number) AS months
+         WHERE to_regclass($3 || to_char(first, '_YYYY_MM')) IS NULL
+         ORDER BY first",
+    );
+    let months = months.bind(now_us).bind(ahead).bind(of.table);
+    let rows = months.fetch_all(tx).await?;
+    let month = |row: &Row| {
+        Ok(Month {
+            name: row.get("name")?,
+            first_us: row.get("first_us")?,
+            end_us: row.get("end_us")?,
+        })
+    };
+    rows.iter().map(month).collect()
+}
+
+impl Month {
+    /// Makes it, and takes over what everything else has of it.
+    async fn make(&self, tx: &mut Tx, of: Monthly) -> Result<()> {
+        let Tx::Pg(tx) = tx else { return Ok(()) };
+        let (Monthly { table, column }, name) = (of, &self.name);
+        let (first_us, end_us) = (self.first_us, self.end_us);
+        let sql = format!(
+            "CREATE TABLE {table}_{name} (LIKE {table} INCLUDING ALL);
+             WITH its AS (DELETE FROM {table}_default
+                 WHERE {column} >= {first_us} AND {column} < {end_us} RETURNING *)
+             INSERT INTO {table}_{name} SELECT * FROM its;
+             ALTER TABLE {table} ATTACH PARTITION {table}_{name}
+                 FOR VALUES FROM ({first_us}) TO ({end_us})"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+        tracing::info!(table, month = name, "partition made");
+        Ok(())
+    }
+}
