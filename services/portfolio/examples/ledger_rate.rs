@@ -1,11 +1,16 @@
-//! How fast the ledger takes order events: `cargo run --release -p prepx-portfolio --example
-//! ledger_rate [ORDERS [URL]]`. Each order is placed and filled: two changes, seven postings, an
-//! activity. Prints changes and rows a second. Without the URL of an empty PostgreSQL database the
-//! ledger is a file.
+//! How fast the ledger takes executions, in three steps, so that each can be measured alone; `bench/books/run` makes
+//! them all:
+//!
+//! - `ledger_rate tell LOG ORDERS` writes a log on which each order is placed and filled: two changes, seven
+//!   postings, an activity, nine rows;
+//! - `ledger_rate take LOG URL` runs the projection over it into the empty schema at the URL, and prints rows a
+//!   second and CPU a row, the server's too where `PREPX_TEST_POSTGRES_PRIMARY` is its process;
+//! - `ledger_rate check LOG URL` looks whether all of it is there and balances.
 
 // A tool for people, as free with panics as a test.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use prepx_bus::embedded::Config;
@@ -26,6 +31,9 @@ use prepx_store::Location;
 
 const ONE: i64 = 100_000_000;
 const ACCOUNTS: u64 = 1_000;
+const POSTINGS_AN_ORDER: u64 = 7;
+/// With the order itself, and the activity.
+const ROWS_AN_ORDER: u64 = POSTINGS_AN_ORDER + 2;
 const TOPOLOGY: Topology = Topology {
     account_partitions: 1,
     matching_partitions: 1,
@@ -141,42 +149,119 @@ fn tell(log: &EmbeddedLog, orders: u64) {
     log.flush().unwrap();
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let orders = std::env::args()
-        .nth(1)
-        .map_or(100_000, |n| n.parse().unwrap());
-    let directory = tempfile::tempdir().unwrap();
-    let dir = RealDir::open(&directory.path().join("log")).unwrap();
-    let log = EmbeddedLog::open(dir, Config::default()).unwrap();
-    tell(&log, orders);
-    let location = match std::env::args().nth(2) {
-        Some(url) => Location::parse(&url).unwrap(),
-        None => Location::Sqlite(directory.path().join("sql")),
-    };
-    let ledger = Ledger::open(&location.into()).await.unwrap();
-    let log: Arc<dyn Log> = log;
+fn open(path: &Path) -> Arc<EmbeddedLog> {
+    EmbeddedLog::open(RealDir::open(path).unwrap(), Config::default()).unwrap()
+}
+
+async fn ledger(url: &str) -> Ledger {
+    let location = Location::parse(url).unwrap();
+    Ledger::open(&location.into()).await.unwrap()
+}
+
+async fn take(path: &Path, url: &str) {
+    let ledger = ledger(url).await;
+    let log: Arc<dyn Log> = open(path);
+    let clock = SystemClock::new();
     let following = Following {
         tail: Tail::new(Arc::clone(&log)),
         retention: Arc::new(Retention::new(log)),
         topology: TOPOLOGY,
-        clock: Arc::new(SystemClock::new()),
+        clock: Arc::new(clock),
         duty: prepx_stage::Duty::always(),
     };
     let mut projection = Projection::open(following, ledger.clone()).await.unwrap();
-    let clock = SystemClock::new();
-    let begun = clock.now();
+    let (begun, used) = (clock.now(), Cpu::used());
     projection.catch_up(|_| {}).await.unwrap();
-    let took_us = clock.now().0 - begun.0;
-    let (unbalanced, postings) = ledger.balance().await.unwrap();
-    assert_eq!((unbalanced, postings), (None, orders * 7));
-    let per_second = |count: u64| count * 1_000_000 / took_us.unsigned_abs().max(1);
+    // The server writes some of it later.
+    ledger.sync(&[0]).await.unwrap();
+    let (took_us, used) = (clock.now().0 - begun.0, Cpu::used().since(used));
+    let rows = ledger.lanes(1).await.unwrap()[0] / 2 * ROWS_AN_ORDER;
     println!(
-        "{} order events, {} rows in {} ms: {} events/s, {} rows/s",
-        2 * orders,
-        9 * orders,
+        "{rows} rows in {} ms: {} rows/s; CPU {:.2} µs a row here, {:.2} µs in the server",
         took_us / 1_000,
-        per_second(2 * orders),
-        per_second(9 * orders)
+        rows * 1_000_000 / took_us.unsigned_abs().max(1),
+        used.own_us as f64 / rows as f64,
+        used.server_us as f64 / rows as f64,
     );
+}
+
+async fn check(path: &Path, url: &str) {
+    let end = open(path).end(Topic::PortfolioUpdates.partition(0));
+    let ledger = ledger(url).await;
+    assert_eq!(ledger.positions(1).await.unwrap(), [end]);
+    let changes = ledger.lanes(1).await.unwrap()[0];
+    let balance = ledger.balance().await.unwrap();
+    assert_eq!(balance, (None, changes / 2 * POSTINGS_AN_ORDER));
+    println!("{} postings, and they balance", balance.1);
+}
+
+/// CPU time of this process, and of the server's.
+#[derive(Clone, Copy)]
+struct Cpu {
+    own_us: u64,
+    server_us: u64,
+}
+
+impl Cpu {
+    fn used() -> Cpu {
+        let server = std::env::var("PREPX_TEST_POSTGRES_PRIMARY").ok();
+        let server = server.map(|pid| pid.parse().unwrap());
+        let processes = std::fs::read_dir("/proc").unwrap();
+        let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let stats: Vec<Stat> = numbers.filter_map(Stat::of).collect();
+        let of = |pid: Option<u32>, is_child: bool| {
+            let its = |stat: &&Stat| Some(stat.pid) == pid || is_child && Some(stat.parent) == pid;
+            stats.iter().filter(its).map(|stat| stat.used_us).sum()
+        };
+        Cpu {
+            own_us: of(Some(std::process::id()), false),
+            server_us: of(server, true),
+        }
+    }
+
+    const fn since(self, begun: Cpu) -> Cpu {
+        Cpu {
+            own_us: self.own_us - begun.own_us,
+            server_us: self.server_us.saturating_sub(begun.server_us),
+        }
+    }
+}
+
+/// What the system tells of a process, with what its children used that are no more.
+struct Stat {
+    pid: u32,
+    parent: u32,
+    used_us: u64,
+}
+
+impl Stat {
+    /// A hundredth of a second, as the system counts.
+    const TICK_US: u64 = 10_000;
+
+    fn of(pid: u32) -> Option<Stat> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may have spaces in it: state, parent and so on.
+        let (_, rest) = text.rsplit_once(") ")?;
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let ticks = fields[11..15]
+            .iter()
+            .map(|ticks| ticks.parse::<u64>().unwrap());
+        Some(Stat {
+            pid,
+            parent: fields[1].parse().unwrap(),
+            used_us: ticks.sum::<u64>() * Self::TICK_US,
+        })
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let told: Vec<String> = std::env::args().skip(1).collect();
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    match told[..] {
+        ["tell", log, orders] => tell(&open(Path::new(log)), orders.parse().unwrap()),
+        ["take", log, url] => take(Path::new(log), url).await,
+        ["check", log, url] => check(Path::new(log), url).await,
+        _ => panic!("tell LOG ORDERS, take LOG URL or check LOG URL"),
+    }
 }
