@@ -46,7 +46,7 @@ test-redis: preflight-test
 
 ## Every store on a real PostgreSQL, direct and through PgBouncer, with a replica, and when that is promoted:
 ## CONTRIBUTING.md says what it needs.
-STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-portfolio -p prepx-user \
+STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-notification -p prepx-portfolio -p prepx-user \
 	--features prepx-store/postgres-tests
 STORE_TESTS = $(CARGO) test --locked $(STORES) --lib --tests --
 test-postgres: preflight

@@ -91,6 +91,11 @@ async fn insert_lists<T>(
         let sql = format!("{} VALUES {list} {}", text.into, text.tail);
         while let Some((chunk, rest)) = rows.split_at_checked(size) {
             let values = sqlite(Values::of(chunk, columns, bind).0);
+            #[cfg(feature = "suite")]
+            {
+                let shown = format!("{} VALUES … {}", text.into, text.tail);
+                crate::plans::explain_sqlite(on, &shown, &sql, &values).await?;
+            }
             let query = sqlx::query_with(AssertSqlSafe(sql.clone()), values);
             query.execute(&mut *on).await?;
             rows = rest;
@@ -112,6 +117,8 @@ async fn insert_arrays<T>(
         for column in columns {
             column.add_to(&mut arrays);
         }
+        #[cfg(feature = "suite")]
+        crate::plans::explain_pg(on, &sql, &arrays).await?;
         let query = sqlx::query_with(AssertSqlSafe(sql), arrays);
         query.execute(&mut *on).await?;
     }

@@ -14,6 +14,8 @@ mod meter;
 mod migrate;
 mod months;
 pub mod pg;
+#[cfg(feature = "suite")]
+pub mod plans;
 mod pool;
 mod position;
 mod query;

@@ -70,8 +70,8 @@ impl<'c> From<&'c mut PgConnection> for Connection<'c> {
 #[derive(Clone, Debug)]
 #[must_use = "a statement does nothing until it is run"]
 pub struct Query {
-    sql: Cow<'static, str>,
-    values: Vec<Value>,
+    pub(crate) sql: Cow<'static, str>,
+    pub(crate) values: Vec<Value>,
 }
 
 /// A statement.
@@ -115,7 +115,10 @@ impl Query {
 
     /// All rows.
     pub async fn fetch_all<'c>(self, on: impl Into<Connection<'c>>) -> Result<Vec<Row>> {
-        Ok(match on.into() {
+        let on = on.into();
+        #[cfg(feature = "suite")]
+        let on = self.explained(on).await?;
+        Ok(match on {
             Connection::Sqlite(on) => {
                 let rows = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
                 let rows = rows.fetch_all(on).await?;
@@ -131,7 +134,10 @@ impl Query {
 
     /// The first row, if there is one.
     pub async fn fetch_optional<'c>(self, on: impl Into<Connection<'c>>) -> Result<Option<Row>> {
-        Ok(match on.into() {
+        let on = on.into();
+        #[cfg(feature = "suite")]
+        let on = self.explained(on).await?;
+        Ok(match on {
             Connection::Sqlite(on) => {
                 let row = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
                 row.fetch_optional(on).await?.map(Row::Sqlite)
@@ -169,7 +175,10 @@ impl Query {
 
     /// Runs it; how many rows it has changed.
     pub async fn execute<'c>(self, on: impl Into<Connection<'c>>) -> Result<u64> {
-        Ok(match on.into() {
+        let on = on.into();
+        #[cfg(feature = "suite")]
+        let on = self.explained(on).await?;
+        Ok(match on {
             Connection::Sqlite(on) => {
                 let change = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
                 change.execute(on).await?.rows_affected()
@@ -249,7 +258,7 @@ pub(crate) fn sqlite(values: Vec<Value>) -> SqliteArguments {
 }
 
 /// The values as PostgreSQL takes them.
-fn pg(values: Vec<Value>) -> PgArguments {
+pub(crate) fn pg(values: Vec<Value>) -> PgArguments {
     let mut arguments = PgArguments::default();
     for value in values {
         let added = match value {

@@ -3,6 +3,9 @@
 //! Heads could be made again from the log, roots could not: they say when they were made, and
 //! somebody may have seen them. So a commit is on the disk before anything is told or let go of.
 
+#[cfg(test)]
+mod plans;
+
 use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::Micros;
 use prepx_stage::Skip;

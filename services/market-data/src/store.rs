@@ -1,6 +1,8 @@
 //! The schema `market_data`: what a batch of the log comes to and the position that says so, in one
 //! transaction (I2).
 
+#[cfg(test)]
+mod plans;
 mod read;
 mod write;
 

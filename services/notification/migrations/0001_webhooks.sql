@@ -9,3 +9,5 @@ CREATE TABLE webhooks (
     disabled_at_us BIGINT
 );
 CREATE INDEX webhooks_by_account ON webhooks (account_id, created_at_us);
+-- Those that are sent to.
+CREATE INDEX webhooks_live ON webhooks (account_id, created_at_us) WHERE disabled_at_us IS NULL;

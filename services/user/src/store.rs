@@ -1,5 +1,7 @@
 //! What the user service keeps.
 
+#[cfg(test)]
+mod plans;
 pub mod sql;
 #[cfg(test)]
 mod suite;

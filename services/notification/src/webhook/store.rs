@@ -1,5 +1,8 @@
 //! Endpoints in SQL.
 
+#[cfg(test)]
+mod plans;
+
 use prepx_domain::{AccountId, Micros};
 use prepx_store::{Error, Migration, Pool, Result, Row, query};
 use uuid::Uuid;
@@ -83,7 +86,10 @@ impl Store {
 
     /// Whether there is any that is sent to.
     pub async fn any(&self) -> Result<bool> {
-        let any = query("SELECT 1 FROM webhooks WHERE disabled_at_us IS NULL LIMIT 1");
+        let any = query(
+            "SELECT account_id FROM webhooks WHERE disabled_at_us IS NULL
+             ORDER BY account_id LIMIT 1",
+        );
         let mut reader = self.0.read().await?;
         Ok(any.fetch_optional(&mut reader).await?.is_some())
     }
@@ -146,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    fn endpoint(id: u128, account: i64) -> Endpoint {
+    pub(super) fn endpoint(id: u128, account: i64) -> Endpoint {
         Endpoint {
             id: Uuid::from_u128(id),
             account: AccountId::new(account).unwrap(),

@@ -2,6 +2,8 @@
 //! transaction with the position that says so (I2). What an account partition comes to is in one shard.
 
 mod changes;
+#[cfg(test)]
+mod plans;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,7 +20,7 @@ pub async fn run(store: &impl Store) {
     signing_keys_go_when_they_are_old(store).await;
 }
 
-fn user(number: u8) -> User {
+pub(super) fn user(number: u8) -> User {
     User {
         id: Uuid::from_bytes([number; 16]),
         role: Role::Trader,
@@ -36,7 +36,7 @@ fn user(number: u8) -> User {
     }
 }
 
-fn session(user: &User, number: i64) -> Session {
+pub(super) fn session(user: &User, number: i64) -> Session {
     let (id, ends_at) = (format!("SE{number}"), Micros(i64::MAX));
     Session {
         id,
@@ -47,7 +47,7 @@ fn session(user: &User, number: i64) -> Session {
     }
 }
 
-fn key(user: &User, id: &str) -> ApiKey {
+pub(super) fn key(user: &User, id: &str) -> ApiKey {
     ApiKey {
         id: id.to_owned(),
         user_id: user.id,
