@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{Log, ReadError, Record};
-use prepx_domain::Micros;
 use prepx_objects::Objects;
 use prepx_stage::{
     ArchivePace, Archived, Archives, Archivist, Error, Keeper, Pace, Partition, Retention,
@@ -293,33 +292,56 @@ fn another_owner_goes_on_where_the_last_has_ended_and_one_of_two_may_be_damaged(
 /// Where offsets have holes, and a record of nobody's at the end.
 #[test]
 fn a_journal_on_brokers_is_archived_whole() {
-    let mut stations = Stations::new(InMemory::new(46));
+    archived_whole(Stations::new(InMemory::new(46)));
+}
+
+pub fn archived_whole<G: Ground>(mut stations: Stations<G>) {
     let log = stations.ground.handle();
     let retention = Retention::of_journals(Arc::clone(&log));
     let archives = Archives::new(FaultyDir::new(46));
-    let journal = account(at()).journal();
+    let (journal, codec) = (account(at()).journal(), Arc::new(BankCodec));
     let open = |archives| Archivist::open(account(at()), &*log, archives, &retention, PACE, NOW);
     let mut archivist = open(archives.clone()).unwrap();
     for id in 1..=30 {
         stations.deposit(id, OF, 1);
         stations.until_heard(id as usize);
         archivist.look(&*log, &retention, id as u64, NOW).unwrap();
-        if id % 7 == 0 {
+        if id % 15 == 0 {
             stations.take_over(at(), false);
             archivist = open(archives.clone()).unwrap();
         }
     }
-    stations.until("all is told", |_| true);
+    let sum = |all: &Stations<G>| all.balance(OF) == 30;
+    stations.until("the last owner has all", sum);
+    let before = all(&*log);
+    let later = |seconds: i64| NOW.plus_us(seconds * 1_000_000);
     archivist
-        .look(&*log, &retention, 100, Micros(NOW.0 + 1_000_000_000))
+        .look(&*log, &retention, 100, later(1_000))
         .unwrap();
-    let mut found = Vec::new();
+    let mut found = Vec::<Record>::new();
     for segment in archives.segments(journal).unwrap() {
-        assert_eq!(
-            found.last().map_or(0, |last: &Record| last.offset + 1),
-            segment.first
-        );
+        let next = found.last().map_or(0, |last| last.offset + 1);
+        assert_eq!(next, segment.first);
         found.extend(archives.read(&segment).unwrap());
     }
-    assert!(found == all(&*log), "I1");
+    assert!(found.starts_with(&before), "I1");
+
+    let (snapshots, pace) = (stations.snapshots.clone(), Pace::default());
+    let keeper = Keeper::open(codec, account(at()), &*log, snapshots, &retention, pace);
+    let mut keeper = keeper.unwrap();
+    for _ in 0..2 {
+        keeper.snapshot(&*log, &retention).unwrap();
+    }
+    archivist
+        .look(&*log, &retention, 100, later(4_000))
+        .unwrap();
+    assert!(
+        log.start(journal) > 0,
+        "the log keeps what nobody needs there"
+    );
+    let whole = all(&*Archived::of(log, Some(&archives)));
+    assert!(whole.starts_with(&before), "I1");
+    stations.deposit(31, OF, 1);
+    stations.take_over(at(), false);
+    stations.until("a new owner goes on", |all| all.balance(OF) == 31);
 }

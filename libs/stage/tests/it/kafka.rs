@@ -8,8 +8,8 @@ use prepx_bus::kafka::{Config, topics};
 use prepx_bus::{KafkaLocation, KafkaLog, Location, Log, Topic};
 
 use crate::ground::{Ground, Stations};
-use crate::stations;
 use crate::world::TOPOLOGY;
+use crate::{archives, standbys, stations};
 
 /// Names differ over the tests of one run; each run has servers of its own.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -83,4 +83,14 @@ fn a_stale_owner_tells_nobody_and_its_successor_tells_the_first_decision() {
 #[test]
 fn a_repeat_is_told_the_first_decision_and_changes_nothing() {
     stations::repeats(on_kafka());
+}
+
+#[test]
+fn a_partition_moves_to_whoever_stands_by() {
+    standbys::moves_warm(on_kafka());
+}
+
+#[test]
+fn a_journal_is_archived_whole_and_leaves_the_log() {
+    archives::archived_whole(on_kafka());
 }

@@ -189,6 +189,30 @@ fn a_fence_that_fails_leaves_the_copy_for_the_next_try() {
     all.check();
 }
 
+#[test]
+fn a_partition_moves_to_whoever_stands_by() {
+    moves_warm(Stations::new(InMemory::new(37)));
+}
+
+pub fn moves_warm<G: Ground>(mut all: Stations<G>) {
+    let standby = Standby::new(Arc::new(BankCodec), account(at()), all.snapshots.clone());
+    let log = all.ground.handle();
+    standby.load().unwrap();
+    for id in 1..=20 {
+        all.deposit(id, OF, 1);
+        all.until_heard(id as usize);
+    }
+    all.until("the copy has most of it", |_| {
+        standby.follow(&*log).unwrap();
+        standby.next_offset() >= Some(15)
+    });
+    all.take_over_from(&standby, at());
+    let Begun { warm, records } = all.banks[at() as usize].partition().begun();
+    assert!(warm && records < 10, "{records} were left");
+    assert_eq!(all.balance(OF), 20, "I1");
+    all.check();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
