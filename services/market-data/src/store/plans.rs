@@ -123,9 +123,10 @@ async fn past(store: &Store, plans: &mut Plans) {
         }),
         ..newest
     };
-    let (of, taken) = (instrument(8), [(Topic::MarketData.partition(0), 1)]);
+    let of = instrument(8);
     for (which, range) in [("newest", newest), ("next", next)] {
-        let mut view = store.view_past(&taken).await.unwrap();
+        // On the primary: a replica may not have heard yet how many rows there are.
+        let mut view = View(store.pool.read().await.unwrap());
         let trades = plans.add(format!("the {which} trades"), view.trades(of, &range));
         assert!(!trades.await.is_empty(), "{which}");
         let quotes = plans.add(format!("the {which} quotes"), view.quotes(of, &range));

@@ -232,7 +232,7 @@ async fn changes(ledger: &Ledger, plans: &mut Plans) {
             ..Asked::default()
         };
         let points = Points::of(&asked, at(TRADES)).unwrap();
-        let mut view = ledger.view_past(0, TRADES).await.unwrap();
+        let mut view = ledger.view(account(QUIET)).await.unwrap();
         let found = plans.add(what, view.changes(account(QUIET), &points)).await;
         assert_ne!(found, Some(crate::worth::Changes::default()), "{what}");
     }
