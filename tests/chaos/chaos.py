@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Rounds of faults under load against the cluster that runs: tests/chaos/chaos.py [--rounds N].
 
-A round: new accounts place and cancel orders; a part meets a fault and is made well; when every account has
-had an order acknowledged again and every part is well, all is read, all orders are cancelled, all is read
-again and `prepx verify` looks at the books. What happened is a history in a file, which tests/chaos/check.py
-judges after each round. The cluster is left as it is when something is wrong.
+A round: new accounts place and cancel orders; a part meets a fault and is made well, while more accounts
+are made; when every account has had an order acknowledged again and every part is well, all is read, all
+orders are cancelled, all is read again and `prepx verify` looks at the books. What happened is a history in
+a file, which tests/chaos/check.py judges after each round. The cluster is left as it is when something is wrong.
 
 The ways, of services, nodes of Kafka, primaries of PostgreSQL, PgBouncers and masters of Redis:
   kill      SIGKILL, and started again after a while
@@ -31,6 +31,7 @@ import pathlib
 import random
 import subprocess
 import sys
+import threading
 import time
 import uuid
 
@@ -47,6 +48,8 @@ from faults import until  # noqa: E402
 from history import History  # noqa: E402
 
 CALLERS = 8
+# While there is a fault.
+NEWCOMERS_MAX = 6
 # Of this run alone, so that nobody else's orders meet its own; some to each matching partition.
 SYMBOLS = [f"C{os.getpid()}X{letter}" for letter in "ABCDEF"]
 DEPOSIT = {"USD": "100000"} | {symbol: "100" for symbol in SYMBOLS}
@@ -93,11 +96,16 @@ class Run:
                 "--lot", "0.001", "--calendar", "always", "--reference-price", "100",
             )
 
-    def caller(self) -> callers.Caller:
-        """A caller with an account of its own."""
+    def newcomer(self) -> callers.Caller:
+        """A caller with an account of its own, when that is acknowledged at once."""
         number = self.chance.getrandbits(64)
         given = [word for asset, amount in DEPOSIT.items() for word in ("--deposit", f"{asset}={amount}")]
-        made = self.admin("account", "add", "--email", f"{uuid.uuid4()}@example.com", *given)
+        # Of one that was not acknowledged nobody knows: the next has another name.
+        email = f"{uuid.uuid4()}@example.com"
+        done = self.command("admin", "account", "add", "--email", email, *given, "--json")
+        if done.returncode != 0:
+            raise RuntimeError(f"account add: {done.stderr.strip()}")
+        made = json.loads(done.stdout)
         account = made["account_id"]
         goods = {asset: amount for asset, amount in DEPOSIT.items() if asset != "USD"}
         self.history.note("account", account=account, cash=DEPOSIT["USD"], positions=goods)
@@ -106,14 +114,17 @@ class Run:
 
     def round(self, fault: faults.Fault) -> float:
         """One fault under load; for how many seconds an account waited at most."""
-        load = [self.caller() for _ in range(CALLERS)]
+        load = [callers.patiently(self.newcomer, SECONDS_MAX) for _ in range(CALLERS)]
         for caller in load:
             caller.start()
+        newcomers, over = [], threading.Event()
+        joining = threading.Thread(target=self.join, args=(newcomers, over), daemon=True)
         try:
             until("orders are acknowledged", lambda: all(c.count() >= ACKNOWLEDGED_MIN for c in load))
             self.note_owners()
             struck = time.monotonic()
             self.note_fault("fault", fault)
+            joining.start()
             fault.strike()
             time.sleep(fault.seconds)
             self.heal(fault)
@@ -123,12 +134,22 @@ class Run:
             self.history.note("healed")
             self.note_owners()
         finally:
+            over.set()
             for caller in load:
                 caller.stopping.set()
             for caller in load:
                 caller.join(SECONDS_MAX)
-        self.look(load)
+        joining.join(SECONDS_MAX)
+        self.look(load + newcomers)
         return max(caller.longest_wait(struck) for caller in load)
+
+    def join(self, newcomers: list[callers.Caller], over: threading.Event):
+        """Makes accounts until the fault is over: what users and transfers have acknowledged must be there."""
+        while not over.is_set() and len(newcomers) < NEWCOMERS_MAX:
+            try:
+                newcomers.append(self.newcomer())
+            except (RuntimeError, subprocess.TimeoutExpired):
+                over.wait(callers.PAUSE_SECONDS_AFTER_FAILURE)
 
     def note_fault(self, kind: str, fault: faults.Fault):
         self.history.note(kind, part=fault.name(), way=fault.way, seconds=fault.seconds)
