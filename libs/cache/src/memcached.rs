@@ -40,6 +40,7 @@ impl Memcached {
             let link = Arc::new(Link::new(server, location.timeout));
             link.seek().await;
             tasks.spawn(Arc::clone(&link).keep());
+            tasks.spawn(Arc::clone(&link).report());
             links.push(link);
         }
         let prefix = location.prefix.clone();

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 const FAILURES_MAX: u32 = 3;
 /// How long to wait between two tries to reach servers that are away.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
+/// How often servers are asked what they have to tell of themselves.
+pub(crate) const REPORTS: Duration = Duration::from_secs(15);
 
 /// What is known of servers at one place.
 pub(crate) struct Presence {
@@ -90,6 +92,13 @@ impl Presence {
         self.wanted.notified().await;
         // What has just failed is not tried again at once.
         tokio::time::sleep(PAUSE).await;
+    }
+
+    /// One of them has had to let go of so many values since it was started. Every process that asks
+    /// it says the same.
+    pub(crate) fn evicted(&self, server: String, count: u64) {
+        let labels = [("level", self.level.to_owned()), ("server", server)];
+        metrics::counter!("prepx_cache_server_evictions_total", &labels).absolute(count);
     }
 
     fn tell(&self, away: f64) {

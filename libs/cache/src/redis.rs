@@ -99,6 +99,7 @@ impl Redis {
         let mut tasks = JoinSet::new();
         let paying = Arc::clone(&redis);
         tasks.spawn(async move { Arc::clone(&paying.link).keep(|| paying.pay()).await });
+        tasks.spawn(Arc::clone(&link).report());
         let (listener, heard) = Listener::new(location.clone(), Arc::clone(&redis), near);
         tasks.spawn(listener.listen());
         let ready = async {

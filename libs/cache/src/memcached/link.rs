@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::wire::{self, Answer};
-use crate::presence::{PAUSE, Presence};
+use crate::presence::{PAUSE, Presence, REPORTS};
 
 /// Commands under way at the same time, and so connections.
 const CONNECTIONS_MAX: usize = 8;
@@ -55,6 +55,17 @@ impl Link {
                 tokio::time::sleep(PAUSE).await;
             }
             self.presence.wait().await;
+        }
+    }
+
+    /// Says what the server tells of itself, for as long as it is polled.
+    pub(super) async fn report(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(REPORTS).await;
+            if let Some(Answer::Evicted(count)) = self.ask(&wire::HOW_ARE_YOU).await {
+                let (host, port) = &self.server;
+                self.presence.evicted(format!("{host}:{port}"), count);
+            }
         }
     }
 

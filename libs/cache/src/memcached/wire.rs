@@ -1,4 +1,4 @@
-//! The two commands that are sent to Memcached, and what it answers: its meta protocol, of version 1.6.
+//! The commands that are sent to Memcached, and what it answers: its meta protocol, of version 1.6.
 //!
 //! Owns: bytes there and back, bounded. Refuses: to go on after an answer that it does not know; then
 //! nobody knows where the next one begins.
@@ -17,6 +17,11 @@ const LINE_BYTES_MAX: u64 = 4_096;
 /// Asks whether a server serves.
 pub(super) const ARE_YOU_THERE: Bytes = Bytes::from_static(b"mn\r\n");
 
+/// Asks what a server has to tell of itself.
+pub(super) const HOW_ARE_YOU: Bytes = Bytes::from_static(b"stats\r\n");
+/// Lines that a server tells of itself, at most.
+const STATS_MAX: usize = 1_000;
+
 /// What a server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -30,6 +35,8 @@ pub(super) enum Answer {
     Absent,
     /// A value and the time that it has left.
     Found(Bytes, Duration),
+    /// How many values it has had to let go of since it was started.
+    Evicted(u64),
 }
 
 /// Asks for the value under a name, of letters, digits and colons.
@@ -52,43 +59,39 @@ pub(super) fn set(name: &str, value: &[u8], seconds: u64) -> Bytes {
 /// # Errors
 /// A connection that breaks, and bytes that are no answer.
 pub(super) async fn answer(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Answer> {
-    let mut line = Vec::new();
-    (&mut *from)
-        .take(LINE_BYTES_MAX)
-        .read_until(b'\n', &mut line)
-        .await?;
-    let unknown = || {
-        let line = String::from_utf8_lossy(&line);
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("Memcached answers {line:?}"),
-        )
-    };
-    let text = line
-        .strip_suffix(b"\r\n")
-        .and_then(|line| std::str::from_utf8(line).ok());
-    let words: Vec<&str> = text.ok_or_else(unknown)?.split(' ').collect();
+    let line = line(from).await?;
+    let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
         ["MN"] => Ok(Answer::Here),
         ["HD"] => Ok(Answer::Kept),
         ["EN"] => Ok(Answer::Absent),
         ["NS"] | ["SERVER_ERROR", ..] => Ok(Answer::Refused),
         ["VA", length, left] => {
-            let length = length
-                .parse()
-                .ok()
-                .filter(|length| *length <= VALUE_BYTES_MAX);
-            let left = left
-                .strip_prefix('t')
-                .and_then(|seconds| seconds.parse().ok());
-            let (length, left) = length.zip(left).ok_or_else(unknown)?;
-            Ok(Answer::Found(
-                value(from, length).await?,
-                Duration::from_secs(left),
-            ))
+            let known = |length: &usize| *length <= VALUE_BYTES_MAX;
+            let length = length.parse().ok().filter(known);
+            let left = left.strip_prefix('t');
+            let left = left.and_then(|seconds| seconds.parse().ok());
+            let (length, left) = length.zip(left).ok_or_else(|| unknown(&line))?;
+            let value = value(from, length).await?;
+            Ok(Answer::Found(value, Duration::from_secs(left)))
         }
-        _ => Err(unknown()),
+        ["STAT", ..] => Ok(Answer::Evicted(evictions(from, line).await?)),
+        _ => Err(unknown(&line)),
     }
+}
+
+async fn line(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut bounded = from.take(LINE_BYTES_MAX);
+    bounded.read_until(b'\n', &mut line).await?;
+    let text = line.strip_suffix(b"\r\n").map(<[u8]>::to_vec);
+    let text = text.and_then(|line| String::from_utf8(line).ok());
+    text.ok_or_else(|| unknown(&String::from_utf8_lossy(&line)))
+}
+
+fn unknown(line: &str) -> io::Error {
+    let problem = format!("Memcached answers {line:?}");
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 async fn value(from: &mut (impl AsyncBufRead + Unpin), length: usize) -> io::Result<Bytes> {
@@ -99,6 +102,21 @@ async fn value(from: &mut (impl AsyncBufRead + Unpin), length: usize) -> io::Res
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
     Ok(bytes.freeze())
+}
+
+/// Out of what a server tells of itself, a line each.
+async fn evictions(from: &mut (impl AsyncBufRead + Unpin), mut told: String) -> io::Result<u64> {
+    let mut evictions = None;
+    for _ in 0..STATS_MAX {
+        match told.split(' ').collect::<Vec<_>>()[..] {
+            ["STAT", "evictions", count] => evictions = count.parse().ok(),
+            ["STAT", ..] => {}
+            ["END"] => return evictions.ok_or_else(|| unknown("no count of evictions")),
+            _ => break,
+        }
+        told = line(from).await?;
+    }
+    Err(unknown(&told))
 }
 
 #[cfg(test)]
@@ -131,6 +149,15 @@ mod tests {
             (
                 b"VA 0 t1\r\n\r\n",
                 Ok((Answer::Found(Bytes::new(), Duration::from_secs(1)), 0)),
+            ),
+            (
+                b"STAT pid 1\r\nSTAT evictions 7\r\nEND\r\nMN\r\n",
+                Ok((Answer::Evicted(7), 4)),
+            ),
+            (b"STAT pid 1\r\nEND\r\n", Err(io::ErrorKind::InvalidData)),
+            (
+                b"STAT evictions 7\r\nEN\r\n",
+                Err(io::ErrorKind::InvalidData),
             ),
             (b"VA 1 t1\r\nabc\r\n", Err(io::ErrorKind::InvalidData)),
             (b"VA 1 t-1\r\na\r\n", Err(io::ErrorKind::InvalidData)),

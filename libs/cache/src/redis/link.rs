@@ -11,10 +11,10 @@ use fred::error::Error;
 use fred::interfaces::{ClientLike, LuaInterface};
 use fred::types::config::{Config, ReconnectPolicy, Server, ServerConfig};
 use fred::types::scripts::Script;
-use fred::types::{Builder, Key, Value};
+use fred::types::{Builder, InfoKind, Key, Value};
 
 use crate::RedisLocation;
-use crate::presence::{PAUSE, Presence};
+use crate::presence::{PAUSE, Presence, REPORTS};
 
 /// Commands that wait to be sent; more are refused at once.
 const WAITING_MAX: usize = 10_000;
@@ -71,6 +71,26 @@ impl Link {
             settle().await;
             self.presence.find();
             self.presence.wait().await;
+        }
+    }
+
+    /// Says what the servers tell of themselves, for as long as it is polled.
+    pub(super) async fn report(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(REPORTS).await;
+            let client = &self.client.0;
+            for server in client.active_connections() {
+                let name = server.to_string();
+                let stats = Some(InfoKind::Stats);
+                let told: Result<String, Error> = if client.is_clustered() {
+                    client.with_cluster_node(server).info(stats).await
+                } else {
+                    client.info(stats).await
+                };
+                if let Some(count) = told.ok().as_deref().and_then(evictions) {
+                    self.presence.evicted(name, count);
+                }
+            }
         }
     }
 
@@ -143,6 +163,12 @@ impl Link {
     }
 }
 
+/// Out of what a server tells of itself, a line each.
+fn evictions(told: &str) -> Option<u64> {
+    let count = |line: &str| line.strip_prefix("evicted_keys:")?.trim().parse().ok();
+    told.lines().find_map(count)
+}
+
 /// What all connections to a location have in common.
 pub(super) fn builder(location: &RedisLocation) -> Builder {
     let hosts = location.servers.iter().cloned();
@@ -172,4 +198,16 @@ pub(super) fn builder(location: &RedisLocation) -> Builder {
         config.tcp.nodelay = Some(true);
     });
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::evictions;
+
+    #[test]
+    fn evictions_are_found_among_what_a_server_tells() {
+        let told = "# Stats\r\nexpired_keys:3\r\nevicted_keys:12\r\nevicted_clients:1\r\n";
+        assert_eq!(evictions(told), Some(12));
+        assert_eq!(evictions("# Stats\r\n"), None);
+    }
 }
