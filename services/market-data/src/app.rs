@@ -1,22 +1,22 @@
 //! The use cases of market-data: the newest of instruments from memory, the past from the store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prepx_domain::market::{Bar, MINUTE_US, interval};
+use prepx_cache::{Cache, Loaded};
 use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros};
 use prepx_env::Clock;
 use prepx_stage::follow::Tail;
 use prepx_stage::{Following, Progress};
 
 use crate::error::Error;
-use crate::market::{Market, Quote, Trade};
-use crate::page::{Page, Place, Range, Token};
+use crate::kept::{self, Kept, Read};
+use crate::market::Market;
+use crate::page::{Page, Range, Token};
+use crate::past::Past;
 use crate::projection::Shared;
 use crate::store::{Store, View};
-use crate::timeframe::Timeframe;
 
 /// The most symbols in one request.
 const SYMBOLS_MAX: usize = 100;
@@ -25,8 +25,6 @@ const SYMBOLS_MAX: usize = 100;
 const WAIT: Duration = Duration::from_millis(250);
 /// How long it waits beyond that for an instrument that is not known: it may have been listed just now.
 const WAIT_FOR_UNKNOWN: Duration = Duration::from_secs(2);
-/// The most stored bars that one request reads for one symbol; the page ends there.
-const STORED_BARS_MAX: usize = 100_000;
 
 /// What market-data stands on.
 pub struct Deps {
@@ -34,6 +32,8 @@ pub struct Deps {
     pub following: Following,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Keeps what was read of the past.
+    pub cache: Cache,
     /// What it may take on the disk; beyond it the oldest goes.
     pub bytes_max: Option<u64>,
 }
@@ -43,6 +43,7 @@ pub struct App {
     tail: Tail,
     clock: Arc<dyn Clock>,
     store: Store,
+    kept: Kept,
     markets: Shared,
     progress: Progress,
 }
@@ -90,132 +91,6 @@ pub struct History<T> {
     pub next: Option<Token>,
 }
 
-/// What the past is made of.
-pub trait Past: Send + Sized {
-    /// What there is to choose beside the time.
-    type Form: Copy + Send + Sync;
-
-    /// Where it stands among those of its instrument.
-    fn place(&self) -> Place;
-
-    /// Those of an instrument, and whether there are more beyond them.
-    fn fetch(
-        view: &mut View,
-        instrument: InstrumentId,
-        form: Self::Form,
-        range: Range,
-    ) -> impl Future<Output = Result<(Vec<Self>, bool), Error>> + Send;
-}
-
-impl Past for Trade {
-    type Form = ();
-
-    fn place(&self) -> Place {
-        Place {
-            at: self.at,
-            number: self.id.raw(),
-        }
-    }
-
-    async fn fetch(
-        view: &mut View,
-        instrument: InstrumentId,
-        (): (),
-        range: Range,
-    ) -> Result<(Vec<Trade>, bool), Error> {
-        Ok((view.trades(instrument, &range).await?, false))
-    }
-}
-
-impl Past for Quote {
-    type Form = ();
-
-    fn place(&self) -> Place {
-        Place {
-            at: self.at,
-            number: 0,
-        }
-    }
-
-    async fn fetch(
-        view: &mut View,
-        instrument: InstrumentId,
-        (): (),
-        range: Range,
-    ) -> Result<(Vec<Quote>, bool), Error> {
-        Ok((view.quotes(instrument, &range).await?, false))
-    }
-}
-
-impl Past for Bar {
-    type Form = Timeframe;
-
-    fn place(&self) -> Place {
-        Place {
-            at: self.start,
-            number: 0,
-        }
-    }
-
-    /// Bars that start at the minute that holds the range's start, or later.
-    async fn fetch(
-        view: &mut View,
-        instrument: InstrumentId,
-        timeframe: Timeframe,
-        range: Range,
-    ) -> Result<(Vec<Bar>, bool), Error> {
-        let minute = interval(range.start, MINUTE_US);
-        let (holding, next) = timeframe.interval(minute);
-        let mut from = if holding < minute { next } else { holding };
-        let (_, mut until) = timeframe.interval(range.end);
-        if let Some(past) = range.past {
-            let (start, end) = timeframe.interval(past.at);
-            if range.newest_first {
-                until = until.min(start);
-            } else {
-                from = from.max(end);
-            }
-        }
-        // One bar more than is wanted, because the last may have been cut.
-        let stored_max = (range.limit + 1) * timeframe.stored_max() as usize;
-        let stored_range = Range {
-            start: from,
-            end: until.plus_us(-1),
-            past: None,
-            limit: stored_max.min(STORED_BARS_MAX),
-            ..range
-        };
-        let stored = view
-            .bars(instrument, timeframe.stored_us(), &stored_range)
-            .await?;
-        let cut = stored.len() == stored_range.limit;
-        let mut bars = merged(timeframe, stored, range.newest_first);
-        if cut {
-            bars.pop();
-        }
-        Ok((bars, cut))
-    }
-}
-
-/// Stored bars put together to wider ones, in the same order.
-fn merged(timeframe: Timeframe, mut stored: Vec<Bar>, newest_first: bool) -> Vec<Bar> {
-    if newest_first {
-        stored.reverse();
-    }
-    let mut bars: Vec<Bar> = Vec::new();
-    for bar in stored {
-        let (start, _) = timeframe.interval(bar.start);
-        match bars.last_mut() {
-            Some(last) if last.start == start => last.add(&bar),
-            _ => bars.push(Bar { start, ..bar }),
-        }
-    }
-    if newest_first {
-        bars.reverse();
-    }
-    bars
-}
-
 impl App {
     /// Over what it stands on.
     pub fn new(deps: Deps, store: Store, markets: Shared, progress: Progress) -> App {
@@ -223,6 +98,7 @@ impl App {
             tail: deps.following.tail,
             clock: deps.clock,
             store,
+            kept: Kept::new(&deps.cache),
             markets,
             progress,
         }
@@ -243,9 +119,19 @@ impl App {
         symbols: &BTreeSet<String>,
         show: impl Fn(&Market) -> Option<T>,
     ) -> Result<BTreeMap<String, T>, Error> {
-        self.caught_up(WAIT).await;
+        Ok(self.newest_known(class, symbols, show).await?.0)
+    }
+
+    /// The same, and whether everything had been taken that was durable when it was asked for.
+    async fn newest_known<T>(
+        &self,
+        class: AssetClass,
+        symbols: &BTreeSet<String>,
+        show: impl Fn(&Market) -> Option<T>,
+    ) -> Result<(BTreeMap<String, T>, bool), Error> {
+        let mut is_whole = self.caught_up(WAIT).await;
         if !self.knows(symbols) {
-            self.caught_up(WAIT_FOR_UNKNOWN).await;
+            is_whole = self.caught_up(WAIT_FOR_UNKNOWN).await;
         }
         let markets = self.markets.read();
         let mut shown = BTreeMap::new();
@@ -257,7 +143,7 @@ impl App {
                 shown.insert(symbol.clone(), newest);
             }
         }
-        Ok(shown)
+        Ok((shown, is_whole))
     }
 
     /// A page of the past of instruments of a class.
@@ -271,13 +157,21 @@ impl App {
         form: T::Form,
     ) -> Result<History<T>, Error> {
         let of = |market: &Market| Some(market.instrument);
-        let instruments = self.newest(class, &query.symbols, of).await?;
-        let (mut page, mut view) = (Page::new(query.limit), self.view().await?);
+        let (instruments, is_whole) = self.newest_known(class, &query.symbols, of).await?;
+        let ttl = kept::time_to_live(T::settled(form, query.end), self.now());
+        let ttl = ttl.filter(|_| is_whole);
+        let (mut page, mut view) = (Page::new(query.limit), None);
         for (symbol, instrument) in &instruments {
             let Some(range) = query.of(symbol, page.wanted()) else {
                 continue;
             };
-            let (items, more) = T::fetch(&mut view, instrument.id, form, range).await?;
+            let (items, more) = match ttl {
+                Some(ttl) => {
+                    let read = self.read_once(&mut view, instrument.id, form, range, ttl);
+                    Box::pin(read).await?
+                }
+                None => self.read(&mut view, instrument.id, form, range).await?,
+            };
             if !page.take(symbol, items, more, T::place) {
                 break;
             }
@@ -287,6 +181,44 @@ impl App {
             lists: page.lists.into_iter().map(with_instrument).collect(),
             next: page.next,
         })
+    }
+
+    /// Reads the past of an instrument, and keeps it for who asks for the same.
+    async fn read_once<T: Past>(
+        &self,
+        view: &mut Option<View>,
+        instrument: InstrumentId,
+        form: T::Form,
+        range: Range,
+        ttl: Duration,
+    ) -> Result<(Vec<T>, bool), Error> {
+        let key = format!("{instrument:?} {form:?} {range:?}");
+        let load = async {
+            let read = self.read(view, instrument, form, range);
+            let value = Arc::new(Box::pin(read).await?);
+            Ok(Loaded { value, ttl })
+        };
+        let read: Result<Read<T>, Arc<Error>> =
+            T::space(&self.kept).get_or_load(key.as_bytes(), load).await;
+        match read {
+            Ok(read) => Ok(Arc::unwrap_or_clone(read)),
+            Err(error) => Err(Arc::unwrap_or_clone(error)),
+        }
+    }
+
+    /// Reads the past of an instrument, by the view of this request.
+    async fn read<T: Past>(
+        &self,
+        view: &mut Option<View>,
+        instrument: InstrumentId,
+        form: T::Form,
+        range: Range,
+    ) -> Result<(Vec<T>, bool), Error> {
+        let view = match view {
+            Some(view) => view,
+            None => view.insert(self.view().await?),
+        };
+        T::fetch(view, instrument, form, range).await
     }
 
     /// The past, not older than what was taken from the log.
@@ -305,12 +237,13 @@ impl App {
             .all(|symbol| markets.by_symbol(symbol).is_some())
     }
 
-    /// Waits, bounded, until everything that is durable now has been taken.
-    async fn caught_up(&self, wait: Duration) {
+    /// Waits, bounded, until everything that is durable now has been taken; whether it has.
+    async fn caught_up(&self, wait: Duration) -> bool {
         let waited = tokio::time::timeout(wait, self.progress.caught_up(&self.tail)).await;
         if waited.is_err() {
             tracing::debug!("market data is behind the log; it is shown as it is");
         }
+        waited == Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What market-data answers when it cannot do what was asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_domain::Code;
@@ -8,7 +9,7 @@ use prepx_domain::Code;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a use case of market-data failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A field is wrong.
     #[error("{message}")]
@@ -20,7 +21,13 @@ pub enum Error {
     },
     /// The past cannot be read.
     #[error("market data cannot be read right now; try again")]
-    Store(#[from] prepx_store::Error),
+    Store(#[source] Arc<prepx_store::Error>),
+}
+
+impl From<prepx_store::Error> for Error {
+    fn from(error: prepx_store::Error) -> Error {
+        Error::Store(Arc::new(error))
+    }
 }
 
 impl Error {

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         let deps = Deps {
             following: path.following(path.log("market-data", Reading::Unhurried)?, duty.clone()),
             clock: Arc::clone(&platform.clock),
+            cache: platform.cache.clone(),
             bytes_max: None,
         };
         let service = build(deps, &platform.sql()?).await?;

@@ -63,7 +63,7 @@ pub async fn compose(
     let policy = Arc::new(Policy::from_descriptors(prepx_proto::descriptors())?);
     let auth = AuthLayer::new(Arc::clone(&authenticator), policy, &key);
     let shares = settings.shares();
-    let mut market_data = market_data_deps(stages, &clock)?;
+    let mut market_data = market_data_deps(stages, &clock, &cache)?;
     market_data.bytes_max = shares.map(|shares| shares.market_data_bytes_max);
     let market_data = prepx_market_data::build(market_data, &location).await?;
     let market_data = market_data.layer(auth.clone());
@@ -131,10 +131,12 @@ fn accounts(
 fn market_data_deps(
     stages: &Stages,
     clock: &Arc<dyn Clock>,
+    cache: &Cache,
 ) -> Result<prepx_market_data::Deps, TaskError> {
     Ok(prepx_market_data::Deps {
         following: stages.following("market-data", Reading::Unhurried, clock)?,
         clock: Arc::clone(clock),
+        cache: cache.clone(),
         bytes_max: None,
     })
 }

@@ -3,6 +3,7 @@
 // What the tests share unwraps as the tests do.
 #![allow(clippy::unwrap_used)]
 
+mod kept;
 mod recorded;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{Batch, EmbeddedLog, Log as _, Topic};
+use prepx_cache::Cache;
 use prepx_domain::market::MINUTE_US;
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Slot, TradeId, fixture};
@@ -108,6 +110,8 @@ struct Open {
     store: Store,
     projection: Runner<Projection>,
     following: Following,
+    clock: Arc<ManualClock>,
+    cache: Cache,
 }
 
 impl World {
@@ -148,7 +152,10 @@ impl World {
             duty: prepx_stage::Duty::always(),
         };
         let projection = Projection::open(following.clone(), store.clone());
+        let clock = Arc::new(ManualClock::new(Micros(START_US + 200_000_000)));
         Open {
+            cache: Cache::open(prepx_cache::Location::Memory, clock.clone()).await,
+            clock,
             projection: projection.await.unwrap(),
             store,
             following,
@@ -164,7 +171,8 @@ impl Open {
     fn app(&self) -> App {
         let deps = Deps {
             following: self.following.clone(),
-            clock: Arc::new(ManualClock::new(Micros(START_US + 200_000_000))),
+            clock: self.clock.clone(),
+            cache: self.cache.clone(),
             bytes_max: None,
         };
         let (markets, progress) = (

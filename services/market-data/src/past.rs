@@ -1,0 +1,174 @@
+//! What the past of an instrument is made of: trades, quotes and bars, read page by page.
+
+use std::fmt::Debug;
+use std::future::Future;
+
+use prepx_cache::Space;
+use prepx_domain::market::{Bar, MINUTE_US, interval};
+use prepx_domain::{InstrumentId, Micros};
+
+use crate::error::Error;
+use crate::kept::{Kept, Read};
+use crate::market::{Quote, Trade};
+use crate::page::{Place, Range};
+use crate::store::View;
+use crate::timeframe::Timeframe;
+
+/// The most stored bars that one request reads for one symbol; the page ends there.
+const STORED_BARS_MAX: usize = 100_000;
+
+/// What the past is made of.
+pub trait Past: Clone + Send + Sync + 'static {
+    /// What there is to choose beside the time.
+    type Form: Copy + Debug + Send + Sync;
+
+    /// Where it stands among those of its instrument.
+    fn place(&self) -> Place;
+
+    /// The last moment that can change what there is up to `end`.
+    fn settled(form: Self::Form, end: Micros) -> Micros;
+
+    /// Where those are kept that were read.
+    fn space(kept: &Kept) -> &Space<Read<Self>>;
+
+    /// Those of an instrument, and whether there are more beyond them.
+    fn fetch(
+        view: &mut View,
+        instrument: InstrumentId,
+        form: Self::Form,
+        range: Range,
+    ) -> impl Future<Output = Result<(Vec<Self>, bool), Error>> + Send;
+}
+
+impl Past for Trade {
+    type Form = ();
+
+    fn settled((): (), end: Micros) -> Micros {
+        end
+    }
+
+    fn space(kept: &Kept) -> &Space<Read<Trade>> {
+        &kept.trades
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            at: self.at,
+            number: self.id.raw(),
+        }
+    }
+
+    async fn fetch(
+        view: &mut View,
+        instrument: InstrumentId,
+        (): (),
+        range: Range,
+    ) -> Result<(Vec<Trade>, bool), Error> {
+        Ok((view.trades(instrument, &range).await?, false))
+    }
+}
+
+impl Past for Quote {
+    type Form = ();
+
+    fn settled((): (), end: Micros) -> Micros {
+        end
+    }
+
+    fn space(kept: &Kept) -> &Space<Read<Quote>> {
+        &kept.quotes
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            at: self.at,
+            number: 0,
+        }
+    }
+
+    async fn fetch(
+        view: &mut View,
+        instrument: InstrumentId,
+        (): (),
+        range: Range,
+    ) -> Result<(Vec<Quote>, bool), Error> {
+        Ok((view.quotes(instrument, &range).await?, false))
+    }
+}
+
+impl Past for Bar {
+    type Form = Timeframe;
+
+    fn settled(timeframe: Timeframe, end: Micros) -> Micros {
+        timeframe.interval(end).1
+    }
+
+    fn space(kept: &Kept) -> &Space<Read<Bar>> {
+        &kept.bars
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            at: self.start,
+            number: 0,
+        }
+    }
+
+    /// Bars that start at the minute that holds the range's start, or later.
+    async fn fetch(
+        view: &mut View,
+        instrument: InstrumentId,
+        timeframe: Timeframe,
+        range: Range,
+    ) -> Result<(Vec<Bar>, bool), Error> {
+        let minute = interval(range.start, MINUTE_US);
+        let (holding, next) = timeframe.interval(minute);
+        let mut from = if holding < minute { next } else { holding };
+        let (_, mut until) = timeframe.interval(range.end);
+        if let Some(past) = range.past {
+            let (start, end) = timeframe.interval(past.at);
+            if range.newest_first {
+                until = until.min(start);
+            } else {
+                from = from.max(end);
+            }
+        }
+        // One bar more than is wanted, because the last may have been cut.
+        let stored_max = (range.limit + 1) * timeframe.stored_max() as usize;
+        let stored_range = Range {
+            start: from,
+            end: until.plus_us(-1),
+            past: None,
+            limit: stored_max.min(STORED_BARS_MAX),
+            ..range
+        };
+        let stored = view
+            .bars(instrument, timeframe.stored_us(), &stored_range)
+            .await?;
+        let cut = stored.len() == stored_range.limit;
+        let mut bars = merged(timeframe, stored, range.newest_first);
+        if cut {
+            bars.pop();
+        }
+        Ok((bars, cut))
+    }
+}
+
+/// Stored bars put together to wider ones, in the same order.
+fn merged(timeframe: Timeframe, mut stored: Vec<Bar>, newest_first: bool) -> Vec<Bar> {
+    if newest_first {
+        stored.reverse();
+    }
+    let mut bars: Vec<Bar> = Vec::new();
+    for bar in stored {
+        let (start, _) = timeframe.interval(bar.start);
+        match bars.last_mut() {
+            Some(last) if last.start == start => last.add(&bar),
+            _ => bars.push(Bar { start, ..bar }),
+        }
+    }
+    if newest_first {
+        bars.reverse();
+    }
+    bars
+}
