@@ -51,7 +51,7 @@ impl Retention {
         }
     }
 
-    /// `consumer` needs nothing before `offset` any more.
+    /// `consumer` needs nothing before `offset` any more. Its first word, which says where it stands, cuts nothing.
     pub fn release(
         &self,
         consumer: &str,
@@ -60,12 +60,12 @@ impl Retention {
     ) -> Result<(), Poisoned> {
         let mut floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
         let consumers = floors.entry(partition).or_default();
-        match consumers.get_mut(consumer) {
-            Some(floor) => *floor = offset.max(*floor),
-            None => {
-                consumers.insert(consumer.to_owned(), offset);
-            }
-        }
+        let Some(floor) = consumers.get_mut(consumer) else {
+            // Others that need what is before it may still be to speak up.
+            consumers.insert(consumer.to_owned(), offset);
+            return Ok(());
+        };
+        *floor = offset.max(*floor);
         let lowest = consumers.values().min().copied().unwrap_or_default();
         let cuts = match self.cuts {
             Cuts::All => true,
@@ -76,5 +76,35 @@ impl Retention {
             self.log.truncate_before(partition, lowest)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prepx_bus::embedded::Config;
+    use prepx_bus::faulty::FaultyDir;
+    use prepx_bus::{Batch, EmbeddedLog, Topic};
+
+    use super::*;
+
+    #[test]
+    fn i1_who_speaks_up_last_finds_what_it_needs() {
+        let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
+        let updates = Topic::PortfolioUpdates.partition(0);
+        let mut batch = Batch::new();
+        for _ in 0..5 {
+            batch.push(updates, b"x");
+        }
+        log.append(None, &batch).unwrap();
+        log.flush().unwrap();
+        let retention = Retention::new(log.clone());
+        retention.release("fast", updates, 5).unwrap();
+        assert_eq!(log.start(updates), 0, "slow has not spoken up yet");
+        retention.release("slow", updates, 2).unwrap();
+        assert_eq!(log.start(updates), 0);
+        retention.release("fast", updates, 5).unwrap();
+        assert_eq!(log.start(updates), 2);
+        retention.release("slow", updates, 4).unwrap();
+        assert_eq!(log.start(updates), 4);
     }
 }
