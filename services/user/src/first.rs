@@ -91,7 +91,8 @@ impl FirstKeys {
         dev: bool,
         portfolio: &Peer,
     ) -> std::result::Result<(), TaskError> {
-        let first = self.ensure(dev).await?;
+        // Boxed: with everything behind it, its layers of futures are more than the compiler takes.
+        let first = Box::pin(self.ensure(dev)).await?;
         Ok(first.endow_demo(portfolio).await?)
     }
 
