@@ -30,7 +30,7 @@ PLAN = (
 # Of one link, and of all links to one kind of server.
 OF_ONE = {"cut": Quality(is_cut=True), "silence": Quality(is_silent=True)}
 OF_ALL = {"slow": Quality(delay_ms=100), "narrow": Quality(bytes_a_second=64 << 10)}
-SERVERS = ("kafka", "postgres", "redis")
+SERVERS = ("kafka", "postgres", "redis", "memcached")
 JUMPS_SECONDS = (3600, 60, -60, -3600)
 WELL = Quality()
 

@@ -2,13 +2,12 @@
 """The whole platform on this machine: tests/cluster/cluster.py up|status|down|run.
 
 `up` starts three nodes of Kafka, two shards of PostgreSQL (a primary, a replica that streams from it, a
-PgBouncer before each), six nodes of Redis and so many processes of each service, on free ports of
+PgBouncer before each), six nodes of Redis, a Memcached and so many processes of each service, on free ports of
 loopback, with all that they write in .cluster. It writes the gateway's URL to .cluster/url and prints
 `ready URL`, how every part is, and the keys. `down` ends exactly what was started, and removes it. `run -- COMMAND...` starts everything, runs a
 command with PREPX_URL set, ends everything, and exits as the command did.
 
-Books and transfers are in both shards, by account partition; the other schemas are in the first. There is no
-Memcached, because nothing in PrepX would use it (docs/adr/0014-redis.md).
+Books and transfers are in both shards, by account partition; the other schemas are in the first.
 
 Needs what tests/servers/*.py need: apt-get install openjdk-17-jre-headless maven postgresql redis-server.
 """
@@ -104,7 +103,7 @@ def start(args: argparse.Namespace, note) -> str:
         "log_url": f"{groups['kafka'].url()}/cluster",
         "sql_url": groups["postgres-1"].url(),
         "sql_shards": engines.sql_shards(groups, args.partitions),
-        "cache_url": groups["redis"].url(),
+        "cache_url": f"{groups['redis'].url()}?memcached={groups['memcached'].url()}",
     }
     platform = kind(work, args.binaries, args.replicas, args.partitions, urls, args.tls, args.clocks)
     platform.on_start = note

@@ -1,5 +1,5 @@
-"""The servers under the platform: three nodes of Kafka, two shards of PostgreSQL, six of Redis, all small
-enough for one machine."""
+"""The servers under the platform: three nodes of Kafka, two shards of PostgreSQL, six of Redis, one of
+Memcached, all small enough for one machine."""
 
 import concurrent.futures
 import os
@@ -9,6 +9,7 @@ import tempfile
 from state import HOME
 
 import kafka  # noqa: E402
+import memcached  # noqa: E402
 import postgres  # noqa: E402
 import redis  # noqa: E402
 from server import Servers  # noqa: E402
@@ -31,7 +32,11 @@ def declared(links: Links | None) -> dict[str, Servers]:
         for number in range(1, SHARDS + 1)
     }
     logs = {"kafka": kafka.Kafka(place("kafka"), NODES)}
-    groups = logs | shards | {"redis": redis.Redis(place("redis"), True)}
+    caches = {
+        "redis": redis.Redis(place("redis"), True),
+        "memcached": memcached.Memcached(place("memcached"), 1),
+    }
+    groups = logs | shards | caches
     if links:
         for group, servers in groups.items():
             servers.door = lambda name, port, group=group: links.before(full_name(group, name), port)

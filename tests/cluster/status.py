@@ -6,6 +6,7 @@ import json
 from state import ROOT  # noqa: F401
 
 import kafka  # noqa: E402
+import memcached  # noqa: E402
 import postgres  # noqa: E402
 import redis  # noqa: E402
 from server import Program  # noqa: E402
@@ -104,10 +105,17 @@ def of_redis(program: Program) -> str:
     return f"{state}, {role}"
 
 
+def of_memcached(program: Program) -> str:
+    told = memcached.stats(program.port)
+    return f"ok, {told['curr_items']} values, {told['evictions']} evicted"
+
+
 def of_prepx(program: Program) -> str:
     # One process of all has neither path, but it serves.
     ready = probe(program, "/readyz")
     return {200: "ok", 404: "ok", 503: "ok, stands by"}.get(ready, f"/readyz answers {ready}")
 
 
-ASKED = {"kafka": of_kafka, "postgres": of_postgres, "redis": of_redis, "prepx": of_prepx}
+ASKED = {
+    "kafka": of_kafka, "postgres": of_postgres, "redis": of_redis, "memcached": of_memcached, "prepx": of_prepx,
+}

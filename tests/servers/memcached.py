@@ -69,7 +69,8 @@ class Memcached(server.Servers):
         self.until_they_listen()
 
     def url(self) -> str:
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        doors = [self.door(f"memcached-{number}", port) for number, port in enumerate(self.ports, 1)]
+        return ",".join(f"127.0.0.1:{port}" for port in doors)
 
     def environment(self) -> dict[str, str]:
         return {"PREPX_TEST_MEMCACHED": self.url()}
