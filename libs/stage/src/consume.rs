@@ -268,8 +268,11 @@ impl<C: Consumer> Runner<C> {
 
     async fn follow(mut self, stop: impl Future<Output = ()>) -> Result<(), follow::Error> {
         let name = self.consumer.name();
-        let lag = Lag::new(&name, &self.following.tail, &self.following.clock)
-            .watch(self.progress.subscribe(), Arc::clone(&self.wishes.hurry));
+        let lag = Lag::new(&name, &self.following.tail, &self.following.clock).watch(
+            self.progress.subscribe(),
+            Arc::clone(&self.wishes.hurry),
+            self.following.duty.clone(),
+        );
         tokio::select! {
             () = stop => Ok(()),
             () = lag => Ok(()),

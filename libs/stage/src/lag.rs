@@ -13,6 +13,7 @@ use prepx_env::Clock;
 use tokio::sync::{Notify, watch};
 
 use crate::consume::Places;
+use crate::duty::Duty;
 use crate::follow::Tail;
 
 /// The least time between two looks, and so between two marks.
@@ -62,11 +63,19 @@ impl Lag {
 
     /// Publishes the lag as the consumer moves, and when it does not: one that is behind and stands still is told to
     /// `hurry`, because there may be no record before the end (`Follower::blanks`).
-    pub(crate) async fn watch(mut self, mut progress: watch::Receiver<Places>, hurry: Arc<Notify>) {
+    pub(crate) async fn watch(
+        mut self,
+        mut progress: watch::Receiver<Places>,
+        hurry: Arc<Notify>,
+        duty: Duty,
+    ) {
         let ends = |places: &Places| places.iter().map(|(of, at)| (*of, at.next)).collect();
         loop {
             let next: Ends = ends(&progress.borrow_and_update());
-            let behind = self.publish(&next);
+            let behind = match duty.is_mine() {
+                true => self.publish(&next),
+                false => self.stand_by(),
+            };
             tokio::time::sleep(PACE).await;
             match tokio::time::timeout(LOOK, progress.changed()).await {
                 Ok(Ok(())) => {}
@@ -81,6 +90,16 @@ impl Lag {
     /// Publishes how far a consumer that has come to `next` is behind; the answer is that too.
     pub fn publish(&mut self, next: &Ends) -> Behind {
         let behind = self.behind(next);
+        self.show(behind)
+    }
+
+    /// Publishes that another process takes: what is left is not left here.
+    pub fn stand_by(&mut self) -> Behind {
+        self.marks.clear();
+        self.show(Behind::default())
+    }
+
+    fn show(&self, behind: Behind) -> Behind {
         let gauge = |name: &'static str| metrics::gauge!(name, "consumer" => self.consumer.clone());
         gauge("prepx_consumer_lag_records").set(behind.records as f64);
         gauge("prepx_consumer_lag_positions").set(behind.positions as f64);
@@ -163,6 +182,21 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         assert_eq!(at(3), (2, false, 5), "the first three are passed");
         assert_eq!(at(5), (0, false, 0));
+    }
+
+    #[test]
+    fn what_another_process_takes_is_not_behind_here() {
+        let log = EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap();
+        let clock = Arc::new(ManualClock::new(Micros(0)));
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        let mut lag = Lag::new("test", &Tail::new(log.clone()), &as_clock);
+        tell(&log, 3);
+        let at = Ends::from([(UPDATES, 0)]);
+        assert_eq!(lag.publish(&at).records, 3);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(lag.stand_by(), Behind::default());
+        let taken_up = lag.publish(&at);
+        assert_eq!((taken_up.records, taken_up.age), (3, Duration::ZERO));
     }
 
     #[test]

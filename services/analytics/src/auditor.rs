@@ -269,6 +269,7 @@ impl Auditor {
                 // What was decided until now gets its root; the next start takes what this does not reach.
                 return self.pass(true).await.map(|_| ());
             }
+            self.lag.stand_by();
             knows_where = false;
         }
     }
