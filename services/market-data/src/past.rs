@@ -26,7 +26,9 @@ pub trait Past: Clone + Send + Sync + 'static {
     fn place(&self) -> Place;
 
     /// The last moment that can change what there is up to `end`.
-    fn settled(form: Self::Form, end: Micros) -> Micros;
+    fn settled(_form: Self::Form, end: Micros) -> Micros {
+        end
+    }
 
     /// Where those are kept that were read.
     fn space(kept: &Kept) -> &Space<Read<Self>>;
@@ -42,10 +44,6 @@ pub trait Past: Clone + Send + Sync + 'static {
 
 impl Past for Trade {
     type Form = ();
-
-    fn settled((): (), end: Micros) -> Micros {
-        end
-    }
 
     fn space(kept: &Kept) -> &Space<Read<Trade>> {
         &kept.trades
@@ -70,10 +68,6 @@ impl Past for Trade {
 
 impl Past for Quote {
     type Form = ();
-
-    fn settled((): (), end: Micros) -> Micros {
-        end
-    }
 
     fn space(kept: &Kept) -> &Space<Read<Quote>> {
         &kept.quotes
