@@ -1,8 +1,12 @@
-//! What operators are told of a pool: how long callers wait for a connection, and how many there are.
+//! What operators are told of a pool: how long callers wait for a connection, how long they have it, and
+//! how many there are.
 
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 
 use metrics::{Gauge, Histogram};
+// Not prepx_env: this measures real work and nothing that is recorded.
+use tokio::time::Instant;
 
 use crate::Result;
 
@@ -10,8 +14,23 @@ use crate::Result;
 #[derive(Clone, Debug)]
 pub struct Meter {
     wait_seconds: Histogram,
+    use_seconds: Histogram,
     open: Gauge,
     idle: Gauge,
+}
+
+/// The use of a connection, from when it is asked for until it is given back or does not come.
+#[derive(Debug)]
+pub struct Use {
+    begun: Instant,
+    seconds: Histogram,
+}
+
+/// A connection in use.
+#[derive(Debug)]
+pub struct Used<T> {
+    connection: T,
+    of: Use,
 }
 
 impl Meter {
@@ -25,8 +44,17 @@ impl Meter {
         };
         Meter {
             wait_seconds: metrics::histogram!("prepx_store_wait_seconds", &labels),
+            use_seconds: metrics::histogram!("prepx_store_use_seconds", &labels),
             open: connections("open"),
             idle: connections("idle"),
+        }
+    }
+
+    /// Somebody asks for a connection.
+    pub fn begin(&self) -> Use {
+        Use {
+            begun: Instant::now(),
+            seconds: self.use_seconds.clone(),
         }
     }
 
@@ -36,8 +64,7 @@ impl Meter {
         pools: impl Iterator<Item = &'p sqlx::Pool<DB>> + Clone,
         coming: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        // Not prepx_env: this measures real work and nothing that is recorded.
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let come = coming.await;
         self.wait_seconds.record(begun.elapsed());
         let open: u32 = pools.clone().map(sqlx::Pool::size).sum();
@@ -45,5 +72,47 @@ impl Meter {
         self.open.set(f64::from(open));
         self.idle.set(idle as f64);
         come
+    }
+}
+
+impl Use {
+    /// It goes on with a connection of another pool.
+    pub fn turn_to(&mut self, meter: &Meter) {
+        self.seconds = meter.use_seconds.clone();
+    }
+
+    /// The connection has come.
+    pub const fn of<T>(self, connection: T) -> Used<T> {
+        Used {
+            connection,
+            of: self,
+        }
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.seconds.record(self.begun.elapsed());
+    }
+}
+
+impl<T> Used<T> {
+    /// The connection, and what has to live until its use is over.
+    pub fn into_parts(self) -> (T, Use) {
+        (self.connection, self.of)
+    }
+}
+
+impl<T> Deref for Used<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.connection
+    }
+}
+
+impl<T> DerefMut for Used<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.connection
     }
 }

@@ -81,7 +81,9 @@ impl Month {
              ALTER TABLE {table} ATTACH PARTITION {table}_{name}
                  FOR VALUES FROM ({first_us}) TO ({end_us})"
         );
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut ***tx)
+            .await?;
         tracing::info!(table, month = name, "partition made");
         Ok(())
     }

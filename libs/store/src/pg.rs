@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 
 pub use self::database::Database;
 use self::members::Members;
-use crate::meter::Meter;
+use crate::meter::{Meter, Used};
 use crate::position::{Seen, has_seen};
 use crate::{Durability, Error, Options, Result};
 
@@ -83,30 +83,40 @@ impl Pool {
         }
     }
 
-    pub(crate) async fn read(&self) -> Result<Transaction<'static, Postgres>> {
-        self.start(&self.readers).await
+    pub(crate) async fn read(&self) -> Result<Used<Transaction<'static, Postgres>>> {
+        let used = self.readers.meter.begin();
+        Ok(used.of(self.start(&self.readers).await?))
     }
 
     /// Begins to read on a replica that has all of `seen`, or will in a moment, else on the primary.
-    pub(crate) async fn read_past(&self, seen: &[Seen]) -> Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn read_past(
+        &self,
+        seen: &[Seen],
+    ) -> Result<Used<Transaction<'static, Postgres>>> {
+        let mut used = self.followers.meter.begin();
         if let Some(replica) = self.members.replica() {
             let looked = Arc::clone(&self.followers).begin_past(replica, seen.to_vec());
             let coming = async { Ok(self.home.spawn(looked).await.ok().flatten()) };
             let pools = self.followers.servers.iter();
             if let Some(tx) = self.followers.meter.waited(pools, coming).await? {
-                return Ok(tx);
+                return Ok(used.of(tx));
             }
         }
-        let mut tx = self.read().await?;
+        used.turn_to(&self.readers.meter);
+        let mut tx = self.start(&self.readers).await?;
         match has_seen(&mut tx, seen).await? {
-            true => Ok(tx),
+            true => Ok(used.of(tx)),
             false => Err(Error::Behind),
         }
     }
 
     /// Begins a write that takes turns with others of the schema: with all of them, or with those of
     /// one key and with whoever takes turns with all.
-    pub(crate) async fn begin(&self, key: Option<&[u8]>) -> Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin(
+        &self,
+        key: Option<&[u8]>,
+    ) -> Result<Used<Transaction<'static, Postgres>>> {
+        let used = self.writers.meter.begin();
         let mut tx = self.start(&self.writers).await?;
         let schema = lock_of(&[self.schema.as_bytes()]);
         let turn = match key {
@@ -118,7 +128,7 @@ impl Pool {
             }
         };
         turn.execute(&mut *tx).await?;
-        Ok(tx)
+        Ok(used.of(tx))
     }
 
     /// Flushes the server's write-ahead log, whatever the schema's [`Durability`].

@@ -14,7 +14,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use crate::meter::Meter;
+use crate::meter::{Meter, Used};
 use crate::{Durability, Error, Options, Result};
 
 /// Virtual-machine steps between two looks at the clock: about a quarter of a millisecond.
@@ -55,15 +55,19 @@ impl Pool {
         })
     }
 
-    pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>> {
+    pub(crate) async fn read(&self) -> Result<Used<PoolConnection<Sqlite>>> {
+        let used = self.reading.begin();
         let coming = async { Ok(self.readers.acquire().await?) };
-        self.reading.waited(iter::once(&self.readers), coming).await
+        let waited = self.reading.waited(iter::once(&self.readers), coming);
+        Ok(used.of(waited.await?))
     }
 
     /// Waits, bounded, for its turn, then holds the schema's only write lock.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+    pub(crate) async fn begin(&self) -> Result<Used<Transaction<'static, Sqlite>>> {
+        let used = self.writing.begin();
         let coming = async { Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?) };
-        self.writing.waited(iter::once(&self.writer), coming).await
+        let waited = self.writing.waited(iter::once(&self.writer), coming);
+        Ok(used.of(waited.await?))
     }
 
     /// Syncs what is committed, whatever the schema's [`Durability`].

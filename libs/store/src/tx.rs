@@ -5,24 +5,25 @@ use std::result::Result as StdResult;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
+use crate::meter::Used;
 use crate::{Connection, Error, Result};
 
 /// A connection that only reads.
 #[derive(Debug)]
 pub enum Reader {
     /// Each statement sees what was committed when it began.
-    Sqlite(PoolConnection<Sqlite>),
+    Sqlite(Used<PoolConnection<Sqlite>>),
     /// All statements see what was committed when the first of them began.
-    Pg(Transaction<'static, Postgres>),
+    Pg(Used<Transaction<'static, Postgres>>),
 }
 
 /// A write transaction. Dropped without [`Tx::commit`], nothing has happened.
 #[derive(Debug)]
 pub enum Tx {
     /// SQLite's.
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Used<Transaction<'static, Sqlite>>),
     /// PostgreSQL's.
-    Pg(Transaction<'static, Postgres>),
+    Pg(Used<Transaction<'static, Postgres>>),
 }
 
 impl Tx {
@@ -30,8 +31,14 @@ impl Tx {
     /// [`Error::Unknown`] when the engine went away before it answered.
     pub async fn commit(self) -> Result<()> {
         let done = match self {
-            Tx::Sqlite(tx) => tx.commit().await,
-            Tx::Pg(tx) => tx.commit().await,
+            Tx::Sqlite(tx) => {
+                let (tx, _used) = tx.into_parts();
+                tx.commit().await
+            }
+            Tx::Pg(tx) => {
+                let (tx, _used) = tx.into_parts();
+                tx.commit().await
+            }
         };
         done.map_err(|error| match error.into() {
             Error::Away(why) => Error::Unknown(why),
@@ -42,8 +49,8 @@ impl Tx {
     /// Undoes all of it and waits for that.
     pub async fn rollback(self) -> Result<()> {
         let undone = match self {
-            Tx::Sqlite(tx) => tx.rollback().await,
-            Tx::Pg(tx) => tx.rollback().await,
+            Tx::Sqlite(tx) => tx.into_parts().0.rollback().await,
+            Tx::Pg(tx) => tx.into_parts().0.rollback().await,
         };
         Ok(undone?)
     }
@@ -51,10 +58,10 @@ impl Tx {
     /// Runs several statements without values, written as in [`crate::Migration`].
     pub(crate) async fn run_all(&mut self, sql: &'static str) -> StdResult<(), sqlx::Error> {
         match self {
-            Tx::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ()),
+            Tx::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut ***tx).await.map(|_| ()),
             Tx::Pg(tx) => {
                 let sql = AssertSqlSafe(sql.replace("--pg ", ""));
-                sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())
+                sqlx::raw_sql(sql).execute(&mut ***tx).await.map(|_| ())
             }
         }
     }

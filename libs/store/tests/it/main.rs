@@ -5,6 +5,7 @@ mod pg;
 #[cfg(feature = "postgres-tests")]
 mod replicas;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use prepx_store::suite::Opener;
 use prepx_store::{
     Durability, Error, Location, Migration, Monthly, Options, Pool, Reader, Result, Tx, query,
@@ -149,4 +150,28 @@ async fn a_file_has_no_months() {
         column: "at_us",
     };
     assert_eq!(pool.make_months(of, 0, 3).await.expect("nothing"), 0);
+}
+
+#[tokio::test]
+async fn the_use_of_a_connection_is_told_when_it_is_over() {
+    let told = PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&told);
+    let uses = |pool: &str, count: u32| {
+        let line =
+            format!("prepx_store_use_seconds_count{{schema=\"suite\",pool=\"{pool}\"}} {count}\n");
+        let page = told.handle().render();
+        assert!(page.contains(&line), "no {line} in {page}");
+    };
+    let opener = sqlite(Durability::Projection);
+    let pool = opener.open(&[]).await.expect("open");
+    uses("writers", 1);
+    let reader = pool.read().await.expect("read");
+    let tx = pool.begin().await.expect("begin");
+    uses("writers", 1);
+    tx.commit().await.expect("commit");
+    uses("writers", 2);
+    drop(reader);
+    uses("readers", 1);
+    drop(pool.begin().await.expect("begin"));
+    uses("writers", 3);
 }
