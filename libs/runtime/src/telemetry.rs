@@ -29,14 +29,19 @@ const BUCKETS_SECONDS: [f64; 14] = [
 ];
 
 /// The same for lookups in caches, of which those close by take less than a microsecond.
-const LOOKUP_BUCKETS_SECONDS: [f64; 8] = [
+const LOOKUP_BUCKETS_SECONDS: [f64; 13] = [
+    0.000_000_25,
     0.000_000_5,
     0.000_001,
     0.000_002_5,
     0.000_01,
     0.000_1,
+    0.000_25,
+    0.000_5,
     0.001,
+    0.002_5,
     0.005,
+    0.01,
     0.025,
 ];
 
