@@ -6,7 +6,7 @@ use prepx_runtime::tls::Dialer;
 use serde::Deserialize;
 
 /// The addresses of each service's replicas: `http://HOST:PORT`, `https://HOST:PORT` where `tls` is set,
-/// several with commas between.
+/// several with commas between. A host may have the addresses of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peers {

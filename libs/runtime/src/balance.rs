@@ -6,6 +6,7 @@
 //! and reads go to another replica, as long as the budget of repeats lasts.
 
 mod budget;
+mod found;
 mod replica;
 mod sent;
 
@@ -22,15 +23,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::Channel;
 
 use self::budget::Budget;
+use self::found::Found;
 use self::replica::Replica;
 use self::sent::Outcome;
 pub(crate) use self::sent::mark_not_taken;
 use crate::method::Method;
 use crate::peer::Process;
 use crate::status;
+use crate::tls::Place;
 
 /// How long a call waits for a replica that serves: as long as an owner may take to be back.
 const SERVING_WAIT: Duration = Duration::from_secs(5);
@@ -47,7 +49,8 @@ const MESSAGE_BYTES_MAX: usize = (4 << 20) + 5;
 pub struct Balanced(Arc<Shared>);
 
 struct Shared {
-    replicas: Vec<Arc<Replica>>,
+    /// By URL, in the order in which those were given.
+    found: Vec<Arc<Found>>,
     /// Where the search for the next replica begins, so that equals take turns.
     turn: AtomicUsize,
     budget: Budget,
@@ -57,24 +60,19 @@ struct Shared {
 
 impl fmt::Debug for Balanced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.0.replicas).finish()
+        f.debug_list().entries(self.0.replicas()).finish()
     }
 }
 
 impl Balanced {
-    /// Watches the replicas at the other ends of these channels, each with its URL. To be called in the
-    /// runtime.
-    pub(crate) fn over(channels: Vec<(String, Channel)>) -> Balanced {
+    /// Watches the replicas at these places. To be called in the runtime.
+    pub(crate) fn over(places: Vec<Place>) -> Balanced {
         let (tell, news) = watch::channel(());
         let mut watches = JoinSet::new();
-        let mut replicas = Vec::with_capacity(channels.len());
-        for (url, channel) in channels {
-            let replica = Arc::new(Replica::over(url, channel));
-            watches.spawn(Arc::clone(&replica).watch(tell.clone()));
-            replicas.push(replica);
-        }
+        let places = places.into_iter();
+        let found = places.map(|place| Found::behind(place, &mut watches, &tell));
         Balanced(Arc::new(Shared {
-            replicas,
+            found: found.collect(),
             turn: AtomicUsize::new(0),
             budget: Budget::default(),
             news,
@@ -84,12 +82,13 @@ impl Balanced {
 
     /// Whether a replica serves.
     pub fn is_serving(&self) -> bool {
-        self.0.replicas.iter().any(|replica| replica.is_serving())
+        let mut replicas = self.0.replicas();
+        replicas.any(|replica| replica.is_serving())
     }
 
     /// The replicas, in the order of their URLs.
     pub fn processes(&self) -> Vec<Process> {
-        let replicas = self.0.replicas.iter();
+        let replicas = self.0.replicas();
         replicas.map(|replica| replica.process()).collect()
     }
 
@@ -104,7 +103,7 @@ impl Balanced {
         self.0.budget.earn();
         let mut tried = Vec::new();
         loop {
-            let Some((at, replica)) = self.replica(&tried).await else {
+            let Some(replica) = self.replica(&tried).await else {
                 return nobody_serves().into_http();
             };
             let outcome = match sending.next(&parts) {
@@ -117,7 +116,7 @@ impl Balanced {
                 Outcome::Lost if method.read_only => nobody_serves(),
                 Outcome::Lost => return status::outcome_unknown().into_http(),
             };
-            tried.push(at);
+            tried.push(replica);
             let repeats = sending.is_repeatable() && tried.len() < ATTEMPTS;
             if !repeats || !self.0.budget.spend() {
                 return told.into_http();
@@ -126,7 +125,7 @@ impl Balanced {
     }
 
     /// The replica for the next attempt; waits until one serves.
-    async fn replica(&self, tried: &[usize]) -> Option<(usize, Arc<Replica>)> {
+    async fn replica(&self, tried: &[Arc<Replica>]) -> Option<Arc<Replica>> {
         let mut news = self.0.news.clone();
         let found = async {
             loop {
@@ -140,13 +139,22 @@ impl Balanced {
         tokio::time::timeout(SERVING_WAIT, found).await.ok()?
     }
 
-    fn choose(&self, tried: &[usize]) -> Option<(usize, Arc<Replica>)> {
-        let replicas = &self.0.replicas;
+    fn choose(&self, tried: &[Arc<Replica>]) -> Option<Arc<Replica>> {
+        let replicas: Vec<_> = self.0.replicas().collect();
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..replicas.len()).map(|step| turn.wrapping_add(step) % replicas.len());
-        let serving = in_turn.filter(|at| replicas[*at].is_serving());
-        let at = serving.min_by_key(|at| (tried.contains(at), replicas[*at].calls()))?;
-        Some((at, Arc::clone(&replicas[at])))
+        let in_turn =
+            (0..replicas.len()).map(|step| &replicas[turn.wrapping_add(step) % replicas.len()]);
+        let serving = in_turn.filter(|replica| replica.is_serving());
+        let was_tried = |replica: &Arc<Replica>| tried.iter().any(|one| Arc::ptr_eq(one, replica));
+        let chosen = serving.min_by_key(|replica| (was_tried(replica), replica.calls()))?;
+        Some(Arc::clone(chosen))
+    }
+}
+
+impl Shared {
+    /// All that are known, in the order of their URLs.
+    fn replicas(&self) -> impl Iterator<Item = Arc<Replica>> + use<'_> {
+        self.found.iter().flat_map(|found| found.replicas())
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config;
 
+pub(crate) use self::connect::Place;
 pub use self::connect::{DialError, Dialer};
 pub(crate) use self::handshake::{Prompt, shaken, speaks_http2};
 pub use self::identity::Identity;

@@ -1,6 +1,7 @@
 //! The client's side: connections to other processes, plain or by TLS.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -16,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
 use super::handshake::{failed, reason};
@@ -64,32 +65,39 @@ impl Dialer {
     }
 
     /// The process of a service such as `prepx-risk` at an address such as `10.0.0.5:9001`. Whoever
-    /// answers there has to be of that service.
+    /// answers there has to be of that service. Calls say that they are for `prepx-risk-pods`: a mesh, which
+    /// routes by name, lets what has that name go where it goes.
     ///
     /// # Errors
     /// When the address is not one.
     pub fn remote(&self, service: &str, address: &str) -> Result<Peer, DialError> {
         let url = format!("{}://{address}", self.scheme());
-        Ok(Peer::Remote(self.open(service, &url)?))
+        let mut place = self.place(service, &url)?;
+        let port = place
+            .uri
+            .port_u16()
+            .map_or(String::new(), |port| format!(":{port}"));
+        let name = format!("{}://{service}-pods{port}", self.scheme()).parse();
+        let name = name.map_err(|why| self.wrong(&url, format!("{why}")))?;
+        place.endpoint = place.endpoint.origin(name);
+        Ok(Peer::Remote(place.channel()))
     }
 
-    /// A service such as `prepx-risk` of which there are replicas at URLs. A call goes to one that
-    /// serves. To be called in the runtime.
+    /// A service such as `prepx-risk` of which there are replicas at URLs, each with the address of one, or with
+    /// a host that has the addresses of any number. A call goes to one that serves. To be called in the
+    /// runtime.
     ///
     /// # Errors
     /// When one of the URLs is not one, or is one for another way to talk.
     pub fn balanced<U: AsRef<str>>(&self, service: &str, urls: &[U]) -> Result<Peer, DialError> {
-        let open = |url: &U| Ok((url.as_ref().to_owned(), self.open(service, url.as_ref())?));
-        let channels: Result<Vec<_>, DialError> = urls.iter().map(open).collect();
-        Ok(Peer::Balanced(Balanced::over(channels?)))
+        let place = |url: &U| self.place(service, url.as_ref());
+        let places: Result<Vec<_>, DialError> = urls.iter().map(place).collect();
+        Ok(Peer::Balanced(Balanced::over(places?)))
     }
 
-    fn open(&self, service: &str, url: &str) -> Result<Channel, DialError> {
-        let wrong = |problem: String| DialError::Address {
-            url: url.to_owned(),
-            problem,
-            scheme: self.scheme(),
-        };
+    /// Where a URL says that processes of a service are.
+    pub(crate) fn place(&self, service: &str, url: &str) -> Result<Place, DialError> {
+        let wrong = |problem| self.wrong(url, problem);
         let uri: Uri = url.parse().map_err(|why| wrong(format!("{why}")))?;
         match (&self.0, uri.scheme_str()) {
             (Some(_), Some("http")) => {
@@ -102,12 +110,80 @@ impl Dialer {
             _ => return Err(wrong("it is no URL of HTTP".to_owned())),
         }
         let endpoint = peer::endpoint(url).map_err(|why| wrong(why.to_string()))?;
-        let Some(identity) = &self.0 else {
-            return Ok(endpoint.connect_lazy());
+        let secured = match &self.0 {
+            None => None,
+            Some(identity) => {
+                let name = server_name(service).map_err(|why| wrong(why.to_string()))?;
+                Some((Trust::Mutual(Arc::clone(identity)), name))
+            }
         };
-        let name = server_name(service).map_err(|why| wrong(why.to_string()))?;
-        let trust = Trust::Mutual(Arc::clone(identity));
-        Ok(endpoint.connect_with_connector_lazy(Connector::new(trust, name)))
+        Ok(Place {
+            url: url.to_owned(),
+            uri,
+            endpoint,
+            secured,
+        })
+    }
+
+    fn wrong(&self, url: &str, problem: String) -> DialError {
+        DialError::Address {
+            url: url.to_owned(),
+            problem,
+            scheme: self.scheme(),
+        }
+    }
+}
+
+/// Where processes of a service are, and how they are connected to.
+pub(crate) struct Place {
+    url: String,
+    uri: Uri,
+    endpoint: Endpoint,
+    secured: Option<(Trust, ServerName<'static>)>,
+}
+
+impl Place {
+    /// As it was given.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The host and port, where it has a host with any number of addresses; none where it has one address.
+    pub fn host(&self) -> Option<(String, u16)> {
+        let host = self.uri.host()?;
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let usual = match self.secured {
+            Some(_) => 443,
+            None => 80,
+        };
+        let port = self.uri.port_u16().unwrap_or(usual);
+        match address.parse::<IpAddr>() {
+            Ok(_) => None,
+            Err(_) => Some((host.to_owned(), port)),
+        }
+    }
+
+    /// A connection to the only process.
+    pub fn channel(&self) -> Channel {
+        self.open(self.endpoint.clone())
+    }
+
+    /// A connection to the process at one of the host's addresses, with the URL that says so. Calls still say the
+    /// host's name.
+    pub fn at(&self, address: SocketAddr) -> Result<(String, Channel), tonic::transport::Error> {
+        let scheme = self.uri.scheme_str().unwrap_or_default();
+        let url = format!("{scheme}://{address}");
+        let endpoint = peer::endpoint(&url)?.origin(self.uri.clone());
+        Ok((url, self.open(endpoint)))
+    }
+
+    fn open(&self, endpoint: Endpoint) -> Channel {
+        match self.secured.clone() {
+            None => endpoint.connect_lazy(),
+            Some((trust, name)) => {
+                endpoint.connect_with_connector_lazy(Connector::new(trust, name))
+            }
+        }
     }
 }
 

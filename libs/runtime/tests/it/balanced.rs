@@ -145,3 +145,20 @@ async fn a_read_that_was_lost_is_asked_of_another() {
     answered.expect("the other has answered");
     other.end().await.expect("ends well");
 }
+
+#[tokio::test]
+async fn a_host_has_the_replicas_of_all_its_addresses() {
+    let (bank, calls) = open_bank();
+    let running = Running::start(bank.service(guard::Limits::default()), Config::default()).await;
+    // It may have an address of IPv6 too, where nobody listens: that replica never serves.
+    let url = running.url.replace("127.0.0.1", "localhost");
+    let peer = Dialer::default().balanced("prepx-bank", &[url]);
+    let peer = peer.expect("a URL");
+    let paid = client(peer.clone()).deposit(deposit("USD")).await;
+    paid.expect("waits until the host has been looked up");
+    assert_eq!(calls.calls(), 1);
+    let serving = peer.processes().into_iter().filter(|one| one.serves);
+    let urls: Vec<_> = serving.filter_map(|one| one.url).collect();
+    assert_eq!(urls, std::slice::from_ref(&running.url));
+    running.end().await.expect("ends well");
+}
