@@ -30,6 +30,7 @@ test-kafka: preflight-test
 	$(CARGO) $(KAFKA_TESTS) --no-run
 	tests/servers/kafka.py run -- $(CARGO) $(KAFKA_TESTS)
 	tests/servers/kafka.py run --nodes 3 -- $(CARGO) $(KAFKA_TESTS) --test it kafka
+	tests/servers/kafka.py run -- $(CARGO) test --locked -p prepx-standalone --features kafka --test it kafka
 	$(CARGO) build --locked --features prepx-standalone/kafka --bin prepx
 	tests/servers/kafka.py run -- tests/clients/run
 

@@ -15,6 +15,7 @@
 //! are made when they are wanted, because most handles only read.
 
 mod config;
+mod holder;
 mod leases;
 mod open;
 mod producer;
@@ -37,6 +38,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 pub use self::config::Config;
 use self::config::{Names, batch_bytes};
+pub use self::holder::holder;
 pub use self::leases::{KafkaLeases, Membership};
 pub use self::open::OpenError;
 use self::open::{nobody, partitions, transactional};
@@ -140,7 +142,8 @@ impl KafkaLog {
         senders.chain([&front.nobody]).for_each(Sender::abandon);
     }
 
-    fn count(&self, topic: Topic) -> u32 {
+    /// How many partitions a topic has; never changed in place.
+    pub fn count(&self, topic: Topic) -> u32 {
         self.partitions.get(&topic).copied().unwrap_or(0)
     }
 

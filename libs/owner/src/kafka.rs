@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prepx_bus::kafka::{Config, topics};
+use prepx_bus::kafka::{Config, OpenError, topics};
 use prepx_bus::{KafkaLocation, KafkaLog, Log, Topic};
 use prepx_stage::Topology;
 
@@ -44,4 +44,17 @@ pub fn logs(
         let log = KafkaLog::open(location.clone(), config)?;
         Ok(log as Arc<dyn Log>)
     }))
+}
+
+/// A handle on a platform that is there, and its shape: nothing is made.
+///
+/// # Errors
+/// Brokers that do not answer, or topics that are missing.
+pub fn open(location: KafkaLocation, process: &str) -> Result<(Arc<dyn Log>, Topology), OpenError> {
+    let log = KafkaLog::open(location, Config::named(process))?;
+    let topology = Topology {
+        account_partitions: log.count(Topic::AccountJournal),
+        matching_partitions: log.count(Topic::MatchingJournal),
+    };
+    Ok((log, topology))
 }

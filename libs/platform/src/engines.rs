@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use prepx_bus::{KafkaLocation, Leases, Location, Topic};
+use prepx_bus::{KafkaLocation, Leases, Location, Log, Topic};
 use prepx_owner::Logs;
 use prepx_runtime::config::Error;
-use prepx_stage::{Archives, Snapshots, Topology};
+use prepx_stage::{Archives, Seat, Snapshots, Stage, Topology};
 use prepx_store::Layout;
 use serde::Deserialize;
-
-use crate::settings::Settings;
 
 /// Where the event log is; none when it is in the data directory.
 ///
@@ -109,9 +107,8 @@ pub fn snapshots(location: &prepx_objects::Location) -> Result<Snapshots> {
 ///
 /// # Errors
 /// When it cannot be used.
-pub fn archives(settings: &Settings) -> Result<Option<Archives>> {
-    let location = settings.archive_location()?;
-    let open = |location: prepx_objects::Location| location.open().context("archives");
+pub fn archives(location: Option<&prepx_objects::Location>) -> Result<Option<Archives>> {
+    let open = |location: &prepx_objects::Location| location.open().context("archives");
     Ok(location.map(open).transpose()?.map(Archives::new))
 }
 
@@ -162,6 +159,49 @@ pub fn leases(
     _: Duration,
 ) -> Result<Arc<dyn Leases>> {
     Err(anyhow!(without_kafka(location)))
+}
+
+/// A handle on a platform that is there on Kafka, and its shape: nothing is made.
+///
+/// # Errors
+/// Brokers that do not answer, topics that are missing, or a program that was built without Kafka.
+#[cfg(feature = "kafka")]
+pub fn kafka_as_it_is(location: KafkaLocation, process: &str) -> Result<(Arc<dyn Log>, Topology)> {
+    Ok(prepx_owner::kafka::open(location, process)?)
+}
+
+/// Which process has a partition of a stage by its lease, or may be about to get it.
+///
+/// # Errors
+/// Brokers that do not answer, or a program that was built without Kafka.
+#[cfg(feature = "kafka")]
+pub fn lease_holder(location: &KafkaLocation, seat: Seat) -> Result<Option<String>> {
+    let (group, topic) = lease_group(seat.stage);
+    let holder = prepx_bus::kafka::holder(location, group, topic, seat.partition);
+    Ok(holder?)
+}
+
+/// A handle on a platform that is there on Kafka, and its shape.
+///
+/// # Errors
+/// Always: this program was built without Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn kafka_as_it_is(location: KafkaLocation, _: &str) -> Result<(Arc<dyn Log>, Topology)> {
+    Err(anyhow!(without_kafka(&location)))
+}
+
+/// Which process has a partition of a stage by its lease.
+///
+/// # Errors
+/// Always: this program was built without Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn lease_holder(location: &KafkaLocation, _: Seat) -> Result<Option<String>> {
+    Err(anyhow!(without_kafka(location)))
+}
+
+/// The group in which processes share the partitions of a stage out, and whose partitions those are.
+pub fn lease_group(stage: Stage) -> (&'static str, Topic) {
+    (stage.journal.name(), stage.journal)
 }
 
 /// Handles on Kafka for this process.

@@ -127,7 +127,7 @@ impl OrderPath {
         let settings = &platform.settings;
         let leases = engines::leases(
             &settings.shared_log()?,
-            (stage.journal.name(), stage.journal),
+            engines::lease_group(stage),
             &platform.process,
             Duration::from_millis(settings.lease_timeout_ms),
         )?;
@@ -137,7 +137,7 @@ impl OrderPath {
             logs: Arc::clone(&self.logs),
             snapshots: engines::snapshots(&settings.snapshot_location()?)?,
             pace: Pace::default(),
-            archives: engines::archives(settings)?,
+            archives: engines::archives(settings.archive_location()?.as_ref())?,
             standbys: settings.standbys(),
             who: self.who.clone(),
             address: self.address.clone(),

@@ -27,6 +27,17 @@ pub struct Folded<C: Codec> {
 }
 
 impl<C: Codec> Folded<C> {
+    /// Nothing has been folded.
+    pub(crate) fn initial(codec: &C, seat: Seat) -> Folded<C> {
+        Folded {
+            seat,
+            state: State::initial(codec),
+            next_offset: 0,
+            generation: 0,
+            bytes: 0,
+        }
+    }
+
     /// Folds what the journal has from here to where its durable end is now. `passed` is told where the fold stands,
     /// piece by piece.
     ///

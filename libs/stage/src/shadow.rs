@@ -2,24 +2,25 @@
 //! decided the same.
 //!
 //! Takes each transition's inputs from the log, in their order, at its `now`. A difference is shown and
-//! not built on: the next transition is decided from what was recorded. Refuses to write anything.
+//! not built on: the next transition is decided from what was recorded. One whose inputs the log has let go
+//! of is folded, which checks its hash and its place, and no more. Refuses to write anything.
 
-use std::collections::BTreeSet;
+mod inputs;
+
 use std::sync::Arc;
 
-use prepx_bus::{Log, ReadError, Record, TopicPartition};
+use prepx_bus::{Log, Record};
 use prepx_domain::{Machine, Micros};
 
 use crate::DecodeError;
 use crate::codec::{Codec, Event, Input};
-use crate::command;
 use crate::error::{Error, FOLLOW_UPS_MAX};
 use crate::folded::Folded;
-use crate::lane::Run;
 use crate::snapshot::Snapshots;
 use crate::state::{BadRecord, FoldError, Head, State};
 use crate::topology::Seat;
-use crate::transition::{Taken, Transition};
+use crate::transition::Transition;
+use inputs::Inputs;
 
 /// How much of a journal is read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -30,11 +31,16 @@ pub struct Shadow<C: Codec> {
     seat: Seat,
     /// What was recorded comes to.
     recorded: State<C>,
-    /// What is decided here comes to: the same, as long as nothing differs.
+    /// What is decided here comes to: the same, unless it is behind.
     machine: C::Machine,
+    /// Whether something was recorded that was not decided here, or otherwise.
+    behind: bool,
     next_offset: u64,
+    /// Where the journal ended when this was opened: what comes later may be without end.
+    end: u64,
     /// Journal records that were read and not taken.
     read: std::vec::IntoIter<Record>,
+    inputs: Inputs,
 }
 
 /// One event that is not what was recorded: another one, one more, or one less.
@@ -57,12 +63,15 @@ pub struct Again<E> {
     pub seq: u64,
     /// How many events it has on the journal.
     pub events: u64,
+    /// Whether its inputs are still there. It was only folded if they are not.
+    pub decided: bool,
     /// What differs.
     pub differences: Vec<Difference<E>>,
 }
 
 impl<C: Codec> Shadow<C> {
-    /// Stands before transition `from`, or where the oldest snapshot does.
+    /// Stands before transition `from`, or as far back as the journal goes: at its beginning, or where the
+    /// oldest snapshot does.
     ///
     /// # Errors
     /// When the journal does not go back so far, or does not fold.
@@ -73,19 +82,15 @@ impl<C: Codec> Shadow<C> {
         snapshots: &Snapshots,
         from: Option<u64>,
     ) -> Result<Shadow<C>, Error> {
-        // What a snapshot's successors took must be there still.
+        let start = log.start(seat.journal());
         let reaches = |head: &Head, next_offset: u64| {
-            let consumed = |from| head.consumed.get(from).copied().unwrap_or_default();
-            let inputs = [seat.commands(), seat.lanes()];
-            next_offset >= log.start(seat.journal())
-                && inputs.iter().all(|from| consumed(from) >= log.start(*from))
+            next_offset >= start && from.is_none_or(|from| head.seq < from)
         };
+        let whole = start == 0 && from.is_none();
         let found = match from {
+            _ if whole => Ok(Folded::initial(&*codec, seat)),
             None => snapshots.find(&*codec, seat, |_| (), reaches),
-            Some(from) => {
-                let before = |head: &Head, next| head.seq < from && reaches(head, next);
-                snapshots.find(&*codec, seat, |generations| generations.reverse(), before)
-            }
+            Some(_) => snapshots.find(&*codec, seat, |generations| generations.reverse(), reaches),
         };
         let Folded {
             state, next_offset, ..
@@ -96,16 +101,19 @@ impl<C: Codec> Shadow<C> {
             seat,
             recorded: state,
             machine,
+            behind: false,
             next_offset,
+            end: log.end(seat.journal()),
             read: Vec::new().into_iter(),
+            inputs: Inputs::of(seat),
         };
         while from.is_some_and(|from| shadow.recorded.head.seq + 1 < from) {
             let Some(record) = shadow.next(log)? else {
                 break;
             };
             shadow.fold(&record)?;
+            shadow.behind = true;
         }
-        shadow.agree();
         Ok(shadow)
     }
 
@@ -114,13 +122,12 @@ impl<C: Codec> Shadow<C> {
         self.recorded.head.seq
     }
 
-    /// How many records of the journal are left.
-    pub fn left(&self, log: &dyn Log) -> u64 {
-        log.end(self.seat.journal())
-            .saturating_sub(self.next_offset)
+    /// How many records of the journal are left, about.
+    pub fn left(&self) -> u64 {
+        self.end.saturating_sub(self.next_offset)
     }
 
-    /// Decides the next transition; none at the journal's end.
+    /// Decides the next transition; none where the journal ended when this was opened.
     ///
     /// # Errors
     /// When something cannot be read, or does not follow.
@@ -135,19 +142,24 @@ impl<C: Codec> Shadow<C> {
             .map(|bytes| self.codec.decode_event(bytes?))
             .collect();
         let recorded = recorded.map_err(|error| bad(error.into()))?;
-        let inputs = self.inputs(log, &transition.inputs)?;
-        let decided = self.decide_all(&inputs, transition.now, recorded.len())?;
+        let skips = self.recorded.head.skips.clone();
+        let taken = &transition.inputs;
+        let inputs = self.inputs.read::<C>(&self.codec, log, taken, skips)?;
+        let decide = |inputs: Vec<_>| self.decide_all(&inputs, transition.now, recorded.len());
+        let decided = inputs.map(decide).transpose()?;
         self.fold(&record)?;
         let (seq, events) = (transition.seq, recorded.len() as u64);
-        let differences = self.differences(seq, recorded, decided);
-        if !differences.is_empty() {
-            self.agree();
-        }
-        Ok(Some(Again {
+        let mut again = Again {
             seq,
             events,
-            differences,
-        }))
+            decided: decided.is_some(),
+            differences: Vec::new(),
+        };
+        if let Some(decided) = decided {
+            again.differences = self.differences(seq, recorded, decided);
+        }
+        self.behind = !again.decided || !again.differences.is_empty();
+        Ok(Some(again))
     }
 
     fn bad(&self, record: &Record, source: FoldError) -> Error {
@@ -161,6 +173,9 @@ impl<C: Codec> Shadow<C> {
     }
 
     fn next(&mut self, log: &dyn Log) -> Result<Option<Record>, Error> {
+        if self.next_offset >= self.end {
+            return Ok(None);
+        }
         if self.read.len() == 0 {
             let journal = self.seat.journal();
             self.read = log.read(journal, self.next_offset, READ_BYTES)?.into_iter();
@@ -179,78 +194,9 @@ impl<C: Codec> Shadow<C> {
 
     /// Goes on from what was recorded.
     fn agree(&mut self) {
-        self.machine = same(&*self.codec, &self.recorded.machine);
-    }
-
-    /// What a transition took, as it was decided about: messages that an operator has skipped are not.
-    fn inputs(&self, log: &dyn Log, taken: &[Taken]) -> Result<Vec<Input<C>>, Error> {
-        let mut skips = self.recorded.head.skips.clone();
-        let mut inputs = Vec::new();
-        for taken in taken {
-            match *taken {
-                Taken::Timer => inputs.push(self.codec.timer()),
-                Taken::Skip { source, number, .. } => {
-                    skips.insert((source, number));
-                }
-                Taken::Recorded {
-                    from,
-                    offset,
-                    count,
-                } => {
-                    for record in records(log, from, offset, count)? {
-                        inputs.push(self.command(from, &record)?);
-                    }
-                }
-                Taken::Lane {
-                    from,
-                    offset,
-                    first,
-                    count,
-                    ..
-                } => {
-                    for record in records(log, from, offset, count.min(1))? {
-                        let numbers = first..first + count;
-                        inputs.extend(self.messages(from, &record, numbers, &skips)?);
-                    }
-                }
-            }
+        if std::mem::replace(&mut self.behind, false) {
+            self.machine = same(&*self.codec, &self.recorded.machine);
         }
-        Ok(inputs)
-    }
-
-    fn unreadable(&self, from: TopicPartition, offset: u64, source: DecodeError) -> Error {
-        Error::Unreadable {
-            journal: self.seat.journal(),
-            from,
-            offset,
-            source,
-        }
-    }
-
-    fn command(&self, from: TopicPartition, record: &Record) -> Result<Input<C>, Error> {
-        let input = command::decode(&record.payload)
-            .and_then(|(_, input)| self.codec.decode_input(from.topic, input));
-        input.map_err(|source| self.unreadable(from, record.offset, source))
-    }
-
-    fn messages(
-        &self,
-        from: TopicPartition,
-        record: &Record,
-        numbers: std::ops::Range<u64>,
-        skips: &BTreeSet<(TopicPartition, u64)>,
-    ) -> Result<Vec<Input<C>>, Error> {
-        let unreadable = |source| self.unreadable(from, record.offset, source);
-        let run = Run::decode(&record.payload).map_err(unreadable)?;
-        let mut inputs = Vec::new();
-        for message in run.messages() {
-            let (number, bytes) = message.map_err(unreadable)?;
-            if numbers.contains(&number) && !skips.contains(&(run.source, number)) {
-                let input = self.codec.decode_input(from.topic, bytes);
-                inputs.push(input.map_err(unreadable)?);
-            }
-        }
-        Ok(inputs)
     }
 
     /// Decides the inputs in their order. What follows from one comes before the next; what follows from
@@ -261,6 +207,7 @@ impl<C: Codec> Shadow<C> {
         now: Micros,
         room: usize,
     ) -> Result<Vec<Event<C>>, Error> {
+        self.agree();
         let mut decided = Vec::new();
         for input in inputs {
             self.follow_up(now, usize::MAX, &mut decided)?;
@@ -339,25 +286,4 @@ fn same<C: Codec>(codec: &C, machine: &C::Machine) -> C::Machine {
     codec.encode_state(machine, &mut bytes);
     let again = codec.decode_state(C::STATE_VERSION, &bytes);
     again.expect("this version reads the states that it writes")
-}
-
-/// `count` records, one offset after the other.
-fn records(
-    log: &dyn Log,
-    from: TopicPartition,
-    offset: u64,
-    count: u64,
-) -> Result<Vec<Record>, ReadError> {
-    let (mut found, end) = (Vec::new(), offset + count);
-    while (found.len() as u64) < count {
-        let next = offset + found.len() as u64;
-        let more = log.read(from, next, READ_BYTES)?;
-        if more.first().is_none_or(|first| first.offset != next) {
-            return Err(ReadError::Damaged(format!(
-                "{from} has no record at offset {next}"
-            )));
-        }
-        found.extend(more.into_iter().take_while(|record| record.offset < end));
-    }
-    Ok(found)
 }

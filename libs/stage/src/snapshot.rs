@@ -96,13 +96,7 @@ impl Snapshots {
                 }
             }
         }
-        Ok(Folded {
-            seat,
-            state: State::initial(codec),
-            next_offset: 0,
-            generation: 0,
-            bytes: 0,
-        })
+        Ok(Folded::initial(codec, seat))
     }
 
     /// Writes a snapshot durably; the answer is its size.

@@ -51,7 +51,7 @@ pub enum Command {
     Verify(Verify),
     /// Decide again what was decided, with this version or another, and show what differs.
     Shadow(Shadow),
-    /// Help a stage of a platform that does not run over an input that stops it.
+    /// Help a partition of a stage over an input that has stopped it.
     Stage(Stage),
     /// Look at what could not be delivered, have it tried again or forget it.
     DeadLetters(DeadLetters),

@@ -9,6 +9,7 @@ pub mod core;
 pub mod dead_letters;
 mod disk;
 mod progress;
+mod recorded;
 pub mod replay;
 mod settings;
 pub mod shadow;

@@ -1,4 +1,4 @@
-//! `prepx shadow`: decides again what the stages of a data directory have decided, and shows each event
+//! `prepx shadow`: decides again what the stages of a platform have decided, and shows each event
 //! that comes out otherwise.
 //!
 //! What a version would decide only that version knows, so the program that is run decides; `--with` runs
@@ -14,17 +14,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use prepx_account as account;
-use prepx_bus::file::RealDir;
-use prepx_bus::{EmbeddedLog, Log};
-use prepx_platform::DATA_DIR;
 use prepx_risk::AccountCodec;
 use prepx_stage::shadow::{self, Difference};
-use prepx_stage::{Codec, Event, Seat, Snapshots, Stage};
+use prepx_stage::{Codec, Event, Seat, Stage};
 use prepx_trading::MatchingCodec;
 use serde_json::json;
 
-use crate::core::{Options, manifest};
 use crate::progress::bar;
+use crate::recorded::{Opened, Recorded};
 
 /// What to decide again.
 #[derive(Debug, Args)]
@@ -33,17 +30,21 @@ use crate::progress::bar;
 program or by another: a new version on what the old one has recorded. Of what it would decide otherwise every
 event is shown; the next transition goes on from what was recorded. Nothing is changed.
 
+It goes as far back as the journals do, the archives included. Apache Kafka has the inputs of the last 7 days: older
+transitions are folded, which checks their hashes, and counted. There the platform may go on meanwhile.
+
 Exit codes: 0 everything is as it was recorded, 1 something differs or cannot be read, 2 the command line is wrong.
 
 Examples:
   prepx shadow --data-dir /var/lib/prepx-copy
   prepx shadow --data-dir /var/lib/prepx-copy --with ./prepx-next --json
-  prepx shadow --partition matching/0 --from 1000 --to 2000"
+  prepx shadow --partition matching/0 --from 1000 --to 2000
+  prepx shadow --log-url kafka://a:9092,b:9092/prod --snapshot-url s3://prepx/snapshots --with ./prepx-next"
 )]
 pub struct Shadow {
-    /// The data directory of a platform that does not run, or a copy of one.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
-    pub data_dir: PathBuf,
+    /// Where it is recorded.
+    #[command(flatten)]
+    pub recorded: Recorded,
     /// The program that decides; this one if not given.
     #[arg(long, value_name = "BINARY")]
     pub with: Option<PathBuf>,
@@ -73,6 +74,11 @@ pub fn run(options: Shadow) -> Result<()> {
     let totals = decide(&options, config, |line| println!("{line}"))?;
     println!("{}", totals.show(options.json));
     ensure!(
+        totals.transitions == 0 || totals.folded < totals.transitions,
+        "none of the {} transitions could be decided again: the log has let go of their inputs",
+        totals.transitions
+    );
+    ensure!(
         totals.differences == 0,
         "{} events are decided otherwise than they were recorded",
         totals.differences
@@ -82,8 +88,8 @@ pub fn run(options: Shadow) -> Result<()> {
 
 /// Has another program do the same.
 fn run_other(program: &Path, options: &Shadow) -> Result<()> {
-    let mut arguments: Vec<OsString> = vec!["shadow".into(), "--data-dir".into()];
-    arguments.push(options.data_dir.clone().into());
+    let mut arguments: Vec<OsString> = vec!["shadow".into()];
+    arguments.extend(options.recorded.arguments());
     let named = [
         (
             "--partition",
@@ -114,6 +120,8 @@ fn run_other(program: &Path, options: &Shadow) -> Result<()> {
 struct Totals {
     partitions: u64,
     transitions: u64,
+    /// Of those, whose inputs the log has let go of.
+    folded: u64,
     events: u64,
     differences: u64,
 }
@@ -123,6 +131,7 @@ impl Totals {
         let Totals {
             partitions,
             transitions,
+            folded,
             events,
             differences,
         } = self;
@@ -131,6 +140,7 @@ impl Totals {
                 "ok": *differences == 0,
                 "partitions": partitions,
                 "transitions": transitions,
+                "folded": folded,
                 "events": events,
                 "differences": differences,
             })
@@ -140,7 +150,15 @@ impl Totals {
             0 => "all are as they were recorded".to_owned(),
             some => format!("{some} differ"),
         };
-        format!("{events} events of {transitions} transitions of {partitions} partitions: {found}")
+        let only = match folded {
+            0 => String::new(),
+            some => format!(
+                "; {some} transitions were only folded, because the log has let go of their inputs"
+            ),
+        };
+        format!(
+            "{events} events of {transitions} transitions of {partitions} partitions: {found}{only}"
+        )
     }
 }
 
@@ -151,9 +169,8 @@ fn decide(
     config: impl Fn(u32) -> account::Config,
     mut tell: impl FnMut(&str),
 ) -> Result<Totals> {
-    let data_dir = &options.data_dir;
-    let topology = manifest::read(data_dir)
-        .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
+    let opened = options.recorded.open("prepx shadow")?;
+    let topology = opened.topology;
     let all = [Stage::ACCOUNT, Stage::MATCHING].map(|stage| topology.seats(stage));
     let wanted = |seat: &Seat| options.partition.is_none_or(|only| only == *seat);
     let seats: Vec<Seat> = all.into_iter().flatten().filter(wanted).collect();
@@ -163,17 +180,12 @@ fn decide(
         topology.account_partitions,
         topology.matching_partitions
     );
-    let mut log = Options::new(data_dir).log;
-    log.holder = format!("prepx shadow, process {}", std::process::id());
-    let log = EmbeddedLog::open(RealDir::open(&data_dir.join("log"))?, log);
-    let log = log.context("the event log")?;
-    let snapshots = Snapshots::new(RealDir::open(&data_dir.join("snapshots"))?);
     let accounts = Arc::new(AccountCodec::new(config(topology.account_partitions)));
     let matching = Arc::new(MatchingCodec::bundled()?);
     let mut totals = Totals::default();
     for seat in seats {
         let range = (options.from, options.to, options.json);
-        let at = (&*log as &dyn Log, &snapshots, seat);
+        let at = (&opened, seat);
         let decided = match seat.stage {
             Stage::ACCOUNT => partition(&accounts, at, range, &mut totals, &mut tell),
             _ => partition(&matching, at, range, &mut totals, &mut tell),
@@ -186,7 +198,7 @@ fn decide(
 /// Decides one partition.
 fn partition<C: Codec>(
     codec: &Arc<C>,
-    (log, snapshots, seat): (&dyn Log, &Snapshots, Seat),
+    (opened, seat): (&Opened, Seat),
     (from, to, as_json): (Option<u64>, Option<u64>, bool),
     totals: &mut Totals,
     tell: &mut impl FnMut(&str),
@@ -194,14 +206,16 @@ fn partition<C: Codec>(
 where
     Event<C>: Debug,
 {
+    let (log, snapshots) = (&*opened.log, &opened.snapshots);
     let mut shadow = shadow::Shadow::open(Arc::clone(codec), seat, log, snapshots, from)?;
-    let bar = bar("transitions", shadow.left(log));
+    let bar = bar("transitions", shadow.left());
     totals.partitions += 1;
     while to.is_none_or(|to| shadow.seq() < to) {
         let Some(again) = shadow.decide(log)? else {
             break;
         };
         totals.transitions += 1;
+        totals.folded += u64::from(!again.decided);
         totals.events += again.events;
         totals.differences += again.differences.len() as u64;
         for difference in &again.differences {
@@ -247,7 +261,7 @@ mod tests {
 
     fn of(data_dir: &Path) -> Shadow {
         Shadow {
-            data_dir: data_dir.to_owned(),
+            recorded: Recorded::in_directory(data_dir),
             with: None,
             partition: None,
             from: None,

@@ -1,22 +1,18 @@
-//! `prepx stage`: what an operator does to the stages of a data directory that nobody runs on.
+//! `prepx stage`: what an operator does to a partition of a stage that nobody has.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 use prepx_account as account;
-use prepx_bus::EmbeddedLog;
-use prepx_bus::file::RealDir;
 use prepx_env::{Clock as _, SystemClock};
-use prepx_platform::DATA_DIR;
 use prepx_risk::AccountCodec;
 use prepx_stage::lane::Message;
-use prepx_stage::{Codec, Partition, Seat, Snapshots, Takeover, Topology};
+use prepx_stage::{Codec, Partition, Seat, Takeover};
 use prepx_trading::MatchingCodec;
 use serde_json::json;
 
-use crate::core::{Options, manifest};
+use crate::recorded::{Opened, Recorded};
 
 /// The longest reason.
 const REASON_CHARS_MAX: usize = 1_000;
@@ -46,13 +42,18 @@ every start. The error then names the partition and the message. Skipping it is 
 have done is missing, and `prepx verify` tells what that is. The skip and its reason are on the
 partition's journal, so the audit chain covers them.
 
+Nobody may have the partition. A data directory is one of a platform that does not run. On Apache Kafka
+other partitions may go on, and this one must be without an owner: the processes that stopped at the message
+have ended, and one that was unheard of for a session is fenced. Start them again afterwards.
+
 Examples:
-  prepx stage skip --partition matching/0 --input account-journal/2#57 --reason \"bug 7, see ticket\""
+  prepx stage skip --partition matching/0 --input account-journal/2#57 --reason \"bug 7, see ticket\"
+  prepx stage skip --config risk.toml --partition account/1 --input matching-journal/3#8 --reason \"bug 8\""
 )]
 pub struct Skip {
-    /// The data directory of a platform that does not run.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
-    pub data_dir: PathBuf,
+    /// Where the partition's journal is.
+    #[command(flatten)]
+    pub recorded: Recorded,
     /// Which partition has stopped: account/N or matching/N.
     #[arg(long, value_name = "STAGE/N")]
     pub partition: Seat,
@@ -78,19 +79,20 @@ pub fn run(options: Stage) -> Result<()> {
         (1..=REASON_CHARS_MAX).contains(&chars),
         "--reason has {chars} characters: give 1 to {REASON_CHARS_MAX}"
     );
-    let topology = manifest::read(&skip.data_dir)
-        .with_context(|| format!("{} is no data directory of prepx", skip.data_dir.display()))?;
+    let opened = skip.recorded.open("prepx stage skip")?;
+    let topology = opened.topology;
     let seat = skip.partition;
     let partitions = topology.partitions(seat.stage.journal);
     ensure!(
         seat.partition < partitions,
         "--partition is {seat}: the stage has {partitions} partitions, from 0"
     );
+    let _nobody_comes_meanwhile = opened.nobody_has(seat)?;
     if seat.stage == prepx_stage::Stage::ACCOUNT {
         let config = account::Config::of_partitions(topology.account_partitions);
-        record(&skip, topology, AccountCodec::new(config))?;
+        record(&skip, &opened, AccountCodec::new(config))?;
     } else {
-        record(&skip, topology, MatchingCodec::bundled()?)?;
+        record(&skip, &opened, MatchingCodec::bundled()?)?;
     }
     let Skip { input, reason, .. } = &skip;
     if skip.json {
@@ -106,23 +108,17 @@ pub fn run(options: Stage) -> Result<()> {
 }
 
 /// Takes the partition over and records the skip, durably.
-fn record<C: Codec>(skip: &Skip, topology: Topology, codec: C) -> Result<()> {
-    let who = format!("prepx stage skip, process {}", std::process::id());
-    let mut options = Options::new(&skip.data_dir);
-    options.log.holder = who.clone();
-    let log_dir = RealDir::open(&skip.data_dir.join("log"))?;
-    let log = EmbeddedLog::open(log_dir, options.log).context("the event log")?;
-    let snapshots = Snapshots::new(RealDir::open(&skip.data_dir.join("snapshots"))?);
+fn record<C: Codec>(skip: &Skip, opened: &Opened, codec: C) -> Result<()> {
     let takeover = Takeover {
-        who: &who,
+        who: &opened.who,
         now: SystemClock::new().now(),
         reemit: false,
         watch: &(),
     };
-    let (codec, seat) = (Arc::new(codec), skip.partition);
-    let mut partition = Partition::open(codec, seat, topology, &*log, &snapshots, takeover)?;
-    partition.skip(&*log, skip.input, skip.reason.trim())?;
-    partition.append(&*log)?;
-    log.flush()?;
-    Ok(())
+    let (codec, seat, log) = (Arc::new(codec), skip.partition, &*opened.log);
+    let (topology, snapshots) = (opened.topology, &opened.snapshots);
+    let mut partition = Partition::open(codec, seat, topology, log, snapshots, takeover)?;
+    partition.skip(log, skip.input, skip.reason.trim())?;
+    let position = partition.append(log)?.expect("a skip is recorded");
+    opened.make_durable(position)
 }

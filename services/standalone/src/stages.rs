@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use prepx_bus::file::{Dir as _, Lock, RealDir};
 use prepx_bus::{KafkaLocation, Log, Reading};
 use prepx_env::{Clock, Random};
 use prepx_owner::BoxError;
@@ -31,8 +32,8 @@ pub enum Stages {
 pub enum Running {
     /// Of the core.
     OneLog(core::Running),
-    /// Of the stations.
-    Apart(stations::Running),
+    /// Of the stations, and the data directory's lock, which the embedded log has in itself.
+    Apart(stations::Running, Lock),
 }
 
 impl Stages {
@@ -54,10 +55,11 @@ impl Stages {
                 Ok((Stages::OneLog(core), Running::OneLog(running)))
             }
             Some(location) => {
+                let lock = RealDir::open(&settings.data_dir)?.lock(&who())?;
                 let options = stations_options(settings, location)?;
                 let opened = Stations::open(options, Arc::clone(clock), random);
                 let (stations, running) = opened.map_err(|error| anyhow!(error))?;
-                Ok((Stages::Apart(stations), Running::Apart(running)))
+                Ok((Stages::Apart(stations), Running::Apart(running, lock)))
             }
         }
     }
@@ -158,7 +160,7 @@ impl Running {
     pub fn stop(self) -> Result<()> {
         let stopped = match self {
             Running::OneLog(running) => running.stop(),
-            Running::Apart(running) => running.stop(),
+            Running::Apart(running, _lock) => running.stop(),
         };
         stopped.map_err(|failure| anyhow!("the order path has failed: {failure}"))
     }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use prepx_bus::conformance::{self, Engine};
-use prepx_bus::kafka::{Config, Membership, topics};
-use prepx_bus::{Batch, KafkaLeases, KafkaLocation, KafkaLog, Leases, Location, Log, Topic};
+use prepx_bus::kafka::{Config, Membership, holder, topics};
+use prepx_bus::{
+    Batch, Change, KafkaLeases, KafkaLocation, KafkaLog, Leases, Location, Log, Topic,
+};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -292,4 +294,22 @@ fn a_session_that_brokers_do_not_allow_is_told() {
         refused.contains("group.min.session.timeout.ms"),
         "{refused}"
     );
+}
+
+#[test]
+fn who_has_a_lease_is_known_to_those_who_only_ask() {
+    let kafka = Kafka::new();
+    let (group, topic) = ("asked", Topic::AccountJournal);
+    let holder = || holder(&kafka.location, group, topic, 0).unwrap();
+    assert_eq!(holder(), None);
+    let member = Membership::of(group, topic, "who-has-it");
+    let member = KafkaLeases::join(&kafka.location, member).unwrap();
+    while member.next(LONG).unwrap() != Some(Change::Granted(0)) {}
+    let has = (0..3_000).find_map(|_| {
+        member.next(Duration::from_millis(10)).unwrap();
+        holder().filter(|has| has.starts_with("who-has-it at "))
+    });
+    assert!(has.is_some(), "{:?}", holder());
+    drop(member);
+    assert!((0..3_000).any(|_| holder().is_none()), "{:?}", holder());
 }

@@ -9,7 +9,7 @@ use prepx_bus::{KafkaLocation, KafkaLog, Location, Log, Topic};
 
 use crate::ground::{Ground, Stations};
 use crate::world::TOPOLOGY;
-use crate::{archives, standbys, stations};
+use crate::{archives, shadows, skips, standbys, stations};
 
 /// Names differ over the tests of one run; each run has servers of its own.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -93,4 +93,19 @@ fn a_partition_moves_to_whoever_stands_by() {
 #[test]
 fn a_journal_is_archived_whole_and_leaves_the_log() {
     archives::archived_whole(on_kafka());
+}
+
+#[test]
+fn what_was_decided_is_decided_again() {
+    shadows::decided_again(on_kafka());
+}
+
+#[test]
+fn what_kafka_has_let_go_of_is_read_from_the_archive() {
+    shadows::archived(on_kafka());
+}
+
+#[test]
+fn a_message_that_stops_a_station_is_skipped_as_an_operator_says() {
+    skips::skipped_by_an_operator(on_kafka());
 }

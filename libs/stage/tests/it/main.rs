@@ -8,6 +8,7 @@ mod ground;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod recovery;
+mod shadows;
 mod skips;
 mod standbys;
 mod stations;

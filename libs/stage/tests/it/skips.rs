@@ -8,6 +8,7 @@ use prepx_domain::Micros;
 use prepx_stage::lane::{self, Message};
 use prepx_stage::{Error, Partition, Snapshots, State, Taken, Takeover, Transition};
 
+use crate::ground::{Disk, Ground, InMemory, NOW, Stations};
 use crate::toy::{BankCodec, POISON, slot};
 use crate::world::{TOPOLOGY, World, account, fold};
 
@@ -191,4 +192,57 @@ fn a_command_that_cannot_be_decided_was_never_recorded() {
     world.run();
     assert_eq!(world.balance(5), 100);
     world.check();
+}
+
+/// Where inputs come through the log, and other partitions go on.
+#[test]
+fn on_disks_and_brokers() {
+    skipped_by_an_operator(Stations::new(Disk::new(8 << 20)));
+    skipped_by_an_operator(Stations::new(InMemory::new(22)));
+}
+
+pub fn skipped_by_an_operator<G: Ground>(mut all: Stations<G>) {
+    let to = slot(8).partition(TOPOLOGY.account_partitions);
+    all.deposit(1, 5, 10_000);
+    all.until_heard(1);
+    for (id, amount) in [(2, 40), (3, POISON), (4, 50)] {
+        all.transfer(id, 5, 8, amount);
+    }
+    // Everybody has turns but for who is going to stop.
+    let stops = (0..100_000).find_map(|_| {
+        all.ground.settle();
+        for (at, bank) in (0u32..).zip(&mut all.banks) {
+            if let Err(error) = bank.turn(NOW) {
+                assert_eq!(at, to, "{error}");
+                return Some(error.to_string());
+            }
+        }
+        for house in &mut all.houses {
+            house.turn(NOW).unwrap();
+        }
+        None
+    });
+    let stops = stops.unwrap();
+    assert!(stops.contains("poison input, matching-journal/"), "{stops}");
+    let named = stops.split("--input ").nth(1).unwrap();
+    let message: Message = named.split(' ').next().unwrap().parse().unwrap();
+
+    let log = all.ground.handle();
+    let takeover = Takeover {
+        who: "an operator",
+        now: NOW,
+        reemit: false,
+        watch: &(),
+    };
+    let (codec, seat) = (Arc::new(BankCodec), account(to));
+    let opened = Partition::open(codec, seat, TOPOLOGY, &*log, &all.snapshots, takeover);
+    let mut bank = opened.unwrap();
+    bank.skip(&*log, message, "bug 7").unwrap();
+    let position = bank.append(&*log).unwrap().unwrap();
+    all.ground.settle();
+    log.wait_durable(position, std::time::Duration::from_secs(30))
+        .unwrap();
+    all.take_over(to, false);
+    all.until("what is not poison arrives", |all| all.balance(8) == 90);
+    all.check();
 }

@@ -77,6 +77,11 @@ pub fn open(directory: &Path, kafka_prefix: Option<&str>) -> Result<Topology, Er
     }
 }
 
+/// Whether a directory is the data directory of a platform.
+pub fn is_there(directory: &Path) -> bool {
+    directory.join(NAME).is_file()
+}
+
 /// The topology of a data directory that exists, with its log in it.
 pub fn read(directory: &Path) -> Result<Topology, Error> {
     read_for(directory, None)

@@ -61,7 +61,7 @@ fn every_command_says_what_it_is_for() {
         prepx replay: Live through a recorded market and compare
         prepx verify: Check that the books are right
         prepx shadow: Decide again what was decided, with this version or another, and show what differs
-        prepx stage: Help a stage of a platform that does not run over an input that stops it
+        prepx stage: Help a partition of a stage over an input that has stopped it
         prepx dead-letters: Look at what could not be delivered, have it tried again or forget it
         prepx topics: Show and make the topics of the event log on Apache Kafka
         prepx admin instrument: List instruments, and show them

@@ -2,6 +2,8 @@
 
 mod disk;
 mod help;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod limits;
 mod platform;
 mod process;

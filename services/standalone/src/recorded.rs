@@ -1,0 +1,307 @@
+//! Where it is recorded what the stages of a platform have decided: its event log, its snapshots and its archives, as
+//! commands open them that look at a platform from outside.
+//!
+//! Owns the choice of the engine for them, and whether somebody has a partition. Refuses to make what is not there.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use clap::Args;
+use prepx_bus::file::{Dir as _, Lock, RealDir};
+use prepx_bus::{EmbeddedLog, KafkaLocation, Log, Position};
+use prepx_objects::Location as Objects;
+use prepx_platform::{DATA_DIR, engines};
+use prepx_runtime::config::{self, Sources};
+use prepx_stage::{Archived, Archives, Seat, Snapshots, Stage, Topology};
+use serde::Deserialize;
+
+use crate::core::{Options, manifest};
+
+/// How long to wait for what was written, and for a lease to end whose process has died.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LEASE_LOOKS: u32 = 40;
+const LEASE_LOOK: Duration = Duration::from_millis(250);
+
+/// Where it is recorded, by the names that settings have.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Recorded {
+    /// The data directory of a platform.
+    #[arg(long, value_name = "DIR", help = format!("The data directory of a platform that does not run, or a copy of one [default: {DATA_DIR}]"))]
+    pub data_dir: Option<PathBuf>,
+    /// The event log, where it is on Apache Kafka: `log_url` of its settings.
+    #[arg(long, env = "PREPX_LOG_URL", value_name = "kafka://HOST:PORT,…/PREFIX")]
+    pub log_url: Option<String>,
+    /// Where its snapshots are, if not in the data directory: `snapshot_url` of its settings.
+    #[arg(long, env = "PREPX_SNAPSHOT_URL", value_name = "URL")]
+    pub snapshot_url: Option<String>,
+    /// Where its journals are archived, if they are: `archive_url` of its settings.
+    #[arg(long, env = "PREPX_ARCHIVE_URL", value_name = "URL")]
+    pub archive_url: Option<String>,
+    /// The file of its settings, or of one of its services, which says all of this.
+    #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What a file of settings says of it, whoever's settings they are.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Said {
+    data_dir: PathBuf,
+    log_url: String,
+    snapshot_url: String,
+    archive_url: String,
+}
+
+impl Default for Said {
+    fn default() -> Said {
+        Said {
+            data_dir: PathBuf::from(DATA_DIR),
+            log_url: String::new(),
+            snapshot_url: String::new(),
+            archive_url: String::new(),
+        }
+    }
+}
+
+impl config::Settings for Said {
+    fn validate(&self) -> Result<(), config::Error> {
+        Ok(())
+    }
+}
+
+/// What is recorded, to be read; and for a partition that nobody has to be written.
+pub struct Opened {
+    /// The log, with what is archived of it.
+    pub log: Arc<dyn Log>,
+    /// The snapshots.
+    pub snapshots: Snapshots,
+    /// How many partitions there are.
+    pub topology: Topology,
+    /// Which process this is, for people.
+    pub who: String,
+    engine: Engine,
+}
+
+enum Engine {
+    /// Nobody else has it open.
+    Embedded(Arc<EmbeddedLog>),
+    /// On it, and where `prepx start` has its data, if that runs the platform.
+    Kafka(KafkaLocation, Option<PathBuf>),
+}
+
+impl Recorded {
+    /// In this directory.
+    pub fn in_directory(data_dir: &Path) -> Recorded {
+        Recorded {
+            data_dir: Some(data_dir.to_owned()),
+            ..Recorded::default()
+        }
+    }
+
+    /// The same, for the command line of another program.
+    pub fn arguments(&self) -> impl Iterator<Item = OsString> {
+        let path = |path: &Option<PathBuf>| path.clone().map(OsString::from);
+        let url = |url: &Option<String>| url.clone().map(OsString::from);
+        let named = [
+            ("--data-dir", path(&self.data_dir)),
+            ("--log-url", url(&self.log_url)),
+            ("--snapshot-url", url(&self.snapshot_url)),
+            ("--archive-url", url(&self.archive_url)),
+            ("--config", path(&self.config)),
+        ];
+        let given = named
+            .into_iter()
+            .filter_map(|(name, value)| Some([name.into(), value?]));
+        given.flatten()
+    }
+
+    /// What is said by the file and the flags; the flags come first.
+    fn said(&self) -> Result<Said> {
+        let mut flags = toml::Table::new();
+        let data_dir = self.data_dir.as_ref();
+        let data_dir = data_dir.map(|path| path.to_string_lossy().into_owned());
+        let named = [
+            ("data_dir", &data_dir),
+            ("log_url", &self.log_url),
+            ("snapshot_url", &self.snapshot_url),
+            ("archive_url", &self.archive_url),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value {
+                flags.insert(name.to_owned(), value.clone().into());
+            }
+        }
+        let sources = Sources {
+            file: self.config.clone(),
+            variables: Vec::new(),
+            flags,
+        };
+        Ok(sources.load()?)
+    }
+
+    /// Opens it. `command` is what does so, for people.
+    ///
+    /// # Errors
+    /// What is not there, cannot be reached, or is in use.
+    pub fn open(&self, command: &str) -> Result<Opened> {
+        let said = self.said()?;
+        let who = format!("{command}, process {}", std::process::id());
+        let (log, topology, engine) = match engines::log_location(&said.log_url, &said.data_dir)? {
+            None => embedded(&said.data_dir, &who)?,
+            Some(location) => on_kafka(location, &said.data_dir, command)?,
+        };
+        Ok(Opened {
+            log: Archived::of(log, said.archives()?.as_ref()),
+            snapshots: said.snapshots()?,
+            topology,
+            who,
+            engine,
+        })
+    }
+}
+
+type OpenedLog = (Arc<dyn Log>, Topology, Engine);
+
+fn embedded(data_dir: &Path, who: &str) -> Result<OpenedLog> {
+    let topology = manifest::read(data_dir)
+        .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
+    let mut log = Options::new(data_dir).log;
+    log.holder = who.to_owned();
+    let log = EmbeddedLog::open(RealDir::open(&data_dir.join("log"))?, log);
+    let log = log.context("the event log")?;
+    Ok((log.clone(), topology, Engine::Embedded(log)))
+}
+
+fn on_kafka(location: KafkaLocation, data_dir: &Path, command: &str) -> Result<OpenedLog> {
+    let start = manifest::is_there(data_dir).then(|| data_dir.to_owned());
+    if start.is_some() {
+        manifest::open(data_dir, Some(&location.prefix))?;
+    }
+    let process = format!("{}-{}", command.replace(' ', "-"), std::process::id());
+    let (log, topology) = engines::kafka_as_it_is(location.clone(), &process)?;
+    Ok((log, topology, Engine::Kafka(location, start)))
+}
+
+impl Said {
+    fn snapshots(&self) -> Result<Snapshots> {
+        let location = match &*self.snapshot_url {
+            "" => Objects::Directory(self.data_dir.join("snapshots")),
+            url => Objects::parse(url)?,
+        };
+        if let Objects::Directory(path) = &location {
+            ensure!(
+                path.is_dir(),
+                "{} is no directory of snapshots: `snapshot_url` of the platform's settings would be right",
+                path.display()
+            );
+        }
+        engines::snapshots(&location)
+    }
+
+    fn archives(&self) -> Result<Option<Archives>> {
+        let location = match &*self.archive_url {
+            "" => None,
+            url => Some(Objects::parse(url)?),
+        };
+        engines::archives(location.as_ref())
+    }
+}
+
+impl Opened {
+    /// Sees to it that a partition has no owner that goes on. Where one may come at any time, the log's fence has the
+    /// last word: what is written beside another owner is refused.
+    ///
+    /// # Errors
+    /// Who has it, and what would be right then.
+    pub fn nobody_has(&self, seat: Seat) -> Result<Option<Lock>> {
+        let Engine::Kafka(location, start) = &self.engine else {
+            // Whoever has the directory's lock has all of it.
+            return Ok(None);
+        };
+        let lock = match start {
+            Some(data_dir) => Some(RealDir::open(data_dir)?.lock(&self.who)?),
+            None => None,
+        };
+        let mut holder = None;
+        for _ in 0..LEASE_LOOKS {
+            holder = engines::lease_holder(location, seat)?;
+            if holder.is_none() {
+                return Ok(lock);
+            }
+            std::thread::sleep(LEASE_LOOK);
+        }
+        let service = match seat.stage {
+            Stage::ACCOUNT => "prepx-risk",
+            _ => "prepx-trading",
+        };
+        bail!(
+            "{seat} has an owner that runs, {}, and nothing was changed: end the {service} processes, or wait \
+             until all have stopped at the message, and keep them from starting again until this is done",
+            holder.unwrap_or_default()
+        )
+    }
+
+    /// Waits until what was appended is durable.
+    ///
+    /// # Errors
+    /// When it is not, or nobody can say.
+    pub fn make_durable(&self, position: Position) -> Result<()> {
+        if let Engine::Embedded(log) = &self.engine {
+            log.flush()?;
+        }
+        let durable = self.log.wait_durable(position, PATIENCE);
+        durable.map_err(|error| {
+            anyhow!("whether it is recorded is not known, look at it again: {error}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_settings_say_where_it_is_and_flags_come_before_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("risk.toml");
+        let text = "cluster_key = 'x'\nlog_url = 'kafka://a:1/p'\narchive_url = 'file:/a'\n[peers]\nuser = 'u'\n";
+        std::fs::write(&file, text).unwrap();
+        let recorded = Recorded {
+            archive_url: Some("file:/b".into()),
+            config: Some(file.clone()),
+            ..Recorded::default()
+        };
+        let said = recorded.said().unwrap();
+        assert_eq!(
+            (&*said.log_url, &*said.archive_url),
+            ("kafka://a:1/p", "file:/b")
+        );
+        assert_eq!(said.data_dir, Path::new(DATA_DIR));
+        let arguments: Vec<OsString> = recorded.arguments().collect();
+        let expected = [
+            "--archive-url".into(),
+            "file:/b".into(),
+            "--config".into(),
+            file.into_os_string(),
+        ];
+        assert_eq!(arguments, expected);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorded = Recorded::in_directory(&directory.path().join("data"));
+        let error = recorded.open("a test").err().unwrap().to_string();
+        assert!(error.contains("is no data directory of prepx"), "{error}");
+        let said = Said {
+            snapshot_url: format!("file:{}/none", directory.path().display()),
+            ..Said::default()
+        };
+        let error = said.snapshots().err().unwrap().to_string();
+        assert!(error.contains("snapshot_url"), "{error}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
