@@ -218,20 +218,25 @@ impl<G: Ground> Stations<G> {
 
     /// That the fold of every journal is the live state (I6).
     pub fn check(&mut self) {
-        self.ground.settle();
         let log = self.ground.handle();
+        self.check_on(&log);
+    }
+
+    /// The same, where a log has the journals.
+    pub fn check_on(&mut self, log: &Arc<dyn Log>) {
+        self.ground.settle();
         let (tell, news) = mpsc::channel();
         log.on_news(Box::new(move || {
             // The check may have ended.
             let _ = tell.send(());
         }));
         for bank in &self.banks {
-            until_shown(&BankCodec, (&*log, &news), bank.partition());
-            check_fold(&BankCodec, &*log, bank.partition());
+            until_shown(&BankCodec, (&**log, &news), bank.partition());
+            check_fold(&BankCodec, &**log, bank.partition());
         }
         for house in &self.houses {
-            until_shown(&HouseCodec, (&*log, &news), house.partition());
-            check_fold(&HouseCodec, &*log, house.partition());
+            until_shown(&HouseCodec, (&**log, &news), house.partition());
+            check_fold(&HouseCodec, &**log, house.partition());
         }
     }
 }

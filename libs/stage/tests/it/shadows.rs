@@ -45,7 +45,6 @@ fn work<G: Ground>(all: &mut Stations<G>, first: i64) {
     all.until("every credit arrives", |all| {
         all.balance(8) == all.balance(5)
     });
-    all.check();
 }
 
 #[test]
@@ -67,6 +66,7 @@ pub fn decided_again<G: Ground>(mut all: Stations<G>) {
     all.take_over(slot(5).partition(TOPOLOGY.account_partitions), false);
     work(&mut all, 401);
     let log = all.ground.handle();
+    all.check_on(&log);
     let from = (&*log, &all.snapshots);
     for bank in &all.banks {
         let (seat, seq) = (bank.partition().seat(), bank.partition().head().seq);
@@ -105,6 +105,7 @@ pub fn archived<G: Ground>(mut all: Stations<G>) {
         ..ArchivePace::default()
     };
     work(&mut all, 1);
+    all.check_on(&log);
     let opened = Archivist::open(seat, &*log, archives.clone(), &retention, pace, NOW);
     let mut archivist = opened.unwrap();
     archivist.look(&*log, &retention, 1_000, NOW).unwrap();
@@ -118,6 +119,8 @@ pub fn archived<G: Ground>(mut all: Stations<G>) {
     archivist.look(&*log, &retention, 1_000, later).unwrap();
     assert!(log.start(seat.journal()) > 0, "it is let go of");
     work(&mut all, 201);
+    let whole = Archived::of(Arc::clone(&log), Some(&archives));
+    all.check_on(&whole);
 
     let seq = all.banks[seat.partition as usize].partition().head().seq;
     let (decided, folded) = again(BankCodec, seat, (&*log, &all.snapshots));
@@ -125,6 +128,5 @@ pub fn archived<G: Ground>(mut all: Stations<G>) {
         decided > 0 && decided < seq && folded == 0,
         "from the snapshot on: {decided} and {folded} of {seq}"
     );
-    let whole = Archived::of(log, Some(&archives));
     assert_eq!(again(BankCodec, seat, (&*whole, &all.snapshots)), (seq, 0));
 }
