@@ -338,6 +338,24 @@ mod tests {
     }
 
     #[test]
+    fn what_pods_are_told_is_right() {
+        let said = include_str!("../../../k8s/base/settings.env").lines();
+        let said = said.filter(|line| !line.starts_with('#'));
+        let pair = |line: &str| {
+            let (name, value) = line.split_once('=').expect("a name and a value");
+            (name.to_owned(), value.to_owned())
+        };
+        let sources = Sources {
+            variables: said.map(pair).collect(),
+            ..Sources::default()
+        };
+        let settings: Settings = sources.load().expect("is right");
+        settings.shared_log().expect("brokers");
+        assert_eq!(settings.topology().account_partitions, 64);
+        assert!(settings.archive_location().expect("a URL").is_some());
+    }
+
+    #[test]
     fn one_file_serves_all_services() {
         let text = "
             cluster_key = '0123456789abcdef0123456789abcdef'

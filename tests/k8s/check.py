@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Whether the manifests hold: check.py TOOLS. tests/k8s/run installs the tools and calls this."""
+
+import pathlib
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import yaml
+
+import faults
+import references
+from manifests import Manifests
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What is built: every overlay, and what the mesh is told.
+BUILT = ["k8s/overlays/*", "istio/base", "istio/drill"]
+# What is applied as it is.
+PLAIN = ["k8s/argocd"]
+# The overlay that has everything: by it the rules are tried.
+WHOLE = "prod"
+# A field that is misspelt, of a kind of Kubernetes, of an operator, and of Strimzi.
+MISSPELT = [
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndate: {}\n",
+    "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\nspec: {egres: []}\n",
+    "apiVersion: kafka.strimzi.io/v1\nkind: KafkaTopic\nmetadata: {name: a}\nspec: {partitions: 1, replicas: 1, a: 1}\n",
+]
+
+
+def main():
+    tools, began = pathlib.Path(sys.argv[1]), time.monotonic()
+    folders = [path for pattern in BUILT for path in sorted(ROOT.glob(pattern))]
+    with ThreadPoolExecutor(2) as both:
+        built = dict(zip(folders, both.map(lambda folder: build(tools, folder), folders)))
+        plain = {
+            path: "\n---\n".join(file.read_text() for file in sorted(path.glob("*.yaml")))
+            for path in map(ROOT.joinpath, PLAIN)
+        }
+        texts = built | plain
+        invalid = dict(zip(texts, both.map(lambda text: validate(tools, text), texts.values())))
+    wrong = [f"{folder.relative_to(ROOT)}: {line}" for folder, lines in invalid.items() for line in lines]
+    for folder, text in built.items():
+        if folder.parent.name == "overlays":
+            docs = list(yaml.load_all(text, LOADER))
+            problems = references.problems(Manifests(docs))
+            wrong += [f"{folder.relative_to(ROOT)}: {problem}" for problem in problems]
+            if folder.name == WHOLE and not problems:
+                wrong += faults.unseen(docs) + lenient(tools)
+    wrong += unused(folders)
+    for line in wrong:
+        print(line, file=sys.stderr)
+    count = sum(text.count("\nkind: ") for text in texts.values())
+    took = f"{time.monotonic() - began:.0f} s"
+    print(
+        f"{count} manifests of {len(texts)} folders, {len(faults.FAULTS)} faults seen of which none is there: {took}"
+        if not wrong
+        else f"{len(wrong)} problems in {count} manifests: {took}"
+    )
+    sys.exit(bool(wrong))
+
+
+def build(tools: pathlib.Path, folder: pathlib.Path) -> str:
+    done = subprocess.run([tools / "bin/kustomize", "build", folder], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"kustomize cannot build {folder.relative_to(ROOT)}: {done.stderr}")
+    return done.stdout
+
+
+def validate(tools: pathlib.Path, text: str) -> list[str]:
+    """What kubeconform says of it; nothing is passed over, neither a field nor a kind."""
+    places = [
+        tools / "schemas/kubernetes/{{.ResourceKind}}{{.KindSuffix}}.json",
+        tools / "schemas/operators/{{.ResourceKind}}_{{.Group}}_{{.ResourceAPIVersion}}.json",
+        ROOT / "tests/k8s/strimzi/{{.ResourceKind}}_{{.Group}}_{{.ResourceAPIVersion}}.json",
+    ]
+    flags = [word for place in places for word in ("-schema-location", str(place))]
+    done = subprocess.run(
+        [tools / "bin/kubeconform", "-strict", "-n", "2", *flags, "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = (done.stdout + done.stderr).strip()
+    return said.splitlines() if done.returncode else []
+
+
+def lenient(tools: pathlib.Path) -> list[str]:
+    """The misspelt that pass."""
+    return [f"tests/k8s: kubeconform lets pass {text!r}" for text in MISSPELT if not validate(tools, text)]
+
+
+def unused(folders: list[pathlib.Path]) -> list[str]:
+    """Components that are in no overlay would never be built."""
+    read, open_folders = set(), list(folders)
+    while open_folders:
+        folder = open_folders.pop()
+        if folder in read or not folder.is_dir():
+            continue
+        read.add(folder)
+        said = yaml.load((folder / "kustomization.yaml").read_text(), LOADER)
+        open_folders += [(folder / path).resolve() for path in said.get("resources", []) + said.get("components", [])]
+    there = {path.parent for path in ROOT.glob("k8s/**/kustomization.yaml")}
+    return [f"{path.relative_to(ROOT)} is in no overlay" for path in sorted(there - read)]
+
+
+if __name__ == "__main__":
+    main()

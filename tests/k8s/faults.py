@@ -1,0 +1,247 @@
+"""That each rule sees what it is there for: the manifests of production are spoilt in one place at a time."""
+
+import copy
+from collections.abc import Callable
+
+import mesh
+import references
+from manifests import Manifests
+
+# What is spoilt, how, and which rule has to say so in which words.
+FAULTS: list[tuple[Callable, Callable[[Manifests], None], str]] = []
+
+
+def fault(rule: Callable, words: str):
+    def note(spoil: Callable[[Manifests], None]):
+        FAULTS.append((rule, spoil, words))
+        return spoil
+
+    return note
+
+
+def service(m: Manifests) -> dict:
+    """The container of a service."""
+    return m.get("Deployment", "prepx-trading")["spec"]["template"]["spec"]["containers"][0]
+
+
+@fault(references.selectors, "no pod has that")
+def misspelt_selector(m):
+    m.get("Service", "prepx-user")["spec"]["selector"]["app.kubernetes.io/name"] = "prepx-usr"
+
+
+@fault(references.selectors, "no pod has that")
+def policy_for_nobody(m):
+    m.get("NetworkPolicy", "risk")["spec"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"][0][
+        "values"
+    ].append("prepx-rsk")
+
+
+@fault(references.ports, "leads to port gprc")
+def misspelt_port(m):
+    m.get("Service", "prepx-user")["spec"]["ports"][0]["targetPort"] = "gprc"
+
+
+@fault(references.accounts_and_secrets, "no such ServiceAccount")
+def unknown_account(m):
+    m.get("Deployment", "prepx-user")["spec"]["template"]["spec"]["serviceAccountName"] = "prepx"
+
+
+@fault(references.accounts_and_secrets, "it is not there")
+def unknown_key_of_a_secret(m):
+    m.get("ExternalSecret", "prepx-cluster")["spec"]["data"][0]["secretKey"] = "token"
+
+
+@fault(references.settings, "no such setting")
+def misspelt_setting(m):
+    service(m)["env"].append({"name": "PREPX_LISTN", "value": "x"})
+
+
+@fault(references.settings, "no such setting")
+def misspelt_peer(m):
+    m.settings()["PREPX_PEERS__MARKETDATA"] = "http://prepx-market-data:9000"
+
+
+@fault(references.settings, "would be taken for settings")
+def service_links(m):
+    del m.get("Deployment", "prepx-user")["spec"]["template"]["spec"]["enableServiceLinks"]
+
+
+@fault(references.hosts, "PREPX_PEERS__USER names prepx-users")
+def unknown_host(m):
+    m.settings()["PREPX_PEERS__USER"] = "http://prepx-users:9000"
+
+
+@fault(references.hosts, "names port 9090")
+def wrong_port(m):
+    m.settings()["PREPX_PEERS__USER"] = "http://prepx-user:9090"
+
+
+@fault(references.hosts, "PREPX_LOG_URL names kafka")
+def unknown_brokers(m):
+    m.settings()["PREPX_LOG_URL"] = "kafka://kafka:9092/prepx"
+
+
+@fault(references.scaling, "it is not there")
+def scales_nothing(m):
+    m.get("HorizontalPodAutoscaler", "prepx-user")["spec"]["scaleTargetRef"]["name"] = "user"
+
+
+@fault(references.scaling, "the adapter offers")
+def unknown_metric(m):
+    m.get("HorizontalPodAutoscaler", "prepx-user")["spec"]["metrics"][2]["pods"]["metric"]["name"] = "requests"
+
+
+@fault(references.scaling, "no program exports it")
+def unexported_series(m):
+    adapter = m.get("ConfigMap", "prometheus-adapter-prepx")["data"]
+    adapter["config.yaml"] = adapter["config.yaml"].replace("prepx_calls_total{", "prepx_requests_total{")
+
+
+@fault(references.probes, "probe_listen is 9090")
+def probe_elsewhere(m):
+    service(m)["livenessProbe"]["grpc"]["port"] = 9000
+
+
+@fault(references.probes, "no proto has it")
+def probe_of_nothing(m):
+    service(m)["startupProbe"]["grpc"]["service"] = "prepx.platform.v1.Part"
+
+
+@fault(references.probes, "the program does not serve that")
+def probe_of_who_does_not_tell(m):
+    gateway = m.get("Deployment", "prepx-gateway")["spec"]["template"]["spec"]["containers"][0]
+    gateway["livenessProbe"]["grpc"]["service"] = references.PART
+
+
+@fault(references.probes, "the drain 20 s")
+def too_little_grace(m):
+    m.get("Deployment", "prepx-trading")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 25
+
+
+@fault(mesh.rollouts, "it is not there")
+def rollout_of_nothing(m):
+    m.get("Rollout", "prepx-user")["spec"]["workloadRef"]["name"] = "user"
+
+
+@fault(mesh.rollouts, "Argo Rollouts refuses that")
+def delay_without_traffic(m):
+    m.get("Rollout", "prepx-analytics")["spec"]["strategy"]["canary"]["scaleDownDelaySeconds"] = 60
+
+
+@fault(mesh.rollouts, "moves weights of")
+def weights_that_stay(m):
+    m.get("Rollout", "prepx-user")["spec"]["strategy"]["canary"]["trafficRouting"]["istio"]["virtualService"][
+        "routes"
+    ].pop()
+
+
+@fault(mesh.rollouts, "gives AnalysisTemplate prepx-calls no hash")
+def argument_left_out(m):
+    m.get("Rollout", "prepx-user")["spec"]["strategy"]["canary"]["analysis"]["args"].pop()
+
+
+@fault(mesh.rollouts, "nobody exports it")
+def judged_by_nothing(m):
+    metric = m.get("AnalysisTemplate", "prepx-calls")["spec"]["metrics"][0]["provider"]["prometheus"]
+    metric["query"] = metric["query"].replace("prepx_calls_total", "prepx_call_total")
+
+
+@fault(mesh.routes, "has no subset v3")
+def unknown_subset(m):
+    m.get("VirtualService", "prepx-user")["spec"]["http"][-1]["route"][0]["destination"]["subset"] = "v3"
+
+
+@fault(mesh.routes, "its weights are")
+def weights_that_do_not_add_up(m):
+    m.get("VirtualService", "prepx-user")["spec"]["http"][-1]["route"][0]["weight"] = 70
+
+
+@fault(mesh.routes, "would repeat what changes something")
+def a_write_is_repeated(m):
+    m.get("VirtualService", "prepx-trading")["spec"]["http"][-1]["retries"]["retryOn"] += ",unavailable"
+
+
+@fault(mesh.routes, "would repeat what changes something")
+def a_write_among_reads(m):
+    reads = m.get("VirtualService", "prepx-trading")["spec"]["http"][1]
+    reads["match"].append({"uri": {"prefix": "/prepx.trading.v1.TradingService/CancelOrder"}})
+
+
+@fault(mesh.routes, "no method begins with")
+def unknown_method(m):
+    m.get("VirtualService", "prepx-user")["spec"]["http"][1]["match"][0]["uri"][
+        "prefix"
+    ] = "/prepx.user.v1.UserService/Swap"
+
+
+@fault(mesh.rules_of_destinations, "there is no such Service")
+def rule_for_nobody(m):
+    m.get("DestinationRule", "prepx-user")["spec"]["host"] = "prepx-users"
+
+
+@fault(mesh.rules_of_destinations, "no pod is of the subset")
+def empty_subset(m):
+    m.get("DestinationRule", "prepx-user")["spec"]["subsets"][0]["labels"] = {"version": "v1"}
+
+
+@fault(mesh.policies, "there is no such method")
+def unknown_path(m):
+    m.get("AuthorizationPolicy", "prepx-user")["spec"]["rules"][1]["to"][0]["operation"]["paths"].append(
+        "/prepx.user.v1.UserService/Steal"
+    )
+
+
+@fault(mesh.policies, "there is no such ServiceAccount")
+def unknown_caller(m):
+    m.get("AuthorizationPolicy", "prepx-user")["spec"]["rules"][1]["from"][0]["source"]["principals"].append(
+        "cluster.local/ns/prepx/sa/prepx-thief"
+    )
+
+
+@fault(mesh.policies, "differ")
+def network_and_mesh_differ(m):
+    m.get("NetworkPolicy", "analytics")["spec"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"][0][
+        "values"
+    ].append("prepx-user")
+
+
+@fault(mesh.policies, "the gateway hands on other services")
+def service_that_clients_cannot_reach(m):
+    m.get("AuthorizationPolicy", "prepx-analytics")["spec"]["rules"][0]["to"][0]["operation"]["paths"].pop(0)
+
+
+@fault(references.topics, "declared is")
+def topic_of_another_size(m):
+    m.get("KafkaTopic", "prepx.market-data")["spec"]["partitions"] = 32
+
+
+@fault(references.topics, "is declared, and not here")
+def topic_left_out(m):
+    m.docs.remove(m.get("KafkaTopic", "prepx.market-data"))
+
+
+@fault(references.shards, "docs/sql-shards.toml differ")
+def shard_left_out(m):
+    environment = m.get("Deployment", "prepx-portfolio")["spec"]["template"]["spec"]["containers"][0]["env"]
+    told = next(entry for entry in environment if entry["name"] == "PREPX_SQL_SHARDS")
+    told["value"] = told["value"].replace("[60, 61, 62, 63]", "[60, 61, 62]")
+
+
+@fault(references.shards, "there is no such Cluster")
+def pooler_of_nothing(m):
+    m.get("Pooler", "prepx-sql-home-pool")["spec"]["cluster"]["name"] = "prepx-sql"
+
+
+def unseen(docs: list[dict]) -> list[str]:
+    """The faults that nobody sees, and the rules that no fault tries. `docs` are sound."""
+    wrong = []
+    for rule, spoil, words in FAULTS:
+        spoilt = Manifests(copy.deepcopy(docs))
+        spoil(spoilt)
+        said = list(rule(Manifests(spoilt.docs)))
+        if not any(words in problem for problem in said):
+            wrong.append(f"tests/k8s: {rule.__name__} does not see {spoil.__name__}: it says {said}")
+    tried = {rule for rule, _, _ in FAULTS}
+    return wrong + [
+        f"tests/k8s: no fault tries the rule {rule.__name__}" for rule in references.RULES if rule not in tried
+    ]

@@ -1,0 +1,48 @@
+"""What an overlay comes to, and how it is asked."""
+
+import re
+
+
+class Manifests:
+    """What an overlay comes to."""
+
+    def __init__(self, docs: list[dict]):
+        self.docs = docs
+        self.by_name = {(doc["kind"], doc["metadata"]["name"]): doc for doc in docs}
+        self.workloads = [doc for doc in docs if doc["kind"] in ("Deployment", "StatefulSet", "Job")]
+
+    def of(self, *kinds: str) -> list[dict]:
+        return [doc for doc in self.docs if doc["kind"] in kinds]
+
+    def has(self, kind: str, name: str) -> bool:
+        return (kind, name) in self.by_name
+
+    def get(self, kind: str, name: str) -> dict | None:
+        return self.by_name.get((kind, name))
+
+    def labelled(self, labels: dict) -> list[dict]:
+        """The workloads whose pods have these labels."""
+        return [one for one in self.workloads if labels.items() <= pod(one)["metadata"].get("labels", {}).items()]
+
+    def settings(self) -> dict[str, str]:
+        found = [doc for doc in self.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-settings")]
+        return found[0]["data"] if found else {}
+
+
+def pod(workload: dict) -> dict:
+    return workload["spec"]["template"]
+
+
+def containers(workload: dict) -> list[dict]:
+    spec = pod(workload)["spec"]
+    return spec["containers"] + spec.get("initContainers", [])
+
+
+def name(doc: dict) -> str:
+    return f"{doc['kind']} {doc['metadata']['name']}"
+
+
+def short(host: str) -> str:
+    """`prepx-user` of `prepx-user.prepx.svc.cluster.local`, and of an address of one pod its Service."""
+    host = re.sub(r"(\.prepx)?(\.svc\.cluster\.local)?$", "", host)
+    return host.rpartition(".")[2]

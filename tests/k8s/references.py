@@ -1,0 +1,222 @@
+"""Whether what is said in one place is there in another: ports by name, selectors, accounts, secrets, settings,
+hosts, metrics, topics, shards. Each rule is a function that yields what is wrong in words.
+"""
+
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator
+
+import facts
+import mesh
+from manifests import Manifests, containers, name, pod, short
+
+# What operators make, by a label that they put on: not in these files, and yet there.
+OPERATORS_LABELS = {"strimzi.io/cluster", "prepx.io/store"}
+PART = "prepx.platform.v1.PartService"
+
+
+def problems(manifests: Manifests) -> list[str]:
+    found = itertools.chain.from_iterable(rule(manifests) for rule in RULES)
+    return sorted(set(found))
+
+
+def selectors(m: Manifests) -> Iterator[str]:
+    for doc in m.of(
+        "Service",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+        "PeerAuthentication",
+        "RequestAuthentication",
+        "AuthorizationPolicy",
+        "Sidecar",
+    ):
+        for labels in selected(doc):
+            if labels and not OPERATORS_LABELS & labels.keys() and not m.labelled(labels):
+                yield f"{name(doc)} selects {labels}: no pod has that"
+
+
+def selected(doc: dict) -> Iterator[dict]:
+    spec = doc["spec"]
+    if doc["kind"] == "NetworkPolicy":
+        peers = [
+            peer
+            for way in ("ingress", "egress")
+            for rule in spec.get(way, [])
+            for peer in rule.get("from", []) + rule.get("to", [])
+            if "namespaceSelector" not in peer
+        ]
+        for one in [spec["podSelector"], *(peer["podSelector"] for peer in peers if "podSelector" in peer)]:
+            yield one.get("matchLabels", {})
+            for expression in one.get("matchExpressions", []):
+                yield from ({expression["key"]: value} for value in expression["values"])
+        return
+    selector = spec.get("workloadSelector", spec.get("selector")) or {}
+    yield selector.get("matchLabels", selector.get("labels", selector))
+
+
+def ports(m: Manifests) -> Iterator[str]:
+    for service in m.of("Service"):
+        for workload in m.labelled(service["spec"].get("selector", {})):
+            named = {port["name"] for one in containers(workload) for port in one.get("ports", [])}
+            numbers = {port["containerPort"] for one in containers(workload) for port in one.get("ports", [])}
+            for port in service["spec"]["ports"]:
+                target = port.get("targetPort", port["port"])
+                if target not in named | numbers:
+                    yield f"{name(service)} leads to port {target}: {name(workload)} has {sorted(named)}"
+
+
+def accounts_and_secrets(m: Manifests) -> Iterator[str]:
+    secrets = {
+        doc["metadata"]["name"]: set(doc.get("data", {})) | set(doc.get("stringData", {})) for doc in m.of("Secret")
+    }
+    for doc in m.of("ExternalSecret"):
+        target = doc["spec"].get("target", {}).get("name", doc["metadata"]["name"])
+        secrets[target] = {entry["secretKey"] for entry in doc["spec"]["data"]}
+    for workload in m.workloads:
+        spec = pod(workload)["spec"]
+        account = spec.get("serviceAccountName")
+        if account and not m.has("ServiceAccount", account):
+            yield f"{name(workload)} runs as {account}: there is no such ServiceAccount"
+        for entry in (entry for one in containers(workload) for entry in one.get("env", [])):
+            wanted = entry.get("valueFrom", {}).get("secretKeyRef")
+            if wanted and wanted["key"] not in secrets.get(wanted["name"], ()):
+                yield f"{name(workload)} takes {wanted['key']} of the Secret {wanted['name']}: it is not there"
+        for source in (source for one in containers(workload) for source in one.get("envFrom", [])):
+            wanted = source["configMapRef"]["name"]
+            if not m.has("ConfigMap", wanted):
+                yield f"{name(workload)} takes the ConfigMap {wanted}: it is not there"
+        for volume in spec.get("volumes", []):
+            wanted = volume.get("secret", {}).get("secretName")
+            if wanted and wanted not in secrets:
+                yield f"{name(workload)} mounts the Secret {wanted}: it is not there"
+
+
+def settings(m: Manifests) -> Iterator[str]:
+    """Unknown variables end a program at its start."""
+    known = facts.settings()
+    for workload in m.workloads:
+        if "service" not in (one["name"] for one in containers(workload)):
+            continue
+        if pod(workload)["spec"].get("enableServiceLinks") is not False:
+            yield f"{name(workload)} has enableServiceLinks: its variables would be taken for settings"
+        for variable in [*m.settings(), *(entry["name"] for one in containers(workload) for entry in one["env"])]:
+            if not variable.startswith("PREPX_"):
+                continue
+            key, _, inner = variable.removeprefix("PREPX_").lower().partition("__")
+            if key not in known or inner and known[key] is not None and inner not in known[key]:
+                yield f"{name(workload)} is told {variable}: there is no such setting"
+
+
+def hosts(m: Manifests) -> Iterator[str]:
+    """Of settings. Development has its stores elsewhere."""
+    here = {doc["metadata"]["name"] for doc in m.of("Service", "Pooler")} | {
+        f"{doc['metadata']['name']}-kafka-bootstrap" for doc in m.of("Kafka")
+    }
+    told = dict(m.settings())
+    for workload in m.of("Deployment"):
+        told |= {entry["name"]: entry.get("value", "") for entry in containers(workload)[0].get("env", [])}
+    if "stores" in told.get("PREPX_LOG_URL", ""):
+        here.add("stores")
+    shared = home(m)
+    for variable, value in told.items():
+        if not variable.startswith("PREPX_"):
+            continue
+        for host, port in re.findall(r"(?:@|//|,|=)([a-z][a-z0-9.-]*):(\d+)", value):
+            if short(host) not in here | shared:
+                yield f"{variable} names {host}: there is none"
+            service = m.get("Service", short(host))
+            if service and int(port) not in [one["port"] for one in service["spec"]["ports"]]:
+                yield f"{variable} names port {port} of {host}: it has others"
+
+
+def home(m: Manifests) -> set[str]:
+    """What a region has elsewhere: shards of the others, and outside of the home region what is only there."""
+    regions = {doc["metadata"].get("labels", {}).get("prepx.io/region") for doc in m.of("Deployment")} - {None}
+    if not regions:
+        return set()
+    urls = " ".join(shard["url"] for shard in facts.shards())
+    shared = set(re.findall(r"[@,]([a-z0-9-]+):", urls))
+    if not m.of("Kafka"):
+        shared |= {"prepx-kafka-bootstrap", "prepx-sql-home-pool", "prepx-sql-home-pool-ro"}
+    return shared
+
+
+def scaling(m: Manifests) -> Iterator[str]:
+    rules = "".join(
+        doc["data"].get("config.yaml", "") for doc in m.of("ConfigMap") if "adapter" in doc["metadata"]["name"]
+    )
+    offered = set(re.findall(r"as: (\w+)", rules))
+    for series in re.findall(r"seriesQuery: '(\w+)", rules):
+        if not facts.is_exported(series):
+            yield f"the adapter reads {series}: no program exports it"
+    for doc in m.of("HorizontalPodAutoscaler", "VerticalPodAutoscaler"):
+        target = doc["spec"].get("scaleTargetRef") or doc["spec"]["targetRef"]
+        if not m.has(target["kind"], target["name"]):
+            yield f"{name(doc)} scales {target['kind']} {target['name']}: it is not there"
+        for metric in doc["spec"].get("metrics", []):
+            wanted = metric.get("pods", {}).get("metric", {}).get("name")
+            if wanted and offered and wanted not in offered:
+                yield f"{name(doc)} asks for {wanted}: the adapter offers {sorted(offered)}"
+
+
+def probes(m: Manifests) -> Iterator[str]:
+    services = {path.split("/")[1] for path in facts.methods()}
+    probe_port = int(m.settings().get("PREPX_PROBE_LISTEN", ":0").rpartition(":")[2])
+    drain_s = int(m.settings().get("PREPX_DRAIN_TIMEOUT_MS", "10000")) / 1000
+    for workload in m.of("Deployment"):
+        for one in containers(workload):
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                asked = one.get(probe, {}).get("grpc")
+                if not asked:
+                    yield f"{name(workload)} has no {probe} over gRPC"
+                    continue
+                if asked["port"] != probe_port:
+                    yield f"{name(workload)}: its {probe} asks port {asked['port']}, probe_listen is {probe_port}"
+                if asked.get("service") == PART and not facts.tells_of_itself(workload["metadata"]["name"]):
+                    yield f"{name(workload)}: its {probe} asks for {PART}: the program does not serve that"
+                if asked.get("service", next(iter(services))) not in services:
+                    yield f"{name(workload)}: its {probe} asks for {asked['service']}: no proto has it"
+            before = one.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            grace = pod(workload)["spec"].get("terminationGracePeriodSeconds", 30)
+            if not before or before + drain_s >= grace:
+                taken = f"preStop takes {before} s of them and the drain {drain_s:g} s"
+                yield f"{name(workload)} has {grace} s to end: {taken}"
+
+
+def topics(m: Manifests) -> Iterator[str]:
+    if not m.of("KafkaTopic"):
+        return
+    told = m.settings()
+    prefix = told["PREPX_LOG_URL"].rpartition("/")[2]
+    number = lambda key: int(told[f"PREPX_{key}"])
+    declared = facts.topics(number("ACCOUNT_PARTITIONS"), number("MATCHING_PARTITIONS"), number("LOG_REPLICATION"))
+    here = {doc["metadata"]["name"].removeprefix(f"{prefix}."): doc["spec"] for doc in m.of("KafkaTopic")}
+    yield from (f"the topic {topic} is declared, and not here" for topic in declared.keys() - here.keys())
+    yield from (f"the topic {topic} is here, and not declared" for topic in here.keys() - declared.keys())
+    for topic in declared.keys() & here.keys():
+        if here[topic] != declared[topic]:
+            yield f"the topic {topic} is {here[topic]}, declared is {declared[topic]}"
+
+
+def shards(m: Manifests) -> Iterator[str]:
+    portfolio = m.get("Deployment", "prepx-portfolio")
+    told = (
+        [entry["value"] for entry in containers(portfolio)[0]["env"] if entry["name"] == "PREPX_SQL_SHARDS"]
+        if portfolio
+        else []
+    )
+    if not told:
+        return
+    here = tomllib.loads(f"value = {told[0].replace('$(SQL_PASSWORD)', 'secret')}")["value"]
+    if here != facts.shards():
+        yield "PREPX_SQL_SHARDS and docs/sql-shards.toml differ"
+    poolers = {doc["metadata"]["name"]: doc["spec"]["cluster"]["name"] for doc in m.of("Pooler")}
+    yield from (
+        f"Pooler {pooler} is of {cluster}: there is no such Cluster"
+        for pooler, cluster in poolers.items()
+        if not m.has("Cluster", cluster)
+    )
+
+
+RULES = [selectors, ports, accounts_and_secrets, settings, hosts, scaling, probes, topics, shards, *mesh.RULES]
