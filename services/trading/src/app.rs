@@ -13,7 +13,7 @@ use prepx_stage::port::{
 use uuid::Uuid;
 
 use crate::domain::calendar::Nyse;
-use crate::domain::form::{OrderForm, ReplaceForm};
+use crate::domain::form::{self, OrderForm, ReplaceForm};
 use crate::error::Error;
 use crate::history;
 use crate::instruments::Instruments;
@@ -87,6 +87,7 @@ impl App {
         symbol: &str,
         mut form: OrderForm<'_>,
     ) -> Result<OrderView, Error> {
+        form::check_symbol(symbol)?;
         let instrument = self.instrument(symbol).await?;
         let now = self.deps.clock.now();
         let command = self.deps.random.uuid_at(now);

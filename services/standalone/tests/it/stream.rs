@@ -5,7 +5,7 @@ use prepx_proto::trading::v1::order_command::Action;
 use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
 use prepx_proto::trading::v1::{
     CancelOrder, OrderCommand, OrderSide, OrderType, PlaceOrder, ReplaceOrder, StreamOrdersRequest,
-    StreamOrdersResponse,
+    StreamOrdersResponse, TimeInForce,
 };
 use tonic::{Code, Status};
 
@@ -120,7 +120,52 @@ async fn batches_are_decided_in_order_and_repeats_get_the_first_decision() {
 }
 
 #[tokio::test]
-async fn a_malformed_batch_ends_the_stream_after_the_replies_before_it() {
+async fn a_command_that_is_none_is_refused_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = Platform::start(directory.path());
+    platform.add_instrument("STREAM").await;
+    let key = platform.add_trader("stream@example.com", "1000").await;
+    let changed = |command_id: u64, change: fn(&mut PlaceOrder)| {
+        let mut command = place(command_id, 1, 100);
+        if let Some(Action::Place(place)) = &mut command.action {
+            change(place);
+        }
+        command
+    };
+    let none = OrderCommand {
+        command_id: 2,
+        action: None,
+    };
+    let unknown = OrderCommand {
+        command_id: 3,
+        action: Some(Action::Cancel(CancelOrder { order_id: u64::MAX })),
+    };
+    let commands = vec![
+        place(1, 1, 100),
+        none,
+        unknown,
+        changed(4, |place| place.side = 0),
+        changed(5, |place| place.limit_price_e8 = 0),
+        changed(6, |place| place.client_order_id = "x".repeat(129)),
+        changed(7, |place| {
+            place.symbol = "NOWHERE".into();
+            place.time_in_force = TimeInForce::Day.into();
+        }),
+        place(8, 1, 100),
+    ];
+    let (replies, end) = send(&platform, &key, vec![batch(1, commands)]).await;
+    assert!(end.is_none(), "{end:?}");
+    let numbers = replies[0].results.iter().map(|result| result.command_id);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8]);
+    for index in 1..=5 {
+        assert_eq!(reject(&replies[0], index), (42_210_000, "INVALID_FIELD"));
+    }
+    assert_eq!(reject(&replies[0], 6), (40_410_000, "UNKNOWN_ASSET"));
+    assert!(order_id(&replies[0], 7) > order_id(&replies[0], 0));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_none_ends_the_stream_after_the_replies_before_it() {
     let directory = tempfile::tempdir().unwrap();
     let platform = Platform::start(directory.path());
     platform.add_instrument("STREAM").await;

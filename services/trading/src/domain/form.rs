@@ -29,6 +29,14 @@ fn wrong<T>(field: &'static str, message: impl Into<String>) -> Result<T, Error>
     })
 }
 
+/// An order is for an instrument; which there are is not known here.
+pub fn check_symbol(symbol: &str) -> Result<(), Error> {
+    match symbol {
+        "" => wrong("symbol", "symbol is required, such as AAPL or BTC/USD"),
+        _ => Ok(()),
+    }
+}
+
 /// How an order executes, as clients say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {

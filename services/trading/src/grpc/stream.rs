@@ -10,6 +10,7 @@ use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder};
 use prepx_domain::update::{Ack, Reply};
 use prepx_domain::{AccountId, Code, Micros, OrderId, OrderKind, TimeInForce};
 use prepx_proto::trading::v1 as wire;
+use prepx_runtime::status;
 use prepx_stage::port::SubmitError;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
@@ -47,7 +48,7 @@ pub fn decide(
             }
         })
         .scan(false, |ended, batch| {
-            // The first malformed batch is the last: nothing behind it is decided.
+            // The first batch that is none is the last: nothing behind it is decided.
             let before = std::mem::replace(ended, *ended || batch.is_err());
             ready((!before).then_some(batch))
         })
@@ -64,21 +65,29 @@ pub fn decide(
         .buffered(BATCHES_IN_FLIGHT)
 }
 
-/// A batch as the stage takes it.
+/// A batch, read.
 struct Batch {
     id: u64,
-    /// The caller's number of each command.
-    numbers: Vec<u64>,
-    commands: Vec<Command>,
+    items: Vec<Item>,
     /// When its orders may be sent again, if they are more than the account may send now.
     limited: Option<Duration>,
+}
+
+/// A command under the caller's number, or why it is none: that concerns no other command of its batch.
+struct Item {
+    number: u64,
+    command: Result<Command, Outcome>,
 }
 
 impl Batch {
     /// Counts the orders that are placed and replaced; cancels are free.
     async fn count(&mut self, allowance: &Allowance) {
-        let orders = self.commands.iter().filter(|command| is_order(command));
-        let orders = u32::try_from(orders.count()).unwrap_or(u32::MAX);
+        let commands = self
+            .items
+            .iter()
+            .filter_map(|item| item.command.as_ref().ok());
+        let orders = commands.filter(|command| is_order(command)).count();
+        let orders = u32::try_from(orders).unwrap_or(u32::MAX);
         if orders > 0 {
             let verdict = allowance.take(orders).await;
             self.limited = (!verdict.allowed).then_some(verdict.retry_after);
@@ -87,18 +96,25 @@ impl Batch {
 
     /// A result for each command. Of a batch that is limited only the cancels are carried out.
     async fn submit(self, app: &App) -> Vec<wire::CommandResult> {
-        let Some(after) = self.limited else {
-            let outcomes = app.submit(self.commands).await;
-            return self.numbers.into_iter().zip(outcomes).map(result).collect();
+        let mut commands = Vec::with_capacity(self.items.len());
+        let mut refused = Vec::with_capacity(self.items.len());
+        for Item { number, command } in self.items {
+            let refusal = match (command, self.limited) {
+                (Err(refusal), _) => Some(refusal),
+                (Ok(command), Some(after)) if is_order(&command) => Some(limited(after)),
+                (Ok(command), _) => {
+                    commands.push(command);
+                    None
+                }
+            };
+            refused.push((number, refusal));
+        }
+        let mut decided = app.submit(commands).await.into_iter().map(outcome);
+        let result = |(command_id, refusal): (u64, Option<Outcome>)| wire::CommandResult {
+            command_id,
+            outcome: refusal.or_else(|| decided.next()),
         };
-        let taken: Vec<bool> = self.commands.iter().map(|c| !is_order(c)).collect();
-        let cancels: Vec<Command> = self.commands.into_iter().filter(|c| !is_order(c)).collect();
-        let mut outcomes = app.submit(cancels).await.into_iter();
-        let of = |(number, taken): (u64, bool)| match taken.then(|| outcomes.next()).flatten() {
-            Some(outcome) => result((number, outcome)),
-            None => limited(number, after),
-        };
-        self.numbers.into_iter().zip(taken).map(of).collect()
+        refused.into_iter().map(result).collect()
     }
 }
 
@@ -120,24 +136,24 @@ async fn read(
         0 => app.now(),
         at_us => Micros(at_us),
     };
-    let mut numbers = Vec::with_capacity(count);
-    let mut commands = Vec::with_capacity(count);
+    let mut items = Vec::with_capacity(count);
     for command in batch.commands {
         // The account and its own number name a command for ever: a repeat is recognised.
-        let id = Uuid::from_u64_pair(account.raw().unsigned_abs(), command.command_id);
-        let action = action(app, account, id, command.action).await?;
-        numbers.push(command.command_id);
-        commands.push(Command {
+        let number = command.command_id;
+        let id = Uuid::from_u64_pair(account.raw().unsigned_abs(), number);
+        let action = action(app, account, id, command.action).await;
+        let command = action.map(|action| Command {
             id,
             stamped_at,
             slot: account.slot(),
             action,
         });
+        let command = command.map_err(|status| malformed(&status));
+        items.push(Item { number, command });
     }
     Ok(Batch {
         id: batch.batch_id,
-        numbers,
-        commands,
+        items,
         limited: None,
     })
 }
@@ -270,20 +286,22 @@ fn reject(code: Code, reason: &str, message: String) -> Outcome {
     })
 }
 
-fn limited(number: u64, after: Duration) -> wire::CommandResult {
+/// Why a command is none that the stage could decide.
+fn malformed(status: &Status) -> Outcome {
+    let error = status::read(status);
+    reject(error.code, &error.reason, error.message.clone())
+}
+
+fn limited(after: Duration) -> Outcome {
     let message = format!(
         "too many orders for the account by the limit \"trading\"; the orders of this batch were not accepted, try again in {} ms",
         after.as_millis() + 1
     );
-    let outcome = reject(Code::TooManyRequests, "RATE_LIMITED", message);
-    wire::CommandResult {
-        command_id: number,
-        outcome: Some(outcome),
-    }
+    reject(Code::TooManyRequests, "RATE_LIMITED", message)
 }
 
-fn result((number, outcome): (u64, Result<Reply, SubmitError>)) -> wire::CommandResult {
-    let outcome = match outcome {
+fn outcome(decided: Result<Reply, SubmitError>) -> Outcome {
+    match decided {
         Ok(Reply {
             outcome: Ok(ack), ..
         }) => Outcome::OrderId(order_of(&ack)),
@@ -295,10 +313,6 @@ fn result((number, outcome): (u64, Result<Reply, SubmitError>)) -> wire::Command
             reject(Code::Unavailable, "OUTCOME_UNKNOWN", error.to_string())
         }
         Err(error) => reject(Code::TooManyRequests, "BUSY", error.to_string()),
-    };
-    wire::CommandResult {
-        command_id: number,
-        outcome: Some(outcome),
     }
 }
 
