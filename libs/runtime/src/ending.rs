@@ -65,13 +65,15 @@ impl<B: Body + Default + Unpin> Body for Ending<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || (self.over.is_none() && self.body.is_end_stream())
+        // Also when something could still end it early: an answer of headers alone has to say so with
+        // them, or clients wait for trailers that do not come.
+        self.is_over || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.over {
-            Some(_) => SizeHint::default(),
-            None => self.body.size_hint(),
+            Some(_) if !self.is_end_stream() => SizeHint::default(),
+            _ => self.body.size_hint(),
         }
     }
 }
@@ -82,4 +84,21 @@ fn trailers(status: &Status) -> Option<HeaderMap> {
     let mut trailers = HeaderMap::new();
     let written = status.add_header(&mut trailers);
     written.is_ok().then_some(trailers)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Empty, Full};
+
+    use super::*;
+
+    #[test]
+    fn what_is_over_already_says_so_whatever_could_end_it() {
+        let headers_alone = Ending::when(std::future::pending(), Empty::<&[u8]>::new());
+        assert!(headers_alone.is_end_stream());
+        assert_eq!(headers_alone.size_hint().exact(), Some(0));
+        let more = Ending::when(std::future::pending(), Full::new(&b"more"[..]));
+        assert!(!more.is_end_stream());
+        assert_eq!(more.size_hint().exact(), None, "it may be cut short");
+    }
 }
