@@ -61,10 +61,23 @@ pub fn main_before(
     match run(callers, about, build) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error:#}", about.name);
+            eprintln!("{}: {}", about.name, explained(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what is behind it in one sentence, nothing of it twice: some of our errors say
+/// themselves what is behind them.
+pub fn explained(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        match said.as_str() {
+            "" => cause,
+            known if known.contains(&cause) => said,
+            _ => format!("{said}: {cause}"),
+        }
+    })
 }
 
 fn run(
@@ -135,5 +148,17 @@ mod tests {
             does: "Is tested.",
         };
         command(about).debug_assert();
+    }
+
+    #[test]
+    fn an_error_is_explained_without_saying_anything_twice() {
+        let taken = std::io::Error::other("the address is taken");
+        let cannot = anyhow::Error::new(taken).context("cannot listen: the address is taken");
+        assert_eq!(explained(&cannot), "cannot listen: the address is taken");
+        let start = cannot.context("cannot start");
+        assert_eq!(
+            explained(&start),
+            "cannot start: cannot listen: the address is taken"
+        );
     }
 }

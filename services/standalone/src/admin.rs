@@ -16,7 +16,7 @@ use crate::cli::{
     AccountAction, Action, Admin, Amount, Calendar, Class, InstrumentAction, InstrumentAdd,
     OrderAction, Switch,
 };
-use crate::client::{Connection, words};
+use crate::client::{self, Connection, words};
 
 /// Carries out an operator's command and prints what came of it.
 ///
@@ -26,45 +26,58 @@ pub fn run(admin: Admin) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(async {
+    let Done { shown, whole } = runtime.block_on(async {
         let connection = admin.target.connection()?;
         act(&connection, admin.action).await
     })?;
     if admin.json {
-        println!("{outcome}");
+        println!("{shown}");
     } else {
-        print_plainly(&outcome);
+        print_plainly(&shown);
     }
-    Ok(())
+    whole
 }
 
-async fn act(to: &Connection, action: Action) -> Result<Value> {
+/// What was done, and whether all of it was: what there is of it is shown also when the rest failed.
+struct Done {
+    shown: Value,
+    whole: Result<()>,
+}
+
+impl From<Value> for Done {
+    fn from(shown: Value) -> Done {
+        let whole = Ok(());
+        Done { shown, whole }
+    }
+}
+
+async fn act(to: &Connection, action: Action) -> Result<Done> {
     match action {
-        Action::Instrument(InstrumentAction::Add(wanted)) => add_instrument(to, wanted).await,
+        Action::Instrument(InstrumentAction::Add(wanted)) => {
+            Ok(add_instrument(to, wanted).await?.into())
+        }
         Action::Instrument(InstrumentAction::List) => {
             let request = to.request(trading::GetInstrumentsRequest {});
             let answer = TradingClient::new(to.peer()).get_instruments(request).await;
             let instruments = answer.map_err(words)?.into_inner().instruments;
-            Ok(Value::Array(
-                instruments.iter().map(show_instrument).collect(),
-            ))
+            let shown: Result<Vec<Value>> = instruments.iter().map(show_instrument).collect();
+            Ok(Value::Array(shown?).into())
         }
         Action::Account(AccountAction::Add { email, deposit }) => {
             add_account(to, email, deposit).await
         }
         Action::Deposit { account, amounts } => {
             let mut transfers = Vec::new();
-            for amount in amounts {
-                transfers.push(pay_in(to, &account, amount).await?);
-            }
-            Ok(Value::Array(transfers))
+            let whole = pay_all_in(to, &account, amounts, &mut transfers).await;
+            let shown = Value::Array(transfers);
+            Ok(Done { shown, whole })
         }
         Action::Order(OrderAction::End { id, reason }) => {
             let order_id = id;
             let request = to.request(risk::EndOrderRequest { order_id, reason });
             let answer = RiskClient::new(to.peer()).end_order(request).await;
             let asked = answer.map_err(words)?.into_inner();
-            Ok(json!({"order_id": asked.order_id}))
+            Ok(json!({"order_id": asked.order_id}).into())
         }
         Action::Halt { symbol } => {
             let request = to.request(trading::HaltInstrumentRequest {
@@ -72,7 +85,7 @@ async fn act(to: &Connection, action: Action) -> Result<Value> {
                 note: String::new(),
             });
             let answer = TradingClient::new(to.peer()).halt_instrument(request).await;
-            Ok(show_instrument(answer.map_err(words)?.get_ref()))
+            Ok(show_instrument(answer.map_err(words)?.get_ref())?.into())
         }
         Action::Resume { symbol } => {
             let request = to.request(trading::ResumeInstrumentRequest {
@@ -82,7 +95,7 @@ async fn act(to: &Connection, action: Action) -> Result<Value> {
             let answer = TradingClient::new(to.peer())
                 .resume_instrument(request)
                 .await;
-            Ok(show_instrument(answer.map_err(words)?.get_ref()))
+            Ok(show_instrument(answer.map_err(words)?.get_ref())?.into())
         }
         Action::KillSwitch {
             account,
@@ -96,7 +109,7 @@ async fn act(to: &Connection, action: Action) -> Result<Value> {
             });
             let answer = RiskClient::new(to.peer()).set_kill_switch(request).await;
             let controls = answer.map_err(words)?.into_inner();
-            Ok(json!({"account_id": controls.account_id, "blocked": controls.blocked}))
+            Ok(json!({"account_id": controls.account_id, "blocked": controls.blocked}).into())
         }
     }
 }
@@ -122,28 +135,44 @@ async fn add_instrument(to: &Connection, wanted: InstrumentAdd) -> Result<Value>
         reference_price: wanted.reference_price,
     });
     let answer = TradingClient::new(to.peer()).add_instrument(request).await;
-    Ok(show_instrument(answer.map_err(words)?.get_ref()))
+    show_instrument(answer.map_err(words)?.get_ref())
 }
 
-async fn add_account(to: &Connection, email: String, deposits: Vec<Amount>) -> Result<Value> {
+async fn add_account(to: &Connection, email: String, deposits: Vec<Amount>) -> Result<Done> {
     let request = to.request(user::AddAccountRequest {
         email,
         simulated: false,
     });
     let answer = UserServiceClient::new(to.peer()).add_account(request).await;
     let made = answer.map_err(words)?.into_inner();
-    for deposit in deposits {
+    let paid = pay_all_in(to, &made.account_id, deposits, &mut Vec::new()).await;
+    let what = || format!("the account {} is made", made.account_id);
+    // The secret is never shown again, so it is shown whatever became of the deposits.
+    Ok(Done {
+        whole: paid.with_context(what),
+        shown: json!({
+            "account_id": made.account_id,
+            "key_id": made.key_id,
+            "secret_key": made.secret_key,
+        }),
+    })
+}
+
+/// One after the other until one fails; `transfers` are those that were made.
+async fn pay_all_in(
+    to: &Connection,
+    account: &str,
+    amounts: Vec<Amount>,
+    transfers: &mut Vec<Value>,
+) -> Result<()> {
+    for amount in amounts {
         let what = format!(
-            "the account {} is made, but a deposit failed",
-            made.account_id
+            "the deposit of {} {} failed, and none after it was made",
+            amount.amount, amount.asset
         );
-        pay_in(to, &made.account_id, deposit).await.context(what)?;
+        transfers.push(pay_in(to, account, amount).await.context(what)?);
     }
-    Ok(json!({
-        "account_id": made.account_id,
-        "key_id": made.key_id,
-        "secret_key": made.secret_key,
-    }))
+    Ok(())
 }
 
 async fn pay_in(to: &Connection, account: &str, amount: Amount) -> Result<Value> {
@@ -158,15 +187,9 @@ async fn pay_in(to: &Connection, account: &str, amount: Amount) -> Result<Value>
     Ok(json!({"id": transfer.id, "asset": transfer.asset, "amount": transfer.amount}))
 }
 
-fn show_instrument(instrument: &trading::Instrument) -> Value {
-    json!({
-        "id": instrument.id,
-        "symbol": instrument.symbol,
-        "tick_size": instrument.tick_size,
-        "lot_size": instrument.lot_size,
-        "reference_price": instrument.reference_price,
-        "halted": instrument.halted,
-    })
+fn show_instrument(instrument: &trading::Instrument) -> Result<Value> {
+    let shown = client::json("prepx.trading.v1.Instrument", instrument)?;
+    Ok(serde_json::from_str(&shown)?)
 }
 
 /// `name value` lines, a blank line between the items of a list.

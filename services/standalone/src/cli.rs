@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use prepx_domain::decimal;
 use prepx_platform::DATA_DIR;
 
 use crate::client::{Believed, Connection};
@@ -364,7 +365,8 @@ Examples:
     },
 }
 
-/// So much of an asset; the server checks the number.
+/// So much of an asset. The server has the last word on the number; what is none at all is refused
+/// before anything is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {
     /// Which asset.
@@ -373,14 +375,22 @@ pub struct Amount {
     pub amount: String,
 }
 
+/// Decimal places of amounts.
+const AMOUNT_SCALE: u32 = 8;
+
 fn parse_amount(text: &str) -> Result<Amount, String> {
-    match text.split_once('=') {
-        Some((asset, amount)) if !asset.is_empty() && !amount.is_empty() => Ok(Amount {
-            asset: asset.to_owned(),
-            amount: amount.to_owned(),
-        }),
-        _ => Err(format!("{text:?} is not ASSET=AMOUNT, such as USD=1000")),
+    let (asset, amount) = text
+        .split_once('=')
+        .filter(|(asset, _)| !asset.is_empty())
+        .ok_or_else(|| format!("{text:?} is not ASSET=AMOUNT, such as USD=1000"))?;
+    let minor = decimal::parse(amount, AMOUNT_SCALE).map_err(|error| error.to_string())?;
+    if minor <= 0 {
+        return Err(format!("the amount is {amount}: it must be above 0"));
     }
+    Ok(Amount {
+        asset: asset.to_owned(),
+        amount: amount.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -400,6 +410,16 @@ mod tests {
             amount: "12.5".into(),
         };
         assert_eq!(parse_amount("USD=12.5"), Ok(usd));
-        assert!(parse_amount("USD").is_err() && parse_amount("=1").is_err());
+        for wrong in [
+            "USD",
+            "=1",
+            "USD=",
+            "USD=one",
+            "USD=0",
+            "USD=-1",
+            "USD=0.000000001",
+        ] {
+            assert!(parse_amount(wrong).is_err(), "{wrong}");
+        }
     }
 }

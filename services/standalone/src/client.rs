@@ -1,9 +1,10 @@
 //! A connection of the command line to a platform that runs.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
 use prepx_auth::ApiKey;
 use prepx_env::SystemClock;
@@ -42,8 +43,11 @@ impl Connection {
     pub fn new(url: &str, ca: &Path, key_id: &str, secret_key: &str) -> Result<Connection> {
         let peer = match url.starts_with("https://") {
             true => Peer::public(url, ca, Arc::new(SystemClock::new()))?,
-            false => Peer::remote(url)
-                .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?,
+            false => {
+                let wrong = || format!("{url:?} is not a URL such as http://127.0.0.1:8080");
+                ensure!(url.starts_with("http://"), wrong());
+                Peer::remote(url).with_context(wrong)?
+            }
         };
         Connection::over(peer, key_id, secret_key)
     }
@@ -100,12 +104,22 @@ pub fn json(name: &str, message: &impl prost::Message) -> Result<String> {
     Ok(String::from_utf8(body)?)
 }
 
+/// What is behind everything else, such as that nobody listens there.
+fn deepest(refusal: &Status) -> String {
+    let causes = std::iter::successors(refusal.source(), |&cause| cause.source());
+    let last = causes.last().map(ToString::to_string);
+    last.unwrap_or_else(|| refusal.message().to_owned())
+}
+
 /// What a person is told of a refusal.
 pub fn words(refusal: Status) -> anyhow::Error {
     if refusal.details().is_empty() {
         // No service of ours said this: it is the connection, and its own words help.
-        return anyhow::Error::new(refusal).context("cannot reach the platform: is --url right?");
+        return anyhow!(
+            "cannot reach the platform, is --url right? {}",
+            deepest(&refusal)
+        );
     }
     let error = status::read(&refusal);
-    anyhow::anyhow!("{} ({})", error.message, error.code.number())
+    anyhow!("{} ({})", error.message, error.code.number())
 }

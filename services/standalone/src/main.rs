@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("prepx: {error:#}");
+            eprintln!("prepx: {}", prepx_platform::explained(&error));
             ExitCode::FAILURE
         }
     }

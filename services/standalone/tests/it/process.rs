@@ -51,6 +51,33 @@ fn the_published_keys_serve_loopback_only() {
     assert_eq!(code, Some(2));
 }
 
+#[tokio::test]
+async fn a_new_account_is_shown_also_when_a_deposit_into_it_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = Platform::start(directory.path());
+    let add = |deposit: &str| {
+        let what = ["admin", "account", "add", "--email", "a@example.com"];
+        let how = ["--deposit", deposit, "--url", &platform.url];
+        prepx(&[&what[..], &how[..]].concat())
+    };
+    // What is no amount is refused before there is an account.
+    let (code, words) = add("USD=lots");
+    assert_eq!(code, Some(2), "{words}");
+    let (code, words) = add("USD=90000000000");
+    assert_eq!(code, Some(1), "{words}");
+    assert!(
+        words.contains("secret_key ")
+            && words.contains("is made: the deposit of 90000000000 USD failed"),
+        "{words}"
+    );
+    let (code, words) = prepx(&["admin", "instrument", "list", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        words.ends_with("is --url right? Connection refused (os error 111)\n"),
+        "{words}"
+    );
+}
+
 /// Puts a message that no version has ever written before the first matching partition.
 fn poison(data_dir: &Path) {
     let log_dir = RealDir::open(&data_dir.join("log")).expect("a log");
