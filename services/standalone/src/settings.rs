@@ -8,7 +8,8 @@ use prepx_platform::{DATA_DIR, dev_is_at_home, engines};
 use prepx_runtime::config::{Error, Settings as Checked, Sources};
 use prepx_runtime::tls::{self, Callers};
 use prepx_runtime::{guard, serve, telemetry};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::disk::Shares;
 use crate::{cli, simulate};
@@ -19,7 +20,9 @@ use crate::{cli, simulate};
 pub struct Settings {
     /// Whether the fixed keys of development are in force.
     pub dev: bool,
-    /// Whether a population of simulated traders keeps a market alive.
+    /// Whether a population of simulated traders keeps a market alive: `true`, or `"on"` as the flag
+    /// says it.
+    #[serde(deserialize_with = "switch")]
     pub simulate: bool,
     /// How that population acts.
     pub simulation: simulate::Config,
@@ -108,6 +111,22 @@ impl Checked for Settings {
     }
 }
 
+/// A truth as it is, or a switch in the words of the command line.
+fn switch<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Truth(bool),
+        Word(String),
+    }
+    match Said::deserialize(from) {
+        Ok(Said::Truth(is_on)) => Ok(is_on),
+        Ok(Said::Word(word)) if word == "on" => Ok(true),
+        Ok(Said::Word(word)) if word == "off" => Ok(false),
+        _ => Err(D::Error::custom("expected on or off, or true or false")),
+    }
+}
+
 impl Settings {
     /// Reads the command line, the variables and the file.
     ///
@@ -170,5 +189,25 @@ impl Settings {
             limits: self.limits.clone(),
             telemetry: self.telemetry.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulated_market_is_a_truth_or_a_switch() {
+        let read = |said: &str| toml::from_str::<Settings>(&format!("simulate = {said}"));
+        for (said, is_on) in [
+            ("true", true),
+            ("\"on\"", true),
+            ("false", false),
+            ("\"off\"", false),
+        ] {
+            assert_eq!(read(said).expect(said).simulate, is_on, "{said}");
+        }
+        let refused = read("\"maybe\"").expect_err("is neither").to_string();
+        assert!(refused.contains("on or off"), "{refused}");
     }
 }
