@@ -47,6 +47,13 @@ def test_the_engine_lives_through_a_recorded_market(server):
     assert summary["orders"]["refused"] == {}
 
 
+def test_a_recorded_market_is_lived_through_again(server):
+    symbol = fresh_symbol()
+    for _ in range(2):
+        done, _ = replay(server, symbol, "--book", DATA / "lobster-small-orderbook.csv")
+        assert done.returncode == 0, done.stderr
+
+
 def test_an_engine_that_differs_is_found(server, tmp_path):
     # Another order of better price than any recorded one stands in the book already.
     symbol = fresh_symbol()

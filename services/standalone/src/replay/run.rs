@@ -68,6 +68,7 @@ pub async fn replay(options: &Replay, recording: &Recording, plan: &Plan) -> Res
         },
     };
     run.all(plan, recording, *speed).await?;
+    run.leave().await?;
     Ok(run.summary)
 }
 
@@ -114,6 +115,16 @@ impl Run {
         summary.agrees = summary.first_difference.is_none();
         let elapsed = clock.monotonic().as_millis();
         summary.elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Takes what still rests out of the book, so that the same market can be lived through again.
+    async fn leave(&mut self) -> Result<()> {
+        self.resting.cancel_all().await?;
+        let clock = SystemClock::new();
+        while self.resting.has_open_orders().await? && clock.monotonic() < SEEN_WITHIN {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
         Ok(())
     }
 

@@ -143,6 +143,32 @@ impl Trader {
         })
     }
 
+    /// Asks for the end of all orders of the account.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn cancel_all(&self) -> Result<()> {
+        let request = trading::CancelAllOrdersRequest {};
+        let mut client = TradingServiceClient::new(self.connection.peer());
+        let asked = client.cancel_all_orders(self.connection.request(request));
+        asked.await.map_err(words)?;
+        Ok(())
+    }
+
+    /// Whether the account has orders that may still trade.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn has_open_orders(&self) -> Result<bool> {
+        let request = self.connection.request(trading::GetOrdersRequest {
+            limit: Some(1),
+            ..trading::GetOrdersRequest::default()
+        });
+        let mut client = TradingServiceClient::new(self.connection.peer());
+        let open = client.get_orders(request).await.map_err(words)?;
+        Ok(!open.get_ref().orders.is_empty())
+    }
+
     /// The latest quote; `None` before the first.
     ///
     /// # Errors
