@@ -200,8 +200,8 @@ fn not_here(path: &str) -> Error {
 }
 
 /// A JSON answer; with 204 there is no body.
-pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     if status != StatusCode::NO_CONTENT {
         let json = HeaderValue::from_static("application/json");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::middleware;
 use axum::routing::get;
+use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use prepx_auth::{AuthLayer, Authenticator, ClusterKey, Policy};
@@ -87,12 +88,14 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
         None => axum::Router::new(),
     };
     let document = openapi(&router, "PrepX", env!("CARGO_PKG_VERSION")).to_string();
+    // Shared by all answers, however many wait to be read.
+    let document = Bytes::from(document);
     let rest = Arc::new(Rest::new(router, deps.peers, deps.random));
     let metrics = deps.metrics;
     let routes = axum::Router::new()
         .route(
             "/openapi.json",
-            get(async move || rest::json(StatusCode::OK, document.into())),
+            get(async move || rest::json(StatusCode::OK, document)),
         )
         .route("/metrics", get(async move || text(metrics.render())))
         .merge(sockets)
