@@ -59,6 +59,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long a body may take after its header.
     pub body_timeout_ms: u64,
+    /// How long what was sent to a client may lie unread before its connection is closed.
+    pub unread_timeout_ms: u32,
     /// Requests at a time on one HTTP/2 connection.
     pub http2_streams: u32,
 }
@@ -72,6 +74,7 @@ impl Default for Limits {
             header_timeout_ms: 20_000,
             body_bytes: 1_048_576,
             body_timeout_ms: 20_000,
+            unread_timeout_ms: 60_000,
             http2_streams: 1_024,
         }
     }
@@ -90,6 +93,7 @@ impl Limits {
         config::at_least("header_timeout_ms", self.header_timeout_ms, 1)?;
         config::at_least("body_bytes", self.body_bytes as u64, 1)?;
         config::at_least("body_timeout_ms", self.body_timeout_ms, 1)?;
+        config::at_least("unread_timeout_ms", self.unread_timeout_ms.into(), 1)?;
         config::at_least("http2_streams", self.http2_streams.into(), 1)
     }
 }
@@ -139,6 +143,7 @@ pub fn multiplex(grpc: Routes, http: Router) -> Router {
 pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Drain) {
     let Port { listener, identity } = port.into();
     let room = Arc::new(Semaphore::new(limits.connections));
+    let unread = Duration::from_millis(limits.unread_timeout_ms.into());
     let server = Arc::new(Server::new(app, limits, identity));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -148,7 +153,7 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
             biased;
             () = &mut draining => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &room, unread) => accepted,
         };
         match accepted {
             Ok((stream, address, permit)) => {
@@ -174,6 +179,7 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
+    unread: Duration,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room)
         .acquire_owned()
@@ -181,7 +187,21 @@ async fn accept(
         .map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
+    close_when_unread(&stream, unread)?;
     Ok((stream, address, permit))
+}
+
+/// Has the system close a connection whose other end takes nothing of what it was sent: hyper itself
+/// waits for ever, and the connection's place with it.
+#[cfg(target_os = "linux")]
+fn close_when_unread(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limit))
+}
+
+/// Other systems have no such option.
+#[cfg(not(target_os = "linux"))]
+fn close_when_unread(_: &TcpStream, _: Duration) -> io::Result<()> {
+    Ok(())
 }
 
 struct Server {

@@ -35,7 +35,8 @@ async fn start(limits: Limits) -> (SocketAddr, drain::Control) {
             "/",
             get(|ConnectInfo(from): ConnectInfo<SocketAddr>| async move { from.to_string() }),
         )
-        .route("/body", post(whole_body));
+        .route("/body", post(whole_body))
+        .route("/large", get(async || "x".repeat(64 << 20)));
     let bank = Bank::open().service(guard::Limits::default());
     let Peer::Local(grpc) = bank.peer() else {
         panic!("a service is local to itself")
@@ -147,6 +148,27 @@ async fn garbage_is_no_request() {
     );
     let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     assert!(exchange(address, request).await.starts_with("HTTP/1.1 200"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_does_not_read_loses_the_place() {
+    let (address, _control) = start(Limits {
+        connections: 1,
+        header_timeout_ms: 600_000,
+        unread_timeout_ms: 200,
+        ..Limits::default()
+    })
+    .await;
+    let mut deaf = TcpStream::connect(address).await.expect("connects");
+    deaf.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("sends");
+    deaf.readable().await.expect("is answered");
+    let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let next = tokio::time::timeout(PATIENCE, exchange(address, request)).await;
+    let answer = next.expect("the place is free in time");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
