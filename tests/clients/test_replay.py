@@ -54,6 +54,21 @@ def test_a_recorded_market_is_lived_through_again(server):
         assert done.returncode == 0, done.stderr
 
 
+def test_a_pair_is_not_taken_for_a_share(server):
+    pair = f"{fresh_symbol()}/USD"
+    server.admin(
+        "instrument", "add", "--symbol", pair, "--class", "crypto", "--tick", "0.01", "--lot", "1",
+    )
+    command = [
+        binary(), "replay", "lobster", "--url", server.url, "--symbol", pair,
+        "--messages", DATA / "lobster-small-message.csv",
+    ]
+    done = subprocess.run(
+        command, env={**os.environ, **OPERATOR}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1 and "give another --symbol" in done.stderr, done.stderr
+
+
 def test_an_engine_that_differs_is_found(server, tmp_path):
     # Another order of better price than any recorded one stands in the book already.
     symbol = fresh_symbol()

@@ -1,7 +1,7 @@
 //! A running PrepX as the replay meets it, through the API alone: the operator's part, who lists the
 //! instrument, pays the accounts of the replay and halts.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use prepx_domain::decimal;
 use prepx_env::Random;
 use prepx_proto::portfolio::v1 as portfolio;
@@ -40,7 +40,12 @@ impl Venue {
         let mut client = TradingAdminClient::new(venue.operator.peer());
         let listed = client.get_instruments(request).await.map_err(words)?;
         let listed = listed.into_inner().instruments;
-        if !listed.iter().any(|listed| listed.symbol == symbol) {
+        if let Some(there) = listed.iter().find(|listed| listed.symbol == symbol) {
+            ensure!(
+                there.class() == trading::AssetClass::UsEquity && there.quote == "USD",
+                "{symbol} is no share that is paid in USD, and the recording is of one: give another --symbol"
+            );
+        } else {
             let request = venue.operator.request(trading::AddInstrumentRequest {
                 symbol: symbol.to_owned(),
                 name: format!("{symbol}, recorded"),
