@@ -18,5 +18,5 @@ pub use part::Part;
 pub use peers::Peers;
 pub use platform::{Platform, listening};
 pub use prepx_runtime::tls::Callers;
-pub use program::{About, explained, main_before, main_of};
+pub use program::{About, explained, main_before, main_of, say_ready};
 pub use settings::{DATA_DIR, Settings, dev_is_at_home};

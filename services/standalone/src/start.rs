@@ -73,9 +73,9 @@ fn serve(settings: &Settings, stages: Stages, clock: Arc<dyn Clock>) -> Result<(
     };
     let ready = |address: SocketAddr| {
         let keys = shown.lock().map(|keys| keys.clone()).unwrap_or_default();
-        eprint!("{}", banner_of(settings, address, &keys));
-        println!("ready {}://{address}", settings.host().scheme());
-        let _a_closed_stdout_is_no_reason_to_end = std::io::stdout().flush();
+        let banner = banner_of(settings, address, &keys);
+        let _nobody_listens = std::io::stderr().write_all(banner.as_bytes());
+        prepx_platform::say_ready(settings.host().scheme(), address);
     };
     Ok(prepx_runtime::run(&settings.host(), "prepx", build, ready)?)
 }

@@ -1,6 +1,6 @@
 //! Starting and ending.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -76,6 +76,32 @@ async fn a_new_account_is_shown_also_when_a_deposit_into_it_fails() {
         words.ends_with("is --url right? Connection refused (os error 111)\n"),
         "{words}"
     );
+}
+
+#[test]
+fn nobody_who_reads_is_no_reason_to_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut lists = std::process::Command::new(env!("CARGO_BIN_EXE_prepx"));
+    let lists = lists.args(["admin", "instrument", "list", "--json", "--url"]);
+    let mut started = command(directory.path());
+    let started = started.stdout(writer.try_clone().unwrap());
+    let mut platform = started.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(platform.stderr.take().unwrap());
+    let url = loop {
+        let mut line = String::new();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it has ended");
+        if let Some((_, health)) = line.split_once("health ") {
+            break health.trim().trim_end_matches("/api/health").to_owned();
+        }
+    };
+    let listed = lists.arg(url).stdout(writer).output().unwrap();
+    let words = String::from_utf8(listed.stderr).unwrap();
+    assert!(!words.contains("panicked"), "{words}");
+    assert!(platform.try_wait().unwrap().is_none(), "it goes on");
+    platform.kill().unwrap();
+    platform.wait().unwrap();
 }
 
 /// Puts a message that no version has ever written before the first matching partition.
