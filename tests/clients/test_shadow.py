@@ -42,6 +42,11 @@ def test_what_was_recorded_is_decided_again_and_the_same(tmp_path):
     totals = json.loads(done.stdout)
     assert totals.pop("transitions") > 10 and totals.pop("events") > 10
     assert totals == {"ok": True, "partitions": 8, "folded": 0, "differences": 0}
+    # A program that ends well has decided nothing by that.
+    other = prepx(server, "shadow", "--with", "/bin/true")
+    assert other.returncode == 1 and "is it a prepx?" in other.stderr, other.stderr
+    turned = prepx(server, "shadow", "--partition", "account/0", "--from", "5", "--to", "3")
+    assert turned.returncode == 1 and "--from 5" in turned.stderr, turned.stderr
     if on_kafka():
         assert server.stop() == 0
 

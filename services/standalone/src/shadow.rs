@@ -7,8 +7,9 @@
 
 use std::ffi::OsString;
 use std::fmt::Debug;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -67,6 +68,9 @@ pub struct Shadow {
 /// # Errors
 /// That something differs, or what kept it from looking.
 pub fn run(options: Shadow) -> Result<()> {
+    if let (Some(from), Some(to)) = (options.from, options.to) {
+        ensure!(from <= to, "--from {from} is behind --to {to}");
+    }
     if let Some(program) = &options.with {
         return run_other(program, &options);
     }
@@ -107,11 +111,26 @@ fn run_other(program: &Path, options: &Shadow) -> Result<()> {
     if options.json {
         arguments.push("--json".into());
     }
-    let status = Command::new(program).args(arguments).status();
-    let status = status.with_context(|| format!("cannot run {}", program.display()))?;
+    let cannot = || format!("cannot run {}", program.display());
+    let mut command = Command::new(program);
+    let command = command.args(arguments).stdout(Stdio::piped());
+    let mut other = command.spawn().with_context(cannot)?;
+    let said = other.stdout.take().with_context(cannot)?;
+    let mut last = String::new();
+    for line in BufReader::new(said).lines() {
+        last = line.with_context(cannot)?;
+        println!("{last}");
+    }
+    let status = other.wait().with_context(cannot)?;
     if !status.success() {
         bail!("{} ended with {status}", program.display());
     }
+    // A program that is no PrepX may end well too, without having decided anything.
+    ensure!(
+        last.contains("transitions"),
+        "{} did not say what it has decided again: is it a prepx?",
+        program.display()
+    );
     Ok(())
 }
 
