@@ -205,9 +205,11 @@ def test_the_books_are_right_while_they_run_and_after_a_kill(tmp_path):
             " = (SELECT source_partition, number, leg FROM postings LIMIT 1)"
         )
     books.close()
-    wrong = verify("--data-dir", str(own.data_dir))
+    wrong = verify("--data-dir", str(own.data_dir), "--json")
     assert wrong.returncode == 1
     assert re.match(r"prepx: I3: the postings of transition \d+ of account partition \d", wrong.stderr)
+    told = json.loads(wrong.stdout)
+    assert not told["ok"] and f"prepx: {told['difference']}\n" == wrong.stderr
 
 
 @only_in_files

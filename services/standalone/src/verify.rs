@@ -111,8 +111,11 @@ pub fn run(options: Verify) -> Result<()> {
                 running(&to).await
             }
         }
-    })?;
-    report.print(options.json);
+    });
+    if let (true, Err(error)) = (options.json, &report) {
+        println!("{}", report::refused(error));
+    }
+    report?.print(options.json);
     Ok(())
 }
 

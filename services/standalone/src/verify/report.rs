@@ -48,6 +48,11 @@ pub(super) fn explain(difference: Error, skipped: &[Skip]) -> Error {
     )
 }
 
+/// The first difference, or what kept it from looking, for programs.
+pub(super) fn refused(error: &Error) -> Value {
+    json!({"ok": false, "difference": prepx_platform::explained(error)})
+}
+
 /// That everything is right, and how much there is of it.
 pub(super) struct Report {
     /// The last transition of each account partition.
