@@ -5,6 +5,7 @@
 //! floating point is not among them on purpose.
 
 use std::borrow::Cow;
+use std::convert::identity;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -24,24 +25,33 @@ pub enum Value {
 }
 
 macro_rules! values {
-    ($($kind:ident: $($from:ty),+;)+) => { $($(
+    ($($kind:ident by $storable:expr, from $($from:ty),+;)+) => { $($(
         impl From<$from> for Value {
             fn from(value: $from) -> Value {
-                Value::$kind(Some(value.into()))
+                Some(value).into()
             }
         }
         impl From<Option<$from>> for Value {
             fn from(value: Option<$from>) -> Value {
-                Value::$kind(value.map(Into::into))
+                Value::$kind(value.map(|value| $storable(value.into())))
             }
         }
     )+)+ };
 }
 
 values! {
-    Int: i64, u32;
-    Text: String, &String, &str;
-    Bytes: Vec<u8>, &[u8];
+    Int by identity, from i64, u32;
+    Text by storable, from String, &String, &str;
+    Bytes by identity, from Vec<u8>, &[u8];
+}
+
+/// PostgreSQL has no text with the character U+0000, and a projection must take whatever is on the log:
+/// another character stands for it, on every engine and in what is looked for too.
+fn storable(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{FFFD}"),
+        false => text,
+    }
 }
 
 /// Where a statement runs: in a write transaction or on a reader.

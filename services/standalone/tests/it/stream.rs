@@ -152,12 +152,13 @@ async fn a_command_that_is_none_is_refused_by_itself() {
             place.time_in_force = TimeInForce::Day.into();
         }),
         place(8, 1, 100),
+        changed(9, |place| place.client_order_id = "a\0b".into()),
     ];
     let (replies, end) = send(&platform, &key, vec![batch(1, commands)]).await;
     assert!(end.is_none(), "{end:?}");
     let numbers = replies[0].results.iter().map(|result| result.command_id);
-    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8]);
-    for index in 1..=5 {
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    for index in [1, 2, 3, 4, 5, 8] {
         assert_eq!(reject(&replies[0], index), (42_210_000, "INVALID_FIELD"));
     }
     assert_eq!(reject(&replies[0], 6), (40_410_000, "UNKNOWN_ASSET"));

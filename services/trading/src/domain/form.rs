@@ -10,7 +10,7 @@ use prepx_domain::{AccountId, Instrument, Micros, OrderId, OrderKind, Side, Time
 use crate::domain::calendar::Nyse;
 
 /// The longest name that a client may give an order.
-pub const CLIENT_ORDER_ID_CHARS_MAX: usize = 128;
+const CLIENT_ORDER_ID_CHARS_MAX: usize = 128;
 
 /// A field that is not as it must be; the message says what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -320,7 +320,14 @@ pub fn positive(field: &'static str, text: &str, scale: u32) -> Result<i64, Erro
     }
 }
 
-fn check_name(client_order_id: &str) -> Result<(), Error> {
+/// A name that a client gives an order, or one that was drawn.
+pub fn check_name(client_order_id: &str) -> Result<(), Error> {
+    if client_order_id.contains('\0') {
+        return wrong(
+            "client_order_id",
+            "client_order_id has the character U+0000, which is not taken",
+        );
+    }
     let chars = client_order_id.chars().count();
     if chars > CLIENT_ORDER_ID_CHARS_MAX {
         return wrong(

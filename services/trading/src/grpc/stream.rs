@@ -18,7 +18,7 @@ use wire::command_result::Outcome;
 
 use super::decode;
 use crate::app::App;
-use crate::domain::form::{CLIENT_ORDER_ID_CHARS_MAX, Lifetime};
+use crate::domain::form::{self, Lifetime};
 
 /// Batches that may be unanswered; further ones wait in the transport.
 const BATCHES_IN_FLIGHT: usize = 64;
@@ -271,10 +271,7 @@ fn name(given: String, id: Uuid) -> Result<String, Status> {
     if given.is_empty() {
         return Ok(id.to_string());
     }
-    if given.chars().count() > CLIENT_ORDER_ID_CHARS_MAX {
-        let message = format!("client_order_id has at most {CLIENT_ORDER_ID_CHARS_MAX} characters");
-        return Err(decode::invalid("client_order_id", message));
-    }
+    form::check_name(&given).map_err(|error| decode::invalid(error.field, error.message))?;
     Ok(given)
 }
 
