@@ -141,7 +141,8 @@ pub(super) fn producer(location: &KafkaLocation, config: &Config) -> ClientConfi
     producer
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        .set("linger.ms", "0")
+        // A sender waits for what it has sent before it sends more, so what it hands over at once goes as one request.
+        .set("linger.ms", "0.5")
         .set("retry.backoff.ms", "10")
         .set(
             "message.max.bytes",

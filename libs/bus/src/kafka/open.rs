@@ -108,7 +108,6 @@ pub(super) fn nobody(
     Nobody {
         plain: Made::by(plain),
         transactional: Made::by(transactional),
-        sent: 0,
     }
 }
 

@@ -59,8 +59,6 @@ struct Deliveries {
 #[derive(Default)]
 struct DeliveryState {
     outstanding: usize,
-    /// Whoever waits does so until no more are outstanding than this.
-    wanted: usize,
     /// One past the highest offset written, by partition.
     ends: HashMap<TopicPartition, u64>,
     error: Option<String>,
@@ -91,7 +89,7 @@ impl ProducerContext for Context {
             }
             Err(error) => state.error = state.error.take().or(Some(error)),
         }
-        if state.outstanding <= state.wanted {
+        if state.outstanding == 0 {
             self.0.moved.notify_all();
         }
     }
@@ -187,15 +185,14 @@ impl Producer {
         }
     }
 
-    /// Waits until no more than so many records are neither written nor known not to be.
-    pub(super) fn wait_for_reports(&self, outstanding_max: usize) -> Result<(), Failure> {
-        self.reported(outstanding_max).map(drop)
+    /// Waits until every record is written or known not to be, whichever.
+    pub(super) fn wait_for_reports(&self) -> Result<(), Failure> {
+        self.reported().map(drop)
     }
 
-    fn reported(&self, outstanding_max: usize) -> Result<MutexGuard<'_, DeliveryState>, Failure> {
-        let mut state = lock(&self.deliveries.state);
-        state.wanted = outstanding_max;
-        let waiting = |state: &mut DeliveryState| state.outstanding > outstanding_max;
+    fn reported(&self) -> Result<MutexGuard<'_, DeliveryState>, Failure> {
+        let state = lock(&self.deliveries.state);
+        let waiting = |state: &mut DeliveryState| state.outstanding > 0;
         let waited = self
             .deliveries
             .moved
@@ -212,7 +209,7 @@ impl Producer {
 
     /// Waits until all that was sent is written, or is known not to be; the ends that it brought.
     pub(super) fn delivered(&self) -> Result<HashMap<TopicPartition, u64>, Failure> {
-        let mut state = self.reported(0)?;
+        let mut state = self.reported()?;
         let (error, ends) = (state.error.take(), std::mem::take(&mut state.ends));
         drop(state);
         match error {

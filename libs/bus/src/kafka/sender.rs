@@ -50,8 +50,6 @@ pub(super) struct Nobody {
     pub(super) plain: Made,
     /// For batches of several records.
     pub(super) transactional: Made,
-    /// How many records were sent last without a transaction.
-    pub(super) sent: usize,
 }
 
 /// A producer that is made when it is first wanted: most handles only read, and each producer has threads.
@@ -213,15 +211,14 @@ impl Run {
 }
 
 impl Nobody {
-    /// Sends a group in its order: singles without waiting, each run of others as a transaction.
+    /// Sends a group in its order: singles when those before them are written, each run of others as a transaction.
     fn send(&mut self, group: &[Waiting], queue: &Queue, air: &Air) -> Result<(), Failure> {
         for run in group.chunk_by(|(_, a), (_, b)| (a.len() == 1) == (b.len() == 1)) {
             if run.first().is_some_and(|(_, batch)| batch.len() == 1) {
                 let plain = self.plain.get()?;
-                // What comes while two groups are on their way goes together: many small requests cost the
+                // What comes while a group is on its way goes together: many small requests cost the
                 // brokers most of what they do, and at five a partition the library spins.
-                plain.wait_for_reports(self.sent)?;
-                self.sent = run.len();
+                plain.wait_for_reports()?;
                 for (position, batch) in run {
                     send_all(plain, None, *position, batch)?;
                 }
