@@ -32,4 +32,5 @@ pub use remote::Shown;
 pub use root::hash;
 pub use seal::{is_sealed, seal};
 pub use service::{Deps, build};
+pub use store::migrate;
 pub use verify::{Check, Difference, Totals, VerifyError, verify};

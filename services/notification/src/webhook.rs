@@ -22,4 +22,4 @@ pub use address::Networks;
 pub use config::Config;
 pub use effect::GROUP;
 pub use error::{Error, Result};
-pub use service::{Deps, build, of_platform};
+pub use service::{Deps, build, migrate, of_platform};

@@ -29,6 +29,6 @@ pub use error::Error;
 pub use owner::order_history;
 pub use points::{Asked, Points};
 pub use projection::{Error as ProjectionError, Projection};
-pub use service::{Portfolio, build};
+pub use service::{Portfolio, build, migrate};
 pub use store::ledger::{Ledger, Unbalanced, View};
 pub use worth::{Changes, Shift};

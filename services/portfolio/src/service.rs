@@ -23,6 +23,21 @@ pub struct Portfolio {
     pub books: Books,
 }
 
+/// Brings the schemas, in all shards, to what this version needs, and does nothing else.
+///
+/// # Errors
+/// When one cannot be opened.
+pub async fn migrate(layout: &Layout) -> prepx_store::Result<()> {
+    transfers(layout).await?.close().await;
+    Ledger::open(layout).await?.close().await;
+    Ok(())
+}
+
+async fn transfers(layout: &Layout) -> prepx_store::Result<Shards> {
+    let options = Options::new("transfers", Durability::Source);
+    Shards::open(layout, &options, MIGRATIONS).await
+}
+
 /// Opens the schemas and composes the service.
 ///
 /// # Errors
@@ -30,8 +45,7 @@ pub struct Portfolio {
 pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> {
     let layout = layout.clone();
     Box::pin(async move {
-        let options = Options::new("transfers", Durability::Source);
-        let transfers = Shards::open(&layout, &options, MIGRATIONS).await?;
+        let transfers = transfers(&layout).await?;
         let ledger = Ledger::open_within(&layout, deps.bytes_max).await?;
         let projections = Projection::of_each_shard(&deps.following, &ledger).await?;
         let books = Books::new(ledger, deps.following.clone(), &projections);

@@ -9,6 +9,7 @@ use prepx_platform::DATA_DIR;
 use crate::client::{Believed, Connection};
 use crate::dead_letters::DeadLetters;
 use crate::replay::Replay;
+use crate::schemas::Schemas;
 use crate::shadow::Shadow;
 use crate::stage::Stage;
 use crate::topics::Topics;
@@ -58,6 +59,8 @@ pub enum Command {
     DeadLetters(DeadLetters),
     /// Show and make the topics of the event log on Apache Kafka.
     Topics(Topics),
+    /// Bring the tables of all services up to date.
+    Schemas(Schemas),
 }
 
 /// How to run the platform.

@@ -11,6 +11,7 @@ mod disk;
 mod progress;
 mod recorded;
 pub mod replay;
+pub mod schemas;
 mod settings;
 pub mod shadow;
 mod simulate;

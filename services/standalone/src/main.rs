@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use prepx_standalone::cli::{Cli, Command};
-use prepx_standalone::{admin, dead_letters, replay, shadow, stage, start, status, topics, verify};
+use prepx_standalone::{
+    admin, dead_letters, replay, schemas, shadow, stage, start, status, topics, verify,
+};
 
 /// Who reads no further, as `head` does, has heard enough: then the rest is not worth a panic.
 fn end_with_the_reader() {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Stage(options) => stage::run(options),
         Command::DeadLetters(options) => dead_letters::run(options),
         Command::Topics(options) => topics::run(options),
+        Command::Schemas(options) => schemas::run(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -52,6 +52,20 @@ pub struct Built {
     pub first_keys: FirstKeys,
 }
 
+/// Brings the schema to what this version needs, and does nothing else.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn migrate(location: &Location) -> prepx_store::Result<()> {
+    open(location).await?.close().await;
+    Ok(())
+}
+
+async fn open(location: &Location) -> prepx_store::Result<Pool> {
+    let options = Options::new("user", Durability::Source);
+    Pool::open(location, &options, MIGRATIONS).await
+}
+
 /// Builds the service: opens and migrates its schema, and draws what a first start needs.
 pub fn build(config: Config, deps: Deps) -> Building<Result<Built>> {
     Box::pin(async move {
@@ -61,9 +75,8 @@ pub fn build(config: Config, deps: Deps) -> Building<Result<Built>> {
         std::fs::create_dir_all(&deps.directory).map_err(|error| vault_failed(&deps, &error))?;
         let vault = Vault::open(&deps.directory, &deps.random)
             .map_err(|error| vault_failed(&deps, &error))?;
-        let options = Options::new("user", Durability::Source);
         let (directory, random) = (deps.directory.clone(), Arc::clone(&deps.random));
-        let store = Sql::new(Pool::open(&deps.location, &options, MIGRATIONS).await?);
+        let store = Sql::new(open(&deps.location).await?);
         let app = Arc::new(App::new(config, deps, store, vault).await?);
         let first_keys = FirstKeys::new(Arc::clone(&app), directory, random);
         let rotating = Arc::clone(&app);

@@ -47,6 +47,20 @@ pub struct Deps {
     pub held_bytes_max: Option<u64>,
 }
 
+/// Brings the schema to what this version needs, and does nothing else.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn migrate(location: &Location) -> prepx_store::Result<()> {
+    open(location).await?.close().await;
+    Ok(())
+}
+
+async fn open(location: &Location) -> prepx_store::Result<Pool> {
+    let options = Options::new("notification", Durability::Source);
+    Pool::open(location, &options, MIGRATIONS).await
+}
+
 /// Opens the schema and composes webhooks.
 ///
 /// # Errors
@@ -54,8 +68,7 @@ pub struct Deps {
 pub async fn build(deps: Deps) -> Result<Service> {
     let config = deps.config;
     config.validate().map_err(Error::Config)?;
-    let options = Options::new("notification", Durability::Source);
-    let pool = Pool::open(&deps.location, &options, MIGRATIONS).await?;
+    let pool = open(&deps.location).await?;
     std::fs::create_dir_all(&deps.directory)?;
     let (keys, store) = (
         Keys::open(&deps.directory, &deps.random)?,

@@ -64,6 +64,7 @@ fn every_command_says_what_it_is_for() {
         prepx stage: Help a partition of a stage over an input that has stopped it
         prepx dead-letters: Look at what could not be delivered, have it tried again or forget it
         prepx topics: Show and make the topics of the event log on Apache Kafka
+        prepx schemas: Bring the tables of all services up to date
         prepx admin instrument: List instruments, and show them
         prepx admin account: Make accounts
         prepx admin deposit: Pay into an account
@@ -79,6 +80,7 @@ fn every_command_says_what_it_is_for() {
         prepx dead-letters drop: Forget them
         prepx topics plan: Print what differs from what is declared
         prepx topics apply: Make the difference, and print what was done
+        prepx schemas apply: Make what is missing, and print which schemas are up to date
         prepx admin instrument add: List an instrument. Repeating it with the same values changes nothing
         prepx admin instrument list: Show all instruments
         prepx admin account add: Make a user with a trading account and an API key; prints account_id, key_id, secret_key

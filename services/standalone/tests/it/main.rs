@@ -8,5 +8,6 @@ mod limits;
 mod platform;
 mod process;
 mod revoking;
+mod schemas;
 mod skips;
 mod stream;
