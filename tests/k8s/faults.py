@@ -135,6 +135,12 @@ def weights_that_stay(m):
     ].pop()
 
 
+@fault(mesh.rollouts, "one is not there")
+def judged_by_nobody(m):
+    steps = m.get("Rollout", "prepx-trading")["spec"]["strategy"]["canary"]["steps"]
+    steps[0]["analysis"]["templates"][0]["templateName"] = "prepx-shadows"
+
+
 @fault(mesh.rollouts, "gives AnalysisTemplate prepx-calls no hash")
 def argument_left_out(m):
     m.get("Rollout", "prepx-user")["spec"]["strategy"]["canary"]["analysis"]["args"].pop()
@@ -225,6 +231,11 @@ def shard_left_out(m):
     environment = m.get("Deployment", "prepx-portfolio")["spec"]["template"]["spec"]["containers"][0]["env"]
     told = next(entry for entry in environment if entry["name"] == "PREPX_SQL_SHARDS")
     told["value"] = told["value"].replace("[60, 61, 62, 63]", "[60, 61, 62]")
+
+
+@fault(references.shards, "is told to ['prepx-portfolio'] only")
+def tables_made_elsewhere(m):
+    m.get("Job", "prepx-schemas")["spec"]["template"]["spec"]["containers"][0]["env"].pop()
 
 
 @fault(references.shards, "there is no such Cluster")

@@ -10,6 +10,7 @@ class Manifests:
         self.docs = docs
         self.by_name = {(doc["kind"], doc["metadata"]["name"]): doc for doc in docs}
         self.workloads = [doc for doc in docs if doc["kind"] in ("Deployment", "StatefulSet", "Job")]
+        self.workloads += [job for doc in self.of("AnalysisTemplate") for job in jobs(doc)]
 
     def of(self, *kinds: str) -> list[dict]:
         return [doc for doc in self.docs if doc["kind"] in kinds]
@@ -27,6 +28,12 @@ class Manifests:
     def settings(self) -> dict[str, str]:
         found = [doc for doc in self.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-settings")]
         return found[0]["data"] if found else {}
+
+
+def jobs(template: dict) -> list[dict]:
+    """What an analysis runs."""
+    metrics = [metric for metric in template["spec"]["metrics"] if "job" in metric["provider"]]
+    return [{"kind": "Job", "metadata": metric, "spec": metric["provider"]["job"]["spec"]} for metric in metrics]
 
 
 def pod(workload: dict) -> dict:

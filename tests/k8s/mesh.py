@@ -25,7 +25,8 @@ def rollouts(m: Manifests) -> Iterator[str]:
         if "scaleDownDelaySeconds" in canary and "trafficRouting" not in canary:
             yield f"{name(doc)} has scaleDownDelaySeconds and no trafficRouting: Argo Rollouts refuses that"
         yield from traffic(m, doc, canary.get("trafficRouting", {}).get("istio"))
-        for analysis in (canary.get("analysis"), strategy.get("blueGreen", {}).get("prePromotionAnalysis")):
+        before = [step["analysis"] for step in canary.get("steps", []) if "analysis" in step]
+        for analysis in (*before, canary.get("analysis"), strategy.get("blueGreen", {}).get("prePromotionAnalysis")):
             yield from judged(m, doc, analysis)
 
 

@@ -200,23 +200,22 @@ def topics(m: Manifests) -> Iterator[str]:
 
 
 def shards(m: Manifests) -> Iterator[str]:
-    portfolio = m.get("Deployment", "prepx-portfolio")
-    told = (
-        [entry["value"] for entry in containers(portfolio)[0]["env"] if entry["name"] == "PREPX_SQL_SHARDS"]
-        if portfolio
-        else []
-    )
+    """The one service whose rows go by account is told the layout, and the Job that makes its tables."""
+    told = {}
+    for workload in m.workloads:
+        for entry in (entry for one in containers(workload) for entry in one.get("env", [])):
+            if entry["name"] == "PREPX_SQL_SHARDS":
+                told[workload["metadata"]["name"]] = entry["value"].replace("$(SQL_PASSWORD)", "secret")
     if not told:
         return
-    here = tomllib.loads(f"value = {told[0].replace('$(SQL_PASSWORD)', 'secret')}")["value"]
-    if here != facts.shards():
-        yield "PREPX_SQL_SHARDS and docs/sql-shards.toml differ"
-    poolers = {doc["metadata"]["name"]: doc["spec"]["cluster"]["name"] for doc in m.of("Pooler")}
-    yield from (
-        f"Pooler {pooler} is of {cluster}: there is no such Cluster"
-        for pooler, cluster in poolers.items()
-        if not m.has("Cluster", cluster)
-    )
+    if "prepx-portfolio" not in told or m.has("Job", "prepx-schemas") and "prepx-schemas" not in told:
+        yield f"the layout of the shards is told to {sorted(told)} only"
+    for workload, layout in told.items():
+        if tomllib.loads(f"value = {layout}")["value"] != facts.shards():
+            yield f"what {workload} is told and docs/sql-shards.toml differ"
+    for doc in m.of("Pooler"):
+        if not m.has("Cluster", doc["spec"]["cluster"]["name"]):
+            yield f"{name(doc)} is of {doc['spec']['cluster']['name']}: there is no such Cluster"
 
 
 RULES = [selectors, ports, accounts_and_secrets, settings, hosts, scaling, probes, topics, shards, *mesh.RULES]

@@ -72,7 +72,9 @@ def environment(path: pathlib.Path) -> pathlib.Path:
 
 
 def pip(python: pathlib.Path, *words):
-    subprocess.run([python, "-m", "pip", "-q", "--disable-pip-version-check", *words], check=True)
+    # What this prints is a path and nothing else.
+    command = [python, "-m", "pip", "-q", "--disable-pip-version-check", *words]
+    subprocess.run(command, stdout=sys.stderr, check=True)
 
 
 def schemas(work: pathlib.Path, python: pathlib.Path, into: pathlib.Path):

@@ -23,11 +23,12 @@ use crate::raw;
 /// After so long without a word a stream says that it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Headers of a client that services judge by.
-const HANDED_ON: [HeaderName; 3] = [
+/// Headers of a client that services judge by; and which version of them it wants, where a mesh has several.
+const HANDED_ON: [HeaderName; 4] = [
     header::AUTHORIZATION,
     HeaderName::from_static("apca-api-key-id"),
     HeaderName::from_static("apca-api-secret-key"),
+    HeaderName::from_static("x-prepx-version"),
 ];
 
 /// Every route with the service behind it.
@@ -256,4 +257,27 @@ fn events(
     let framing = HeaderValue::from_static(framing.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, framing);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_handed_what_it_or_a_mesh_goes_by_and_nothing_else() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "authorization",
+            "x-prepx-version",
+            "cookie",
+            "x-forwarded-for",
+        ] {
+            headers.insert(name, HeaderValue::from_static("v2"));
+        }
+        let handed = handed_on(Vec::new(), &headers, &HeaderValue::from_static("id"));
+        let handed = handed.into_parts().0.into_headers();
+        let mut names: Vec<_> = handed.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["authorization", "x-prepx-version", "x-request-id"]);
+    }
 }
