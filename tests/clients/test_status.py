@@ -62,7 +62,7 @@ def test_a_person_reads_tables(server):
     done = status(server.url)
     assert done.returncode == 0, done.stderr
     heads = [table.split()[0] for table in done.stdout.split("\n\n")]
-    assert heads == ["service", "partition", "lane", "consumer", "SQL"]
+    assert heads == ["service", "partition", "lane", "consumer", "SQL", "dead"]
 
 
 def test_it_is_for_operators(server, add_trader):

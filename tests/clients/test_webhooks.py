@@ -15,6 +15,7 @@ import pytest
 import requests
 from alpaca.trading.enums import OrderSide
 from conftest import OPERATOR, Server, binary, trader
+from test_status import shown as status_of_parts
 from test_trading import eventually, limit
 
 QUICK = "[webhooks]\nretry_delays_ms = [200, 300, 400]\ntimeout_ms = 500\n"
@@ -117,6 +118,11 @@ def dead_of(server, webhook):
     return [letter for letter in letters(server, "list") if letter["target"] == webhook["id"]]
 
 
+def counted(server):
+    """How many dead letters there are, as `prepx status` says it."""
+    return lambda: sum(group["letters"] for group in status_of_parts(server)["dead_letters"])
+
+
 def test_events_come_signed_and_in_their_order(quick, receiver):
     symbol = instrument(quick)
     buyer, seller = trader(quick, "USD=1000"), trader(quick, f"{symbol}=5")
@@ -169,6 +175,7 @@ def test_what_nobody_takes_is_shown_replayed_and_dropped(quick, receiver):
     assert (letter["group"], letter["attempts"], letter["last_failure"], letter["what"]) == (
         "webhooks", 4, "HTTP 503", "new",
     )
+    eventually(counted(quick), len(letters(quick, "list")))
     shown = letters(quick, "show", "--id", letter["id"])
     assert json.loads(shown["payload"]) == receiver.events()[0]
     sent = [headers["prepx-timestamp"] for _, headers, _ in receiver.sent]
@@ -189,6 +196,7 @@ def test_what_nobody_takes_is_shown_replayed_and_dropped(quick, receiver):
     eventually(lambda: len(dead_of(quick, hook)), 1)
     assert letters(quick, "drop", "--all")["letters"] >= 1
     assert dead_of(quick, hook) == [] and letters(quick, "drop", "--all") == {"letters": 0}
+    eventually(counted(quick), 0)
 
 
 def test_an_endpoint_that_is_gone_is_left_alone(quick, receiver):

@@ -84,6 +84,8 @@ impl<E: Effect> Shared<E> {
                 Err(why) = self.work() => Some(why),
                 () = duty.over() => None,
             };
+            // Who takes over counts them.
+            self.show(0);
             drop(taking);
             match failed {
                 None => continue,

@@ -55,6 +55,7 @@ impl PartService for Part {
             partitions: seats.map(|seat| seat.to_string()).collect(),
             owned,
             sql_servers: sql_servers(&published),
+            dead_letters: published.lines().filter_map(dead_letters).collect(),
         }))
     }
 }
@@ -96,6 +97,15 @@ fn lag(line: &str) -> Option<(&str, &str, f64)> {
     let (gauge, rest) = line.split_once("{consumer=\"")?;
     let (name, value) = rest.split_once("\"} ")?;
     Some((gauge, name, value.parse().ok()?))
+}
+
+/// Of a line such as `prepx_dead_letters{group="webhooks"} 3`, which `prepx_errand` publishes.
+fn dead_letters(line: &str) -> Option<v1::DeadLetters> {
+    let (labels, value) = line.strip_prefix("prepx_dead_letters{")?.split_once("} ")?;
+    Some(v1::DeadLetters {
+        group: label(labels, "group")?.to_owned(),
+        letters: value.parse::<f64>().ok()? as u64,
+    })
 }
 
 /// The servers of this process's schemas, by the gauges that `prepx_store` publishes: the most that any
@@ -170,6 +180,19 @@ mod tests {
             consumers(&telemetry.handle().render()),
             [consumer("audit", 0, 0), consumer("ledger", 3, 1_250)]
         );
+    }
+
+    #[test]
+    fn dead_letters_are_those_that_are_published() {
+        let telemetry = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&telemetry, || {
+            metrics::gauge!("prepx_dead_letters", "group" => "webhooks").set(3.0);
+            metrics::gauge!("prepx_dead_letters_of_others", "group" => "a").set(1.0);
+        });
+        let published = telemetry.handle().render();
+        let found: Vec<_> = published.lines().filter_map(dead_letters).collect();
+        let group = "webhooks".to_owned();
+        assert_eq!(found, [v1::DeadLetters { group, letters: 3 }]);
     }
 
     #[test]

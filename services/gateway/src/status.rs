@@ -100,6 +100,7 @@ fn assemble(known: &[Known]) -> wire::Status {
         lanes: lanes(&owners),
         consumers: consumers(known),
         sql_servers,
+        dead_letters: dead_letters(known),
     }
 }
 
@@ -184,6 +185,21 @@ fn consumers(known: &[Known]) -> Vec<wire::ConsumerStatus> {
     }
     consumers.sort_by(|one, other| (&one.name, &one.address).cmp(&(&other.name, &other.address)));
     consumers
+}
+
+/// Of each group what the one process has that keeps them: the others have none.
+fn dead_letters(known: &[Known]) -> Vec<wire::DeadLettersStatus> {
+    let parts = known.iter().filter_map(|known| known.part.as_ref());
+    let mut letters = BTreeMap::<&str, u64>::new();
+    for told in parts.flat_map(|part| &part.dead_letters) {
+        let most = letters.entry(&told.group).or_default();
+        *most = told.letters.max(*most);
+    }
+    let status = |(group, letters): (&str, u64)| wire::DeadLettersStatus {
+        group: group.to_owned(),
+        letters,
+    };
+    letters.into_iter().map(status).collect()
 }
 
 /// Each once, as whoever sees most of it sees it: one process may not reach what others do.
@@ -336,6 +352,24 @@ mod tests {
             (portfolio.lag_records, portfolio.address.as_str()),
             (3, "10.0.0.5:1")
         );
+    }
+
+    #[test]
+    fn dead_letters_are_told_by_whoever_keeps_them() {
+        let keeps = |letters| v1::Part {
+            dead_letters: vec![v1::DeadLetters {
+                group: "webhooks".to_owned(),
+                letters,
+            }],
+            ..v1::Part::default()
+        };
+        let (one, other) = (known("notification", 1, true, keeps(0)), keeps(3));
+        let status = assemble(&[one, known("notification", 2, true, other)]);
+        let [found] = &status.dead_letters[..] else {
+            panic!("{:?}", status.dead_letters)
+        };
+        assert_eq!((found.group.as_str(), found.letters), ("webhooks", 3));
+        assert_eq!(status.problems, [""; 0], "they wait for an operator");
     }
 
     #[test]

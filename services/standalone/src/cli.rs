@@ -117,7 +117,8 @@ pub struct Admin {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Every process, who owns which partition of the stages under which epoch, and how far the lanes
-between them and the consumers of the event log are behind. A lag is no problem by itself; what
+between them and the consumers of the event log are behind; how many letters of each group are dead,
+which `prepx dead-letters` lists. Neither a lag nor a dead letter is a problem by itself; what
 is: a process that does not answer, a service of which none takes calls, a partition that nobody
 owns. Of the gateways only the one that is asked is shown.
 

@@ -103,6 +103,10 @@ fn tables(status: &wire::Status) -> String {
             ["SQL server", "role", "behind", ""],
             status.sql_servers.iter().map(sql_server),
         ),
+        table(
+            ["dead letters of", "letters", "", ""],
+            status.dead_letters.iter().map(dead_letters),
+        ),
     ]
     .join("\n")
 }
@@ -117,6 +121,11 @@ fn sql_server(one: &wire::SqlServerStatus) -> [String; 4] {
     let delay = one.delay_ms.map(|delay| format!("{delay} ms"));
     let delay = delay.unwrap_or_else(|| "-".to_owned());
     [one.address.clone(), role.to_owned(), delay, String::new()]
+}
+
+fn dead_letters(one: &wire::DeadLettersStatus) -> [String; 4] {
+    let letters = one.letters.to_string();
+    [one.group.clone(), letters, String::new(), String::new()]
 }
 
 /// Columns that are as wide as they have to be.
@@ -195,6 +204,10 @@ mod tests {
                     delay_ms: Some(120),
                 },
             ],
+            dead_letters: vec![wire::DeadLettersStatus {
+                group: "webhooks".to_owned(),
+                letters: 3,
+            }],
         }
     }
 
@@ -218,12 +231,15 @@ mod tests {
             SQL server     role     behind
             10.0.0.3:5432  primary  -
             10.0.0.4:5432  replica  120 ms
+
+            dead letters of  letters
+            webhooks         3
         "#]]
         .assert_eq(&tables(&status()));
     }
 
     #[test]
     fn a_program_reads_what_the_json_api_has() {
-        expect![[r#"{"status":"down","problems":["user at 10.0.0.5:9001 does not answer"],"processes":[{"service":"portfolio","address":"10.0.0.5:9001","state":"stands_by","version":"0.1.0"},{"service":"user","address":"10.0.0.5:9001","state":"down","version":null}],"partitions":[{"name":"account/0","owner":"10.0.0.5:9001","epoch":2,"transition":4711},{"name":"account/1","owner":null,"epoch":null,"transition":null}],"lanes":[{"from":"account/0","to":"matching/0","lag_messages":3}],"consumers":[{"name":"ledger","address":"10.0.0.5:9001","lag_records":12,"lag_ms":40}],"sql_servers":[{"address":"10.0.0.3:5432","role":"primary","delay_ms":null},{"address":"10.0.0.4:5432","role":"replica","delay_ms":120}]}"#]].assert_eq(&json(&status()).unwrap());
+        expect![[r#"{"status":"down","problems":["user at 10.0.0.5:9001 does not answer"],"processes":[{"service":"portfolio","address":"10.0.0.5:9001","state":"stands_by","version":"0.1.0"},{"service":"user","address":"10.0.0.5:9001","state":"down","version":null}],"partitions":[{"name":"account/0","owner":"10.0.0.5:9001","epoch":2,"transition":4711},{"name":"account/1","owner":null,"epoch":null,"transition":null}],"lanes":[{"from":"account/0","to":"matching/0","lag_messages":3}],"consumers":[{"name":"ledger","address":"10.0.0.5:9001","lag_records":12,"lag_ms":40}],"sql_servers":[{"address":"10.0.0.3:5432","role":"primary","delay_ms":null},{"address":"10.0.0.4:5432","role":"replica","delay_ms":120}],"dead_letters":[{"group":"webhooks","letters":3}]}"#]].assert_eq(&json(&status()).unwrap());
     }
 }
