@@ -82,15 +82,13 @@ impl<C: Codec> Shadow<C> {
         snapshots: &Snapshots,
         from: Option<u64>,
     ) -> Result<Shadow<C>, Error> {
-        let start = log.start(seat.journal());
-        let reaches = |head: &Head, next_offset: u64| {
-            next_offset >= start && from.is_none_or(|from| head.seq < from)
-        };
-        let whole = start == 0 && from.is_none();
         let found = match from {
-            _ if whole => Ok(Folded::initial(&*codec, seat)),
-            None => snapshots.find(&*codec, seat, |_| (), reaches),
-            Some(_) => snapshots.find(&*codec, seat, |generations| generations.reverse(), reaches),
+            None => snapshots.oldest(&*codec, seat, log),
+            Some(from) => {
+                let start = log.start(seat.journal());
+                let wanted = |head: &Head, next| head.seq < from && next >= start;
+                snapshots.find(&*codec, seat, |generations| generations.reverse(), wanted)
+            }
         };
         let Folded {
             state, next_offset, ..

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use prepx_bus::TopicPartition;
+use prepx_bus::{Log, TopicPartition};
 use prepx_domain::Micros;
 use prepx_objects::Objects;
 
@@ -65,6 +65,20 @@ impl Snapshots {
             |generations| generations.reverse(),
             |_, _| true,
         )
+    }
+
+    /// The state from which a journal can be folded that is the furthest back: the initial one where the log, with what is
+    /// archived of it, has the whole journal, or else the oldest good snapshot behind which nothing is missing.
+    pub fn oldest<C: Codec>(
+        &self,
+        codec: &C,
+        seat: Seat,
+        log: &dyn Log,
+    ) -> Result<Folded<C>, Error> {
+        match log.start(seat.journal()) {
+            0 => Ok(Folded::initial(codec, seat)),
+            start => self.find(codec, seat, |_| (), |_, next_offset| next_offset >= start),
+        }
     }
 
     /// The first good snapshot, in an order of their generations, that is `wanted` for its head and next

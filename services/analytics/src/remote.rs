@@ -22,6 +22,11 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// The heads that the last root names.
+    pub fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+
     /// How many roots were taken: the number of the last.
     pub const fn number(&self) -> u64 {
         self.number
@@ -62,13 +67,14 @@ impl Shown {
         Ok(())
     }
 
-    /// Compares the newest heads with the last root.
+    /// Compares the newest heads with the last root, and answers them.
     ///
     /// # Errors
     /// When a chain goes back, or has another hash where the root has signed one.
-    pub fn finish(mut self, heads: &[wire::AuditHead]) -> Result<(), Difference> {
+    pub fn finish(mut self, heads: &[wire::AuditHead]) -> Result<Vec<Head>, Difference> {
         let heads: Option<Vec<Head>> = heads.iter().map(head).collect();
-        self.follow(&heads.ok_or(Difference::MalformedRoot(self.number + 1))?)
+        self.follow(&heads.ok_or(Difference::MalformedRoot(self.number + 1))?)?;
+        Ok(self.heads)
     }
 
     fn follow(&mut self, heads: &[Head]) -> Result<(), Difference> {

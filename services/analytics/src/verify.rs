@@ -158,6 +158,28 @@ impl Check {
         check
     }
 
+    /// Nothing has been claimed yet: for whoever has the roots from elsewhere, and has checked them.
+    pub fn nothing(topology: Topology, start: impl Fn(TopicPartition) -> Option<Head>) -> Check {
+        let journal = |name: TopicPartition| Journal::new(name, start(name));
+        Check {
+            journals: journals(topology).into_iter().map(journal).collect(),
+            roots: 0,
+            records: 0,
+        }
+    }
+
+    /// Notes the heads that a root names, or those behind the newest.
+    ///
+    /// # Errors
+    /// When a chain goes back.
+    pub fn claim(&mut self, heads: &[Head]) -> Result<(), Difference> {
+        for journal in &mut self.journals {
+            let head = heads.iter().find(|head| head.journal == journal.name);
+            head.map_or(Ok(()), |head| journal.claim(head))?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn of(
         audit: &Audit,
         topology: Topology,
@@ -165,12 +187,7 @@ impl Check {
         start: impl Fn(TopicPartition) -> Option<Head>,
     ) -> Result<Check, VerifyError> {
         let names = journals(topology);
-        let journal = |name: &TopicPartition| Journal::new(*name, start(*name));
-        let mut check = Check {
-            journals: names.iter().map(journal).collect(),
-            roots: 0,
-            records: 0,
-        };
+        let mut check = Check::nothing(topology, start);
         let mut previous = [0; 32];
         loop {
             let page = audit.roots(check.roots, PAGE).await?;
@@ -184,9 +201,7 @@ impl Check {
                 }
                 let root = check_root(check.roots, previous, signed, &names, key)?;
                 previous = signed.hash();
-                for (journal, head) in check.journals.iter_mut().zip(&root.heads) {
-                    journal.claim(head)?;
-                }
+                check.claim(&root.heads)?;
             }
         }
         check.claim_heads(audit).await?;
@@ -195,12 +210,7 @@ impl Check {
 
     /// After the roots, which a running platform may have added to meanwhile: heads never go back.
     async fn claim_heads(&mut self, audit: &Audit) -> Result<(), VerifyError> {
-        let kept = audit.heads().await?;
-        for journal in &mut self.journals {
-            let newest = kept.iter().find(|head| head.journal == journal.name);
-            newest.map_or(Ok(()), |head| journal.claim(head))?;
-        }
-        Ok(())
+        Ok(self.claim(&audit.heads().await?)?)
     }
 
     /// Takes the next record of a journal; what is no journal's is left alone.

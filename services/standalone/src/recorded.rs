@@ -142,6 +142,18 @@ impl Recorded {
         Ok(sources.load()?)
     }
 
+    /// Opens it, if a platform may run on it meanwhile: on Kafka. None where nothing is said of a log there.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn beside_a_platform(&self, command: &str) -> Result<Option<Opened>> {
+        let said = self.said()?;
+        match engines::log_location(&said.log_url, &said.data_dir)? {
+            Some(_) => self.open(command).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Opens it. `command` is what does so, for people.
     ///
     /// # Errors
@@ -185,38 +197,70 @@ fn on_kafka(location: KafkaLocation, data_dir: &Path, command: &str) -> Result<O
     Ok((log, topology, Engine::Kafka(location, start)))
 }
 
+/// Who has a partition, and goes on having it for longer than one is missed that has died.
+fn lasting_holder(location: &KafkaLocation, seat: Seat) -> Result<Option<String>> {
+    let mut holder = None;
+    for _ in 0..LEASE_LOOKS {
+        holder = engines::lease_holder(location, seat)?;
+        if holder.is_none() {
+            break;
+        }
+        std::thread::sleep(LEASE_LOOK);
+    }
+    Ok(holder)
+}
+
 impl Said {
     fn snapshots(&self) -> Result<Snapshots> {
         let location = match &*self.snapshot_url {
             "" => Objects::Directory(self.data_dir.join("snapshots")),
             url => Objects::parse(url)?,
         };
-        if let Objects::Directory(path) = &location {
-            ensure!(
-                path.is_dir(),
-                "{} is no directory of snapshots: `snapshot_url` of the platform's settings would be right",
-                path.display()
-            );
-        }
+        is_there("snapshot_url", &location)?;
         engines::snapshots(&location)
     }
 
     fn archives(&self) -> Result<Option<Archives>> {
-        let location = match &*self.archive_url {
-            "" => None,
-            url => Some(Objects::parse(url)?),
-        };
-        engines::archives(location.as_ref())
+        if self.archive_url.is_empty() {
+            return Ok(None);
+        }
+        let location = Objects::parse(&self.archive_url)?;
+        is_there("archive_url", &location)?;
+        let archives = engines::archives(Some(&location))?;
+        if let Some(archives) = &archives {
+            // Where nobody answers a journal would look as if it had never been archived.
+            archives.segments(Stage::ACCOUNT.seat(0).journal())?;
+        }
+        Ok(archives)
     }
 }
 
+fn is_there(setting: &str, location: &Objects) -> Result<()> {
+    if let Objects::Directory(path) = location {
+        ensure!(
+            path.is_dir(),
+            "{} is no directory: `{setting}` of the platform's settings would be right",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 impl Opened {
-    /// Sees to it that a partition has no owner that goes on. Where one may come at any time, the log's fence has the
+    /// The log, if it is in a data directory.
+    pub fn embedded(&self) -> Option<&EmbeddedLog> {
+        match &self.engine {
+            Engine::Embedded(log) => Some(log),
+            Engine::Kafka(..) => None,
+        }
+    }
+
+    /// Sees to it that partitions have no owner that goes on. Where one may come at any time, the log's fence has the
     /// last word: what is written beside another owner is refused.
     ///
     /// # Errors
-    /// Who has it, and what would be right then.
-    pub fn nobody_has(&self, seat: Seat) -> Result<Option<Lock>> {
+    /// Who has one, and what would be right then.
+    pub fn nobody_has(&self, seats: impl IntoIterator<Item = Seat>) -> Result<Option<Lock>> {
         let Engine::Kafka(location, start) = &self.engine else {
             // Whoever has the directory's lock has all of it.
             return Ok(None);
@@ -225,23 +269,20 @@ impl Opened {
             Some(data_dir) => Some(RealDir::open(data_dir)?.lock(&self.who)?),
             None => None,
         };
-        let mut holder = None;
-        for _ in 0..LEASE_LOOKS {
-            holder = engines::lease_holder(location, seat)?;
-            if holder.is_none() {
-                return Ok(lock);
-            }
-            std::thread::sleep(LEASE_LOOK);
+        for seat in seats {
+            let Some(holder) = lasting_holder(location, seat)? else {
+                continue;
+            };
+            let service = match seat.stage {
+                Stage::ACCOUNT => "prepx-risk",
+                _ => "prepx-trading",
+            };
+            bail!(
+                "{seat} has an owner that runs, {holder}, and nothing was changed: end the {service} processes, or \
+                 wait until they have ended, and keep them from starting again until this is done"
+            );
         }
-        let service = match seat.stage {
-            Stage::ACCOUNT => "prepx-risk",
-            _ => "prepx-trading",
-        };
-        bail!(
-            "{seat} has an owner that runs, {}, and nothing was changed: end the {service} processes, or wait \
-             until all have stopped at the message, and keep them from starting again until this is done",
-            holder.unwrap_or_default()
-        )
+        Ok(lock)
     }
 
     /// Waits until what was appended is durable.
@@ -302,6 +343,12 @@ mod tests {
         };
         let error = said.snapshots().err().unwrap().to_string();
         assert!(error.contains("snapshot_url"), "{error}");
+        let said = Said {
+            archive_url: format!("file:{}/none", directory.path().display()),
+            ..Said::default()
+        };
+        let error = said.archives().err().unwrap().to_string();
+        assert!(error.contains("archive_url"), "{error}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

@@ -87,7 +87,7 @@ pub fn run(options: Stage) -> Result<()> {
         seat.partition < partitions,
         "--partition is {seat}: the stage has {partitions} partitions, from 0"
     );
-    let _nobody_comes_meanwhile = opened.nobody_has(seat)?;
+    let _nobody_comes_meanwhile = opened.nobody_has([seat])?;
     if seat.stage == prepx_stage::Stage::ACCOUNT {
         let config = account::Config::of_partitions(topology.account_partitions);
         record(&skip, &opened, AccountCodec::new(config))?;

@@ -9,60 +9,59 @@
 //! the stages have. It takes the
 //! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
 //! with its stages at one moment and to hash again what no root covers yet; its signed roots are
-//! checked here. Either way what operators had stages go on without is said, beside a difference too.
+//! checked here. Of a log on Apache Kafka the journals are read here either way, out of the archive where the log
+//! has let go of them: as far back as they go they must be what was signed, and come to the same books.
+//! What operators had stages go on without is said, beside a difference too.
 
+mod journals;
 mod replay;
 mod report;
+mod running;
 mod stages;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use clap::Args;
+use prepx_analytics::Check;
 use prepx_bus::file::RealDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::update::OrderView;
 use prepx_env::SystemClock;
-use prepx_platform::DATA_DIR;
 use prepx_portfolio::audit::{self, Totals};
 use prepx_portfolio::{Ledger, Projection};
-use prepx_proto::analytics::v1 as audit_wire;
-use prepx_proto::analytics::v1::audit_service_client::AuditServiceClient;
-use prepx_proto::portfolio::v1 as wire;
-use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_runtime::config::Sources;
 use prepx_stage::follow::Tail;
 use prepx_stage::port::PastOrders;
-use prepx_stage::{Following, Retention, Skip, Snapshots, Topology};
+use prepx_stage::{Following, Retention, Skip, Stage, Topology};
 
-use crate::client::{Believed, Connection, words};
-use crate::core::{Options, manifest};
+use crate::client::{Believed, Connection};
+use crate::disk::checkpoint::Checkpoint;
 use crate::progress::bar;
+use crate::recorded::{Opened, Recorded};
 use crate::settings::Settings;
+use journals::Extent;
 use report::Report;
 use stages::{Folded, fold_all};
-
-/// Signed roots, or skips, that are asked for at once.
-const A_PAGE: i32 = 1_000;
 
 /// Which books to check.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 the books are right, 1 the first difference, which is printed.
+    after_help = "Of a platform on Apache Kafka (--config of a service, or --log-url and what else it says) the journals are
+folded from their beginnings, out of the archive too, beside the platform (--url) or when it does not run.
+
+Exit codes: 0 the books are right, 1 the first difference, which is printed.
 
 Examples:
   prepx verify
   prepx verify --data-dir /var/lib/prepx --json
-  prepx verify --url http://127.0.0.1:8080"
+  prepx verify --url http://127.0.0.1:8080
+  prepx verify --url https://prepx.example.com --config risk.toml"
 )]
 pub struct Verify {
-    /// The data directory of a platform that does not run, however it ended.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR, conflicts_with = "url")]
-    pub data_dir: PathBuf,
-    /// The file of its settings, when it has shards (`sql_shards`).
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
-    pub config: Option<PathBuf>,
+    /// Where it is recorded.
+    #[command(flatten)]
+    pub recorded: Recorded,
     /// Where its services' schemas are, if not in the data directory: `sql_url` of its settings.
     #[arg(
         long,
@@ -104,11 +103,11 @@ pub fn run(options: Verify) -> Result<()> {
         .build()?;
     let report = runtime.block_on(async {
         match &options.url {
-            None => directory(&settings_of(&options)?).await,
+            None => stopped(&settings_of(&options)?, &options.recorded).await,
             Some(url) => {
                 let (ca, key_id) = (&options.believed.ca, &options.key_id);
                 let to = Connection::new(url, ca, key_id, &options.secret_key)?;
-                running(&to).await
+                running::verify(&to, &options.recorded).await
             }
         }
     });
@@ -119,149 +118,95 @@ pub fn run(options: Verify) -> Result<()> {
     Ok(())
 }
 
-/// Has a platform that runs compare its ledger with its stages.
-async fn running(to: &Connection) -> Result<Report> {
-    let skipped = skips(to).await?;
-    let compared = books(to).await;
-    let compared = compared.map_err(|difference| report::explain(difference, &skipped))?;
-    Ok(Report {
-        skipped,
-        ..compared
-    })
-}
-
-/// What the stages of a platform that runs went on without.
-async fn skips(to: &Connection) -> Result<Vec<Skip>> {
-    let mut client = AuditServiceClient::new(to.peer());
-    let (mut skipped, mut last) = (Vec::new(), 0);
-    loop {
-        let request = audit_wire::GetAuditSkipsRequest {
-            after: Some(last),
-            limit: Some(A_PAGE),
-        };
-        let page = client.get_audit_skips(to.request(request)).await;
-        let page = page.map_err(words)?.into_inner().skips;
-        let Some(newest) = page.last() else {
-            return Ok(skipped);
-        };
-        ensure!(newest.number > last, "the numbers of skips do not rise");
-        last = newest.number;
-        for shown in page {
-            skipped.push(report::skip(shown)?);
-        }
-    }
-}
-
-/// The books and the audit chain of a platform that runs.
-async fn books(to: &Connection) -> Result<Report> {
-    let request = to.request(wire::AuditBooksRequest {});
-    let answer = AdminServiceClient::new(to.peer())
-        .audit_books(request)
-        .await;
-    let audit = answer.map_err(words)?.into_inner();
-    ensure!(
-        audit.difference.is_none(),
-        audit.difference.unwrap_or_default()
-    );
-    let signed = signed_roots(to).await?;
-    let totals = audit.totals.iter().map(report::total);
-    Ok(Report {
-        positions: audit.positions,
-        accounts: audit.accounts,
-        postings: audit.postings,
-        undelivered: 0,
-        signed: Some(signed),
-        audit: None,
-        checkpoint: None,
-        skipped: Vec::new(),
-        totals: Totals(totals.collect::<Result<_>>()?),
-    })
-}
-
-/// Checks every root of a platform that runs: numbers, links, signatures, and that they lead to the
-/// newest heads. The records between the last root and the heads the platform hashes again.
-async fn signed_roots(to: &Connection) -> Result<prepx_analytics::Totals> {
-    let mut client = AuditServiceClient::new(to.peer());
-    let mut shown = prepx_analytics::Shown::default();
-    loop {
-        let request = audit_wire::GetAuditRootsRequest {
-            after: Some(shown.number()),
-            limit: Some(A_PAGE),
-        };
-        let page = client.get_audit_roots(to.request(request)).await;
-        let page = page.map_err(words)?.into_inner().roots;
-        for root in &page {
-            let taken = shown.take(root);
-            taken.map_err(|difference| anyhow!("audit: {difference}"))?;
-        }
-        if page.is_empty() {
-            break;
-        }
-    }
-    let heads = to.request(audit_wire::GetAuditHeadsRequest {});
-    let heads = client.get_audit_heads(heads).await.map_err(words)?;
-    let roots = shown.number();
-    let finished = shown.finish(&heads.into_inner().heads);
-    finished.map_err(|difference| anyhow!("audit: {difference}"))?;
-    let request = to.request(audit_wire::CheckAuditJournalsRequest {});
-    let checked = client.check_audit_journals(request).await.map_err(words)?;
-    let checked = checked.into_inner();
-    if let Some(difference) = checked.difference {
-        bail!("audit: {difference}");
-    }
-    Ok(prepx_analytics::Totals {
-        roots,
-        records: checked.records,
-        unaudited: checked.unaudited,
-    })
-}
-
 /// What the platform was set to, as far as it matters here.
 fn settings_of(options: &Verify) -> Result<Settings> {
-    let file = options.config.clone();
+    let file = options.recorded.config.clone();
     let mut settings: Settings = Sources {
         file,
         ..Sources::default()
     }
     .load()?;
-    settings.data_dir = options.data_dir.clone();
+    if let Some(data_dir) = &options.recorded.data_dir {
+        settings.data_dir.clone_from(data_dir);
+    }
     if let Some(sql_url) = &options.sql_url {
         settings.sql_url.clone_from(sql_url);
     }
     Ok(settings)
 }
 
-/// Verifies a data directory that nobody runs on.
-async fn directory(settings: &Settings) -> Result<Report> {
-    let (data_dir, location) = (&settings.data_dir, settings.location()?);
-    let topology = manifest::read(data_dir)
-        .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
-    let mut options = Options::new(data_dir);
-    options.log.holder = format!("prepx verify, process {}", std::process::id());
-    let log_dir = RealDir::open(&data_dir.join("log"))?;
-    let embedded = EmbeddedLog::open(log_dir.clone(), options.log).context("the event log")?;
-    let log: Arc<dyn Log> = embedded.clone();
-    let snapshots = Snapshots::new(RealDir::open(&data_dir.join("snapshots"))?);
+/// Verifies a platform that nobody runs.
+async fn stopped(settings: &Settings, recorded: &Recorded) -> Result<Report> {
+    let opened = recorded.open("prepx verify")?;
+    let topology = opened.topology;
+    let (folded, found) = match opened.embedded() {
+        Some(log) => directory(settings, &opened, log).await?,
+        None => on_kafka(settings, &opened).await?,
+    };
+    let layout = settings.layout(topology.account_partitions)?;
+    let ledger = Ledger::open(&layout).await.context("the ledger")?;
+    catch_up(&opened.log, &ledger, topology).await?;
+    let compared = compare(&folded, &ledger, topology).await;
+    ledger.close().await;
+    let compared = compared.map_err(|difference| report::explain(difference, &found.skipped))?;
+    Ok(Report {
+        audit: Some(found.audit),
+        checkpoint: found.checkpoint,
+        journals: found.extent,
+        skipped: found.skipped,
+        ..compared
+    })
+}
 
-    let folded = fold_all(&*log, &snapshots, topology)?;
+/// What was found on the way of a platform that does not run.
+struct Found {
+    audit: prepx_analytics::Totals,
+    checkpoint: Option<Checkpoint>,
+    extent: Option<Extent>,
+    skipped: Vec<Skip>,
+}
+
+/// The stages of a data directory with its log in it, as they would start and as all that is kept comes to.
+async fn directory(
+    settings: &Settings,
+    opened: &Opened,
+    embedded: &EmbeddedLog,
+) -> Result<(Folded, Found)> {
+    let (data_dir, location) = (&settings.data_dir, settings.location()?);
+    let topology = opened.topology;
+    let folded = fold_all(&*opened.log, &opened.snapshots, topology)?;
     for (partition, stage) in folded.accounts.iter().enumerate() {
         let holds = stage.machine.check_invariants();
         holds.map_err(|difference| anyhow!("account partition {partition}: {difference}"))?;
     }
-    let replayed = replay::replay(data_dir, (&*log_dir, &embedded), &location, topology).await?;
+    let log_dir = RealDir::open(&data_dir.join("log"))?;
+    let replayed = replay::replay(data_dir, (&*log_dir, embedded), &location, topology).await?;
     replayed.compare(&folded)?;
-    let layout = settings.layout(topology.account_partitions)?;
-    let ledger = Ledger::open(&layout).await.context("the ledger")?;
-    catch_up(&log, &ledger, topology).await?;
-    let compared = compare(&folded, &ledger, topology).await;
-    ledger.close().await;
-    let compared = compared.map_err(|difference| report::explain(difference, &replayed.skipped))?;
-    Ok(Report {
-        audit: Some(replayed.audit),
+    let found = Found {
+        audit: replayed.audit,
         checkpoint: replayed.checkpoint,
+        extent: None,
         skipped: replayed.skipped,
-        ..compared
-    })
+    };
+    Ok((folded, found))
+}
+
+/// The stages of a platform on Kafka, as their journals come to.
+async fn on_kafka(settings: &Settings, opened: &Opened) -> Result<(Folded, Found)> {
+    let topology = opened.topology;
+    let seats = [Stage::ACCOUNT, Stage::MATCHING].map(|stage| topology.seats(stage));
+    let _nobody_comes_meanwhile = opened.nobody_has(seats.into_iter().flatten())?;
+    let (location, begins) = (settings.location()?, journals::begins(opened));
+    let key = prepx_analytics::public_key(&settings.data_dir)?;
+    let check = Check::open(&location, topology, key.as_ref(), begins).await?;
+    let journals = journals::fold_all(opened, check, &[])?;
+    let found = Found {
+        audit: journals.audit,
+        checkpoint: None,
+        extent: Some(journals.extent),
+        skipped: journals.skipped,
+    };
+    Ok((journals.folded, found))
 }
 
 /// Takes what the log has and the ledger has not. Nothing is let go of: other consumers may still
@@ -327,6 +272,7 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
         signed: None,
         audit: None,
         checkpoint: None,
+        journals: None,
         skipped: Vec::new(),
         totals,
     })

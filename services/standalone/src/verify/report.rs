@@ -9,6 +9,7 @@ use prepx_proto::portfolio::v1 as wire;
 use prepx_stage::Skip;
 use serde_json::{Value, json};
 
+use super::journals::Extent;
 use crate::disk::checkpoint::Checkpoint;
 
 /// Decimal places of amounts, as everywhere outside.
@@ -67,6 +68,8 @@ pub(super) struct Report {
     pub audit: Option<prepx_analytics::Totals>,
     /// From where on, if the oldest was dropped.
     pub checkpoint: Option<Checkpoint>,
+    /// How much of the journals was folded, where they are on Apache Kafka and were read.
+    pub journals: Option<Extent>,
     /// What stages went on without.
     pub skipped: Vec<Skip>,
     pub totals: Totals,
@@ -111,6 +114,9 @@ impl Report {
                 from.transitions()
             );
         }
+        if let Some(journals) = &self.journals {
+            print_extent(journals);
+        }
         for skipped in &self.skipped {
             println!("{skipped}: what it would have done is missing for good");
         }
@@ -150,8 +156,14 @@ impl Report {
                 "reason": skipped.reason,
             })
         });
+        let journals = self.journals.as_ref().map(|journals| {
+            let cut = journals.cut.iter();
+            let cut = cut.map(|(seat, from)| json!({"partition": seat.to_string(), "from": from}));
+            json!({"transitions": journals.transitions, "cut": cut.collect::<Vec<_>>()})
+        });
         json!({
             "ok": true,
+            "journals": journals,
             "skipped": skipped.collect::<Vec<_>>(),
             "audit": audit,
             "checkpoint": checkpoint,
@@ -161,6 +173,19 @@ impl Report {
             "undelivered": self.undelivered,
             "totals": self.totals.0.iter().map(total).collect::<serde_json::Map<_, _>>(),
         })
+    }
+}
+
+fn print_extent(journals: &Extent) {
+    println!(
+        "the journals are right: {} transitions come to the newest snapshots and to the books, and what was \
+         chained and signed of them is theirs",
+        journals.transitions
+    );
+    for (seat, from) in &journals.cut {
+        println!(
+            "of {seat} only from transition {from} on: what is older is neither on the log nor archived"
+        );
     }
 }
 

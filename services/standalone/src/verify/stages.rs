@@ -108,7 +108,13 @@ impl Whole {
     }
 }
 
-fn same<C: Codec>(codec: &C, seat: Seat, started: &State<C>, whole: &State<C>) -> Result<()> {
+/// Whether the state of a snapshot is what the journal comes to there (I6).
+pub(super) fn same<C: Codec>(
+    codec: &C,
+    seat: Seat,
+    started: &State<C>,
+    whole: &State<C>,
+) -> Result<()> {
     let bytes = |state: &State<C>| {
         let mut bytes = Vec::new();
         codec.encode_state(&state.machine, &mut bytes);
@@ -123,6 +129,19 @@ fn same<C: Codec>(codec: &C, seat: Seat, started: &State<C>, whole: &State<C>) -
 }
 
 impl Folded {
+    /// These partitions, in their order.
+    pub fn of(
+        accounts: Vec<State<AccountCodec>>,
+        matching: Vec<State<MatchingCodec>>,
+        topology: Topology,
+    ) -> Folded {
+        Folded {
+            accounts,
+            matching,
+            topology,
+        }
+    }
+
     /// All books of all account partitions; those that come to zero are left out.
     pub fn books(&self) -> BTreeMap<Line, i64> {
         let partitions = (0u32..).zip(&self.accounts);

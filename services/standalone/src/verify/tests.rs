@@ -15,7 +15,7 @@ use uuid::Uuid;
 use prepx_portfolio::audit::Total;
 
 use super::*;
-use crate::core::Core;
+use crate::core::{Core, Options};
 
 const ONE: i64 = 100_000_000;
 
@@ -95,7 +95,7 @@ async fn verified(data_dir: &Path) -> Result<Report> {
         data_dir: data_dir.to_owned(),
         ..Settings::default()
     };
-    directory(&settings).await
+    stopped(&settings, &Recorded::in_directory(data_dir)).await
 }
 
 /// What `verify` finds wrong.

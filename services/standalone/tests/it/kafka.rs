@@ -1,5 +1,6 @@
 //! What operators do to a platform on Apache Kafka, on the servers that `make test-kafka` starts.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,12 +10,17 @@ use prepx_bus::file::RealDir;
 use prepx_bus::kafka::{Config, Membership, topics};
 use prepx_bus::{Batch, Change, KafkaLeases, KafkaLocation, KafkaLog, Leases as _, Location, Log};
 use prepx_env::{Clock as _, SystemClock};
-use prepx_stage::{Partition, Snapshots, Stage, Takeover, lane};
+use prepx_risk::AccountCodec;
+use prepx_stage::{
+    ArchivePace, Archives, Archivist, Codec, Keeper, Pace, Partition, Retention, Snapshots, Stage,
+    Takeover, lane,
+};
 use prepx_standalone::core::manifest::DEFAULT;
 use prepx_trading::MatchingCodec;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::platform::prepx;
+use crate::platform::{Platform, command, prepx};
+use crate::skips::{add_account, end};
 
 /// Names differ over the tests of one run; each run has servers of its own.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -29,10 +35,91 @@ fn platform() -> (KafkaLocation, String) {
     let Ok(Location::Kafka(location)) = Location::parse(&url) else {
         panic!("PREPX_TEST_KAFKA is {url}; kafka://127.0.0.1:9092 would be right");
     };
-    let nodes = std::env::var("PREPX_TEST_KAFKA_NODES");
-    let nodes = nodes.map_or(1, |nodes| nodes.parse().expect("a number"));
-    topics::apply(&location, &prepx_owner::kafka::declared(DEFAULT, nodes)).expect("topics");
+    topics::apply(&location, &prepx_owner::kafka::declared(DEFAULT, nodes())).expect("topics");
     (location, url)
+}
+
+fn nodes() -> u16 {
+    let nodes = std::env::var("PREPX_TEST_KAFKA_NODES");
+    nodes.map_or(1, |nodes| nodes.parse().expect("a number"))
+}
+
+/// Starts `prepx start` on it.
+fn start(data_dir: &Path, url: &str) -> Platform {
+    let mut command = command(data_dir);
+    // The program refuses variables that it does not know.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PREPX_TEST_")) {
+        command.env_remove(name);
+    }
+    command.env("PREPX_LOG_URL", url);
+    command.env("PREPX_LOG_REPLICATION", nodes().to_string());
+    Platform::start_by(&mut command)
+}
+
+/// What a command prints as JSON; it must find nothing wrong.
+fn report(of: &[&str]) -> Value {
+    let (code, words) = prepx(of);
+    assert_eq!(code, Some(0), "{words}");
+    serde_json::from_str(&words).expect("JSON")
+}
+
+/// Who lets go of journals, as their owners do after a week.
+struct Keeping {
+    log: Arc<dyn Log>,
+    retention: Retention,
+    snapshots: Snapshots,
+    archives: Archives,
+}
+
+impl Keeping {
+    fn of(location: KafkaLocation, snapshots: &Path, archives: &Path) -> Keeping {
+        let log = KafkaLog::open(location, Config::named("keeping")).expect("brokers");
+        let retention = Retention::of_journals(log.clone());
+        let stages = [Stage::ACCOUNT, Stage::MATCHING].into_iter();
+        for seat in stages.flat_map(|stage| DEFAULT.seats(stage)) {
+            // Nothing is let go of before it is archived.
+            retention
+                .release("archive", seat.journal(), 0)
+                .expect("a log");
+        }
+        Keeping {
+            retention,
+            log,
+            snapshots: Snapshots::new(RealDir::open(snapshots).expect("a folder")),
+            archives: Archives::new(RealDir::open(archives).expect("a folder")),
+        }
+    }
+
+    /// Makes the two snapshots of each partition behind which nothing but the archive needs the journal.
+    fn snapshot<C: Codec>(&self, codec: C, stage: Stage) {
+        let (codec, log) = (Arc::new(codec), &*self.log);
+        for seat in DEFAULT.seats(stage) {
+            let (own, snapshots, pace) =
+                (Arc::clone(&codec), self.snapshots.clone(), Pace::default());
+            let keeper = Keeper::open(own, seat, log, snapshots, &self.retention, pace);
+            let mut keeper = keeper.expect("snapshots");
+            for _ in 0..2 {
+                keeper.snapshot(log, &self.retention).expect("it folds");
+            }
+        }
+    }
+
+    /// Archives each journal and lets go of what the snapshots leave.
+    fn archive(&self, stage: Stage) {
+        let pace = ArchivePace {
+            events: 1,
+            keep: Duration::ZERO,
+            ..ArchivePace::default()
+        };
+        let (log, retention) = (&*self.log, &self.retention);
+        for seat in DEFAULT.seats(stage) {
+            let (archives, now) = (self.archives.clone(), SystemClock::new().now());
+            let archivist = Archivist::open(seat, log, archives, retention, pace, now);
+            let mut archivist = archivist.expect("a store");
+            archivist.look(log, retention, 1, now).expect("room");
+            assert!(log.start(seat.journal()) > 0, "{seat} is let go of");
+        }
+    }
 }
 
 /// A message that matching cannot take, as a bug may send one.
@@ -144,4 +231,63 @@ fn a_partition_that_somebody_has_is_left_alone_and_one_that_nobody_has_goes_on_w
         (&true.into(), &0.into())
     );
     assert!(totals["transitions"].as_u64() >= Some(2), "{totals}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn journals_that_kafka_has_let_go_of_are_checked_out_of_the_archive() {
+    let (location, url) = platform();
+    let directory = tempfile::tempdir().expect("a folder");
+    let [data, archives] = ["data", "archives"].map(|name| directory.path().join(name));
+    let running = start(&data, &url);
+    running.add_instrument("PAST").await;
+    add_account(&running, "first@example.com", "USD", "1000").await;
+    let keeping = Keeping::of(location, &data.join("snapshots"), &archives);
+    let config = prepx_account::Config::of_partitions(DEFAULT.account_partitions);
+    keeping.snapshot(AccountCodec::new(config), Stage::ACCOUNT);
+    keeping.snapshot(
+        MatchingCodec::bundled().expect("calendars"),
+        Stage::MATCHING,
+    );
+    add_account(&running, "second@example.com", "USD", "500").await;
+
+    let data_dir = data.to_str().expect("words");
+    let place = ["--json", "--data-dir", data_dir, "--log-url", &url];
+    let beside = report(&[&["verify", "--url", &running.url], &place[..]].concat());
+    let transitions = |report: &Value| report["journals"]["transitions"].as_u64();
+    assert_eq!(beside["journals"]["cut"], json!([]));
+    assert!(transitions(&beside) > Some(8), "{beside}");
+    let (code, words) = prepx(&[&["verify"], &place[..]].concat());
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("in use by prepx start"), "{words}");
+    end(running);
+
+    for stage in [Stage::ACCOUNT, Stage::MATCHING] {
+        keeping.archive(stage);
+    }
+    let archive_url = format!("file:{}", archives.display());
+    let archived = [&place[..], &["--archive-url", &archive_url]].concat();
+    let whole = report(&[&["verify"], &archived[..]].concat());
+    assert_eq!(whole["journals"]["cut"], json!([]));
+    assert!(transitions(&whole) >= transitions(&beside), "{whole}");
+    let again = report(&[&["shadow"], &archived[..]].concat());
+    assert_eq!(again["transitions"], whole["journals"]["transitions"]);
+    assert_eq!(
+        (&again["folded"], &again["differences"]),
+        (&json!(0), &json!(0))
+    );
+
+    let rest = report(&[&["verify"], &place[..]].concat());
+    assert_eq!(rest["journals"]["cut"].as_array().map(Vec::len), Some(8));
+    assert!(transitions(&rest) < transitions(&whole), "{rest}");
+
+    for segment in fs::read_dir(&archives).expect("a folder") {
+        let path = segment.expect("a file").path();
+        let mut bytes = fs::read(&path).expect("readable");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).expect("writable");
+    }
+    let (code, words) = prepx(&[&["verify"], &archived[..]].concat());
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("account-journal-0-"), "{words}");
 }

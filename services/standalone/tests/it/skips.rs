@@ -31,7 +31,7 @@ fn verified(of: &[&str]) -> Value {
 }
 
 /// An account that has so much of an asset.
-async fn add_account(platform: &Platform, email: &str, asset: &str, amount: &str) -> AccountId {
+pub async fn add_account(platform: &Platform, email: &str, asset: &str, amount: &str) -> AccountId {
     let request = Key::operator().sign(AddAccountRequest {
         email: email.to_owned(),
         simulated: false,
@@ -51,7 +51,7 @@ async fn add_account(platform: &Platform, email: &str, asset: &str, amount: &str
 }
 
 /// Ends a platform as an operator does.
-fn end(mut platform: Platform) {
+pub fn end(mut platform: Platform) {
     platform.terminate();
     assert!(platform.process.wait().expect("it ends").success());
 }
