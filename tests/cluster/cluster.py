@@ -106,7 +106,9 @@ def start(args: argparse.Namespace, note) -> str:
         "sql_shards": engines.sql_shards(groups, args.partitions),
         "cache_url": f"{groups['redis'].url()}?memcached={groups['memcached'].url()}",
     }
-    platform = kind(work, args.binaries, args.replicas, args.partitions, urls, args.tls, args.clocks)
+    platform = kind(
+        work, args.binaries, args.replicas, args.partitions, urls, args.tls, args.clocks, args.archive_url
+    )
     platform.on_start = note
     if links:
         platform.door, links.on_start = links.before, note
@@ -205,6 +207,10 @@ def main():
         )
         starting.add_argument(
             "--clocks", action="store_true", help="clocks of their own for the services, which chaos sets"
+        )
+        starting.add_argument(
+            "--archive-url", default="", metavar="URL",
+            help="where the journals of the stages are archived [a directory in .cluster]",
         )
         starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
         starting.add_argument(

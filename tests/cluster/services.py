@@ -34,8 +34,10 @@ class Services(server.Servers):
         self, work: pathlib.Path, binaries: pathlib.Path, replicas: int, partitions: int, engines: dict,
         tls: bool = False,
         own_clocks: bool = False,
+        archive_url: str = "",
     ):
         super().__init__(work)
+        self.archive_url = archive_url or f"file:{work}/archives"
         self.binaries, self.partitions, self.engines = binaries, partitions, engines
         ports = iter(server.free_ports(len(SERVICES) * replicas * (2 if tls else 1)))
         self.ports = {service: [next(ports) for _ in range(replicas)] for service in SERVICES}
@@ -97,6 +99,7 @@ class Services(server.Servers):
             "matching_partitions": self.partitions,
             "data_dir": str(self.work / "data"),
             "snapshot_url": f"file:{self.work}/snapshots",
+            "archive_url": self.archive_url,
             "cluster_key": secrets.token_hex(16),
             "peers": self.peers(lambda name, port: port),
         }
