@@ -20,6 +20,7 @@ PAUSE_SECONDS_AFTER_FAILURE = 0.1
 PRICES = ("99.5", "99.75", "100", "100.25", "100.5")
 QUANTITIES = ("0.001", "0.002", "0.005")
 CANCELS_PERCENT = 15
+SCANS_PERCENT = 5
 PAGE = 500
 
 
@@ -84,6 +85,8 @@ class Caller(threading.Thread):
                 self.stopping.wait(PAUSE_SECONDS_AFTER_FAILURE)
             if self.acknowledged and self.random.randrange(100) < CANCELS_PERCENT:
                 self.cancel(self.random.choice(self.acknowledged))
+            if self.random.randrange(100) < SCANS_PERCENT:
+                self.scan()
             time.sleep(PAUSE_SECONDS)
 
     def count(self) -> int:
@@ -137,6 +140,16 @@ class Caller(threading.Thread):
             return
         if status == 204:
             self.history.note("cancel", account=self.account, id=order_id)
+
+
+    def scan(self):
+        """What is to be seen at this moment, as long as one answer has room for all of it."""
+        try:
+            status, orders = self.api.call("GET", f"/v2/orders?status=all&limit={PAGE}&direction=asc")
+        except (NeverSent, OSError):
+            return
+        if status == 200 and len(orders) < PAGE:
+            self.history.note("scan", account=self.account, names=[order["client_order_id"] for order in orders])
 
 
 def everything(api: Api) -> dict:

@@ -178,7 +178,10 @@ class Run:
         for caller in load:
             callers.patiently(lambda: cancel_all(caller.api), SECONDS_MAX)
         self.read(load, lambda found: not any(order["status"] in OPEN for order in found["orders"]))
-        done = self.command("verify", "--url", self.url, "--json")
+        # With the settings of a service it reads the journals too.
+        settings = state.HOME / "services/prepx-risk.toml"
+        journals = ["--config", str(settings)] if settings.exists() else []
+        done = self.command("verify", "--url", self.url, *journals, "--json")
         self.history.note("verify", code=done.returncode, said=done.stderr.strip())
 
     def read(self, load: list[callers.Caller], wanted):

@@ -8,6 +8,9 @@ Of every account at every time it was read after all was quiet:
   - what has filled does not become less, and an order that has ended stays as it ended;
   - an order whose cancel was acknowledged is not open;
   - what is held is worth the open buys, and nothing when there are none (I4).
+Of every scan, which may be behind, at any time: of the orders that an account had acknowledged, one after the other, those up
+to the last one that is there, which is the highest position read, are there, each once (I1, I2).
+
 Of all accounts of a round together: cash and goods are those that were paid in (I3). While a service is
 drained, no order is refused and of none it is unknown what became of it; but for the gateway, whose callers
 lose their connections. And `prepx verify` found nothing.
@@ -99,6 +102,15 @@ class Judge:
     def take_cancel(self, line):
         self.canceled.add(line["id"])
 
+    def take_scan(self, line):
+        there, acknowledged = Counter(line["names"]), self.of_account[line["account"]]
+        highest = max((at for at, name in enumerate(acknowledged) if there[name]), default=-1)
+        for name in acknowledged[: highest + 1]:
+            if there[name] == 0:
+                last = acknowledged[highest]
+                self.blame(line, f"a scan has order {last}, and not {name}, which was acknowledged before (I1)")
+        self.nothing_is_there_twice(line, there)
+
     def take_verify(self, line):
         if line["code"] != 0:
             self.blame(line, f"prepx verify: {line['said']}")
@@ -119,6 +131,9 @@ class Judge:
         for name in self.of_account[line["account"]]:
             if there[name] == 0:
                 self.blame(line, f"order {name} was acknowledged and is lost (I1)")
+        self.nothing_is_there_twice(line, there)
+
+    def nothing_is_there_twice(self, line, there):
         for name, count in there.items():
             if count > 1:
                 self.blame(line, f"order {name} is there {count} times (I2)")
@@ -200,7 +215,7 @@ def main():
         print(wrong)
     if not judge.count["read"] or not judge.count["ok"]:
         sys.exit("nothing was acknowledged, or nothing was read: this history shows nothing")
-    told = ("fault", "invoke", "ok", "refused", "unknown", "cancel", "read", "verify")
+    told = ("fault", "invoke", "ok", "refused", "unknown", "cancel", "scan", "read", "verify")
     print(", ".join(f"{judge.count[kind]} {kind}" for kind in told))
     sys.exit(1 if judge.wrong else 0)
 

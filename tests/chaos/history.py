@@ -7,6 +7,7 @@ the number of its round. Whoever judges it reads nothing else.
   refused  it was refused for good, or never left the caller
   unknown  nobody told the caller what became of it
   cancel   a cancel of an acknowledged order was acknowledged
+  scan     the names of all orders of an account, read at any time, by whoever places them
   fault    what was done to which part
   healed   every part is well again
   owners   who owns which partition of the stages under which epoch

@@ -87,6 +87,20 @@ class Check(unittest.TestCase):
         self.one("account/0 had epoch 4, and now 3", lines((one, 4), (two, 3), way="kill"))
         self.one("prepx-risk-1 owned nothing", lines((two, 4), (two, 4)))
 
+    def test_a_scan_that_is_behind(self):
+        def scan(*names):
+            more = [
+                {"kind": "invoke", "account": "a", "order": ORDER | {"client_order_id": name}} for name in ("x", "y")
+            ] + [{"kind": "ok", "account": "a", "name": name, "id": name} for name in ("x", "y")]
+            more.append({"kind": "scan", "account": "a", "names": names})
+            return lambda lines: lines.extend({"round": 1} | line for line in more)
+
+        for behind in ((), ("one",), ("one", "x"), ("three", "one", "y", "x")):
+            self.assertEqual(self.found(scan(*behind)), [], behind)
+        self.one("a scan has order y, and not x, which was acknowledged before (I1)", scan("one", "y"))
+        self.one("a scan has order x, and not one", scan("x"))
+        self.one("order x is there 2 times (I2)", scan("x", "one", "x"))
+
     def test_a_lost_order(self):
         self.one("order one was acknowledged and is lost", lambda lines: lines[LAST_READ].update(orders=[]))
 
