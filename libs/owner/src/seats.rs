@@ -111,7 +111,7 @@ impl<C: Codec> Seats<C> {
             standbys: (0..count).map(standby).collect(),
             codec,
             leases,
-            reads: Gate::new(options.reads_max),
+            reads: Gate::new("reads", options.reads_max),
             options,
             seated: Mutex::default(),
             revoked: Mutex::default(),

@@ -18,14 +18,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use prepx_env::Random;
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::Status;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
+use crate::calls::{Calls, Meters};
 use crate::context::Context;
 use crate::method::Method;
+use crate::room::{Room, Taken};
 use crate::status::{Code, Error};
 use crate::{config, status, telemetry, timeout, unreadable};
 
@@ -70,8 +71,9 @@ impl Limits {
 /// The layer that puts a guard around services, which share its limits.
 pub(crate) fn layer(limits: Limits, random: Arc<Random>) -> GuardLayer {
     let shared = Arc::new(Shared {
-        unary: Arc::new(Semaphore::new(limits.unary_calls)),
-        streams: Arc::new(Semaphore::new(limits.streams)),
+        unary: Room::new("calls", limits.unary_calls),
+        streams: Room::new("streams", limits.streams),
+        calls: Calls::new(),
         limits,
         random,
     });
@@ -80,20 +82,25 @@ pub(crate) fn layer(limits: Limits, random: Arc<Random>) -> GuardLayer {
 
 struct Shared {
     limits: Limits,
-    unary: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    unary: Room,
+    streams: Room,
+    calls: Calls,
     random: Arc<Random>,
 }
 
 impl Shared {
-    fn permit(&self, method: &Method) -> Result<OwnedSemaphorePermit, Status> {
+    fn place(&self, method: &Method) -> Result<Taken, Status> {
         let (room, what) = match method.streaming {
             true => (&self.streams, "the number of open streams"),
             false => (&self.unary, "the number of calls in flight"),
         };
-        Arc::clone(room).try_acquire_owned().map_err(|_| {
+        room.enter().ok_or_else(|| {
             status::overloaded(what, Duration::from_millis(self.limits.retry_after_ms))
         })
+    }
+
+    fn watch(&self, method: &'static Method, place: Option<Taken>) -> Watch {
+        Watch::begin(method, Arc::clone(self.calls.of(method)), place)
     }
 
     /// The caller's deadline, and for unary calls never later than the service's own.
@@ -172,15 +179,15 @@ where
             request_id: self.shared.request_id(request.headers()),
             deadline: self.shared.deadline(method, request.headers()),
         };
-        let permit = match self.shared.permit(method) {
-            Ok(permit) => permit,
+        let place = match self.shared.place(method) {
+            Ok(place) => place,
             Err(refusal) => {
-                Watch::begin(method, None).end(refusal.code());
+                self.shared.watch(method, None).end(refusal.code());
                 let response = answer(refusal.into_http(), &context);
                 return Box::pin(std::future::ready(Ok(response)));
             }
         };
-        let watch = Watch::begin(method, Some(permit));
+        let watch = self.shared.watch(method, Some(place));
         let span = telemetry::call_span(method, &context, request.headers());
         let handled = self.inner.call(request);
         let bounded = handle(handled, method, context.clone());
@@ -245,19 +252,21 @@ fn answer(mut response: Response<Body>, context: &Context) -> Response<Body> {
 /// been handed over, failed, or been given up by the caller. Holds its place in the limit meanwhile.
 struct Watch {
     method: &'static Method,
+    meters: Arc<Meters>,
     began: Instant,
     code: Option<tonic::Code>,
-    permit: Option<OwnedSemaphorePermit>,
+    place: Option<Taken>,
 }
 
 impl Watch {
-    fn begin(method: &'static Method, permit: Option<OwnedSemaphorePermit>) -> Watch {
-        metrics::gauge!("prepx_calls_in_flight", "method" => method.path.as_str()).increment(1);
+    fn begin(method: &'static Method, meters: Arc<Meters>, place: Option<Taken>) -> Watch {
+        meters.began();
         Watch {
             method,
+            meters,
             began: Instant::now(),
             code: None,
-            permit,
+            place,
         }
     }
 
@@ -274,7 +283,7 @@ impl Watch {
         }
         if !self.method.streaming {
             // The handler is done; its place must not depend on how fast the caller reads.
-            self.permit = None;
+            self.place = None;
         }
         response.map(|body| Body::new(WatchedBody { body, watch: self }))
     }
@@ -282,14 +291,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let method = self.method.path.as_str();
         // Without a status the caller has gone before the end.
         let code = self.code.unwrap_or(tonic::Code::Cancelled);
-        let label = code_label(code);
-        metrics::gauge!("prepx_calls_in_flight", "method" => method).decrement(1);
-        metrics::counter!("prepx_calls_total", "method" => method, "code" => label).increment(1);
-        metrics::histogram!("prepx_call_duration_seconds", "method" => method)
-            .record(self.began.elapsed());
+        self.meters.ended(code, self.began.elapsed());
     }
 }
 
@@ -297,28 +301,6 @@ fn grpc_code(headers: &HeaderMap) -> Option<tonic::Code> {
     headers
         .get("grpc-status")
         .map(|code| tonic::Code::from_bytes(code.as_bytes()))
-}
-
-const fn code_label(code: tonic::Code) -> &'static str {
-    match code {
-        tonic::Code::Ok => "OK",
-        tonic::Code::Cancelled => "CANCELLED",
-        tonic::Code::Unknown => "UNKNOWN",
-        tonic::Code::InvalidArgument => "INVALID_ARGUMENT",
-        tonic::Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        tonic::Code::NotFound => "NOT_FOUND",
-        tonic::Code::AlreadyExists => "ALREADY_EXISTS",
-        tonic::Code::PermissionDenied => "PERMISSION_DENIED",
-        tonic::Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        tonic::Code::FailedPrecondition => "FAILED_PRECONDITION",
-        tonic::Code::Aborted => "ABORTED",
-        tonic::Code::OutOfRange => "OUT_OF_RANGE",
-        tonic::Code::Unimplemented => "UNIMPLEMENTED",
-        tonic::Code::Internal => "INTERNAL",
-        tonic::Code::Unavailable => "UNAVAILABLE",
-        tonic::Code::DataLoss => "DATA_LOSS",
-        tonic::Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 /// A response body whose trailers end the watch.

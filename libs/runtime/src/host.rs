@@ -24,6 +24,7 @@ use crate::ending::Ending;
 use crate::identities::Identities;
 use crate::method::Method;
 use crate::probes::Probes;
+use crate::process::Process;
 use crate::ready::Health;
 use crate::serve::{self, Port, multiplex};
 use crate::service::{self, Building, Service, TaskError};
@@ -31,7 +32,7 @@ use crate::telemetry::Telemetry;
 use crate::tls::{self, Callers, Dialer};
 use crate::{config, telemetry};
 
-/// How often old samples are folded into the metrics' histograms.
+/// How often old samples are folded into the metrics' histograms, and the process is looked at.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// What every process is told.
@@ -186,7 +187,8 @@ where
         let identity = identities.before(config.callers);
         let service = build(start).await.map_err(Error::Build)?;
         let scraped = metrics.clone();
-        let service = service.task("metrics", |drain| upkeep(scraped, drain));
+        let process = Process::begin(name);
+        let service = service.task("metrics", |drain| upkeep(process, scraped, drain));
         let hosted = Hosted {
             service: identities.followed(service),
             port: Port { listener, identity },
@@ -364,11 +366,18 @@ fn checked(ended: Result<(&'static str, Result<(), TaskError>), JoinError>) -> R
     outcome.map_err(|source| Error::Task { name, source })
 }
 
-async fn upkeep(metrics: PrometheusHandle, drain: Drain) -> Result<(), TaskError> {
+async fn upkeep(
+    process: Process,
+    metrics: PrometheusHandle,
+    drain: Drain,
+) -> Result<(), TaskError> {
     let mut ticks = tokio::time::interval(METRICS_UPKEEP);
     loop {
         tokio::select! {
-            _ = ticks.tick() => metrics.run_upkeep(),
+            _ = ticks.tick() => {
+                process.look();
+                metrics.run_upkeep();
+            }
             () = drain.stopping() => return Ok(()),
         }
     }

@@ -6,6 +6,7 @@
 
 mod balance;
 pub mod body;
+mod calls;
 pub mod config;
 mod context;
 pub mod drain;
@@ -16,7 +17,9 @@ mod identities;
 mod method;
 mod peer;
 mod probes;
+mod process;
 mod ready;
+mod room;
 pub mod serve;
 mod service;
 pub mod status;
@@ -33,4 +36,5 @@ pub use host::{Config, Error, Hosted, Start, listen, run};
 pub use method::Method;
 pub use peer::{Peer, Process};
 pub use probes::Probes;
+pub use room::{Room, Taken, Usage};
 pub use service::{Building, Service, TaskError};

@@ -11,6 +11,8 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 pub struct Method {
     /// `/package.Service/Name`, for metrics and logs.
     pub path: String,
+    /// Its place among all methods, for tables by method.
+    pub(crate) number: usize,
     /// Whether either side is a stream.
     pub streaming: bool,
     /// Whether the request is a stream, which cannot be sent again.
@@ -26,6 +28,7 @@ static METHODS: LazyLock<HashMap<String, Method>> =
 /// Stands for every path that is not one of our methods.
 static OTHER: LazyLock<Method> = LazyLock::new(|| Method {
     path: "other".to_owned(),
+    number: METHODS.len(),
     streaming: false,
     streamed_request: false,
     read_only: true,
@@ -34,12 +37,18 @@ static OTHER: LazyLock<Method> = LazyLock::new(|| Method {
 /// Stands for health and reflection, which also stream.
 static SUPPORT: LazyLock<Method> = LazyLock::new(|| Method {
     path: "/grpc".to_owned(),
+    number: METHODS.len() + 1,
     streaming: true,
     streamed_request: true,
     read_only: true,
 });
 
 impl Method {
+    /// How many there are, with those that stand for others.
+    pub(crate) fn count() -> usize {
+        METHODS.len() + 2
+    }
+
     /// The method with this path.
     pub fn of(path: &str) -> &'static Method {
         if let Some(method) = METHODS.get(path) {
@@ -57,7 +66,8 @@ fn methods(pool: &DescriptorPool) -> HashMap<String, Method> {
     let http = pool.get_extension_by_name("google.api.http");
     pool.services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .map(|method| {
+        .enumerate()
+        .map(|(number, method)| {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
             let got = http.as_ref().is_some_and(|http| {
                 let rule = method.options().get_extension(http).into_owned();
@@ -66,6 +76,7 @@ fn methods(pool: &DescriptorPool) -> HashMap<String, Method> {
             });
             let entry = Method {
                 path: path.clone(),
+                number,
                 streamed_request: method.is_client_streaming(),
                 streaming: method.is_client_streaming() || method.is_server_streaming(),
                 read_only: got || without_side_effects(&method),

@@ -22,7 +22,6 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Chain};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tower::{Service as _, ServiceExt as _};
@@ -30,6 +29,7 @@ use tower::{Service as _, ServiceExt as _};
 use crate::body::{Bounded, is_grpc};
 use crate::config;
 use crate::drain::Drain;
+use crate::room::{Room, Taken};
 use crate::tls::{Identity, Prompt, shaken, speaks_http2};
 
 /// How a connection that speaks HTTP/2 begins.
@@ -102,7 +102,7 @@ impl Limits {
 /// socket outlives its connection's requests: whoever serves it keeps this as long as the socket.
 #[derive(Clone, Debug)]
 pub struct Place {
-    _permit: Arc<OwnedSemaphorePermit>,
+    _taken: Arc<Taken>,
 }
 
 /// Where a process is called.
@@ -142,7 +142,7 @@ pub fn multiplex(grpc: Routes, http: Router) -> Router {
 /// `ConnectInfo<SocketAddr>` and the connection's [`Place`] in the request's extensions.
 pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Drain) {
     let Port { listener, identity } = port.into();
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let room = Room::new("connections", limits.connections);
     let unread = Duration::from_millis(limits.unread_timeout_ms.into());
     let server = Arc::new(Server::new(app, limits, identity));
     let graceful = GracefulShutdown::new();
@@ -156,11 +156,11 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
             accepted = accept(&listener, &room, unread) => accepted,
         };
         match accepted {
-            Ok((stream, address, permit)) => {
+            Ok((stream, address, taken)) => {
                 let server = Arc::clone(&server);
                 let watcher = graceful.watcher();
                 let place = Place {
-                    _permit: Arc::new(permit),
+                    _taken: Arc::new(taken),
                 };
                 connections.spawn(async move {
                     server.connection(stream, address, place, watcher).await;
@@ -178,17 +178,14 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
 
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
+    room: &Room,
     unread: Duration,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+) -> io::Result<(TcpStream, SocketAddr, Taken)> {
+    let taken = room.wait().await;
     let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
     close_when_unread(&stream, unread)?;
-    Ok((stream, address, permit))
+    Ok((stream, address, taken))
 }
 
 /// Has the system close a connection whose other end takes nothing of what it was sent: hyper itself

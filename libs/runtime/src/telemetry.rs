@@ -24,9 +24,13 @@ use crate::context::Context;
 use crate::method::Method;
 
 /// Upper bounds of the durations that are counted, in seconds.
-const BUCKETS_SECONDS: [f64; 14] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+const BUCKETS_SECONDS: [f64; 15] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5,
+    10.0,
 ];
+
+/// The same for the lives of streams.
+const STREAM_BUCKETS_SECONDS: [f64; 6] = [1.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0];
 
 /// The same for lookups in caches, of which those close by take less than a microsecond.
 const LOOKUP_BUCKETS_SECONDS: [f64; 13] = [
@@ -80,8 +84,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Does work of a process that does not report yet: what it says is logged as it will be later.
+    /// Does work of a process that does not report yet: what it says is logged as it will be later, and what it
+    /// counts is counted.
     pub fn logging<T>(&self, work: impl FnOnce() -> T) -> T {
+        // Where that fails, `Telemetry::begin` fails, and says why.
+        let _metrics = metrics();
         let subscriber = tracing_subscriber::registry()
             .with(EnvFilter::new(&self.log_filter))
             .with(self.lines());
@@ -182,6 +189,10 @@ pub fn metrics() -> Result<PrometheusHandle, Error> {
             .and_then(|builder| {
                 let lookups = Matcher::Full("prepx_cache_lookup_seconds".to_owned());
                 builder.set_buckets_for_metric(lookups, &LOOKUP_BUCKETS_SECONDS)
+            })
+            .and_then(|builder| {
+                let streams = Matcher::Full("prepx_stream_duration_seconds".to_owned());
+                builder.set_buckets_for_metric(streams, &STREAM_BUCKETS_SECONDS)
             })
             .and_then(PrometheusBuilder::install_recorder)
             .map_err(|error| error.to_string())

@@ -17,6 +17,7 @@ pub struct Meter {
     use_seconds: Histogram,
     open: Gauge,
     idle: Gauge,
+    busy: Gauge,
 }
 
 /// The use of a connection, from when it is asked for until it is given back or does not come.
@@ -24,6 +25,7 @@ pub struct Meter {
 pub struct Use {
     begun: Instant,
     seconds: Histogram,
+    busy: Gauge,
 }
 
 /// A connection in use.
@@ -31,22 +33,30 @@ pub struct Use {
 pub struct Used<T> {
     connection: T,
     of: Use,
+    busy: Busy,
 }
 
+/// Counts a connection among the busy ones until it is dropped.
+#[derive(Debug)]
+struct Busy(Gauge);
+
 impl Meter {
-    /// Of the schema's `readers` or `writers`.
-    pub fn new(schema: &str, pool: &'static str) -> Meter {
+    /// Of the schema's `readers` or `writers`, of which there are at most so many to a server.
+    pub fn new(schema: &str, pool: &'static str, connections_max: u32) -> Meter {
         let labels = [("schema", schema.to_owned()), ("pool", pool.to_owned())];
         let connections = |state: &str| {
             let mut labels = labels.to_vec();
             labels.push(("state", state.to_owned()));
             metrics::gauge!("prepx_store_connections", &labels)
         };
+        let most = metrics::gauge!("prepx_store_connections_max", &labels);
+        most.set(f64::from(connections_max));
         Meter {
             wait_seconds: metrics::histogram!("prepx_store_wait_seconds", &labels),
             use_seconds: metrics::histogram!("prepx_store_use_seconds", &labels),
             open: connections("open"),
             idle: connections("idle"),
+            busy: connections("busy"),
         }
     }
 
@@ -55,6 +65,7 @@ impl Meter {
         Use {
             begun: Instant::now(),
             seconds: self.use_seconds.clone(),
+            busy: self.busy.clone(),
         }
     }
 
@@ -79,12 +90,15 @@ impl Use {
     /// It goes on with a connection of another pool.
     pub fn turn_to(&mut self, meter: &Meter) {
         self.seconds = meter.use_seconds.clone();
+        self.busy = meter.busy.clone();
     }
 
     /// The connection has come.
-    pub const fn of<T>(self, connection: T) -> Used<T> {
+    pub fn of<T>(self, connection: T) -> Used<T> {
+        self.busy.increment(1.0);
         Used {
             connection,
+            busy: Busy(self.busy.clone()),
             of: self,
         }
     }
@@ -96,10 +110,16 @@ impl Drop for Use {
     }
 }
 
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
 impl<T> Used<T> {
     /// The connection, and what has to live until its use is over.
-    pub fn into_parts(self) -> (T, Use) {
-        (self.connection, self.of)
+    pub fn into_parts(self) -> (T, impl Sized) {
+        (self.connection, (self.of, self.busy))
     }
 }
 

@@ -69,7 +69,7 @@ impl Pool {
             Arc::new(Connections {
                 servers: servers().map(pool).collect(),
                 begin,
-                meter: Meter::new(&options.schema, kind),
+                meter: Meter::new(&options.schema, kind, connections_max),
             })
         };
         Pool {

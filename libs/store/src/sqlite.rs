@@ -49,9 +49,9 @@ impl Pool {
         Ok(Pool {
             file: file_of(directory, options).into(),
             writer,
-            writing: Meter::new(&options.schema, "writers"),
+            writing: Meter::new(&options.schema, "writers", 1),
             readers,
-            reading: Meter::new(&options.schema, "readers"),
+            reading: Meter::new(&options.schema, "readers", options.readers_max),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Passwords are hashed with argon2id behind a semaphore: each hash takes 46 MiB and a core for tens
+//! Passwords are hashed with argon2id behind a bound: each hash takes 46 MiB and a core for tens
 //! of milliseconds, so only a few run, a bounded number waits, and the rest is told to come back (I10).
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use prepx_env::Random;
-use tokio::sync::Semaphore;
+use prepx_runtime::Room;
 
 use crate::{Config, Error, Result};
 
@@ -18,9 +18,9 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     random: Arc<Random>,
     /// Those that compute.
-    computing: Arc<Semaphore>,
+    computing: Room,
     /// Those that compute or wait.
-    admitted: Arc<Semaphore>,
+    admitted: Room,
     full_retry_after_ms: u64,
     /// What is verified when there is no such user, so that it takes the same time.
     nobody: String,
@@ -40,10 +40,11 @@ impl Hasher {
             nobody: hash(&argon2, b"nobody", &random.bytes())?,
             argon2,
             random,
-            computing: Arc::new(Semaphore::new(config.hashes_at_once)),
-            admitted: Arc::new(Semaphore::new(
+            computing: Room::new("hashes", config.hashes_at_once),
+            admitted: Room::new(
+                "passwords",
                 config.hashes_at_once + config.hashes_waiting_max,
-            )),
+            ),
             full_retry_after_ms: waves * HASH_MS,
         })
     }
@@ -77,13 +78,11 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let admitted = Arc::clone(&self.admitted)
-            .try_acquire_owned()
-            .map_err(|_| Error::Busy {
-                retry_after_ms: self.full_retry_after_ms,
-            })?;
-        let computing = Arc::clone(&self.computing).acquire_owned();
-        let computing = computing.await.expect("the semaphore is never closed");
+        let busy = || Error::Busy {
+            retry_after_ms: self.full_retry_after_ms,
+        };
+        let admitted = self.admitted.enter().ok_or_else(busy)?;
+        let computing = self.computing.wait().await;
         let running = tokio::task::spawn_blocking(move || {
             let done = work();
             drop((admitted, computing));

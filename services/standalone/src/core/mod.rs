@@ -11,6 +11,7 @@ pub mod manifest;
 mod ports;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timed;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ use crate::disk::{self, Dropper, Shares};
 
 use driver::{Driver, Gathered, Request};
 use keeping::{Keeping, Progress};
+use timed::Timed;
 
 /// Both stages as the core runs them.
 pub type Spine = prepx_stage::Spine<AccountCodec, MatchingCodec>;
@@ -165,7 +167,8 @@ impl Core {
         let snapshots = Snapshots::new(open_dir(options.data_dir.join("snapshots"))?);
         let who = options.log.holder.clone();
         // The log's lock is the data directory's.
-        let embedded = EmbeddedLog::open(log_dir.clone(), options.log.clone())?;
+        let timed = Timed::dir(log_dir.clone(), &clock);
+        let embedded = EmbeddedLog::open(timed, options.log.clone())?;
         let topology = manifest::open(&options.data_dir, None)?;
         let log: Arc<dyn Log> = embedded.clone();
 
@@ -409,8 +412,8 @@ fn start(
         .spawn(move || keeping.run(&stop))?;
     let core = Core(Arc::new(Shared {
         ring,
-        commands: Gate::new(options.commands_max),
-        reads: Gate::new(options.reads_max),
+        commands: Gate::new("commands", options.commands_max),
+        reads: Gate::new("reads", options.reads_max),
         closed: AtomicBool::new(false),
         log: embedded,
         retention,

@@ -1,0 +1,116 @@
+//! Rate, errors and duration of calls by method. What is counted at is made when a method is first called and
+//! held from then on: on the order path a look-up by name and labels would cost more than all else here.
+
+use std::array;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
+use tonic::Code;
+
+use crate::method::Method;
+
+/// How many codes gRPC has.
+const CODES: usize = 17;
+
+/// What is counted of every method that has been called.
+pub(crate) struct Calls {
+    methods: Box<[OnceLock<Arc<Meters>>]>,
+}
+
+impl Calls {
+    pub(crate) fn new() -> Calls {
+        Calls {
+            methods: (0..Method::count()).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    pub(crate) fn of(&self, method: &'static Method) -> &Arc<Meters> {
+        self.methods[method.number].get_or_init(|| Arc::new(Meters::of(method)))
+    }
+}
+
+/// What is counted of a method.
+pub(crate) struct Meters {
+    method: &'static str,
+    in_flight: Gauge,
+    seconds: Histogram,
+    ended: [OnceLock<Counter>; CODES],
+}
+
+impl Meters {
+    fn of(method: &'static Method) -> Meters {
+        let path = method.path.as_str();
+        // How long a stream lives says nothing about how fast anything is answered.
+        let seconds = match method.streaming {
+            true => metrics::histogram!("prepx_stream_duration_seconds", "method" => path),
+            false => metrics::histogram!("prepx_call_duration_seconds", "method" => path),
+        };
+        Meters {
+            method: path,
+            in_flight: metrics::gauge!("prepx_calls_in_flight", "method" => path),
+            seconds,
+            ended: array::from_fn(|_| OnceLock::new()),
+        }
+    }
+
+    pub(crate) fn began(&self) {
+        self.in_flight.increment(1.0);
+    }
+
+    pub(crate) fn ended(&self, code: Code, after: Duration) {
+        self.in_flight.decrement(1.0);
+        self.seconds.record(after);
+        let counter = || {
+            let labels = [("method", self.method), ("code", label(code))];
+            metrics::counter!("prepx_calls_total", &labels)
+        };
+        self.ended[code as usize].get_or_init(counter).increment(1);
+    }
+}
+
+const fn label(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_and_streams_are_timed_apart() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let calls = Calls::new();
+            for path in ["SubmitOrder", "StreamOrders"] {
+                let path = format!("/prepx.trading.v1.TradingService/{path}");
+                let meters = calls.of(Method::of(&path));
+                meters.began();
+                meters.ended(Code::Ok, Duration::from_millis(1));
+            }
+        });
+        let page = recorder.handle().render();
+        let lines = |start: &str| page.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!(lines("prepx_call_duration_seconds_count"), 1, "{page}");
+        assert_eq!(lines("prepx_stream_duration_seconds_count"), 1, "{page}");
+        assert_eq!(lines("prepx_calls_total"), 2, "{page}");
+    }
+}
