@@ -8,6 +8,7 @@ mod forward;
 mod health;
 mod limits;
 mod raw;
+mod requests;
 mod rest;
 mod service;
 mod socket;

@@ -52,10 +52,15 @@ impl Rest {
     /// Answers any request.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let request_id = request_id(request.headers(), &self.random);
-        let mut response = match self.call(request, &request_id).await {
+        let mut route = None;
+        let mut response = match self.call(request, &request_id, &mut route).await {
             Ok(response) => response,
             Err(error) => refusal(&error, request_id.to_str().unwrap_or_default()),
         };
+        if let Some(route) = route {
+            // For whoever counts by route.
+            response.extensions_mut().insert(route);
+        }
         response.headers_mut().insert(guard::REQUEST_ID, request_id);
         response
     }
@@ -64,6 +69,7 @@ impl Rest {
         &self,
         request: Request<Body>,
         request_id: &HeaderValue,
+        found: &mut Option<Arc<Route>>,
     ) -> Result<Response<Body>, Error> {
         let (parts, body) = request.into_parts();
         // A HEAD is a GET whose answer's body the server leaves out.
@@ -73,7 +79,7 @@ impl Rest {
             parts.method
         };
         let call = self.router.find(&method, parts.uri.path())?;
-        let route = Arc::clone(call.route());
+        let route = Arc::clone(found.insert(Arc::clone(call.route())));
         let peer = self.peers.get(route.method().parent_service().full_name());
         let peer = peer.cloned().ok_or_else(|| not_here(parts.uri.path()))?;
         let message = read(&call, &parts.uri, &parts.headers, body).await?;

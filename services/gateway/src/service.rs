@@ -20,8 +20,9 @@ use crate::forward::{Forward, PUBLIC, service_of};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::limits::config::{Config as RateLimits, Profile as RateProfile};
+use crate::requests::Requests;
 use crate::rest::{self, Rest};
-use crate::socket::Edge;
+use crate::socket::{self, Edge};
 use crate::status::Parts;
 
 /// The full name of the gateway's own gRPC service.
@@ -90,6 +91,10 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
     let document = openapi(&router, "PrepX", env!("CARGO_PKG_VERSION")).to_string();
     // Shared by all answers, however many wait to be read.
     let document = Bytes::from(document);
+    let pages = ["/openapi.json", "/metrics"]
+        .into_iter()
+        .chain(socket::paths());
+    let requests = Arc::new(Requests::new(&router, pages));
     let rest = Arc::new(Rest::new(router, deps.peers, deps.random));
     let metrics = deps.metrics;
     let routes = axum::Router::new()
@@ -99,7 +104,11 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
         )
         .route("/metrics", get(async move || text(metrics.render())))
         .merge(sockets)
-        .fallback(async move |request: Request<Body>| rest.answer(request).await);
+        .fallback(async move |request: Request<Body>| rest.answer(request).await)
+        .layer(middleware::from_fn(move |request, next| {
+            let requests = Arc::clone(&requests);
+            async move { requests.around(request, next).await }
+        }));
     Ok(limited(own.http(routes), limits))
 }
 

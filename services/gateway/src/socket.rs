@@ -46,6 +46,11 @@ const PATHS: [(&str, Protocol); 7] = [
     ("/v1beta2/crypto", Protocol::Data(AssetClass::Crypto)),
 ];
 
+/// Where sockets are opened.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    PATHS.iter().map(|&(path, _)| path)
+}
+
 /// What is spoken on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -123,12 +128,10 @@ impl Edge {
             .max_write_buffer_size(WRITE_BYTES_MAX)
             .on_upgrade(async move |socket| {
                 // Kept as long as the socket is: it counts, and the end of the process waits for it.
-                let _held = (place, self.drain.work());
-                metrics::gauge!("prepx_sockets").increment(1.0);
+                let _held = (place, self.drain.work(), Open::begin());
                 Session::new(self, socket, protocol, form)
                     .run(&headers)
                     .await;
-                metrics::gauge!("prepx_sockets").decrement(1.0);
             })
     }
 
@@ -158,6 +161,23 @@ impl Drop for Seat {
                 open.remove(&self.user);
             }
         }
+    }
+}
+
+/// A socket that is open, for whoever scrapes metrics. Ends when dropped.
+struct Open(metrics::Gauge);
+
+impl Open {
+    fn begin() -> Open {
+        let sockets = metrics::gauge!("prepx_sockets");
+        sockets.increment(1.0);
+        Open(sockets)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

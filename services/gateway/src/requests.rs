@@ -1,0 +1,144 @@
+//! Rate, errors and duration of requests over HTTP, by route. What is counted at is made once and held.
+//!
+//! A route is named by its template, so there are as many names as routes; what fits none is `other`. Calls over
+//! gRPC are counted by the guard around the services.
+
+use std::array;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use axum::body::Body;
+use axum::middleware::Next;
+use http::{Request, Response};
+use metrics::{Counter, Gauge, Histogram};
+use prepx_transcode::{Route, Router};
+use tokio::time::Instant;
+
+/// The statuses that are answered, and what stands for all else.
+const STATUSES: [(u16, &str); 20] = [
+    (101, "101"),
+    (200, "200"),
+    (201, "201"),
+    (204, "204"),
+    (207, "207"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (408, "408"),
+    (409, "409"),
+    (413, "413"),
+    (422, "422"),
+    (426, "426"),
+    (429, "429"),
+    (500, "500"),
+    (503, "503"),
+    (504, "504"),
+    (0, "other"),
+];
+
+/// What is counted of every route.
+pub struct Requests {
+    in_flight: Gauge,
+    /// Of the JSON API, by where the router has the route.
+    routes: HashMap<usize, (Arc<Route>, Meters)>,
+    /// Of paths that are no calls of a service, which take GET.
+    pages: HashMap<&'static str, Meters>,
+    other: Meters,
+}
+
+/// What is counted of a route.
+struct Meters {
+    method: String,
+    route: String,
+    seconds: OnceLock<Histogram>,
+    ended: [OnceLock<Counter>; STATUSES.len()],
+}
+
+impl Requests {
+    /// Of the routes of a router, and of these paths beside them.
+    pub fn new(router: &Router, pages: impl Iterator<Item = &'static str>) -> Requests {
+        let of = |route: &Arc<Route>| {
+            let method = route.http_method().map_or("any", http::Method::as_str);
+            let meters = Meters::of(method, route.template());
+            (place_of(route), (Arc::clone(route), meters))
+        };
+        Requests {
+            in_flight: metrics::gauge!("prepx_http_requests_in_flight"),
+            routes: router.routes().map(of).collect(),
+            pages: pages.map(|path| (path, Meters::of("GET", path))).collect(),
+            other: Meters::of("other", "other"),
+        }
+    }
+
+    /// Counts a request, until the head of its answer is there.
+    pub async fn around(&self, request: Request<Body>, next: Next) -> Response<Body> {
+        let page = self.pages.get(request.uri().path());
+        let _under_way = InFlight::begin(&self.in_flight);
+        let began = Instant::now();
+        let response = next.run(request).await;
+        let route = response.extensions().get::<Arc<Route>>();
+        let route = route.and_then(|route| self.routes.get(&place_of(route)));
+        let meters = page
+            .or(route.map(|(_, meters)| meters))
+            .unwrap_or(&self.other);
+        meters.seconds().record(began.elapsed());
+        meters.ended(response.status().as_u16()).increment(1);
+        response
+    }
+}
+
+/// What tells the routes of a router apart at the least cost: it lives as long as they are kept.
+fn place_of(route: &Arc<Route>) -> usize {
+    Arc::as_ptr(route).addr()
+}
+
+impl Meters {
+    fn of(method: &str, route: &str) -> Meters {
+        Meters {
+            method: method.to_owned(),
+            route: route.to_owned(),
+            seconds: OnceLock::new(),
+            ended: array::from_fn(|_| OnceLock::new()),
+        }
+    }
+
+    fn labels(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("method", self.method.clone()),
+            ("route", self.route.clone()),
+        ]
+    }
+
+    fn seconds(&self) -> &Histogram {
+        let made = || metrics::histogram!("prepx_http_request_duration_seconds", &self.labels());
+        self.seconds.get_or_init(made)
+    }
+
+    fn ended(&self, status: u16) -> &Counter {
+        let place = STATUSES.iter().position(|(known, _)| *known == status);
+        let place = place.unwrap_or(STATUSES.len() - 1);
+        self.ended[place].get_or_init(|| {
+            let mut labels = self.labels();
+            labels.push(("status", STATUSES[place].1.to_owned()));
+            metrics::counter!("prepx_http_requests_total", &labels)
+        })
+    }
+}
+
+/// A request under way, also when its caller goes away.
+struct InFlight<'r>(&'r Gauge);
+
+impl<'r> InFlight<'r> {
+    fn begin(gauge: &'r Gauge) -> InFlight<'r> {
+        gauge.increment(1.0);
+        InFlight(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
