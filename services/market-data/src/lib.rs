@@ -10,6 +10,7 @@
 //! (I2), so a start reads it and goes on from there.
 
 mod app;
+mod counted;
 mod error;
 mod grpc;
 mod kept;

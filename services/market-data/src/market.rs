@@ -242,6 +242,11 @@ impl Markets {
         self.by_id.len()
     }
 
+    /// The market of an instrument.
+    pub fn get(&self, id: InstrumentId) -> Option<&Market> {
+        self.by_id.get(&id)
+    }
+
     /// The market of a symbol.
     pub fn by_symbol(&self, symbol: &str) -> Option<&Market> {
         self.by_id.get(self.ids.get(&symbol.parse().ok()?)?)

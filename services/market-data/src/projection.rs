@@ -14,6 +14,7 @@ use prepx_stage::consume::{Consumer, Positions, Runner};
 use prepx_stage::follow::{self, Batch, Poison};
 use prepx_stage::{Following, Topology};
 
+use crate::counted::Counted;
 use crate::market::{self, Markets, Rows};
 use crate::store::{Keep, Store};
 
@@ -59,6 +60,7 @@ pub struct Projection {
     markets: Shared,
     /// How many trades and quotes came since the last pruning.
     unpruned: BTreeMap<InstrumentId, u64>,
+    counted: Counted,
 }
 
 /// A partition that is followed.
@@ -104,6 +106,7 @@ impl Projection {
             topology: following.topology,
             markets: Shared::default(),
             unpruned: BTreeMap::new(),
+            counted: Counted::default(),
         };
         Runner::open(following, projection).await
     }
@@ -119,7 +122,9 @@ impl Projection {
             .markets
             .change(|markets| markets.apply(&taking.updates))?;
         let prune = self.due(&rows);
-        Ok(self.store.finish(taking, &rows, &prune).await?)
+        self.store.finish(taking, &rows, &prune).await?;
+        self.counted.count(&rows, &self.markets.read());
+        Ok(())
     }
 
     /// The instruments whose histories have grown enough, and what is kept of them.

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, mpsc};
 use tonic::Status;
 use wire::Channel;
 
-use self::state::{Listener, State};
+use self::state::{Counted, Listener, State};
 
 /// What may wait for one listener.
 const QUEUE_MAX: usize = 4_096;
@@ -120,6 +120,7 @@ impl Hub {
             ending: Arc::clone(&ending),
             account: None,
             symbols: BTreeSet::new(),
+            counted: Counted::begin(),
         };
         state.listeners.insert(id, listener);
         let hub = Arc::clone(self);

@@ -11,6 +11,7 @@ mod activity;
 mod app;
 pub mod audit;
 mod books;
+mod counted;
 mod error;
 mod grpc;
 mod holdings;

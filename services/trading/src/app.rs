@@ -5,13 +5,14 @@ use std::sync::Arc;
 use prepx_domain::message::{Action, Command, ToMatching};
 use prepx_domain::update::{Ack, OrderView, Reply};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId, Side, Slot};
+use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId, Reject, Side, Slot};
 use prepx_env::{Clock, Random};
 use prepx_stage::port::{
     AccountPort, HistoryPort, MatchingPort, PastOrders, SubmitError, WhichOrders,
 };
 use uuid::Uuid;
 
+use crate::counted::{Asked, Counted};
 use crate::domain::calendar::Nyse;
 use crate::domain::form::{self, OrderForm, ReplaceForm};
 use crate::error::Error;
@@ -37,6 +38,7 @@ pub struct App {
     deps: Deps,
     instruments: Instruments,
     nyse: Nyse,
+    counted: Counted,
 }
 
 /// Which orders a listing shows.
@@ -77,11 +79,22 @@ impl App {
             deps,
             instruments,
             nyse,
+            counted: Counted::default(),
         }
     }
 
     /// Places an order; answers when the account's decision is durable.
     pub async fn place(
+        &self,
+        account: AccountId,
+        symbol: &str,
+        form: OrderForm<'_>,
+    ) -> Result<OrderView, Error> {
+        let placed = self.place_one(account, symbol, form).await;
+        self.counted(Asked::Place, placed)
+    }
+
+    async fn place_one(
         &self,
         account: AccountId,
         symbol: &str,
@@ -111,6 +124,16 @@ impl App {
         &self,
         account: AccountId,
         order: OrderId,
+        form: ReplaceForm<'_>,
+    ) -> Result<OrderView, Error> {
+        let replaced = self.replace_one(account, order, form).await;
+        self.counted(Asked::Replace, replaced)
+    }
+
+    async fn replace_one(
+        &self,
+        account: AccountId,
+        order: OrderId,
         mut form: ReplaceForm<'_>,
     ) -> Result<OrderView, Error> {
         let old = self.order(account, order).await?;
@@ -134,18 +157,17 @@ impl App {
     /// Asks the market to end an order.
     pub async fn cancel(&self, account: AccountId, order: OrderId) -> Result<(), Error> {
         let hint = format!("; GET /v2/orders/{order} tells");
-        self.decide_now(account, Action::Cancel { account, order }, &hint)
-            .await
-            .map(drop)
+        let cancel = Action::Cancel { account, order };
+        let decided = self.decide_now(account, cancel, &hint).await;
+        self.counted(Asked::Cancel, decided).map(drop)
     }
 
     /// Asks the market to end every open order of the account; says which.
     pub async fn cancel_all(&self, account: AccountId) -> Result<Vec<OrderId>, Error> {
         let hint = "; GET /v2/orders tells";
-        match self
-            .decide_now(account, Action::CancelAll { account }, hint)
-            .await?
-        {
+        let cancel = Action::CancelAll { account };
+        let decided = self.decide_now(account, cancel, hint).await;
+        match self.counted(Asked::CancelAll, decided)? {
             Ack::Canceling(orders) => Ok(orders),
             other => Err(unexpected(&other)),
         }
@@ -236,7 +258,22 @@ impl App {
 
     /// Commands of one account from its order-entry stream, in order; one outcome for each.
     pub async fn submit(&self, commands: Vec<Command>) -> Vec<Result<Reply, SubmitError>> {
-        self.deps.accounts.submit(commands).await
+        let asked: Vec<_> = commands.iter().map(|one| Asked::by(&one.action)).collect();
+        let outcomes = self.deps.accounts.submit(commands).await;
+        for (asked, outcome) in asked.into_iter().zip(&outcomes) {
+            let outcome = match outcome {
+                Ok(reply) => reply.outcome.as_ref().map(drop).map_err(Reject::reason),
+                Err(error) => Err(error.reason()),
+            };
+            self.counted.count(asked, outcome);
+        }
+        outcomes
+    }
+
+    fn counted<T>(&self, asked: Asked, outcome: Result<T, Error>) -> Result<T, Error> {
+        let plain = outcome.as_ref().map(drop).map_err(Error::reason);
+        self.counted.count(Some(asked), plain);
+        outcome
     }
 
     /// The instrument of a symbol.

@@ -4,6 +4,7 @@
 //! those are the account stage's.
 
 pub mod app;
+mod counted;
 pub mod domain;
 pub mod error;
 mod events;

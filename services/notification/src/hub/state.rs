@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use metrics::{Counter, Gauge};
 use prepx_domain::update::{AccountUpdate, Change, MarketChange, MarketUpdate};
 use prepx_domain::{AccountId, AssetClass, Code, Instrument, InstrumentId, Micros};
 use prepx_proto::notification::v1 as wire;
@@ -43,6 +44,31 @@ pub(super) struct Listener {
     pub(super) ending: Arc<OnceLock<Status>>,
     pub(super) account: Option<AccountId>,
     pub(super) symbols: BTreeSet<(AssetClass, Channel, String)>,
+    pub(super) counted: Counted,
+}
+
+/// A listener as operators count it, until it is dropped.
+pub(super) struct Counted {
+    listeners: Gauge,
+    too_slow: Counter,
+}
+
+impl Counted {
+    pub(super) fn begin() -> Counted {
+        let listeners = metrics::gauge!("prepx_listeners");
+        listeners.increment(1.0);
+        let too_slow = metrics::counter!("prepx_listeners_too_slow_total");
+        Counted {
+            listeners,
+            too_slow,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.listeners.decrement(1.0);
+    }
 }
 
 impl State {
@@ -56,6 +82,7 @@ impl State {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 // Set once: nobody else ends a listener that is still in the map.
                 let _first = listener.ending.set(slow());
+                listener.counted.too_slow.increment(1);
                 self.remove(id);
             }
         }

@@ -20,6 +20,7 @@ use prepx_store::{
 
 pub use self::view::View;
 use super::compact;
+use crate::counted::Counted;
 use crate::projection::{Error, Rows, source};
 
 /// The steps of the schema `portfolio`.
@@ -35,6 +36,7 @@ pub struct Ledger {
     shards: Shards,
     /// Beyond it the oldest of what simulated accounts did is compacted.
     bytes_max: Option<u64>,
+    counted: Counted,
 }
 
 /// Postings of a transition that do not add up to zero.
@@ -68,7 +70,11 @@ impl Ledger {
     pub async fn open_within(layout: &Layout, bytes_max: Option<u64>) -> Result<Ledger> {
         let (options, bytes_max) = Options::projection("portfolio", bytes_max);
         let shards = Shards::open(layout, &options, MIGRATIONS).await?;
-        Ok(Ledger { shards, bytes_max })
+        Ok(Ledger {
+            shards,
+            bytes_max,
+            counted: Counted::default(),
+        })
     }
 
     /// Makes what was taken of partitions so far survive the loss of power.
@@ -123,6 +129,7 @@ impl Ledger {
         let offsets = position_of(batch.partition);
         tx.advance(&offsets, batch.from + 1, batch.next).await?;
         tx.commit().await?;
+        self.counted.count(&rows);
         if let Some(bytes_max) = self.bytes_max {
             compact::step(pool, bytes_max, partition, batch.len()).await?;
         }

@@ -39,6 +39,12 @@ pub(super) fn sign_ins(config: &Config) -> Limiter {
     Limiter::new("sign_in", Rate::new(config.sign_in_tries_max, window)).blocking(window)
 }
 
+/// Counts sessions for operators. Who is signed in renews a session once in the life of an access token, so those
+/// begun and renewed in that time are the active ones.
+fn count(event: &'static str) {
+    metrics::counter!("prepx_sessions_total", "event" => event).increment(1);
+}
+
 impl<S: Store> App<S> {
     /// Starts a session. Unknown addresses take the same way, time and answer as wrong passwords.
     pub async fn sign_in(&self, email: &str, password: String) -> Result<Tokens> {
@@ -92,6 +98,7 @@ impl<S: Store> App<S> {
             .user(session.user_id)
             .await?
             .ok_or(Error::WrongRefreshToken)?;
+        count("renewed");
         self.tokens(session, user, now).await
     }
 
@@ -104,6 +111,7 @@ impl<S: Store> App<S> {
         self.revocations
             .revoke(&caller.key_id, self.clock.now())
             .await;
+        count("ended");
         Ok(())
     }
 
@@ -119,6 +127,7 @@ impl<S: Store> App<S> {
         for ended in self.store.insert_session(&session, SESSIONS_MAX).await? {
             self.revocations.revoke(&ended, now).await;
         }
+        count("begun");
         self.tokens(session, user, now).await
     }
 

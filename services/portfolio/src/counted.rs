@@ -1,0 +1,44 @@
+//! What operators are told of accounts: fills, deposits and all else that changed one.
+
+use std::sync::Arc;
+
+use metrics::Counter;
+
+use crate::activity::Kind;
+use crate::projection::Rows;
+
+/// A counter for each kind of activity, made once and held. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Counted(Arc<[(Kind, Counter)]>);
+
+impl Default for Counted {
+    fn default() -> Counted {
+        let counters = Kind::ALL.map(|kind| {
+            let counter = metrics::counter!("prepx_activities_total", "kind" => name(kind));
+            // From the start on, so that a rate is there before the first of them.
+            counter.increment(0);
+            (kind, counter)
+        });
+        Counted(Arc::new(counters))
+    }
+}
+
+impl Counted {
+    /// Counts what a batch that was committed has changed. A trade is a fill of each of its two orders.
+    pub fn count(&self, rows: &Rows) {
+        for (kind, counter) in &*self.0 {
+            let of_kind = rows.activities.iter().filter(|row| row.place.kind == *kind);
+            counter.increment(of_kind.count() as u64);
+        }
+    }
+}
+
+const fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Fill => "fill",
+        Kind::CashDeposit => "deposit",
+        Kind::CashWithdrawal => "withdrawal",
+        Kind::Fee | Kind::CryptoFee => "fee",
+        Kind::Journal => "journal",
+    }
+}
