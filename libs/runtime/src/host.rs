@@ -21,6 +21,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::drain::{Control, Drain};
 use crate::ending::Ending;
+use crate::filter::Filter;
 use crate::identities::Identities;
 use crate::method::Method;
 use crate::probes::Probes;
@@ -165,7 +166,7 @@ where
         .enable_all()
         .build();
     runtime.map_err(Error::Start)?.block_on(async {
-        let telemetry = Telemetry::begin(&config.telemetry, name)?;
+        let mut telemetry = Telemetry::begin(&config.telemetry, name)?;
         let identities = Identities::of(config, name)?;
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(Error::Start)?;
@@ -187,8 +188,8 @@ where
         let identity = identities.before(config.callers);
         let service = build(start).await.map_err(Error::Build)?;
         let scraped = metrics.clone();
-        let process = Process::begin(name);
-        let service = service.task("metrics", |drain| upkeep(process, scraped, drain));
+        let (process, filter) = (Process::begin(name), telemetry.filter());
+        let service = service.task("metrics", |drain| upkeep((process, filter), scraped, drain));
         let hosted = Hosted {
             service: identities.followed(service),
             port: Port { listener, identity },
@@ -367,7 +368,7 @@ fn checked(ended: Result<(&'static str, Result<(), TaskError>), JoinError>) -> R
 }
 
 async fn upkeep(
-    process: Process,
+    (process, mut filter): (Process, Option<Filter>),
     metrics: PrometheusHandle,
     drain: Drain,
 ) -> Result<(), TaskError> {
@@ -376,6 +377,7 @@ async fn upkeep(
         tokio::select! {
             _ = ticks.tick() => {
                 process.look();
+                filter.iter_mut().for_each(Filter::look);
                 metrics.run_upkeep();
             }
             () = drain.stopping() => return Ok(()),

@@ -11,6 +11,7 @@ pub mod config;
 mod context;
 pub mod drain;
 mod ending;
+mod filter;
 pub mod guard;
 mod host;
 mod identities;

@@ -2,6 +2,7 @@
 //! collector if one is configured. It opens no port.
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,7 +11,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use serde::Deserialize;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -21,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config;
 use crate::context::Context;
+use crate::filter::{self, Filter};
 use crate::method::Method;
 
 /// Upper bounds of the durations that are counted, in seconds.
@@ -68,8 +70,12 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which lines are logged: a level, or levels by module such as `info,prepx_bus=debug`.
     pub log_filter: String,
+    /// A file that says that instead, as long as the process runs: a change of it takes effect within seconds.
+    pub log_filter_file: Option<PathBuf>,
     /// URL of an OTLP collector for traces over gRPC; none are sent without it.
     pub otlp_endpoint: Option<String>,
+    /// Of how many calls in a million the trace is sent. Who calls decides for all whom that call reaches.
+    pub traces_ppm: u32,
 }
 
 impl Default for Config {
@@ -78,7 +84,9 @@ impl Default for Config {
         Config {
             log_format: LogFormat::default(),
             log_filter,
+            log_filter_file: None,
             otlp_endpoint: None,
+            traces_ppm: 10_000,
         }
     }
 }
@@ -111,13 +119,11 @@ impl Config {
 
     /// Whether a process can report so.
     pub fn validate(&self) -> Result<(), config::Error> {
-        EnvFilter::try_new(&self.log_filter).map(drop).map_err(|error| {
-            config::Error::Invalid(format!(
-                "log_filter is {:?}: {error}; it must be a level such as info, or levels by module \
-                 such as info,prepx_bus=debug",
-                self.log_filter
-            ))
-        })
+        filter::parsed(&self.log_filter, "log_filter")?;
+        if let Some(file) = &self.log_filter_file {
+            Filter::by(file)?;
+        }
+        Ok(())
     }
 }
 
@@ -127,6 +133,9 @@ pub enum Error {
     /// Logs or metrics go elsewhere already.
     #[error("telemetry was begun twice in one process: {0}")]
     Twice(String),
+    /// The file with the filter is not one.
+    #[error(transparent)]
+    Filter(#[from] config::Error),
     /// The collector's URL is not one.
     #[error("otlp_endpoint is {url:?}: {source}; it must be a URL such as http://127.0.0.1:4317")]
     Endpoint {
@@ -141,6 +150,7 @@ pub enum Error {
 pub struct Telemetry {
     metrics: PrometheusHandle,
     tracer: Option<SdkTracerProvider>,
+    filter: Option<Filter>,
 }
 
 impl Telemetry {
@@ -154,13 +164,31 @@ impl Telemetry {
         let traces = tracer
             .as_ref()
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+        // What can be changed costs a lock for each line and span: only who asks for it pays.
+        let (filter, changing) = match &config.log_filter_file {
+            Some(file) => Some(Filter::by(file)?).unzip(),
+            None => (None, None),
+        };
+        let fixed = changing
+            .is_none()
+            .then(|| EnvFilter::new(&config.log_filter));
         tracing_subscriber::registry()
-            .with(EnvFilter::new(&config.log_filter))
+            .with(changing)
+            .with(fixed)
             .with(traces)
             .with(config.lines())
             .try_init()
             .map_err(|error| Error::Twice(error.to_string()))?;
-        Ok(Telemetry { metrics, tracer })
+        Ok(Telemetry {
+            metrics,
+            tracer,
+            filter,
+        })
+    }
+
+    /// What looks after the filter of the log, if it may change.
+    pub(crate) fn filter(&mut self) -> Option<Filter> {
+        self.filter.take()
     }
 
     /// The page that Prometheus scrapes.
@@ -215,9 +243,11 @@ fn tracer(config: &Config, service: &'static str) -> Result<Option<SdkTracerProv
     let resource = opentelemetry_sdk::Resource::builder()
         .with_service_name(service)
         .build();
+    let sampled = Sampler::TraceIdRatioBased(f64::from(config.traces_ppm) / 1e6);
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(resource)
+        .with_sampler(Sampler::ParentBased(Box::new(sampled)))
         .build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     Ok(Some(provider))

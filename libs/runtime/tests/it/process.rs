@@ -42,6 +42,7 @@ fn a_process_serves_until_it_is_told_to_end_and_then_sends_its_traces() {
         listen: ([127, 0, 0, 1], 0).into(),
         telemetry: telemetry::Config {
             otlp_endpoint,
+            traces_ppm: 1_000_000,
             ..telemetry::Config::default()
         },
         ..Config::default()
