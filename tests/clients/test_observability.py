@@ -1,0 +1,306 @@
+"""Metrics, rules, dashboards and runbooks, with what a platform really exports: the table of docs/metrics.md is the one list that all of
+them are compared with. A Prometheus of its own scrapes a platform with traders and is asked everything that rules and dashboards ask."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+from pathlib import Path
+
+import pytest
+import requests
+from websockets.sync.client import connect
+
+from conftest import OPERATOR, ROOT, Server, binary, trader
+
+sys.path[:0] = [str(ROOT / "tests/servers"), str(ROOT / "observability")]
+import dashboards
+import debian
+import server as servers
+
+HERE = ROOT / "observability"
+TABLE = ROOT / "docs/metrics.md"
+RUNBOOKS = ROOT / "docs/runbooks"
+WAIT_S = 60
+# What Prometheus adds to what it scrapes, and what rules add to what they record.
+ADDED = {"job", "instance", "le", "edge", "service", "window"}
+# Words of PromQL that look like names of metrics.
+WORDS = set(
+    "abs and avg avg_over_time by clamp_max deriv group_left group_right histogram_quantile ignoring increase label_replace max min on or rate "
+    "sort sum time topk unless vector without bool".split()
+)
+COUNTED = re.compile(r'\b(?:counter|gauge|histogram)!?\(\s*"((?:prepx|process)_\w+)"')
+SELECTOR = re.compile(r"([A-Za-z_:][\w:]*)\s*(\{[^}]*\})?")
+SUFFIXES = ("_bucket", "_count", "_sum")
+
+
+def program(name: str) -> str:
+    return str(debian.program(name, f"/usr/bin/{name}"))
+
+
+def rows() -> list[list[str]]:
+    """The rows of the tables, without heads and rules."""
+    lines = [line for line in TABLE.read_text().splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def named(cell: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", cell))
+
+
+def own() -> dict[str, tuple[str, set, str]]:
+    """Kind, labels and where it is seen, of each metric of PrepX."""
+    wide = [row for row in rows() if len(row) == 5]
+    return {row[0].strip("`"): (row[1], named(row[2]), row[3]) for row in wide}
+
+
+def known() -> dict[str, set]:
+    """The labels of every metric that may be asked for."""
+    others = {row[0].strip("`"): named(row[1]) for row in rows() if len(row) == 3}
+    return others | {name: labels for name, (_, labels, _) in own().items()}
+
+
+def exported(page: str) -> dict[str, tuple[str, set]]:
+    """Kind and labels of each metric of a page."""
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", page, re.MULTILINE))
+    found = {}
+    for line in page.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, labels = re.fullmatch(r"(\w+)(?:\{(.*)\})? \S+", line).groups()
+        name = next((base for base in bases(name) if base in kinds), name)
+        labels = set(re.findall(r'(\w+)="', labels or ""))
+        found[name] = (kinds[name], found.get(name, ("", set()))[1] | labels - {"le"})
+    return found
+
+
+def bases(name: str) -> list[str]:
+    return [name, *(name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix))]
+
+
+def test_the_table_names_what_the_source_counts():
+    sources = [*ROOT.glob("libs/*/src/**/*.rs"), *ROOT.glob("services/**/src/**/*.rs")]
+    counted = {name for source in sources for name in COUNTED.findall(source.read_text())}
+    assert counted == set(own())
+
+
+def asked_of(expr: str) -> tuple[set, set]:
+    """The metrics and the labels that a query names."""
+    plain = re.sub(r'"[^"]*"', '""', expr)
+    labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"\"", plain))
+    for grouped in re.findall(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)", plain):
+        labels |= set(re.findall(r"\w+", grouped))
+    bare = re.sub(r"\b(?:by|on|ignoring|without)\s*\([^)]*\)|\{[^}]*\}|\[[^\]]*\]|\b[\d.]+(?:e\d+)?\b", " ", plain)
+    return {name for name, _ in SELECTOR.findall(bare)} - WORDS, labels
+
+
+def check_names(expr: str, recorded: set):
+    names, labels = asked_of(expr)
+    table = known()
+    allowed = set(ADDED)
+    for name in names:
+        base = next((base for base in bases(name) if base in table), None)
+        assert base or name in recorded, f"{name} in {expr} is no metric of docs/metrics.md and no recorded one"
+        # What a rule records has labels of what it is made of.
+        allowed |= table[base] if base else set().union(*table.values())
+    assert labels <= allowed, f"{labels - allowed} in {expr}"
+
+
+def panels() -> list[tuple[str, str]]:
+    """Every query of every dashboard, and where it is."""
+    found = []
+    for file in sorted((HERE / "dashboards").glob("*.json")):
+        board = json.loads(file.read_text())
+        for panel in board["panels"]:
+            found += [(f"{file.stem}: {panel['title']}", target["expr"]) for target in panel["targets"]]
+    return found
+
+
+def test_the_dashboards_are_what_their_program_writes():
+    written = {file.stem: file.read_text() for file in (HERE / "dashboards").glob("*.json")}
+    assert written == {name: dashboards.text(made) for name, made in dashboards.dashboards().items()}
+
+
+def test_alerts_fire_and_are_silent():
+    """The unit tests of the rules; there are some of each kind for every alert, and a runbook."""
+    rules, tests = sorted((HERE / "rules").glob("*.yml")), sorted((HERE / "tests").glob("*.yml"))
+    promtool = program("promtool")
+    for command in (["check", "rules", *rules], ["test", "rules", *tests]):
+        done = subprocess.run([promtool, *command], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+    alerts = set(re.findall(r"alert: (\w+)", "".join(file.read_text() for file in rules)))
+    tested = re.findall(r"alertname: (\w+)\n\s+exp_alerts:( \[\])?", "".join(file.read_text() for file in tests))
+    assert alerts == {name for name, silent in tested if not silent}, "fires"
+    assert alerts == {name for name, silent in tested if silent}, "is silent"
+
+
+def test_every_alert_has_a_runbook():
+    rules = "".join(file.read_text() for file in (HERE / "rules").glob("*.yml"))
+    named = {}
+    for name, runbook in re.findall(r"alert: (\w+).*?runbook: docs/runbooks/([\w-]+)\.md", rules, re.DOTALL):
+        named.setdefault(runbook, set()).add(name)
+    there = {file.stem: file.read_text().splitlines()[0] for file in RUNBOOKS.glob("*.md") if file.stem != "README"}
+    assert {name: set(re.findall(r"\w+", title)) for name, title in there.items()} == named
+
+
+class Prometheus:
+    """A Prometheus that scrapes one platform every second and has our rules."""
+
+    def __init__(self, directory: Path, target: str):
+        port = servers.free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{port}"
+        config = directory / "prometheus.yml"
+        ours = (HERE / "prometheus.yml").read_text().replace("127.0.0.1:8080", target)
+        config.write_text(re.sub(r"interval: \d+s", "interval: 1s", ours.replace("rules/", f"{HERE}/rules/")))
+        command = [
+            program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={directory}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        self.log = open(directory / "log", "wb")
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+
+    def ask(self, path: str, **query: str) -> dict:
+        answer = requests.get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=10).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def query(self, expr: str) -> list:
+        return self.ask("query", query=expr)["result"]
+
+    def rules(self) -> list[dict]:
+        return [rule for group in self.ask("rules")["groups"] for rule in group["rules"]]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    """A platform with traders, on which everything has been asked once that is asked without a parameter."""
+    directory = tmp_path_factory.mktemp("market")
+    market = Server(directory / "data").start(simulate="on")
+    made = trader(market, "USD=10000")
+    keys = [(OPERATOR["PREPX_KEY_ID"], OPERATOR["PREPX_SECRET_KEY"]), (made.key_id, made.secret_key)]
+    paths = requests.get(f"{market.url}/openapi.json", timeout=10).json()["paths"]
+    plain = [path for path, methods in paths.items() if "get" in methods and "{" not in path]
+    for key_id, secret in keys:
+        headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
+        for path in plain:
+            # Of streams only the head of the answer.
+            requests.get(market.url + path, headers=headers, stream=True, timeout=30).close()
+    address = {"email": "somebody.seen@example.com", "password": "violet kiln 93 seen"}
+    assert requests.post(f"{market.url}/api/v1/users", json=address, timeout=30).ok
+    assert requests.post(f"{market.url}/api/v1/sessions", json=address, timeout=30).ok
+    with connect(f"{market.url.replace('http', 'ws')}/stream") as socket:
+        socket.send(json.dumps({"action": "auth", "key": made.key_id, "secret": made.secret_key}))
+        socket.recv()
+        yield market
+    assert market.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def prometheus(market, tmp_path_factory):
+    prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), market.url.removeprefix("http://"))
+    yield prometheus
+    prometheus.stop()
+
+
+def until(holds, what: str):
+    """Waits until nothing is missing, and says what is when it takes too long."""
+    end = time.monotonic() + WAIT_S
+    while True:
+        try:
+            missing = holds()
+        except requests.ConnectionError as error:
+            missing = error
+        if not missing:
+            return
+        assert time.monotonic() < end, f"{what}: {missing}"
+        time.sleep(0.5)
+
+
+def test_the_table_is_what_a_platform_exports(market):
+    table = own()
+    page = lambda: exported(requests.get(f"{market.url}/metrics", timeout=10).text)
+    always = {name for name, (_, _, seen) in table.items() if seen == "start"}
+    until(lambda: always - set(page()), "not exported")
+    for name, (kind, labels) in page().items():
+        assert name in table, f"{name} is exported and not in docs/metrics.md"
+        assert (kind, labels) == table[name][:2], name
+
+
+def sources(expr: str, recorded: dict) -> set[str]:
+    """The metrics behind a query, through what is recorded."""
+    found = set()
+    for name in asked_of(expr)[0]:
+        found |= set().union(*(sources(one, recorded) for one in recorded[name])) if name in recorded else {name}
+    return found
+
+
+def test_every_query_is_answered(prometheus):
+    """By name and label every query is right; what is made of what this platform exports has series."""
+    until(lambda: [] if prometheus.query("up == 1") else ["up"], "not scraped")
+    rules = prometheus.rules()
+    recorded = {}
+    for rule in rules:
+        if rule["type"] == "recording":
+            recorded.setdefault(rule["name"], []).append(rule["query"])
+    queries = panels() + [(name, name) for name in recorded]
+    for where, expr in queries + [(rule["name"], rule["query"]) for rule in rules]:
+        check_names(expr, set(recorded))
+    table = own()
+
+    def is_here(expr: str) -> bool:
+        bases_of = [next((base for base in bases(name) if base in table), None) for name in sources(expr, recorded)]
+        return all(base and table[base][2] in ("start", "a socket opens", "somebody signs in") for base in bases_of)
+
+    here = [(where, expr) for where, expr in queries if is_here(expr)]
+    assert len(here) > 100
+    until(lambda: [(where, expr) for where, expr in here if not prometheus.query(expr)], "no series")
+    unhealthy = [rule for rule in prometheus.rules() if rule["health"] == "err"]
+    assert not unhealthy
+
+
+def test_the_commands_of_runbooks_work(market, prometheus, tmp_path):
+    until(lambda: [] if prometheus.query("prepx:edge_requests:rate5m") else ["rules"], "not evaluated")
+    tools = [str(Path(path).parent) for path in (binary(), program("promtool"))]
+    environment = {
+        **os.environ, **OPERATOR, "PREPX_URL": market.url, "PROMETHEUS_URL": prometheus.url,
+        "PATH": os.pathsep.join([*tools, os.environ["PATH"]]),
+    }
+    for runbook in sorted(RUNBOOKS.glob("*.md")):
+        blocks = re.findall(r"```sh\n(.*?)```", runbook.read_text(), re.DOTALL)
+        assert blocks, runbook
+        script = "set -eu\n" + "\n".join(blocks)
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path)
+        assert done.returncode == 0, f"{runbook.name}: {done.stderr}{done.stdout}"
+
+
+def test_the_filter_of_the_log_changes_without_a_restart(tmp_path):
+    filter = tmp_path / "filter"
+    filter.write_text("info")
+    quiet = Server(tmp_path / "data").start(settings=f"[telemetry]\nlog_filter_file = '{filter}'\n")
+    log = tmp_path / "stderr.log"
+    assert " DEBUG " not in log.read_text()
+    filter.write_text("debug")
+
+    def missing():
+        requests.get(f"{quiet.url}/api/health", timeout=10)
+        return [] if " DEBUG " in log.read_text() else ["a line of that level"]
+
+    until(missing, "not changed")
+    assert quiet.stop() == 0
+
+
+def test_no_secret_and_no_address_is_logged(market):
+    # The banner for whoever has started it shows the fixed keys of development; it is no line of the log.
+    lines = [line for line in (market.data_dir.parent / "stderr.log").read_text().splitlines() if re.match(r"\d{4}-\d\d-\d\dT", line)]
+    assert lines
+    secrets = [OPERATOR["PREPX_SECRET_KEY"], "demo-secret", "violet kiln 93 seen", "somebody.seen@example.com"]
+    assert not [line for line in lines if any(secret in line for secret in secrets)]
+    assert not [line for line in lines if re.search(r"[\w.+-]+@[\w-]+\.[a-z]{2,}", line)]
