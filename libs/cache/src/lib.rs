@@ -6,7 +6,8 @@
 //!
 //! - [`Space`]: values under keys, bounded in bytes and time, loaded once however many ask;
 //! - [`Cache::take`]: whether one more is within a [`Limiter`], counted in one atomic step;
-//! - [`Cache::publish`] and [`Cache::subscribe`]: news for whoever listens, bounded, at most once.
+//! - [`Cache::publish`] and [`Cache::subscribe`]: news for whoever listens, bounded, at most once;
+//! - [`Warmer`]: what the busiest readers ask for most, loaded before they do.
 //!
 //! Nothing that matters lives only here: every answer may be "not kept" or "some news were missed",
 //! and no call fails: when the servers are away, each process keeps and counts for itself. So it refuses
@@ -26,6 +27,7 @@ mod shared;
 mod space;
 mod third;
 mod topics;
+mod warmer;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ pub use limiter::{Limiter, Rate, Verdict};
 pub use location::{Location, RedisLocation, UnknownUrl};
 pub use space::{Codec, Loaded, Options, Space};
 pub use topics::{Heard, Subscription};
+pub use warmer::Warmer;
 
 use buckets::Buckets;
 use memcached::Memcached;

@@ -157,18 +157,29 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
     ) -> Result<V, Arc<E>> {
         let inner = &*self.0;
         let inside = inner.removed.inside(key);
-        if let Some(value) = inner.get(&inside).await {
-            return Ok(value);
+        match inner.get(&inside).await {
+            Some(value) => Ok(value),
+            None => inner.load(key, &inside, load).await,
         }
-        let kept = async {
-            let loaded = match &inner.shared {
-                Some(shared) => Box::pin(shared.get_or_load(key, load)).await?,
-                None => load.await?,
-            };
-            Ok::<_, E>(inner.entry(&inside, loaded))
-        };
-        let entry = inner.entries.try_get_with(inside.clone(), kept).await?;
-        Ok(entry.value)
+    }
+
+    /// Loads the value under a key unless it is kept; whether it has. Nobody has asked for it: this counts as
+    /// no hit and no miss.
+    ///
+    /// # Errors
+    /// That of the load.
+    pub async fn warm<E: Send + Sync + 'static>(
+        &self,
+        key: &[u8],
+        load: impl Future<Output = Result<Loaded<V>, E>>,
+    ) -> Result<bool, Arc<E>> {
+        let inner = &*self.0;
+        let inside = inner.removed.inside(key);
+        let is_kept = inner.kept(&inside, inner.clock.monotonic()).await.is_some();
+        if !is_kept {
+            inner.load(key, &inside, load).await?;
+        }
+        Ok(!is_kept)
     }
 
     /// Forgets the value under a key wherever spaces of this name are held, and what is being loaded
@@ -193,15 +204,37 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
 impl<V: Clone + Send + Sync + 'static> Inner<V> {
     async fn get(&self, inside: &[u8]) -> Option<V> {
         let now = self.clock.monotonic();
-        let entry = self.entries.get(inside).await;
-        let is_kept = entry.is_some();
-        let found = entry.filter(|entry| now < entry.good_until);
-        if is_kept && found.is_none() {
-            self.entries.invalidate(inside).await;
-        }
+        let found = self.kept(inside, now).await;
         self.meters
             .count(found.is_some(), || self.clock.monotonic() - now);
-        found.map(|entry| entry.value)
+        found
+    }
+
+    async fn kept(&self, inside: &[u8], now: Duration) -> Option<V> {
+        let entry = self.entries.get(inside).await?;
+        if now >= entry.good_until {
+            self.entries.invalidate(inside).await;
+            return None;
+        }
+        Some(entry.value)
+    }
+
+    /// The value as the first of those who want it loads it.
+    async fn load<E: Send + Sync + 'static>(
+        &self,
+        key: &[u8],
+        inside: &[u8],
+        load: impl Future<Output = Result<Loaded<V>, E>>,
+    ) -> Result<V, Arc<E>> {
+        let kept = async {
+            let loaded = match &self.shared {
+                Some(shared) => Box::pin(shared.get_or_load(key, load)).await?,
+                None => load.await?,
+            };
+            Ok::<_, E>(self.entry(inside, loaded))
+        };
+        let entry = self.entries.try_get_with(inside.into(), kept).await?;
+        Ok(entry.value)
     }
 
     fn entry(&self, inside: &[u8], loaded: Loaded<V>) -> Entry<V> {

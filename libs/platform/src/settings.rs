@@ -21,6 +21,8 @@ use crate::peers::Peers;
 
 /// Where data is kept unless something else is said.
 pub const DATA_DIR: &str = "prepx-data";
+/// How often what is asked for most is read ahead unless something else is said.
+pub const WARM_SECONDS: u32 = 300;
 
 /// The settings of a service.
 #[derive(Clone, Debug, Deserialize)]
@@ -63,6 +65,8 @@ pub struct Settings {
     pub sql_shards: Vec<SqlShard>,
     /// What caches, counts requests and tells news.
     pub cache_url: String,
+    /// How often what the busiest tenth of accounts asks for most is read before they ask, in seconds; 0 for never.
+    pub warm_seconds: u32,
     /// Where the other services are.
     pub peers: Peers,
     /// Who this process is to the other services; nothing between them is encrypted when it is not set.
@@ -109,6 +113,7 @@ impl Default for Settings {
             sql_url: String::new(),
             sql_shards: Vec::new(),
             cache_url: "memory:".to_owned(),
+            warm_seconds: WARM_SECONDS,
             peers: Peers::default(),
             tls: host.tls,
             public_tls: host.public_tls,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_auth::Caller;
+use prepx_cache::Cache;
 use prepx_domain::decimal;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
@@ -46,6 +47,10 @@ pub struct Deps {
     pub following: Following,
     /// What they may take on the disk; beyond it what simulated accounts did is compacted.
     pub bytes_max: Option<u64>,
+    /// Keeps what was read of the books.
+    pub cache: Cache,
+    /// How often what the busiest accounts ask for most is read before they do; never when zero.
+    pub warm_every: Duration,
     /// The market-data service, which knows the prices of the past.
     pub market_data: Caller,
 }

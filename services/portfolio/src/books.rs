@@ -1,10 +1,12 @@
 //! What people read of the books: activities and past orders, never older than what they were
-//! answered before they asked, from whichever server of the store has that.
+//! answered before they asked, from whichever server of the store has that, or as it was read before if
+//! nothing has changed the account since. What the busiest ask for most is read before they do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prepx_cache::{Loaded, Warmer};
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
 use prepx_stage::consume::Runner;
@@ -13,6 +15,7 @@ use prepx_stage::{Following, Progress};
 
 use crate::activity::{Activity, Query};
 use crate::audit::{self, Audit, Totals};
+use crate::kept::{self, Ask, Kept, Question};
 use crate::points::Points;
 use crate::projection::{Projection, source};
 use crate::store::ledger::{Ledger, View};
@@ -30,11 +33,30 @@ pub struct Books {
     following: Following,
     /// How far the projection of each partition has come.
     progress: Arc<[Progress]>,
+    kept: Kept,
+    warmer: Arc<Warmer<AccountId, Question>>,
+}
+
+/// How far the books are for a reader who has come now.
+#[derive(Clone, Copy)]
+struct Reached {
+    partition: u32,
+    /// What they say of that themselves.
+    stored: u64,
+    /// The account's version then.
+    version: Option<u64>,
 }
 
 impl Books {
-    /// Over the ledger and what takes each partition into it.
-    pub fn new(ledger: Ledger, following: Following, takers: &[Runner<Projection>]) -> Books {
+    /// Over the ledger and what takes each partition into it. What is read is kept in `kept`, and `warmer` told
+    /// of it.
+    pub fn new(
+        ledger: Ledger,
+        following: Following,
+        takers: &[Runner<Projection>],
+        kept: Kept,
+        warmer: Arc<Warmer<AccountId, Question>>,
+    ) -> Books {
         let taken = |taker: &Runner<Projection>| {
             let partitions = taker.consumer().partitions().to_vec();
             partitions
@@ -47,13 +69,14 @@ impl Books {
             ledger,
             following,
             progress: progress.into_values().collect(),
+            kept,
+            warmer,
         }
     }
 
     /// Activities of an account, up to everything that was durable when this was asked.
     pub async fn activities(&self, query: &Query) -> Result<Vec<Activity>, ReadError> {
-        let mut view = self.caught_up(query.account).await?;
-        view.activities(query).await.map_err(refused)
+        self.answer(query.account, query).await
     }
 
     /// What an account had over time, up to everything that was durable when this was asked; `None`
@@ -63,8 +86,72 @@ impl Books {
         account: AccountId,
         points: &Points,
     ) -> Result<Option<Changes>, ReadError> {
-        let mut view = self.caught_up(account).await?;
-        view.changes(account, points).await.map_err(refused)
+        // So the same is asked all day, whatever the time.
+        self.answer(account, &points.of_whole_days()).await
+    }
+
+    /// Reads what the busiest accounts ask for most before they do, for ever.
+    pub async fn keep_warm(&self) {
+        self.warmer
+            .run(|account, asked| self.warm(account, asked))
+            .await;
+    }
+
+    /// The same once, if it is due.
+    pub async fn warm_if_due(&self) {
+        self.warmer
+            .step(|account, asked| self.warm(account, asked))
+            .await;
+    }
+
+    /// Reads what an account asks for, unless that is kept; whether it has.
+    async fn warm(&self, account: AccountId, asked: Question) -> Result<bool, ReadError> {
+        match asked {
+            Question::Activities(query) => self.prepare(account, query).await,
+            Question::Orders(query) => self.prepare(account, query).await,
+            Question::Changes(points) => self.prepare(account, points).await,
+        }
+    }
+
+    async fn prepare<A: Ask>(&self, account: AccountId, ask: A) -> Result<bool, ReadError> {
+        let reached = self.reached_for(account).await?;
+        let Some(version) = reached.version else {
+            return Ok(false);
+        };
+        let key = ask.key(account, version);
+        let load = Box::pin(self.load(account, &ask, reached));
+        let warmed = A::space(&self.kept).warm(key.as_bytes(), load).await;
+        warmed.map_err(Arc::unwrap_or_clone)
+    }
+
+    /// What an account asks for, as it is kept or as the store has it.
+    async fn answer<A: Ask>(&self, account: AccountId, ask: &A) -> Result<A::Found, ReadError> {
+        self.warmer.note(account, &ask.clone().into());
+        let reached = self.reached_for(account).await?;
+        let load = Box::pin(self.load(account, ask, reached));
+        let Some(version) = reached.version else {
+            return load.await.map(|loaded| Arc::unwrap_or_clone(loaded.value));
+        };
+        let key = ask.key(account, version);
+        let space = A::space(&self.kept);
+        match space.get_or_load(key.as_bytes(), load).await {
+            Ok(found) => Ok(Arc::unwrap_or_clone(found)),
+            Err(error) => Err(Arc::unwrap_or_clone(error)),
+        }
+    }
+
+    async fn load<A: Ask>(
+        &self,
+        account: AccountId,
+        ask: &A,
+        reached: Reached,
+    ) -> Result<Loaded<Arc<A::Found>>, ReadError> {
+        let mut view = self.view(reached).await?;
+        let found = ask.read(&mut view, account).await.map_err(refused)?;
+        Ok(Loaded {
+            value: Arc::new(found),
+            ttl: kept::TTL,
+        })
     }
 
     /// The ledger beside what the stages have.
@@ -90,14 +177,25 @@ impl Books {
         })
     }
 
-    /// The books with what the log has of the account's partition now, as soon as they have it.
-    async fn caught_up(&self, account: AccountId) -> Result<View, ReadError> {
+    /// Waits until the books have what the log has of the account's partition now.
+    async fn reached_for(&self, account: AccountId) -> Result<Reached, ReadError> {
         let partitions = self.following.topology.account_partitions;
         let partition = account.slot().partition(partitions);
-        let stored = self.reached(partition).await?;
-        let view = self.ledger.view_past(partition, stored).await;
+        Ok(Reached {
+            partition,
+            stored: self.reached(partition).await?,
+            version: self.ledger.version(partition, account),
+        })
+    }
+
+    /// The books that far.
+    async fn view(&self, reached: Reached) -> Result<View, ReadError> {
+        let view = self
+            .ledger
+            .view_past(reached.partition, reached.stored)
+            .await;
         if matches!(view, Err(prepx_store::Error::Behind)) {
-            self.progress[partition as usize].doubt();
+            self.progress[reached.partition as usize].doubt();
         }
         view.map_err(refused)
     }
@@ -130,7 +228,11 @@ impl HistoryPort for Books {
     ) -> Answer<Result<Vec<OrderView>, ReadError>> {
         let books = self.clone();
         Box::pin(async move {
-            let mut view = books.caught_up(account).await?;
+            if let PastOrders::Query(query) = &which {
+                return books.answer(account, query).await;
+            }
+            let reached = books.reached_for(account).await?;
+            let mut view = books.view(reached).await?;
             view.orders(account, &which).await.map_err(refused)
         })
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prepx_bus::Reading;
 use prepx_platform::{About, main_of};
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
             audit: ports,
             following: path.following(path.log("ledger", Reading::Unhurried)?, duty.clone()),
             bytes_max: None,
+            cache: platform.cache.clone(),
+            warm_every: Duration::from_secs(platform.settings.warm_seconds.into()),
             market_data: platform.caller("market_data")?,
         };
         let portfolio = build(deps, &platform.sql_layout()?).await?;

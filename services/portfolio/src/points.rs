@@ -120,6 +120,17 @@ impl Points {
         self.first.plus_us(self.count as i64 * self.width.us)
     }
 
+    /// Points of this width over all of the days that these are of.
+    pub fn of_whole_days(&self) -> Points {
+        let first = self.midnight();
+        let end = interval(self.end().plus_us(DAY_US - 1), DAY_US);
+        Points {
+            first,
+            count: ((end.0 - first.0) / self.width.us).unsigned_abs() as usize,
+            ..*self
+        }
+    }
+
     /// The midnight (UTC) at or before the first.
     pub fn midnight(&self) -> Micros {
         interval(self.first, DAY_US)
@@ -246,6 +257,26 @@ mod tests {
             ..since
         };
         check(both, "2026-11-20T00:00:00Z", "1H", 24);
+    }
+
+    #[test]
+    fn whole_days_hold_the_points_that_they_are_of() {
+        for (period, timeframe, first, count) in [
+            ("1D", "1H", "2026-11-20T00:00:00Z", 48),
+            ("2D", "1D", "2026-11-20T00:00:00Z", 2),
+            ("1D", "1Min", "2026-11-20T00:00:00Z", 2 * 1_440),
+        ] {
+            let asked = Asked {
+                period,
+                timeframe,
+                ..Asked::default()
+            };
+            let points = Points::of(&asked, at("2026-11-21T10:30:00Z")).unwrap();
+            let whole = points.of_whole_days();
+            assert_eq!((whole.first, whole.count), (at(first), count), "{asked:?}");
+            assert_eq!(whole.end(), at("2026-11-22T00:00:00Z"));
+            assert_eq!(whole.of_whole_days(), whole);
+        }
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct ActivityRow {
 /// What messages come to, to be written in one transaction.
 #[derive(Default)]
 pub struct Rows {
+    /// Whose.
+    pub accounts: Vec<AccountId>,
     /// In the order of the log.
     pub postings: Vec<PostingRow>,
     /// The last view of each order.
@@ -97,6 +99,9 @@ impl Rows {
         message: &Message,
     ) -> Result<(), journal::Error> {
         let update: AccountUpdate = journal::decode(&message.payload)?;
+        if self.accounts.last() != Some(&update.account) {
+            self.accounts.push(update.account);
+        }
         for kind in Kind::of(&update).into_iter().flatten() {
             self.activities.push(ActivityRow {
                 account: update.account,
@@ -231,7 +236,7 @@ impl Consumer for Projection {
     async fn positions(&mut self) -> Result<Positions, Error> {
         let mut positions = Positions::new();
         for &partition in &self.partitions {
-            let next = self.ledger.position(partition).await?;
+            let next = self.ledger.resume(partition).await?;
             positions.push((source(partition), next));
         }
         Ok(positions)

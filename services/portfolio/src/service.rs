@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prepx_cache::Warmer;
 use prepx_proto::portfolio::v1::admin_service_server::AdminServiceServer;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioServiceServer;
 use prepx_runtime::{Building, Service};
@@ -10,6 +11,7 @@ use prepx_store::{Durability, Layout, Options, Shards};
 use crate::app::{App, Deps};
 use crate::books::Books;
 use crate::grpc::Handler;
+use crate::kept::Kept;
 use crate::projection::{Error, Projection};
 use crate::store::MIGRATIONS;
 use crate::store::ledger::Ledger;
@@ -48,11 +50,30 @@ pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> 
         let transfers = transfers(&layout).await?;
         let ledger = Ledger::open_within(&layout, deps.bytes_max).await?;
         let projections = Projection::of_each_shard(&deps.following, &ledger).await?;
-        let books = Books::new(ledger, deps.following.clone(), &projections);
+        let books = Books::new(
+            ledger,
+            deps.following.clone(),
+            &projections,
+            Kept::new(&deps.cache),
+            Arc::new(Warmer::new(
+                "accounts",
+                deps.warm_every,
+                Arc::clone(&deps.clock),
+                &deps.random,
+            )),
+        );
         let app = Arc::new(App::new(deps, Sql::new(transfers), books.clone()));
         let mut service = Service::new()
             .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
             .grpc(AdminServiceServer::new(Handler(app)));
+        let warmed = books.clone();
+        service = service.task("warming", move |drain| async move {
+            tokio::select! {
+                () = drain.stopping() => {}
+                () = warmed.keep_warm() => {}
+            }
+            Ok(())
+        });
         for projection in projections {
             service = service.task("ledger", move |drain| async move {
                 let stopping = async move { drain.stopping().await };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prepx_auth::{AuthLayer, Authenticator, Caller, ClusterKey, Policy, Revocations};
 use prepx_bus::Reading;
@@ -68,8 +69,7 @@ pub async fn compose(
     let market_data = prepx_market_data::build(market_data, &location).await?;
     let market_data = market_data.layer(auth.clone());
     let data = key.caller(market_data.peer());
-    let mut portfolio = portfolio_deps(stages, &clock, &random, data.clone())?;
-    portfolio.bytes_max = shares.map(|shares| shares.portfolio_bytes_max);
+    let portfolio = portfolio_deps(settings, stages, &clock, &random, &cache, data.clone())?;
     let layout = settings.layout(stages.topology().account_partitions)?;
     let portfolio = prepx_portfolio::build(portfolio, &layout).await?;
     let analytics = analytics_deps(settings, stages, &location, &clock, &random)?;
@@ -231,9 +231,11 @@ fn risk_deps(stages: &Stages, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> p
 }
 
 fn portfolio_deps(
+    settings: &Settings,
     stages: &Stages,
     clock: &Arc<dyn Clock>,
     random: &Arc<Random>,
+    cache: &Cache,
     market_data: Caller,
 ) -> Result<prepx_portfolio::Deps, TaskError> {
     Ok(prepx_portfolio::Deps {
@@ -243,7 +245,9 @@ fn portfolio_deps(
         random: Arc::clone(random),
         audit: stages.audit(),
         following: stages.following("ledger", Reading::Unhurried, clock)?,
-        bytes_max: None,
+        bytes_max: settings.shares().map(|shares| shares.portfolio_bytes_max),
+        cache: cache.clone(),
+        warm_every: Duration::from_secs(settings.warm_seconds.into()),
         market_data,
     })
 }

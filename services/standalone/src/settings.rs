@@ -41,6 +41,8 @@ pub struct Settings {
     /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
     /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, and `?memcached=HOST:PORT` behind either.
     pub cache_url: String,
+    /// How often what the busiest tenth of accounts asks for most is read before they ask, in seconds; 0 for never.
+    pub warm_seconds: u32,
     /// Where to serve; port 0 picks a free one.
     pub listen: SocketAddr,
     /// Where to tell an orchestrator in plain text how this process is, and nothing else; nowhere when it
@@ -77,6 +79,7 @@ impl Default for Settings {
             sql_url: String::new(),
             sql_shards: Vec::new(),
             cache_url: "memory:".to_owned(),
+            warm_seconds: prepx_platform::WARM_SECONDS,
             listen: host.listen,
             probe_listen: host.probe_listen,
             public_tls: host.public_tls,

@@ -7,6 +7,7 @@ mod plans;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::update::Book;
@@ -22,6 +23,7 @@ pub use self::view::View;
 use super::compact;
 use crate::counted::Counted;
 use crate::projection::{Error, Rows, source};
+use crate::versions::Versions;
 
 /// The steps of the schema `portfolio`.
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -37,6 +39,7 @@ pub struct Ledger {
     /// Beyond it the oldest of what simulated accounts did is compacted.
     bytes_max: Option<u64>,
     counted: Counted,
+    versions: Arc<Versions>,
 }
 
 /// Postings of a transition that do not add up to zero.
@@ -74,6 +77,7 @@ impl Ledger {
             shards,
             bytes_max,
             counted: Counted::default(),
+            versions: Arc::default(),
         })
     }
 
@@ -111,15 +115,29 @@ impl Ledger {
         pool.position(&position_of(source(partition))).await
     }
 
+    /// The same, for who goes on from there.
+    pub async fn resume(&self, partition: u32) -> Result<u64> {
+        let next = self.position(partition).await?;
+        self.versions.resume(partition, next);
+        Ok(next)
+    }
+
+    /// Up to where an account was changed last, as far as this process has taken its partition; none while it
+    /// has not begun.
+    pub fn version(&self, partition: u32, account: AccountId) -> Option<u64> {
+        self.versions.of(partition, account)
+    }
+
     /// Takes a batch of the log, all of it or nothing; what was taken before is skipped.
     pub async fn take(&self, batch: &Batch) -> std::result::Result<(), Error> {
         let partition = batch.partition.partition;
         let pool = self.shards.of(partition);
         let mut tx = pool.begin_of(&partition.to_be_bytes()).await?;
-        let mut rows = Rows::default();
+        let (mut rows, mut is_first) = (Rows::default(), true);
         for run in &batch.runs {
             let lane = position_of(run.source);
             let skip = tx.advance(&lane, run.first, run.last()).await?;
+            is_first &= skip == 0;
             for (number, message) in (run.first..).zip(&run.messages).skip(skip) {
                 rows.add(run.source.partition, number, message)
                     .map_err(|error| batch.poison(message, error))?;
@@ -130,6 +148,11 @@ impl Ledger {
         tx.advance(&offsets, batch.from + 1, batch.next).await?;
         tx.commit().await?;
         self.counted.count(&rows);
+        match is_first {
+            true => self.versions.take(partition, batch.next, &rows.accounts),
+            // Another process has taken some of it, and maybe more.
+            false => self.versions.skip(partition, batch.next),
+        }
         if let Some(bytes_max) = self.bytes_max {
             compact::step(pool, bytes_max, partition, batch.len()).await?;
         }

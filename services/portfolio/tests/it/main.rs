@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compacting;
+mod kept;
 mod power;
 mod shards;
 

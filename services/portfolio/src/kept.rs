@@ -1,0 +1,159 @@
+//! What was read of an account's books and may be asked for again: pages of orders and activities, and how what
+//! it has changed.
+//!
+//! Owns: how that is named. The account's version is part of the name ([`crate::versions`]), so nothing has to
+//! be removed: what is found under a name is what would be read, but for what is compacted of simulated accounts.
+//! In the memory of this process, which is the only one that keeps these books. Refuses to say what an account
+//! is worth: prices change without it.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prepx_cache::{Cache, Options, Space};
+use prepx_domain::AccountId;
+use prepx_domain::update::OrderView;
+use prepx_stage::port::{PastOrders, PastQuery};
+use prepx_store::Result;
+
+use crate::activity::{Activity, Query};
+use crate::points::Points;
+use crate::store::ledger::View;
+use crate::worth::Changes;
+
+/// For how long: it does not get wrong, but nobody may ask for it again.
+pub const TTL: Duration = Duration::from_secs(30 * 60);
+/// What the answers of one kind may take.
+const BYTES_MAX: u64 = 32 << 20;
+/// What an order takes, and an activity with the order behind it, about.
+const ORDER_BYTES: usize = 512;
+const ACTIVITY_BYTES: usize = 1_024;
+
+/// What is kept, by kind.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    activities: Space<Arc<Vec<Activity>>>,
+    orders: Space<Arc<Vec<OrderView>>>,
+    changes: Space<Arc<Option<Changes>>>,
+}
+
+/// Something that accounts ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// A page of activities.
+    Activities(Query),
+    /// A page of past orders.
+    Orders(PastQuery),
+    /// How what it has changed within these points.
+    Changes(Points),
+}
+
+/// One kind of that.
+pub trait Ask: Clone + Debug + Into<Question> + Send + Sync {
+    /// What is answered.
+    type Found: Clone + Send + Sync + 'static;
+
+    /// Where answers are kept.
+    fn space(kept: &Kept) -> &Space<Arc<Self::Found>>;
+
+    /// The answer of the books.
+    fn read(
+        &self,
+        view: &mut View,
+        account: AccountId,
+    ) -> impl Future<Output = Result<Self::Found>> + Send;
+
+    /// The name of the answer at a version of the account.
+    fn key(&self, account: AccountId, version: u64) -> String {
+        format!("{account:?} {version} {self:?}")
+    }
+}
+
+impl Kept {
+    /// Nothing yet.
+    pub fn new(cache: &Cache) -> Kept {
+        Kept {
+            activities: space(cache, "activities of accounts", |found| {
+                found.len() * ACTIVITY_BYTES
+            }),
+            orders: space(cache, "orders of accounts", |found| {
+                found.len() * ORDER_BYTES
+            }),
+            changes: space(cache, "changes of accounts", |found| {
+                let changes = Option::as_ref(found);
+                changes.map_or(0, |changes| size_of_val(&changes.shifts[..]))
+            }),
+        }
+    }
+}
+
+fn space<V: Send + Sync + 'static>(
+    cache: &Cache,
+    name: &'static str,
+    weigh: fn(&Arc<V>) -> usize,
+) -> Space<Arc<V>> {
+    cache.space(Options {
+        name,
+        bytes_max: BYTES_MAX,
+        ttl_max: TTL,
+        weigh,
+        // Nobody else asks for it.
+        codec: None,
+    })
+}
+
+impl Ask for Query {
+    type Found = Vec<Activity>;
+
+    fn space(kept: &Kept) -> &Space<Arc<Vec<Activity>>> {
+        &kept.activities
+    }
+
+    async fn read(&self, view: &mut View, _account: AccountId) -> Result<Vec<Activity>> {
+        view.activities(self).await
+    }
+}
+
+impl Ask for PastQuery {
+    type Found = Vec<OrderView>;
+
+    fn space(kept: &Kept) -> &Space<Arc<Vec<OrderView>>> {
+        &kept.orders
+    }
+
+    async fn read(&self, view: &mut View, account: AccountId) -> Result<Vec<OrderView>> {
+        let which = PastOrders::Query(self.clone());
+        view.orders(account, &which).await
+    }
+}
+
+impl Ask for Points {
+    type Found = Option<Changes>;
+
+    fn space(kept: &Kept) -> &Space<Arc<Option<Changes>>> {
+        &kept.changes
+    }
+
+    async fn read(&self, view: &mut View, account: AccountId) -> Result<Option<Changes>> {
+        view.changes(account, self).await
+    }
+}
+
+impl From<Query> for Question {
+    fn from(query: Query) -> Question {
+        Question::Activities(query)
+    }
+}
+
+impl From<PastQuery> for Question {
+    fn from(query: PastQuery) -> Question {
+        Question::Orders(query)
+    }
+}
+
+impl From<Points> for Question {
+    fn from(points: Points) -> Question {
+        Question::Changes(points)
+    }
+}

@@ -1,0 +1,116 @@
+//! Up to which offset of the log the books have last changed each account: its version. Whoever has seen the
+//! books take the log up to an offset finds here every change up to there, so what was read at a version is
+//! right as long as the account has it.
+//!
+//! Owns: that, in bounded memory: accounts share versions, one in 65,536. Refuses to guess: of what another
+//! process took it knows only when this one went on from there, and that counts as a change of all.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prepx_domain::AccountId;
+
+/// As many bits of a hash tell the versions of a partition apart.
+const BITS: u32 = 16;
+
+/// The versions of the accounts of all partitions.
+#[derive(Debug, Default)]
+pub struct Versions(Mutex<BTreeMap<u32, Partition>>);
+
+#[derive(Debug)]
+struct Partition {
+    /// Everything up to there may have changed any account.
+    since: u64,
+    /// Up to where changes are known.
+    taken: u64,
+    changed: Vec<u64>,
+}
+
+impl Versions {
+    /// The books of a partition go on from an offset.
+    pub fn resume(&self, partition: u32, next: u64) {
+        let mut partitions = self.locked();
+        let partition = partitions.entry(partition).or_insert_with(|| Partition {
+            since: next,
+            taken: next,
+            changed: vec![0; 1 << BITS],
+        });
+        if next > partition.taken {
+            (partition.since, partition.taken) = (next, next);
+        }
+    }
+
+    /// They have taken what there is up to an offset, which has changed these accounts.
+    pub fn take(&self, partition: u32, next: u64, accounts: &[AccountId]) {
+        let mut partitions = self.locked();
+        let Some(partition) = partitions.get_mut(&partition) else {
+            return;
+        };
+        for account in accounts {
+            let changed = &mut partition.changed[place(*account)];
+            *changed = next.max(*changed);
+        }
+        partition.taken = next.max(partition.taken);
+    }
+
+    /// They are past an offset without having taken all of it: anything may have changed any account.
+    pub fn skip(&self, partition: u32, next: u64) {
+        if let Some(partition) = self.locked().get_mut(&partition) {
+            partition.since = next.max(partition.since);
+            partition.taken = next.max(partition.taken);
+        }
+    }
+
+    /// The version of an account; none while nobody has gone on with its partition.
+    pub fn of(&self, partition: u32, account: AccountId) -> Option<u64> {
+        let partitions = self.locked();
+        let partition = partitions.get(&partition)?;
+        Some(partition.since.max(partition.changed[place(account)]))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<u32, Partition>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fibonacci hashing: the highest bits of a product.
+const fn place(account: AccountId) -> usize {
+    let hash = (account.raw() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> (u64::BITS - BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use prepx_domain::{Micros, Slot};
+
+    use super::*;
+
+    #[test]
+    fn a_version_steps_with_each_change_and_with_what_others_took() {
+        let id = |ms: i64| {
+            let at = Micros(1_760_000_000_000_000 + ms * 1_000);
+            AccountId::next(Slot::new(0).unwrap(), at, None)
+        };
+        let (one, other) = (id(1), id(2));
+        let versions = Versions::default();
+        let both = || [one, other].map(|account| versions.of(3, account));
+        versions.take(3, 5, &[one]);
+        assert_eq!(both(), [None, None]);
+        versions.resume(3, 7);
+        assert_eq!(both(), [Some(7), Some(7)]);
+        versions.take(3, 9, &[one]);
+        versions.take(3, 10, &[]);
+        assert_eq!(both(), [Some(9), Some(7)]);
+        // Goes on where it stood, or behind that, because its store has lost something: the log has not.
+        versions.resume(3, 10);
+        versions.resume(3, 8);
+        versions.take(3, 9, &[one]);
+        assert_eq!(both(), [Some(9), Some(7)]);
+        // Another process has taken what is up to 12.
+        versions.resume(3, 12);
+        assert_eq!(both(), [Some(12), Some(12)]);
+        versions.skip(3, 14);
+        assert_eq!(both(), [Some(14), Some(14)]);
+        assert_eq!(versions.of(4, one), None);
+    }
+}
