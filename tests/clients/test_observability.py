@@ -83,7 +83,9 @@ def bases(name: str) -> list[str]:
 
 def test_the_table_names_what_the_source_counts():
     sources = [*ROOT.glob("libs/*/src/**/*.rs"), *ROOT.glob("services/**/src/**/*.rs")]
-    counted = {name for source in sources for name in COUNTED.findall(source.read_text())}
+    # Unit tests make names up.
+    texts = [source.read_text().split("#[cfg(test)]\nmod tests {")[0] for source in sources]
+    counted = {name for text in texts for name in COUNTED.findall(text)}
     assert counted == set(own())
 
 
