@@ -17,7 +17,7 @@ use prepx_errand::{
 };
 use prepx_stage::follow::{Message, Tail};
 use prepx_stage::{Duty, Following, Retention, Topology, lane};
-use prepx_store::{Durability, Migration, Options, Pool};
+use prepx_store::{Durability, Migration, Options, Pool, Source};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -287,6 +287,24 @@ impl World {
         tokio::time::timeout(WAIT, there)
             .await
             .expect("as many letters")
+    }
+
+    /// Waits until all that is on the log has been seen to and that is kept: who dies now repeats nothing.
+    pub async fn rest(&self) {
+        for topic in [GROUP.input, GROUP.retries[0], GROUP.retries[1], GROUP.dead] {
+            let source = Source {
+                consumer: GROUP.name,
+                topic: topic.name(),
+                partition: 0,
+            };
+            let kept = async {
+                while self.pool.position(&source).await.unwrap() < self.end(topic) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let kept = tokio::time::timeout(WAIT, kept).await;
+            assert!(kept.is_ok(), "{topic} is not seen to");
+        }
     }
 
     /// Waits until a condition holds.
