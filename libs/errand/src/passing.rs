@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use prepx_bus::{AppendError, Batch, Log, TopicPartition, WaitError};
 use prepx_env::Clock;
+use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::wire::{Note, put_errand, put_note};
@@ -28,6 +29,8 @@ pub(crate) struct Passing {
     /// How many errands wait in each partition of a retry topic. Counted here: to ask for the end of a partition
     /// may be a round trip.
     waiting: Mutex<HashMap<TopicPartition, u64>>,
+    /// Whether those are counted that waited before this process began. Until then nobody knows what there is room for.
+    counted: watch::Sender<bool>,
 }
 
 impl Passing {
@@ -39,7 +42,13 @@ impl Passing {
             log,
             clock,
             waiting: Mutex::default(),
+            counted: watch::Sender::new(false),
         }
+    }
+
+    /// Says whether all that waits is counted.
+    pub fn tell_counted(&self, counted: bool) {
+        self.counted.send_replace(counted);
     }
 
     /// Changes how many errands wait in a partition of a retry topic; how many that is then.
@@ -50,8 +59,11 @@ impl Passing {
         *count
     }
 
-    /// Writes what came of errands of a partition; returns when it is durable.
+    /// Writes what came of errands of a partition, once all that waits is counted; returns when it is durable.
     pub async fn pass_on(&self, partition: u32, tried: Vec<(Errand, Outcome)>) -> Result<()> {
+        let mut counted = self.counted.subscribe();
+        // Who says so is part of this, so the wait has no other end.
+        drop(counted.wait_for(|counted| *counted).await);
         let mut batch = Batch::new();
         for (errand, outcome) in tried {
             self.add(partition, errand, outcome, &mut batch);

@@ -84,8 +84,9 @@ impl<E: Effect> Shared<E> {
                 Err(why) = self.work() => Some(why),
                 () = duty.over() => None,
             };
-            // Who takes over counts them.
+            // Who takes over counts them, and so does this process when it begins anew.
             self.show(0);
+            self.passing.tell_counted(false);
             drop(taking);
             match failed {
                 None => continue,
@@ -112,6 +113,7 @@ impl<E: Effect> Shared<E> {
         for topic in group.retries {
             topics.push((*topic, self.heads(*topic).await?));
         }
+        self.passing.tell_counted(true);
         let dead = self.places(group.dead).await?;
         let retries = topics.into_iter();
         let retries = try_join_all(retries.map(|(topic, heads)| self.retry(topic, heads)));
