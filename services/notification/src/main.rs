@@ -1,5 +1,8 @@
 //! `prepx-notification`: the streams as a program of its own. Each process tells its own listeners.
 
+// The layout of its nested futures is as deep as that when they are optimised.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
