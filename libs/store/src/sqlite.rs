@@ -24,6 +24,9 @@ const PAGE_BYTES: u64 = 4_096;
 /// Page cache of the writer, in KiB: with SQLite's own 2 MiB, indexes are read again and again.
 const WRITER_CACHE_KIB: &str = "-16384";
 
+/// How long a start lets another one work on a new file before it looks again.
+const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(10);
+
 /// An open schema in its file.
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -164,10 +167,26 @@ async fn is_out_of_transactions(connection: &mut SqliteConnection) -> sqlx::Resu
 
 async fn open_writer(connect: &SqliteConnectOptions, options: &Options) -> Result<SqlitePool> {
     let connect = connect.clone().pragma("cache_size", WRITER_CACHE_KIB);
-    let writer = pool_options(options).max_connections(1);
+    let connecting = in_turn(pool_options(options).max_connections(1), connect);
     match options.durability {
-        Durability::Source => Ok(writer.connect_with(connect).await?),
-        Durability::Projection => Ok(behind_others(writer.connect_with(connect)).await??),
+        Durability::Source => connecting.await,
+        Durability::Projection => behind_others(connecting).await?,
+    }
+}
+
+/// Connects, also where another start makes the same file just now. The switch of a new file to the
+/// write-ahead log needs the file alone, and SQLite refuses it at once, however long a connection may wait
+/// for a lock elsewhere: so this waits instead.
+async fn in_turn(pool: SqlitePoolOptions, connect: SqliteConnectOptions) -> Result<SqlitePool> {
+    let deadline = tokio::time::Instant::now() + pool.get_acquire_timeout();
+    loop {
+        let connected = pool.clone().connect_with(connect.clone()).await;
+        match connected.map_err(Error::from) {
+            Err(Error::Busy) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(BETWEEN_CONNECTIONS).await;
+            }
+            connected => return connected,
+        }
     }
 }
 

@@ -5,6 +5,8 @@ mod pg;
 #[cfg(feature = "postgres-tests")]
 mod replicas;
 
+use std::sync::Arc;
+
 use metrics_exporter_prometheus::PrometheusBuilder;
 use prepx_store::suite::Opener;
 use prepx_store::{
@@ -56,6 +58,21 @@ async fn durability_is_what_the_engine_was_told() {
         let mode: Option<String> =
             (query("PRAGMA journal_mode").scalar(&mut tx).await).expect("pragma");
         assert_eq!(mode.as_deref(), Some("wal"));
+    }
+}
+
+/// SQLite itself lets one of two that make a file go on, and refuses the other at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_file_is_opened_by_many_at_the_same_time() {
+    let opener = Arc::new(sqlite(Durability::Projection));
+    let opens: Vec<_> = (0..16)
+        .map(|_| {
+            let opener = Arc::clone(&opener);
+            tokio::spawn(async move { opener.open(&[]).await.map(drop) })
+        })
+        .collect();
+    for open in opens {
+        open.await.expect("no panic").expect("one of many starts");
     }
 }
 
