@@ -14,6 +14,9 @@ import pytest
 from alpaca.trading.client import TradingClient
 
 ROOT = Path(__file__).resolve().parents[2]
+# How long a test waits for what must come before it gives up. A wait ends with its condition: this is only how late a
+# failure is told, and generous, since machines that run tests are slow at times.
+PATIENCE_S = 60
 OPERATOR = {"PREPX_KEY_ID": "operator", "PREPX_SECRET_KEY": "operator-secret"}
 
 
@@ -98,17 +101,17 @@ class Server:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=PATIENCE_S)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_S)
 
     def admin(self, *arguments: str) -> dict:
         environment = {**os.environ, **OPERATOR, "PREPX_URL": self.url}
         done = subprocess.run(
             [binary(), "admin", *arguments, "--json"],
-            env=environment, capture_output=True, text=True, timeout=30,
+            env=environment, capture_output=True, text=True, timeout=PATIENCE_S,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Server, on_kafka, trader, verify
+from conftest import PATIENCE_S, Server, on_kafka, trader, verify
 from test_crash import Api, check
 
 pytestmark = pytest.mark.skipif(on_kafka(), reason="the event log is on other disks")
@@ -103,7 +103,7 @@ def test_a_full_disk_is_told_and_loses_nothing(disk, tmp_path):
 
     with pytest.raises(AssertionError, match="instead of the ready line"):
         server.start()
-    assert server.process.wait(timeout=10) == 1
+    assert server.process.wait(timeout=PATIENCE_S) == 1
     assert "cannot open the event log: No space left on device" in said(tmp_path)
 
     filler.unlink()

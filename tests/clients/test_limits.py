@@ -6,7 +6,7 @@ import pytest
 import requests
 from alpaca.common.exceptions import APIError
 
-from conftest import Server, trader
+from conftest import PATIENCE_S, Server, trader
 from test_trading import limit
 
 SETTINGS = """
@@ -27,7 +27,7 @@ def limited(tmp_path):
 def get(server, path, who=None, **headers):
     if who:
         headers |= {"APCA-API-KEY-ID": who.key_id, "APCA-API-SECRET-KEY": who.secret_key}
-    return requests.get(server.url + path, headers=headers, timeout=10)
+    return requests.get(server.url + path, headers=headers, timeout=PATIENCE_S)
 
 
 def test_nothing_is_limited_unless_it_is_asked_for(server, add_trader):
@@ -36,7 +36,7 @@ def test_nothing_is_limited_unless_it_is_asked_for(server, add_trader):
     session.headers["APCA-API-KEY-ID"] = who.key_id
     session.headers["APCA-API-SECRET-KEY"] = who.secret_key
     for _ in range(150):
-        answer = session.get(server.url + "/v2/clock", timeout=10)
+        answer = session.get(server.url + "/v2/clock", timeout=PATIENCE_S)
         assert answer.status_code == 200 and "X-RateLimit-Limit" not in answer.headers
 
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 from websockets.sync.client import connect
 
-from conftest import OPERATOR, ROOT, Server, binary, trader
+from conftest import OPERATOR, PATIENCE_S, ROOT, Server, binary, trader
 
 sys.path[:0] = [str(ROOT / "tests/servers"), str(ROOT / "observability")]
 import dashboards
@@ -24,7 +24,6 @@ import server as servers
 HERE = ROOT / "observability"
 TABLE = ROOT / "docs/metrics.md"
 RUNBOOKS = ROOT / "docs/runbooks"
-WAIT_S = 60
 # What Prometheus adds to what it scrapes, and what rules add to what they record.
 ADDED = {"job", "instance", "le", "edge", "service", "window"}
 # Words of PromQL that look like names of metrics.
@@ -165,7 +164,7 @@ class Prometheus:
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
     def ask(self, path: str, **query: str) -> dict:
-        answer = requests.get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=10).json()
+        answer = requests.get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=PATIENCE_S).json()
         assert answer["status"] == "success", answer
         return answer["data"]
 
@@ -188,7 +187,7 @@ def market(tmp_path_factory):
     market = Server(directory / "data").start(simulate="on")
     made = trader(market, "USD=10000")
     keys = [(OPERATOR["PREPX_KEY_ID"], OPERATOR["PREPX_SECRET_KEY"]), (made.key_id, made.secret_key)]
-    paths = requests.get(f"{market.url}/openapi.json", timeout=10).json()["paths"]
+    paths = requests.get(f"{market.url}/openapi.json", timeout=PATIENCE_S).json()["paths"]
     plain = [path for path, methods in paths.items() if "get" in methods and "{" not in path]
     for key_id, secret in keys:
         headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
@@ -214,7 +213,7 @@ def prometheus(market, tmp_path_factory):
 
 def until(holds, what: str):
     """Waits until nothing is missing, and says what is when it takes too long."""
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + PATIENCE_S
     while True:
         try:
             missing = holds()
@@ -228,7 +227,7 @@ def until(holds, what: str):
 
 def test_the_table_is_what_a_platform_exports(market):
     table = own()
-    page = lambda: exported(requests.get(f"{market.url}/metrics", timeout=10).text)
+    page = lambda: exported(requests.get(f"{market.url}/metrics", timeout=PATIENCE_S).text)
     always = {name for name, (_, _, seen) in table.items() if seen == "start"}
     until(lambda: always - set(page()), "not exported")
     for name, (kind, labels) in page().items():
@@ -292,7 +291,7 @@ def test_the_filter_of_the_log_changes_without_a_restart(tmp_path):
     filter.write_text("debug")
 
     def missing():
-        requests.get(f"{quiet.url}/api/health", timeout=10)
+        requests.get(f"{quiet.url}/api/health", timeout=PATIENCE_S)
         return [] if " DEBUG " in log.read_text() else ["a line of that level"]
 
     until(missing, "not changed")

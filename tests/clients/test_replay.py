@@ -9,7 +9,7 @@ import urllib.request
 
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest
-from conftest import OPERATOR, ROOT, Server, binary, trader
+from conftest import OPERATOR, PATIENCE_S, ROOT, Server, binary, trader
 
 DATA = ROOT / "tests" / "data"
 
@@ -109,7 +109,7 @@ def test_simulated_traders_keep_a_market_alive(tmp_path):
 def trade_of(server):
     url = f"{server.url}/v1beta3/crypto/us/latest/trades?symbols=BTC/USD"
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             return json.load(answer)["trades"].get("BTC/USD")
     except urllib.error.HTTPError as error:
         # The simulation begins after the server is ready: the pair is not listed at first.

@@ -17,7 +17,7 @@ from alpaca.trading.requests import (
     MarketOrderRequest,
     ReplaceOrderRequest,
 )
-from conftest import Server, trader
+from conftest import PATIENCE_S, Server, trader
 
 NEW_YORK = ZoneInfo("America/New_York")
 # Further than this from the next change of sessions nothing can change while a test runs.
@@ -68,8 +68,8 @@ def limit(symbol, side, price, **more):
     )
 
 
-def until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
+def until(condition):
+    deadline = time.monotonic() + PATIENCE_S
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not come to be"
         time.sleep(0.05)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import requests
 
-from conftest import OPERATOR, binary
+from conftest import OPERATOR, PATIENCE_S, binary
 from test_trading import eventually
 
 CONSUMERS = {"audit", "market-data", "notification", "portfolio", "webhooks"}
@@ -74,8 +74,8 @@ def test_it_is_for_operators(server, add_trader):
     assert "operator" in done.stderr
     path = f"{server.url}/api/v1/admin/status"
     keys = {"APCA-API-KEY-ID": trader.key_id, "APCA-API-SECRET-KEY": trader.secret_key}
-    assert [requests.get(path, timeout=10).status_code,
-            requests.get(path, headers=keys, timeout=10).status_code] == [401, 403]
+    assert [requests.get(path, timeout=PATIENCE_S).status_code,
+            requests.get(path, headers=keys, timeout=PATIENCE_S).status_code] == [401, 403]
 
 
 def test_nobody_there_is_not_well():

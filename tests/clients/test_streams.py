@@ -20,11 +20,9 @@ from alpaca.trading.stream import TradingStream
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from conftest import Server, trader
+from conftest import PATIENCE_S, Server, trader
 from test_market_data import pair  # noqa: F401, a fixture
 from test_trading import eventually, limit, status_of
-
-DEADLINE_S = 10
 
 
 def ws(server, path: str) -> str:
@@ -45,7 +43,7 @@ class Running:
             self.heard.append(message)
             self.changed.notify_all()
 
-    def wait(self, count, which=lambda message: True, timeout_s=DEADLINE_S):
+    def wait(self, count, which=lambda message: True, timeout_s=PATIENCE_S):
         """The first `count` messages of a kind, in their order."""
         chosen = lambda: [message for message in self.heard if which(message)]
         with self.changed:
@@ -170,7 +168,7 @@ def confirmed():
     handler, level = Subscriptions(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    yield lambda: handler.confirmed.wait(DEADLINE_S)
+    yield lambda: handler.confirmed.wait(PATIENCE_S)
     logger.removeHandler(handler)
     logger.setLevel(level)
 
@@ -271,7 +269,7 @@ class Raw:
     """A JSON socket without a client library."""
 
     def __init__(self, server, path="/v2/iex", **options):
-        self.connecting = connect(ws(server, path), open_timeout=DEADLINE_S, **options)
+        self.connecting = connect(ws(server, path), open_timeout=PATIENCE_S, **options)
 
     def __enter__(self):
         self.socket = self.connecting.__enter__()
@@ -283,14 +281,14 @@ class Raw:
     def say(self, message):
         self.socket.send(json.dumps(message))
 
-    def hear(self, timeout_s=DEADLINE_S):
+    def hear(self, timeout_s=PATIENCE_S):
         return json.loads(self.socket.recv(timeout=timeout_s))
 
     def ask(self, message):
         self.say(message)
         return self.hear()
 
-    def closed(self, timeout_s=DEADLINE_S):
+    def closed(self, timeout_s=PATIENCE_S):
         with pytest.raises(ConnectionClosed) as closed:
             self.socket.recv(timeout=timeout_s)
         return closed.value.rcvd and closed.value.rcvd.code
@@ -329,7 +327,7 @@ def test_who_does_not_sign_in_is_told_and_closed(server):
         assert data.ask(asked) == refusal(401, "not authenticated")
         listen = {"action": "listen", "data": {"streams": ["trade_updates"]}}
         assert trading.ask(listen)["data"]["status"] == "unauthorized"
-        assert data.hear(timeout_s=15) == refusal(404, "auth timeout")
+        assert data.hear() == refusal(404, "auth timeout")
         assert data.closed() == 1008
         assert trading.hear()["data"]["status"] == "unauthorized"
         assert trading.closed() == 1008
@@ -352,11 +350,11 @@ def test_sockets_end_with_their_key(server, add_trader):
         assert [data.hear(), data.hear()][1] == [{"T": "success", "msg": "authenticated"}]
         assert trading.hear()["data"]["status"] == "authorized"
         own = f"{server.url}/api/v1/keys/{trader.key_id}"
-        assert requests.delete(own, headers=keys, timeout=DEADLINE_S).status_code == 204
-        # Long before any heartbeat.
-        assert data.hear(timeout_s=5) == refusal(402, "auth failed")
+        assert requests.delete(own, headers=keys, timeout=PATIENCE_S).status_code == 204
+        # Before any heartbeat.
+        assert data.hear(timeout_s=12) == refusal(402, "auth failed")
         assert data.closed() == 1008
-        assert trading.hear(timeout_s=5)["data"]["status"] == "unauthorized"
+        assert trading.hear(timeout_s=12)["data"]["status"] == "unauthorized"
         assert trading.closed() == 1008
         asked = {"action": "subscribe", "trades": ["A"]}
         assert untouched.ask(asked)[0]["T"] == "subscription"
@@ -394,8 +392,8 @@ def test_garbage_is_answered_with_an_error(server, add_trader, headers):
     trader = add_trader()
     with connect(ws(server, "/v2/iex"), additional_headers=headers) as raw:
         read = msgpack.unpackb if headers else json.loads
-        ask = lambda message: (raw.send(message), read(raw.recv(timeout=DEADLINE_S)))[1]
-        assert read(raw.recv(timeout=DEADLINE_S))[0]["msg"] == "connected"
+        ask = lambda message: (raw.send(message), read(raw.recv(timeout=PATIENCE_S)))[1]
+        assert read(raw.recv(timeout=PATIENCE_S))[0]["msg"] == "connected"
         key = {"action": "auth", "key": trader.key_id, "secret": trader.secret_key}
         assert ask(json.dumps(key)) == [{"T": "success", "msg": "authenticated"}]
         for garbage in GARBAGE:
@@ -421,14 +419,14 @@ def test_a_message_that_is_too_large_ends_its_socket_alone(server, add_trader):
             pass
         with pytest.raises(ConnectionClosed):
             while True:
-                assert json.loads(large.socket.recv(timeout=DEADLINE_S)) == refusal(
+                assert json.loads(large.socket.recv(timeout=PATIENCE_S)) == refusal(
                     400, "invalid syntax"
                 )
         assert other.ask({"action": "subscribe"})[0]["T"] == "subscription"
 
 
 def test_a_path_of_a_socket_says_so_to_others(server):
-    answer = requests.get(server.url + "/stream", timeout=DEADLINE_S)
+    answer = requests.get(server.url + "/stream", timeout=PATIENCE_S)
     assert answer.status_code == 400 and "WebSocket" in answer.json()["message"]
 
 

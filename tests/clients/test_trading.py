@@ -18,6 +18,8 @@ from alpaca.trading.requests import (
     StopOrderRequest,
 )
 
+from conftest import PATIENCE_S
+
 
 def limit(symbol, side, qty, price, tif=TimeInForce.GTC, **more):
     return LimitOrderRequest(
@@ -25,10 +27,10 @@ def limit(symbol, side, qty, price, tif=TimeInForce.GTC, **more):
     )
 
 
-def eventually(read, wanted, seconds=10):
+def eventually(read, wanted):
     """Asks until the answer is as wanted: what the market does after an acknowledgement is seen
     a moment later."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while (seen := read()) != wanted and time.monotonic() < deadline:
         time.sleep(0.01)
     assert seen == wanted
