@@ -6,8 +6,8 @@ REDIS = --locked -p prepx-cache --features redis-tests
 REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 MEMCACHED_TESTS = $(CARGO) test $(REDIS) --test it -- memcached::
 
-.PHONY: run test test-kafka test-redis test-postgres test-s3 cluster cluster-build cluster-down chaos lint fmt soak bench \
-	preflight preflight-test
+.PHONY: run test test-kafka test-redis test-postgres test-s3 binaries cluster cluster-build cluster-down chaos \
+	images test-images image-root dependencies lint fmt soak bench preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
@@ -70,13 +70,34 @@ test-s3: preflight-test
 
 # Every service as a program of its own, and `prepx` to operate them.
 OWN = user trading risk portfolio market-data analytics notification
-PROGRAMS = -p prepx-standalone -p prepx-gateway $(OWN:%=-p prepx-%)
-BINARIES = $(or $(CARGO_TARGET_DIR),target)/release
 comma := ,
 space := $(subst ,, )
-cluster-build: preflight-test
-	$(CARGO) build --release --locked $(PROGRAMS) --bins \
-		--features $(subst $(space),$(comma),$(patsubst %,prepx-%/kafka,standalone $(OWN)))
+PROGRAMS = -p prepx-standalone -p prepx-gateway $(OWN:%=-p prepx-%) \
+	--features $(subst $(space),$(comma),$(patsubst %,prepx-%/kafka,standalone $(OWN)))
+BINARIES = $(or $(CARGO_TARGET_DIR),target)/release
+binaries: preflight
+	$(CARGO) build --release --locked $(PROGRAMS) --bins
+cluster-build: preflight-test binaries
+
+## The images of all programs, in files for any engine, made without one: CONTRIBUTING.md says more.
+IMAGES = .images
+IMAGE_ROOT = $(IMAGES)/root
+images: image-root
+	images/build $(IMAGE_ROOT) $(IMAGES)
+
+## The images looked into and run by a real container engine; needs root, and says when it cannot.
+test-images: images
+	tests/images/test_images.py $(IMAGES)
+
+# What images are made of; the Dockerfile calls it too, by images/reproducibly.
+image-root: binaries
+	rm -rf $(IMAGE_ROOT)
+	images/collect $(BINARIES) $(IMAGE_ROOT) prepx prepx-gateway $(OWN:%=prepx-%)
+	images/sbom $(IMAGE_ROOT) $(PROGRAMS)
+
+# A layer of the Dockerfile: what the programs stand on, without them.
+dependencies:
+	$(CARGO) chef cook --release --locked $(PROGRAMS)
 
 ## The whole platform on this machine: servers and two processes of each service; CONTRIBUTING.md says what it needs.
 cluster: cluster-build
