@@ -6,7 +6,7 @@ REDIS = --locked -p prepx-cache --features redis-tests
 REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 MEMCACHED_TESTS = $(CARGO) test $(REDIS) --test it -- memcached::
 
-.PHONY: run test test-kafka test-redis test-postgres test-s3 binaries cluster cluster-build cluster-down chaos \
+.PHONY: run test test-kafka test-redis test-postgres test-s3 binaries debug-binaries cluster cluster-build cluster-down chaos \
 	images test-images image-root dependencies lint fmt soak bench preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
@@ -78,6 +78,10 @@ BINARIES = $(or $(CARGO_TARGET_DIR),target)/release
 binaries: preflight
 	$(CARGO) build --release --locked $(PROGRAMS) --bins
 cluster-build: preflight-test binaries
+
+# The same for development, which builds quickly; the Tiltfile calls it.
+debug-binaries: preflight
+	$(CARGO) build --locked $(PROGRAMS) --bins
 
 ## The images of all programs, in files for any engine, made without one: CONTRIBUTING.md says more.
 IMAGES = .images

@@ -12,6 +12,7 @@ import yaml
 import delivery
 import faults
 import references
+import tiltfile
 from manifests import Manifests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -19,9 +20,11 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What is built: every overlay, and what the mesh is told.
 BUILT = ["k8s/overlays/*", "istio/base", "istio/drill"]
 # What is applied as it is.
-PLAIN = ["k8s/argocd"]
+PLAIN = ["k8s/argocd", "k8s/stores"]
 # The overlay that has everything: by it the rules are tried.
 WHOLE = "prod"
+# The overlay that the Tiltfile deploys.
+TILTED = "dev"
 # A field that is misspelt, of a kind of Kubernetes, of an operator, and of Strimzi.
 MISSPELT = [
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndate: {}\n",
@@ -50,6 +53,8 @@ def main():
             if folder.name == WHOLE and not problems:
                 wrong += faults.unseen(docs) + lenient(tools)
                 wrong += delivery.problems(tools, docs) + delivery.unseen(tools)
+            if folder.name == TILTED:
+                wrong += tiltfile.problems(docs) + tiltfile.unseen()
     wrong += unused(folders)
     for line in wrong:
         print(line, file=sys.stderr)

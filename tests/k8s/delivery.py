@@ -1,4 +1,4 @@
-"""Whether what builds, ships and runs the programs agrees with them: the Dockerfile, beside the manifests that name its images."""
+"""Whether what builds and ships the programs agrees with them: the Dockerfile, beside the manifests that name its images."""
 
 import pathlib
 import subprocess
