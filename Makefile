@@ -18,6 +18,7 @@ test: preflight-test lint
 	$(CARGO) test --workspace --locked
 	$(PYTHON) -m unittest discover tests/chaos
 	tests/k8s/run
+	tests/terraform/run
 	tests/clients/run
 
 ## The event log, the stages and all of prepx on a real Apache Kafka: CONTRIBUTING.md says what it needs.

@@ -1,0 +1,4 @@
+variable "regions" {
+  description = "Regions that it joins."
+  type        = list(string)
+}

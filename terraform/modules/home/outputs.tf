@@ -1,0 +1,4 @@
+output "may" {
+  description = "What may be done with what is kept here, as modules/region takes it."
+  value       = { stages = module.stages.use, backups = module.backups.use, secrets = module.secrets.use }
+}
