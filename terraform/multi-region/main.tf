@@ -6,12 +6,16 @@ locals {
   # Addresses that do not overlap, all in one range.
   cidr = "10.16.0.0/12"
   regions = {
-    us-east-1      = { cidr = "10.16.0.0/16", sql_clusters = 5 }
-    us-west-2      = { cidr = "10.17.0.0/16", sql_clusters = 4 }
-    eu-west-1      = { cidr = "10.18.0.0/16", sql_clusters = 4 }
-    ap-southeast-1 = { cidr = "10.19.0.0/16", sql_clusters = 4 }
+    us-east-1      = { name = "prepx", cidr = "10.16.0.0/16", sql_clusters = 5 }
+    us-west-2      = { name = "prepx-us-west-2", cidr = "10.17.0.0/16", sql_clusters = 4 }
+    eu-west-1      = { name = "prepx-eu-west-1", cidr = "10.18.0.0/16", sql_clusters = 4 }
+    ap-southeast-1 = { name = "prepx-ap-southeast-1", cidr = "10.19.0.0/16", sql_clusters = 4 }
   }
-  backbone = { cidr = local.cidr, core_network = module.backbone.core_network }
+  shared = {
+    operator_cidrs = var.operator_cidrs
+    may            = module.home.may
+    backbone       = { cidr = local.cidr, core_network = module.backbone.core_network }
+  }
   running = {
     us-east-1      = module.us_east_1
     us-west-2      = module.us_west_2
@@ -34,53 +38,33 @@ module "backbone" {
   regions = keys(local.regions)
 }
 
-# A module cannot be told its provider by for_each, so there is a block for each region; what differs is above.
+# A module cannot be told its provider by for_each, so each region has a block; what differs is above.
 
 module "us_east_1" {
   source = "../modules/region"
-
-  name           = "prepx"
-  cidr           = local.regions.us-east-1.cidr
-  sql_clusters   = local.regions.us-east-1.sql_clusters
-  operator_cidrs = var.operator_cidrs
-  may            = module.home.may
-  backbone       = local.backbone
+  at     = local.regions.us-east-1
+  shared = local.shared
 }
 
 module "us_west_2" {
   source    = "../modules/region"
   providers = { aws = aws.us_west_2 }
-
-  name           = "prepx-us-west-2"
-  cidr           = local.regions.us-west-2.cidr
-  sql_clusters   = local.regions.us-west-2.sql_clusters
-  operator_cidrs = var.operator_cidrs
-  may            = module.home.may
-  backbone       = local.backbone
+  at        = local.regions.us-west-2
+  shared    = local.shared
 }
 
 module "eu_west_1" {
   source    = "../modules/region"
   providers = { aws = aws.eu_west_1 }
-
-  name           = "prepx-eu-west-1"
-  cidr           = local.regions.eu-west-1.cidr
-  sql_clusters   = local.regions.eu-west-1.sql_clusters
-  operator_cidrs = var.operator_cidrs
-  may            = module.home.may
-  backbone       = local.backbone
+  at        = local.regions.eu-west-1
+  shared    = local.shared
 }
 
 module "ap_southeast_1" {
   source    = "../modules/region"
   providers = { aws = aws.ap_southeast_1 }
-
-  name           = "prepx-ap-southeast-1"
-  cidr           = local.regions.ap-southeast-1.cidr
-  sql_clusters   = local.regions.ap-southeast-1.sql_clusters
-  operator_cidrs = var.operator_cidrs
-  may            = module.home.may
-  backbone       = local.backbone
+  at        = local.regions.ap-southeast-1
+  shared    = local.shared
 }
 
 module "dns" {

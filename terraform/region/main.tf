@@ -28,12 +28,9 @@ module "home" {
 module "region" {
   source = "../modules/region"
 
-  name           = "prepx"
-  cidr           = "10.16.0.0/16"
-  operator_cidrs = var.operator_cidrs
   # The home database and the shards.
-  sql_clusters = 17
-  may          = module.home.may
+  at     = { name = "prepx", cidr = "10.16.0.0/16", sql_clusters = 17 }
+  shared = { operator_cidrs = var.operator_cidrs, may = module.home.may }
 }
 
 module "dns" {

@@ -54,11 +54,11 @@ def shards(world: World) -> Iterator[str]:
     there = {region: int(of["sql_clusters"]) for region, of in regions.items()}
     if there != wanted:
         yield f"databases by region are {there}; docs/sql-shards.toml and the home database make {wanted}"
-    alone = int(said(world, "region").blocks("module")["region"]["sql_clusters"])
+    alone = int(arguments(said(world, "region").blocks("module")["region"]["at"])["sql_clusters"])
     if alone != len(layout) + 1:
         yield f"one region has {alone} databases; docs/sql-shards.toml and the home database make {len(layout) + 1}"
     instances = re.search(r"instances: (\d+)", text("k8s/components/sql/shape/cluster.yaml"))[1]
-    if int(instances) != SERVERS_A_DATABASE or f"{SERVERS_A_DATABASE} * var.sql_clusters" not in words(
+    if int(instances) != SERVERS_A_DATABASE or f"{SERVERS_A_DATABASE} * var.at.sql_clusters" not in words(
         said(world, "modules/region").locals()
     ):
         yield f"a database has {instances} servers in k8s/; the machines for them are counted otherwise"

@@ -24,14 +24,14 @@ FAULTS = [
     ),
     (Edit("modules/region/main.tf", "module.network.vpc_id", "module.net.vpc_id"), "there is no such module"),
     (Edit("modules/region/main.tf", '"../network"', '"../net"'), "is not there"),
-    (Edit("modules/region/main.tf", "  cidr  = var.cidr\n", ""), "module network is not given cidr"),
+    (Edit("modules/region/main.tf", "  cidr  = var.at.cidr\n", ""), "module network is not given cidr"),
     (Edit("modules/region/main.tf", "  zones = var.zones\n", "  zone = var.zones\n"), "module network knows no zone"),
     (Edit("modules/network/variables.tf", 'variable "zones"', 'variable "places"'), "variable places is not used"),
     (
         Edit("region/main.tf", "operator_cidrs = var.operator_cidrs", "operator_cidrs = []"),
         "variable operator_cidrs is not used",
     ),
-    (Edit("multi-region/main.tf", "  backbone = {", "  spine = {"), "local spine is not used"),
+    (Edit("multi-region/main.tf", "  cidr = \"10.16.0.0/12\"", "  range = \"10.16.0.0/12\""), "local range is not used"),
     (Edit("modules/region/outputs.tf", "module.entrance.address", "null"), "output address is not used"),
     (
         Edit("modules/dns/variables.tf", '  description = "Regions that get no new clients."\n', ""),
@@ -57,8 +57,8 @@ FAULTS = [
     ),
     (Edit("modules/cluster/main.tf", "  vpc_config {", "  vpc {"), "a block vpc_config is missing"),
     (
-        Edit("modules/cluster/versions.tf", "required_providers", "wanted_providers"),
-        "it does not say which provider it takes",
+        Edit("region/versions.tf", "required_providers", "wanted_providers"),
+        "it does not say which version of the provider it takes",
     ),
     (Edit("modules/secrets/main.tf", "resource", 'provider "aws" {}\n\nresource'), "only roots configure providers"),
     (
@@ -80,7 +80,7 @@ FAULTS = [
     ),
     (Edit("multi-region/main.tf", "sql_clusters = 5", "sql_clusters = 4"), "databases by region are"),
     (Edit("region/main.tf", "sql_clusters = 17", "sql_clusters = 16"), "one region has 16 databases"),
-    (Edit("modules/region/main.tf", "3 * var.sql_clusters", "2 * var.sql_clusters"), "are counted otherwise"),
+    (Edit("modules/region/main.tf", "3 * var.at.sql_clusters", "2 * var.at.sql_clusters"), "are counted otherwise"),
     (Edit("region/main.tf", '"prepx-stages"', '"prepx-steps"'), "k8s/ names the buckets"),
     (Edit("modules/region/main.tf", '"prepx-risk"', '"prepx-risks"'), "k8s/ has none"),
     (Edit("modules/secrets/variables.tf", '"prepx/user", ', ""), "k8s/ reads the secrets"),

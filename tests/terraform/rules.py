@@ -160,10 +160,10 @@ def is_block(value) -> bool:
 
 
 def pinned(_: World, module: Module) -> Iterator[str]:
-    """Every folder says which provider it takes, and no folder of modules configures one."""
+    """Roots say which version of which provider they take, and configure it; no folder of modules does."""
     needs = [block for told in module.said.get("terraform", []) for block in told.get("required_providers", [])]
-    if not needs:
-        yield "it does not say which provider it takes"
+    if module.is_root() and not any("version" in arguments(of) for block in needs for of in arguments(block).values()):
+        yield "it does not say which version of the provider it takes"
     if module.blocks("provider") and not module.is_root():
         yield "only roots configure providers"
 

@@ -1,10 +1,8 @@
+# Which version is the root's to say.
 terraform {
-  required_version = ">= 1.9"
-
   required_providers {
     aws = {
       source                = "hashicorp/aws"
-      version               = "~> 5.100"
       configuration_aliases = [aws.replica]
     }
   }

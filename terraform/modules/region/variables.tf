@@ -1,11 +1,25 @@
-variable "name" {
-  description = "Name of network, cluster and entrance."
-  type        = string
+variable "at" {
+  description = "What is its own: the name of network, cluster and entrance; addresses, a /16; and how many databases are in it (k8s/components/sql and sql-shards-*), each three servers of 16 CPU, which no machine of the pools below has room for."
+  type = object({
+    name         = string
+    cidr         = string
+    sql_clusters = number
+  })
 }
 
-variable "cidr" {
-  description = "Addresses of the region, a /16."
-  type        = string
+variable "shared" {
+  description = "What it has in common with others: from where operators reach the API of the cluster; what may be done with what is kept at home, as modules/home says; and where there is more than one region, the network between them with the addresses of all."
+  type = object({
+    operator_cidrs = list(string)
+    may = map(list(object({
+      actions   = list(string)
+      resources = list(string)
+    })))
+    backbone = optional(object({
+      cidr         = string
+      core_network = object({ id = string, arn = string })
+    }))
+  })
 }
 
 variable "zones" {
@@ -18,11 +32,6 @@ variable "kubernetes_version" {
   description = "Version of Kubernetes: that of the schemas which tests/k8s puts manifests beside."
   type        = string
   default     = "1.34"
-}
-
-variable "operator_cidrs" {
-  description = "From where operators reach the API of the cluster."
-  type        = list(string)
 }
 
 variable "pools" {
@@ -38,26 +47,4 @@ variable "pools" {
     on-demand        = { spot = false, instance_types = ["c6i.4xlarge"], min = 3, max = 40 }
     on-demand-memory = { spot = false, instance_types = ["r6i.2xlarge"], min = 3, max = 20 }
   }
-}
-
-variable "sql_clusters" {
-  description = "How many databases are in this region (k8s/components/sql and sql-shards-*), each three servers of 16 CPU, which no machine of the pools above has room for."
-  type        = number
-}
-
-variable "may" {
-  description = "What is kept at home and may be used here, as modules/home says: the bucket of snapshots and archived journals by owners of partitions, that of backups by databases, the secrets."
-  type = map(list(object({
-    actions   = list(string)
-    resources = list(string)
-  })))
-}
-
-variable "backbone" {
-  description = "The network between the regions, and the addresses of all of them; null where there is one region."
-  type = object({
-    cidr         = string
-    core_network = object({ id = string, arn = string })
-  })
-  default = null
 }
