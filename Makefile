@@ -17,6 +17,7 @@ run: preflight
 test: preflight-test lint
 	$(CARGO) test --workspace --locked
 	$(PYTHON) -m unittest discover tests/chaos
+	$(PYTHON) -m unittest discover bench/capacity
 	tests/k8s/run
 	tests/terraform/run
 	tests/clients/run

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import yaml
 
 import delivery
+import capacity
 import faults
 import references
 import tiltfile
@@ -49,6 +50,8 @@ def main():
         if folder.parent.name == "overlays":
             docs = list(yaml.load_all(text, LOADER))
             problems = references.problems(Manifests(docs))
+            if folder.name == WHOLE:
+                problems += capacity.deployed(Manifests(docs))
             wrong += [f"{folder.relative_to(ROOT)}: {problem}" for problem in problems]
             if folder.name == WHOLE and not problems:
                 wrong += faults.unseen(docs) + lenient(tools)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 
+import capacity
 import mesh
 import references
 from manifests import Manifests
@@ -116,6 +117,16 @@ def probe_of_who_does_not_tell(m):
 @fault(references.probes, "the drain 20 s")
 def too_little_grace(m):
     m.get("Deployment", "prepx-trading")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 25
+
+
+@fault(capacity.deployed, "has partitions = 64")
+def other_partitions_than_the_model_knows(m):
+    m.settings()["PREPX_ACCOUNT_PARTITIONS"] = "32"
+
+
+@fault(capacity.deployed, "pods of gateway; the manifests have others")
+def other_pods_than_the_model_knows(m):
+    m.get("HorizontalPodAutoscaler", "prepx-gateway")["spec"]["maxReplicas"] = 99
 
 
 @fault(mesh.rollouts, "it is not there")

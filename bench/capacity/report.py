@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Writes docs/capacity.md from inputs.toml: report.py [--check]. With --check it writes nothing, and fails where the
+page is not what it would write. Either way it fails where what is deployed differs from the model for no reason that
+inputs.toml gives."""
+
+import argparse
+import math
+import pathlib
+import sys
+import textwrap
+import tomllib
+
+import compare
+import model
+
+HERE = pathlib.Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "docs/capacity.md"
+TEXT_WIDTH = 120
+# What moves the cost by less is left out.
+MOVE_PERCENT_MIN = 1
+
+INTRODUCTION = """Made by `bench/capacity/report.py` from [inputs.toml](../bench/capacity/inputs.toml): costs that
+were measured, and assumptions. Nothing of this has run in a cloud, nor on more than one machine: it is arithmetic on
+what one order, request, socket and row took on two cores, of which brokers, databases and callers had their share. It
+says what is asked for in which proportion, and what is full first; not how a platform of that size behaves. Not in
+it: sign-ins and their argon2, webhooks, staff, taxes, support, and what parts take when nothing is asked of them."""
+PODS = """As many as the busiest moment takes at the share of their CPU that is aimed at, and three in every region,
+of those that stand by two."""
+ALONE = """Of these services one pod works and the others stand by, so more pods do not do more. Beyond so many users,
+who do what is assumed, that one has not enough CPU: its work has to be shared out by partition first, which is not
+written yet. The tables here go on beyond that, and count one working pod all the same."""
+DOLLARS = """List prices first; discounts are for machines that may be taken away and for those that are paid ahead."""
+MOVES = """What the users of the table above cost with discounts when one figure is twice what it is. What is not here
+moves it by less than one in a hundred."""
+PRICES = """Dollars: us-east-1, Linux, public list prices as they are remembered in November 2026, not looked up. Look
+before you buy."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    asked = parser.parse_args()
+    inputs = read()
+    text, wrong = page(inputs), compare.unreasoned(inputs)
+    if not asked.check:
+        PAGE.write_text(text)
+    elif PAGE.read_text() != text:
+        wrong.append("docs/capacity.md is not what inputs.toml comes to: run bench/capacity/report.py")
+    sys.exit("\n".join(wrong) or None)
+
+
+def read() -> dict:
+    return tomllib.loads((HERE / "inputs.toml").read_text())
+
+
+def page(inputs: dict) -> str:
+    plans = [model.plan(users, inputs) for users in inputs["users"]]
+    sections = [
+        "# Capacity and cost",
+        words(INTRODUCTION),
+        *loads(plans),
+        *sizes(plans),
+        *pods(plans, inputs),
+        *dollars(plans, inputs),
+        *beside(inputs),
+        *sensitivity(inputs),
+        *measured(inputs),
+        *assumed(inputs),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def words(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), TEXT_WIDTH, break_on_hyphens=False, break_long_words=False)
+
+
+def item(text: str) -> str:
+    return textwrap.indent(words(text), "  ").replace("  ", "- ", 1)
+
+
+def table(head: list[str], rows: list[list], align: str = "---:") -> str:
+    """The first column is words, the others are numbers unless `align` says otherwise."""
+    lines = [head, ["---"] + [align] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def over_users(plans: list[model.Plan], rows: dict) -> str:
+    head = ["", *(people(plan.load.users) for plan in plans)]
+    return table(head, [[name, *(number(of(plan)) for plan in plans)] for name, of in rows.items()])
+
+
+def number(value: float) -> str:
+    """Three digits that count; a dash for what never comes."""
+    if value == math.inf:
+        return "–"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}".rstrip("0").rstrip(".") if value < 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def people(users: int) -> str:
+    return f"{users // 1_000_000} M" if users >= 1_000_000 else f"{users // 1_000} k"
+
+
+def loads(plans: list[model.Plan]) -> list[str]:
+    rows = {
+        "requests a second, average": lambda plan: plan.load.requests,
+        "requests a second, at the busiest moment": lambda plan: plan.load.requests_peak,
+        "of these orders": lambda plan: plan.load.orders_peak,
+        "sockets": lambda plan: plan.load.sockets_peak,
+        "messages to sockets a second": lambda plan: plan.load.messages_peak,
+    }
+    return ["## What users do", over_users(plans, rows)]
+
+
+def sizes(plans: list[model.Plan]) -> list[str]:
+    rows = {
+        "regions": lambda plan: plan.regions,
+        "partitions by account, and as many by instrument": lambda plan: plan.partitions,
+        "shards": lambda plan: plan.shards,
+        "brokers": lambda plan: plan.pods["kafka"].count,
+        "log of 7 days, all copies, GiB": lambda plan: plan.kafka_gib,
+        "rows after a year, one copy, GiB": lambda plan: plan.sql_gib,
+        "nodes of Redis": lambda plan: plan.pods["redis"].count,
+        "values in Redis, all copies, GiB": lambda plan: plan.redis_gib,
+        "memory for sockets, accounts and resting orders, GiB": lambda plan: plan.memory_gib,
+        "buckets: journals of a year and backups, GiB": lambda plan: plan.objects_gib,
+    }
+    rows |= {f"machines, {kind}": lambda plan, kind=kind: plan.machines[kind] for kind in plans[0].machines}
+    rows |= {"machines in all": model.Plan.machines_in_all}
+    return ["## What it takes", over_users(plans, rows)]
+
+
+def pods(plans: list[model.Plan], inputs: dict) -> list[str]:
+    counts = {name: lambda plan, name=name: plan.pods[name].count for name in model.SERVICES}
+    busy = {name: lambda plan, name=name: plan.pods[name].cores for name in [*model.SERVICES, "kafka", "postgres"]}
+    alone = [[name, inputs["shapes"][name]["cpu_max"], number(model.full_at(name, inputs))] for name in model.ALONE]
+    return [
+        "## Pods of each service",
+        words(PODS),
+        over_users(plans, counts),
+        "Cores that are busy then:",
+        over_users(plans, busy),
+        words(ALONE),
+        table(["", "cores that it may take", "users"], alone),
+    ]
+
+
+def dollars(plans: list[model.Plan], inputs: dict) -> list[str]:
+    bills = [model.bill(plan, inputs) for plan in plans]
+    less = [model.discounted(lines, inputs) for lines in bills]
+    rows = [[name, *(number(lines[name]) for lines in bills)] for name in bills[0]]
+    rows += [
+        ["**in all**", *(f"**{number(sum(lines.values()))}**" for lines in bills)],
+        ["**in all, with discounts**", *(f"**{number(each)}**" for each in less)],
+        ["of that a user", *(f"{each / plan.load.users:.4f}" for each, plan in zip(less, plans))],
+        ["the requirements say", *(estimates(plan.load.users, inputs) for plan in plans)],
+    ]
+    head = ["", *(people(plan.load.users) for plan in plans)]
+    return ["## Dollars a month", words(DOLLARS), table(head, rows)]
+
+
+def estimates(users: int, inputs: dict) -> str:
+    span = lambda one: number(one["from"]) + (f" to {number(one['to'])}" if one["to"] > one["from"] else "")
+    return "; ".join(f"{span(one)} ({one['source']})" for one in inputs["required"]["dollars"] if one["users"] == users)
+
+
+def beside(inputs: dict) -> list[str]:
+    rows = [
+        [what, there, number(value), f"{verdict} than the model" if verdict else ""]
+        for what, there, value, verdict in compare.differences(inputs)
+    ]
+    reasons = [f"**{one['is'].title()}: {', '.join(one['of'])}.** {one['why']}" for one in inputs["reasons"]]
+    return [
+        "## Beside the requirements and `k8s/`",
+        "The requirements' table of growth:",
+        growth(inputs),
+        f"`k8s/overlays/prod`, which has the requirements' figures for {people(inputs['deployed']['users'])} users:",
+        table(["", "k8s/", "the model", "k8s/ is"], rows),
+        "\n".join(map(item, reasons)),
+        standing(inputs),
+    ]
+
+
+def growth(inputs: dict) -> str:
+    rows = []
+    gb = lambda gib: number(gib * model.GIB / model.GB)
+    for one in inputs["required"]["growth"]:
+        plan = model.plan(one["users"], inputs)
+        sql, redis = number(one["sql_gb"]), one["redis_gb"]
+        rows.append([people(one["users"]), one["nodes"], plan.machines_in_all(), sql, gb(plan.sql_gib), redis])
+        rows[-1].append(gb(plan.redis_gib))
+    head = ["users", "nodes, required", "model", "rows in GB, required", "model", "Redis in GB, required", "model"]
+    return table(head, rows)
+
+
+def standing(inputs: dict) -> str:
+    servers, costs = model.standing(inputs)
+    sql, rest, whole = (number(each) for each in (costs["sql"], costs["rest"], sum(costs.values())))
+    asks, gives = inputs["deployed"]["sql_cpu"], inputs["shapes"]["postgres"]["cpu"]
+    return words(
+        f"""When nothing is asked of it, with the least of all pods, its machines cost {whole} dollars a month at
+        list prices: {sql} for {servers} servers of PostgreSQL, which as the requirements size them ask for {asks} CPU
+        each, and so have a c6i.8xlarge each (`terraform/`), and {rest} for all else. The model gives a server {gives}
+        CPU, which is more than the measured rows take: of what is deployed, that is where money is saved first."""
+    )
+
+
+def sensitivity(inputs: dict) -> list[str]:
+    rows = [[f"`{name}`", f"{move:+.0f} %"] for name, move in compare.moves(inputs) if abs(move) >= MOVE_PERCENT_MIN]
+    return ["## What moves the cost", words(MOVES), table(["twice as much", "dollars"], rows)]
+
+
+def measured(inputs: dict) -> list[str]:
+    rows = []
+    for name, figures in inputs["measured"].items():
+        parts = [(part, value) for part, value in figures.items() if part != "source"]
+        told = ", ".join(number(value) if part == "value" else f"{part} {number(value)}" for part, value in parts)
+        rows.append([f"`{name}`", told or "nothing", figures["source"]])
+    sources = "\n".join(item(f"**{name}**: {text}.") for name, text in inputs["sources"].items())
+    return ["## What was measured", table(["", "figures", "source"], rows, "---"), sources]
+
+
+def assumed(inputs: dict) -> list[str]:
+    rows = [[f"`{name}`", number(each["value"]), each["why"]] for name, each in inputs["assumed"].items()]
+    prices = [[f"`{name}`", f"{each['value']:g}", each["unit"]] for name, each in inputs["prices"].items()]
+    return [
+        "## What was assumed",
+        table(["", "value", "why"], rows, "---"),
+        words(PRICES),
+        table(["", "dollars", "for"], prices, "---"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
