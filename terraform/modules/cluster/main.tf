@@ -18,8 +18,13 @@ locals {
 }
 
 resource "aws_kms_key" "cluster" {
-  description         = "Secrets and disks of ${var.name}"
+  description         = "Secrets of ${var.name}"
   enable_key_rotation = true
+}
+
+# Of the whole region, whoever makes a disk: those of brokers and databases are made from inside the cluster.
+resource "aws_ebs_encryption_by_default" "this" {
+  enabled = true
 }
 
 data "aws_iam_policy_document" "assume" {
