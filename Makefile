@@ -6,18 +6,25 @@ REDIS = --locked -p prepx-cache --features redis-tests
 REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 MEMCACHED_TESTS = $(CARGO) test $(REDIS) --test it -- memcached::
 
-.PHONY: run test test-kafka test-redis test-postgres test-s3 binaries debug-binaries cluster cluster-build cluster-down chaos \
+.PHONY: run dev test test-kafka test-redis test-postgres test-s3 binaries debug-binaries cluster cluster-build cluster-down chaos \
 	images test-images image-root dependencies lint fmt soak bench preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
 	$(CARGO) run --release --locked --bin prepx -- start
 
+## The loop of development without a cluster: builds, starts, and on a change of a source does both again. Ctrl-C ends it.
+DEV_DATA ?= prepx-data-dev
+dev: preflight
+	@tools/dev.py --build "$(CARGO) build --locked --bin prepx" \
+		--run "$(or $(CARGO_TARGET_DIR),target)/debug/prepx start --dev --data-dir $(DEV_DATA)" libs services proto Cargo.toml Cargo.lock
+
 ## Everything that CI runs. The client tests use the program that the process tests have built.
 test: preflight-test lint
 	$(CARGO) test --workspace --locked
 	$(PYTHON) -m unittest discover tests/chaos
 	$(PYTHON) -m unittest discover bench/capacity
+	$(PYTHON) -m unittest discover tests/tools
 	tests/k8s/run
 	tests/terraform/run
 	tests/clients/run
