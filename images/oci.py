@@ -29,7 +29,8 @@ class Layout:
 
     def layer(self, files: dict[str, pathlib.Path]) -> dict:
         """Files by their paths in the image."""
-        return self.put(tar({path: source.read_bytes() for path, source in files.items()}, 0o755), f"{TYPES}.layer.v1.tar")
+        read = {path: (source.read_bytes(), source.stat().st_mode & 0o777) for path, source in files.items()}
+        return self.put(tar(read), f"{TYPES}.layer.v1.tar")
 
     def image(self, name: str, layers: list[dict], config: dict) -> str:
         """The image; its digest."""
@@ -64,11 +65,11 @@ class Layout:
         index = {"schemaVersion": 2, "mediaType": f"{TYPES}.index.v1+json", "manifests": self.manifests}
         files = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": json.dumps(index).encode()}
         files |= {f"blobs/sha256/{digest}": blob for digest, blob in self.blobs.items()}
-        path.write_bytes(tar(files, 0o644))
+        path.write_bytes(tar({name: (blob, 0o644) for name, blob in files.items()}))
 
 
-def tar(files: dict[str, bytes], mode: int) -> bytes:
-    """An archive with the folders that the files are in."""
+def tar(files: dict[str, tuple[bytes, int]]) -> bytes:
+    """An archive of files with their modes, and of the folders that they are in."""
     folders = {str(above) for path in files for above in pathlib.PurePosixPath(path).parents} - {"."}
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
@@ -78,6 +79,7 @@ def tar(files: dict[str, bytes], mode: int) -> bytes:
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755
                 archive.addfile(entry)
             else:
-                entry.size, entry.mode = len(files[path]), mode
-                archive.addfile(entry, io.BytesIO(files[path]))
+                blob, entry.mode = files[path]
+                entry.size = len(blob)
+                archive.addfile(entry, io.BytesIO(blob))
     return made.getvalue()

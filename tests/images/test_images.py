@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""test_images.py IMAGES: the images that `make images` has made, looked into and run by a real engine, read-only and
+"""test_images.py [IMAGES [OPTION...]]: the images that `make images` has made, looked into and run by a real engine, read-only and
 without rights. Where no engine can be started, what needs one is skipped, and the reason said."""
 
 import hashlib
 import io
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,6 +24,7 @@ sys.path.insert(0, str(ROOT / "images"))
 import dockerfile
 
 SECONDS_MAX = 120
+BUILD_SECONDS_MAX = 600
 NOBODY = 65532
 # Beside its program an image has the loader, what is linked, and whom TLS trusts.
 ALLOWED = ("etc/ssl/certs/ca-certificates.crt", "lib/", "lib64/ld-linux")
@@ -36,7 +38,7 @@ class Layout:
             self.files = {entry.name: tar.extractfile(entry).read() for entry in tar if entry.isfile()}
         self.index = json.loads(self.files["index.json"])
         self.named, *self.others = self.index["manifests"]
-        self.name = self.named["annotations"]["io.containerd.image.name"]
+        self.name = self.named.get("annotations", {}).get("io.containerd.image.name", "")
         self.manifest = self.json(self.named)
         self.config = self.json(self.manifest["config"])
 
@@ -51,6 +53,17 @@ class Layout:
             with tarfile.open(fileobj=io.BytesIO(self.blob(layer))) as tar:
                 yield from tar.getmembers()
 
+    def content(self) -> dict[str, tuple]:
+        """What each path is, whose, with which rights, of when, and its bytes' digest."""
+        found = {}
+        for layer in self.manifest["layers"]:
+            with tarfile.open(fileobj=io.BytesIO(self.blob(layer))) as tar:
+                for entry in tar:
+                    digest = hashlib.sha256(tar.extractfile(entry).read()).hexdigest() if entry.isfile() else ""
+                    name = entry.name.strip("/")
+                    found[name] = (entry.type, entry.mode & 0o7777, entry.uid, entry.gid, entry.mtime, digest)
+        return found
+
 
 class Contents(unittest.TestCase):
     """What is in the images: no engine is needed to see it."""
@@ -64,7 +77,8 @@ class Contents(unittest.TestCase):
             alien = [entry.name for entry in files if entry.name != program and not entry.name.startswith(ALLOWED)]
             self.assertEqual(alien, [], program)
             for entry in layout.entries():
-                self.assertEqual((entry.uid, entry.gid, entry.mtime, entry.mode), (0, 0, 0, 0o755), entry.name)
+                self.assertEqual((entry.uid, entry.gid, entry.mtime), (0, 0, 0), entry.name)
+                self.assertIn(entry.mode, (0o644, 0o755), entry.name)
 
     def test_they_start_their_program_as_nobody(self):
         for program, layout in LAYOUTS.items():
@@ -98,6 +112,43 @@ class Contents(unittest.TestCase):
             for program in LAYOUTS:
                 first, second = (IMAGES / f"{program}.tar"), pathlib.Path(again, f"{program}.tar")
                 self.assertEqual(first.read_bytes(), second.read_bytes(), program)
+
+
+class ByBuildah(unittest.TestCase):
+    """The Dockerfile's last stages, built by a program that builds Dockerfiles, of the same collected files."""
+
+    @unittest.skipUnless(shutil.which("buildah"), "buildah is missing: apt-get install buildah")
+    def test_they_are_the_images_that_were_built_without_it(self):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            work = pathlib.Path(folder)
+            (work / "build").mkdir()
+            (work / "empty").mkdir()
+            (work / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+            shutil.copytree(IMAGES / "root", work / "build/image")
+            # Of one that serves and of one that does not; the others are of the same shape (tests/k8s/delivery.py).
+            for program in ("prepx", "prepx-gateway"):
+                layout, theirs = LAYOUTS[program], self.built(work, program)
+                self.assertEqual(theirs.content(), layout.content(), program)
+                for field in ("User", "Entrypoint", "ExposedPorts"):
+                    own = layout.config["config"].get(field) or None
+                    self.assertEqual(theirs.config["config"].get(field), own, program)
+                labels = theirs.config["config"]["Labels"]
+                self.assertLessEqual(layout.config["config"]["Labels"].items(), labels.items())
+
+    def built(self, work: pathlib.Path, program: str) -> Layout:
+        stores = ["--root", work / "root", "--runroot", work / "run", "--storage-driver", "vfs"]
+        policy = ["--signature-policy", work / "policy.json"]
+        # The stage before is this folder: no image is fetched, and nothing compiled.
+        words = ["--isolation", "chroot", "--timestamp", "0", "--build-context", f"build={work}/build", "--target", program]
+        self.buildah(*stores, "bud", *policy, *words, "-t", program, "-f", ROOT / "Dockerfile", work / "empty")
+        archive = work / f"{program}.tar"
+        self.buildah(*stores, "push", *policy, "--disable-compression", program, f"oci-archive:{archive}")
+        return Layout(archive)
+
+    def buildah(self, *words):
+        words = ["buildah", *map(str, words)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=BUILD_SECONDS_MAX, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class Running(unittest.TestCase):
@@ -216,4 +267,4 @@ if __name__ == "__main__":
     except engine.Unavailable as error:
         WHY_NOT = str(error)
     LAYOUTS = {path.stem: Layout(path) for path in sorted(IMAGES.glob("*.tar"))}
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
