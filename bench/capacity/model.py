@@ -169,16 +169,16 @@ def kept(work: Load, inputs: dict) -> dict[str, float]:
     """GiB on the disks at the end of the time that is kept, all copies of Kafka, one of each row, all of Redis; and in
     buckets: journals, and the backups of all databases with their logs."""
     measured, value = inputs["measured"], lambda name: inputs["assumed"][name]["value"]
-    order = {name: each for name, each in measured["order_bytes"].items() if name != "source"}
+    log, rows = measured["order_log_bytes"], measured["order_sql_bytes"]
     orders_day = work.orders * DAY_S
-    sql = orders_day * value("history_days") * order["tables"] / GIB
+    sql = orders_day * value("history_days") * rows["tables"] / GIB
     active = work.users * value("concurrent_share") * value("cached_values_per_concurrent_user")
-    backups = value("backup_days") * (sql + orders_day * order["sql_log"] / GIB) * value("backup_compressed")
+    backups = value("backup_days") * (sql + orders_day * rows["log"] / GIB) * value("backup_compressed")
     return {
-        "kafka": orders_day * value("log_days") * order["kafka"] / GIB,
+        "kafka": orders_day * value("log_days") * log["kafka"] / GIB,
         "sql": sql,
         "redis": active * measured["cache_value_bytes"]["value"] * value("redis_copies") / GIB,
-        "objects": orders_day * value("history_days") * order["archive"] / GIB + backups,
+        "objects": orders_day * value("history_days") * log["archive"] / GIB + backups,
     }
 
 
@@ -239,9 +239,8 @@ def traffic_gb(work: Load, inputs: dict) -> tuple[float, float]:
     measured, month_s = inputs["measured"], MONTH_DAYS * DAY_S
     copies = inputs["assumed"]["sql_instances"]["value"]
     out = work.requests * measured["response_bytes"]["value"] + work.messages * measured["message_bytes"]["value"]
-    order = measured["order_bytes"]
-    between = work.orders * (order["kafka"] * 2 / 3 + order["sql_log"] * (copies - 1))
-    return out * month_s / GB, between * month_s / GB
+    between = measured["order_log_bytes"]["kafka"] * 2 / 3 + measured["order_sql_bytes"]["log"] * (copies - 1)
+    return out * month_s / GB, work.orders * between * month_s / GB
 
 
 def discounted(lines: dict[str, float], inputs: dict) -> float:

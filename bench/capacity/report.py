@@ -30,8 +30,8 @@ ALONE = """Of these services one pod works and the others stand by, so more pods
 who do what is assumed, that one has not enough CPU: its work has to be shared out by partition first, which is not
 written yet. The tables here go on beyond that, and count one working pod all the same."""
 DOLLARS = """List prices first; discounts are for machines that may be taken away and for those that are paid ahead."""
-MOVES = """By how much it moves what the users of `k8s/overlays/prod` cost, with discounts, when one figure is twice what
-it is. What moves it by less than one in a hundred is not here."""
+MOVES = """By how much it moves what the users of `k8s/overlays/prod` cost, with discounts, when one figure is twice
+what it is. What moves it by less than one in a hundred is not here."""
 PRICES = """Dollars: us-east-1, Linux, public list prices as they are remembered in November 2026, not looked up. Look
 before you buy."""
 
