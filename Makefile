@@ -6,8 +6,8 @@ REDIS = --locked -p prepx-cache --features redis-tests
 REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 MEMCACHED_TESTS = $(CARGO) test $(REDIS) --test it -- memcached::
 
-.PHONY: run dev test test-kafka test-redis test-postgres test-s3 binaries debug-binaries cluster cluster-build cluster-down chaos \
-	images test-images image-root dependencies lint fmt soak bench preflight preflight-test
+.PHONY: run dev test test-kafka test-redis test-postgres test-s3 test-mesh binaries debug-binaries cluster cluster-build cluster-down \
+	chaos images test-images image-root dependencies lint fmt soak bench preflight preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
@@ -76,6 +76,11 @@ test-s3: preflight-test
 	$(CARGO) clippy $(OBJECTS) --all-targets -- -D warnings
 	$(CARGO) test $(OBJECTS) --no-run
 	tests/servers/s3.py run -- $(CARGO) test $(OBJECTS)
+
+## The files of istio/ in a real istiod, before real Envoys and real processes: CONTRIBUTING.md says what it needs.
+test-mesh: preflight-test
+	$(CARGO) build --release --locked -p prepx-standalone -p prepx-gateway --bins
+	tests/mesh/run
 
 # Every service as a program of its own, and `prepx` to operate them.
 OWN = user trading risk portfolio market-data analytics notification
