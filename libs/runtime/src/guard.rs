@@ -95,7 +95,8 @@ impl Shared {
             false => (&self.unary, "the number of calls in flight"),
         };
         room.enter().ok_or_else(|| {
-            status::overloaded(what, Duration::from_millis(self.limits.retry_after_ms))
+            let after = Duration::from_millis(self.limits.retry_after_ms);
+            status::of(&status::overloaded(what, after))
         })
     }
 
@@ -114,24 +115,24 @@ impl Shared {
         };
         left.and_then(|left| Instant::now().checked_add(left))
     }
+}
 
-    fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
-        let given = headers
-            .get(REQUEST_ID)
-            .filter(|given| is_request_id(given.as_bytes()));
-        given
-            .cloned()
-            .unwrap_or_else(|| new_request_id(&self.random))
+/// The request's own id, or a new one.
+pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
+    let given = headers.get(REQUEST_ID);
+    match given.filter(|id| is_request_id(id.as_bytes())) {
+        Some(id) => id.clone(),
+        None => new_request_id(random),
     }
 }
 
 /// Whether a caller's request id may be taken over: 1 to 64 visible ASCII characters.
-pub fn is_request_id(bytes: &[u8]) -> bool {
+fn is_request_id(bytes: &[u8]) -> bool {
     (1..=64).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
 
 /// A request id of its own: 32 hexadecimal digits.
-pub fn new_request_id(random: &Random) -> HeaderValue {
+fn new_request_id(random: &Random) -> HeaderValue {
     let id = random.uuid().simple().to_string();
     HeaderValue::from_str(&id).expect("hexadecimal digits are a header value")
 }
@@ -176,7 +177,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = Method::of(request.uri().path());
         let context = Context {
-            request_id: self.shared.request_id(request.headers()),
+            request_id: request_id(request.headers(), &self.shared.random),
             deadline: self.shared.deadline(method, request.headers()),
         };
         let place = match self.shared.place(method) {

@@ -20,6 +20,7 @@ mod peer;
 mod probes;
 mod process;
 mod ready;
+pub mod refusal;
 mod room;
 pub mod serve;
 mod service;
@@ -27,6 +28,7 @@ pub mod status;
 pub mod telemetry;
 mod timeout;
 pub mod tls;
+mod unread;
 mod unreadable;
 
 pub use balance::Balanced;

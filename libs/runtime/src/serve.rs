@@ -1,6 +1,8 @@
 //! One port for HTTP/1.1, HTTP/2, WebSocket and gRPC, in plain text or over TLS, and the limits that keep
 //! it open: connections, the time of handshakes, header size and time, body size and time, streams a
-//! connection, silence.
+//! connection, silence, answers that nobody takes.
+
+mod limits;
 
 use std::convert::Infallible;
 use std::io;
@@ -12,14 +14,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::routing::future::RouteFuture;
-use http::Request;
+use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use serde::Deserialize;
+use prepx_env::Random;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Chain};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -27,82 +28,40 @@ use tonic::service::Routes;
 use tower::{Service as _, ServiceExt as _};
 
 use crate::body::{Bounded, is_grpc};
-use crate::config;
 use crate::drain::Drain;
 use crate::room::{Room, Taken};
 use crate::tls::{Identity, Prompt, shaken, speaks_http2};
+use crate::unread::{Counted, Opened, Reader, Unread};
+use crate::{refusal, status};
+
+use limits::HEADER_BYTES_MIN;
+pub use limits::Limits;
 
 /// How a connection that speaks HTTP/2 begins.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The smallest buffer that hyper works with.
-const HEADER_BYTES_MIN: usize = 8_192;
 /// How often the other end of an HTTP/2 connection is asked for a sign of life, and how long it has.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Bytes that may be under way on one stream and connection: batches are large.
 const WINDOW_BYTES: u32 = 1 << 20;
+/// When to try again on a connection whose answers have not been taken.
+const RETRY_UNREAD_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait when the machine has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What one process takes on from outside.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Open connections; further ones wait to be accepted.
-    pub connections: usize,
-    /// How long a TLS handshake may take.
-    pub handshake_timeout_ms: u64,
-    /// The largest header of a request.
-    pub header_bytes: usize,
-    /// How long a header may take, and a connection over HTTP/1.1 may lie idle.
-    pub header_timeout_ms: u64,
-    /// The largest body of a request; a route may allow less.
-    pub body_bytes: usize,
-    /// How long a body may take after its header.
-    pub body_timeout_ms: u64,
-    /// How long what was sent to a client may lie unread before its connection is closed.
-    pub unread_timeout_ms: u32,
-    /// Requests at a time on one HTTP/2 connection.
-    pub http2_streams: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            connections: 10_000,
-            handshake_timeout_ms: 10_000,
-            header_bytes: 32_768,
-            header_timeout_ms: 20_000,
-            body_bytes: 1_048_576,
-            body_timeout_ms: 20_000,
-            unread_timeout_ms: 60_000,
-            http2_streams: 1_024,
-        }
-    }
-}
-
-impl Limits {
-    /// Whether a process can serve with these.
-    pub fn validate(&self) -> Result<(), config::Error> {
-        config::at_least("connections", self.connections as u64, 1)?;
-        config::at_least("handshake_timeout_ms", self.handshake_timeout_ms, 1)?;
-        config::at_least(
-            "header_bytes",
-            self.header_bytes as u64,
-            HEADER_BYTES_MIN as u64,
-        )?;
-        config::at_least("header_timeout_ms", self.header_timeout_ms, 1)?;
-        config::at_least("body_bytes", self.body_bytes as u64, 1)?;
-        config::at_least("body_timeout_ms", self.body_timeout_ms, 1)?;
-        config::at_least("unread_timeout_ms", self.unread_timeout_ms.into(), 1)?;
-        config::at_least("http2_streams", self.http2_streams.into(), 1)
-    }
-}
-
 /// A connection's place among [`Limits::connections`], in the extensions of its requests. An upgraded
 /// socket outlives its connection's requests: whoever serves it keeps this as long as the socket.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Place {
     _taken: Arc<Taken>,
+    reader: Arc<Reader>,
+}
+
+impl Place {
+    /// Closes the connection, because nothing of what was written to its socket is taken. (A socket over
+    /// HTTP/1.1 has its connection for itself and closes it when it is dropped.)
+    pub fn close_unread(&self) {
+        self.reader.close_unread();
+    }
 }
 
 /// Where a process is called.
@@ -147,6 +106,9 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
     let server = Arc::new(Server::new(app, limits, identity));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let unread_answers = Arc::clone(&server.unread);
+    let mut beside = JoinSet::new();
+    beside.spawn(async move { unread_answers.watch().await });
     let mut draining = pin!(drain.draining());
     loop {
         let accepted = tokio::select! {
@@ -159,11 +121,8 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
             Ok((stream, address, taken)) => {
                 let server = Arc::clone(&server);
                 let watcher = graceful.watcher();
-                let place = Place {
-                    _taken: Arc::new(taken),
-                };
                 connections.spawn(async move {
-                    server.connection(stream, address, place, watcher).await;
+                    server.connection(stream, address, taken, watcher).await;
                 });
             }
             Err(error) => {
@@ -205,6 +164,8 @@ struct Server {
     app: Router,
     limits: Limits,
     identity: Option<Arc<Identity>>,
+    unread: Arc<Unread>,
+    random: Arc<Random>,
     http1: Builder<TokioExecutor>,
     http2: Builder<TokioExecutor>,
 }
@@ -230,6 +191,8 @@ impl Server {
         let http1 = builder.clone().http1_only();
         Server {
             app,
+            unread: Unread::new(&limits),
+            random: Arc::new(Random::from_system()),
             limits,
             identity,
             http1,
@@ -237,13 +200,29 @@ impl Server {
         }
     }
 
+    /// Serves a connection to its end, or until it is not worth its memory.
     async fn connection(
         &self,
         stream: TcpStream,
         address: SocketAddr,
-        place: Place,
+        taken: Taken,
         watcher: Watcher,
     ) {
+        let (open, place) = self.admit(taken);
+        open.during(self.spoken(stream, address, place, watcher))
+            .await;
+    }
+
+    fn admit(&self, taken: Taken) -> (Opened, Place) {
+        let open = self.unread.open();
+        let place = Place {
+            _taken: Arc::new(taken),
+            reader: Arc::clone(&open.reader),
+        };
+        (open, place)
+    }
+
+    async fn spoken(&self, stream: TcpStream, address: SocketAddr, place: Place, watcher: Watcher) {
         let Some(identity) = &self.identity else {
             let (reader, writer) = stream.into_split();
             return self.unsaid(reader, writer, address, place, watcher).await;
@@ -301,16 +280,36 @@ impl Server {
         ended(address, watcher.watch(connection).await);
     }
 
+    /// The answer, counted until it is taken. A client that has left too much is refused before anything is
+    /// begun for it; a page that it has asked for meanwhile is not given.
     fn answer(
         &self,
         request: Request<Incoming>,
         address: SocketAddr,
         place: &Place,
-    ) -> RouteFuture<Infallible> {
+    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + Send + 'static {
         let mut request = self.bounded(request);
         request.extensions_mut().insert(ConnectInfo(address));
         request.extensions_mut().insert(place.clone());
-        self.app.clone().call(request)
+        let reader = Arc::clone(&place.reader);
+        let random = Arc::clone(&self.random);
+        let mut app = self.app.clone();
+        async move {
+            let counted = |body| Counted {
+                body,
+                reader: Arc::clone(&reader),
+            };
+            let is_page = request.method().is_safe();
+            let asked = is_page.then(|| request.headers().clone());
+            if reader.is_full() {
+                return Ok(unread(request.headers(), &random).map(counted));
+            }
+            let response = app.call(request).await?;
+            match asked {
+                Some(headers) if reader.is_full() => Ok(unread(&headers, &random).map(counted)),
+                _ => Ok(response.map(counted)),
+            }
+        }
     }
 
     fn bounded(&self, request: Request<Incoming>) -> Request<Body> {
@@ -325,6 +324,16 @@ impl Server {
         let limit = Duration::from_millis(body_timeout_ms);
         request.map(|body| Body::new(Bounded::new(Body::new(body), body_bytes, limit)))
     }
+}
+
+/// Why a client that does not take its answers is given no more of them.
+fn unread(headers: &HeaderMap, random: &Random) -> Response<Body> {
+    let what = "what this connection was answered and has not read";
+    refusal::answer(
+        &status::overloaded(what, RETRY_UNREAD_AFTER),
+        headers,
+        random,
+    )
 }
 
 /// What a connection is made of.
@@ -352,3 +361,6 @@ async fn opened<R: AsyncRead + Unpin>(
     let is_http2 = seen == PREFACE;
     Ok((is_http2, io::Cursor::new(seen).chain(stream)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,14 +32,13 @@ pub fn read(status: &Status) -> Error {
 }
 
 /// Nothing was accepted because there is no room for it; the caller may try again after a time.
-pub fn overloaded(what: &str, after: Duration) -> Status {
-    let mut error = Error::new(
+pub fn overloaded(what: &str, after: Duration) -> Error {
+    let error = Error::new(
         Code::TooManyRequests,
         "OVERLOADED",
         format!("{what} is at its limit; nothing was accepted, try again in {after:?}"),
     );
-    error.retry_after_ms = Some(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-    of(&error)
+    error.retry_after(Some(after))
 }
 
 /// A write that nobody knows the outcome of. It is never one that clients resend by themselves.

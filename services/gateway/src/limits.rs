@@ -18,10 +18,9 @@ use prepx_auth::{Authenticator, Identity, Role};
 use prepx_cache::{Allowance, Cache, Limiter, Verdict};
 use prepx_domain::Code;
 use prepx_env::{Clock, Random};
-use prepx_runtime::{body, guard, status};
+use prepx_runtime::{body, refusal};
 use prepx_transcode::{Error, Router};
 
-use crate::rest;
 use config::{Config, Tier};
 
 /// The methods that place or change orders. Cancels are not among them: who is blocked may still get
@@ -64,7 +63,10 @@ impl Limits {
         }
         let (mut response, verdict) = match self.admit(&mut request).await {
             Ok(verdict) => (next.run(request).await, verdict),
-            Err(refused) => (self.refusal(&refused, request.headers()), refused.1),
+            Err(refused) => {
+                let refusal = refusal::answer(&error(&refused), request.headers(), &self.random);
+                (refusal, refused.1)
+            }
         };
         self.tell(verdict, response.headers_mut());
         response
@@ -140,17 +142,6 @@ impl Limits {
             Role::Operator => Tier::Enterprise,
             Role::Trader => self.config.default_tier,
         })
-    }
-
-    fn refusal(&self, refused: &Refused, headers: &HeaderMap) -> Response<Body> {
-        let error = error(refused);
-        let request_id = rest::request_id(headers, &self.random);
-        let mut response = match body::is_grpc(headers) {
-            true => status::of(&error).into_http(),
-            false => rest::refusal(&error, request_id.to_str().unwrap_or_default()),
-        };
-        response.headers_mut().insert(guard::REQUEST_ID, request_id);
-        response
     }
 
     /// Writes what is left as Alpaca does; the reset is in seconds since 1970.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures::{StreamExt as _, stream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use prepx_auth::Identity;
 use prepx_domain::Code;
 use prepx_env::Random;
-use prepx_runtime::{Peer, body, guard, status};
+use prepx_runtime::{Peer, body, guard, refusal, status};
 use prepx_transcode::{Call, Effect, Error, Framing, Route, Router};
 use tonic::Streaming;
 use tonic::metadata::MetadataMap;
@@ -51,11 +51,11 @@ impl Rest {
 
     /// Answers any request.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let request_id = request_id(request.headers(), &self.random);
+        let request_id = guard::request_id(request.headers(), &self.random);
         let mut route = None;
         let mut response = match self.call(request, &request_id, &mut route).await {
             Ok(response) => response,
-            Err(error) => refusal(&error, request_id.to_str().unwrap_or_default()),
+            Err(error) => refusal::told(&error, &request_id),
         };
         if let Some(route) = route {
             // For whoever counts by route.
@@ -105,16 +105,7 @@ impl Rest {
         let answering = tokio::spawn(async move { raw::unary(peer, &path, request).await });
         let reply = answering.await.unwrap_or_else(|_| Err(status::internal()));
         let reply = reply.map_err(|status| failure(&route, &status))?;
-        Ok(json(route.success_status(), route.encode(&reply)?))
-    }
-}
-
-/// The request's own id, or a new one.
-pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
-    let given = headers.get(guard::REQUEST_ID);
-    match given.filter(|id| guard::is_request_id(id.as_bytes())) {
-        Some(id) => id.clone(),
-        None => guard::new_request_id(random),
+        Ok(refusal::json(route.success_status(), route.encode(&reply)?))
     }
 }
 
@@ -204,31 +195,6 @@ fn not_here(path: &str) -> Error {
         "UNKNOWN_PATH",
         format!("nothing is served at {path}"),
     )
-}
-
-/// A JSON answer; with 204 there is no body.
-pub fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    if status != StatusCode::NO_CONTENT {
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-    }
-    response
-}
-
-/// An error as the JSON API tells it.
-pub fn refusal(error: &Error, request_id: &str) -> Response<Body> {
-    let mut response = json(error.http_status(), error.to_json(request_id));
-    if let Some(allow) = error.allow().and_then(|methods| methods.parse().ok()) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    if let Some(after_ms) = error.retry_after_ms {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, after_ms.div_ceil(1_000).into());
-    }
-    response
 }
 
 /// The replies of a stream, framed; an error ends it with a frame of its own.

@@ -13,7 +13,7 @@ use prepx_auth::{AuthLayer, Authenticator, ClusterKey, Policy};
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
-use prepx_runtime::{Drain, Peer, Service, TaskError, guard};
+use prepx_runtime::{Drain, Peer, Service, TaskError, guard, refusal};
 use prepx_transcode::{Router, openapi};
 
 use crate::forward::{Forward, PUBLIC, service_of};
@@ -21,7 +21,7 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::limits::config::{Config as RateLimits, Profile as RateProfile};
 use crate::requests::Requests;
-use crate::rest::{self, Rest};
+use crate::rest::Rest;
 use crate::socket::{self, Edge};
 use crate::status::Parts;
 
@@ -85,7 +85,10 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
     }
     deps.peers.insert(OWN.to_owned(), own.peer());
     let sockets = match deps.peers.get(STREAMS) {
-        Some(peer) => Edge::build(deps.authenticator, peer.clone(), deps.drain)?.routes(),
+        Some(peer) => {
+            let random = Arc::clone(&deps.random);
+            Edge::build(deps.authenticator, peer.clone(), deps.drain, random)?.routes()
+        }
         None => axum::Router::new(),
     };
     let document = openapi(&router, "PrepX", env!("CARGO_PKG_VERSION")).to_string();
@@ -100,7 +103,7 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
     let routes = axum::Router::new()
         .route(
             "/openapi.json",
-            get(async move || rest::json(StatusCode::OK, document)),
+            get(async move || refusal::json(StatusCode::OK, document)),
         )
         .route("/metrics", get(async move || text(metrics.render())))
         .merge(sockets)

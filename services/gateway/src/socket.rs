@@ -17,15 +17,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::routing::any;
 use axum::{Extension, Router};
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Response, header};
 use prepx_auth::Authenticator;
 use prepx_domain::{AssetClass, Code};
+use prepx_env::Random;
 use prepx_runtime::serve::Place;
-use prepx_runtime::{Drain, Peer};
+use prepx_runtime::{Drain, Peer, refusal};
 use prepx_transcode::{BuildError, Error};
 use uuid::Uuid;
 
-use crate::rest;
 use form::{Codecs, Form};
 use session::Session;
 
@@ -66,6 +66,7 @@ pub struct Edge {
     notification: Peer,
     drain: Drain,
     codecs: Codecs,
+    random: Arc<Random>,
     /// How many sockets a user has open.
     open: Mutex<HashMap<Uuid, usize>>,
 }
@@ -85,12 +86,14 @@ impl Edge {
         authenticator: Arc<Authenticator>,
         notification: Peer,
         drain: Drain,
+        random: Arc<Random>,
     ) -> Result<Arc<Edge>, BuildError> {
         Ok(Arc::new(Edge {
             authenticator,
             notification,
             drain,
             codecs: Codecs::build()?,
+            random,
             open: Mutex::default(),
         }))
     }
@@ -116,7 +119,10 @@ impl Edge {
     ) -> Response<axum::body::Body> {
         let upgrade = match upgrade {
             Ok(upgrade) => upgrade,
-            Err(rejection) => return not_a_socket(&rejection.to_string()),
+            Err(rejection) => {
+                let error = not_a_socket(&rejection.to_string());
+                return refusal::answer(&error, &headers, &self.random);
+            }
         };
         let form = match headers.get(header::CONTENT_TYPE) {
             Some(asked) if asked == "application/msgpack" => Form::MessagePack,
@@ -128,8 +134,9 @@ impl Edge {
             .max_write_buffer_size(WRITE_BYTES_MAX)
             .on_upgrade(async move |socket| {
                 // Kept as long as the socket is: it counts, and the end of the process waits for it.
-                let _held = (place, self.drain.work(), Open::begin());
-                Session::new(self, socket, protocol, form)
+                let _held = (place.clone(), self.drain.work(), Open::begin());
+                let place = place.map(|Extension(place)| place);
+                Session::new(self, socket, place, protocol, form)
                     .run(&headers)
                     .await;
             })
@@ -181,8 +188,7 @@ impl Drop for Open {
     }
 }
 
-fn not_a_socket(why: &str) -> Response<axum::body::Body> {
+fn not_a_socket(why: &str) -> Error {
     let message = format!("this path is a WebSocket: {why}");
-    let error = Error::new(Code::Unreadable, "NOT_A_WEBSOCKET", message);
-    rest::json(StatusCode::BAD_REQUEST, error.to_json(""))
+    Error::new(Code::Unreadable, "NOT_A_WEBSOCKET", message)
 }

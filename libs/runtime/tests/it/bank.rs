@@ -223,7 +223,7 @@ pub fn radio(drain: Drain) -> Stream {
         let first = futures::stream::once(async { Ok(SubscribeResponse::default()) });
         let last = futures::stream::once(async move {
             tokio::select! {
-                () = drain.draining() => Err(status::overloaded("the test", Duration::from_secs(1))),
+                () = drain.draining() => Err(status::of(&status::overloaded("the test", Duration::from_secs(1)))),
                 Err(unreadable) = requests.message() => Err(unreadable),
             }
         });

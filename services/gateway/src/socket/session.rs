@@ -9,6 +9,7 @@ use http::HeaderMap;
 use prepx_auth::{Credentials, Identity};
 use prepx_domain::{AssetClass, Code};
 use prepx_proto::notification::v1 as wire;
+use prepx_runtime::serve::Place;
 use prepx_runtime::status;
 use serde_json::Value;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
@@ -40,6 +41,8 @@ const RESTART: u16 = 1_012;
 pub struct Session {
     edge: Arc<Edge>,
     socket: WebSocket,
+    /// That of its connection.
+    place: Option<Place>,
     protocol: Protocol,
     form: Form,
     identity: Option<(Arc<Identity>, Seat)>,
@@ -61,10 +64,17 @@ type Step = Result<(), End>;
 
 impl Session {
     /// A socket that was just opened.
-    pub fn new(edge: Arc<Edge>, socket: WebSocket, protocol: Protocol, form: Form) -> Session {
+    pub fn new(
+        edge: Arc<Edge>,
+        socket: WebSocket,
+        place: Option<Place>,
+        protocol: Protocol,
+        form: Form,
+    ) -> Session {
         Session {
             edge,
             socket,
+            place,
             protocol,
             form,
             identity: None,
@@ -115,7 +125,12 @@ impl Session {
     async fn write(&mut self, message: Message) -> Step {
         match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => {
+                // Over HTTP/2 what was written would stay for as long as the connection does.
+                self.place.iter().for_each(Place::close_unread);
+                Err(End::Gone)
+            }
         }
     }
 
