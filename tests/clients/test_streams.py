@@ -320,6 +320,25 @@ def test_wrong_keys_are_refused_and_closed(server, add_trader):
         assert raw.closed() == 1008
 
 
+def test_a_trading_stream_stays_whose_it_is(server, add_trader):
+    first, second = add_trader(), add_trader()
+
+    def ask(who, secret=None):
+        keys = {"key_id": who.key_id, "secret_key": secret or who.secret_key}
+        return raw.ask({"action": "authenticate", "data": keys})
+
+    authorization = lambda status: {
+        "stream": "authorization", "data": {"status": status, "action": "authenticate"},
+    }
+    with Raw(server, "/stream") as raw:
+        assert ask(first) == authorization("authorized")
+        assert ask(first) == authorization("authorized")
+        words = {"code": 403, "error_message": "already authenticated"}
+        assert ask(second) == {"stream": "error", "data": words}
+        assert ask(first, "wrong") == authorization("unauthorized")
+        assert raw.closed() == 1008
+
+
 def test_who_does_not_sign_in_is_told_and_closed(server):
     with Raw(server) as data, Raw(server, "/stream") as trading:
         data.hear()

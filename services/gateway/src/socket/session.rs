@@ -241,14 +241,8 @@ impl Session {
 
     /// Signs in with what was shown; `None` is something that cannot be credentials.
     async fn sign_in(&mut self, shown: Option<Credentials>) -> Step {
-        if self.identity.is_some() {
-            return match self.protocol {
-                Protocol::Trading => {
-                    self.say(&trading::authorization(true, "authenticate"))
-                        .await
-                }
-                Protocol::Data(_) => self.refuse(data::ALREADY_AUTHENTICATED).await,
-            };
+        if self.identity.is_some() && matches!(self.protocol, Protocol::Data(_)) {
+            return self.refuse(data::ALREADY_AUTHENTICATED).await;
         }
         let identified = match &shown {
             Some(shown) => self.edge.authenticator.identify(shown).await,
@@ -259,6 +253,14 @@ impl Session {
             Err(prepx_auth::Error::Unavailable) => return Err(restart()),
             Ok(None) | Err(_) => return self.sign_in_refused(data::AUTH_FAILED).await,
         };
+        if let Some((signed_in, _)) = &self.identity {
+            // Who shows the same key again hears the same; the socket stays whose it is.
+            if signed_in.principal.key_id != identity.principal.key_id {
+                return self.refuse(data::ALREADY_AUTHENTICATED).await;
+            }
+            let authorized = trading::authorization(true, "authenticate");
+            return self.say(&authorized).await;
+        }
         let Some(seat) = self.edge.seat(identity.principal.user_id) else {
             return self.sign_in_refused(data::CONNECTION_LIMIT).await;
         };
