@@ -28,6 +28,8 @@ pub enum Code {
     Invalid,
     /// Too many requests; nothing was accepted (429).
     TooManyRequests,
+    /// The header of the request is larger than the limit (431).
+    HeaderTooLarge,
     /// A fault of ours (500).
     Internal,
     /// Not able to answer now: nothing was accepted, or the outcome is unknown and the message says
@@ -39,7 +41,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in order of their numbers.
-    pub const ALL: [Code; 14] = [
+    pub const ALL: [Code; 15] = [
         Code::Unreadable,
         Code::Unauthenticated,
         Code::Forbidden,
@@ -51,6 +53,7 @@ impl Code {
         Code::TooLarge,
         Code::Invalid,
         Code::TooManyRequests,
+        Code::HeaderTooLarge,
         Code::Internal,
         Code::Unavailable,
         Code::DeadlineExceeded,
@@ -70,6 +73,7 @@ impl Code {
             Code::TooLarge => 41_310_000,
             Code::Invalid => 42_210_000,
             Code::TooManyRequests => 42_910_000,
+            Code::HeaderTooLarge => 43_110_000,
             Code::Internal => 50_010_000,
             Code::Unavailable => 50_310_000,
             Code::DeadlineExceeded => 50_410_000,

@@ -260,7 +260,11 @@ impl Hosted {
         if let Some(probes) = probes {
             beside.spawn(probes.answer(&health, &drain));
         }
-        let mut serving = serving(port, app, config.limits.clone(), drain);
+        let limits = match config.callers {
+            Callers::Clients => config.limits.clone(),
+            Callers::Services => config.limits.clone().among_services(),
+        };
+        let mut serving = serving(port, app, limits, drain);
         ready();
         let mut outcome = tokio::select! {
             () = asked => Ok(()),

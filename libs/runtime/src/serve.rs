@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -30,15 +30,17 @@ use tower::{Service as _, ServiceExt as _};
 use crate::body::{Bounded, is_grpc};
 use crate::drain::Drain;
 use crate::room::{Room, Taken};
+use crate::status::{Code, Error};
 use crate::tls::{Identity, Prompt, shaken, speaks_http2};
 use crate::unread::{Counted, Opened, Reader, Unread};
 use crate::{refusal, status};
 
-use limits::HEADER_BYTES_MIN;
 pub use limits::Limits;
 
 /// How a connection that speaks HTTP/2 begins.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What HTTP/2 counts for a field of a header beside its name and value.
+const FIELD_BYTES: usize = 32;
 /// How often the other end of an HTTP/2 connection is asked for a sign of life, and how long it has.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Bytes that may be under way on one stream and connection: batches are large.
@@ -177,14 +179,14 @@ impl Server {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
-            .max_buf_size(limits.header_bytes.max(HEADER_BYTES_MIN));
+            .max_buf_size(limits.header_buffer_bytes());
         builder
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .max_concurrent_streams(limits.http2_streams)
-            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(limits.header_buffer_bytes()).unwrap_or(u32::MAX))
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .enable_connect_protocol();
@@ -287,7 +289,8 @@ impl Server {
         request: Request<Incoming>,
         address: SocketAddr,
         place: &Place,
-    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + Send + 'static {
+    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + Send + use<> {
+        let too_large = self.too_large(&request);
         let mut request = self.bounded(request);
         request.extensions_mut().insert(ConnectInfo(address));
         request.extensions_mut().insert(place.clone());
@@ -299,17 +302,35 @@ impl Server {
                 body,
                 reader: Arc::clone(&reader),
             };
-            let is_page = request.method().is_safe();
-            let asked = is_page.then(|| request.headers().clone());
+            if let Some(error) = too_large {
+                return Ok(refusal::answer(&error, request.headers(), &random).map(counted));
+            }
             if reader.is_full() {
                 return Ok(unread(request.headers(), &random).map(counted));
             }
+            let is_page = request.method().is_safe();
             let response = app.call(request).await?;
-            match asked {
-                Some(headers) if reader.is_full() => Ok(unread(&headers, &random).map(counted)),
-                _ => Ok(response.map(counted)),
-            }
+            let response = match is_page && reader.is_full() {
+                true => unread(response.headers(), &random),
+                false => response,
+            };
+            Ok(response.map(counted))
         }
+    }
+
+    /// What is wrong with a header that is too large.
+    fn too_large(&self, request: &Request<Incoming>) -> Option<Error> {
+        let of_field = |(name, value): (&HeaderName, &HeaderValue)| {
+            name.as_str().len() + value.len() + FIELD_BYTES
+        };
+        let fields: usize = request.headers().iter().map(of_field).sum();
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("", |path| path.as_str());
+        let (bytes, limit) = (fields + path.len(), self.limits.header_bytes);
+        let message = || format!("the header has {bytes} bytes; at most {limit} are taken");
+        (bytes > limit).then(|| Error::new(Code::HeaderTooLarge, "HEADER_TOO_LARGE", message()))
     }
 
     fn bounded(&self, request: Request<Incoming>) -> Request<Body> {
@@ -326,7 +347,7 @@ impl Server {
     }
 }
 
-/// Why a client that does not take its answers is given no more of them.
+/// A client that does not take its answers is given no more of them.
 fn unread(headers: &HeaderMap, random: &Random) -> Response<Body> {
     let what = "what this connection was answered and has not read";
     refusal::answer(

@@ -162,7 +162,7 @@ impl Error {
 /// The gRPC code that goes with a code of the closed set.
 pub fn to_grpc(code: Code) -> i32 {
     match code {
-        Code::Unreadable | Code::Invalid | Code::TooLarge => 3,
+        Code::Unreadable | Code::Invalid | Code::TooLarge | Code::HeaderTooLarge => 3,
         Code::DeadlineExceeded => 4,
         Code::NotFound => 5,
         Code::Conflict | Code::InsufficientBalance | Code::TradingBlocked => 9,
@@ -204,6 +204,7 @@ fn default_reason(code: Code) -> &'static str {
         Code::TooLarge => "TOO_LARGE",
         Code::Invalid => "INVALID",
         Code::TooManyRequests => "TOO_MANY_REQUESTS",
+        Code::HeaderTooLarge => "HEADER_TOO_LARGE",
         Code::Internal => "INTERNAL",
         Code::Unavailable => "UNAVAILABLE",
         Code::DeadlineExceeded => "DEADLINE_EXCEEDED",

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::config;
 
 /// The smallest buffer that hyper works with.
-pub(super) const HEADER_BYTES_MIN: usize = 8_192;
+const HEADER_BYTES_MIN: usize = 8_192;
 
 /// What one process takes on from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -15,7 +15,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a TLS handshake may take.
     pub handshake_timeout_ms: u64,
-    /// The largest header of a request.
+    /// The largest header of a request: its path and fields, with 32 bytes for each field, as HTTP/2 counts.
+    /// Twice as much is read, so that who sends too much is told so.
     pub header_bytes: usize,
     /// How long a header may take, and a connection over HTTP/1.1 may lie idle.
     pub header_timeout_ms: u64,
@@ -27,8 +28,8 @@ pub struct Limits {
     /// that it does not acknowledge, and over HTTP/2 answers to which it gives no window (for these up to a
     /// quarter longer).
     pub unread_timeout_ms: u32,
-    /// How much of its answers one connection may leave. Beyond it requests are refused before they are begun
-    /// and pages are not given; a connection that has twice as much is closed.
+    /// How much of its answers one connection of a client may leave. Beyond it requests are refused before
+    /// they are begun and pages are not given; a connection that has twice as much is closed.
     pub connection_unread_bytes: usize,
     /// How much of their answers all connections may leave. Beyond it those that have left most for longest
     /// are closed.
@@ -55,6 +56,20 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same where services call: there one connection carries what many clients do not take, and only
+    /// what all leave is bounded.
+    pub(crate) fn among_services(self) -> Limits {
+        Limits {
+            connection_unread_bytes: self.unread_bytes,
+            ..self
+        }
+    }
+
+    /// How much of a header is read. Beyond it hyper itself answers 431, without a word.
+    pub(super) fn header_buffer_bytes(&self) -> usize {
+        self.header_bytes.max(HEADER_BYTES_MIN).saturating_mul(2)
+    }
+
     /// Whether a process can serve with these.
     pub fn validate(&self) -> Result<(), config::Error> {
         config::at_least("connections", self.connections as u64, 1)?;

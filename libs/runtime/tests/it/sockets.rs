@@ -130,12 +130,20 @@ async fn bodies_and_headers_have_a_largest_size() {
     );
     let large = exchange(address, &of(65)).await;
     assert!(large.starts_with("HTTP/1.1 413"), "{large}");
-    let header = format!(
-        "GET / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n",
-        "x".repeat(100_000)
-    );
-    let answer = exchange(address, &header).await;
-    assert!(!answer.contains(" 200"), "{answer}");
+    let with = |size: usize| {
+        let long = "x".repeat(size);
+        format!(
+            "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: mine\r\nlong: {long}\r\n\r\n"
+        )
+    };
+    let told = exchange(address, &with(9_000)).await;
+    assert!(told.starts_with("HTTP/1.1 431"), "{told}");
+    for words in ["43110000", "at most 8192", "\"request_id\":\"mine\""] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+    // hyper answers this itself, and closes on what has not been read.
+    let beyond = exchange(address, &with(100_000)).await;
+    assert!(!beyond.contains(" 200"), "{beyond}");
 }
 
 #[tokio::test]
