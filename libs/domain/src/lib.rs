@@ -19,6 +19,7 @@ pub mod message;
 pub mod order;
 pub mod reject;
 pub mod session;
+pub mod text;
 pub mod time;
 pub mod update;
 pub mod view;

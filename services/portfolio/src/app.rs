@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use prepx_auth::Caller;
 use prepx_cache::Cache;
-use prepx_domain::decimal;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce};
+use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce, decimal, text};
 use prepx_env::{Clock, Random};
 use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError};
@@ -173,15 +172,10 @@ impl<S: Store> App<S> {
     /// Moves money in or out under the caller's own name for it; a repeat books nothing and gets
     /// the first answer.
     pub async fn transfer(&self, wanted: Wanted, key: &str) -> Result<Transfer, Error> {
-        let chars = key.chars().count();
-        if !(1..=KEY_CHARS_MAX).contains(&chars) {
-            let message =
-                format!("idempotency_key has {chars} characters: give 1 to {KEY_CHARS_MAX}");
-            return Err(Error::Field {
-                field: "idempotency_key",
-                message,
-            });
-        }
+        text::check(key, 1..=KEY_CHARS_MAX).map_err(|error| Error::Field {
+            field: "idempotency_key",
+            message: format!("idempotency_key {error}"),
+        })?;
         let drawn = Transfer {
             wanted,
             idempotency_key: key.to_owned(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prepx_domain::message::Limits;
 use prepx_domain::view::AccountView;
-use prepx_domain::{AccountId, Code, OrderId, Reject, decimal};
+use prepx_domain::{AccountId, Code, OrderId, Reject, decimal, text};
 use prepx_proto::risk::v1 as wire;
 use prepx_proto::risk::v1::admin_service_server::AdminService;
 use prepx_runtime::status;
@@ -65,11 +65,8 @@ impl AdminService for Handler {
         let wanted = request.into_inner();
         let order = order_id(&wanted.order_id)?;
         let reason = wanted.reason.trim();
-        let chars = reason.chars().count();
-        if !(1..=REASON_CHARS_MAX).contains(&chars) {
-            let message = format!("reason has {chars} characters: give 1 to {REASON_CHARS_MAX}");
-            return Err(invalid("reason", message));
-        }
+        text::check(reason, 1..=REASON_CHARS_MAX)
+            .map_err(|error| invalid("reason", format!("reason {error}")))?;
         self.0.end_order(order, reason.to_owned()).await?;
         Ok(Response::new(wire::EndOrderResponse {
             order_id: wanted.order_id,

@@ -1,7 +1,7 @@
 //! What the user service refuses, and the closed code of each refusal.
 
 use prepx_auth::Scope;
-use prepx_domain::Code;
+use prepx_domain::{Code, text};
 
 use crate::domain::{email, password};
 use crate::vault::NotOurs;
@@ -42,9 +42,9 @@ pub enum Error {
     /// Only sessions can be signed out of.
     #[error("the caller came with an API key, which has no session: revoke the key instead")]
     NoSession,
-    /// The name of a key is too long.
-    #[error("name: it has {0} characters, at most 64 are allowed")]
-    KeyName(usize),
+    /// The name of a key cannot be kept.
+    #[error("name {0}")]
+    KeyName(text::Error),
     /// No such scope.
     #[error("scopes: `{0}` is none; they look like `orders:write`")]
     UnknownScope(String),

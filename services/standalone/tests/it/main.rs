@@ -11,3 +11,4 @@ mod revoking;
 mod schemas;
 mod skips;
 mod stream;
+mod texts;

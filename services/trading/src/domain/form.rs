@@ -5,7 +5,9 @@
 //! account stage judges the rest: steps, limits, collar, balance.
 
 use prepx_domain::message::{PlaceOrder, ReplaceOrder};
-use prepx_domain::{AccountId, Instrument, Micros, OrderId, OrderKind, Side, TimeInForce, decimal};
+use prepx_domain::{
+    AccountId, Instrument, Micros, OrderId, OrderKind, Side, TimeInForce, decimal, text,
+};
 
 use crate::domain::calendar::Nyse;
 
@@ -322,22 +324,10 @@ pub fn positive(field: &'static str, text: &str, scale: u32) -> Result<i64, Erro
 
 /// A name that a client gives an order, or one that was drawn.
 pub fn check_name(client_order_id: &str) -> Result<(), Error> {
-    if client_order_id.contains('\0') {
-        return wrong(
-            "client_order_id",
-            "client_order_id has the character U+0000, which is not taken",
-        );
+    match text::check(client_order_id, 0..=CLIENT_ORDER_ID_CHARS_MAX) {
+        Ok(()) => Ok(()),
+        Err(error) => wrong("client_order_id", format!("client_order_id {error}")),
     }
-    let chars = client_order_id.chars().count();
-    if chars > CLIENT_ORDER_ID_CHARS_MAX {
-        return wrong(
-            "client_order_id",
-            format!(
-                "client_order_id has {chars} characters; at most {CLIENT_ORDER_ID_CHARS_MAX} are taken"
-            ),
-        );
-    }
-    Ok(())
 }
 
 /// When an order of this time in force ends by itself.
@@ -515,7 +505,7 @@ mod tests {
                 client_order_id: &long,
                 ..limit_buy()
             },
-            expect!["client_order_id: client_order_id has 129 characters; at most 128 are taken"],
+            expect!["client_order_id: client_order_id has 129 characters: give 0 to 128"],
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use prepx_auth::{Authority, JwkSet, Principal, Scopes};
-use prepx_domain::Micros;
+use prepx_domain::{Micros, text};
 
 use crate::app::App;
 use crate::domain::ApiKey;
@@ -21,10 +21,7 @@ impl<S: Store> App<S> {
         name: &str,
         scopes: &[String],
     ) -> Result<(ApiKey, String)> {
-        let chars = name.chars().count();
-        if chars > NAME_CHARS_MAX {
-            return Err(Error::KeyName(chars));
-        }
+        text::check(name, 0..=NAME_CHARS_MAX).map_err(Error::KeyName)?;
         let issued = prepx_auth::ApiKey::generate(&self.random);
         let key = ApiKey {
             id: issued.key_id,

@@ -109,14 +109,14 @@ async fn keys_are_bounded_and_named_shortly() {
         refused(users.create_key(&ada, &[]).await),
         pair(40_910_000, "TOO_MANY_KEYS")
     );
-    let long = ada.asks(wire::CreateKeyRequest {
-        name: "x".repeat(65),
-        scopes: vec![],
-    });
-    assert_eq!(
-        refused(users.client.create_key(long).await),
-        pair(42_210_000, "INVALID_NAME")
-    );
+    for name in ["x".repeat(65), "a\0b".to_owned()] {
+        let scopes = vec![];
+        let named = ada.asks(wire::CreateKeyRequest { name, scopes });
+        assert_eq!(
+            refused(users.client.create_key(named).await),
+            pair(42_210_000, "INVALID_NAME")
+        );
+    }
 }
 
 #[tokio::test]
