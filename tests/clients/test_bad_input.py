@@ -108,6 +108,12 @@ def test_keys(server, trader):
     ("DELETE", "/v2/orders/00000000-0000-4000-8000-000000000000", 404),
     ("GET", "/v2/orders?limit=0", 422),
     ("GET", "/v2/orders?limit=501", 422),
+    ("GET", "/v2/account/activities?page_size=0", 422),
+    ("GET", "/v2/stocks/bars?symbols=A&timeframe=1Min&limit=0", 422),
+    ("GET", "/v2/stocks/trades?symbols=A&limit=0", 422),
+    ("GET", "/v2/stocks/quotes?symbols=A&limit=0", 422),
+    ("GET", "/v1beta3/crypto/us/bars?symbols=A%2FB&timeframe=1Min&limit=0", 422),
+    ("GET", "/v1beta3/crypto/us/trades?symbols=A%2FB&limit=0", 422),
     ("GET", "/v2/orders?status=some", 422),
     ("GET", "/v2/orders?after=yesterday", 422),
     ("GET", "/v2/orders:by_client_order_id", 422),
@@ -118,10 +124,28 @@ def test_keys(server, trader):
     ("GET", "/v2/nothing", 404),
     ("GET", "/v2/%ff%00", 404),
     ("PUT", "/v2/orders", 405),
+    ("GET", "/stream", 400),
+    ("POST", "/v2/iex", 400),
 ])
 def test_paths_and_queries(server, trader, method, path, status):
     seen, answer = call(server, method, path, key=trader)
     assert seen == status and isinstance(answer["code"], int) and answer["message"], answer
+    assert answer["request_id"], answer
+
+
+def test_a_change_that_changes_nothing_is_refused(server, trader, symbol):
+    status, order = call(server, "POST", "/v2/orders", json.dumps({**GOOD, "symbol": symbol}), key=trader)
+    assert status == 200, order
+    path = f"/v2/orders/{order['id']}"
+    for nothing in ({}, {"qty": None}, {"client_order_id": "another name"}):
+        status, answer = call(server, "PATCH", path, json.dumps(nothing), key=trader)
+        assert status == 422 and "nothing would change" in answer["message"], answer
+
+
+def test_headers_that_are_too_large_are_told_so(server):
+    status, answer = call(server, "GET", "/v2/clock", headers={"X-Long": "x" * 40_000})
+    assert (status, answer["code"]) == (431, 43110000), answer
+    assert "32768" in answer["message"] and answer["request_id"]
 
 
 def test_a_giant_body_is_refused(server, trader):

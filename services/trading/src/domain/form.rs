@@ -268,6 +268,11 @@ impl ReplaceForm<'_> {
         if self.trail.is_some() {
             return wrong("trail", "trail: trailing stops are not taken here");
         }
+        if self.changes_nothing() {
+            let message =
+                "nothing would change: give qty, limit_price, stop_price or time_in_force";
+            return wrong("qty", message);
+        }
         check_name(self.client_order_id)?;
         let time_in_force = match self.time_in_force {
             None => None,
@@ -293,6 +298,14 @@ impl ReplaceForm<'_> {
             time_in_force,
             client_order_id: self.client_order_id.to_owned(),
         })
+    }
+
+    /// A new name alone makes no other order.
+    fn changes_nothing(&self) -> bool {
+        self.time_in_force.is_none()
+            && [self.qty, self.limit_price, self.stop_price]
+                .iter()
+                .all(Option::is_none)
     }
 }
 
