@@ -48,6 +48,13 @@ def test_a_refused_withdrawal_leaves_its_name_free(server, add_trader):
     assert transfer(server, account, "deposits", "", "1")[0] == 422
 
 
+def test_an_amount_that_cannot_be_carried_is_told_the_most(server, add_trader):
+    account = add_trader()
+    for amount, most in (("30000000000", "2305843009213693951"), ("1e30", "92233720368.54775807")):
+        status, answer = transfer(server, account, "deposits", "large", amount)
+        assert status == 422 and most in answer["message"], answer
+
+
 def test_a_repeat_after_a_crash_books_nothing(tmp_path):
     server = Server(tmp_path / "data").start()
     account = trader(server)

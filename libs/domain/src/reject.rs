@@ -6,6 +6,7 @@ use std::fmt;
 use crate::ascii::{Asset, Symbol};
 use crate::code::Code;
 use crate::decimal::{format, format_grouped};
+use crate::instrument::MAX_STEPS;
 
 /// Decimal places of prices and quantities in a message.
 pub type Scale = u32;
@@ -21,6 +22,24 @@ pub enum Field {
     StopPrice,
     /// `amount`
     Amount,
+}
+
+/// The most of one asset, in minor units, that may come in from outside: a quarter of what 64 bits hold, so
+/// that no balance ever overflows. The partitions of the account stage have equal parts of it.
+pub const SUPPLY_MINOR_MAX: i64 = i64::MAX / 4;
+
+/// How much exact arithmetic carries of what a field says.
+fn most(field: Field) -> String {
+    match field {
+        Field::Qty => format!(
+            "an order has at most {MAX_STEPS} lots and holds at most {} of the smallest units of what it pays",
+            i64::MAX
+        ),
+        Field::LimitPrice | Field::StopPrice => format!("a price has at most {MAX_STEPS} ticks"),
+        Field::Amount => format!(
+            "all accounts together are paid in at most {SUPPLY_MINOR_MAX} of the smallest units of an asset"
+        ),
+    }
 }
 
 impl Field {
@@ -136,7 +155,7 @@ pub enum Reject {
         scale: Scale,
     },
     /// A number is larger than the exact arithmetic of orders and balances carries.
-    #[error("{field} is larger than can be carried here: send a smaller one")]
+    #[error("{field} is larger than can be carried here: {}", most(*field))]
     TooLarge {
         /// Which field.
         field: Field,

@@ -1,10 +1,10 @@
 //! How much the stage remembers and lets in.
 
 use prepx_domain::message::Limits;
+use prepx_domain::reject::SUPPLY_MINOR_MAX;
 
 const SECOND_US: i64 = 1_000_000;
 const HOUR_US: i64 = 3_600 * SECOND_US;
-const SUPPLY_MINOR_MAX: i64 = i64::MAX / 4;
 
 /// The bounds of one partition. Every bound is inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,7 +97,7 @@ fn what_does_not_exist_or_fit_is_refused_by_name() {
     check(
         place(&mut desk, |ask| ask.qty_minor = i64::MAX - 7),
         expect![[r#"
-            reply: TOO_LARGE qty is larger than can be carried here: send a smaller one
+            reply: TOO_LARGE qty is larger than can be carried here: an order has at most 281474976710656 lots and holds at most 9223372036854775807 of the smallest units of what it pays
         "#]],
     );
     check(
