@@ -41,7 +41,7 @@ pub struct Books {
 #[derive(Clone, Copy)]
 struct Reached {
     partition: u32,
-    /// What they say of that themselves.
+    /// What they say of that themselves, not before the account's version: what is kept under one has seen it.
     stored: u64,
     /// The account's version then.
     version: Option<u64>,
@@ -181,10 +181,13 @@ impl Books {
     async fn reached_for(&self, account: AccountId) -> Result<Reached, ReadError> {
         let partitions = self.following.topology.account_partitions;
         let partition = account.slot().partition(partitions);
+        let reached = self.reached(partition).await?;
+        // It may have stepped since, and a replica may not have that yet.
+        let version = self.ledger.version(partition, account);
         Ok(Reached {
             partition,
-            stored: self.reached(partition).await?,
-            version: self.ledger.version(partition, account),
+            stored: version.map_or(reached, |version| version.max(reached)),
+            version,
         })
     }
 

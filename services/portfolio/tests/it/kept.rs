@@ -16,6 +16,7 @@ const PERIOD: Duration = Duration::from_secs(300);
 
 struct Open {
     clock: Arc<ManualClock>,
+    ledger: Ledger,
     projection: Runner<Projection>,
     books: Books,
 }
@@ -28,7 +29,7 @@ impl Open {
         let projection = Projection::open(world.following(), ledger.clone()).await;
         let projection = projection.unwrap();
         let books = Books::new(
-            ledger,
+            ledger.clone(),
             world.following(),
             std::slice::from_ref(&projection),
             Kept::new(&cache),
@@ -41,6 +42,7 @@ impl Open {
         );
         Open {
             clock,
+            ledger,
             projection,
             books,
         }
@@ -49,6 +51,11 @@ impl Open {
     /// The client order ids of the account's orders, as soon as everything that was told is there.
     async fn orders(&mut self) -> Vec<String> {
         self.projection.catch_up(|_| {}).await.unwrap();
+        self.orders_now().await
+    }
+
+    /// The same, as they are found.
+    async fn orders_now(&self) -> Vec<String> {
         let query = PastOrders::Query(PastQuery {
             only_ended: false,
             after: None,
@@ -107,6 +114,28 @@ async fn an_answer_is_kept_until_the_account_changes() {
     world.catch_up(&world.ledger().await).await.unwrap();
     assert_eq!(open.orders().await, ["order-10", "order-30", "order-40"]);
     assert_eq!(counts(&told), [2, 3, 0]);
+}
+
+/// With replicas that lag it is them that must not be read.
+#[tokio::test]
+async fn what_was_taken_while_somebody_asks_is_in_what_is_kept_of_it() {
+    let (world, twin) = (World::new().await, World::in_files());
+    for world in [&world, &twin] {
+        world.tell(1, &trade(10));
+        world.say(4, &trade(30));
+    }
+    let mut open = Open::over(&world).await;
+    assert_eq!(open.orders().await, ["order-10"]);
+    // Who asks has found that the books are as far as the log, and not looked at the version yet.
+    twin.log.flush().unwrap();
+    let next = open.ledger.position(0).await.unwrap();
+    let updates = Topic::PortfolioUpdates.partition(0);
+    let mut follower = twin.following().tail.follow([(updates, next)]);
+    let batch = follower.look().unwrap().unwrap();
+    open.ledger.take(&batch).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(open.orders_now().await, ["order-10", "order-30"]);
+    }
 }
 
 #[tokio::test]
