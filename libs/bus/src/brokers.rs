@@ -314,6 +314,10 @@ impl Log for BrokerLog {
         end
     }
 
+    fn told_end(&self, partition: TopicPartition) -> u64 {
+        self.call().cluster.high(partition)
+    }
+
     fn accepted_end(&self, partition: TopicPartition) -> u64 {
         self.end(partition)
     }

@@ -26,7 +26,7 @@ pub mod topics;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
@@ -67,6 +67,9 @@ pub struct KafkaLog {
     fencing: Mutex<()>,
     /// Up to where each journal was seen to have nobody's records but its owner's here.
     held: Mutex<HashMap<Owner, u64>>,
+    /// Asks where partitions end with what is not decided yet. Made when it is wanted: few handles ask, and it has
+    /// threads.
+    asker: OnceLock<Result<Reader, KafkaError>>,
 }
 
 struct Front {
@@ -117,6 +120,7 @@ impl KafkaLog {
             }),
             fencing: Mutex::new(()),
             held: Mutex::default(),
+            asker: OnceLock::new(),
             location,
             config,
             names,
@@ -256,6 +260,14 @@ impl KafkaLog {
         if lock(&self.front).owners.contains_key(&partition) {
             self.reader.leave(partition);
         }
+    }
+
+    fn asker(&self) -> &Result<Reader, KafkaError> {
+        self.asker.get_or_init(|| {
+            let asker = config::asker(&self.location, &self.config);
+            let (names, patience) = (self.names.clone(), self.config.patience);
+            Reader::new(&asker, names, patience, Arc::default())
+        })
     }
 
     /// As the trait wants it without an error: what has been tried for so long fails the handle.
@@ -409,6 +421,28 @@ impl Log for KafkaLog {
         let end = self.bounds(partition).end;
         self.wait_for_pending(partition);
         end
+    }
+
+    /// The high watermark. What was acknowledged stands before it, because a commit follows the writing of all replicas
+    /// in sync; the last stable offset follows the commit some ms later.
+    fn told_end(&self, partition: TopicPartition) -> u64 {
+        if partition.partition >= self.count(partition.topic) {
+            return 0;
+        }
+        let asked = match self.asker() {
+            Ok(asker) => {
+                asker.serve();
+                asker.bounds(partition, 0).map_err(|why| why.to_string())
+            }
+            Err(why) => Err(why.to_string()),
+        };
+        match asked {
+            Ok(bounds) => bounds.end,
+            Err(why) => {
+                self.air.fail(&why);
+                0
+            }
+        }
     }
 
     fn accepted_end(&self, partition: TopicPartition) -> u64 {

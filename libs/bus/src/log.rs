@@ -278,6 +278,13 @@ pub trait Log: Send + Sync {
     /// and here: a commit marker takes an offset.
     fn end(&self, partition: TopicPartition) -> u64;
 
+    /// One past the last offset that anybody was told of by now, at whatever handle, or later: who reads up to here has
+    /// seen all that was acknowledged to others. Before it there may be what is not decided yet, and never will be
+    /// visible. The same as [`Log::end`], but on Kafka, where a commit is acknowledged before it is visible. Blocks as that does.
+    fn told_end(&self, partition: TopicPartition) -> u64 {
+        self.end(partition)
+    }
+
     /// One past the last accepted offset: what the next record of this partition will get, if
     /// nobody else appends to it meanwhile. The same as [`Log::end`] unless
     /// [`Log::runs_ahead`].

@@ -274,6 +274,10 @@ impl Log for Archived {
         self.log.end(partition)
     }
 
+    fn told_end(&self, partition: TopicPartition) -> u64 {
+        self.log.told_end(partition)
+    }
+
     fn accepted_end(&self, partition: TopicPartition) -> u64 {
         self.log.accepted_end(partition)
     }

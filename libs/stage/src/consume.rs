@@ -283,10 +283,13 @@ impl<C: Consumer> Runner<C> {
                     return Ok(batch);
                 }
                 let blanks = self.follower.blanks()?;
-                self.progress.send_modify(|places| {
+                self.progress.send_if_modified(|places| {
+                    let mut news = false;
                     for (partition, next) in blanks {
-                        places.entry(partition).or_default().next = next;
+                        let place = places.entry(partition).or_default();
+                        news |= std::mem::replace(&mut place.next, next) != next;
                     }
+                    news
                 });
             }
             tokio::select! {

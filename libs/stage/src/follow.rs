@@ -132,6 +132,12 @@ impl Tail {
         self.log.end(partition)
     }
 
+    /// One past the last offset that anybody was told of by now, or later: what a reader has to see who must miss
+    /// nothing.
+    pub fn told_end(&self, partition: TopicPartition) -> u64 {
+        self.log.told_end(partition)
+    }
+
     /// The last durable position.
     pub fn durable(&self) -> Position {
         self.log.durable()

@@ -203,9 +203,9 @@ impl Books {
         view.map_err(refused)
     }
 
-    /// Waits until the books have what the log has of a partition now; how far they say that they are.
+    /// Waits until the books have all that anybody was told of a partition by now; how far they say that they are.
     async fn reached(&self, partition: u32) -> Result<u64, ReadError> {
-        let wanted = self.following.tail.end(source(partition));
+        let wanted = self.following.tail.told_end(source(partition));
         let there = self.progress[partition as usize].reached(source(partition), wanted);
         let stored = tokio::time::timeout(WAIT, there).await.ok().flatten();
         // None when they are behind, or the projection has ended with the process.

@@ -324,6 +324,12 @@ impl Cluster {
         self.partitions.get(&at).map_or(0, Partition::end)
     }
 
+    /// The high watermark: before it everything is written, decided or not.
+    pub fn high(&self, at: TopicPartition) -> u64 {
+        let found = self.partitions.get(&at);
+        found.map_or(0, |found| found.entries.len() as u64)
+    }
+
     /// What is committed from an offset on and stands before another, with its offsets.
     pub fn committed(
         &self,

@@ -83,6 +83,38 @@ pub fn i8_nothing_is_visible_before_it_is_durable(engine: &mut dyn Engine) {
     }
 }
 
+/// Who asks elsewhere up to where anybody was told, after somebody was, is told of that.
+pub fn i8_what_one_was_told_is_before_the_end_that_others_wait_for(engine: &mut dyn Engine) {
+    let log = engine.open();
+    let owner = log
+        .fence(JOURNAL, "conformance")
+        .expect("the journal is fenced");
+    let other = engine.rival();
+    let ends = [0; 20].map(|_| {
+        let position = append(&*log, Some(owner), &[(JOURNAL, "j"), (OUTPUT, "o")]);
+        if log.runs_ahead() {
+            engine.settle();
+        }
+        log.wait_durable(position, LONG)
+            .expect("the append becomes durable");
+        other.told_end(OUTPUT)
+    });
+    // Waits until all of it is visible.
+    log.fence(JOURNAL, "conformance")
+        .expect("the journal is fenced again");
+    let offsets = read_all(&*other, OUTPUT).into_iter();
+    let offsets: Vec<u64> = offsets.map(|record| record.offset).collect();
+    assert_eq!(offsets.len(), ends.len());
+    let late = offsets
+        .iter()
+        .zip(ends)
+        .find(|(offset, end)| *offset >= end);
+    assert_eq!(
+        late, None,
+        "a record that was told of, and an end before it"
+    );
+}
+
 /// On an engine whose stages run ahead, an effect never survives its cause.
 pub fn a_durable_prefix_is_causally_closed(engine: &mut dyn Engine) {
     for round in 0..20 {

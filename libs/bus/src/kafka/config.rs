@@ -176,6 +176,13 @@ pub(super) fn member(
     member
 }
 
+/// Asks where partitions end with what is not decided yet. It reads nothing.
+pub(super) fn asker(location: &KafkaLocation, config: &Config) -> ClientConfig {
+    let mut asker = client(location, &config.id);
+    asker.set("isolation.level", "read_uncommitted");
+    asker
+}
+
 /// A consumer that is told what to read: it joins no group and commits nothing. The library wants a
 /// group's name all the same.
 pub(super) fn consumer(location: &KafkaLocation, config: &Config, names: &Names) -> ClientConfig {

@@ -294,8 +294,7 @@ impl Reader {
         first: Duration,
         found: &mut Vec<Found>,
     ) -> Result<bool, ReadError> {
-        // Serves what is for nobody in particular, such as errors of brokers.
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.serve();
         let (mut bytes, mut faults) = (0, 0);
         loop {
             let wait = if found.is_empty() {
@@ -338,6 +337,11 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Serves what is for nobody in particular, such as errors of brokers.
+    pub(super) fn serve(&self) {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
     }
 
     /// Has the queue begin at `from`.

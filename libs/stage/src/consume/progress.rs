@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prepx_bus::TopicPartition;
 use tokio::sync::{Notify, watch};
 
 use crate::follow::Tail;
+
+/// How often whoever waits for an offset says so.
+const HURRY: Duration = Duration::from_millis(50);
 
 /// Partitions, each with the offset to read from next.
 pub type Positions = Vec<(TopicPartition, u64)>;
@@ -59,9 +63,9 @@ impl Progress {
         places.get(&partition).map(|at| at.stored)
     }
 
-    /// Waits until the consumer has taken everything that is durable now; false when it has ended.
+    /// Waits until the consumer has taken everything that anybody was told of by now; false when it has ended.
     pub async fn caught_up(&self, tail: &Tail) -> bool {
-        let end = |partition: &TopicPartition| (*partition, tail.end(*partition));
+        let end = |partition: &TopicPartition| (*partition, tail.told_end(*partition));
         let wanted: BTreeMap<_, _> = self.places.borrow().keys().map(end).collect();
         let there = |places: &Places| {
             let mut both = places.values().zip(wanted.values());
@@ -84,10 +88,16 @@ impl Progress {
 
     async fn wait_for(&self, there: impl Fn(&Places) -> bool) -> Option<Places> {
         let mut places = self.places.clone();
-        if !there(&places.borrow_and_update()) {
+        loop {
+            let now = places.borrow_and_update().clone();
+            if there(&now) {
+                return Some(now);
+            }
+            // Again and again: there may be no record before the offset, and on Kafka it takes a while until that is certain.
             self.wishes.hurry.notify_one();
+            if let Ok(gone) = tokio::time::timeout(HURRY, places.changed()).await {
+                gone.ok()?;
+            }
         }
-        let places = places.wait_for(there).await.ok()?;
-        Some(places.clone())
     }
 }
