@@ -4,6 +4,7 @@
 //! in the way of an order. A failure changes nothing; the same records are taken again and give the
 //! same chain. What operators had stages go on without is listed on the way.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,8 @@ pub struct Auditor {
     key: SigningKey,
     pace: Pace,
     heads: Vec<Head>,
+    /// Up to where each journal has been looked through: on Kafka there need be no record before its end.
+    seen: BTreeMap<TopicPartition, u64>,
     last: Last,
     /// Records in the chains that no root covers.
     unsigned: u64,
@@ -111,6 +114,7 @@ impl Auditor {
             audit,
             pace: deps.pace,
             heads: Vec::new(),
+            seen: BTreeMap::new(),
             last: Last::default(),
             unsigned: 0,
             signed_at: deps.clock.monotonic(),
@@ -151,6 +155,8 @@ impl Auditor {
             heads.push(head);
         }
         (self.heads, self.last, self.unsigned) = (heads, last, unsigned);
+        let seen = self.heads.iter();
+        self.seen = seen.map(|head| (head.journal, head.next_offset)).collect();
         Ok(())
     }
 
@@ -161,16 +167,18 @@ impl Auditor {
 
     /// Takes what is durable, and signs a root when one is due or `closing` asks for it.
     pub async fn pass(&mut self, closing: bool) -> Result<Pass> {
-        let mut heads = self.heads.clone();
+        let (mut heads, mut seen) = (self.heads.clone(), self.seen.clone());
         let (mut taken, mut more, mut skips) = (0, false, Vec::new());
         for head in &mut heads {
-            let before = taken;
             let (journal, until) = (head.journal, self.end_for(head)?);
-            for _ in 0..STEPS_A_PASS {
-                let seen = |record: &Record| skips.extend(skips_of(journal, record));
-                taken += head.step(&*self.log, until, seen)?;
+            if seen.get(&journal) == Some(&until) {
+                continue;
             }
-            more |= taken > before && head.next_offset < until;
+            let see = |record: &Record| skips.extend(skips_of(journal, record));
+            let (new, seen_until) = look_through(&*self.log, head, until, see)?;
+            taken += new;
+            more |= seen_until < until;
+            seen.insert(journal, seen_until);
         }
         let unsigned = self.unsigned + taken;
         let root = self.is_due(unsigned, closing).then(|| self.root(&heads));
@@ -183,13 +191,9 @@ impl Auditor {
         if !moves.is_empty() || new.is_some() {
             self.audit.commit(&moves, &skips, new).await?;
         }
-        self.heads = heads;
+        (self.heads, self.seen) = (heads, seen);
         self.unsigned = unsigned;
-        let next = self
-            .heads
-            .iter()
-            .map(|head| (head.journal, head.next_offset));
-        self.lag.publish(&next.collect());
+        self.lag.publish(&self.seen);
         if let Some((root, signed)) = root.zip(signed) {
             self.rooted(&root, &signed)?;
         }
@@ -324,6 +328,24 @@ impl Auditor {
         }
         Ok(false)
     }
+}
+
+/// Takes what a journal has before `until`, in a bounded number of reads: how many records, and up to where there
+/// are no more.
+fn look_through(
+    log: &dyn Log,
+    head: &mut Head,
+    until: u64,
+    mut see: impl FnMut(&Record),
+) -> Result<(u64, u64)> {
+    let mut taken = 0;
+    for _ in 0..STEPS_A_PASS {
+        match head.step(log, until, &mut see)? {
+            0 => return Ok((taken, until)),
+            some => taken += some,
+        }
+    }
+    Ok((taken, head.next_offset))
 }
 
 /// What a record of a journal says of skips. One that is no transition says nothing: whoever folds the

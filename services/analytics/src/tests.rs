@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use prepx_bus::brokers::{self, Brokers};
 use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{
@@ -570,6 +572,45 @@ async fn nothing_is_cut_before_a_root_covers_it_and_the_rest_verifies_from_there
     let again = world.auditor().await.pass(true).await;
     assert_eq!(again.unwrap(), Pass::Nothing);
     assert_eq!(world.verify().await.unwrap().roots, 3);
+}
+
+/// What transactions leave takes offsets too, so a journal on brokers may end behind its last record.
+#[tokio::test]
+async fn nothing_is_behind_once_all_records_are_taken() {
+    let told = PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&told);
+    let world = World::new().await;
+    let brokers = Brokers::new(
+        7,
+        brokers::Config {
+            partitions: |topic| TOPOLOGY.partitions(topic),
+            buffer_bytes: 1 << 20,
+            batch_bytes_max: 1 << 20,
+        },
+    );
+    let log = brokers.handle();
+    let owner = log.fence(ACCOUNTS, "test").unwrap();
+    let mut batch = Batch::new();
+    batch.push(ACCOUNTS, b"record");
+    log.append(Some(owner), &batch).unwrap();
+    log.flush();
+    brokers.settle();
+    let last = log.read(ACCOUNTS, 0, 1).unwrap()[0].offset;
+    assert!(log.end(ACCOUNTS) > last + 1, "a marker is behind it");
+    let deps = Deps {
+        retention: Arc::new(Retention::shared(log.clone())),
+        tail: Tail::new(log.clone()),
+        log,
+        ..world.deps
+    };
+    let audit = Audit::open(&deps.location).await.unwrap();
+    let mut auditor = Auditor::open(&deps, audit).await.unwrap();
+    for found in [Pass::All, Pass::Nothing] {
+        assert_eq!(auditor.pass(false).await.unwrap(), found);
+        let page = told.handle().render();
+        let lag = "prepx_consumer_lag_records{consumer=\"audit\"} 0";
+        assert!(page.lines().any(|line| line == lag), "{page}");
+    }
 }
 
 #[tokio::test]
