@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use prepx_env::Clock;
-use prepx_store::{Durability, Location, Migration, Options, Pool, query};
+use prepx_store::{Durability, Location, Change, Migration, Options, Pool, query};
 
 use crate::{Times, VALUE};
 
@@ -14,6 +14,7 @@ const PAGE_ROWS: u32 = 1_000;
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "cost",
+    change: Change::Expand,
     sql: "CREATE TABLE kept (number BIGINT PRIMARY KEY, value TEXT NOT NULL);",
 }];
 

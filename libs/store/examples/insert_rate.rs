@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use prepx_store::{Durability, Location, Migration, Options, Pool, Source};
+use prepx_store::{Change, Durability, Location, Migration, Options, Pool, Source};
 
 const FILLS: Migration = Migration {
     version: 1,
     name: "fills",
+    change: Change::Expand,
     sql: "CREATE TABLE fills (id BIGINT NOT NULL PRIMARY KEY, account BIGINT NOT NULL,
           instrument BIGINT NOT NULL, qty_lots BIGINT NOT NULL, price_ticks BIGINT NOT NULL,
           at_us BIGINT NOT NULL, side TEXT NOT NULL, note TEXT);

@@ -93,13 +93,17 @@ pub enum Error {
         /// Its name in this binary.
         name: &'static str,
     },
-    /// A newer binary has migrated this schema.
-    #[error("the schema is at version {found}, this binary knows {known}: start a newer binary")]
+    /// A newer binary has migrated this schema, and taken away or changed what this one may need.
+    #[error(
+        "the schema is at version {found}, this binary knows {known} and cannot go on under {contract}: start a newer binary"
+    )]
     Newer {
         /// The newest version applied.
         found: u32,
         /// The newest version this binary has.
         known: u32,
+        /// The first that does more than add.
+        contract: u32,
     },
     /// A migration's SQL failed; the schema is as it was.
     #[error("migration {version} ({name}) failed")]

@@ -10,6 +10,7 @@
 
 mod bulk;
 mod error;
+mod expand;
 mod meter;
 mod migrate;
 mod months;
@@ -30,7 +31,7 @@ use std::path::PathBuf;
 
 pub use bulk::Values;
 pub use error::{Error, Gap, Result};
-pub use migrate::Migration;
+pub use migrate::{Change, Migration};
 pub use months::Monthly;
 pub use pool::Pool;
 pub use position::{Seen, Source};

@@ -2,8 +2,10 @@
 //!
 //! A service lists its migrations in order, numbered from 1. Each is applied once, all that are
 //! missing in one transaction that takes turns with every other of the schema, so two starts at the same time apply them
-//! once. What was applied is remembered with a checksum: history is never edited.
+//! once. What was applied is remembered with a checksum: history is never edited. What only adds is remembered as such, and
+//! under that programs go on that do not know it: a version can be taken back after it has migrated.
 
+use crate::expand::more_than_added;
 use crate::{Error, Result, Tx, query};
 
 /// One step of a schema.
@@ -13,10 +15,24 @@ pub struct Migration {
     pub version: u32,
     /// What it does, as in its file's name.
     pub name: &'static str,
+    /// What it means to the version before.
+    pub change: Change,
     /// Its statements, one text for every engine. A line that begins with `--pg ` goes on without
     /// those words on PostgreSQL, which has partitions, and is a comment to SQLite; between `--pg /*`
     /// and `--pg */` lines are SQLite's alone.
     pub sql: &'static str,
+}
+
+/// What a migration means to programs of the version before: they run while it is applied, and come again when the
+/// new version is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It only adds, so they go on: tables, indexes, columns that may be left out. What they write meanwhile lacks
+    /// what the new version would have written beside it, and that one has to do without.
+    Expand,
+    /// It takes away or changes what they may need: from then on they do not start. Its place is a release later, when
+    /// the version before has come to do without that; what runs while it is applied finds out by errors otherwise.
+    Contract,
 }
 
 /// What the store itself needs in each schema.
@@ -25,6 +41,9 @@ CREATE TABLE IF NOT EXISTS migrations (
     version BIGINT NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
     checksum BYTEA NOT NULL
+);
+CREATE TABLE IF NOT EXISTS expansions (
+    version BIGINT NOT NULL PRIMARY KEY
 );
 CREATE TABLE IF NOT EXISTS positions (
     consumer TEXT NOT NULL,
@@ -38,29 +57,37 @@ CREATE TABLE IF NOT EXISTS positions (
 struct Applied {
     version: u32,
     checksum: Vec<u8>,
+    /// Whether programs go on that do not know it.
+    expands: bool,
 }
 
 impl Migration {
     fn checksum(&self) -> [u8; 32] {
         *blake3::hash(self.sql.as_bytes()).as_bytes()
     }
+
+    /// Holds it to what it says of itself, whenever a schema is opened: so every test of a store does. Before the
+    /// first there was no version.
+    fn check(&self, number: u32) {
+        assert_eq!(
+            self.version, number,
+            "migrations are numbered from 1, densely"
+        );
+        if self.change == Change::Expand && number > 1 {
+            assert_eq!(
+                more_than_added(self.sql),
+                None,
+                "migration {number} ({}) says that it only adds, and does more; Change::Contract would be right",
+                self.name
+            );
+        }
+    }
 }
 
 /// The migrations that are still to be applied, after checking those that were.
 fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration]> {
-    for (index, migration) in known.iter().enumerate() {
-        assert_eq!(
-            migration.version as usize,
-            index + 1,
-            "migrations are numbered from 1, densely"
-        );
-    }
-    if applied.len() > known.len() {
-        let newest = applied.iter().map(|row| row.version).max().unwrap_or(0);
-        return Err(Error::Newer {
-            found: newest,
-            known: known.len() as u32,
-        });
+    for (migration, number) in known.iter().zip(1..) {
+        migration.check(number);
     }
     for (row, migration) in applied.iter().zip(known) {
         if row.version != migration.version || row.checksum != migration.checksum() {
@@ -70,14 +97,27 @@ fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migra
             });
         }
     }
-    Ok(&known[applied.len()..])
+    let unknown = applied.get(known.len()..).unwrap_or_default();
+    if let Some(contract) = unknown.iter().find(|row| !row.expands) {
+        return Err(Error::Newer {
+            found: applied.iter().map(|row| row.version).max().unwrap_or(0),
+            known: known.len() as u32,
+            contract: contract.version,
+        });
+    }
+    Ok(known.get(applied.len()..).unwrap_or_default())
 }
 
 /// Brings a schema to the newest of `migrations`, in a transaction that takes turns with all others.
 pub(crate) async fn migrate(tx: &mut Tx, migrations: &[Migration]) -> Result<()> {
     tx.run_all(OWN_TABLES).await?;
     for migration in pending(migrations, &applied(tx).await?)? {
-        let Migration { version, name, sql } = *migration;
+        let Migration {
+            version,
+            name,
+            change,
+            sql,
+        } = *migration;
         let failed = |source| Error::Migration {
             version,
             name,
@@ -90,18 +130,26 @@ pub(crate) async fn migrate(tx: &mut Tx, migrations: &[Migration]) -> Result<()>
             .bind(migration.checksum().as_slice())
             .execute(&mut *tx)
             .await?;
+        if change == Change::Expand {
+            let expands = query("INSERT INTO expansions (version) VALUES ($1)");
+            expands.bind(version).execute(&mut *tx).await?;
+        }
         tracing::info!(version, name, "migration applied");
     }
     Ok(())
 }
 
 async fn applied(tx: &mut Tx) -> Result<Vec<Applied>> {
-    let rows = query("SELECT version, checksum FROM migrations ORDER BY version");
+    let rows = query(
+        "SELECT migrations.version, checksum, expansions.version AS expands FROM migrations
+         LEFT JOIN expansions ON expansions.version = migrations.version ORDER BY migrations.version",
+    );
     let rows = rows.fetch_all(tx).await?;
     let applied = rows.iter().map(|row| {
         Ok(Applied {
             version: row.number("version")?,
             checksum: row.get("checksum")?,
+            expands: row.get::<Option<i64>>("expands")?.is_some(),
         })
     });
     applied.collect()

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
-use crate::{Error, Location, Migration, Pool, Result, Source, Tx, query};
+use crate::{Change, Error, Location, Migration, Pool, Result, Source, Tx, query};
 
 /// The variable with the URL of a server for tests, in which databases may be made.
 pub const SERVER: &str = "PREPX_TEST_POSTGRES";
@@ -51,12 +51,14 @@ pub trait Opener {
 const ROWS: Migration = Migration {
     version: 1,
     name: "rows",
+    change: Change::Expand,
     sql: "CREATE TABLE rows (id BIGINT NOT NULL PRIMARY KEY, amount_minor BIGINT NOT NULL,
           note TEXT, body BYTEA)",
 };
 const COLUMN: Migration = Migration {
     version: 2,
     name: "column",
+    change: Change::Expand,
     sql: "ALTER TABLE rows ADD COLUMN extra TEXT",
 };
 const SOURCE: Source<'static> = Source {
@@ -69,6 +71,7 @@ const SOURCE: Source<'static> = Source {
 pub async fn run<O: Opener + Sync>(fresh: impl Fn() -> O) {
     migrations_apply_once(&fresh()).await;
     history_is_not_edited(&fresh()).await;
+    a_version_goes_on_under_what_only_adds(&fresh()).await;
     a_failed_migration_leaves_nothing(&fresh()).await;
     values_come_back_exactly(&fresh()).await;
     any_text_can_be_kept(&fresh()).await;
@@ -97,7 +100,7 @@ async fn migrations_apply_once(opener: &impl Opener) {
     assert_eq!(count(&two).await, 1);
 }
 
-/// A changed migration is refused, and so is a schema that a newer binary has migrated.
+/// A changed migration is refused, whatever came after it.
 async fn history_is_not_edited(opener: &impl Opener) {
     opener
         .open(&[ROWS, COLUMN])
@@ -109,21 +112,55 @@ async fn history_is_not_edited(opener: &impl Opener) {
         sql: "CREATE TABLE rows (id BIGINT)",
         ..ROWS
     };
-    let changed = opener.open(&[edited, COLUMN]).await;
-    assert!(
-        matches!(changed, Err(Error::MigrationChanged { version: 1, .. })),
-        "{changed:?}"
-    );
-    let newer = opener.open(&[ROWS]).await;
-    assert!(
-        matches!(newer, Err(Error::Newer { found: 2, known: 1 })),
-        "{newer:?}"
-    );
+    for history in [&[edited, COLUMN][..], &[edited]] {
+        let changed = opener.open(history).await;
+        assert!(
+            matches!(changed, Err(Error::MigrationChanged { version: 1, .. })),
+            "{changed:?}"
+        );
+    }
+}
+
+/// A binary of the version before reads and writes a schema that has only been added to since, beside the newer one and
+/// alone; one that takes something away is refused to all who do not know it.
+async fn a_version_goes_on_under_what_only_adds(opener: &impl Opener) {
+    let former = opener.open(&[ROWS]).await.expect("open");
+    let newer = opener.open(&[ROWS, COLUMN]).await.expect("a newer binary");
+    insert(&former, &[1]).await;
+    newer.close().await;
+    former.close().await;
+    let back = opener.open(&[ROWS]).await.expect("it comes back");
+    insert(&back, &[2]).await;
+    assert_eq!(count(&back).await, 2);
+    back.close().await;
+    let contracted = Migration {
+        version: 3,
+        name: "contracted",
+        change: Change::Contract,
+        sql: "ALTER TABLE rows DROP COLUMN extra",
+    };
+    let newest = [ROWS, COLUMN, contracted];
+    let newest = opener.open(&newest).await.expect("the newest binary");
+    assert_eq!(count(&newest).await, 2);
+    newest.close().await;
+    for known in [1, 2] {
+        let refused = opener.open(&[ROWS, COLUMN][..known]).await;
+        let Err(Error::Newer {
+            found: 3,
+            known: told,
+            contract: 3,
+        }) = refused
+        else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(told as usize, known);
+    }
 }
 
 /// When one of several fails, none of them has happened, and a repaired one can be applied.
 async fn a_failed_migration_leaves_nothing(opener: &impl Opener) {
     let broken = Migration {
+        change: Change::Contract,
         sql: "CREATE TABLE other (id BIGINT); CREATE TABEL x",
         ..COLUMN
     };

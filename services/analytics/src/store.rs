@@ -9,7 +9,9 @@ mod plans;
 use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::Micros;
 use prepx_stage::Skip;
-use prepx_store::{Durability, Location, Migration, Monthly, Options, Pool, Row, Tx, query};
+use prepx_store::{
+    Change, Durability, Location, Migration, Monthly, Options, Pool, Row, Tx, query,
+};
 
 use crate::chain::Head;
 use crate::error::{Error, Result};
@@ -19,11 +21,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
         name: "audit",
+        change: Change::Expand,
         sql: include_str!("../migrations/0001_audit.sql"),
     },
     Migration {
         version: 2,
         name: "skips",
+        change: Change::Expand,
         sql: include_str!("../migrations/0002_skips.sql"),
     },
 ];

@@ -12,7 +12,7 @@ use prepx_domain::market::Bar;
 use prepx_domain::update::MarketUpdate;
 use prepx_proto::journal;
 use prepx_stage::follow::Batch;
-use prepx_store::{Location, Migration, Options, Pool, Reader, Result, Source, Tx};
+use prepx_store::{Change, Location, Migration, Options, Pool, Reader, Result, Source, Tx};
 
 use crate::market::{Markets, Quote, Rows, Trade};
 use crate::page::Range;
@@ -21,6 +21,7 @@ use crate::projection::Error;
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "market",
+    change: Change::Expand,
     sql: include_str!("../migrations/0001_market.sql"),
 }];
 

@@ -5,7 +5,7 @@ mod compact;
 pub mod ledger;
 pub mod sql;
 
-use prepx_store::{Migration, Result};
+use prepx_store::{Change, Migration, Result};
 
 use crate::transfer::Transfer;
 
@@ -13,6 +13,7 @@ use crate::transfer::Transfer;
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "transfers",
+    change: Change::Expand,
     sql: include_str!("../migrations/0001_transfers.sql"),
 }];
 

@@ -7,7 +7,7 @@ pub mod sql;
 mod suite;
 
 use prepx_domain::Micros;
-use prepx_store::{Migration, Result};
+use prepx_store::{Change, Migration, Result};
 use uuid::Uuid;
 
 use crate::domain::{ApiKey, Session, User};
@@ -17,6 +17,7 @@ use crate::vault::Sealed;
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "users",
+    change: Change::Expand,
     sql: include_str!("../migrations/0001_users.sql"),
 }];
 

@@ -17,7 +17,7 @@ use prepx_errand::{
 };
 use prepx_stage::follow::{Message, Tail};
 use prepx_stage::{Duty, Following, Retention, Topology, lane};
-use prepx_store::{Durability, Migration, Options, Pool, Source};
+use prepx_store::{Change, Durability, Migration, Options, Pool, Source};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -190,6 +190,7 @@ impl World {
         let migrations = [Migration {
             version: 1,
             name: "errands",
+            change: Change::Expand,
             sql: TABLES,
         }];
         let pool = Pool::open(&location, &options, &migrations).await.unwrap();

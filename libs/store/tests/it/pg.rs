@@ -1,7 +1,9 @@
 //! PostgreSQL against the suite, on the server that `make test-postgres` starts.
 
 use prepx_store::suite::{self, Opener};
-use prepx_store::{Durability, Error, Location, Migration, Monthly, Options, Pool, Result, query};
+use prepx_store::{
+    Change, Durability, Error, Location, Migration, Monthly, Options, Pool, Result, query,
+};
 
 const NO_SERVER: &str = "PREPX_TEST_POSTGRES names a server";
 
@@ -80,6 +82,7 @@ async fn a_reader_sees_one_moment() {
     let rows = Migration {
         version: 1,
         name: "rows",
+        change: Change::Expand,
         sql: "CREATE TABLE rows (id BIGINT NOT NULL PRIMARY KEY)",
     };
     let pool = schema(&location, "moment", Durability::Source)
@@ -114,6 +117,7 @@ async fn a_migration_partitions_its_tables() {
     let parted = Migration {
         version: 1,
         name: "parted",
+        change: Change::Expand,
         sql: "CREATE TABLE parted (id BIGINT NOT NULL PRIMARY KEY)\n--pg PARTITION BY HASH (id)\n;",
     };
     let pool = schema(&location, "parted", Durability::Source)
@@ -159,6 +163,7 @@ const NOTES: Monthly = Monthly {
 const PARTED: Migration = Migration {
     version: 1,
     name: "notes",
+    change: Change::Expand,
     sql: "CREATE TABLE notes (at_us BIGINT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (at_us, note))
 --pg PARTITION BY RANGE (at_us)
 ;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prepx_store::suite;
 use prepx_store::{
-    Durability, Error, Location, Migration, Options, Pool, Reader, Seen, Source, query,
+    Change, Durability, Error, Location, Migration, Options, Pool, Reader, Seen, Source, query,
 };
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const ROWS: Migration = Migration {
     version: 1,
     name: "rows",
+    change: Change::Expand,
     sql: "CREATE TABLE rows (number BIGINT NOT NULL PRIMARY KEY)",
 };
 const NUMBERS: Source<'static> = Source {

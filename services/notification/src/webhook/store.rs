@@ -4,7 +4,7 @@
 mod plans;
 
 use prepx_domain::{AccountId, Micros};
-use prepx_store::{Error, Migration, Pool, Result, Row, query};
+use prepx_store::{Change, Error, Migration, Pool, Result, Row, query};
 use uuid::Uuid;
 
 use super::Networks;
@@ -15,11 +15,13 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
         name: "webhooks",
+        change: Change::Expand,
         sql: include_str!("../../migrations/0001_webhooks.sql"),
     },
     Migration {
         version: 2,
         name: "errands",
+        change: Change::Expand,
         sql: prepx_errand::TABLES,
     },
 ];

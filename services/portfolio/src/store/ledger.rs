@@ -16,7 +16,8 @@ use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
 use prepx_stage::port::Line;
 use prepx_store::{
-    Error as StoreError, Layout, Migration, Options, Reader, Result, Row, Shards, Source, Tx, query,
+    Change, Error as StoreError, Layout, Migration, Options, Reader, Result, Row, Shards, Source,
+    Tx, query,
 };
 
 pub use self::view::View;
@@ -29,6 +30,7 @@ use crate::versions::Versions;
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "books",
+    change: Change::Expand,
     sql: include_str!("../../migrations/ledger/0001_books.sql"),
 }];
 
