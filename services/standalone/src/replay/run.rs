@@ -24,14 +24,15 @@ use crate::progress::bar;
 
 /// Commands that gather at most.
 const BATCH_MAX: usize = 1_000;
-/// How long something that was decided may take until it is seen.
-const SEEN_WITHIN: Duration = Duration::from_secs(2);
+/// How long something that was decided may take until it is seen: where stages are processes of their own it has
+/// some way to go.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long the market data may take to show the end of the recording.
-const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(30);
 /// How often to look meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// After so many differences there is no waiting for more: the engine has gone its own way.
-const PATIENCE: u64 = 20;
+const PATIENCE: u64 = 5;
 /// How often a replacement may be sent while the one before it is on its way.
 const REPLACE_TRIES: usize = 1_000;
 
@@ -89,7 +90,9 @@ impl Run {
     async fn all(&mut self, plan: &Plan, recording: &Recording, speed: Speed) -> Result<()> {
         let clock = SystemClock::new();
         let bar = bar("messages", recording.messages.len() as u64);
-        let before = self.resting.quote().await?.map_or(0, |quote| quote.at_us);
+        // What an earlier replay has left goes out of the book before this one's account is opened, and may be seen later.
+        let quoted = self.resting.quote().await?.map_or(0, |quote| quote.at_us);
+        let before = quoted.max(self.resting.opened_at_us().await?);
         let start_us = plan.steps.first().map_or(0, |step| step.at_us);
         for step in &plan.steps {
             if let Some(due) = speed.due(step.at_us - start_us) {

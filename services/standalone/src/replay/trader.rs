@@ -6,6 +6,8 @@ use futures::{SinkExt as _, StreamExt as _};
 use prepx_domain::{OrderId, decimal};
 use prepx_proto::market_data::v1 as data;
 use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceClient;
+use prepx_proto::portfolio::v1 as portfolio;
+use prepx_proto::portfolio::v1::portfolio_service_client::PortfolioServiceClient;
 use prepx_proto::trading::v1 as trading;
 use prepx_proto::trading::v1::order_command::Action;
 use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
@@ -118,6 +120,17 @@ impl Trader {
             limit_price_e8: at.price * PRICE_E8,
             ..trading::PlaceOrder::default()
         })
+    }
+
+    /// When the account was opened, microseconds since 1970, UTC.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn opened_at_us(&self) -> Result<i64> {
+        let request = self.connection.request(portfolio::GetAccountRequest {});
+        let mut client = PortfolioServiceClient::new(self.connection.peer());
+        let account = client.get_account(request).await.map_err(words)?;
+        Ok(account.get_ref().created_at)
     }
 
     /// What one of the account's orders has traded.
