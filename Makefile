@@ -119,7 +119,7 @@ dependencies:
 
 ## The whole platform on this machine: servers and two processes of each service; CONTRIBUTING.md says what it needs.
 cluster: cluster-build
-	tests/cluster/cluster.py up --binaries $(BINARIES)
+	tests/cluster/cluster.py up --lasting --binaries $(BINARIES)
 
 ## Ends what `make cluster` has started, and nothing else.
 cluster-down:

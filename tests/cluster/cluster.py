@@ -97,7 +97,7 @@ def start(args: argparse.Namespace, note) -> str:
     if missing:
         sys.exit(f"{missing[0]} is not there: `make cluster` builds it")
     links = Links(HOME) if args.links else None
-    groups = engines.declared(links)
+    groups = engines.declared(links, args.lasting)
     work = HOME / "services"
     work.mkdir()
     urls = {
@@ -211,6 +211,10 @@ def main():
         starting.add_argument(
             "--archive-url", default="", metavar="URL",
             help="where the journals of the stages are archived [a directory in .cluster]",
+        )
+        starting.add_argument(
+            "--lasting", action="store_true",
+            help="Kafka's nodes with both of Java's compilers: slower for their first minutes, then twice as fast",
         )
         starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
         starting.add_argument(

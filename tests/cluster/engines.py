@@ -23,15 +23,16 @@ POOL = 20
 SMALL = {"shared_buffers": "32MB", "max_connections": 100, "max_wal_size": "256MB"}
 
 
-def declared(links: Links | None) -> dict[str, Servers]:
-    """The servers by the names of their groups, behind links if there are any; nothing has been started."""
+def declared(links: Links | None, lasting: bool = False) -> dict[str, Servers]:
+    """The servers by the names of their groups, behind links if there are any, and to last if they are; nothing has
+    been started."""
     shards = {
         f"postgres-{number}": postgres.Postgres(
             place(f"postgres-{number}"), SMALL, replicas=1, pool=POOL, database="prepx", in_step=True
         )
         for number in range(1, SHARDS + 1)
     }
-    logs = {"kafka": kafka.Kafka(place("kafka"), NODES)}
+    logs = {"kafka": kafka.Kafka(place("kafka"), NODES, lasting)}
     caches = {
         "redis": redis.Redis(place("redis"), True),
         "memcached": memcached.Memcached(place("memcached"), 1),

@@ -20,6 +20,9 @@ SERVICES = [
 OPERATOR = ("operator", "operator-secret")
 TRADER = ("demo", "demo-secret")
 REPLICATION = 3
+# Of each topic that nobody here reads: a follower's fetch costs its leader what it has partitions.
+PARTITIONS_OF_OTHERS = 1
+MAKING = {"log_replication": REPLICATION, "log_partitions_of_others": PARTITIONS_OF_OTHERS}
 PARTITIONS = 4
 START_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 30
@@ -93,8 +96,7 @@ class Services(server.Servers):
 
     def settings(self) -> dict:
         """What is true of all of them."""
-        return self.engines | {
-            "log_replication": REPLICATION,
+        return self.engines | MAKING | {
             "account_partitions": self.partitions,
             "matching_partitions": self.partitions,
             "data_dir": str(self.work / "data"),
@@ -140,7 +142,7 @@ class OneProcess(Services):
         return [binaries / "prepx"]
 
     def start(self):
-        config = self.configured("prepx", self.engines | {"log_replication": REPLICATION})
+        config = self.configured("prepx", self.engines | MAKING)
         port = self.ports["gateway"][0]
         command = [self.binaries / "prepx", "start", "--dev", "--simulate", "off"]
         command += ["--config", config, "--listen", f"127.0.0.1:{port}"]

@@ -1,5 +1,6 @@
 //! Apache Kafka under the stations: its topics, and handles on it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use prepx_bus::kafka::{Config, OpenError, topics};
@@ -8,8 +9,13 @@ use prepx_stage::Topology;
 
 use crate::{BoxError, Logs};
 
-/// The topics of a platform of this shape.
-pub fn declared(topology: Topology, replication: u16) -> topics::Topics {
+/// The topics of a platform of this shape; of those that it neither writes nor reads itself with so many partitions
+/// each, or as many as the file gives them.
+pub fn declared(
+    topology: Topology,
+    replication: u16,
+    others: Option<NonZeroU32>,
+) -> topics::Topics {
     let mut declared = topics::Topics::shipped();
     declared.replicate(replication, replication.div_ceil(2).max(1));
     for &topic in Topic::ALL {
@@ -17,11 +23,14 @@ pub fn declared(topology: Topology, replication: u16) -> topics::Topics {
             declared.set_partitions(topic.name(), topology.partitions(topic));
         }
     }
+    if let Some(partitions) = others {
+        declared.set_partitions_of_others(partitions.get());
+    }
     declared
 }
 
-/// Makes the topics that are not there yet, and says how a process opens handles. `process` differs from
-/// those of all other processes of the platform.
+/// Makes the topics that are not there yet, as [`declared`] has them, and says how a process opens handles.
+/// `process` differs from those of all other processes of the platform.
 ///
 /// # Errors
 /// Brokers that do not answer, or topics of another shape.
@@ -29,9 +38,10 @@ pub fn logs(
     location: KafkaLocation,
     topology: Topology,
     replication: u16,
+    others: Option<NonZeroU32>,
     process: &str,
 ) -> Result<Logs, BoxError> {
-    let made = topics::apply(&location, &declared(topology, replication))?;
+    let made = topics::apply(&location, &declared(topology, replication, others))?;
     for change in made {
         tracing::info!(%change, "topics of the event log");
     }

@@ -1,5 +1,6 @@
 //! The engines behind the three seams, by their URLs.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,9 +123,10 @@ pub fn kafka(
     location: KafkaLocation,
     topology: Topology,
     replication: u16,
+    others: Option<NonZeroU32>,
     process: &str,
 ) -> Result<Logs> {
-    let logs = prepx_owner::kafka::logs(location, topology, replication, process);
+    let logs = prepx_owner::kafka::logs(location, topology, replication, others, process);
     logs.map_err(|error| anyhow!(error))
 }
 
@@ -209,7 +211,13 @@ pub fn lease_group(stage: Stage) -> (&'static str, Topic) {
 /// # Errors
 /// Always: this program was built without Kafka.
 #[cfg(not(feature = "kafka"))]
-pub fn kafka(location: KafkaLocation, _: Topology, _: u16, _: &str) -> Result<Logs> {
+pub fn kafka(
+    location: KafkaLocation,
+    _: Topology,
+    _: u16,
+    _: Option<NonZeroU32>,
+    _: &str,
+) -> Result<Logs> {
     Err(anyhow!(without_kafka(&location)))
 }
 

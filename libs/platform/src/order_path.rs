@@ -50,6 +50,7 @@ impl Platform {
             settings.shared_log()?,
             topology,
             settings.log_replication,
+            settings.log_partitions_of_others,
             &self.process,
         )?;
         let failure = Failure::default();

@@ -3,6 +3,7 @@
 //! given to all services.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use prepx_auth::ClusterKey;
@@ -43,6 +44,9 @@ pub struct Settings {
     pub log_url: String,
     /// Replicas of each topic where this platform makes them.
     pub log_replication: u16,
+    /// Partitions of each topic that PrepX itself neither writes nor reads, where this platform makes them: few, where
+    /// brokers have few cores. As many as the file of topics gives each when it is not set.
+    pub log_partitions_of_others: Option<NonZeroU32>,
     /// Partitions of everything that goes by account.
     pub account_partitions: u32,
     /// Partitions of everything that goes by instrument.
@@ -104,6 +108,7 @@ impl Default for Settings {
             data_dir: PathBuf::from(DATA_DIR),
             log_url: String::new(),
             log_replication: 3,
+            log_partitions_of_others: None,
             account_partitions: 4,
             matching_partitions: 4,
             snapshot_url: String::new(),

@@ -2,6 +2,7 @@
 //! TOML file say the same things by the same names.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use prepx_platform::{DATA_DIR, dev_is_at_home, engines};
@@ -33,6 +34,9 @@ pub struct Settings {
     pub log_url: String,
     /// Replicas of each topic where this platform makes them, on Kafka.
     pub log_replication: u16,
+    /// Partitions of each topic that PrepX itself neither writes nor reads, where this platform makes them: few, where
+    /// brokers have few cores. As many as the file of topics gives each when it is not set.
+    pub log_partitions_of_others: Option<NonZeroU32>,
     /// Where the services' schemas are: `sqlite:DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`.
     /// In the data directory when empty.
     pub sql_url: String,
@@ -76,6 +80,7 @@ impl Default for Settings {
             data_dir: PathBuf::from(DATA_DIR),
             log_url: String::new(),
             log_replication: 3,
+            log_partitions_of_others: None,
             sql_url: String::new(),
             sql_shards: Vec::new(),
             cache_url: "memory:".to_owned(),

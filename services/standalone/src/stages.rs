@@ -184,7 +184,13 @@ fn stations_options(settings: &Settings, location: KafkaLocation) -> Result<stat
     let snapshots = prepx_objects::Location::Directory(settings.data_dir.join("snapshots"));
     let process = format!("prepx-{}", std::process::id());
     Ok(stations::Options {
-        logs: engines::kafka(location, topology, settings.log_replication, &process)?,
+        logs: engines::kafka(
+            location,
+            topology,
+            settings.log_replication,
+            settings.log_partitions_of_others,
+            &process,
+        )?,
         topology,
         snapshots: engines::snapshots(&snapshots)?,
         pace: prepx_stage::Pace::default(),

@@ -1,5 +1,7 @@
 //! `prepx topics`: the topics of the event log on Apache Kafka, as declared and as they are.
 
+use std::num::NonZeroU32;
+
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use prepx_bus::{KafkaLocation, Location};
@@ -47,6 +49,14 @@ pub struct Target {
     /// Partitions of everything that goes by instrument.
     #[arg(long, default_value_t = manifest::DEFAULT.matching_partitions)]
     pub matching_partitions: u32,
+    /// Partitions of each topic that PrepX itself neither writes nor reads; as many as are declared for each if left
+    /// away. They cost brokers with few cores as much as those in use.
+    #[arg(
+        long,
+        env = "PREPX_LOG_PARTITIONS_OF_OTHERS",
+        value_name = "PARTITIONS"
+    )]
+    pub partitions_of_others: Option<NonZeroU32>,
 }
 
 /// Does it.
@@ -75,7 +85,8 @@ fn show(location: &KafkaLocation, target: &Target, apply: bool) -> Result<()> {
         account_partitions: target.account_partitions,
         matching_partitions: target.matching_partitions,
     };
-    let declared = prepx_owner::kafka::declared(topology, target.replication);
+    let declared =
+        prepx_owner::kafka::declared(topology, target.replication, target.partitions_of_others);
     let changes = match apply {
         true => topics::apply(location, &declared),
         false => topics::plan(location, &declared),

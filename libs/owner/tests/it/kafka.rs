@@ -39,7 +39,7 @@ fn ground() -> Kafka {
     };
     let nodes = std::env::var("PREPX_TEST_KAFKA_NODES");
     let nodes = nodes.map_or(1, |nodes| nodes.parse().unwrap());
-    let mut declared = prepx_owner::kafka::declared(TOPOLOGY, nodes);
+    let mut declared = prepx_owner::kafka::declared(TOPOLOGY, nodes, None);
     declared.retain(|name| name.parse::<prepx_bus::Topic>().is_ok());
     topics::apply(&location, &declared).unwrap();
     Kafka {

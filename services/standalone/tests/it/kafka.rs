@@ -35,7 +35,11 @@ fn platform() -> (KafkaLocation, String) {
     let Ok(Location::Kafka(location)) = Location::parse(&url) else {
         panic!("PREPX_TEST_KAFKA is {url}; kafka://127.0.0.1:9092 would be right");
     };
-    topics::apply(&location, &prepx_owner::kafka::declared(DEFAULT, nodes())).expect("topics");
+    topics::apply(
+        &location,
+        &prepx_owner::kafka::declared(DEFAULT, nodes(), None),
+    )
+    .expect("topics");
     (location, url)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Error;
+use crate::Topic;
 
 /// The file that is shipped.
 const SHIPPED: &str = include_str!("../../../topics.toml");
@@ -97,6 +98,15 @@ impl Topics {
         }
     }
 
+    /// Gives those topics another count that PrepX itself neither writes nor reads: they are for systems beside it.
+    pub fn set_partitions_of_others(&mut self, partitions: u32) {
+        for (name, entry) in &mut self.topics {
+            if name.parse::<Topic>().is_err() {
+                entry.partitions = Some(partitions);
+            }
+        }
+    }
+
     /// The names, without a prefix.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.topics.keys().map(String::as_str)
@@ -145,7 +155,20 @@ impl Topics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Topic;
+
+    #[test]
+    fn topics_of_others_can_be_made_small_and_ours_stay() {
+        let (shipped, mut small) = (Topics::shipped(), Topics::shipped());
+        small.set_partitions_of_others(1);
+        let mut others = 0;
+        for name in shipped.names() {
+            let is_ours = name.parse::<Topic>().is_ok();
+            let wanted = if is_ours { shipped.partitions(name) } else { 1 };
+            assert_eq!(small.partitions(name), wanted, "{name}");
+            others += u32::from(!is_ours);
+        }
+        assert_eq!(others, 6);
+    }
 
     #[test]
     fn the_shipped_file_has_every_topic() {
