@@ -78,6 +78,15 @@ fn definition(request: &wire::AddInstrumentRequest) -> Result<Instrument, Status
         }
         (given, _) => given,
     };
+    if quote.contains('/') {
+        // Positions are found by their symbols with and without the one slash of a pair.
+        let field = pair_quote.map_or("quote", |_| "symbol");
+        let message = format!(
+            "{field}: {base} paid in {quote} has more than one slash; no asset has one in its name: give a pair \
+             such as BTC/USD, or the base as the symbol and its quote asset"
+        );
+        return Err(decode::invalid(field, message));
+    }
     let positive = |field, text: &str| positive(field, text, SCALE).map_err(Error::Form);
     let instrument = Instrument {
         id: InstrumentId::new(0).expect("zero is not negative"),
@@ -140,5 +149,41 @@ fn show(view: &InstrumentView) -> wire::Instrument {
             .and_then(|ticks| instrument.price_minor(ticks))
             .map(money),
         halted: view.halted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defined(symbol: &str, quote: &str) -> Result<(String, String), String> {
+        let asked = wire::AddInstrumentRequest {
+            symbol: symbol.to_owned(),
+            class: wire::AssetClass::Crypto.into(),
+            tick_size: "0.01".to_owned(),
+            lot_size: "1".to_owned(),
+            quote: quote.to_owned(),
+            ..wire::AddInstrumentRequest::default()
+        };
+        let defined = definition(&asked).map_err(|status| status.message().to_owned())?;
+        Ok((defined.base.to_string(), defined.quote.to_string()))
+    }
+
+    #[test]
+    fn a_pair_has_one_slash() {
+        let pair = |base: &str, quote: &str| Ok((base.to_owned(), quote.to_owned()));
+        assert_eq!(defined("A/B", ""), pair("A", "B"));
+        assert_eq!(defined("A/C", "C"), pair("A", "C"));
+        assert_eq!(defined("A", "B"), pair("A", "B"));
+        for (symbol, quote, said) in [
+            ("A/B/C", "", "symbol: A paid in B/C has more than one slash"),
+            ("A", "B/C", "quote: A paid in B/C has more than one slash"),
+            ("A//", "", "symbol: A paid in / has more than one slash"),
+            ("/B", "", "symbol: \"\" has 0 characters"),
+            ("A/", "", "quote: \"\" has 0 characters"),
+        ] {
+            let refused = defined(symbol, quote).unwrap_err();
+            assert!(refused.starts_with(said), "{symbol}: {refused}");
+        }
     }
 }
