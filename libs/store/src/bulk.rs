@@ -27,6 +27,11 @@ impl Values {
         self
     }
 
+    /// What has been pushed.
+    pub fn all(&self) -> &[Value] {
+        &self.0
+    }
+
     fn of<T>(rows: &[T], columns: usize, bind: &impl Fn(&T, &mut Values)) -> Values {
         let mut values = Values(Vec::with_capacity(rows.len() * columns));
         for (index, row) in rows.iter().enumerate() {

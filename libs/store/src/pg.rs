@@ -88,6 +88,17 @@ impl Pool {
         Ok(used.of(self.start(&self.readers).await?))
     }
 
+    /// Begins to read on the primary, with a limit of its own on each statement.
+    pub(crate) async fn read_one_moment(
+        &self,
+        compute_ms_max: u64,
+    ) -> Result<Used<Transaction<'static, Postgres>>> {
+        let mut tx = self.read().await?;
+        let limit = AssertSqlSafe(format!("SET LOCAL statement_timeout TO {compute_ms_max}"));
+        sqlx::raw_sql(limit).execute(&mut **tx).await?;
+        Ok(tx)
+    }
+
     /// Begins to read on a replica that has all of `seen`, or will in a moment, else on the primary.
     pub(crate) async fn read_past(
         &self,

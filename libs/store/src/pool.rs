@@ -70,6 +70,16 @@ impl Pool {
         })
     }
 
+    /// Begins to read what was committed at one moment, that of the first statement, on the primary. All
+    /// statements together may compute for `compute_ms_max`, on PostgreSQL each of them. Nothing can be
+    /// written there, and dropping it ends it.
+    pub async fn read_one_moment(&self, compute_ms_max: u64) -> Result<Tx> {
+        Ok(match self {
+            Pool::Sqlite(pool) => Tx::Sqlite(pool.read_one_moment(compute_ms_max).await?),
+            Pool::Pg(pool) => Tx::Pg(pool.read_one_moment(compute_ms_max).await?),
+        })
+    }
+
     /// Begins a write that takes turns with every other of the schema: waits, bounded, for its own.
     /// Dropping it without [`Tx::commit`] undoes it.
     pub async fn begin(&self) -> Result<Tx> {

@@ -81,6 +81,11 @@ pub(crate) async fn position(
 }
 
 impl Tx {
+    /// The last sequence that a consumer has applied, as this transaction sees it; 0 before the first.
+    pub async fn position(&mut self, source: &Source<'_>) -> crate::Result<u64> {
+        position(self, source).await
+    }
+
     /// Moves a consumer over the records `first..=last` and answers how many at their head it has
     /// applied before and must skip; the rest takes effect with this transaction (I2).
     /// [`Error::Gap`] when records are missing before `first`: the consumer must stop.

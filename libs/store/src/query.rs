@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::convert::identity;
 
+use futures::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection};
@@ -14,7 +15,7 @@ use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, S
 use crate::{Error, Result};
 
 /// A value of a column: BIGINT, TEXT or BYTEA. What is absent still has its kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// An integer.
     Int(Option<i64>),
@@ -140,6 +141,31 @@ impl Query {
                 rows.into_iter().map(Row::Pg).collect()
             }
         })
+    }
+
+    /// Gives every row to `each` as it comes, so that there may be any number of them.
+    pub async fn for_each<'c>(
+        self,
+        on: impl Into<Connection<'c>>,
+        mut each: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
+        match on.into() {
+            Connection::Sqlite(on) => {
+                let rows = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
+                let mut rows = rows.fetch(on);
+                while let Some(row) = rows.try_next().await? {
+                    each(Row::Sqlite(row))?;
+                }
+            }
+            Connection::Pg(on) => {
+                let rows = sqlx::query_with(AssertSqlSafe(self.sql), pg(self.values));
+                let mut rows = rows.fetch(on);
+                while let Some(row) = rows.try_next().await? {
+                    each(Row::Pg(row))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The first row, if there is one.

@@ -65,6 +65,21 @@ impl Pool {
         Ok(used.of(waited.await?))
     }
 
+    /// Begins a transaction that only reads.
+    pub(crate) async fn read_one_moment(
+        &self,
+        compute_ms_max: u64,
+    ) -> Result<Used<Transaction<'static, Sqlite>>> {
+        let used = self.reading.begin();
+        let coming = async {
+            let mut tx = self.readers.begin().await?;
+            limit_time(&mut tx, Duration::from_millis(compute_ms_max)).await?;
+            Ok(tx)
+        };
+        let waited = self.reading.waited(iter::once(&self.readers), coming);
+        Ok(used.of(waited.await?))
+    }
+
     /// Waits, bounded, for its turn, then holds the schema's only write lock.
     pub(crate) async fn begin(&self) -> Result<Used<Transaction<'static, Sqlite>>> {
         let used = self.writing.begin();
