@@ -6,14 +6,19 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use prepx_bus::{Log, Record, Topic, TopicPartition};
 use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::{Book, OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
 use prepx_domain::{AccountId, Asset, Code, Micros, OrderId, Side};
 
-use crate::{Head, Seat};
+use crate::{Head, Seat, Topology};
+
+/// How much of what was told is read at once.
+const READ_BYTES: usize = 4 << 20;
 
 /// An answer that arrives later. Dropping it does not stop a write that has begun.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -214,6 +219,42 @@ impl StageBooks {
 pub trait AuditPort: Send + Sync {
     /// What the stages have now.
     fn books(&self) -> Answer<Result<StageBooks, ReadError>>;
+}
+
+/// Whoever goes through all that account stages have told, as far back as that is kept.
+pub trait ToldPort: Send + Sync {
+    /// Shows every durable record of `portfolio-updates`, and maybe of other topics, in the order of each partition.
+    /// Blocks.
+    fn each_record(&self, seen: &mut dyn FnMut(TopicPartition, &Record)) -> Result<(), ReadError>;
+}
+
+/// What a log has of it.
+pub struct Told {
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// How many partitions there are.
+    pub topology: Topology,
+}
+
+impl ToldPort for Told {
+    fn each_record(&self, seen: &mut dyn FnMut(TopicPartition, &Record)) -> Result<(), ReadError> {
+        let unreadable = |error: prepx_bus::ReadError| ReadError::Unavailable(error.to_string());
+        for partition in 0..self.topology.account_partitions {
+            let updates = Topic::PortfolioUpdates.partition(partition);
+            let end = self.log.end(updates);
+            let mut next = self.log.start(updates);
+            while next < end {
+                let records = self
+                    .log
+                    .read(updates, next, READ_BYTES)
+                    .map_err(unreadable)?;
+                let Some(last) = records.last() else { break };
+                next = last.offset + 1;
+                records.iter().for_each(|record| seen(updates, record));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whoever shows operators how far the stages have come.

@@ -13,11 +13,11 @@ use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce, decimal, text};
 use prepx_env::{Clock, Random};
 use prepx_stage::Following;
-use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError};
+use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, ToldPort};
 use uuid::Uuid;
 
 use crate::activity::{Activity, Query};
-use crate::audit::Audit;
+use crate::audit::{Audit, Counts};
 use crate::books::Books;
 use crate::error::Error;
 use crate::holdings::{Holdings, Position};
@@ -42,6 +42,8 @@ pub struct Deps {
     pub random: Arc<Random>,
     /// Knows all that the stages have.
     pub audit: Arc<dyn AuditPort>,
+    /// Goes through all that the account stages have told.
+    pub told: Arc<dyn ToldPort>,
     /// What the books are made from.
     pub following: Following,
     /// What they may take on the disk; beyond it what simulated accounts did is compacted.
@@ -98,6 +100,11 @@ impl<S: Store> App<S> {
     /// Compares the ledger with the stages (I3, I4, I6).
     pub async fn audit(&self) -> Result<Audit, Error> {
         Ok(self.books.audit(&*self.deps.audit).await?)
+    }
+
+    /// Every row of the tables beside the log: how many there are, or the first difference in words.
+    pub async fn compare_tables(&self) -> Result<Result<Counts, String>, Error> {
+        Ok(self.books.compare_tables().await?)
     }
 
     /// Everything that an account has, valued at the last trades.

@@ -1,4 +1,9 @@
-//! Whether books agree: the ledger's with the account stages', and each asset's with itself. Pure.
+//! Whether books agree: the ledger's with the account stages', each asset's with itself, and every row with what was told. Pure but for
+//! [`tables`], which reads both.
+
+pub(crate) mod bounds;
+mod expected;
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +13,9 @@ use prepx_domain::{AccountId, Asset};
 use prepx_stage::port::Line;
 
 use crate::store::ledger::Unbalanced;
+
+pub use expected::Counts;
+pub use tables::{Compared, Error};
 
 /// Decimal places of amounts, as everywhere outside.
 const SCALE: u32 = 8;

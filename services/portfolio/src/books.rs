@@ -14,7 +14,7 @@ use prepx_stage::port::{Answer, AuditPort, HistoryPort, PastOrders, ReadError};
 use prepx_stage::{Following, Progress};
 
 use crate::activity::{Activity, Query};
-use crate::audit::{self, Audit, Totals};
+use crate::audit::{self, Audit, Compared, Counts, Totals};
 use crate::kept::{self, Ask, Kept, Question};
 use crate::points::Points;
 use crate::projection::{Projection, source};
@@ -29,6 +29,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The reading side of the ledger. Cheap to clone.
 #[derive(Clone)]
 pub struct Books {
+    compared: Compared,
     ledger: Ledger,
     following: Following,
     /// How far the projection of each partition has come.
@@ -51,7 +52,7 @@ impl Books {
     /// Over the ledger and what takes each partition into it. What is read is kept in `kept`, and `warmer` told
     /// of it.
     pub fn new(
-        ledger: Ledger,
+        compared: Compared,
         following: Following,
         takers: &[Runner<Projection>],
         kept: Kept,
@@ -66,7 +67,8 @@ impl Books {
         };
         let progress: BTreeMap<u32, Progress> = takers.iter().flat_map(taken).collect();
         Books {
-            ledger,
+            ledger: compared.ledger.clone(),
+            compared,
             following,
             progress: progress.into_values().collect(),
             kept,
@@ -174,6 +176,18 @@ impl Books {
             postings,
             totals,
             difference,
+        })
+    }
+
+    /// Every row of the tables beside what the log says.
+    pub async fn compare_tables(&self) -> Result<Result<Counts, String>, ReadError> {
+        self.compared.compare().await.map_err(|error| match error {
+            audit::Error::Store(error) => refused(error),
+            audit::Error::Read(error) => error,
+            audit::Error::Poison(words) => {
+                tracing::error!(error = words, "the tables cannot be compared");
+                ReadError::Unavailable("the log is not understood".into())
+            }
         })
     }
 

@@ -33,6 +33,6 @@ pub use kept::{Kept, Question};
 pub use owner::order_history;
 pub use points::{Asked, Points};
 pub use projection::{Error as ProjectionError, Projection};
-pub use service::{Portfolio, build, migrate};
+pub use service::{Portfolio, build, compared, migrate};
 pub use store::ledger::{Ledger, Unbalanced, View};
 pub use worth::{Changes, Shift};

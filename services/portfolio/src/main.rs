@@ -7,6 +7,7 @@ use std::time::Duration;
 use prepx_bus::Reading;
 use prepx_platform::{About, main_of};
 use prepx_portfolio::{Deps, build, order_history};
+use prepx_stage::port::Told;
 
 const ABOUT: About = About {
     name: "prepx-portfolio",
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
             clock: Arc::clone(&platform.clock),
             random: Arc::clone(&platform.random),
             audit: ports,
+            told: Arc::new(Told {
+                log: path.log("tables", Reading::Unhurried)?,
+                topology: path.topology,
+            }),
             following: path.following(path.log("ledger", Reading::Unhurried)?, duty.clone()),
             bytes_max: None,
             cache: platform.cache.clone(),

@@ -67,6 +67,8 @@ pub struct ActivityRow {
 /// What messages come to, to be written in one transaction.
 #[derive(Default)]
 pub struct Rows {
+    /// When the last of them was decided.
+    pub at: Micros,
     /// Whose.
     pub accounts: Vec<AccountId>,
     /// In the order of the log.
@@ -82,7 +84,7 @@ pub struct Rows {
 }
 
 /// By how much an account's total of an asset has changed.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Moved {
     /// In all, in minor units.
     pub change_minor: i64,
@@ -99,6 +101,7 @@ impl Rows {
         message: &Message,
     ) -> Result<(), journal::Error> {
         let update: AccountUpdate = journal::decode(&message.payload)?;
+        self.at = update.at;
         if self.accounts.last() != Some(&update.account) {
             self.accounts.push(update.account);
         }

@@ -6,9 +6,11 @@ use prepx_cache::Warmer;
 use prepx_proto::portfolio::v1::admin_service_server::AdminServiceServer;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioServiceServer;
 use prepx_runtime::{Building, Service};
+use prepx_stage::port::ToldPort;
 use prepx_store::{Durability, Layout, Options, Shards};
 
 use crate::app::{App, Deps};
+use crate::audit::Compared;
 use crate::books::Books;
 use crate::grpc::Handler;
 use crate::kept::Kept;
@@ -35,6 +37,24 @@ pub async fn migrate(layout: &Layout) -> prepx_store::Result<()> {
     Ok(())
 }
 
+/// Opens the tables of a platform, to compare them with what `told` says of `partitions` of account stages.
+///
+/// # Errors
+/// When a schema cannot be opened.
+pub async fn compared(
+    layout: &Layout,
+    ledger: Ledger,
+    told: Arc<dyn ToldPort>,
+    partitions: u32,
+) -> prepx_store::Result<Compared> {
+    Ok(Compared {
+        ledger,
+        transfers: Sql::new(transfers(layout).await?),
+        told,
+        partitions,
+    })
+}
+
 async fn transfers(layout: &Layout) -> prepx_store::Result<Shards> {
     let options = Options::new("transfers", Durability::Source);
     Shards::open(layout, &options, MIGRATIONS).await
@@ -50,8 +70,15 @@ pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> 
         let transfers = transfers(&layout).await?;
         let ledger = Ledger::open_within(&layout, deps.bytes_max).await?;
         let projections = Projection::of_each_shard(&deps.following, &ledger).await?;
-        let books = Books::new(
+        let sql = Sql::new(transfers);
+        let compared = Compared {
             ledger,
+            transfers: sql.clone(),
+            told: Arc::clone(&deps.told),
+            partitions: deps.following.topology.account_partitions,
+        };
+        let books = Books::new(
+            compared,
             deps.following.clone(),
             &projections,
             Kept::new(&deps.cache),
@@ -62,7 +89,7 @@ pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> 
                 &deps.random,
             )),
         );
-        let app = Arc::new(App::new(deps, Sql::new(transfers), books.clone()));
+        let app = Arc::new(App::new(deps, sql, books.clone()));
         let mut service = Service::new()
             .grpc(PortfolioServiceServer::new(Handler(Arc::clone(&app))))
             .grpc(AdminServiceServer::new(Handler(app)));

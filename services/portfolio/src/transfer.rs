@@ -13,6 +13,25 @@ pub enum Direction {
     Outgoing,
 }
 
+impl Direction {
+    /// The number of it in the store.
+    pub const fn code(self) -> i64 {
+        match self {
+            Direction::Incoming => 1,
+            Direction::Outgoing => 2,
+        }
+    }
+
+    /// The direction with this number.
+    pub const fn of_code(code: i64) -> Option<Direction> {
+        match code {
+            1 => Some(Direction::Incoming),
+            2 => Some(Direction::Outgoing),
+            _ => None,
+        }
+    }
+}
+
 /// What is asked of an account's money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {

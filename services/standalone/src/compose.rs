@@ -244,6 +244,7 @@ fn portfolio_deps(
         clock: Arc::clone(clock),
         random: Arc::clone(random),
         audit: stages.audit(),
+        told: stages.told(&settings.data_dir)?,
         following: stages.following("ledger", Reading::Unhurried, clock)?,
         bytes_max: settings.shares().map(|shares| shares.portfolio_bytes_max),
         cache: cache.clone(),

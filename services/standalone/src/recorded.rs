@@ -15,10 +15,12 @@ use prepx_bus::{EmbeddedLog, KafkaLocation, Log, Position};
 use prepx_objects::Location as Objects;
 use prepx_platform::{DATA_DIR, engines};
 use prepx_runtime::config::{self, Sources};
+use prepx_stage::port::{Told, ToldPort};
 use prepx_stage::{Archived, Archives, Seat, Snapshots, Stage, Topology};
 use serde::Deserialize;
 
 use crate::core::{Options, manifest};
+use crate::disk::{LOG, ToldHere};
 
 /// How long to wait for what was written, and for a lease to end whose process has died.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -253,6 +255,24 @@ impl Opened {
             Engine::Embedded(log) => Some(log),
             Engine::Kafka(..) => None,
         }
+    }
+
+    /// What account stages have told, as far back as it is recorded.
+    ///
+    /// # Errors
+    /// When the directory cannot be opened.
+    pub fn told(&self, data_dir: &Path) -> Result<Arc<dyn ToldPort>> {
+        Ok(match &self.engine {
+            Engine::Embedded(log) => Arc::new(ToldHere {
+                dir: RealDir::open(&data_dir.join(LOG))?,
+                data_dir: data_dir.to_owned(),
+                log: Arc::clone(log),
+            }),
+            Engine::Kafka(..) => Arc::new(Told {
+                log: Arc::clone(&self.log),
+                topology: self.topology,
+            }),
+        })
     }
 
     /// Sees to it that partitions have no owner that goes on. Where one may come at any time, the log's fence has the

@@ -3,6 +3,7 @@
 //! Owns the choice of the engine: one process on the embedded log is the [`Core`], any other log the
 //! [`Stations`]. Refuses an engine that this program was built without, with the words that help.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
@@ -12,10 +13,11 @@ use prepx_env::{Clock, Random};
 use prepx_owner::BoxError;
 use prepx_platform::engines;
 use prepx_stage::follow::Tail;
-use prepx_stage::port::{AccountPort, AuditPort, HeadsPort, MatchingPort};
+use prepx_stage::port::{AccountPort, AuditPort, HeadsPort, MatchingPort, Told, ToldPort};
 use prepx_stage::{Following, Retention, Topology, Watch};
 
 use crate::core::{self, Core, Options};
+use crate::disk::{LOG, ToldHere};
 use crate::settings::Settings;
 use crate::stations::{self, Stations};
 
@@ -86,6 +88,24 @@ impl Stages {
             Stages::OneLog(core) => Arc::new(core.clone()),
             Stages::Apart(stations) => Arc::new(stations.ports()),
         }
+    }
+
+    /// All that the account stages have told, by the log of this data directory or as far as brokers have it.
+    ///
+    /// # Errors
+    /// When the directory cannot be opened, or the brokers do not answer.
+    pub fn told(&self, data_dir: &Path) -> Result<Arc<dyn ToldPort>, BoxError> {
+        Ok(match self {
+            Stages::OneLog(core) => Arc::new(ToldHere {
+                dir: RealDir::open(&data_dir.join(LOG))?,
+                data_dir: data_dir.to_owned(),
+                log: core.embedded(),
+            }),
+            Stages::Apart(stations) => Arc::new(Told {
+                log: stations.log("tables", Reading::Unhurried)?,
+                topology: stations.topology(),
+            }),
+        })
     }
 
     /// How far they have come.

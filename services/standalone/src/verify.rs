@@ -4,7 +4,8 @@
 //! compares: I3 (every transition balances, and all books of an asset add up to zero; clearing is
 //! zero once the lanes are drained), I4 (accounts hold what their open orders hold, and nothing
 //! without), I6 (the ledger in SQL, the stages as they would start, and the fold of the journals
-//! from their beginning say the same), and the audit chain with its signed roots. Where the oldest was
+//! from their beginning say the same; every row of orders, activities, daily changes and transfers is what was told, as
+//! far back as the log goes), and the audit chain with its signed roots. Where the oldest was
 //! dropped it starts from the signed checkpoint: what it says and everything since must come to what
 //! the stages have. It takes the
 //! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
@@ -28,12 +29,13 @@ use prepx_bus::file::RealDir;
 use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::update::OrderView;
 use prepx_env::SystemClock;
-use prepx_portfolio::audit::{self, Totals};
+use prepx_portfolio::audit::{self, Counts, Totals};
 use prepx_portfolio::{Ledger, Projection};
 use prepx_runtime::config::Sources;
 use prepx_stage::follow::Tail;
-use prepx_stage::port::PastOrders;
+use prepx_stage::port::{PastOrders, ToldPort};
 use prepx_stage::{Following, Retention, Skip, Stage, Topology};
+use prepx_store::Layout;
 
 use crate::client::{Believed, Connection};
 use crate::disk::checkpoint::Checkpoint;
@@ -47,7 +49,13 @@ use stages::{Folded, fold_all};
 /// Which books to check.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Of a platform on Apache Kafka (--config of a service, or --log-url and what else it says) the journals are
+    after_help = "Compared in SQL: postings and their opening balances (every change balances, every book is the stages'), and row by
+row with the event log, as far back as it goes: orders, activities, daily_changes, simulated, transfers (not their names,
+stamps and whether they are settled, which no log has). The signed roots and heads of the audit are checked.
+Not compared: users, keys and sessions, webhooks and dead letters, whose source is SQL itself, not the log; trades,
+quotes, bars and books of market data, which hold neither money nor orders; the list of what was skipped.
+
+Of a platform on Apache Kafka (--config of a service, or --log-url and what else it says) the journals are
 folded from their beginnings, out of the archive too, beside the platform (--url) or when it does not run.
 
 Exit codes: 0 the books are right, 1 the first difference, which is printed.
@@ -146,7 +154,16 @@ async fn stopped(settings: &Settings, recorded: &Recorded) -> Result<Report> {
     let layout = settings.layout(topology.account_partitions)?;
     let ledger = Ledger::open(&layout).await.context("the ledger")?;
     catch_up(&opened.log, &ledger, topology).await?;
-    let compared = compare(&folded, &ledger, topology).await;
+    let told = opened.told(&settings.data_dir)?;
+    let compared = async {
+        let compared = compare(&folded, &ledger, topology).await?;
+        let rows = rows(&layout, &ledger, told, topology).await?;
+        Ok::<_, Error>(Report {
+            rows: Some(rows),
+            ..compared
+        })
+    };
+    let compared = compared.await;
     ledger.close().await;
     let compared = compared.map_err(|difference| report::explain(difference, &found.skipped))?;
     Ok(Report {
@@ -273,9 +290,25 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
         audit: None,
         checkpoint: None,
         journals: None,
+        rows: None,
         skipped: Vec::new(),
         totals,
     })
+}
+
+/// Every row of the tables must be what was told.
+async fn rows(
+    layout: &Layout,
+    ledger: &Ledger,
+    told: Arc<dyn ToldPort>,
+    topology: Topology,
+) -> Result<Counts> {
+    let partitions = topology.account_partitions;
+    let tables = prepx_portfolio::compared(layout, ledger.clone(), told, partitions);
+    let tables = tables.await.context("the transfers")?;
+    let compared = tables.compare().await;
+    tables.transfers.close().await;
+    compared?.map_err(Error::msg)
 }
 
 /// Orders that live must be in the books as the stage sees them.

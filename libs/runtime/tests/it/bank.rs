@@ -16,7 +16,8 @@ use prepx_proto::notification::v1::{
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
 use prepx_proto::portfolio::v1::admin_service_server::{AdminService, AdminServiceServer};
 use prepx_proto::portfolio::v1::{
-    AuditBooksRequest, BooksAudit, DepositRequest, Transfer, WithdrawRequest,
+    AuditBooksRequest, BooksAudit, CompareTablesRequest, CompareTablesResponse, DepositRequest,
+    Transfer, WithdrawRequest,
 };
 use prepx_runtime::{Context, Drain, Peer, Service, guard, status};
 use tokio::sync::Semaphore;
@@ -153,6 +154,15 @@ impl AdminService for Bank {
         _: Request<AuditBooksRequest>,
     ) -> Result<Response<BooksAudit>, Status> {
         Err(Status::unimplemented("a bank of tests has no books"))
+    }
+
+    type CompareTablesStream = BoxStream<'static, Result<CompareTablesResponse, Status>>;
+
+    async fn compare_tables(
+        &self,
+        _: Request<CompareTablesRequest>,
+    ) -> Result<Response<Self::CompareTablesStream>, Status> {
+        Err(Status::unimplemented("a bank of tests has no tables"))
     }
 }
 

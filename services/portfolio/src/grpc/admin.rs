@@ -1,5 +1,8 @@
 //! The operators' service: money in and out.
 
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt as _};
 use prepx_domain::{AccountId, Reject, decimal};
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::admin_service_server::AdminService;
@@ -46,6 +49,17 @@ impl<S: Store + 'static> AdminService for Handler<S> {
         _request: Request<wire::AuditBooksRequest>,
     ) -> Result<Response<wire::BooksAudit>, Status> {
         Ok(Response::new(show::audit(&self.0.audit().await?)))
+    }
+
+    type CompareTablesStream = BoxStream<'static, Result<wire::CompareTablesResponse, Status>>;
+
+    async fn compare_tables(
+        &self,
+        _request: Request<wire::CompareTablesRequest>,
+    ) -> Result<Response<Self::CompareTablesStream>, Status> {
+        let app = Arc::clone(&self.0);
+        let compared = async move { Ok(show::tables(app.compare_tables().await?)) };
+        Ok(Response::new(stream::once(compared).boxed()))
     }
 }
 

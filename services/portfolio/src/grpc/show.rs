@@ -6,7 +6,7 @@ use prepx_proto::convert;
 use prepx_proto::portfolio::v1 as wire;
 
 use crate::app::Closed;
-use crate::audit::{Audit, Total};
+use crate::audit::{Audit, Counts, Total};
 use crate::holdings::{CURRENCY, CURRENCY_SCALE, Holdings, Position, RATIO_SCALE};
 use crate::transfer::{Direction, Transfer};
 
@@ -146,5 +146,14 @@ pub fn audit(audit: &Audit) -> wire::BooksAudit {
         accounts: audit.accounts,
         postings: audit.postings,
         difference: audit.difference.clone(),
+    }
+}
+
+pub fn tables(compared: Result<Counts, String>) -> wire::CompareTablesResponse {
+    let counts = compared.as_ref().copied().unwrap_or_default();
+    wire::CompareTablesResponse {
+        compared: counts.compared,
+        beyond: counts.beyond,
+        difference: compared.err(),
     }
 }

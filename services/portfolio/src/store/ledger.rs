@@ -2,6 +2,8 @@
 //! transaction with the position that says so (I2). What an account partition comes to is in one shard.
 
 mod changes;
+pub mod columns;
+pub mod moment;
 #[cfg(test)]
 mod plans;
 mod view;
@@ -12,7 +14,6 @@ use std::sync::Arc;
 use prepx_bus::{Topic, TopicPartition};
 use prepx_domain::update::Book;
 use prepx_domain::{AccountId, Side};
-use prepx_proto::journal::{self, v1};
 use prepx_stage::follow::Batch;
 use prepx_stage::port::Line;
 use prepx_store::{
@@ -279,32 +280,13 @@ async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
     let newer = "ON CONFLICT (account_id, order_id)
         DO UPDATE SET final = excluded.final, view = excluded.view";
     tx.insert_rows(into, 8, newer, &orders, |row, values| {
-        let view = &row.view;
-        let mut bytes = Vec::new();
-        journal::encode_message(&v1::OrderView::from(view), &mut bytes);
-        values
-            .push(row.account.raw())
-            .push(view.id.raw())
-            .push(view.client_order_id.clone())
-            .push(plain(view.symbol.as_str()))
-            .push(side_code(view.side))
-            .push(i64::from(view.status.is_final()))
-            .push(view.created_at.0)
-            .push(bytes);
+        columns::order(row, values);
     })
     .await?;
     let into = "INSERT INTO activities
         (account_id, at_us, source_partition, number, type, change)";
-    tx.insert_rows(into, 6, "", &rows.activities, |row, values| {
-        values
-            .push(row.account.raw())
-            .push(row.place.at.0)
-            .push(i64::from(row.place.partition))
-            .push(row.place.number as i64)
-            .push(i64::from(row.place.kind.code()))
-            .push(row.change.to_vec());
-    })
-    .await?;
+    tx.insert_rows(into, 6, "", &rows.activities, columns::activity_row)
+        .await?;
     changes::write(tx, rows).await
 }
 

@@ -1,7 +1,7 @@
 //! Transfers in SQL.
 
 use prepx_domain::{AccountId, Micros};
-use prepx_store::{Error, Result, Row, Shards, Tx, query};
+use prepx_store::{Error, Pool, Result, Row, Shards, Tx, query};
 use uuid::Uuid;
 
 use super::Store;
@@ -15,6 +15,16 @@ impl Sql {
     /// On open shards that have had [`super::MIGRATIONS`].
     pub const fn new(shards: Shards) -> Sql {
         Sql(shards)
+    }
+
+    /// All shards.
+    pub fn shards(&self) -> &[Pool] {
+        self.0.all()
+    }
+
+    /// Waits for what is running and closes the schema.
+    pub async fn close(self) {
+        self.0.close().await;
     }
 }
 
@@ -32,7 +42,7 @@ impl Store for Sql {
         .bind(&transfer.idempotency_key)
         .bind(transfer.command.as_bytes().as_slice())
         .bind(transfer.stamped_at.0)
-        .bind(code(transfer.wanted.direction))
+        .bind(transfer.wanted.direction.code())
         .bind(transfer.wanted.asset.as_str())
         .bind(transfer.wanted.amount_minor)
         .execute(&mut tx)
@@ -88,16 +98,6 @@ impl Sql {
     }
 }
 
-const INCOMING: i64 = 1;
-const OUTGOING: i64 = 2;
-
-const fn code(direction: Direction) -> i64 {
-    match direction {
-        Direction::Incoming => INCOMING,
-        Direction::Outgoing => OUTGOING,
-    }
-}
-
 fn read(row: &Row) -> Result<Transfer> {
     let account = AccountId::new(row.get("account_id")?).ok_or(Error::Damaged("account_id"))?;
     let asset: String = row.get("asset")?;
@@ -105,11 +105,8 @@ fn read(row: &Row) -> Result<Transfer> {
     Ok(Transfer {
         wanted: Wanted {
             account,
-            direction: match row.get("direction")? {
-                INCOMING => Direction::Incoming,
-                OUTGOING => Direction::Outgoing,
-                _ => return Err(Error::Damaged("direction")),
-            },
+            direction: Direction::of_code(row.get("direction")?)
+                .ok_or(Error::Damaged("direction"))?,
             asset: asset.parse().map_err(|_| Error::Damaged("asset"))?,
             amount_minor: row.get("amount_minor")?,
         },

@@ -29,7 +29,7 @@ impl Open {
         let projection = Projection::open(world.following(), ledger.clone()).await;
         let projection = projection.unwrap();
         let books = Books::new(
-            ledger.clone(),
+            world.compared(&ledger).await,
             world.following(),
             std::slice::from_ref(&projection),
             Kept::new(&cache),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compacting;
+mod compared;
 mod kept;
 mod power;
 mod shards;
@@ -41,6 +42,8 @@ struct World {
     log: Arc<EmbeddedLog>,
     sql: tempfile::TempDir,
     layout: Layout,
+    /// Of its first shard.
+    location: Location,
 }
 
 fn at(ms: i64) -> Micros {
@@ -190,7 +193,8 @@ impl World {
     /// With a ledger on the engine that is tested.
     async fn new() -> World {
         let mut world = World::in_files();
-        world.layout = suite::location(world.sql.path()).await.into();
+        world.location = suite::location(world.sql.path()).await;
+        world.layout = world.location.clone().into();
         world
     }
 
@@ -200,6 +204,7 @@ impl World {
         World {
             log: EmbeddedLog::open(FaultyDir::new(1), Config::default()).unwrap(),
             layout: Location::Sqlite(sql.path().to_owned()).into(),
+            location: Location::Sqlite(sql.path().to_owned()),
             sql,
         }
     }

@@ -171,6 +171,7 @@ impl Outages {
         World {
             log: open_log(&self.disk),
             layout: Location::Sqlite(sql.path().to_owned()).into(),
+            location: Location::Sqlite(sql.path().to_owned()),
             sql,
         }
     }

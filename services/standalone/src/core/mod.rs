@@ -322,6 +322,11 @@ impl Core {
         self.0.log.clone()
     }
 
+    /// The same, with what stands on the disk.
+    pub fn embedded(&self) -> Arc<EmbeddedLog> {
+        Arc::clone(&self.0.log)
+    }
+
     /// Where consumers say how far they have come.
     pub fn retention(&self) -> Arc<Retention> {
         Arc::clone(&self.0.retention)

@@ -135,11 +135,8 @@ impl Past {
         mut seen: impl FnMut(TopicPartition, &Record) -> Result<()>,
     ) -> Result<()> {
         let live = log.first_address();
-        for archive in archive::list(dir)? {
-            // What a checkpoint covers is about to be dropped; what is still a segment is there twice.
-            if archive.end > self.address && archive.base < live {
-                self.take_archive(dir, &archive, &mut seen)?;
-            }
+        for archive in behind(dir, (self.address, live))? {
+            self.take_archive(dir, &archive, &mut seen)?;
         }
         self.follows(live)?;
         let mut taken = Ok(());
@@ -183,4 +180,12 @@ impl Past {
         self.address = archive.end;
         Ok(())
     }
+}
+
+/// The archives that have what is between two addresses: a checkpoint covers what is before, and what is after is
+/// still in segments.
+pub fn behind(dir: &dyn Dir, (from, live): (u64, u64)) -> Result<Vec<Archive>> {
+    let mut archives = archive::list(dir)?;
+    archives.retain(|archive| archive.end > from && archive.base < live);
+    Ok(archives)
 }

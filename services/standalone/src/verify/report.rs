@@ -3,7 +3,7 @@
 use anyhow::{Error, Result, anyhow};
 use prepx_domain::decimal::{format, format_grouped};
 use prepx_domain::{Asset, Micros, decimal};
-use prepx_portfolio::audit::{Total, Totals};
+use prepx_portfolio::audit::{Counts, Total, Totals};
 use prepx_proto::analytics::v1 as audit_wire;
 use prepx_proto::portfolio::v1 as wire;
 use prepx_stage::Skip;
@@ -70,6 +70,8 @@ pub(super) struct Report {
     pub checkpoint: Option<Checkpoint>,
     /// How much of the journals was folded, where they are on Apache Kafka and were read.
     pub journals: Option<Extent>,
+    /// How many rows of the tables are what was told.
+    pub rows: Option<Counts>,
     /// What stages went on without.
     pub skipped: Vec<Skip>,
     pub totals: Totals,
@@ -90,6 +92,9 @@ impl Report {
                 .columns()
                 .map(|(name, minor)| format!("{name} {}", format_grouped(minor, SCALE)));
             println!("{asset}: {}", columns.join(", "));
+        }
+        if let Some(rows) = self.rows {
+            print_rows(rows);
         }
         if let Some(audit) = &self.signed {
             println!(
@@ -161,8 +166,12 @@ impl Report {
             let cut = cut.map(|(seat, from)| json!({"partition": seat.to_string(), "from": from}));
             json!({"transitions": journals.transitions, "cut": cut.collect::<Vec<_>>()})
         });
+        let rows = self
+            .rows
+            .map(|rows| json!({"compared": rows.compared, "beyond": rows.beyond}));
         json!({
             "ok": true,
+            "rows": rows,
             "journals": journals,
             "skipped": skipped.collect::<Vec<_>>(),
             "audit": audit,
@@ -173,6 +182,19 @@ impl Report {
             "undelivered": self.undelivered,
             "totals": self.totals.0.iter().map(total).collect::<serde_json::Map<_, _>>(),
         })
+    }
+}
+
+fn print_rows(rows: Counts) {
+    println!(
+        "{} rows of orders, activities, daily changes and transfers are what the log says",
+        rows.compared
+    );
+    if rows.beyond > 0 {
+        println!(
+            "of {} more the log does not say anything: they are older than it is, or transfers without a decision",
+            rows.beyond
+        );
     }
 }
 

@@ -1,9 +1,9 @@
 //! A platform that runs: what its services say of each other, what they have signed, and its journals where they can be
 //! read beside it.
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use prepx_analytics::{Check, Head, Shown};
-use prepx_portfolio::audit::Totals;
+use prepx_portfolio::audit::{Counts, Totals};
 use prepx_proto::analytics::v1 as audit_wire;
 use prepx_proto::analytics::v1::audit_service_client::AuditServiceClient;
 use prepx_proto::portfolio::v1 as wire;
@@ -63,6 +63,7 @@ async fn books(to: &Connection, opened: Option<&Opened>) -> Result<Report> {
         audit.difference.is_none(),
         audit.difference.unwrap_or_default()
     );
+    let rows = rows(to).await?;
     let begin = |opened: &Opened| Check::nothing(opened.topology, journals::begins(opened));
     let mut check = opened.map(begin);
     let signed = signed_roots(to, check.as_mut()).await?;
@@ -83,9 +84,26 @@ async fn books(to: &Connection, opened: Option<&Opened>) -> Result<Report> {
         audit: None,
         checkpoint: None,
         journals,
+        rows: Some(rows),
         skipped: Vec::new(),
         totals,
     })
+}
+
+/// Has the platform compare every row of its tables with its log.
+async fn rows(to: &Connection) -> Result<Counts> {
+    let mut client = AdminServiceClient::new(to.peer());
+    let request = to.request(wire::CompareTablesRequest {});
+    let answers = client.compare_tables(request).await.map_err(words)?;
+    let answer = answers.into_inner().message().await.map_err(words)?;
+    let answer = answer.context("the platform did not say what came of comparing its tables")?;
+    match answer.difference {
+        Some(difference) => bail!(difference),
+        None => Ok(Counts {
+            compared: answer.compared,
+            beyond: answer.beyond,
+        }),
+    }
 }
 
 /// Checks every root of a platform that runs: numbers, links, signatures, and that they lead to the

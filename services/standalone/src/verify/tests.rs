@@ -88,6 +88,32 @@ pub async fn platform(data_dir: &Path) {
     place(&core, 13, seller, Side::Sell).await;
     drop(core);
     running.stop().unwrap();
+    for (number, account, asset, amount) in [(101, buyer, "USD", 100_000), (102, seller, "BTC", 5)]
+    {
+        remember(data_dir, number, account, asset, amount * ONE).await;
+    }
+}
+
+/// Writes what portfolio does when it has a deposit carried out.
+async fn remember(data_dir: &Path, number: u128, account: AccountId, asset: &str, minor: i64) {
+    let location = prepx_store::Location::Sqlite(data_dir.join("sql"));
+    prepx_portfolio::migrate(&location.into()).await.unwrap();
+    let mut connection = schema(data_dir, "transfers").await;
+    let row = sqlx::query(
+        "INSERT INTO transfers (account_id, idempotency_key, command_id, stamped_at_us, direction,
+         asset, amount_minor, settled) VALUES ($1, $2, $3, $4, 1, $5, $6, 1)",
+    );
+    let row = row.bind(account.raw()).bind(format!("payday {number}"));
+    let row = row.bind(Uuid::from_u128(number).into_bytes().to_vec());
+    let row = row.bind(SystemClock::new().now().0).bind(asset).bind(minor);
+    row.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn schema(data_dir: &Path, name: &str) -> SqliteConnection {
+    let file = data_dir.join("sql").join(format!("{name}.db"));
+    let url = format!("sqlite:{}", file.display());
+    SqliteConnection::connect(&url).await.unwrap()
 }
 
 async fn verified(data_dir: &Path) -> Result<Report> {
@@ -107,8 +133,11 @@ async fn difference(data_dir: &Path) -> String {
 }
 
 async fn execute(data_dir: &Path, sql: &'static str) {
-    let url = format!("sqlite:{}", data_dir.join("sql/portfolio.db").display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let name = match sql.contains("transfers") {
+        true => "transfers",
+        false => "portfolio",
+    };
+    let mut connection = schema(data_dir, name).await;
     let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
     assert!(done.rows_affected() > 0, "{sql} changed nothing");
     connection.close().await.unwrap();
@@ -192,6 +221,59 @@ async fn an_order_that_the_books_have_lost_is_found() {
         found.starts_with("I6: order ") && found.ends_with("the books None"),
         "{found}"
     );
+}
+
+#[tokio::test]
+async fn a_row_of_a_table_that_is_not_what_was_told_is_named() {
+    for (sql, said) in [
+        (
+            "UPDATE orders SET client_order_id = 'other' WHERE client_order_id = 'order-12'",
+            "the log says client_order_id order-12, the table other",
+        ),
+        (
+            "DELETE FROM orders WHERE final = 1 AND side = 1",
+            "the table has none such, the log says client_order_id order-12",
+        ),
+        (
+            "INSERT INTO orders SELECT account_id, order_id + 1, 'added', symbol, side, final,
+             created_at_us, view FROM orders WHERE final = 1 AND side = 1",
+            "the log has none such, the table has client_order_id added",
+        ),
+        (
+            "UPDATE activities SET at_us = at_us + 1 WHERE type = 1",
+            "table activities",
+        ),
+        ("DELETE FROM activities WHERE type = 2", "table activities"),
+        (
+            "UPDATE daily_changes SET paid_minor = 0 WHERE asset = 'USD'",
+            "the log says paid_minor ",
+        ),
+        (
+            "DELETE FROM daily_changes WHERE asset = 'BTC'",
+            "table daily_changes",
+        ),
+        (
+            "UPDATE transfers SET amount_minor = amount_minor + 1",
+            "table transfers",
+        ),
+        ("DELETE FROM transfers", "table transfers"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        platform(dir.path()).await;
+        let rows = verified(dir.path()).await.unwrap().rows.unwrap();
+        // Three orders, two fills with a fee each and two deposits, which are transfers too, and of both what a day
+        // has changed of two assets.
+        assert!(
+            rows.compared >= 3 + 6 + 2 + 4 && rows.beyond == 0,
+            "{rows:?}"
+        );
+        execute(dir.path(), sql).await;
+        let found = difference(dir.path()).await;
+        assert!(
+            found.starts_with("I6: table ") && found.contains(said),
+            "{sql}: {found}"
+        );
+    }
 }
 
 #[tokio::test]

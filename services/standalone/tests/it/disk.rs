@@ -11,8 +11,9 @@ use prepx_proto::trading::v1::{
     CancelOrderRequest, GetOrderRequest, OrderSide, OrderType, SubmitOrderRequest, TimeInForce,
 };
 use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
 
-use crate::platform::{Key, Platform, found, simulating};
+use crate::platform::{Key, Platform, found, prepx, simulating};
 
 const BYTES_MAX: u64 = 16 << 20;
 const CHECKPOINTS: u64 = 3;
@@ -81,6 +82,38 @@ async fn order(platform: &Platform, trader: &Key) -> String {
     order_id
 }
 
+/// Of the tables of a simulated market the newest rows, and what all days come to, are compared.
+async fn changed_rows_are_found(directory: &Path) {
+    let books = directory.join("data/sql/portfolio.db");
+    let mut books = SqliteConnection::connect(&format!("sqlite:{}", books.display()))
+        .await
+        .unwrap();
+    for (sql, back) in [
+        (
+            "UPDATE orders SET side = 3 - side WHERE rowid = (SELECT MAX(rowid) FROM orders)",
+            "UPDATE orders SET side = 3 - side WHERE rowid = (SELECT MAX(rowid) FROM orders)",
+        ),
+        (
+            "UPDATE activities SET type = type + 90 WHERE rowid =
+             (SELECT MAX(rowid) FROM activities)",
+            "UPDATE activities SET type = type - 90 WHERE rowid =
+             (SELECT MAX(rowid) FROM activities)",
+        ),
+        (
+            "UPDATE daily_changes SET change_minor = change_minor + 1 WHERE rowid = 1",
+            "UPDATE daily_changes SET change_minor = change_minor - 1 WHERE rowid = 1",
+        ),
+    ] {
+        sqlx::query(sql).execute(&mut books).await.unwrap();
+        let (code, _, words) = verify(directory);
+        assert_eq!(code, Some(1), "{sql}");
+        assert!(words.contains("I6: table "), "{sql}: {words}");
+        sqlx::query(back).execute(&mut books).await.unwrap();
+    }
+    books.close().await.unwrap();
+    assert_eq!(verify(directory).0, Some(0));
+}
+
 #[tokio::test]
 async fn i1_i6_the_disk_stays_in_its_bound_and_verify_starts_from_the_signed_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
@@ -95,6 +128,13 @@ async fn i1_i6_the_disk_stays_in_its_bound_and_verify_starts_from_the_signed_che
     })
     .await;
     assert!(biggest <= BYTES_MAX, "{biggest} bytes");
+    // Beside the traders what is read may be dropped meanwhile.
+    found("what was told and the tables alike", async || {
+        let (code, words) = prepx(&["verify", "--json", "--url", &platform.url]);
+        assert!(!words.contains("I6"), "{words}");
+        (code == Some(0)).then_some(())
+    })
+    .await;
     platform.process.kill().unwrap();
     platform.process.wait().unwrap();
 
@@ -103,6 +143,12 @@ async fn i1_i6_the_disk_stays_in_its_bound_and_verify_starts_from_the_signed_che
     let report: Value = serde_json::from_str(&report).unwrap();
     let number = report["checkpoint"]["number"].as_u64().unwrap();
     assert!(number >= CHECKPOINTS, "{report}");
+
+    let rows = &report["rows"];
+    assert!(rows["compared"].as_u64() > Some(100), "{rows}");
+    // What the real account did has left the log, and stays.
+    assert!(rows["beyond"].as_u64() > Some(0), "{rows}");
+    changed_rows_are_found(directory).await;
 
     let platform = start(directory);
     let asked = GetOrderRequest {

@@ -11,4 +11,5 @@ mod revoking;
 mod schemas;
 mod skips;
 mod stream;
+mod tables;
 mod texts;

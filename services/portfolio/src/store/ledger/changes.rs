@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prepx_domain::{AccountId, Asset, Micros};
 use prepx_store::{Error, Result, Row, Tx, query};
 
-use super::{AVAILABLE, HELD, View};
+use super::{AVAILABLE, HELD, View, columns};
 use crate::activity::Kind;
 use crate::points::{DAY_US, Points};
 use crate::projection::Rows;
@@ -117,12 +117,7 @@ pub(super) async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
         added,
         &days,
         |((account, asset, day), moved), values| {
-            values
-                .push(account.raw())
-                .push(asset.as_str().to_owned())
-                .push(day.0)
-                .push(moved.change_minor)
-                .push(moved.paid_minor);
+            columns::day(*account, *asset, *day, **moved, values);
         },
     )
     .await

@@ -7,6 +7,7 @@ use prepx_domain::update::{AccountUpdate, Change, OrderEvent, OrderView, Posting
 use prepx_domain::{
     Asset, ExecutionId, InstrumentId, Micros, OrderId, OrderStatus, Slot, TradeId, fixture,
 };
+use prepx_proto::journal;
 use prepx_stage::follow::{Message, Run};
 use prepx_stage::port::{PastOrders, PastQuery};
 use prepx_store::plans::Plans;

@@ -1,0 +1,97 @@
+//! The tables beside the log: every row of orders, activities, daily sums, transfers and simulated accounts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use prepx_stage::port::{ReadError, ToldPort};
+
+use super::expected::{Counts, Expected, Outcome};
+use crate::store::ledger::Ledger;
+use crate::store::ledger::moment::Moment;
+use crate::store::sql::Sql;
+
+/// Accounts that are looked at row by row at once.
+const SUSPECTS_AT_ONCE: usize = 16;
+
+/// Why the tables could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// They cannot be read.
+    #[error(transparent)]
+    Store(#[from] prepx_store::Error),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What is on the log is not understood.
+    #[error("{0}")]
+    Poison(String),
+}
+
+/// The tables and the log that they are made of.
+#[derive(Clone)]
+pub struct Compared {
+    /// The books.
+    pub ledger: Ledger,
+    /// The transfers.
+    pub transfers: Sql,
+    /// What account stages have told.
+    pub told: Arc<dyn ToldPort>,
+    /// Of how many partitions.
+    pub partitions: u32,
+}
+
+impl Compared {
+    /// How many rows are as the log says, or the first difference in words.
+    ///
+    /// # Errors
+    /// What kept it from comparing.
+    pub async fn compare(&self) -> Result<Result<Counts, String>, Error> {
+        let (suspects, counts) = match self.look(None).await? {
+            Outcome::Alike(counts) => return Ok(Ok(counts)),
+            Outcome::Difference(words) => return Ok(Err(words)),
+            Outcome::Suspects(suspects, counts) => (suspects, counts),
+        };
+        let mut suspects = suspects.into_iter();
+        loop {
+            let some: BTreeSet<i64> = suspects.by_ref().take(SUSPECTS_AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok(Ok(counts));
+            }
+            if let Outcome::Difference(words) = self.look(Some(some)).await? {
+                return Ok(Err(words));
+            }
+        }
+    }
+
+    /// Reads all of the log and of the tables once.
+    async fn look(&self, only: Option<BTreeSet<i64>>) -> Result<Outcome, Error> {
+        let opened = Moment::open(&self.ledger, &self.transfers, self.partitions).await?;
+        let (mut moment, tables) = opened;
+        let (told, expected) = (Arc::clone(&self.told), Expected::new(tables, only.clone()));
+        let read = tokio::task::spawn_blocking(move || read(&*told, expected));
+        let ended = |_| Error::Poison("the process is ending".to_owned());
+        let mut expected = read.await.map_err(ended)??;
+        expected.end_log();
+        let rows = moment.each_row(only.as_ref(), |table, row, beside| {
+            expected.found(table, row, beside);
+        });
+        rows.await?;
+        if only.is_none()
+            && expected.is_cut()
+            && let Some(words) = moment.uneven_days().await?
+        {
+            return Ok(Outcome::Difference(words));
+        }
+        Ok(expected.end())
+    }
+}
+
+fn read(told: &dyn ToldPort, mut expected: Expected) -> Result<Expected, Error> {
+    let mut taken = Ok(());
+    told.each_record(&mut |from, record| {
+        if taken.is_ok() {
+            taken = expected.take(from, record);
+        }
+    })?;
+    taken.map(|()| expected).map_err(Error::Poison)
+}
