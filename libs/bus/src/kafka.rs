@@ -364,9 +364,20 @@ impl Log for KafkaLog {
         from: u64,
         max_bytes: usize,
     ) -> Result<Vec<Record>, ReadError> {
+        let (records, _) = self.search(partition, from, max_bytes)?;
+        Ok(records)
+    }
+
+    /// One round trip finds the end and what stands before it.
+    fn search(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<(Vec<Record>, u64), ReadError> {
         if partition.partition >= self.count(partition.topic) {
             return match from {
-                0 => Ok(Vec::new()),
+                0 => Ok((Vec::new(), 0)),
                 wanted => Err(ReadError::PastEnd {
                     partition,
                     wanted,
@@ -376,19 +387,19 @@ impl Log for KafkaLog {
         }
         let mut at = from;
         loop {
-            let (found, _) = self
-                .reader
-                .read(partition, at, max_bytes, self.air.end(partition))?;
+            let (found, bounds) =
+                self.reader
+                    .read(partition, at, max_bytes, self.air.end(partition))?;
             let Some(last) = found.last() else {
                 self.leave_if_owned(partition);
-                return Ok(Vec::new());
+                return Ok((Vec::new(), bounds.end));
             };
             at = last.record.offset + 1;
             let shown = found.into_iter().filter(|found| !found.fence);
             let records: Vec<Record> = shown.map(|found| found.record).collect();
             if !records.is_empty() {
                 self.wait_for_pending(partition);
-                return Ok(records);
+                return Ok((records, at));
             }
         }
     }

@@ -252,6 +252,20 @@ pub trait Log: Send + Sync {
         max_bytes: usize,
     ) -> Result<Vec<Record>, ReadError>;
 
+    /// As [`Self::read`], and where to go on: behind the last record, or, where there is none, at the durable end;
+    /// nothing stands between. For those who must know: asking may take a round trip.
+    fn search(
+        &self,
+        partition: TopicPartition,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<(Vec<Record>, u64), ReadError> {
+        let end = self.end(partition);
+        let records = self.read(partition, from, max_bytes)?;
+        let next = records.last().map_or(end, |last| last.offset + 1);
+        Ok((records, next))
+    }
+
     /// As [`Self::read`], but only what is at hand: nobody is asked, so empty does not mean that there
     /// is nothing. What has arrived since is told by [`Self::on_news`]. For those who follow a
     /// partition and may look often.

@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 pub(crate) use self::progress::Places;
 use self::progress::{Place, Wishes};
 pub use self::progress::{Positions, Progress};
-use crate::follow::{self, Batch, Follower, Tail};
+use crate::follow::{self, Batch, Blanks, Follower, Tail};
 use crate::lag::Lag;
 use crate::{Duty, Retention, Topology};
 
@@ -278,25 +278,29 @@ impl<C: Consumer> Runner<C> {
     async fn next(&mut self) -> Result<Batch, follow::Error> {
         loop {
             if std::mem::take(&mut self.hurried) {
-                if let Some(batch) = self.follower.look()? {
+                let (blanks, batch) = self.follower.search()?;
+                self.pass_over(&blanks);
+                if let Some(batch) = batch {
                     self.hurried = true;
                     return Ok(batch);
                 }
-                let blanks = self.follower.blanks()?;
-                self.progress.send_if_modified(|places| {
-                    let mut news = false;
-                    for (partition, next) in blanks {
-                        let place = places.entry(partition).or_default();
-                        news |= std::mem::replace(&mut place.next, next) != next;
-                    }
-                    news
-                });
             }
             tokio::select! {
                 batch = self.follower.next() => return batch,
                 () = self.wishes.hurry.notified() => self.hurried = true,
             }
         }
+    }
+
+    fn pass_over(&self, blanks: &Blanks) {
+        self.progress.send_if_modified(|places| {
+            let mut news = false;
+            for &(partition, next) in blanks {
+                let place = places.entry(partition).or_default();
+                news |= std::mem::replace(&mut place.next, next) != next;
+            }
+            news
+        });
     }
 
     /// Lets more come together, but not longer than [`PAUSE_MIN`] when somebody waits for it.

@@ -154,6 +154,9 @@ impl Tail {
     }
 }
 
+/// Partitions, each with an offset up to which nothing more stands.
+pub type Blanks = Vec<(TopicPartition, u64)>;
+
 /// Reads partitions in turns.
 pub struct Follower {
     tail: Tail,
@@ -186,48 +189,69 @@ impl Follower {
         }
     }
 
-    /// As [`Self::next`], but `None` when everything durable has been read.
+    /// As [`Self::next`], but `None` when nothing durable is at hand.
     pub fn look(&mut self) -> Result<Option<Batch>, Error> {
         for _ in 0..self.partitions.len() {
-            let at = self.turn % self.partitions.len();
-            self.turn = at + 1;
-            let (partition, from) = self.partitions[at];
-            let batch = read(&*self.tail.log, partition, from)?;
-            if batch.is_some() {
-                self.partitions[at].1 = batch.as_ref().map_or(from, |batch| batch.next);
-                return Ok(batch);
+            let (partition, from) = self.next_turn();
+            let records = self.tail.log.poll(partition, from, BATCH_BYTES)?;
+            if let Some(batch) = self.taken_apart(partition, from, &records)? {
+                return Ok(Some(batch));
             }
         }
         Ok(None)
     }
 
-    /// The ends of the partitions that have no record between where reading stands and there: what
-    /// transactions leave on Kafka takes offsets too.
-    pub fn blanks(&self) -> Result<Vec<(TopicPartition, u64)>, Error> {
-        let log = &*self.tail.log;
-        let mut blanks = Vec::new();
-        for &(partition, from) in &self.partitions {
-            let end = log.end(partition);
-            if end > from && log.read(partition, from, 1)?.is_empty() {
-                blanks.push((partition, end));
+    /// As [`Self::look`], but asks the log, so that `None` is certain. With it the partitions that were found to have
+    /// no record between where reading stands and an offset: what transactions leave on Kafka takes offsets too.
+    pub fn search(&mut self) -> Result<(Blanks, Option<Batch>), Error> {
+        let mut blanks = Blanks::new();
+        for _ in 0..self.partitions.len() {
+            let (partition, from) = self.next_turn();
+            let (records, next) = self.tail.log.search(partition, from, BATCH_BYTES)?;
+            let batch = self.taken_apart(partition, from, &records)?;
+            if batch.is_some() {
+                return Ok((blanks, batch));
             }
+            blanks.push((partition, next));
         }
-        Ok(blanks)
+        Ok((blanks, None))
+    }
+
+    /// The partition whose turn it is, and where it is read from.
+    fn next_turn(&mut self) -> (TopicPartition, u64) {
+        self.turn = self.turn % self.partitions.len() + 1;
+        self.partitions[self.turn - 1]
+    }
+
+    /// The records of the partition whose turn it is, unless there are none; reading goes on behind them.
+    fn taken_apart(
+        &mut self,
+        partition: TopicPartition,
+        from: u64,
+        records: &[prepx_bus::Record],
+    ) -> Result<Option<Batch>, Error> {
+        let Some(last) = records.last() else {
+            return Ok(None);
+        };
+        let batch = take_apart(partition, from, last.offset + 1, records)?;
+        self.partitions[self.turn - 1].1 = batch.next;
+        Ok(Some(batch))
     }
 }
 
-fn read(log: &dyn Log, partition: TopicPartition, from: u64) -> Result<Option<Batch>, Error> {
-    let records = log.poll(partition, from, BATCH_BYTES)?;
-    let Some(last) = records.last() else {
-        return Ok(None);
-    };
+fn take_apart(
+    partition: TopicPartition,
+    from: u64,
+    next: u64,
+    records: &[prepx_bus::Record],
+) -> Result<Batch, Error> {
     let mut batch = Batch {
         partition,
         from,
-        next: last.offset + 1,
+        next,
         runs: Vec::new(),
     };
-    for record in &records {
+    for record in records {
         let poison = |source| Poison {
             partition,
             offset: record.offset,
@@ -235,7 +259,7 @@ fn read(log: &dyn Log, partition: TopicPartition, from: u64) -> Result<Option<Ba
         };
         take(record.offset, &record.payload, &mut batch.runs).map_err(poison)?;
     }
-    Ok(Some(batch))
+    Ok(batch)
 }
 
 /// Appends the messages of a record, to the last run if they go on where that ends.

@@ -62,7 +62,7 @@ impl Lag {
     }
 
     /// Publishes the lag as the consumer moves, and when it does not: one that is behind and stands still is told to
-    /// `hurry`, because there may be no record before the end (`Follower::blanks`).
+    /// `hurry`, because there may be no record before the end (`Follower::search`).
     pub(crate) async fn watch(
         mut self,
         mut progress: watch::Receiver<Places>,

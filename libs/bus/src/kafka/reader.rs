@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::iter::{once, repeat_n};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How long to wait for news that must have been sent off already, and how often before the place is
 /// sought anew, which takes longer: a place that has just been sought is being fetched from.
 const NEWS: Duration = Duration::from_millis(10);
-const NEWS_MAX: u32 = 100;
+const NEWS_MAX: usize = 100;
 /// The most that may go wrong in one look at a partition: each wait for a record ends with it, and the
 /// library tells of brokers that are away again and again.
 const FAULTS_MAX: u32 = 256;
@@ -181,8 +182,10 @@ impl Reader {
         }
         let mut found = Vec::new();
         if stand.queue.is_some() && stand.next == from {
-            for _ in 0..NEWS_MAX {
-                self.gather(&mut stand, partition, from, max_bytes, NEWS, &mut found)?;
+            // What has arrived is taken before anything is waited for.
+            let waits = once(Duration::ZERO).chain(repeat_n(NEWS, NEWS_MAX));
+            for wait in waits {
+                self.gather(&mut stand, partition, from, max_bytes, wait, &mut found)?;
                 if !found.is_empty() {
                     break;
                 }

@@ -9,7 +9,7 @@ use prepx_bus::{KafkaLocation, KafkaLog, Location, Log, Topic};
 
 use crate::ground::{Ground, Stations};
 use crate::world::TOPOLOGY;
-use crate::{archives, shadows, skips, standbys, stations};
+use crate::{archives, awaited, shadows, skips, standbys, stations};
 
 /// Names differ over the tests of one run; each run has servers of its own.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -108,4 +108,9 @@ fn what_kafka_has_let_go_of_is_read_from_the_archive() {
 #[test]
 fn a_message_that_stops_a_station_is_skipped_as_an_operator_says() {
     skips::skipped_by_an_operator(on_kafka());
+}
+
+#[test]
+fn what_comes_is_taken_while_others_wait_for_what_does_not() {
+    awaited::taken_all_the_same(Kafka::new());
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod archives;
+mod awaited;
 mod ground;
 #[cfg(feature = "kafka")]
 mod kafka;
