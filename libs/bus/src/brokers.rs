@@ -23,7 +23,7 @@ use self::sender::Sender;
 use self::world::{Life, Process, World};
 use crate::air::{Air, News, lock};
 use crate::{
-    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Topic,
+    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Told, Topic,
     TopicPartition, WaitError, Watermark,
 };
 
@@ -314,8 +314,9 @@ impl Log for BrokerLog {
         end
     }
 
-    fn told_end(&self, partition: TopicPartition) -> u64 {
-        self.call().cluster.high(partition)
+    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
+        let high = |&at: &TopicPartition| self.call().cluster.high(at);
+        told(partitions.iter().map(high).collect());
     }
 
     fn accepted_end(&self, partition: TopicPartition) -> u64 {

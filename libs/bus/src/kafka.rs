@@ -14,6 +14,7 @@
 //! batches of nobody; for each producer the client library adds one that polls, one of its own and one a broker. Producers of nobody
 //! are made when they are wanted, because most handles only read.
 
+mod asker;
 mod config;
 mod holder;
 mod leases;
@@ -36,6 +37,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
+use self::asker::Asker;
 pub use self::config::Config;
 use self::config::{Names, batch_bytes};
 pub use self::holder::holder;
@@ -47,7 +49,7 @@ use self::sender::{Ring, Sender, Way, write_fence};
 use crate::air::{Air, News, lock};
 use crate::location::KafkaLocation;
 use crate::{
-    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Topic,
+    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Told, Topic,
     TopicPartition, WaitError, Watermark,
 };
 
@@ -69,7 +71,7 @@ pub struct KafkaLog {
     held: Mutex<HashMap<Owner, u64>>,
     /// Asks where partitions end with what is not decided yet. Made when it is wanted: few handles ask, and it has
     /// threads.
-    asker: OnceLock<Result<Reader, KafkaError>>,
+    asker: OnceLock<Result<Asker, String>>,
 }
 
 struct Front {
@@ -262,11 +264,13 @@ impl KafkaLog {
         }
     }
 
-    fn asker(&self) -> &Result<Reader, KafkaError> {
+    fn asker(&self) -> &Result<Asker, String> {
         self.asker.get_or_init(|| {
             let asker = config::asker(&self.location, &self.config);
             let (names, patience) = (self.names.clone(), self.config.patience);
-            Reader::new(&asker, names, patience, Arc::default())
+            let reader = Reader::new(&asker, names, patience, Arc::default());
+            let reader = reader.map_err(|why| why.to_string())?;
+            Asker::spawn(reader, Arc::clone(&self.air)).map_err(|why| why.to_string())
         })
     }
 
@@ -436,23 +440,14 @@ impl Log for KafkaLog {
 
     /// The high watermark. What was acknowledged stands before it, because a commit follows the writing of all replicas
     /// in sync; the last stable offset follows the commit some ms later.
-    fn told_end(&self, partition: TopicPartition) -> u64 {
-        if partition.partition >= self.count(partition.topic) {
-            return 0;
+    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
+        let is_there = |at: &TopicPartition| at.partition < self.count(at.topic);
+        if !partitions.iter().all(is_there) {
+            return;
         }
-        let asked = match self.asker() {
-            Ok(asker) => {
-                asker.serve();
-                asker.bounds(partition, 0).map_err(|why| why.to_string())
-            }
-            Err(why) => Err(why.to_string()),
-        };
-        match asked {
-            Ok(bounds) => bounds.end,
-            Err(why) => {
-                self.air.fail(&why);
-                0
-            }
+        match self.asker() {
+            Ok(asker) => asker.ask(partitions, told),
+            Err(why) => drop(self.air.fail(why)),
         }
     }
 

@@ -204,6 +204,9 @@ impl ReadError {
     }
 }
 
+/// Whoever hears of ends, in the order of the partitions.
+pub type Told = Box<dyn FnOnce(Vec<u64>) + Send>;
+
 /// The event log.
 ///
 /// Contract of every engine (the `conformance` module holds it to account):
@@ -292,11 +295,13 @@ pub trait Log: Send + Sync {
     /// and here: a commit marker takes an offset.
     fn end(&self, partition: TopicPartition) -> u64;
 
-    /// One past the last offset that anybody was told of by now, at whatever handle, or later: who reads up to here has
-    /// seen all that was acknowledged to others. Before it there may be what is not decided yet, and never will be
-    /// visible. The same as [`Log::end`], but on Kafka, where a commit is acknowledged before it is visible. Blocks as that does.
-    fn told_end(&self, partition: TopicPartition) -> u64 {
-        self.end(partition)
+    /// Has `told` hear of each partition one past the last offset that anybody was told of by now, at whatever handle, or
+    /// later: who reads up to there has seen all that was acknowledged to others. Before it there may be what is not
+    /// decided yet, and never will be visible. The same as [`Log::end`], but on Kafka, where a commit is acknowledged
+    /// before it is visible; there it takes a round trip, and `told` is called on a thread of the engine, or dropped
+    /// when a partition is not there, brokers do not answer, or too many ask.
+    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
+        told(partitions.iter().map(|&at| self.end(at)).collect());
     }
 
     /// One past the last accepted offset: what the next record of this partition will get, if

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use prepx_bus::embedded::archive;
 use prepx_bus::{
-    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record,
+    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Told,
     TopicPartition, Watermark,
 };
 use prepx_domain::Micros;
@@ -274,8 +274,8 @@ impl Log for Archived {
         self.log.end(partition)
     }
 
-    fn told_end(&self, partition: TopicPartition) -> u64 {
-        self.log.told_end(partition)
+    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
+        self.log.told_ends(partitions, told);
     }
 
     fn accepted_end(&self, partition: TopicPartition) -> u64 {

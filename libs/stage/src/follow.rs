@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prepx_bus::{Log, Poisoned, Position, ReadError, TopicPartition};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::DecodeError;
 use crate::lane::Run as Record;
@@ -132,10 +132,14 @@ impl Tail {
         self.log.end(partition)
     }
 
-    /// One past the last offset that anybody was told of by now, or later: what a reader has to see who must miss
-    /// nothing.
-    pub fn told_end(&self, partition: TopicPartition) -> u64 {
-        self.log.told_end(partition)
+    /// Of each partition one past the last offset that anybody was told of by now, or later: what a reader has to see
+    /// who must miss nothing. None when it cannot be found out.
+    pub async fn told_ends(&self, partitions: &[TopicPartition]) -> Option<Vec<u64>> {
+        let (told, ends) = oneshot::channel();
+        // Whoever asked may have gone.
+        let told = Box::new(move |ends| drop(told.send(ends)));
+        self.log.told_ends(partitions, told);
+        ends.await.ok()
     }
 
     /// The last durable position.

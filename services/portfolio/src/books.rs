@@ -219,8 +219,12 @@ impl Books {
 
     /// Waits until the books have all that anybody was told of a partition by now; how far they say that they are.
     async fn reached(&self, partition: u32) -> Result<u64, ReadError> {
-        let wanted = self.following.tail.told_end(source(partition));
-        let there = self.progress[partition as usize].reached(source(partition), wanted);
+        let there = async {
+            let source = source(partition);
+            let wanted = self.following.tail.told_ends(&[source]).await?;
+            let progress = &self.progress[partition as usize];
+            progress.reached(source, wanted[0]).await
+        };
         let stored = tokio::time::timeout(WAIT, there).await.ok().flatten();
         // None when they are behind, or the projection has ended with the process.
         stored.ok_or_else(|| ReadError::Unavailable("the books are behind".into()))

@@ -1,6 +1,6 @@
 //! What survives, and who may see it when.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use super::{Engine, JOURNAL, LONG, OTHER_OUTPUT, OUTPUT, append, commit, read_all, texts};
 use crate::{Log, Position, Progress};
@@ -97,7 +97,10 @@ pub fn i8_what_one_was_told_is_before_the_end_that_others_wait_for(engine: &mut 
         }
         log.wait_durable(position, LONG)
             .expect("the append becomes durable");
-        other.told_end(OUTPUT)
+        let (told, ends) = mpsc::channel();
+        let told = Box::new(move |ends| told.send(ends).expect("somebody waits for it"));
+        other.told_ends(&[OUTPUT], told);
+        ends.recv_timeout(LONG).expect("the ends are told")[0]
     });
     // Waits until all of it is visible.
     log.fence(JOURNAL, "conformance")

@@ -63,12 +63,15 @@ impl Progress {
         places.get(&partition).map(|at| at.stored)
     }
 
-    /// Waits until the consumer has taken everything that anybody was told of by now; false when it has ended.
+    /// Waits until the consumer has taken everything that anybody was told of by now; false when it has ended, or that
+    /// cannot be found out.
     pub async fn caught_up(&self, tail: &Tail) -> bool {
-        let end = |partition: &TopicPartition| (*partition, tail.told_end(*partition));
-        let wanted: BTreeMap<_, _> = self.places.borrow().keys().map(end).collect();
+        let partitions: Vec<_> = self.places.borrow().keys().copied().collect();
+        let Some(wanted) = tail.told_ends(&partitions).await else {
+            return false;
+        };
         let there = |places: &Places| {
-            let mut both = places.values().zip(wanted.values());
+            let mut both = places.values().zip(&wanted);
             both.all(|(at, end)| at.next >= *end)
         };
         self.wait_for(there).await.is_some()

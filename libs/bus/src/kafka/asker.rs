@@ -1,0 +1,66 @@
+//! Asking where partitions end with what is not decided yet.
+//!
+//! Owns: a thread, and on it a client that reads nothing. All who ask while it is under way are answered together, by what
+//! is asked after they came, so that brokers get one question a partition however many wait. Refuses: more who wait than
+//! a bound, and to answer when the brokers do not.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::reader::Reader;
+use crate::air::Air;
+use crate::{Told, TopicPartition};
+
+/// How many may wait at once.
+const WAITING_MAX: usize = 4_096;
+
+/// Its thread ends when it is dropped.
+pub(super) struct Asker(SyncSender<Question>);
+
+struct Question {
+    partitions: Vec<TopicPartition>,
+    told: Told,
+}
+
+impl Asker {
+    /// `reader` sees what is not committed; `air` fails when it cannot be asked.
+    pub(super) fn spawn(reader: Reader, air: Arc<Air>) -> io::Result<Asker> {
+        let (asker, questions) = sync_channel(WAITING_MAX);
+        thread::Builder::new()
+            .name("kafka-asker".to_owned())
+            .spawn(move || answer(&reader, &air, &questions))?;
+        Ok(Asker(asker))
+    }
+
+    /// Has the ends told, in the order of the partitions; whoever cannot be answered hears nothing.
+    pub(super) fn ask(&self, partitions: &[TopicPartition], told: Told) {
+        let partitions = partitions.to_vec();
+        let _ = self.0.try_send(Question { partitions, told });
+    }
+}
+
+fn answer(reader: &Reader, air: &Air, questions: &Receiver<Question>) {
+    while let Ok(first) = questions.recv() {
+        let asked: Vec<Question> = [first].into_iter().chain(questions.try_iter()).collect();
+        reader.serve();
+        let mut ends = BTreeMap::new();
+        for &partition in asked.iter().flat_map(|question| &question.partitions) {
+            if ends.contains_key(&partition) {
+                continue;
+            }
+            match reader.bounds(partition, 0) {
+                Ok(bounds) => ends.insert(partition, bounds.end),
+                Err(why) => {
+                    air.fail(&why.to_string());
+                    return;
+                }
+            };
+        }
+        for Question { partitions, told } in asked {
+            told(partitions.iter().map(|partition| ends[partition]).collect());
+        }
+    }
+}
