@@ -4,6 +4,7 @@
 //! hosts one or several in a process on one port. Services call each other through a [`Peer`], in
 //! process or elsewhere, and refuse through [`status`]. This crate knows no service and no principal.
 
+mod allocator;
 mod balance;
 pub mod body;
 mod calls;
