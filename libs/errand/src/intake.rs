@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_bus::TopicPartition;
-use prepx_stage::consume::{Consumer, Positions};
+use prepx_stage::consume::Consumer;
 use prepx_stage::follow::{Batch, Message};
 use prepx_stage::{Following, Runner};
 use prepx_store::{Pool, Source};
@@ -130,23 +130,22 @@ impl<E: Effect> Consumer for Intake<E> {
     const PAUSE: Duration = Duration::from_millis(100);
     const BATCHES_BETWEEN_RELEASES: u32 = 64;
 
+    fn sources(&self) -> Vec<TopicPartition> {
+        let input = E::GROUP.input;
+        let count = self.following.topology.partitions(input);
+        (0..count).map(|number| input.partition(number)).collect()
+    }
+
     /// Where it stood, or where the log begins by now.
-    async fn positions(&mut self) -> Result<Positions> {
-        let group = E::GROUP;
-        let count = self.following.topology.partitions(group.input);
-        let mut positions = Vec::new();
-        self.taken.clear();
-        for partition in (0..count).map(|number| group.input.partition(number)) {
-            let stored = self.stored(partition).await?;
-            let now = stored.max(self.passing.log.start(partition));
-            if stored > 0 && now > stored {
-                let missed = now - stored;
-                tracing::error!(group = group.name, %partition, missed, "alarm: records are gone that were not taken");
-            }
-            self.taken.insert(partition, Taken { stored, now });
-            positions.push((partition, now));
+    async fn resume(&mut self, partition: TopicPartition) -> Result<u64> {
+        let stored = self.stored(partition).await?;
+        let now = stored.max(self.passing.log.start(partition));
+        if stored > 0 && now > stored {
+            let (group, missed) = (E::GROUP.name, now - stored);
+            tracing::error!(group, %partition, missed, "alarm: records are gone that were not taken");
         }
-        Ok(positions)
+        self.taken.insert(partition, Taken { stored, now });
+        Ok(now)
     }
 
     async fn take(&mut self, batch: Batch) -> Result<()> {
@@ -176,6 +175,10 @@ impl<E: Effect> Consumer for Intake<E> {
     async fn sync(&mut self) -> Result<()> {
         self.commit().await?;
         Ok(self.pool.sync().await?)
+    }
+
+    fn interrupted(&mut self) {
+        self.taken.clear();
     }
 }
 

@@ -77,7 +77,7 @@ impl<E: Effect> Retries<E> {
 impl<E: Effect> Shared<E> {
     /// Works while it is this process's duty, and begins anew after every failure but the log's.
     async fn go_on(&self) -> follow::Error {
-        let duty = self.following.duty.clone();
+        let duty = self.following.duties.of(0).clone();
         loop {
             let taking = duty.taken().await;
             let failed = tokio::select! {

@@ -12,7 +12,7 @@ use prepx_owner::{Directory, Failure, Front, Logs, Seats};
 use prepx_runtime::tls::Dialer;
 use prepx_runtime::{Drain, Peer, Service, TaskError};
 use prepx_stage::follow::Tail;
-use prepx_stage::{Codec, Duty, Following, Pace, Retention, Stage, Topology, desk};
+use prepx_stage::{Codec, Duties, Following, Pace, Retention, Stage, Topology, desk};
 
 use crate::engines;
 use crate::platform::Platform;
@@ -103,14 +103,14 @@ impl OrderPath {
         (self.logs)(consumer, reading)
     }
 
-    /// What whoever has this handle follows, while it is its duty.
-    pub fn following(&self, log: Arc<dyn Log>, duty: Duty) -> Following {
+    /// What whoever has this handle follows, and takes as far as it is its duty.
+    pub fn following(&self, log: Arc<dyn Log>, duties: impl Into<Duties>) -> Following {
         Following {
             retention: Arc::new(Retention::shared(Arc::clone(&log))),
             tail: Tail::new(log),
             topology: self.topology,
             clock: Arc::clone(&self.clock),
-            duty,
+            duties: duties.into(),
         }
     }
 

@@ -1,12 +1,17 @@
-//! Several processes of a service of which one does what only one may do: whoever has the lease.
+//! Several processes of a service that share out what only one at a time may do: whoever has the lease of a part of
+//! it.
+//!
+//! Owns a member of the group, and what of it is in hand. Refuses to keep two from writing: a lease says who is to
+//! take, and positions in the store refuse whoever is late.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prepx_bus::{Change, LeaseError, Leases, Topic};
 use prepx_runtime::{Drain, Service, TaskError};
-use prepx_stage::Duty;
+use prepx_stage::{Duties, Duty};
 
 use crate::engines;
 use crate::platform::Platform;
@@ -17,24 +22,41 @@ const CALL: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(5);
 
 impl Platform {
-    /// The duty of this group of processes, such as `ledger`, and the task that finds out whose it is: of
+    /// The one duty of this group of processes, such as `audit`, and the task that finds out whose it is: of
     /// whoever has the one partition of the owners' topic in that group.
     ///
     /// # Errors
     /// When the log cannot be used.
-    pub fn duty(&self, group: &'static str) -> Result<(Duty, Service), TaskError> {
+    pub fn duty(&self, group: &str) -> Result<(Duty, Service), TaskError> {
+        let duty = Duty::standing_by();
+        let task = self.follow_group((group, Topic::StageOwners), duty.clone().into())?;
+        Ok((duty, task))
+    }
+
+    /// The partitions of a topic as processes that take it into the same store share them out, and the task that finds
+    /// out which are this one's.
+    ///
+    /// # Errors
+    /// When the log cannot be used.
+    pub fn duties(&self, topic: Topic) -> Result<(Duties, Service), TaskError> {
+        let duties = Duties::standing_by(self.settings.topology().partitions(topic));
+        let group = format!("{}-takers", topic.name());
+        let task = self.follow_group((&group, topic), duties.clone())?;
+        Ok((duties, task))
+    }
+
+    fn follow_group(&self, group: (&str, Topic), duties: Duties) -> Result<Service, TaskError> {
         let leases = engines::leases(
             &self.settings.shared_log()?,
-            (group, Topic::StageOwners),
+            group,
             &self.process,
             Duration::from_millis(self.settings.lease_timeout_ms),
         )?;
-        let duty = Duty::standing_by();
-        let told = duty.clone();
         let task = Service::new().task("lease", async move |drain: Drain| {
             let leaving = Arc::new(AtomicBool::new(false));
             let seen = Arc::clone(&leaving);
-            let following = tokio::task::spawn_blocking(move || follow(&*leases, &told, &seen));
+            let following =
+                tokio::task::spawn_blocking(move || Share::new(&*leases, &duties).follow(&seen));
             tokio::pin!(following);
             let followed = tokio::select! {
                 followed = &mut following => followed?,
@@ -45,90 +67,172 @@ impl Platform {
             };
             Ok(followed?)
         });
-        Ok((duty, task))
+        Ok(task)
     }
 }
 
-/// Takes the duty up and lays it down as the group says, until this process leaves.
-fn follow(leases: &dyn Leases, duty: &Duty, leaving: &AtomicBool) -> Result<(), LeaseError> {
-    let (mut held, mut left) = (false, false);
-    loop {
-        if leaving.load(Ordering::Acquire) && !left {
-            leases.leave();
-            left = true;
-        }
-        if left && !held {
-            return Ok(());
-        }
-        match leases.next(CALL)? {
-            None => {}
-            Some(Change::Granted(_)) => {
-                tracing::info!("this process is on duty");
-                held = true;
-                duty.begin();
-            }
-            Some(Change::Revoked(partition)) => {
-                lay_down(duty, leases.session() / 2);
-                held = false;
-                leases.release(partition);
-            }
-            Some(Change::Lost(_)) => {
-                tracing::warn!("the duty of this process is another's");
-                held = false;
-                duty.end();
-            }
-        }
-    }
+/// What a process has of what its group shares out.
+struct Share<'l> {
+    leases: &'l dyn Leases,
+    duties: &'l Duties,
+    /// The partitions that are this process's; of those that are wanted elsewhere, for how many looks more it is
+    /// waited until whoever takes has let go.
+    held: BTreeMap<u32, Option<u128>>,
 }
 
-/// Waits, but not for ever, until whoever takes has let go. One who has not is refused by the positions in
-/// the store.
-fn lay_down(duty: &Duty, at_most: Duration) {
-    duty.end();
-    let mut looks = at_most.as_millis() / LOOK.as_millis();
-    while !duty.is_free() && looks > 0 {
-        std::thread::sleep(LOOK);
-        looks -= 1;
+impl<'l> Share<'l> {
+    fn new(leases: &'l dyn Leases, duties: &'l Duties) -> Share<'l> {
+        Share {
+            leases,
+            duties,
+            held: BTreeMap::new(),
+        }
     }
-    tracing::info!("this process stands by");
+
+    /// Takes duties up and lays them down as the group says, until this process leaves.
+    fn follow(mut self, leaving: &AtomicBool) -> Result<(), LeaseError> {
+        let mut left = false;
+        loop {
+            if leaving.load(Ordering::Acquire) && !left {
+                self.leases.leave();
+                left = true;
+            }
+            if left && self.held.is_empty() {
+                return Ok(());
+            }
+            let lays_down = self.held.values().any(Option::is_some);
+            match self.leases.next(if lays_down { LOOK } else { CALL })? {
+                Some(change) => self.heed(change),
+                None => self.let_go(),
+            }
+        }
+    }
+
+    fn heed(&mut self, change: Change) {
+        match change {
+            Change::Granted(partition) => {
+                tracing::info!(partition, "this process is on duty");
+                self.held.insert(partition, None);
+                self.duties.of(partition).begin();
+            }
+            Change::Revoked(partition) => {
+                self.duties.of(partition).end();
+                let looks = (self.leases.session() / 2).as_millis() / LOOK.as_millis();
+                self.held.insert(partition, Some(looks));
+            }
+            Change::Lost(partition) => {
+                tracing::warn!(partition, "the duty of this process is another's");
+                self.held.remove(&partition);
+                self.duties.of(partition).end();
+            }
+        }
+    }
+
+    /// Gives back what nobody here takes any more. Who has not let go after a while is refused by the positions in the
+    /// store.
+    fn let_go(&mut self) {
+        let (leases, duties) = (self.leases, self.duties);
+        self.held.retain(|partition, looks| {
+            let Some(looks) = looks else {
+                return true;
+            };
+            *looks = looks.saturating_sub(1);
+            let is_done = *looks == 0 || duties.of(*partition).is_free();
+            if is_done {
+                tracing::info!(partition, "this process stands by");
+                leases.release(*partition);
+            }
+            !is_done
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread::JoinHandle;
+
     use prepx_bus::lease::Group;
 
     use super::*;
 
+    struct Process {
+        duties: Duties,
+        leaving: Arc<AtomicBool>,
+        thread: JoinHandle<Result<(), LeaseError>>,
+    }
+
+    impl Process {
+        fn join(group: &Arc<Group>, duties: Duties) -> Process {
+            let leaving = Arc::new(AtomicBool::new(false));
+            let (told, seen) = (duties.clone(), Arc::clone(&leaving));
+            let leases = group.join();
+            let thread = std::thread::spawn(move || Share::new(&*leases, &told).follow(&seen));
+            Process {
+                duties,
+                leaving,
+                thread,
+            }
+        }
+
+        fn begin_to_leave(&self) {
+            self.leaving.store(true, Ordering::Release);
+        }
+
+        fn leave(self) {
+            self.begin_to_leave();
+            let left = self.thread.join().expect("does not panic");
+            left.expect("leaves well");
+        }
+    }
+
     #[tokio::test]
     async fn a_duty_is_handed_over_when_whoever_takes_has_let_go() {
         let group = Group::new(1, Duration::from_secs(60));
-        let mut members = Vec::new();
-        for _ in 0..2 {
-            let (duty, leaving) = (Duty::standing_by(), Arc::new(AtomicBool::new(false)));
-            let (told, seen) = (duty.clone(), Arc::clone(&leaving));
-            let leases = group.join();
-            let thread = std::thread::spawn(move || follow(&*leases, &told, &seen));
-            members.push((duty, leaving, thread));
-        }
-        let on_duty = async |duty: &Duty| duty.taken().await;
-        let (first, second) = (&members[0].0, &members[1].0);
+        let join = || Process::join(&group, Duty::standing_by().into());
+        let (mut active, mut other) = (join(), join());
         let taking = tokio::select! {
-            taking = on_duty(first) => taking,
-            taking = on_duty(second) => taking,
+            taking = active.duties.of(0).taken() => taking,
+            taking = other.duties.of(0).taken() => {
+                std::mem::swap(&mut active, &mut other);
+                taking
+            }
         };
-        let active = usize::from(second.is_mine());
-        let (_, leaving, _) = &members[active];
-        leaving.store(true, Ordering::Release);
-        members[active].0.over().await;
-        assert!(!members[1 - active].0.is_mine(), "it has not let go");
+        active.begin_to_leave();
+        active.duties.of(0).over().await;
+        assert!(!other.duties.of(0).is_mine(), "it has not let go");
         drop(taking);
-        drop(members[1 - active].0.taken().await);
-        for (_, leaving, _) in &members {
-            leaving.store(true, Ordering::Release);
+        drop(other.duties.of(0).taken().await);
+        active.leave();
+        other.leave();
+    }
+
+    #[tokio::test]
+    async fn partitions_are_shared_out_and_each_is_handed_over_by_itself() {
+        const COUNT: u32 = 4;
+        let group = Group::new(COUNT, Duration::from_secs(60));
+        let first = Process::join(&group, Duties::standing_by(COUNT));
+        let mut takings = Vec::new();
+        for partition in 0..COUNT {
+            takings.push(first.duties.of(partition).taken().await);
         }
-        for (_, _, thread) in members {
-            let left = thread.join().expect("does not panic");
-            left.expect("leaves well");
+        let second = Process::join(&group, Duties::standing_by(COUNT));
+        let revoked = [2, 3];
+        for partition in revoked {
+            first.duties.of(partition).over().await;
         }
+        // One of them is let go of while the other one is still in hand.
+        drop(takings.pop());
+        drop(second.duties.of(3).taken().await);
+        assert!(!second.duties.of(2).is_mine(), "it has not let go");
+        drop(takings.pop());
+        drop(second.duties.of(2).taken().await);
+        let kept = [0, 1].map(|partition| first.duties.of(partition).is_mine());
+        assert_eq!(kept, [true, true]);
+        drop(takings);
+        first.leave();
+        for partition in 0..COUNT {
+            drop(second.duties.of(partition).taken().await);
+        }
+        second.leave();
     }
 }

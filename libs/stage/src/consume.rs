@@ -1,7 +1,9 @@
 //! How a consumer of what stages tell goes on, whatever happens: one loop for all of them.
 //!
 //! Owns the thread of a consumer, the retry after a failure, what it lets go of on the log, and its lag; how far it has
-//! come is [`progress`]'. Refuses to go on past anything: what a consumer cannot take is said
+//! come is [`progress`]'. Where several processes share the partitions of a consumer out ([`Duties`]), one takes a
+//! partition, and those of the others whose consumer is one that sees follow it all the same and write nothing, so that
+//! what they answer from memory is as new. Refuses to go on past anything: what a consumer cannot take is said
 //! loudly and tried again from where it stands; reads that need what is missing are refused
 //! meanwhile. Only a log that has failed ends it.
 
@@ -9,20 +11,23 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prepx_bus::TopicPartition;
 use prepx_env::Clock;
 use tokio::sync::{oneshot, watch};
 
-pub(crate) use self::progress::Places;
-use self::progress::{Place, Wishes};
+use self::progress::Place;
+pub(crate) use self::progress::{Places, Wishes};
 pub use self::progress::{Positions, Progress};
+use crate::duty::Taking;
 use crate::follow::{self, Batch, Blanks, Follower, Tail};
 use crate::lag::Lag;
-use crate::{Duty, Retention, Topology};
+use crate::{Duties, Duty, Retention, Topology};
 
 /// When no partition had as many messages as this, the consumer pauses.
 const FULL_BATCH: usize = 4_096;
@@ -42,8 +47,8 @@ pub struct Following {
     pub topology: Topology,
     /// By which the age of a lag is told.
     pub clock: Arc<dyn Clock>,
-    /// Whether this process is the one that takes.
-    pub duty: Duty,
+    /// What of it this process takes.
+    pub duties: Duties,
 }
 
 /// Whoever takes what stages tell.
@@ -64,6 +69,10 @@ pub trait Consumer: Send + 'static {
     /// with when there is room.
     const YIELDS: bool = true;
 
+    /// Whether it sees what other processes take ([`Self::see`]). One that does not waits until everything is
+    /// its to take.
+    const SEES: bool = false;
+
     /// Its name in metrics, in alarms and on its thread.
     fn name(&self) -> String {
         Self::NAME.to_owned()
@@ -74,10 +83,17 @@ pub trait Consumer: Send + 'static {
         false
     }
 
-    /// Where it stands: what to read from. Asked at the beginning and after each failure.
-    fn positions(&mut self) -> impl Future<Output = Result<Positions, Self::Error>> + Send;
+    /// What it follows.
+    fn sources(&self) -> Vec<TopicPartition>;
 
-    /// Makes ready for the first batch after [`Self::positions`].
+    /// Where it stands in a partition: what to read from. Asked of all at the beginning and after each failure, and of
+    /// one when it becomes this process's to take.
+    fn resume(
+        &mut self,
+        partition: TopicPartition,
+    ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
+
+    /// Makes ready for the first batch after [`Self::resume`] of all.
     fn prepare(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
@@ -85,13 +101,21 @@ pub trait Consumer: Send + 'static {
     /// Takes a batch, all of it or nothing.
     fn take(&mut self, batch: Batch) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// Another process takes this batch: what readers here have to know of it.
+    ///
+    /// # Errors
+    /// When it cannot be understood.
+    fn see(&mut self, _batch: &Batch) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
     /// Makes what was taken survive the loss of power: otherwise the consumer could fall back
     /// behind where the log begins once it is let go of.
     fn sync(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
 
-    /// Something has failed and everything since [`Self::positions`] begins anew.
+    /// Something has failed and everything since [`Self::resume`] begins anew.
     fn interrupted(&mut self) {}
 }
 
@@ -119,6 +143,8 @@ pub struct Runner<C> {
     follower: Follower,
     progress: watch::Sender<Places>,
     wishes: Arc<Wishes>,
+    /// Of the partitions that this process takes.
+    takings: BTreeMap<TopicPartition, Taking>,
     /// Batches since the log was last let go of.
     unreleased: u32,
     /// Whether somebody waits for an offset.
@@ -138,6 +164,7 @@ impl<C: Consumer> Runner<C> {
             following,
             progress: watch::Sender::default(),
             wishes: Arc::default(),
+            takings: BTreeMap::new(),
             unreleased: 0,
             hurried: false,
         };
@@ -163,6 +190,7 @@ impl<C: Consumer> Runner<C> {
     /// # Errors
     /// The first one, without trying again.
     pub async fn catch_up(&mut self, mut seen: impl FnMut(&Batch)) -> Result<(), C::Error> {
+        self.settle().await.map_err(Stop::into_error)?;
         while let Some(batch) = self.follower.look()? {
             seen(&batch);
             if let Err(why) = self.take(batch).await {
@@ -194,8 +222,8 @@ impl<C: Consumer> Runner<C> {
         let name = self.consumer.name();
         let lag = Lag::new(&name, &self.following.tail, &self.following.clock).watch(
             self.progress.subscribe(),
-            Arc::clone(&self.wishes.hurry),
-            self.following.duty.clone(),
+            Arc::clone(&self.wishes),
+            self.following.duties.clone(),
         );
         tokio::select! {
             () = stop => Ok(()),
@@ -204,71 +232,133 @@ impl<C: Consumer> Runner<C> {
         }
     }
 
-    /// Takes what comes while it is this process's duty, and begins anew after every failure but the
+    /// Takes what comes while it is this process's to take, and begins anew after every failure but the
     /// log's.
     async fn go_on(&mut self) -> follow::Error {
-        let (duty, wishes) = (self.following.duty.clone(), Arc::clone(&self.wishes));
         let name = self.consumer.name();
-        // While another process takes, what was found out when this one was made gets old.
-        let mut knows_where = duty.is_mine();
+        // While another process takes all, what was found out when this one was made gets old.
+        let mut knows_where = C::SEES || self.whole_duty().is_mine();
         loop {
-            let taking = duty.taken().await;
-            while let Err(why) = self.begin_unless(knows_where).await {
-                alarm(&name, &why.into_error());
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
-            knows_where = false;
-            let failed = tokio::select! {
-                Err(why) = self.take_all() => Some(why),
-                () = duty.over() => None,
-                () = wishes.doubt.notified() => {
-                    tracing::warn!(consumer = name, "a consumer has stored less than it took");
-                    None
-                }
-            };
+            let ended = self.attempt(&mut knows_where).await;
             self.consumer.interrupted();
-            drop(taking);
-            match failed {
-                None => continue,
-                Some(Stop::Log(dead @ follow::Error::Poisoned(_))) => return dead,
-                Some(Stop::Log(error)) => alarm(&name, &error),
-                Some(Stop::Consumer(error)) => alarm(&name, &error),
+            self.takings.clear();
+            match ended {
+                Ok(()) => continue,
+                Err(Stop::Log(dead @ follow::Error::Poisoned(_))) => return dead,
+                Err(Stop::Log(error)) => alarm(&name, &error),
+                Err(Stop::Consumer(error)) => alarm(&name, &error),
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    async fn begin_unless(&mut self, knows_where: bool) -> Result<(), Stop<C::Error>> {
-        match knows_where {
-            true => Ok(()),
-            false => self.begin().await,
+    /// The duty of a consumer that does not see what others take: of all or nothing.
+    fn whole_duty(&self) -> Duty {
+        self.following.duties.of(0).clone()
+    }
+
+    /// Goes on from where it stands until it has to find that out anew.
+    async fn attempt(&mut self, knows_where: &mut bool) -> Result<(), Stop<C::Error>> {
+        let duty = self.whole_duty();
+        let _taking = match C::SEES {
+            true => None,
+            false => Some(duty.taken().await),
+        };
+        if !std::mem::take(knows_where) {
+            self.begin().await?;
+        }
+        self.consumer.prepare().await.map_err(Stop::Consumer)?;
+        let (wishes, name) = (Arc::clone(&self.wishes), self.consumer.name());
+        tokio::select! {
+            Err(why) = self.take_all() => Err(why),
+            () = duty.over(), if !C::SEES => Ok(()),
+            () = wishes.doubt.notified() => {
+                tracing::warn!(consumer = name, "a consumer has stored less than it took");
+                Ok(())
+            }
         }
     }
 
     async fn begin(&mut self) -> Result<(), Stop<C::Error>> {
-        let positions = self.consumer.positions().await.map_err(Stop::Consumer)?;
-        let places = positions.iter().map(|(of, next)| (*of, Place::at(*next)));
+        let mut positions = Positions::new();
+        self.takings.clear();
+        for partition in self.consumer.sources() {
+            self.take_up(partition);
+            let next = self.consumer.resume(partition).await;
+            positions.push((partition, next.map_err(Stop::Consumer)?));
+        }
+        let place = |(of, next): &(TopicPartition, u64)| (*of, Place::at(*next, self.takes(*of)));
+        let places = positions.iter().map(place);
         self.progress.send_replace(places.collect());
         self.follower = self.following.tail.follow(positions);
         self.release().await
     }
 
+    fn takes(&self, partition: TopicPartition) -> bool {
+        !C::SEES || self.takings.contains_key(&partition)
+    }
+
+    /// Whether a partition has become this process's to take.
+    fn take_up(&mut self, partition: TopicPartition) -> bool {
+        if self.takes(partition) {
+            return false;
+        }
+        let duty = self.following.duties.of(partition.partition);
+        let taking = duty.take_up();
+        taking.is_some_and(|taking| self.takings.insert(partition, taking).is_none())
+    }
+
+    /// Lets go of partitions that are another process's to take by now, and finds out where those stand that have become
+    /// this one's: whoever had them may not have come as far as was seen here.
+    async fn settle(&mut self) -> Result<(), Stop<C::Error>> {
+        let duties = &self.following.duties;
+        let over = |of: &TopicPartition, _: &mut Taking| !duties.of(of.partition).is_mine();
+        for (partition, taking) in self.takings.extract_if(.., over) {
+            self.progress.send_modify(|places| {
+                places.entry(partition).or_default().is_taken = false;
+            });
+            drop(taking);
+        }
+        for partition in self.consumer.sources() {
+            if self.take_up(partition) {
+                let next = self.consumer.resume(partition).await;
+                let next = next.map_err(Stop::Consumer)?;
+                self.follower.resume(partition, next);
+                self.progress.send_modify(|places| {
+                    places.insert(partition, Place::at(next, true));
+                });
+            }
+        }
+        Ok(())
+    }
+
     async fn take_all(&mut self) -> Result<std::convert::Infallible, Stop<C::Error>> {
-        self.consumer.prepare().await.map_err(Stop::Consumer)?;
+        let mut moved = self.following.duties.watch();
         loop {
-            let mut batch = Some(self.next().await.map_err(Stop::Log)?);
-            let (mut largest, mut partitions) = (0, self.progress.borrow().len());
+            // Taken note of before looking, so that what comes after the look wakes.
+            moved.mark_unchanged();
+            self.settle().await?;
+            let first = tokio::select! {
+                first = self.next() => first.map_err(Stop::Log)?,
+                _ = moved.changed() => continue,
+            };
+            let (mut batch, mut largest) = (Some(first), 0);
+            let mut partitions = self.progress.borrow().len();
             while let Some(taken) = batch.take() {
                 largest = largest.max(taken.len());
                 self.take(taken).await?;
                 partitions = partitions.saturating_sub(1);
-                if partitions > 0 {
+                if partitions > 0 && !moved.has_changed().unwrap_or(true) {
                     batch = self.follower.look().map_err(Stop::Log)?;
                 }
             }
             let pauses = !C::PAUSE.is_zero() && !self.consumer.is_awaited();
             if largest < FULL_BATCH && pauses {
-                self.pause().await;
+                tokio::select! {
+                    () = self.pause() => {}
+                    // Somebody may wait for what is to be let go of.
+                    _ = moved.changed() => {}
+                }
             }
         }
     }
@@ -278,9 +368,11 @@ impl<C: Consumer> Runner<C> {
     async fn next(&mut self) -> Result<Batch, follow::Error> {
         loop {
             if std::mem::take(&mut self.hurried) {
-                let (blanks, batch) = self.follower.search()?;
+                let wanted = self.wishes.wanted();
+                let (blanks, batch) = self.follower.search(&wanted)?;
                 self.pass_over(&blanks);
                 if let Some(batch) = batch {
+                    self.wishes.want(wanted);
                     self.hurried = true;
                     return Ok(batch);
                 }
@@ -313,11 +405,16 @@ impl<C: Consumer> Runner<C> {
 
     async fn take(&mut self, batch: Batch) -> Result<(), Stop<C::Error>> {
         let (partition, next) = (batch.partition, batch.next);
-        self.consumer.take(batch).await.map_err(Stop::Consumer)?;
+        let is_taken = self.takes(partition);
+        let done = match is_taken {
+            true => self.consumer.take(batch).await,
+            false => self.consumer.see(&batch),
+        };
+        done.map_err(Stop::Consumer)?;
         self.progress.send_modify(|places| {
-            places.insert(partition, Place::at(next));
+            places.insert(partition, Place::at(next, is_taken));
         });
-        self.unreleased += 1;
+        self.unreleased += u32::from(is_taken);
         if self.unreleased < C::BATCHES_BETWEEN_RELEASES {
             return Ok(());
         }

@@ -7,6 +7,7 @@
 //! A consumer keeps two numbers a partition: the offset to read from next, and of each lane the
 //! last number that it took. [`consume`](crate::consume) is the loop around it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -205,20 +206,38 @@ impl Follower {
         Ok(None)
     }
 
-    /// As [`Self::look`], but asks the log, so that `None` is certain. With it the partitions that were found to have
-    /// no record between where reading stands and an offset: what transactions leave on Kafka takes offsets too.
-    pub fn search(&mut self) -> Result<(Blanks, Option<Batch>), Error> {
+    /// As [`Self::look`], but asks the log of partitions that are `wanted`, so that of those `None` is certain. With it
+    /// those that were found to have no record between where reading stands and an offset: what transactions leave on
+    /// Kafka takes offsets too.
+    pub(crate) fn search(
+        &mut self,
+        wanted: &BTreeSet<TopicPartition>,
+    ) -> Result<(Blanks, Option<Batch>), Error> {
         let mut blanks = Blanks::new();
         for _ in 0..self.partitions.len() {
             let (partition, from) = self.next_turn();
-            let (records, next) = self.tail.log.search(partition, from, BATCH_BYTES)?;
+            let (log, is_wanted) = (&*self.tail.log, wanted.contains(&partition));
+            let (records, next) = match is_wanted {
+                true => log.search(partition, from, BATCH_BYTES)?,
+                false => (log.poll(partition, from, BATCH_BYTES)?, from),
+            };
             let batch = self.taken_apart(partition, from, &records)?;
             if batch.is_some() {
                 return Ok((blanks, batch));
             }
-            blanks.push((partition, next));
+            if is_wanted {
+                blanks.push((partition, next));
+            }
         }
         Ok((blanks, None))
+    }
+
+    /// Goes on with a partition that is followed from another offset.
+    pub(crate) fn resume(&mut self, partition: TopicPartition, from: u64) {
+        let mut all = self.partitions.iter_mut();
+        if let Some(followed) = all.find(|(of, _)| *of == partition) {
+            followed.1 = from;
+        }
     }
 
     /// The partition whose turn it is, and where it is read from.

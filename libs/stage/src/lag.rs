@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use prepx_bus::{Position, TopicPartition};
 use prepx_env::Clock;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use crate::consume::Places;
-use crate::duty::Duty;
+use crate::consume::{Places, Wishes};
+use crate::duty::Duties;
 use crate::follow::Tail;
 
 /// The least time between two looks, and so between two marks.
@@ -48,6 +48,8 @@ pub struct Lag {
     tail: Tail,
     clock: Arc<dyn Clock>,
     marks: VecDeque<Mark>,
+    /// What the marks are of.
+    taken: Vec<TopicPartition>,
 }
 
 impl Lag {
@@ -58,28 +60,29 @@ impl Lag {
             tail: tail.clone(),
             clock: Arc::clone(clock),
             marks: VecDeque::new(),
+            taken: Vec::new(),
         }
     }
 
     /// Publishes the lag as the consumer moves, and when it does not: one that is behind and stands still is told to
-    /// `hurry`, because there may be no record before the end (`Follower::search`).
+    /// hurry, because there may be no record before the end (`Follower::search`).
     pub(crate) async fn watch(
         mut self,
         mut progress: watch::Receiver<Places>,
-        hurry: Arc<Notify>,
-        duty: Duty,
+        wishes: Arc<Wishes>,
+        duties: Duties,
     ) {
-        let ends = |places: &Places| places.iter().map(|(of, at)| (*of, at.next)).collect();
         loop {
-            let next: Ends = ends(&progress.borrow_and_update());
-            let behind = match duty.is_mine() {
-                true => self.publish(&next),
-                false => self.stand_by(),
-            };
+            let all = progress.borrow_and_update().clone();
+            let mine = all
+                .iter()
+                .filter(|(of, _)| duties.of(of.partition).is_mine());
+            let next: Ends = mine.map(|(of, at)| (*of, at.next)).collect();
+            let behind = self.publish(&next, all.len());
             tokio::time::sleep(PACE).await;
             match tokio::time::timeout(LOOK, progress.changed()).await {
                 Ok(Ok(())) => {}
-                Err(_) if behind.records > 0 => hurry.notify_one(),
+                Err(_) if behind.records > 0 => wishes.hurry(next.into_keys()),
                 Err(_) => {}
                 // The consumer is gone, and whoever runs it ends.
                 Ok(Err(_)) => std::future::pending().await,
@@ -87,20 +90,27 @@ impl Lag {
         }
     }
 
-    /// Publishes how far a consumer that has come to `next` is behind; the answer is that too.
-    pub fn publish(&mut self, next: &Ends) -> Behind {
+    /// Publishes how far a consumer that has come to `next` is behind, in the partitions that it takes here, of `of` in
+    /// all: what is left of the others is not left here. The answer is that too.
+    pub fn publish(&mut self, next: &Ends, of: usize) -> Behind {
+        if !self.taken.iter().eq(next.keys()) {
+            // What was noted is of what was taken then.
+            self.marks.clear();
+            self.taken = next.keys().copied().collect();
+        }
+        self.gauge("prepx_consumer_partitions")
+            .set(next.len() as f64);
+        self.gauge("prepx_consumer_partitions_of").set(of as f64);
         let behind = self.behind(next);
         self.show(behind)
     }
 
-    /// Publishes that another process takes: what is left is not left here.
-    pub fn stand_by(&mut self) -> Behind {
-        self.marks.clear();
-        self.show(Behind::default())
+    fn gauge(&self, name: &'static str) -> metrics::Gauge {
+        metrics::gauge!(name, "consumer" => self.consumer.clone())
     }
 
     fn show(&self, behind: Behind) -> Behind {
-        let gauge = |name: &'static str| metrics::gauge!(name, "consumer" => self.consumer.clone());
+        let gauge = |name| self.gauge(name);
         gauge("prepx_consumer_lag_records").set(behind.records as f64);
         gauge("prepx_consumer_lag_positions").set(behind.positions as f64);
         gauge("prepx_consumer_lag_seconds").set(behind.age.as_secs_f64());
@@ -192,10 +202,10 @@ mod tests {
         let mut lag = Lag::new("test", &Tail::new(log.clone()), &as_clock);
         tell(&log, 3);
         let at = Ends::from([(UPDATES, 0)]);
-        assert_eq!(lag.publish(&at).records, 3);
+        assert_eq!(lag.publish(&at, 1).records, 3);
         clock.advance(Duration::from_secs(5));
-        assert_eq!(lag.stand_by(), Behind::default());
-        let taken_up = lag.publish(&at);
+        assert_eq!(lag.publish(&Ends::new(), 1), Behind::default());
+        let taken_up = lag.publish(&at, 1);
         assert_eq!((taken_up.records, taken_up.age), (3, Duration::ZERO));
     }
 

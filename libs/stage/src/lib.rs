@@ -52,7 +52,7 @@ pub use clock::SteadyClock;
 pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
 pub use consume::{Consumer, Following, Progress, Runner};
 pub use desk::Desk;
-pub use duty::{Duty, Taking};
+pub use duty::{Duties, Duty, Taking};
 pub use error::Error;
 pub use folded::Folded;
 pub use keeper::{Error as KeeperError, Keeper, Pace};

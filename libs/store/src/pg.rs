@@ -115,7 +115,7 @@ impl Pool {
         }
         used.turn_to(&self.readers.meter);
         let mut tx = self.start(&self.readers).await?;
-        match has_seen(&mut tx, seen).await? {
+        match has_seen(&mut *tx, seen).await? {
             true => Ok(used.of(tx)),
             false => Err(Error::Behind),
         }
@@ -222,7 +222,7 @@ impl Connections {
                 let begun = tokio::spawn(async move { connections.begin_on(replica).await });
                 // Each transaction sees the moment at which it begins to read.
                 let mut tx = begun.await.ok()?.ok()?;
-                if has_seen(&mut tx, &seen).await.ok()? {
+                if has_seen(&mut *tx, &seen).await.ok()? {
                     return Some(tx);
                 }
                 tx.rollback().await.ok()?;

@@ -1,7 +1,7 @@
 //! An open schema, whichever engine is behind it.
 
 use crate::migrate::migrate;
-use crate::position::position;
+use crate::position::{has_seen, position};
 use crate::{Error, Location, Migration, Options, Reader, Result, Seen, Source, Tx, pg, sqlite};
 
 /// How often a schema is tried to be made that other processes make too.
@@ -64,8 +64,13 @@ impl Pool {
     /// has not had later ones. [`crate::Error::Behind`] when not even the primary has that.
     pub async fn read_past(&self, seen: &[Seen]) -> Result<Reader> {
         Ok(match self {
-            // Whoever knows of a position has it from the one file.
-            Pool::Sqlite(pool) => Reader::Sqlite(pool.read().await?),
+            Pool::Sqlite(pool) => {
+                let mut reader = Reader::Sqlite(pool.read().await?);
+                match has_seen(&mut reader, seen).await? {
+                    true => reader,
+                    false => return Err(Error::Behind),
+                }
+            }
             Pool::Pg(pool) => Reader::Pg(pool.read_past(seen).await?),
         })
     }

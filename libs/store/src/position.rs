@@ -1,7 +1,5 @@
 //! How far a consumer has come in a source, kept in the transaction that holds its effects (I2).
 
-use sqlx::PgConnection;
-
 use crate::error::Gap;
 use crate::{Connection, Error, Tx, Value, query};
 
@@ -21,7 +19,7 @@ pub struct Source<'a> {
 pub type Seen = (Source<'static>, u64);
 
 /// Whether what is read on a connection has all of it.
-pub(crate) async fn has_seen(on: &mut PgConnection, seen: &[Seen]) -> crate::Result<bool> {
+pub(crate) async fn has_seen(on: impl Into<Connection<'_>>, seen: &[Seen]) -> crate::Result<bool> {
     // Of what nobody has applied yet there is no row.
     let wanted = seen.iter().filter(|(_, sequence)| *sequence > 0);
     let (mut sql, mut before) = (query("SELECT COUNT(*) FROM positions"), " WHERE ");

@@ -193,7 +193,7 @@ impl Auditor {
         }
         (self.heads, self.seen) = (heads, seen);
         self.unsigned = unsigned;
-        self.lag.publish(&self.seen);
+        self.lag.publish(&self.seen, self.heads.len());
         if let Some((root, signed)) = root.zip(signed) {
             self.rooted(&root, &signed)?;
         }
@@ -273,7 +273,7 @@ impl Auditor {
                 // What was decided until now gets its root; the next start takes what this does not reach.
                 return self.pass(true).await.map(|_| ());
             }
-            self.lag.stand_by();
+            self.lag.publish(&BTreeMap::new(), self.heads.len());
             knows_where = false;
         }
     }

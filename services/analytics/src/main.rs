@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             retention: following.retention,
             topology: following.topology,
             clock: following.clock,
-            duty: following.duty,
+            duty: duty.clone(),
             random: Arc::clone(&platform.random),
             pace: Pace::default(),
         });

@@ -1,6 +1,7 @@
 //! How many market updates a second the projection takes from a log in memory into SQLite on disk:
 //! of ten updates nine change a level near the best and one is a trade, 500 a millisecond. Run with
-//! `--release`; give the updates in thousands.
+//! `--release`; give the updates in thousands. With `see` after that it only folds them, as a process that does not
+//! take the partition.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use prepx_env::SystemClock;
 use prepx_market_data::{Projection, Store};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
-use prepx_stage::{Following, Retention, Topology, lane};
+use prepx_stage::{Duty, Following, Retention, Topology, lane};
 use prepx_store::Location;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +27,10 @@ async fn main() -> Result<(), AnyError> {
     let thousands: u64 = std::env::args()
         .nth(1)
         .map_or(Ok(500), |given| given.parse())?;
+    let duty = match std::env::args().nth(2).as_deref() {
+        Some("see") => Duty::standing_by(),
+        _ => Duty::always(),
+    };
     let log = EmbeddedLog::open(FaultyDir::new(1), Config::default())?;
     fill(&log, thousands * 1_000)?;
     let directory = tempfile::TempDir::new_in(".")?;
@@ -38,7 +43,7 @@ async fn main() -> Result<(), AnyError> {
             matching_partitions: 1,
         },
         clock: Arc::new(SystemClock::new()),
-        duty: prepx_stage::Duty::always(),
+        duties: duty.into(),
     };
     let mut projection = Projection::open(following, store).await?;
     let started = tokio::time::Instant::now();

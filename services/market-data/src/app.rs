@@ -7,8 +7,10 @@ use std::time::Duration;
 use prepx_cache::{Cache, Loaded};
 use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros};
 use prepx_env::Clock;
+use prepx_stage::consume::Positions;
 use prepx_stage::follow::Tail;
 use prepx_stage::{Following, Progress};
+use prepx_store::Error as StoreError;
 
 use crate::error::Error;
 use crate::kept::{self, Kept, Read};
@@ -25,6 +27,8 @@ const SYMBOLS_MAX: usize = 100;
 const WAIT: Duration = Duration::from_millis(250);
 /// How long it waits beyond that for an instrument that is not known: it may have been listed just now.
 const WAIT_FOR_UNKNOWN: Duration = Duration::from_secs(2);
+/// How long a read of the past waits for the process that stores it.
+const WAIT_FOR_STORED: Duration = Duration::from_secs(2);
 
 /// What market-data stands on.
 pub struct Deps {
@@ -122,28 +126,28 @@ impl App {
         Ok(self.newest_known(class, symbols, show).await?.0)
     }
 
-    /// The same, and whether everything had been taken that was durable when it was asked for.
+    /// The same, and if everything is known that was durable when it was asked for, which positions are stored with
+    /// that.
     async fn newest_known<T>(
         &self,
         class: AssetClass,
         symbols: &BTreeSet<String>,
         show: impl Fn(&Market) -> Option<T>,
-    ) -> Result<(BTreeMap<String, T>, bool), Error> {
-        let mut is_whole = self.caught_up(WAIT).await;
+    ) -> Result<(BTreeMap<String, T>, Option<Positions>), Error> {
+        let mut whole = self.caught_up(symbols, WAIT).await;
         if !self.knows(symbols) {
-            is_whole = self.caught_up(WAIT_FOR_UNKNOWN).await;
+            whole = self.caught_up(symbols, WAIT_FOR_UNKNOWN).await;
         }
-        let markets = self.markets.read();
         let mut shown = BTreeMap::new();
         for symbol in symbols {
-            let market = markets.by_symbol(symbol);
-            let market = market.filter(|market| market.instrument.class == class);
-            let market = market.ok_or_else(|| unknown(symbol, class))?;
-            if let Some(newest) = show(market) {
+            let of_class =
+                |market: &Market| (market.instrument.class == class).then(|| show(market));
+            let market = self.markets.look(symbol, of_class).flatten();
+            if let Some(newest) = market.ok_or_else(|| unknown(symbol, class))? {
                 shown.insert(symbol.clone(), newest);
             }
         }
-        Ok((shown, is_whole))
+        Ok((shown, whole))
     }
 
     /// A page of the past of instruments of a class.
@@ -157,10 +161,12 @@ impl App {
         form: T::Form,
     ) -> Result<History<T>, Error> {
         let of = |market: &Market| Some(market.instrument);
-        let (instruments, is_whole) = self.newest_known(class, &query.symbols, of).await?;
+        let (instruments, whole) = self.newest_known(class, &query.symbols, of).await?;
         let ttl = kept::time_to_live(T::settled(form, query.end), self.now());
-        let ttl = ttl.filter(|_| is_whole);
-        let (mut page, mut view) = (Page::new(query.limit), None);
+        let ttl = ttl.filter(|_| whole.is_some());
+        // What is later is shown as it is here.
+        let stored = whole.unwrap_or_else(|| self.progress.taken());
+        let (mut page, mut view) = (Page::new(query.limit), Viewed::of(self, stored));
         for (symbol, instrument) in &instruments {
             let Some(range) = query.of(symbol, page.wanted()) else {
                 continue;
@@ -170,7 +176,7 @@ impl App {
                     let read = self.read_once(&mut view, instrument.id, form, range, ttl);
                     Box::pin(read).await?
                 }
-                None => self.read(&mut view, instrument.id, form, range).await?,
+                None => read(&mut view, instrument.id, form, range).await?,
             };
             if !page.take(symbol, items, more, T::place) {
                 break;
@@ -186,7 +192,7 @@ impl App {
     /// Reads the past of an instrument, and keeps it for who asks for the same.
     async fn read_once<T: Past>(
         &self,
-        view: &mut Option<View>,
+        view: &mut Viewed<'_>,
         instrument: InstrumentId,
         form: T::Form,
         range: Range,
@@ -194,7 +200,7 @@ impl App {
     ) -> Result<(Vec<T>, bool), Error> {
         let key = format!("{instrument:?} {form:?} {range:?}");
         let load = async {
-            let read = self.read(view, instrument, form, range);
+            let read = read(view, instrument, form, range);
             let value = Arc::new(Box::pin(read).await?);
             Ok(Loaded { value, ttl })
         };
@@ -206,45 +212,72 @@ impl App {
         }
     }
 
-    /// Reads the past of an instrument, by the view of this request.
-    async fn read<T: Past>(
-        &self,
-        view: &mut Option<View>,
-        instrument: InstrumentId,
-        form: T::Form,
-        range: Range,
-    ) -> Result<(Vec<T>, bool), Error> {
-        let view = match view {
-            Some(view) => view,
-            None => view.insert(self.view().await?),
-        };
-        T::fetch(view, instrument, form, range).await
-    }
-
-    /// The past, not older than what was taken from the log.
-    async fn view(&self) -> Result<View, Error> {
-        let view = self.store.view_past(&self.progress.stored()).await;
-        if matches!(view, Err(prepx_store::Error::Behind)) {
-            self.progress.doubt();
-        }
-        Ok(view?)
-    }
-
     fn knows(&self, symbols: &BTreeSet<String>) -> bool {
-        let markets = self.markets.read();
-        symbols
-            .iter()
-            .all(|symbol| markets.by_symbol(symbol).is_some())
+        let mut all = symbols.iter();
+        all.all(|symbol| self.markets.look(symbol, |_| ()).is_some())
     }
 
-    /// Waits, bounded, until everything that is durable now has been taken; whether it has.
-    async fn caught_up(&self, wait: Duration) -> bool {
-        let waited = tokio::time::timeout(wait, self.progress.caught_up(&self.tail)).await;
+    /// Waits, bounded, until everything that is durable now of these symbols' partitions is known here; which positions
+    /// are stored with that.
+    async fn caught_up(&self, symbols: &BTreeSet<String>, wait: Duration) -> Option<Positions> {
+        let partitions = symbols
+            .iter()
+            .map(|symbol| self.markets.partition_of(symbol));
+        let partitions: BTreeSet<_> = partitions.collect();
+        let caught_up = self.progress.caught_up(&self.tail, partitions);
+        let waited = tokio::time::timeout(wait, caught_up).await;
         if waited.is_err() {
             tracing::debug!("market data is behind the log; it is shown as it is");
         }
-        waited == Ok(true)
+        waited.ok().flatten()
     }
+}
+
+/// The past as one request sees it, from when it asks first.
+struct Viewed<'a> {
+    app: &'a App,
+    /// What has to be there.
+    stored: Positions,
+    view: Option<View>,
+}
+
+impl Viewed<'_> {
+    fn of(app: &App, stored: Positions) -> Viewed<'_> {
+        Viewed {
+            app,
+            stored,
+            view: None,
+        }
+    }
+
+    async fn get(&mut self) -> Result<&mut View, Error> {
+        let (
+            App {
+                store, progress, ..
+            },
+            stored,
+        ) = (self.app, &self.stored);
+        Ok(match &mut self.view {
+            Some(view) => view,
+            none => {
+                let partitions: Vec<_> = stored.iter().map(|(of, _)| *of).collect();
+                let is_behind = |error: &StoreError| matches!(error, StoreError::Behind);
+                let read = || store.view_past(stored);
+                let viewed = progress.stored(&partitions, WAIT_FOR_STORED, read, is_behind);
+                none.insert(viewed.await.unwrap_or(Err(StoreError::Behind))?)
+            }
+        })
+    }
+}
+
+/// Reads the past of an instrument.
+async fn read<T: Past>(
+    view: &mut Viewed<'_>,
+    instrument: InstrumentId,
+    form: T::Form,
+    range: Range,
+) -> Result<(Vec<T>, bool), Error> {
+    T::fetch(view.get().await?, instrument, form, range).await
 }
 
 /// Reads a comma-separated list of symbols.

@@ -1,7 +1,6 @@
 //! What was read of the past and may be asked for again: one page of many is the same for everybody.
 //!
-//! Owns: for how long a page is kept, in the memory of this process, which is the only one that shows
-//! market data. Refuses: what may still change. What is over stays as it is, but for clocks that were
+//! Owns: for how long a page is kept, in the memory of this process. Refuses: what may still change. What is over stays as it is, but for clocks that were
 //! wrong by more than a minute, and what is let go of; that is seen when the time of a page is over.
 
 use std::sync::Arc;

@@ -1,9 +1,10 @@
-//! `prepx-market-data`: market data as a program of its own. One process keeps it, the others stand by.
+//! `prepx-market-data`: market data as a program of its own. Its processes share the partitions out, and each shows all
+//! of them.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use prepx_bus::Reading;
+use prepx_bus::{Reading, Topic};
 use prepx_market_data::{Deps, build};
 use prepx_platform::{About, main_of};
 
@@ -15,16 +16,15 @@ const ABOUT: About = About {
 fn main() -> ExitCode {
     main_of(ABOUT, async |platform| {
         let path = platform.order_path()?;
-        let (duty, lease) = platform.duty("market-data")?;
+        let (duties, lease) = platform.duties(Topic::MarketData)?;
         let deps = Deps {
-            following: path.following(path.log("market-data", Reading::Unhurried)?, duty.clone()),
+            following: path.following(path.log("market-data", Reading::Unhurried)?, duties),
             clock: Arc::clone(&platform.clock),
             cache: platform.cache.clone(),
             bytes_max: None,
         };
         let service = build(deps, &platform.sql()?).await?;
         let service = platform.for_clients(service, platform.authority()?)?;
-        let service = service.standing_by(duty.watch());
         Ok(service
             .and(lease)
             .and(path.tasks())

@@ -1,21 +1,23 @@
 //! The projection: takes what the matching stages tell into the store and into memory.
 //!
-//! [`prepx_stage::consume`] runs it. After a failure memory may be ahead of the store, so the markets
-//! are read anew from it.
+//! [`prepx_stage::consume`] runs it. What another process takes into the store is only folded in memory, so that every
+//! process shows the newest of all markets. After a failure, and when a partition becomes this process's to take, memory
+//! may be ahead of the store: the markets are read anew from it and folded on, and are shown when they are as far as
+//! those that were shown before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use prepx_bus::{Topic, TopicPartition};
-use prepx_domain::InstrumentId;
+use prepx_domain::{InstrumentId, Slot};
 use prepx_proto::journal;
-use prepx_stage::consume::{Consumer, Positions, Runner};
+use prepx_stage::consume::{Consumer, Runner};
 use prepx_stage::follow::{self, Batch, Poison};
 use prepx_stage::{Following, Topology};
 
 use crate::counted::Counted;
-use crate::market::{self, Markets, Rows};
+use crate::market::{self, Market, Markets, Rows};
 use crate::store::{Keep, Store};
 
 /// After how many new ones the oldest are let go of.
@@ -38,18 +40,41 @@ pub enum Error {
     Poison(#[from] Poison<journal::Error>),
 }
 
-/// The markets in memory, as readers see them. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Shared(Arc<RwLock<Markets>>);
+/// The markets in memory by partition, as readers see them. Cheap to clone.
+#[derive(Clone)]
+pub struct Shared(Arc<[RwLock<Markets>]>);
 
 impl Shared {
-    /// The markets now. Held for a look, never across a wait.
-    pub fn read(&self) -> RwLockReadGuard<'_, Markets> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn of(partitions: u32) -> Shared {
+        Shared((0..partitions).map(|_| RwLock::default()).collect())
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Markets) -> T) -> T {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    /// The partition that has a symbol, if it is listed.
+    pub fn partition_of(&self, symbol: &str) -> TopicPartition {
+        source(Slot::of_symbol(symbol).partition(self.0.len() as u32))
+    }
+
+    /// What `show` makes of the market of a symbol, if there is one.
+    pub fn look<T>(&self, symbol: &str, show: impl FnOnce(&Market) -> T) -> Option<T> {
+        let partition = self.partition_of(symbol).partition;
+        self.read(partition, |markets| markets.by_symbol(symbol).map(show))
+    }
+
+    /// How many there are.
+    fn len(&self) -> usize {
+        let partitions = 0..self.0.len() as u32;
+        let lens = partitions.map(|partition| self.read(partition, Markets::len));
+        lens.sum()
+    }
+
+    fn read<T>(&self, partition: u32, look: impl FnOnce(&Markets) -> T) -> T {
+        let markets = self.0[partition as usize].read();
+        look(&markets.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change<T>(&self, partition: u32, change: impl FnOnce(&mut Markets) -> T) -> T {
+        let markets = self.0[partition as usize].write();
+        change(&mut markets.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -58,6 +83,10 @@ pub struct Projection {
     store: Store,
     topology: Topology,
     markets: Shared,
+    /// By partition, up to where markets are shown.
+    shown: Vec<u64>,
+    /// By partition, the markets as the store had them, folded on; until they are shown.
+    unshown: BTreeMap<u32, Markets>,
     /// How many trades and quotes came since the last pruning.
     unpruned: BTreeMap<InstrumentId, u64>,
     counted: Counted,
@@ -75,18 +104,38 @@ impl Consumer for Projection {
     const PAUSE: Duration = Duration::from_millis(50);
     const BATCHES_BETWEEN_RELEASES: u32 = 16;
 
-    async fn positions(&mut self) -> Result<Positions, Error> {
-        let next = self.store.positions(self.topology.matching_partitions);
-        let numbered = (0u32..).zip(next.await?);
-        let stored = self.store.markets().await?;
-        self.markets.change(|markets| *markets = stored);
-        Ok(numbered
-            .map(|(number, next)| (source(number), next))
-            .collect())
+    const SEES: bool = true;
+
+    fn sources(&self) -> Vec<TopicPartition> {
+        (0..self.topology.matching_partitions).map(source).collect()
+    }
+
+    async fn resume(&mut self, of: TopicPartition) -> Result<u64, Error> {
+        let (partition, partitions) = (of.partition, self.topology.matching_partitions);
+        let next = self.store.position(of).await?;
+        let is_of = |id: InstrumentId| id.slot().partition(partitions) == partition;
+        let stored = self.store.markets(is_of).await?;
+        self.unshown.insert(partition, stored);
+        self.show(partition, next);
+        Ok(next)
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Error> {
-        self.commit(&batch).await
+        self.commit(&batch).await?;
+        self.show(batch.partition.partition, batch.next);
+        Ok(())
+    }
+
+    fn see(&mut self, batch: &Batch) -> Result<(), Error> {
+        let updates = batch.runs.iter().flat_map(|run| &run.messages);
+        let updates = updates.map(|message| {
+            journal::decode(&message.payload).map_err(|error| batch.poison(message, error))
+        });
+        let updates: Vec<_> = updates.collect::<Result<_, _>>()?;
+        let partition = batch.partition.partition;
+        self.fold(partition, |markets| markets.apply(&updates))?;
+        self.show(partition, batch.next);
+        Ok(())
     }
 
     async fn sync(&mut self) -> Result<(), Error> {
@@ -104,7 +153,9 @@ impl Projection {
         let projection = Projection {
             store,
             topology: following.topology,
-            markets: Shared::default(),
+            markets: Shared::of(following.topology.matching_partitions),
+            shown: vec![0; following.topology.matching_partitions as usize],
+            unshown: BTreeMap::new(),
             unpruned: BTreeMap::new(),
             counted: Counted::default(),
         };
@@ -117,14 +168,35 @@ impl Projection {
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), Error> {
+        let partition = batch.partition.partition;
         let taking = self.store.begin(batch).await?;
-        let rows = self
-            .markets
-            .change(|markets| markets.apply(&taking.updates))?;
+        let rows = self.fold(partition, |markets| markets.apply(&taking.updates))?;
         let prune = self.due(&rows);
         self.store.finish(taking, &rows, &prune).await?;
-        self.counted.count(&rows, &self.markets.read());
+        let mut counted = std::mem::take(&mut self.counted);
+        self.fold(partition, |markets| counted.count(&rows, markets));
+        self.counted = counted;
         Ok(())
+    }
+
+    /// The markets of a partition as this goes on with them.
+    fn fold<T>(&mut self, partition: u32, change: impl FnOnce(&mut Markets) -> T) -> T {
+        match self.unshown.get_mut(&partition) {
+            Some(markets) => change(markets),
+            None => self.markets.change(partition, change),
+        }
+    }
+
+    /// A partition has been folded up to an offset: shows that, unless more is shown already.
+    fn show(&mut self, partition: u32, next: u64) {
+        let shown = &mut self.shown[partition as usize];
+        if next < *shown {
+            return;
+        }
+        *shown = next;
+        if let Some(markets) = self.unshown.remove(&partition) {
+            self.markets.change(partition, |shown| *shown = markets);
+        }
     }
 
     /// The instruments whose histories have grown enough, and what is kept of them.
@@ -133,7 +205,7 @@ impl Projection {
         for id in trades.chain(rows.quotes.keys().map(|(id, _)| *id)) {
             *self.unpruned.entry(id).or_default() += 1;
         }
-        let keep = self.store.keep(self.markets.read().len());
+        let keep = self.store.keep(self.markets.len());
         let every = PRUNE_EVERY.min(keep.rows / 8 + 1);
         let due = self.unpruned.extract_if(.., |_, count| *count >= every);
         due.map(|(id, _)| (id, keep)).collect()

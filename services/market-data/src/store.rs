@@ -6,7 +6,7 @@ mod plans;
 mod read;
 mod write;
 
-use prepx_bus::{Topic, TopicPartition};
+use prepx_bus::TopicPartition;
 use prepx_domain::InstrumentId;
 use prepx_domain::market::Bar;
 use prepx_domain::update::MarketUpdate;
@@ -87,19 +87,14 @@ impl Store {
         Ok(Store { pool, bytes_max })
     }
 
-    /// Of each partition, the offset to go on from.
-    pub async fn positions(&self, partitions: u32) -> Result<Vec<u64>> {
-        let mut next = Vec::new();
-        for partition in 0..partitions {
-            let partition = Topic::MarketData.partition(partition);
-            next.push(self.pool.position(&position_of(partition)).await?);
-        }
-        Ok(next)
+    /// Of a partition, the offset to go on from.
+    pub async fn position(&self, partition: TopicPartition) -> Result<u64> {
+        self.pool.position(&position_of(partition)).await
     }
 
-    /// All markets as of the stored positions.
-    pub async fn markets(&self) -> Result<Markets> {
-        read::markets(&mut self.pool.read().await?).await
+    /// Markets as of the stored positions, of those instruments.
+    pub async fn markets(&self, of: impl Fn(InstrumentId) -> bool) -> Result<Markets> {
+        read::markets(&mut self.pool.read().await?, of).await
     }
 
     /// Begins to take a batch: leaves out what was taken before. Dropped without

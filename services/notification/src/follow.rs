@@ -15,7 +15,7 @@ use prepx_domain::{InstrumentId, Micros};
 use prepx_env::Clock;
 use prepx_proto::journal;
 use prepx_runtime::{Drain, TaskError};
-use prepx_stage::consume::{Consumer, Positions, Runner};
+use prepx_stage::consume::{Consumer, Runner};
 use prepx_stage::follow::{self, Batch, Message, Poison, Run};
 use prepx_stage::port::{MatchingPort, ReadError};
 use prepx_stage::{Following, lane};
@@ -78,16 +78,17 @@ impl Consumer for Telling {
         self.hub.has_listeners()
     }
 
-    /// Every partition's end.
-    async fn positions(&mut self) -> Result<Positions, Error> {
-        let Following { tail, topology, .. } = &self.sources.following;
+    fn sources(&self) -> Vec<TopicPartition> {
+        let topology = self.sources.following.topology;
         let of = |topic: Topic| {
             (0..topology.partitions(topic)).map(move |number| topic.partition(number))
         };
-        let all = of(Topic::PortfolioUpdates).chain(of(Topic::MarketData));
-        Ok(all
-            .map(|partition| (partition, tail.end(partition)))
-            .collect())
+        (of(Topic::PortfolioUpdates).chain(of(Topic::MarketData))).collect()
+    }
+
+    /// At its end.
+    async fn resume(&mut self, partition: TopicPartition) -> Result<u64, Error> {
+        Ok(self.sources.following.tail.end(partition))
     }
 
     async fn prepare(&mut self) -> Result<(), Error> {

@@ -1,11 +1,13 @@
-//! How fast the ledger takes executions, in three steps, so that each can be measured alone; `bench/books/run` makes
-//! them all:
+//! How fast the ledger takes executions, in steps, so that each can be measured alone; `bench/books/run` makes
+//! all but the last:
 //!
 //! - `ledger_rate tell LOG ORDERS` writes a log on which each order is placed and filled: two changes, seven
 //!   postings, an activity, nine rows;
 //! - `ledger_rate take LOG URL` runs the projection over it into the empty schema at the URL, and prints rows a
 //!   second and CPU a row, the server's too where `PREPX_TEST_POSTGRES_PRIMARY` is its process;
-//! - `ledger_rate check LOG URL` looks whether all of it is there and balances.
+//! - `ledger_rate check LOG URL` looks whether all of it is there and balances;
+//! - `ledger_rate see LOG URL` runs the projection over it as in a process that does not take the partition, and prints
+//!   CPU an order: what each process pays for each order, whoever takes it.
 
 // A tool for people, as free with panics as a test.
 #![allow(clippy::unwrap_used)]
@@ -26,7 +28,7 @@ use prepx_env::{Clock, SystemClock};
 use prepx_portfolio::{Ledger, Projection};
 use prepx_proto::journal;
 use prepx_stage::follow::Tail;
-use prepx_stage::{Following, Retention, Topology, lane};
+use prepx_stage::{Duty, Following, Retention, Runner, Topology, lane};
 use prepx_store::Location;
 
 const ONE: i64 = 100_000_000;
@@ -158,18 +160,35 @@ async fn ledger(url: &str) -> Ledger {
     Ledger::open(&location.into()).await.unwrap()
 }
 
-async fn take(path: &Path, url: &str) {
-    let ledger = ledger(url).await;
+async fn projection(path: &Path, ledger: &Ledger, duty: Duty) -> Runner<Projection> {
     let log: Arc<dyn Log> = open(path);
-    let clock = SystemClock::new();
     let following = Following {
         tail: Tail::new(Arc::clone(&log)),
         retention: Arc::new(Retention::new(log)),
         topology: TOPOLOGY,
-        clock: Arc::new(clock),
-        duty: prepx_stage::Duty::always(),
+        clock: Arc::new(SystemClock::new()),
+        duties: duty.into(),
     };
-    let mut projection = Projection::open(following, ledger.clone()).await.unwrap();
+    Projection::open(following, ledger.clone()).await.unwrap()
+}
+
+async fn see(path: &Path, url: &str) {
+    let mut projection = projection(path, &ledger(url).await, Duty::standing_by()).await;
+    let (mut changes, used) = (0, Cpu::used());
+    projection
+        .catch_up(|batch| changes += batch.len())
+        .await
+        .unwrap();
+    let (orders, used) = (changes / 2, Cpu::used().since(used));
+    println!(
+        "{orders} orders seen: CPU {:.2} µs each",
+        used.own_us as f64 / orders as f64
+    );
+}
+
+async fn take(path: &Path, url: &str) {
+    let (ledger, clock) = (ledger(url).await, SystemClock::new());
+    let mut projection = projection(path, &ledger, Duty::always()).await;
     let (begun, used) = (clock.now(), Cpu::used());
     projection.catch_up(|_| {}).await.unwrap();
     // The server writes some of it later.
@@ -262,6 +281,7 @@ async fn main() {
         ["tell", log, orders] => tell(&open(Path::new(log)), orders.parse().unwrap()),
         ["take", log, url] => take(Path::new(log), url).await,
         ["check", log, url] => check(Path::new(log), url).await,
-        _ => panic!("tell LOG ORDERS, take LOG URL or check LOG URL"),
+        ["see", log, url] => see(Path::new(log), url).await,
+        _ => panic!("tell LOG ORDERS, take LOG URL, check LOG URL or see LOG URL"),
     }
 }

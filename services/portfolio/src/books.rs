@@ -1,6 +1,7 @@
 //! What people read of the books: activities and past orders, never older than what they were
-//! answered before they asked, from whichever server of the store has that, or as it was read before if
-//! nothing has changed the account since. What the busiest ask for most is read before they do.
+//! answered before they asked, whichever process takes the account's partition, from whichever server of the store has
+//! that, or as it was read before if nothing has changed the account since. What the busiest ask for most is read
+//! before they do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use prepx_domain::update::OrderView;
 use prepx_stage::consume::Runner;
 use prepx_stage::port::{Answer, AuditPort, HistoryPort, PastOrders, ReadError};
 use prepx_stage::{Following, Progress};
+use prepx_store::Error as StoreError;
 
 use crate::activity::{Activity, Query};
 use crate::audit::{self, Audit, Compared, Counts, Totals};
@@ -148,7 +150,7 @@ impl Books {
         ask: &A,
         reached: Reached,
     ) -> Result<Loaded<Arc<A::Found>>, ReadError> {
-        let mut view = self.view(reached).await?;
+        let mut view = self.view(reached.partition, reached.stored).await?;
         let found = ask.read(&mut view, account).await.map_err(refused)?;
         Ok(Loaded {
             value: Arc::new(found),
@@ -160,7 +162,8 @@ impl Books {
     pub async fn audit(&self, stages: &dyn AuditPort) -> Result<Audit, ReadError> {
         let stages = stages.books().await?;
         for partition in 0..self.following.topology.account_partitions {
-            self.reached(partition).await?;
+            let stored = self.reached(partition).await?;
+            drop(self.view(partition, stored).await?);
         }
         let (unbalanced, postings) = self.ledger.balance().await.map_err(refused)?;
         let books = self.ledger.sums(&stages.positions).await.map_err(refused)?;
@@ -205,33 +208,31 @@ impl Books {
         })
     }
 
-    /// The books that far.
-    async fn view(&self, reached: Reached) -> Result<View, ReadError> {
-        let view = self
-            .ledger
-            .view_past(reached.partition, reached.stored)
-            .await;
-        if matches!(view, Err(prepx_store::Error::Behind)) {
-            self.progress[reached.partition as usize].doubt();
-        }
-        view.map_err(refused)
+    /// The books of a partition that far. Where another process takes it, that one may have to store it first.
+    async fn view(&self, partition: u32, stored: u64) -> Result<View, ReadError> {
+        let (progress, of) = (&self.progress[partition as usize], [source(partition)]);
+        let read = || self.ledger.view_past(partition, stored);
+        let is_behind = |error: &StoreError| matches!(error, StoreError::Behind);
+        let view = progress.stored(&of, WAIT, read, is_behind);
+        view.await.ok_or_else(behind)?.map_err(refused)
     }
 
     /// Waits until the books have all that anybody was told of a partition by now; how far they say that they are.
     async fn reached(&self, partition: u32) -> Result<u64, ReadError> {
-        let there = async {
-            let source = source(partition);
-            let wanted = self.following.tail.told_ends(&[source]).await?;
-            let progress = &self.progress[partition as usize];
-            progress.reached(source, wanted[0]).await
-        };
-        let stored = tokio::time::timeout(WAIT, there).await.ok().flatten();
+        let progress = &self.progress[partition as usize];
+        let there = progress.caught_up(&self.following.tail, [source(partition)]);
+        let reached = tokio::time::timeout(WAIT, there).await.ok().flatten();
+        let stored = reached.and_then(|reached| Some(reached.first()?.1));
         // None when they are behind, or the projection has ended with the process.
-        stored.ok_or_else(|| ReadError::Unavailable("the books are behind".into()))
+        stored.ok_or_else(behind)
     }
 }
 
-fn refused(error: prepx_store::Error) -> ReadError {
+fn behind() -> ReadError {
+    ReadError::Unavailable("the books are behind".into())
+}
+
+fn refused(error: StoreError) -> ReadError {
     if error.is_retryable() {
         return ReadError::Busy {
             retry_after: RETRY_AFTER,
@@ -253,7 +254,7 @@ impl HistoryPort for Books {
                 return books.answer(account, query).await;
             }
             let reached = books.reached_for(account).await?;
-            let mut view = books.view(reached).await?;
+            let mut view = books.view(reached.partition, reached.stored).await?;
             view.orders(account, &which).await.map_err(refused)
         })
     }

@@ -3,8 +3,8 @@
 //!
 //! Owns: how that is named. The account's version is part of the name ([`crate::versions`]), so nothing has to
 //! be removed: what is found under a name is what would be read, but for what is compacted of simulated accounts.
-//! In the memory of this process, which is the only one that keeps these books. Refuses to say what an account
-//! is worth: prices change without it.
+//! In the memory of this process: whoever asks again comes to another one as likely, which reads for itself. Refuses
+//! to say what an account is worth: prices change without it.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -98,7 +98,7 @@ fn space<V: Send + Sync + 'static>(
         bytes_max: BYTES_MAX,
         ttl_max: TTL,
         weigh,
-        // Nobody else asks for it.
+        // Versions are offsets of the log, the same everywhere; but a page is cheaper to read than to encode.
         codec: None,
     })
 }

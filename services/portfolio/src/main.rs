@@ -1,10 +1,11 @@
-//! `prepx-portfolio`: the books as a program of its own. One process keeps them, the others stand by.
+//! `prepx-portfolio`: the books as a program of its own. Its processes share the partitions out, and each answers for
+//! all of them.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prepx_bus::Reading;
+use prepx_bus::{Reading, Topic};
 use prepx_platform::{About, main_of};
 use prepx_portfolio::{Deps, build, order_history};
 use prepx_stage::port::Told;
@@ -17,7 +18,7 @@ const ABOUT: About = About {
 fn main() -> ExitCode {
     main_of(ABOUT, async |platform| {
         let path = platform.order_path()?;
-        let (duty, lease) = platform.duty("ledger")?;
+        let (duties, lease) = platform.duties(Topic::PortfolioUpdates)?;
         let ports = Arc::new(path.ports(None));
         let deps = Deps {
             accounts: ports.clone(),
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
                 log: path.log("tables", Reading::Unhurried)?,
                 topology: path.topology,
             }),
-            following: path.following(path.log("ledger", Reading::Unhurried)?, duty.clone()),
+            following: path.following(path.log("ledger", Reading::Unhurried)?, duties),
             bytes_max: None,
             cache: platform.cache.clone(),
             warm_every: Duration::from_secs(platform.settings.warm_seconds.into()),
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
         let portfolio = build(deps, &platform.sql_layout()?).await?;
         let history = platform.for_services(order_history(portfolio.books, &path.key));
         let service = platform.for_clients(portfolio.service, platform.authority()?)?;
-        let service = service.and(history).standing_by(duty.watch());
         Ok(service
+            .and(history)
             .and(lease)
             .and(path.tasks())
             .and(platform.part(vec![])?))

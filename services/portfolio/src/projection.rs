@@ -11,7 +11,7 @@ use prepx_domain::update::{AccountUpdate, Book, Change, Posting};
 use prepx_domain::{AccountId, Asset, Micros, OrderId};
 use prepx_proto::journal;
 use prepx_stage::Following;
-use prepx_stage::consume::{Consumer, Positions, Runner};
+use prepx_stage::consume::{Consumer, Runner};
 use prepx_stage::follow::{self, Batch, Message, Poison};
 
 use crate::activity::{Kind, Place};
@@ -164,7 +164,7 @@ pub fn source(partition: u32) -> TopicPartition {
     Topic::PortfolioUpdates.partition(partition)
 }
 
-/// Takes partitions of the log into the ledger.
+/// Takes partitions of the log into the ledger, those that are this process's to take.
 pub struct Projection {
     ledger: Ledger,
     partitions: Vec<u32>,
@@ -219,7 +219,7 @@ impl Projection {
         Ok(runners)
     }
 
-    /// Which partitions it takes.
+    /// Which partitions it follows.
     pub fn partitions(&self) -> &[u32] {
         &self.partitions
     }
@@ -231,22 +231,27 @@ impl Consumer for Projection {
     const NAME: &'static str = "portfolio";
     const PAUSE: Duration = Duration::from_millis(50);
     const BATCHES_BETWEEN_RELEASES: u32 = 16;
+    /// So that reads of accounts are answered by every process, whichever takes their partitions.
+    const SEES: bool = true;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    async fn positions(&mut self) -> Result<Positions, Error> {
-        let mut positions = Positions::new();
-        for &partition in &self.partitions {
-            let next = self.ledger.resume(partition).await?;
-            positions.push((source(partition), next));
-        }
-        Ok(positions)
+    fn sources(&self) -> Vec<TopicPartition> {
+        self.partitions.iter().copied().map(source).collect()
+    }
+
+    async fn resume(&mut self, partition: TopicPartition) -> Result<u64, Error> {
+        Ok(self.ledger.resume(partition.partition).await?)
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Error> {
         self.ledger.take(&batch).await
+    }
+
+    fn see(&mut self, batch: &Batch) -> Result<(), Error> {
+        Ok(self.ledger.see(batch)?)
     }
 
     async fn sync(&mut self) -> Result<(), Error> {

@@ -2,8 +2,8 @@
 //! books take the log up to an offset finds here every change up to there, so what was read at a version is
 //! right as long as the account has it.
 //!
-//! Owns: that, in bounded memory: accounts share versions, one in 65,536. Refuses to guess: of what another
-//! process took it knows only when this one went on from there, and that counts as a change of all.
+//! Owns: that, in bounded memory: accounts share versions, one in 65,536; of what another process takes, too, as far
+//! as this one sees it. Refuses to guess: what was taken elsewhere unseen counts as a change of all.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

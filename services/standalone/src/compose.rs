@@ -191,7 +191,7 @@ fn analytics_deps(
         retention,
         topology,
         clock,
-        duty,
+        duties,
     } = stages.follow(Arc::clone(&log), clock);
     Ok(prepx_analytics::Deps {
         directory: settings.data_dir.clone(),
@@ -201,7 +201,7 @@ fn analytics_deps(
         retention,
         topology,
         clock,
-        duty,
+        duty: duties.of(0).clone(),
         random: Arc::clone(random),
         pace: settings.shares().map_or(pace, |shares| shares.audit(pace)),
     })

@@ -151,7 +151,7 @@ impl Stages {
             tail: Tail::new(log),
             topology: self.topology(),
             clock: Arc::clone(clock),
-            duty: prepx_stage::Duty::always(),
+            duties: prepx_stage::Duty::always().into(),
         }
     }
 

@@ -246,7 +246,7 @@ async fn catch_up(log: &Arc<dyn Log>, ledger: &Ledger, topology: Topology) -> Re
         retention,
         topology,
         clock: Arc::new(SystemClock::new()),
-        duty: prepx_stage::Duty::always(),
+        duties: prepx_stage::Duty::always().into(),
     };
     let bar = bar("ledger", left);
     let mut projection = Projection::open(following, ledger.clone()).await?;

@@ -238,7 +238,7 @@ impl World {
                     matching_partitions: 1,
                 },
                 clock,
-                duty: Duty::always(),
+                duties: Duty::always().into(),
             },
             log,
             pool: self.pool.clone(),

@@ -1,10 +1,11 @@
 //! How far a consumer has come, and waiting for it.
 //!
-//! Owns what a reader can ask of a consumer that runs: whether it has come so far, to hurry, and to look again where
-//! it stands. Refuses to wait for a consumer that has ended.
+//! Owns what a reader can ask of a consumer that runs: whether it has come so far, to hurry, what is stored of that by
+//! whoever takes it, and to look again where it stands. Refuses to wait for a consumer that has ended.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prepx_bus::TopicPartition;
@@ -14,6 +15,8 @@ use crate::follow::Tail;
 
 /// How often whoever waits for an offset says so.
 const HURRY: Duration = Duration::from_millis(50);
+/// How often to look whether another process has stored what was seen here.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Partitions, each with the offset to read from next.
 pub type Positions = Vec<(TopicPartition, u64)>;
@@ -29,11 +32,17 @@ pub(crate) struct Place {
     /// The offset up to which what it has stored says that it has taken. Behind it there may be offsets
     /// that no record stands at.
     pub stored: u64,
+    /// Whether this process takes the partition. If not, another one has to have stored it.
+    pub is_taken: bool,
 }
 
 impl Place {
-    pub(super) const fn at(next: u64) -> Place {
-        Place { next, stored: next }
+    pub(super) const fn at(next: u64, is_taken: bool) -> Place {
+        Place {
+            next,
+            stored: next,
+            is_taken,
+        }
     }
 }
 
@@ -46,61 +55,111 @@ pub struct Progress {
 
 /// What is asked of a consumer by those who wait for it.
 #[derive(Debug, Default)]
-pub(super) struct Wishes {
+pub(crate) struct Wishes {
     /// That it ends its pause.
-    pub(super) hurry: Arc<Notify>,
+    pub(super) hurry: Notify,
+    /// Of which partitions somebody waits for an offset that there may be no record before.
+    wanted: Mutex<BTreeSet<TopicPartition>>,
     /// That it finds out anew where it stands.
     pub(super) doubt: Notify,
 }
 
+impl Wishes {
+    /// Somebody waits for what is to come of partitions.
+    pub(crate) fn hurry(&self, wanted: impl IntoIterator<Item = TopicPartition>) {
+        self.want(wanted);
+        self.hurry.notify_one();
+    }
+
+    /// They are still to be looked for.
+    pub(super) fn want(&self, wanted: impl IntoIterator<Item = TopicPartition>) {
+        self.locked().extend(wanted);
+    }
+
+    pub(super) fn wanted(&self) -> BTreeSet<TopicPartition> {
+        std::mem::take(&mut *self.locked())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeSet<TopicPartition>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Progress {
-    /// Waits until the consumer has taken a partition up to an offset, and tells which position it has
-    /// stored then: wherever its rows are read, that is what must be seen. None when it has ended and never
-    /// will.
-    pub async fn reached(&self, partition: TopicPartition, offset: u64) -> Option<u64> {
-        let there = |places: &Places| places.get(&partition).is_some_and(|at| at.next >= offset);
-        let places = self.wait_for(there).await?;
-        places.get(&partition).map(|at| at.stored)
-    }
-
-    /// Waits until the consumer has taken everything that anybody was told of by now; false when it has ended, or that
-    /// cannot be found out.
-    pub async fn caught_up(&self, tail: &Tail) -> bool {
-        let partitions: Vec<_> = self.places.borrow().keys().copied().collect();
-        let Some(wanted) = tail.told_ends(&partitions).await else {
-            return false;
-        };
-        let there = |places: &Places| {
-            let mut both = places.values().zip(&wanted);
-            both.all(|(at, end)| at.next >= *end)
-        };
-        self.wait_for(there).await.is_some()
-    }
-
-    /// Which positions it has stored by now.
-    pub fn stored(&self) -> Positions {
-        let places = self.places.borrow();
-        places.iter().map(|(of, at)| (*of, at.stored)).collect()
-    }
-
-    /// What it has stored was found to be less than it says: it finds out where it stands, and goes on
-    /// from there.
-    pub fn doubt(&self) {
-        self.wishes.doubt.notify_one();
-    }
-
-    async fn wait_for(&self, there: impl Fn(&Places) -> bool) -> Option<Places> {
-        let mut places = self.places.clone();
+    /// Waits until the consumer has taken partitions up to an offset each, or seen another process's batches up to
+    /// there, and tells which positions are stored when those are taken: wherever rows are read, that is what must be
+    /// seen. None when it has ended and never will.
+    pub async fn reached(&self, wanted: &[(TopicPartition, u64)]) -> Option<Positions> {
+        let mut watched = self.places.clone();
         loop {
-            let now = places.borrow_and_update().clone();
-            if there(&now) {
-                return Some(now);
+            let places = watched.borrow_and_update().clone();
+            let of = |(partition, _): &(TopicPartition, u64)| places.get(partition).copied();
+            let left = wanted
+                .iter()
+                .filter(|one| of(one).is_none_or(|at| at.next < one.1));
+            let left: Vec<TopicPartition> = left.map(|(partition, _)| *partition).collect();
+            if left.is_empty() {
+                // Records that came later need not be stored.
+                let stored =
+                    |one: &(TopicPartition, u64)| Some((one.0, of(one)?.stored.min(one.1)));
+                return Some(wanted.iter().filter_map(stored).collect());
             }
             // Again and again: there may be no record before the offset, and on Kafka it takes a while until that is certain.
-            self.wishes.hurry.notify_one();
-            if let Ok(gone) = tokio::time::timeout(HURRY, places.changed()).await {
+            self.wishes.hurry(left);
+            if let Ok(gone) = tokio::time::timeout(HURRY, watched.changed()).await {
                 gone.ok()?;
             }
         }
+    }
+
+    /// The same with everything that anybody was told of these partitions by now. None also when that cannot be found out.
+    pub async fn caught_up(
+        &self,
+        tail: &Tail,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+    ) -> Option<Positions> {
+        let partitions: Vec<_> = partitions.into_iter().collect();
+        let ends = tail.told_ends(&partitions).await?;
+        let wanted: Positions = partitions.into_iter().zip(ends).collect();
+        self.reached(&wanted).await
+    }
+
+    /// What `read` finds in a store that has to have partitions as far as was said here. Where another process takes
+    /// one of them, that one may still have to store it: as long as the store `is_behind` it is read again, for so
+    /// long at most. What is missing though this process has stored it was lost, and the consumer finds out where it
+    /// stands. None when it did not come in time.
+    pub async fn stored<T, E, F: Future<Output = Result<T, E>>>(
+        &self,
+        partitions: &[TopicPartition],
+        at_most: Duration,
+        read: impl Fn() -> F,
+        is_behind: impl Fn(&E) -> bool,
+    ) -> Option<Result<T, E>> {
+        let looked = async {
+            loop {
+                match read().await {
+                    Err(error) if is_behind(&error) => {
+                        if partitions.iter().all(|of| self.takes(*of)) {
+                            self.wishes.doubt.notify_one();
+                            return Err(error);
+                        }
+                    }
+                    found => return found,
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(at_most, Box::pin(looked)).await.ok()
+    }
+
+    /// Which positions this process has stored by now, of the partitions that it takes.
+    pub fn taken(&self) -> Positions {
+        let places = self.places.borrow();
+        let taken = places.iter().filter(|(_, at)| at.is_taken);
+        taken.map(|(of, at)| (*of, at.stored)).collect()
+    }
+
+    fn takes(&self, partition: TopicPartition) -> bool {
+        (self.places.borrow().get(&partition)).is_some_and(|at| at.is_taken)
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use prepx_bus::{Batch as LogBatch, Log, Owner, Topic, TopicPartition};
 use prepx_domain::Micros;
 use prepx_env::ManualClock;
-use prepx_stage::consume::Positions;
 use prepx_stage::follow::{self, Batch, Tail};
 use prepx_stage::{Consumer, Duty, Following, Retention, Runner, lane};
 use tokio::sync::watch;
@@ -29,8 +28,12 @@ impl Consumer for Counting {
     const PAUSE: Duration = Duration::from_millis(100);
     const BATCHES_BETWEEN_RELEASES: u32 = 1_000;
 
-    async fn positions(&mut self) -> Result<Positions, follow::Error> {
-        Ok(vec![(QUIET, 0), (BUSY, 0)])
+    fn sources(&self) -> Vec<TopicPartition> {
+        vec![QUIET, BUSY]
+    }
+
+    async fn resume(&mut self, _: TopicPartition) -> Result<u64, follow::Error> {
+        Ok(0)
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), follow::Error> {
@@ -52,7 +55,7 @@ fn following(log: Arc<dyn Log>) -> Following {
         retention: Arc::new(Retention::new(log)),
         topology: TOPOLOGY,
         clock: Arc::new(ManualClock::new(Micros(0))),
-        duty: Duty::always(),
+        duties: Duty::always().into(),
     }
 }
 
@@ -70,7 +73,7 @@ pub async fn taken_all_the_same(mut ground: impl Ground) {
     tokio::spawn(runner.run(std::future::pending()));
     for _ in 0..8 {
         let progress = progress.clone();
-        tokio::spawn(async move { progress.reached(QUIET, u64::MAX).await });
+        tokio::spawn(async move { progress.reached(&[(QUIET, u64::MAX)]).await });
     }
     for number in 1..=ROUNDS {
         tell(&*log, owner, number);
@@ -81,7 +84,7 @@ pub async fn taken_all_the_same(mut ground: impl Ground) {
             .unwrap_or_else(|_| panic!("message {number} was not taken"))
             .unwrap();
         let end = log.end(BUSY);
-        let there = tokio::time::timeout(LONG, progress.reached(BUSY, end)).await;
+        let there = tokio::time::timeout(LONG, progress.reached(&[(BUSY, end)])).await;
         assert!(there.unwrap_or(None).is_some(), "{end} was not reached");
     }
 }

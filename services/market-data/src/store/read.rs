@@ -10,15 +10,20 @@ use prepx_store::{Error, Query, Reader, Result, Row, query};
 use crate::market::{Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
 use crate::page::{Place, Range};
 
-/// Every market as of the last commit.
-pub async fn markets(connection: &mut Reader) -> Result<Markets> {
+/// The markets of instruments as of the last commit.
+pub async fn markets(
+    connection: &mut Reader,
+    of: impl Fn(InstrumentId) -> bool,
+) -> Result<Markets> {
     let rows = query("SELECT definition, number, book_at_us, quote_at_us FROM markets")
         .fetch_all(&mut *connection)
         .await?;
     let mut markets = BTreeMap::new();
     for row in &rows {
         let market = Market::from(market_of(row)?);
-        markets.insert(market.instrument.id, market);
+        if of(market.instrument.id) {
+            markets.insert(market.instrument.id, market);
+        }
     }
     for (id, market) in &mut markets {
         complete(connection, *id, market).await?;

@@ -5,6 +5,7 @@
 
 mod kept;
 mod recorded;
+mod shared;
 
 use std::sync::Arc;
 
@@ -142,15 +143,22 @@ impl World {
         self.log.flush().unwrap();
     }
 
-    async fn open(&self) -> Open {
-        let store = Store::open(&self.location).await.unwrap();
-        let following = Following {
+    fn following(&self) -> Following {
+        Following {
             tail: Tail::new(self.log.clone()),
             retention: Arc::new(Retention::new(self.log.clone())),
             topology: TOPOLOGY,
             clock: Arc::new(ManualClock::new(Micros(START_US))),
-            duty: prepx_stage::Duty::always(),
-        };
+            duties: prepx_stage::Duty::always().into(),
+        }
+    }
+
+    async fn open(&self) -> Open {
+        self.open_with(self.following()).await
+    }
+
+    async fn open_with(&self, following: Following) -> Open {
+        let store = Store::open(&self.location).await.unwrap();
         let projection = Projection::open(following.clone(), store.clone());
         let clock = Arc::new(ManualClock::new(Micros(START_US + 200_000_000)));
         Open {
@@ -350,5 +358,6 @@ async fn a_missing_change_stops_the_projection_and_takes_nothing() {
     let error = open.catch_up().await.unwrap_err();
     assert!(matches!(error, ProjectionError::Market(_)), "{error}");
     assert_eq!(open.market().await, before, "memory is as the store again");
-    assert_eq!(open.store.positions(2).await.unwrap(), [0, 1]);
+    let taken = Topic::MarketData.partition(1);
+    assert_eq!(open.store.position(taken).await.unwrap(), 1);
 }

@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prepx_bus::{Topic, TopicPartition};
-use prepx_domain::update::Book;
+use prepx_domain::update::{AccountUpdate, Book};
 use prepx_domain::{AccountId, Side};
-use prepx_stage::follow::Batch;
+use prepx_proto::journal;
+use prepx_stage::follow::{Batch, Poison};
 use prepx_stage::port::Line;
 use prepx_store::{
     Change, Error as StoreError, Layout, Migration, Options, Reader, Result, Row, Shards, Source,
@@ -125,8 +126,8 @@ impl Ledger {
         Ok(next)
     }
 
-    /// Up to where an account was changed last, as far as this process has taken its partition; none while it
-    /// has not begun.
+    /// Up to where an account was changed last, as far as this process has taken its partition, or seen it taken; none
+    /// while it has not begun.
     pub fn version(&self, partition: u32, account: AccountId) -> Option<u64> {
         self.versions.of(partition, account)
     }
@@ -159,6 +160,21 @@ impl Ledger {
         if let Some(bytes_max) = self.bytes_max {
             compact::step(pool, bytes_max, partition, batch.len()).await?;
         }
+        Ok(())
+    }
+
+    /// Another process takes a batch: notes which accounts that changes.
+    pub fn see(&self, batch: &Batch) -> std::result::Result<(), Poison<journal::Error>> {
+        let mut accounts = Vec::new();
+        for message in batch.runs.iter().flat_map(|run| &run.messages) {
+            let update = journal::decode(&message.payload);
+            let update: AccountUpdate = update.map_err(|error| batch.poison(message, error))?;
+            if accounts.last() != Some(&update.account) {
+                accounts.push(update.account);
+            }
+        }
+        let partition = batch.partition.partition;
+        self.versions.take(partition, batch.next, &accounts);
         Ok(())
     }
 

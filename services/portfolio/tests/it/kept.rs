@@ -14,23 +14,28 @@ use super::*;
 
 const PERIOD: Duration = Duration::from_secs(300);
 
-struct Open {
+/// A process.
+pub(super) struct Open {
     clock: Arc<ManualClock>,
-    ledger: Ledger,
-    projection: Runner<Projection>,
+    pub ledger: Ledger,
+    pub projection: Runner<Projection>,
     books: Books,
 }
 
 impl Open {
     async fn over(world: &World) -> Open {
+        Open::with(world, world.following()).await
+    }
+
+    pub async fn with(world: &World, following: Following) -> Open {
         let clock = Arc::new(ManualClock::new(at(0)));
         let cache = Cache::open(CacheLocation::Memory, clock.clone()).await;
         let ledger = world.ledger().await;
-        let projection = Projection::open(world.following(), ledger.clone()).await;
+        let projection = Projection::open(following.clone(), ledger.clone()).await;
         let projection = projection.unwrap();
         let books = Books::new(
             world.compared(&ledger).await,
-            world.following(),
+            following,
             std::slice::from_ref(&projection),
             Kept::new(&cache),
             Arc::new(Warmer::new(
@@ -49,13 +54,13 @@ impl Open {
     }
 
     /// The client order ids of the account's orders, as soon as everything that was told is there.
-    async fn orders(&mut self) -> Vec<String> {
+    pub async fn orders(&mut self) -> Vec<String> {
         self.projection.catch_up(|_| {}).await.unwrap();
         self.orders_now().await
     }
 
     /// The same, as they are found.
-    async fn orders_now(&self) -> Vec<String> {
+    pub async fn orders_now(&self) -> Vec<String> {
         let query = PastOrders::Query(PastQuery {
             only_ended: false,
             after: None,
@@ -74,7 +79,7 @@ impl Open {
 }
 
 /// How often orders were found, were read, and were read before anybody asked.
-fn counts(told: &PrometheusRecorder) -> [u64; 3] {
+pub(super) fn counts(told: &PrometheusRecorder) -> [u64; 3] {
     let page = told.handle().render();
     let of_orders = "{space=\"orders of accounts\",level=\"l1\"}";
     [

@@ -8,6 +8,7 @@ mod compared;
 mod kept;
 mod power;
 mod shards;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -254,7 +255,7 @@ impl World {
             retention: Arc::new(Retention::new(self.log.clone())),
             topology: TOPOLOGY,
             clock: Arc::new(ManualClock::new(at(0))),
-            duty: prepx_stage::Duty::always(),
+            duties: prepx_stage::Duty::always().into(),
         }
     }
 
