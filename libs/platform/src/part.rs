@@ -76,24 +76,26 @@ fn owned_of(seat: Seat, head: &Head) -> v1::Owned {
     }
 }
 
-/// How far this process's consumers are behind, by the gauges that `prepx_stage::Lag` publishes.
+/// How far this process's consumers are behind, and how much is theirs, by the gauges that `prepx_stage::Lag` publishes.
 fn consumers(published: &str) -> Vec<v1::Consumer> {
     let mut found = BTreeMap::<&str, v1::Consumer>::new();
-    for (gauge, name, value) in published.lines().filter_map(lag) {
+    for (gauge, name, value) in published.lines().filter_map(of_consumer) {
         let consumer = found.entry(name).or_default();
         consumer.name = name.to_owned();
         match gauge {
-            "records" => consumer.lag_records = value as u64,
-            "seconds" => consumer.lag_ms = (value * 1e3) as u64,
+            "lag_records" => consumer.lag_records = value as u64,
+            "lag_seconds" => consumer.lag_ms = (value * 1e3) as u64,
+            "partitions" => consumer.partitions = value as u64,
+            "partitions_of" => consumer.partitions_of = value as u64,
             _ => {}
         }
     }
     found.into_values().collect()
 }
 
-/// Of a line such as `prepx_consumer_lag_records{consumer="ledger"} 3`: which lag, whose, how much.
-fn lag(line: &str) -> Option<(&str, &str, f64)> {
-    let line = line.strip_prefix("prepx_consumer_lag_")?;
+/// Of a line such as `prepx_consumer_lag_records{consumer="ledger"} 3`: what, whose, how much.
+fn of_consumer(line: &str) -> Option<(&str, &str, f64)> {
+    let line = line.strip_prefix("prepx_consumer_")?;
     let (gauge, rest) = line.split_once("{consumer=\"")?;
     let (name, value) = rest.split_once("\"} ")?;
     Some((gauge, name, value.parse().ok()?))
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lags_are_those_that_are_published() {
+    fn consumers_are_those_that_are_published() {
         let telemetry = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&telemetry, || {
             for (consumer, records, age_seconds) in [("ledger", 3.0, 1.25), ("audit", 0.0, 0.0)] {
@@ -170,16 +172,21 @@ mod tests {
                 metrics::gauge!("prepx_consumer_lag_seconds", "consumer" => consumer)
                     .set(age_seconds);
             }
+            metrics::gauge!("prepx_consumer_partitions", "consumer" => "ledger").set(2.0);
+            metrics::gauge!("prepx_consumer_partitions_of", "consumer" => "ledger").set(4.0);
         });
-        let consumer = |name: &str, lag_records, lag_ms| v1::Consumer {
-            name: name.to_owned(),
-            lag_records,
-            lag_ms,
+        let audit = v1::Consumer {
+            name: "audit".to_owned(),
+            ..v1::Consumer::default()
         };
-        assert_eq!(
-            consumers(&telemetry.handle().render()),
-            [consumer("audit", 0, 0), consumer("ledger", 3, 1_250)]
-        );
+        let ledger = v1::Consumer {
+            name: "ledger".to_owned(),
+            lag_records: 3,
+            lag_ms: 1_250,
+            partitions: 2,
+            partitions_of: 4,
+        };
+        assert_eq!(consumers(&telemetry.handle().render()), [audit, ledger]);
     }
 
     #[test]

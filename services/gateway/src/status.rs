@@ -171,20 +171,40 @@ fn lanes(owners: &BTreeMap<&str, (&v1::Part, &v1::Owned)>) -> Vec<wire::LaneStat
     lanes
 }
 
-/// Whoever stands by takes nothing, and what it has told of its lag before is over.
+/// Whoever takes nothing has no lag.
 fn consumers(known: &[Known]) -> Vec<wire::ConsumerStatus> {
     let mut consumers = Vec::new();
     for known in known.iter().filter(|known| known.serves) {
         let told = known.part.iter().flat_map(|part| &part.consumers);
-        consumers.extend(told.map(|consumer| wire::ConsumerStatus {
+        let taking = told.filter(|consumer| consumer.partitions > 0);
+        consumers.extend(taking.map(|consumer| wire::ConsumerStatus {
             name: consumer.name.clone(),
             address: known.address(),
             lag_records: consumer.lag_records,
             lag_ms: consumer.lag_ms,
+            partitions: consumer.partitions,
         }));
     }
     consumers.sort_by(|one, other| (&one.name, &one.address).cmp(&(&other.name, &other.address)));
     consumers
+}
+
+/// Consumers of which partitions are nobody's to take, with how many of how many.
+fn untaken(known: &[Known]) -> impl Iterator<Item = String> {
+    let parts = known.iter().filter_map(|known| known.part.as_ref());
+    let mut shared = BTreeMap::<String, (u64, u64)>::new();
+    for told in parts.flat_map(|part| &part.consumers) {
+        let (taken, of) = shared.entry(told.name.clone()).or_default();
+        *taken += told.partitions;
+        *of = told.partitions_of.max(*of);
+    }
+    let missing = shared.into_iter().filter(|(_, (taken, of))| taken < of);
+    missing.map(|(name, (taken, of))| {
+        format!(
+            "nobody takes {} of the {of} partitions of {name}",
+            of - taken
+        )
+    })
 }
 
 /// Of each group what the one process has that keeps them: the others have none.
@@ -246,6 +266,7 @@ fn problems(
     problems.extend(idle.map(|(service, _)| format!("no process of {service} takes calls")));
     let orphans = partitions.iter().filter(|found| found.owner.is_none());
     problems.extend(orphans.map(|found| format!("nobody owns {}", found.name)));
+    problems.extend(untaken(known));
     let away = sql_servers
         .iter()
         .filter(|server| server.role() == SqlServerRole::Away);
@@ -287,13 +308,15 @@ mod tests {
         }
     }
 
-    fn consuming(lag_records: u64) -> v1::Part {
+    fn consuming(lag_records: u64, partitions: u64) -> v1::Part {
         let name = "portfolio".to_owned();
         v1::Part {
             consumers: vec![v1::Consumer {
                 name,
                 lag_records,
                 lag_ms: 5,
+                partitions,
+                partitions_of: 4,
             }],
             ..v1::Part::default()
         }
@@ -306,8 +329,9 @@ mod tests {
         let early = seat("account/0", owned("account/0", 1, 99, 99, "matching/0"));
         let matching = seat("matching/0", owned("matching/0", 7, 3, 10, "account/0"));
         let status = assemble(&[
-            known("portfolio", 1, true, consuming(3)),
-            known("portfolio", 2, false, consuming(900)),
+            known("portfolio", 1, true, consuming(3, 4)),
+            known("portfolio", 2, true, consuming(0, 0)),
+            known("analytics", 2, false, v1::Part::default()),
             known("risk", 3, true, late),
             known("risk", 4, true, early),
             known("trading", 5, true, matching),
@@ -320,7 +344,7 @@ mod tests {
             .map(wire::ProcessStatus::state)
             .collect();
         let (serves, stands_by) = (ProcessState::Serves, ProcessState::StandsBy);
-        assert_eq!(states, [serves, stands_by, serves, serves, serves]);
+        assert_eq!(states, [serves, serves, stands_by, serves, serves, serves]);
         let owner =
             |found: &wire::PartitionStatus| (found.name.clone(), found.owner.clone(), found.epoch);
         let owners: Vec<_> = status.partitions.iter().map(owner).collect();
@@ -351,6 +375,26 @@ mod tests {
         assert_eq!(
             (portfolio.lag_records, portfolio.address.as_str()),
             (3, "10.0.0.5:1")
+        );
+    }
+
+    #[test]
+    fn what_processes_share_out_is_taken_by_somebody() {
+        let two = |taken| {
+            assemble(&[
+                known("portfolio", 1, true, consuming(3, 1)),
+                known("portfolio", 2, true, consuming(2, taken)),
+            ])
+        };
+        let status = two(3);
+        assert_eq!(status.problems, [""; 0]);
+        let taken: Vec<_> = (status.consumers.iter())
+            .map(|one| (one.address.as_str(), one.partitions))
+            .collect();
+        assert_eq!(taken, [("10.0.0.5:1", 1), ("10.0.0.5:2", 3)]);
+        assert_eq!(
+            two(1).problems,
+            ["nobody takes 2 of the 4 partitions of portfolio"]
         );
     }
 

@@ -78,8 +78,8 @@ fn tables(status: &wire::Status) -> String {
         [
             one.name.clone(),
             one.address.clone(),
-            format!("{records} records"),
-            format!("{age} ms"),
+            one.partitions.to_string(),
+            format!("{records} records, {age} ms"),
         ]
     };
     [
@@ -96,7 +96,7 @@ fn tables(status: &wire::Status) -> String {
             status.lanes.iter().map(lane),
         ),
         table(
-            ["consumer", "address", "lag", "oldest"],
+            ["consumer", "address", "partitions", "lag"],
             status.consumers.iter().map(consumer),
         ),
         table(
@@ -191,6 +191,7 @@ mod tests {
                 address: "10.0.0.5:9001".to_owned(),
                 lag_records: 12,
                 lag_ms: 40,
+                partitions: 2,
             }],
             sql_servers: vec![
                 wire::SqlServerStatus {
@@ -225,8 +226,8 @@ mod tests {
             lane from  to          lag
             account/0  matching/0  3 messages
 
-            consumer  address        lag         oldest
-            ledger    10.0.0.5:9001  12 records  40 ms
+            consumer  address        partitions  lag
+            ledger    10.0.0.5:9001  2           12 records, 40 ms
 
             SQL server     role     behind
             10.0.0.3:5432  primary  -
@@ -240,6 +241,6 @@ mod tests {
 
     #[test]
     fn a_program_reads_what_the_json_api_has() {
-        expect![[r#"{"status":"down","problems":["user at 10.0.0.5:9001 does not answer"],"processes":[{"service":"portfolio","address":"10.0.0.5:9001","state":"stands_by","version":"0.1.0"},{"service":"user","address":"10.0.0.5:9001","state":"down","version":null}],"partitions":[{"name":"account/0","owner":"10.0.0.5:9001","epoch":2,"transition":4711},{"name":"account/1","owner":null,"epoch":null,"transition":null}],"lanes":[{"from":"account/0","to":"matching/0","lag_messages":3}],"consumers":[{"name":"ledger","address":"10.0.0.5:9001","lag_records":12,"lag_ms":40}],"sql_servers":[{"address":"10.0.0.3:5432","role":"primary","delay_ms":null},{"address":"10.0.0.4:5432","role":"replica","delay_ms":120}],"dead_letters":[{"group":"webhooks","letters":3}]}"#]].assert_eq(&json(&status()).unwrap());
+        expect![[r#"{"status":"down","problems":["user at 10.0.0.5:9001 does not answer"],"processes":[{"service":"portfolio","address":"10.0.0.5:9001","state":"stands_by","version":"0.1.0"},{"service":"user","address":"10.0.0.5:9001","state":"down","version":null}],"partitions":[{"name":"account/0","owner":"10.0.0.5:9001","epoch":2,"transition":4711},{"name":"account/1","owner":null,"epoch":null,"transition":null}],"lanes":[{"from":"account/0","to":"matching/0","lag_messages":3}],"consumers":[{"name":"ledger","address":"10.0.0.5:9001","lag_records":12,"lag_ms":40,"partitions":2}],"sql_servers":[{"address":"10.0.0.3:5432","role":"primary","delay_ms":null},{"address":"10.0.0.4:5432","role":"replica","delay_ms":120}],"dead_letters":[{"group":"webhooks","letters":3}]}"#]].assert_eq(&json(&status()).unwrap());
     }
 }
