@@ -41,6 +41,7 @@ def test_every_part_is_shown(server, add_trader):
     assert sum(partition["transition"] for partition in found["partitions"]) > 0
     # The books of each shard have a consumer of their own.
     assert {consumer["name"].split("/")[0] for consumer in found["consumers"]} == CONSUMERS
+    assert all(consumer["partitions"] > 0 for consumer in found["consumers"])
     servers = found["sql_servers"]
     assert all(server["role"] in ("primary", "replica") for server in servers)
     assert all((server["delay_ms"] is None) == (server["role"] == "primary") for server in servers)

@@ -55,7 +55,7 @@ class Services(server.Servers):
         return [binaries / f"prepx-{service}" for service in SERVICES]
 
     def start(self):
-        """Until each answers, and of each service one does its work."""
+        """Until each answers, of each service one does its work, and no partition is without somebody who does."""
         settings, probe_ports = self.settings(), iter(self.probe_ports)
         configs = {service: self.config(service, settings) for service in SERVICES}
         for directory in ("data", "snapshots", "clocks"):
@@ -84,6 +84,7 @@ class Services(server.Servers):
         listed = lambda: get(gateway.port, "/v2/assets", TRADER) == 200
         known = lambda: get(gateway.port, "/v2/account", TRADER) == 200
         gateway.until(lambda: known() and listed(), START_SECONDS_MAX)
+        gateway.until(lambda: not problems(gateway.port), START_SECONDS_MAX)
 
     def config(self, service: str, settings: dict) -> pathlib.Path:
         """What is true of all of them, who this one is, and by which doors the gateway reaches the others."""
@@ -155,6 +156,12 @@ class OneProcess(Services):
 def probe(program: server.Program, path: str) -> int:
     """Asks a process how it is; the status of its answer."""
     return get(program.probe_port or program.port, path)
+
+
+def problems(port: int) -> list[str]:
+    """What a gateway says is wrong, such as a partition that nobody takes yet."""
+    status, body = ask(port, "/api/v1/admin/status", OPERATOR)
+    return json.loads(body)["problems"] if status == 200 else [f"its status is refused: {status}"]
 
 
 def get(port: int, path: str, key: tuple[str, str] | None = None) -> int:

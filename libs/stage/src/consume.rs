@@ -1,12 +1,12 @@
 //! How a consumer of what stages tell goes on, whatever happens: one loop for all of them.
 //!
 //! Owns the thread of a consumer, the retry after a failure, what it lets go of on the log, and its lag; how far it has
-//! come is [`progress`]'. Where several processes share the partitions of a consumer out ([`Duties`]), one takes a
-//! partition, and those of the others whose consumer is one that sees follow it all the same and write nothing, so that
-//! what they answer from memory is as new. Refuses to go on past anything: what a consumer cannot take is said
-//! loudly and tried again from where it stands; reads that need what is missing are refused
-//! meanwhile. Only a log that has failed ends it.
+//! come is [`progress`]'. Where processes share the partitions out ([`Duties`]), one takes a partition; the others
+//! follow it too if their consumer sees what others take ([`Consumer::see`]), and write nothing. Refuses to go on past
+//! anything: what a consumer cannot take is said loudly and tried again from where it stands; reads that need what is
+//! missing are refused meanwhile. Only a log that has failed ends it.
 
+mod consumer;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,7 @@ use prepx_bus::TopicPartition;
 use prepx_env::Clock;
 use tokio::sync::{oneshot, watch};
 
+pub use self::consumer::Consumer;
 use self::progress::Place;
 pub(crate) use self::progress::{Places, Wishes};
 pub use self::progress::{Positions, Progress};
@@ -49,74 +50,6 @@ pub struct Following {
     pub clock: Arc<dyn Clock>,
     /// What of it this process takes.
     pub duties: Duties,
-}
-
-/// Whoever takes what stages tell.
-pub trait Consumer: Send + 'static {
-    /// Why it cannot take something.
-    type Error: std::error::Error + From<follow::Error> + Send + Sync + 'static;
-
-    /// Its name on the log. Those of one name that take different partitions are one.
-    const NAME: &'static str;
-    /// How much later than the log a store may be while nobody waits for it: many small commits cost
-    /// more than few large, in time and in what is written; but what has come together is work for a core, which
-    /// orders then have to share. Zero: not at all.
-    const PAUSE: Duration;
-    /// The log is let go of after so many batches, of at most about a mebibyte each, because with a
-    /// store it costs a sync.
-    const BATCHES_BETWEEN_RELEASES: u32;
-    /// Whether it lets others go first where cores are scarce: what it lags by then, it catches up
-    /// with when there is room.
-    const YIELDS: bool = true;
-
-    /// Whether it sees what other processes take ([`Self::see`]). One that does not waits until everything is
-    /// its to take.
-    const SEES: bool = false;
-
-    /// Its name in metrics, in alarms and on its thread.
-    fn name(&self) -> String {
-        Self::NAME.to_owned()
-    }
-
-    /// Whether somebody waits for everything that it takes, so that it does not pause.
-    fn is_awaited(&self) -> bool {
-        false
-    }
-
-    /// What it follows.
-    fn sources(&self) -> Vec<TopicPartition>;
-
-    /// Where it stands in a partition: what to read from. Asked of all at the beginning and after each failure, and of
-    /// one when it becomes this process's to take.
-    fn resume(
-        &mut self,
-        partition: TopicPartition,
-    ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
-
-    /// Makes ready for the first batch after [`Self::resume`] of all.
-    fn prepare(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
-        async { Ok(()) }
-    }
-
-    /// Takes a batch, all of it or nothing.
-    fn take(&mut self, batch: Batch) -> impl Future<Output = Result<(), Self::Error>> + Send;
-
-    /// Another process takes this batch: what readers here have to know of it.
-    ///
-    /// # Errors
-    /// When it cannot be understood.
-    fn see(&mut self, _batch: &Batch) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// Makes what was taken survive the loss of power: otherwise the consumer could fall back
-    /// behind where the log begins once it is let go of.
-    fn sync(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
-        async { Ok(()) }
-    }
-
-    /// Something has failed and everything since [`Self::resume`] begins anew.
-    fn interrupted(&mut self) {}
 }
 
 /// Why an attempt has ended.

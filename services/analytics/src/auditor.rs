@@ -261,6 +261,9 @@ impl Auditor {
     async fn follow(mut self, drain: &Drain) -> Result<()> {
         let duty = self.duty.clone();
         let mut knows_where = duty.is_mine();
+        if !knows_where {
+            self.lag.publish(&BTreeMap::new(), self.heads.len());
+        }
         loop {
             let _taking = tokio::select! {
                 taking = duty.taken() => taking,

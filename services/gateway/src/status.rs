@@ -331,7 +331,8 @@ mod tests {
         let status = assemble(&[
             known("portfolio", 1, true, consuming(3, 4)),
             known("portfolio", 2, true, consuming(0, 0)),
-            known("analytics", 2, false, v1::Part::default()),
+            known("analytics", 6, true, v1::Part::default()),
+            known("analytics", 7, false, v1::Part::default()),
             known("risk", 3, true, late),
             known("risk", 4, true, early),
             known("trading", 5, true, matching),
@@ -344,7 +345,8 @@ mod tests {
             .map(wire::ProcessStatus::state)
             .collect();
         let (serves, stands_by) = (ProcessState::Serves, ProcessState::StandsBy);
-        assert_eq!(states, [serves, serves, stands_by, serves, serves, serves]);
+        let told = [serves, serves, serves, stands_by, serves, serves, serves];
+        assert_eq!(states, told);
         let owner =
             |found: &wire::PartitionStatus| (found.name.clone(), found.owner.clone(), found.epoch);
         let owners: Vec<_> = status.partitions.iter().map(owner).collect();
