@@ -14,7 +14,9 @@ GIB = 2**30
 GB = 10**9
 SERVICES = ["gateway", "user", "trading", "risk", "portfolio", "market-data", "analytics", "notification"]
 # Of these one pod works, whatever there is to do, and the others stand by.
-ALONE = ["portfolio", "market-data", "analytics"]
+ALONE = ["analytics"]
+# Of these each pod writes its share and follows all.
+FOLLOWING = ["portfolio", "market-data"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Pods:
     cpu: float
     memory_gib: float
     machine: str
-    # What all of them do together, in cores.
+    # What all of them do together, in cores, but for what each sees of what others do.
     cores: float = 0.0
 
 
@@ -112,6 +114,12 @@ def cores(part: str, work: Load, inputs: dict) -> float:
     )
 
 
+def seen(part: str, work: Load, inputs: dict) -> float:
+    """The cores that each pod of a part takes at the busiest moment for what other pods do as well."""
+    each = inputs["assumed"]["seen_order_cpu_us"]["value"] if part in FOLLOWING else 0.0
+    return work.orders_peak * each / 1e6
+
+
 def read_shares(inputs: dict) -> dict[str, float]:
     """How reads are shared out among the kinds that were measured."""
     found = {name: each["value"] for name, each in inputs["assumed"].items() if name.startswith("reads_")}
@@ -129,10 +137,10 @@ def memory_gib(part: str, work: Load, inputs: dict) -> float:
 
 def service(name: str, work: Load, regions: int, inputs: dict) -> Pods:
     """As many pods as the work takes, and in each region enough to lose one; of those that work alone, enough to
-    stand by."""
+    stand by. What each sees of the others' work is less that it can do itself: where that is all, no number is enough."""
     shape, of = inputs["shapes"][name], inputs["assumed"]
-    busy = cores(name, work, inputs)
-    by_cpu = busy / (shape["cpu"] * of["cpu_target"]["value"])
+    busy, free = cores(name, work, inputs), shape["cpu"] * of["cpu_target"]["value"] - seen(name, work, inputs)
+    by_cpu = busy / free if free > 0 else math.inf
     by_memory = memory_gib(name, work, inputs) / (shape["memory_gib"] * of["memory_target"]["value"])
     wanted = 0 if name in ALONE else math.ceil(max(by_cpu, by_memory))
     return Pods(max(wanted, shape["floor"] * regions), shape["cpu"], shape["memory_gib"], shape["machine"], busy)

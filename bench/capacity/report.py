@@ -26,9 +26,11 @@ says what is asked for in which proportion, and what is full first; not how a pl
 it: sign-ins and their argon2, webhooks, staff, taxes, support, and what parts take when nothing is asked of them."""
 PODS = """As many as the busiest moment takes at the share of their CPU that is aimed at, and three in every region,
 of those that stand by two."""
+SEEN = """Pods of portfolio and market-data share their work out by partition, and each of them follows all of it: the
+cores that each has to have for that, whatever its share, are"""
 ALONE = """Of these services one pod works and the others stand by, so more pods do not do more. Beyond so many users,
-who do what is assumed, that one has not enough CPU: its work has to be shared out by partition first, which is not
-written yet. The tables here go on beyond that, and count one working pod all the same."""
+who do what is assumed, that one has not enough CPU. The tables here go on beyond that, and count one working pod all the
+same."""
 DOLLARS = """List prices first; discounts are for machines that may be taken away and for those that are paid ahead."""
 MOVES = """By how much it moves what the users of `k8s/overlays/prod` cost, with discounts, when one figure is twice
 what it is. What moves it by less than one in a hundred is not here."""
@@ -141,6 +143,8 @@ def pods(plans: list[model.Plan], inputs: dict) -> list[str]:
         over_users(plans, counts),
         "Cores that are busy then:",
         over_users(plans, busy),
+        words(SEEN),
+        over_users(plans, {name: lambda plan, name=name: model.seen(name, plan.load, inputs) for name in model.FOLLOWING}),
         words(ALONE),
         table(["", "cores that it may take", "users"], alone),
     ]

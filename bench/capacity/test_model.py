@@ -48,6 +48,7 @@ INPUTS = {
         reads_quotes=3,
         resting_orders_per_user=2,
         account_bytes=2048,
+        seen_order_cpu_us=20,
         busiest_partition_factor=2,
         cached_values_per_concurrent_user=10,
         history_days=100,
@@ -124,10 +125,21 @@ class Plans(unittest.TestCase):
         # In four regions there are three each.
         self.assertEqual(model.service("gateway", LOAD, 4, INPUTS).count, 12)
 
+    def test_who_shares_work_out_sees_all_of_it_too(self):
+        # 10,000 users: 50 × 500 µs and 450 × 100 / 4 µs are 0.03625 cores, and 50 × 20 µs a pod; a pod gives 1.
+        self.assertAlmostEqual(model.seen("portfolio", LOAD, INPUTS), 0.001)
+        count = lambda users: model.service("portfolio", model.load(users, INPUTS), 1, INPUTS).count
+        self.assertEqual(count(10_000), 3)
+        # 5,000,000: 18.125 cores, and half of each pod.
+        self.assertEqual(count(5_000_000), 37)
+        self.assertRaises(OverflowError, count, 10_000_000)
+
     def test_more_pods_do_not_help_who_works_alone(self):
-        self.assertEqual(model.service("portfolio", model.load(10**9, INPUTS), 1, INPUTS).count, 3)
-        # 10,000 users: 50 × 500 µs and 450 × 100 / 4 µs are 0.03625 cores; it may take 4 × 0.5.
-        self.assertAlmostEqual(model.full_at("portfolio", INPUTS), 2 / 0.03625 * 10_000, places=3)
+        busy = copy.deepcopy(INPUTS)
+        busy["measured"]["order_cpu_us"]["analytics"] = 500
+        self.assertEqual(model.service("analytics", model.load(10**9, busy), 1, busy).count, 3)
+        # 10,000 users: 50 × 500 µs are 0.025 cores; it may take 4 × 0.5.
+        self.assertAlmostEqual(model.full_at("analytics", busy), 2 / 0.025 * 10_000, places=3)
         self.assertEqual(model.full_at("analytics", INPUTS), float("inf"))
 
     def test_what_is_kept(self):
