@@ -21,6 +21,7 @@ mod view;
 mod writer;
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::{Bytes, BytesMut};
@@ -217,7 +218,8 @@ impl EmbeddedLog {
     /// Follows the index to the disk, without holding a lock while it reads.
     fn gather_span(&self, span: &Span, gather: &mut Gather) -> Result<(), ReadError> {
         let before = gather.want;
-        let mut frames = span.segment.frames(span.address, span.end);
+        let frames = span.segment.frames(span.address, span.end);
+        let mut frames = frames.before(span.stop);
         while frames.address < span.stop {
             let address = frames.address;
             let Some(bytes) = frames
@@ -228,7 +230,9 @@ impl EmbeddedLog {
             };
             let frame = Frame::trust(&bytes, address)
                 .map_err(|error| ReadError::Damaged(error.to_string()))?;
-            if !gather.take(&frame, &bytes, 0) {
+            // A copy: a record that is kept would keep all that was read around it.
+            let payload = |range: Range<usize>| Bytes::copy_from_slice(&bytes[range]);
+            if !gather.take(&frame, payload) {
                 break;
             }
         }

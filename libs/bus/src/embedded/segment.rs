@@ -144,6 +144,7 @@ impl Segment {
             segment: self,
             window: Bytes::new(),
             address,
+            stop: end,
             end,
         }
     }
@@ -156,6 +157,8 @@ pub struct Frames<'a> {
     window: Bytes,
     /// The address of the next frame: after an error, of the one that is wrong.
     pub address: u64,
+    /// Nothing from here on is read ahead.
+    stop: u64,
     end: u64,
 }
 
@@ -169,9 +172,13 @@ pub enum FrameError {
 }
 
 impl Frames<'_> {
+    /// The same for who wants no frame that begins at `stop` or later.
+    pub fn before(self, stop: u64) -> Self {
+        Frames { stop, ..self }
+    }
+
     /// The bytes of the next whole frame, which [`Frame::trust`] may take; none at the end.
     pub fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
-        let mut wanted = WINDOW_BYTES;
         while self.address < self.end {
             match Frame::parse(&self.window, self.address) {
                 Ok(frame) => {
@@ -180,8 +187,9 @@ impl Frames<'_> {
                     return Ok(Some(self.window.split_to(size)));
                 }
                 Err(Invalid::Short { needed_bytes }) if self.can_grow(needed_bytes) => {
-                    wanted = wanted.max(needed_bytes as u64).min(self.end - self.address);
-                    self.window = self.fetch(wanted)?;
+                    let ahead = self.stop.saturating_sub(self.address).min(WINDOW_BYTES);
+                    let wanted = ahead.max(needed_bytes as u64);
+                    self.window = self.fetch(wanted.min(self.end - self.address))?;
                 }
                 Err(invalid) => {
                     return Err(FrameError::Invalid {

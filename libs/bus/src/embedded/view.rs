@@ -4,6 +4,7 @@
 //! after reading, both through [`View::absorb`].
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -100,8 +101,9 @@ impl Gather {
         }
     }
 
-    /// Takes what is wanted from a frame; false when there is nothing more to take.
-    pub fn take(&mut self, frame: &Frame<'_>, bytes: &Bytes, frame_at: usize) -> bool {
+    /// Takes what is wanted from a frame, by where in the frame it is; false when there is nothing more
+    /// to take.
+    pub fn take(&mut self, frame: &Frame<'_>, payload: impl Fn(Range<usize>) -> Bytes) -> bool {
         for record in frame.records() {
             if record.to != self.partition || record.offset != self.want {
                 continue;
@@ -111,11 +113,9 @@ impl Gather {
                 self.until = self.want;
                 return false;
             }
-            let payload =
-                bytes.slice(frame_at + record.payload.start..frame_at + record.payload.end);
             self.records.push(Record {
                 offset: record.offset,
-                payload,
+                payload: payload(record.payload),
             });
             self.left_bytes = self.left_bytes.saturating_sub(size);
             self.want += 1;
@@ -134,7 +134,12 @@ impl TailSpan {
                 let Ok(frame) = Frame::trust(&block.frames[frame_at..], at) else {
                     unreachable!("blocks hold whole frames that were absorbed");
                 };
-                if at >= self.stop || !gather.take(&frame, &block.frames, frame_at) {
+                let payload = |range: Range<usize>| {
+                    block
+                        .frames
+                        .slice(frame_at + range.start..frame_at + range.end)
+                };
+                if at >= self.stop || !gather.take(&frame, payload) {
                     return;
                 }
                 at = frame.end();

@@ -101,6 +101,29 @@ fn follow(log: &dyn Log, end: u64) {
 }
 
 #[test]
+fn a_record_from_the_disk_keeps_nothing_else_in_memory() {
+    let dir: Arc<dyn Dir> = FaultyDir::new(0);
+    let log = EmbeddedLog::open(dir, config()).unwrap();
+    let writer = spawn_writer(Arc::clone(&log)).unwrap();
+    let mut batch = Batch::new();
+    for number in 0..40u64 {
+        batch.clear();
+        batch.push(SHARED, &number.to_le_bytes());
+        batch.push(Topic::MarketData.partition(0), &[7; 12 << 10]);
+        append(&*log, &batch);
+    }
+    writer.stop().unwrap();
+    // The newest are shared with the tail in memory.
+    let records = log.read(SHARED, 0, 1 << 20).unwrap();
+    assert_eq!(records.len(), 40);
+    let alone = records.iter().filter(|record| record.payload.is_unique());
+    assert!(alone.count() >= 36);
+    for (record, number) in records.iter().zip(0u64..) {
+        assert_eq!(record.payload, number.to_le_bytes().as_slice());
+    }
+}
+
+#[test]
 fn stopping_the_writer_flushes_and_another_may_follow() {
     let dir: Arc<dyn Dir> = FaultyDir::new(0);
     let log = EmbeddedLog::open(dir, config()).unwrap();
