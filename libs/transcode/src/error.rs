@@ -15,6 +15,11 @@ pub const DOMAIN: &str = "prepx";
 pub const CODE_KEY: &str = "code";
 const ERROR_INFO_URL: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 const RETRY_INFO_URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
+/// The longest message and the longest detail: over gRPC they travel in trailers, twice, and clients
+/// take 16 KiB of those.
+const TEXT_BYTES_MAX: usize = 1_000;
+/// What is kept of each end of a longer one.
+const END_BYTES: usize = 480;
 
 /// Why a request is refused or has failed, as the client is told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +43,7 @@ impl Error {
         Error {
             code,
             reason: reason.to_owned(),
-            message: message.into(),
+            message: bounded(message.into()),
             details: BTreeMap::new(),
             retry_after_ms: None,
         }
@@ -47,7 +52,7 @@ impl Error {
     /// The same with one more detail.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Error {
-        self.details.insert(key.to_owned(), value.into());
+        self.details.insert(key.to_owned(), bounded(value.into()));
         self
     }
 
@@ -157,6 +162,17 @@ impl Error {
         };
         (code, self.message.clone(), status.encode_to_vec())
     }
+}
+
+/// A text without its middle when that is too long: it begins with what is wrong, with a value that
+/// may have any length, and ends with what would be right.
+fn bounded(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    let head = text.floor_char_boundary(END_BYTES);
+    let tail = text.ceil_char_boundary(text.len() - END_BYTES);
+    format!("{}…{}", &text[..head], &text[tail..])
 }
 
 /// The gRPC code that goes with a code of the closed set.

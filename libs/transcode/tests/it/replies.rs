@@ -224,6 +224,22 @@ fn errors_cross_grpc_unchanged() {
 }
 
 #[test]
+fn an_error_fits_into_trailers_whatever_it_is_about() {
+    let value = "é".repeat(30_000);
+    let message = format!("symbol {value} is unknown; GET /v2/assets lists what there is");
+    let error = Error::new(Code::NotFound, "UNKNOWN", message).with("value", value);
+    assert!(error.message.starts_with("symbol éé") && error.message.contains('…'));
+    assert!(
+        error
+            .message
+            .ends_with("; GET /v2/assets lists what there is")
+    );
+    let (_, text, details) = error.to_status();
+    // In headers a byte of the text takes three, and three of the details four.
+    assert!(text.len() * 3 + details.len() * 4 / 3 < 8 * 1_024);
+}
+
+#[test]
 fn statuses_of_strangers_tell_nothing_of_our_insides() {
     let internal = Error::from_status(13, "panicked at src/main.rs:7", b"");
     expect![[r#"{"code":50010000,"message":"something went wrong on our side; the request id finds it","reason":"INTERNAL","request_id":"r-1","details":{}}"#]].assert_eq(&shown(&internal));
