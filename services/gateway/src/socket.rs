@@ -36,8 +36,10 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Open sockets of one user.
 const USER_SOCKETS_MAX: usize = 64;
 /// Every path of a stream, and what is spoken there.
-const PATHS: [(&str, Protocol); 7] = [
+const PATHS: [(&str, Protocol); 8] = [
     ("/stream", Protocol::Trading),
+    // As the Python client before alpaca-py writes it.
+    ("/stream/", Protocol::Trading),
     ("/v2/iex", Protocol::Data(AssetClass::UsEquity)),
     ("/v2/sip", Protocol::Data(AssetClass::UsEquity)),
     ("/v2/delayed_sip", Protocol::Data(AssetClass::UsEquity)),

@@ -175,8 +175,13 @@ impl Heard {
     }
 }
 
+/// Some clients name every channel there is, with nothing where they ask for nothing.
 fn is_asked(list: &Value) -> bool {
-    list.as_array().is_none_or(|symbols| !symbols.is_empty())
+    match list {
+        Value::Null => false,
+        Value::Array(symbols) => !symbols.is_empty(),
+        _ => true,
+    }
 }
 
 fn symbols(list: &Value) -> Result<BTreeSet<String>, Refusal> {
@@ -198,7 +203,8 @@ mod tests {
     fn a_subscription_lists_everything_after_each_change() {
         let mut heard = Heard::default();
         let class = AssetClass::Crypto;
-        let more = json!({"trades": ["B/USD", "A/USD"], "orderbooks": ["*"], "quotes": null});
+        let more = json!({"trades": ["B/USD", "A/USD"], "orderbooks": ["*"], "quotes": null,
+            "dailyBars": null, "statuses": []});
         let change = heard.change(class, &more, true).unwrap();
         assert_eq!(change.subscribe.len(), 2);
         heard
