@@ -17,12 +17,22 @@ use crate::trading::v1 as wire;
 const EQUITY_EXCHANGE: &str = "NASDAQ";
 /// The venue of every crypto pair.
 const CRYPTO_EXCHANGE: &str = "CRYPTO";
+/// The letter by which market data names the venue of equities.
+const EQUITY_EXCHANGE_LETTER: &str = "Q";
 
 /// The venue of an instrument.
 pub const fn exchange(class: AssetClass) -> &'static str {
     match class {
         AssetClass::UsEquity => EQUITY_EXCHANGE,
         AssetClass::Crypto => CRYPTO_EXCHANGE,
+    }
+}
+
+/// The letter of an instrument's venue in market data; pairs have none.
+pub fn exchange_letter(class: AssetClass) -> String {
+    match class {
+        AssetClass::UsEquity => EQUITY_EXCHANGE_LETTER.to_owned(),
+        AssetClass::Crypto => String::new(),
     }
 }
 

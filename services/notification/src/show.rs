@@ -92,6 +92,7 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
                 Side::Buy => data::Taker::Buyer.into(),
                 Side::Sell => data::Taker::Seller.into(),
             },
+            exchange: convert::exchange_letter(instrument.class),
         }),
         Happening::Quote(best) => Event::Quote(quote(instrument, timestamp, best)),
         Happening::Level {
@@ -147,6 +148,8 @@ fn quote(instrument: &Instrument, timestamp: i64, [bid, ask]: &Best) -> data::Qu
         bid_size,
         ask_price,
         ask_size,
+        bid_exchange: convert::exchange_letter(instrument.class),
+        ask_exchange: convert::exchange_letter(instrument.class),
     }
 }
 

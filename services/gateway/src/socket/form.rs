@@ -249,6 +249,7 @@ mod tests {
             size: "2".into(),
             id: 7,
             taker: 1,
+            exchange: String::new(),
         };
         let event = wire::MarketEvent {
             channel: wire::Channel::Trades.into(),

@@ -2,7 +2,7 @@
 
 use prepx_domain::market::{Bar, Level, interval};
 use prepx_domain::{Instrument, Micros, Side};
-use prepx_proto::convert::{self, bar, price, size};
+use prepx_proto::convert::{self, bar, exchange_letter, price, size};
 use prepx_proto::market_data::v1 as wire;
 
 use crate::app::History;
@@ -32,6 +32,7 @@ pub fn trade(instrument: &Instrument, trade: &Trade) -> wire::Trade {
         size: size(instrument, trade.qty_lots),
         id: trade.id.raw(),
         taker: taker.into(),
+        exchange: exchange_letter(instrument.class),
     }
 }
 
@@ -42,6 +43,8 @@ pub fn quote(instrument: &Instrument, quote: &Quote) -> wire::Quote {
         bid_size: size(instrument, quote.bid_lots),
         ask_price: price(instrument, quote.ask_ticks),
         ask_size: size(instrument, quote.ask_lots),
+        bid_exchange: exchange_letter(instrument.class),
+        ask_exchange: exchange_letter(instrument.class),
     }
 }
 
