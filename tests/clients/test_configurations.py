@@ -58,8 +58,8 @@ def test_settings_go_back_as_they_came(add_trader):
         "trade_confirm_email": TradeConfirmationEmail.NONE,
         "ptp_no_exception_entry": False,
         "max_options_trading_level": 0,
-        "dtbp_check": None,
-        "pdt_check": None,
+        "dtbp_check": DTBPCheck.ENTRY,
+        "pdt_check": PDTCheck.ENTRY,
     }
     assert client.set_account_configurations(settings) == settings
 
@@ -71,8 +71,8 @@ def test_settings_go_back_as_they_came(add_trader):
     ("trade_confirm_email", TradeConfirmationEmail.ALL, "must be none: no mail is sent"),
     ("ptp_no_exception_entry", True, "must be false: no publicly traded partnerships are listed here"),
     ("max_options_trading_level", 2, "must be 0: no options are listed here"),
-    ("dtbp_check", DTBPCheck.BOTH, "must be left out: the check is of margin accounts, and this is a cash account"),
-    ("pdt_check", PDTCheck.EXIT, "must be left out: the check is of margin accounts, and this is a cash account"),
+    ("dtbp_check", DTBPCheck.BOTH, "must be entry: the check is of margin accounts, and this is a cash account"),
+    ("pdt_check", PDTCheck.EXIT, "must be entry: the check is of margin accounts, and this is a cash account"),
 ])
 def test_what_cannot_be_honoured_is_refused_and_changes_nothing(add_trader, setting, value, message):
     client = add_trader("USD=1").client

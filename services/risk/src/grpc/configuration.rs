@@ -11,9 +11,11 @@ use super::{Handler, SCALE, invalid};
 
 /// How much more than its cash a cash account may buy.
 const MULTIPLIER: &str = "1";
-/// Why there are no day-trading checks.
+/// When day trades are checked, as new accounts of the public API have it.
+const DAY_TRADE_CHECK: &str = "entry";
+/// Why nobody chooses that.
 const MARGIN_CHECK: &str =
-    "must be left out: the check is of margin accounts, and this is a cash account";
+    "must be entry: the check is of margin accounts, and this is a cash account";
 
 #[tonic::async_trait]
 impl ConfigurationService for Handler {
@@ -49,12 +51,18 @@ fn show(view: &AccountView) -> wire::AccountConfigurations {
         trade_confirm_email: wire::TradeConfirmEmail::None.into(),
         ptp_no_exception_entry: false,
         max_options_trading_level: 0,
+        dtbp_check: DAY_TRADE_CHECK.to_owned(),
+        pdt_check: DAY_TRADE_CHECK.to_owned(),
     }
 }
 
 /// Refuses every setting that would not be kept.
 fn check(wanted: &wire::UpdateAccountConfigurationsRequest) -> Result<(), Status> {
     let multiplier = wanted.max_margin_multiplier.as_deref();
+    let is_other_check = |wanted: &Option<String>| {
+        let wanted = wanted.as_deref().unwrap_or_default();
+        !wanted.is_empty() && wanted != DAY_TRADE_CHECK
+    };
     let settings = [
         (
             "fractional_trading",
@@ -86,8 +94,12 @@ fn check(wanted: &wire::UpdateAccountConfigurationsRequest) -> Result<(), Status
             wanted.max_options_trading_level.unwrap_or(0) != 0,
             "must be 0: no options are listed here",
         ),
-        ("dtbp_check", wanted.dtbp_check.is_some(), MARGIN_CHECK),
-        ("pdt_check", wanted.pdt_check.is_some(), MARGIN_CHECK),
+        (
+            "dtbp_check",
+            is_other_check(&wanted.dtbp_check),
+            MARGIN_CHECK,
+        ),
+        ("pdt_check", is_other_check(&wanted.pdt_check), MARGIN_CHECK),
     ];
     match settings.iter().find(|(_, refused, _)| *refused) {
         Some((field, _, why)) => Err(invalid(field, format!("{field} {why}"))),
