@@ -52,6 +52,8 @@ def test_points_are_where_they_are_asked_for(add_trader, symbol):
     assert [b - a for a, b in zip(hours.timestamp, hours.timestamp[1:])] == [3600] * 23
     assert 0 <= now.timestamp() - hours.timestamp[-1] < 3600 + 60
     assert hours.equity[:22] == [0] * 22
+    # The Go client always sends it, the clients before alpaca-py say `date_start`.
+    assert history(owner, period="1D", timeframe="1H", extended_hours=False).timestamp == hours.timestamp
 
     yesterday = now.date() - timedelta(days=1)
     days = history(owner, period="1W", timeframe="1D", date_end=yesterday)
@@ -65,7 +67,6 @@ def test_points_are_where_they_are_asked_for(add_trader, symbol):
     ({"period": "1Y"}, 'period is "1Y"'),
     ({"timeframe": "2Min"}, "give 1Min, 5Min, 15Min, 1H or 1D"),
     ({"period": "1M", "timeframe": "1Min"}, "10000 is the most"),
-    ({"period": "1D", "extended_hours": False}, "points are of all hours"),
     ({"pnl_reset": "per_day"}, "give no_reset or leave it out"),
     ({"cashflow_types": "ALL"}, "give NONE or leave it out"),
     ({"intraday_reporting": "market_hours"}, "give continuous or leave it out"),

@@ -1,6 +1,7 @@
 //! The use cases of portfolio: show what an account has and had, move money, close positions.
 
 mod history;
+mod midnight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, ToldPort};
 use uuid::Uuid;
 
+use self::midnight::Midnights;
 use crate::activity::{Activity, Query};
 use crate::audit::{Audit, Counts};
 use crate::books::Books;
@@ -77,6 +79,7 @@ pub struct Closed {
 
 /// Portfolio over its store.
 pub struct App<S> {
+    midnights: Midnights,
     deps: Deps,
     store: S,
     books: Books,
@@ -85,7 +88,12 @@ pub struct App<S> {
 impl<S: Store> App<S> {
     /// Portfolio over its dependencies.
     pub fn new(deps: Deps, store: S, books: Books) -> Self {
-        App { deps, store, books }
+        App {
+            midnights: Midnights::new(&deps.cache),
+            deps,
+            store,
+            books,
+        }
     }
 
     /// What changed an account, with the instruments that it trades.
@@ -93,6 +101,10 @@ impl<S: Store> App<S> {
         &self,
         query: &Query,
     ) -> Result<(Vec<Activity>, Vec<InstrumentView>), Error> {
+        if query.kinds.is_empty() {
+            // Nothing of these types ever occurs.
+            return Ok((Vec::new(), Vec::new()));
+        }
         let found = self.books.activities(query).await?;
         Ok((found, self.deps.matching.instruments().await?))
     }

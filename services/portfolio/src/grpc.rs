@@ -15,10 +15,18 @@ use tonic::{Request, Response, Status};
 
 use crate::app::{App, Part};
 use crate::error::Error;
+use crate::holdings::Position;
 use crate::store::Store;
 
 /// The services of this crate over one application.
 pub struct Handler<S>(pub Arc<App<S>>);
+
+impl<S: Store> Handler<S> {
+    async fn show(&self, position: &Position) -> wire::Position {
+        let last_day_minor = self.0.last_day_price_minor(&position.instrument).await;
+        show::position(position, last_day_minor)
+    }
+}
 
 #[tonic::async_trait]
 impl<S: Store + 'static> PortfolioService for Handler<S> {
@@ -27,9 +35,9 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
         request: Request<wire::GetAccountRequest>,
     ) -> Result<Response<wire::Account>, Status> {
         let account = prepx_auth::account(&request)?;
-        Ok(Response::new(show::account(
-            &self.0.holdings(account).await?,
-        )))
+        let holdings = self.0.holdings(account).await?;
+        let last_equity_minor = self.0.last_equity_minor(&holdings).await;
+        Ok(Response::new(show::account(&holdings, last_equity_minor)))
     }
 
     async fn get_activities(
@@ -51,9 +59,7 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
         request: Request<wire::GetPortfolioHistoryRequest>,
     ) -> Result<Response<wire::PortfolioHistory>, Status> {
         let account = prepx_auth::account(&request)?;
-        let request = request.get_ref();
-        let points = self.0.points(&history::asked(request)?)?;
-        history::check_hours(request.extended_hours, &points)?;
+        let points = self.0.points(&history::asked(request.get_ref())?)?;
         let worth = self.0.worth(account, &points).await?;
         Ok(Response::new(history::show(&points, &worth)))
     }
@@ -63,8 +69,10 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
         request: Request<wire::GetPositionsRequest>,
     ) -> Result<Response<wire::GetPositionsResponse>, Status> {
         let account = prepx_auth::account(&request)?;
-        let positions = self.0.holdings(account).await?.positions;
-        let positions = positions.iter().map(show::position).collect();
+        let mut positions = Vec::new();
+        for position in &self.0.holdings(account).await?.positions {
+            positions.push(self.show(position).await);
+        }
         Ok(Response::new(wire::GetPositionsResponse { positions }))
     }
 
@@ -77,7 +85,7 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
             .0
             .position(account, &request.get_ref().symbol_or_asset_id)
             .await?;
-        Ok(Response::new(show::position(&position)))
+        Ok(Response::new(self.show(&position).await))
     }
 
     async fn close_position(

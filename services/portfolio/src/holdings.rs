@@ -93,6 +93,12 @@ pub fn value_minor(instrument: &Instrument, qty_minor: i64, price_minor: i64) ->
     div_half_even(exact, i128::from(power_of_ten(instrument.base_scale)))
 }
 
+/// A part of a whole, at [`RATIO_SCALE`]; `None` of a whole that is not above 0.
+pub fn ratio(part: i64, whole: i64) -> Option<i64> {
+    let scaled = i128::from(part) * i128::from(power_of_ten(RATIO_SCALE));
+    div_half_even(scaled, i128::from(whole))
+}
+
 fn total_minor(balance: &Balance) -> i64 {
     balance.available_minor.saturating_add(balance.held_minor)
 }
@@ -121,7 +127,12 @@ impl Position {
 
     /// Profit over cost, at [`RATIO_SCALE`]; `None` when there was no cost.
     pub fn profit_ratio(&self) -> Option<i64> {
-        let scaled = i128::from(self.profit_minor()?) * i128::from(power_of_ten(RATIO_SCALE));
-        div_half_even(scaled, i128::from(self.cost_minor))
+        ratio(self.profit_minor()?, self.cost_minor)
+    }
+
+    /// By how much the last price is above one of before, over that, at [`RATIO_SCALE`]; `None` without
+    /// a last price.
+    pub fn change_ratio(&self, before_minor: i64) -> Option<i64> {
+        ratio(self.price_minor?.checked_sub(before_minor)?, before_minor)
     }
 }

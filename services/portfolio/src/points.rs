@@ -30,7 +30,8 @@ const fn width(name: &'static str, us: i64) -> Width {
 
 const MINUTE: Width = width("1Min", MINUTE_US);
 const QUARTER: Width = width("15Min", 15 * MINUTE_US);
-const DAY: Width = width("1D", DAY_US);
+/// A day.
+pub const DAY: Width = width("1D", DAY_US);
 const WIDTHS: [Width; 5] = [
     MINUTE,
     width("5Min", 5 * MINUTE_US),

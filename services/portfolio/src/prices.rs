@@ -19,27 +19,35 @@ const EVER_US: i64 = 1;
 /// # Errors
 /// When market-data does not answer, or what it answers is no price.
 pub async fn of(peer: &Caller, instrument: Instrument, points: &Points) -> Result<Prices, Status> {
-    let (before, _) = page(
-        peer,
-        &instrument,
-        data::GetBarsRequest {
-            timeframe: "1Min".to_owned(),
-            start: EVER_US,
-            end: points.first.0 - 1,
-            limit: Some(1),
-            sort: Sort::Desc.into(),
-            ..data::GetBarsRequest::default()
-        },
-    )
-    .await?;
-    let seed_minor = instrument
-        .seed_reference_ticks
-        .and_then(|ticks| instrument.price_minor(ticks));
     Ok(Prices {
-        opening_minor: before.first().map(|(_, close)| *close).or(seed_minor),
+        opening_minor: before(peer, &instrument, points.first).await?,
         closes_minor: closes(peer, &instrument, points).await?,
         instrument,
     })
+}
+
+/// The last price before a moment, in quote minor units; before the first trade the instrument's seed.
+///
+/// # Errors
+/// As [`of`].
+pub async fn before(
+    peer: &Caller,
+    instrument: &Instrument,
+    moment: Micros,
+) -> Result<Option<i64>, Status> {
+    let newest = data::GetBarsRequest {
+        timeframe: "1Min".to_owned(),
+        start: EVER_US,
+        end: moment.0 - 1,
+        limit: Some(1),
+        sort: Sort::Desc.into(),
+        ..data::GetBarsRequest::default()
+    };
+    let (found, _) = page(peer, instrument, newest).await?;
+    let seed_minor = instrument
+        .seed_reference_ticks
+        .and_then(|ticks| instrument.price_minor(ticks));
+    Ok(found.first().map(|(_, close)| *close).or(seed_minor))
 }
 
 async fn closes(

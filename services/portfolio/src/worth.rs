@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::slice::Iter;
 
-use prepx_domain::decimal::{div_half_even, power_of_ten};
 use prepx_domain::{Asset, Instrument, Micros};
 
-use crate::holdings::{CURRENCY, RATIO_SCALE, value_minor};
+use crate::holdings::{CURRENCY, ratio, value_minor};
 use crate::points::Points;
 
 /// By how much what an account has of an asset has changed within an interval.
@@ -99,7 +98,7 @@ impl Worth {
                 at,
                 equity_minor,
                 profit_minor,
-                profit_ratio: ratio(profit_minor, invested_minor),
+                profit_ratio: ratio(profit_minor, invested_minor).unwrap_or(0),
             }
         };
         Worth {
@@ -162,14 +161,6 @@ fn value_of(asset: Asset, minor: i64, marks: &[Mark<'_>]) -> i64 {
         .filter(|mark| mark.instrument.base == asset)
         .filter_map(|mark| value_minor(mark.instrument, minor, mark.price_minor?))
         .fold(0, i64::saturating_add)
-}
-
-fn ratio(profit_minor: i64, invested_minor: i64) -> i64 {
-    if invested_minor <= 0 {
-        return 0;
-    }
-    let scaled = i128::from(profit_minor) * i128::from(power_of_ten(RATIO_SCALE));
-    div_half_even(scaled, i128::from(invested_minor)).unwrap_or(0)
 }
 
 #[cfg(test)]

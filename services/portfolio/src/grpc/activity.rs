@@ -82,35 +82,41 @@ fn kinds(request: &wire::GetActivitiesRequest) -> Result<Vec<Kind>, Error> {
         wire::ActivityCategory::TradeActivity => *kind == Kind::Fill,
         wire::ActivityCategory::NonTradeActivity => *kind != Kind::Fill,
     };
-    if let Some(kind) = kind_of(one) {
-        return Ok(vec![kind]);
+    if one != wire::ActivityType::Unspecified {
+        return Ok(kinds_of(one).to_vec());
     }
     if listed.is_empty() {
         return Ok(Kind::ALL.into_iter().filter(of_category).collect());
     }
     let mut kinds = Vec::new();
     for name in listed.split(',').map(str::trim) {
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|kind| name_of(*kind).eq_ignore_ascii_case(name));
-        kinds.push(kind.ok_or_else(|| {
+        let named = format!("ACTIVITY_TYPE_{}", name.to_ascii_uppercase());
+        let named = wire::ActivityType::from_str_name(&named)
+            .filter(|named| *named != wire::ActivityType::Unspecified);
+        let named = named.ok_or_else(|| {
             let message =
                 format!("activity_types has {name:?}: there are FILL, CSD, CSW, FEE, CFEE, JNLS");
             invalid("activity_types", message)
-        })?);
+        })?;
+        kinds.extend(kinds_of(named));
     }
+    // Each once: as many as there are would mean all of them.
+    kinds.sort_unstable();
+    kinds.dedup();
     Ok(kinds)
 }
 
-const fn kind_of(kind: wire::ActivityType) -> Option<Kind> {
-    match kind {
-        wire::ActivityType::Unspecified => None,
-        wire::ActivityType::Fill => Some(Kind::Fill),
-        wire::ActivityType::Csd => Some(Kind::CashDeposit),
-        wire::ActivityType::Csw => Some(Kind::CashWithdrawal),
-        wire::ActivityType::Fee => Some(Kind::Fee),
-        wire::ActivityType::Cfee => Some(Kind::CryptoFee),
-        wire::ActivityType::Jnls => Some(Kind::Journal),
+/// What an account has of a type that clients know: often nothing.
+const fn kinds_of(asked: wire::ActivityType) -> &'static [Kind] {
+    match asked {
+        wire::ActivityType::Fill => &[Kind::Fill],
+        wire::ActivityType::Csd => &[Kind::CashDeposit],
+        wire::ActivityType::Csw => &[Kind::CashWithdrawal],
+        wire::ActivityType::Trans => &[Kind::CashDeposit, Kind::CashWithdrawal],
+        wire::ActivityType::Fee => &[Kind::Fee],
+        wire::ActivityType::Cfee => &[Kind::CryptoFee],
+        wire::ActivityType::Jnls | wire::ActivityType::Jnl => &[Kind::Journal],
+        _ => &[],
     }
 }
 
@@ -122,17 +128,6 @@ const fn wire_of(kind: Kind) -> wire::ActivityType {
         Kind::Fee => wire::ActivityType::Fee,
         Kind::CryptoFee => wire::ActivityType::Cfee,
         Kind::Journal => wire::ActivityType::Jnls,
-    }
-}
-
-const fn name_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Fill => "FILL",
-        Kind::CashDeposit => "CSD",
-        Kind::CashWithdrawal => "CSW",
-        Kind::Fee => "FEE",
-        Kind::CryptoFee => "CFEE",
-        Kind::Journal => "JNLS",
     }
 }
 

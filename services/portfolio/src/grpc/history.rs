@@ -7,7 +7,7 @@ use prepx_proto::portfolio::v1 as wire;
 use super::activity::of_date;
 use crate::error::Error;
 use crate::holdings::{CURRENCY_SCALE, RATIO_SCALE};
-use crate::points::{Asked, DAY_US, Points};
+use crate::points::{Asked, Points};
 use crate::worth::{Point, Worth};
 
 const SECOND_US: i64 = 1_000_000;
@@ -46,18 +46,6 @@ pub fn asked(request: &wire::GetPortfolioHistoryRequest) -> Result<Asked<'_>, Er
         timeframe: &request.timeframe,
         start: moment(request.start),
         end,
-    })
-}
-
-/// Points are of all hours.
-pub fn check_hours(extended_hours: Option<bool>, points: &Points) -> Result<(), Error> {
-    if extended_hours != Some(false) || points.width.us == DAY_US {
-        return Ok(());
-    }
-    let message = "extended_hours is false: points are of all hours; leave it out, or ask for 1D";
-    Err(Error::Field {
-        field: "extended_hours",
-        message: message.to_owned(),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::transfer::{Direction, Transfer};
 /// Decimal places of the amounts of transfers.
 pub const AMOUNT_SCALE: u32 = 8;
 
-pub fn account(holdings: &Holdings) -> wire::Account {
+pub fn account(holdings: &Holdings, last_equity_minor: Option<i64>) -> wire::Account {
     let money = |minor: i64| format(minor, CURRENCY_SCALE);
     let buying_power = money(holdings.buying_power_minor);
     let (positions, equity) = (
@@ -46,6 +46,7 @@ pub fn account(holdings: &Holdings) -> wire::Account {
         multiplier: "1".to_owned(),
         shorting_enabled: false,
         equity,
+        last_equity: last_equity_minor.map(money),
         long_market_value: positions.clone(),
         short_market_value: none(),
         position_market_value: positions.clone(),
@@ -57,10 +58,11 @@ pub fn account(holdings: &Holdings) -> wire::Account {
     }
 }
 
-pub fn position(position: &Position) -> wire::Position {
+pub fn position(position: &Position, last_day_minor: Option<i64>) -> wire::Position {
     let instrument = &position.instrument;
     let money = |minor: i64| format(minor, instrument.quote_scale);
     let quantity = |minor: i64| format(minor, instrument.base_scale);
+    let ratio = |ratio: i64| format(ratio, RATIO_SCALE);
     let average = convert::average_price_minor(
         position.cost_minor,
         position.qty_minor,
@@ -79,10 +81,12 @@ pub fn position(position: &Position) -> wire::Position {
         cost_basis: money(position.cost_minor),
         market_value: position.value_minor.map(money),
         unrealized_pl: position.profit_minor().map(money),
-        unrealized_plpc: position
-            .profit_ratio()
-            .map(|ratio| format(ratio, RATIO_SCALE)),
+        unrealized_plpc: position.profit_ratio().map(ratio),
         current_price: position.price_minor.map(money),
+        lastday_price: last_day_minor.map(money),
+        change_today: last_day_minor
+            .and_then(|before_minor| position.change_ratio(before_minor))
+            .map(ratio),
     }
 }
 

@@ -1,0 +1,105 @@
+//! What was at the last midnight (UTC): what an account was worth, and prices. It does not change for a
+//! day, so it is read once and kept; where it cannot be read now, answers go without it.
+
+use std::time::Duration;
+
+use prepx_cache::{Cache, Loaded, Options, Space};
+use prepx_domain::market::interval;
+use prepx_domain::{Instrument, Micros};
+
+use super::App;
+use crate::error::Error;
+use crate::holdings::Holdings;
+use crate::points::{DAY, DAY_US, Points};
+use crate::prices;
+use crate::store::Store;
+
+/// No longer than that is anybody's last midnight the same.
+const TTL: Duration = Duration::from_hours(24);
+/// What the answers of one kind may take.
+const BYTES_MAX: u64 = 8 << 20;
+
+/// What is kept, by kind.
+pub struct Midnights {
+    /// By account and midnight, in minor units of the currency.
+    worths: Space<i64>,
+    /// By instrument and midnight, in quote minor units.
+    prices: Space<Option<i64>>,
+}
+
+impl Midnights {
+    /// Nothing yet.
+    pub fn new(cache: &Cache) -> Midnights {
+        Midnights {
+            worths: space(cache, "worth at midnight"),
+            prices: space(cache, "prices at midnight"),
+        }
+    }
+}
+
+fn space<V: Clone + Send + Sync + 'static>(cache: &Cache, name: &'static str) -> Space<V> {
+    cache.space(Options {
+        name,
+        bytes_max: BYTES_MAX,
+        ttl_max: TTL,
+        weigh: |_| size_of::<V>(),
+        // Nobody else asks for it.
+        codec: None,
+    })
+}
+
+impl<S: Store> App<S> {
+    /// What an account was worth at the last midnight, in minor units of the currency; `None` when that
+    /// cannot be read now.
+    pub async fn last_equity_minor(&self, holdings: &Holdings) -> Option<i64> {
+        let midnight = self.last_midnight();
+        if holdings.opened_at >= midnight {
+            return Some(0);
+        }
+        let account = holdings.account.account;
+        let load = async {
+            let points = Points {
+                first: midnight,
+                width: DAY,
+                count: 1,
+            };
+            let worth = Box::pin(self.worth(account, &points)).await?;
+            let (value, ttl) = (worth.base_minor, TTL);
+            Ok::<_, Error>(Loaded { value, ttl })
+        };
+        let key = format!("{account:?} {midnight:?}");
+        let read = self
+            .midnights
+            .worths
+            .get_or_load(key.as_bytes(), load)
+            .await;
+        read.inspect_err(
+            |error| tracing::warn!(%error, "shown without what it was worth yesterday"),
+        )
+        .ok()
+    }
+
+    /// The last price of an instrument before the last midnight, in quote minor units; `None` when there
+    /// was none, or that cannot be read now.
+    pub async fn last_day_price_minor(&self, instrument: &Instrument) -> Option<i64> {
+        let midnight = self.last_midnight();
+        let load = async {
+            let read = prices::before(&self.deps.market_data, instrument, midnight).await;
+            let (value, ttl) = (read.map_err(Error::Prices)?, TTL);
+            Ok::<_, Error>(Loaded { value, ttl })
+        };
+        let key = format!("{:?} {midnight:?}", instrument.id);
+        let read = self
+            .midnights
+            .prices
+            .get_or_load(key.as_bytes(), load)
+            .await;
+        read.inspect_err(|error| tracing::warn!(%error, "shown without the price of yesterday"))
+            .ok()
+            .flatten()
+    }
+
+    fn last_midnight(&self) -> Micros {
+        interval(self.deps.clock.now(), DAY_US)
+    }
+}

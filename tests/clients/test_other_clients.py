@@ -1,0 +1,166 @@
+"""What clients other than alpaca-py send and read, as they do it: seen by running the Go client 3.9.1, the
+JavaScript client 3.1.3 and 4.0.2 and alpaca-trade-api 3.2.0, and from the source of the C# client."""
+
+import msgpack
+import pytest
+import requests
+from websockets.sync.client import connect
+
+from conftest import PATIENCE_S
+from test_market_data import BAR, VWAP, pair, play  # noqa: F401, a fixture
+from test_streams import ws
+from test_trading import eventually, limit, status_of
+from alpaca.trading.enums import OrderSide, OrderStatus
+
+
+def keys(trader):
+    return {"APCA-API-KEY-ID": trader.key_id, "APCA-API-SECRET-KEY": trader.secret_key}
+
+
+@pytest.fixture
+def call(server):
+    def call(trader, method, path, body=None, **query):
+        answer = requests.request(
+            method, server.url + path, headers=keys(trader), params=query, json=body, timeout=PATIENCE_S
+        )
+        return answer.status_code, answer.json()
+
+    return call
+
+
+def test_the_go_client_replaces_without_a_time_in_force(add_trader, symbol, call):
+    trader = add_trader("USD=1000")
+    order = trader.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99))
+    change = {
+        "qty": "2", "limit_price": None, "stop_price": None, "trail": None, "time_in_force": "",
+        "client_order_id": "",
+    }
+    status, new = call(trader, "PATCH", f"/v2/orders/{order.id}", change)
+    assert (status, new["qty"], new["time_in_force"]) == (200, "2", "gtc"), new
+    # A new order has to say.
+    order = {"symbol": symbol, "qty": "1", "side": "buy", "type": "market", "time_in_force": ""}
+    status, refused = call(trader, "POST", "/v2/orders", order)
+    assert (status, refused["message"]) == (422, "time_in_force is required: day, gtc, ioc or fok")
+
+
+def test_the_go_client_names_a_position_twice(add_trader, symbol, call):
+    trader = add_trader(f"{symbol}=2")
+    status, position = call(trader, "GET", f"/v2/positions/{symbol}", symbol=symbol)
+    assert (status, position["qty"]) == (200, "2"), position
+
+
+def test_settings_of_the_go_and_the_c_sharp_client(add_trader, call):
+    trader = add_trader()
+    status, settings = call(trader, "GET", "/v2/account/configurations")
+    assert (status, settings["dtbp_check"], settings["pdt_check"]) == (200, "entry", "entry")
+    change = {
+        "dtbp_check": "", "trade_confirm_email": "", "suspend_trade": True, "no_shorting": True,
+        "fractional_trading": True,
+    }
+    status, settings = call(trader, "PATCH", "/v2/account/configurations", change)
+    assert (status, settings["suspend_trade"]) == (200, True), settings
+    status, settings = call(trader, "PATCH", "/v2/account/configurations", settings)
+    assert status == 200, settings
+
+
+def test_a_history_begins_at_date_start(add_trader, call):
+    trader = add_trader("USD=5")
+    path = "/v2/account/portfolio/history"
+    for start in ("start", "date_start"):
+        status, found = call(trader, "GET", path, timeframe="1D", date_end="2026-01-09", **{start: "2026-01-05"})
+        assert (status, len(found["timestamp"])) == (200, 5), found
+
+
+def test_activities_that_do_not_occur_here(server, add_trader, call):
+    trader = add_trader("USD=5")
+    server.admin("deposit", "--account", trader.account_id, "USD=6")
+    amounts = lambda **query: [a["net_amount"] for a in call(trader, "GET", "/v2/account/activities", **query)[1]]
+    assert amounts(activity_types="TRANS") == ["6", "5"]
+    assert amounts(activity_types="DIV,CSD") == ["6", "5"]
+    assert amounts(activity_types="DIV") == [] and amounts(activity_types="FILL,FILL,FILL,FILL,FILL,FILL") == []
+    for kind, count in (("TRANS", 2), ("DIV", 0), ("INT", 0)):
+        status, found = call(trader, "GET", f"/v2/account/activities/{kind}")
+        assert (status, len(found)) == (200, count), found
+
+
+def test_one_equity_at_a_time(add_trader, symbol, call):
+    _, buyer = play(add_trader, symbol)
+    stock = lambda rest, **query: call(buyer, "GET", f"/v2/stocks/{symbol}/{rest}", **query)
+    eventually(lambda: (stock("quotes/latest")[1].get("quote") or {}).get("bs"), 2)
+    _, latest = stock("quotes/latest")
+    venue = {"bx": "Q", "ax": "Q"}
+    assert latest["symbol"] == symbol
+    assert latest["quote"] == {"t": latest["quote"]["t"], "bp": 99, "bs": 2, "ap": 101, "as": 1.5, **venue}
+    _, latest = stock("trades/latest")
+    assert (latest["symbol"], latest["trade"]["p"], latest["trade"]["x"]) == (symbol, 101, "Q")
+    _, latest = stock("bars/latest")
+    assert (latest["symbol"], latest["bar"]["c"]) == (symbol, 101)
+    _, snapshot = stock("snapshot")
+    day = snapshot["dailyBar"]
+    assert tuple(day[name] for name in "ohlcvn") == BAR and day["vw"] == VWAP
+    assert (snapshot["symbol"], snapshot["latestTrade"]["p"], snapshot["prevDailyBar"]) == (symbol, 101, None)
+
+    _, bars = stock("bars", timeframe="1Day", start="2026-01-01")
+    assert (bars["symbol"], bars["next_page_token"], bars["bars"]) == (symbol, None, [day])
+    _, quotes = stock("quotes")
+    assert quotes["symbol"] == symbol and quotes["quotes"][-1]["bp"] == 99
+    prices, token = [], None
+    for _ in range(3):
+        _, page = stock("trades", limit=1, sort="desc", page_token=token)
+        prices += [(trade["p"], trade["s"]) for trade in page["trades"]]
+        token = page["next_page_token"]
+    assert (prices, token) == ([(101, 0.5), (100.5, 2.5), (100.5, 1.5)], None)
+
+
+def test_one_equity_of_which_nothing_is_known(add_trader, symbol, pair, call):
+    trader = add_trader()
+    assert call(trader, "GET", f"/v2/stocks/{symbol}/trades/latest") == (200, {"symbol": symbol, "trade": None})
+    empty = {"trades": [], "symbol": symbol, "next_page_token": None}
+    assert call(trader, "GET", f"/v2/stocks/{symbol}/trades") == (200, empty)
+    for unknown in ("NOSUCH", f"{symbol},{symbol}", pair.replace("/", "%2F")):
+        for rest in ("trades/latest", "trades", "snapshot"):
+            status, refused = call(trader, "GET", f"/v2/stocks/{unknown}/{rest}")
+            assert (status, refused["code"]) == (422, 42210000), refused
+
+
+def test_pairs_have_no_venue(server, add_trader, pair):
+    play(add_trader, pair)
+    found = requests.get(
+        f"{server.url}/v1beta3/crypto/us/trades", params={"symbols": pair}, timeout=PATIENCE_S
+    ).json()["trades"][pair]
+    assert found and all("x" not in trade for trade in found)
+
+
+def test_the_go_client_names_every_channel(server, add_trader, symbol):
+    trader = add_trader()
+    nothing = dict.fromkeys([
+        "quotes", "bars", "updatedBars", "dailyBars", "statuses", "imbalances", "lulds", "orderbooks", "news",
+        "pricing",
+    ])
+    with connect(
+        ws(server, "/v2/iex"), additional_headers={"Content-Type": "application/msgpack", **keys(trader)}
+    ) as socket:
+        hear = lambda: msgpack.unpackb(socket.recv(timeout=PATIENCE_S))
+        assert [hear(), hear()] == [
+            [{"T": "success", "msg": "connected"}], [{"T": "success", "msg": "authenticated"}],
+        ]
+        socket.send(msgpack.packb({"action": "subscribe", "trades": [symbol], **nothing}))
+        [answer] = hear()
+        assert (answer["T"], answer["trades"], answer["quotes"]) == ("subscription", [symbol], [])
+
+
+def test_a_stream_with_a_slash_at_its_end(server, add_trader):
+    with connect(ws(server, "/stream/"), additional_headers=keys(add_trader())) as socket:
+        assert '"authorized"' in socket.recv(timeout=PATIENCE_S)
+
+
+def test_a_day_begins_with_what_there_was_at_midnight(add_trader, symbol):
+    seller, owner = add_trader(f"{symbol}=10"), add_trader("USD=1000")
+    seller.client.submit_order(limit(symbol, OrderSide.SELL, 4, 103))
+    bought = owner.client.submit_order(limit(symbol, OrderSide.BUY, 4, 103))
+    eventually(status_of(owner, bought), OrderStatus.FILLED)
+    # The accounts are of today, and before the first trade there was the reference price of 100.
+    assert (owner.client.get_account().equity, owner.client.get_account().last_equity) == ("1000", "0")
+    position = owner.client.get_open_position(symbol)
+    assert (position.current_price, position.lastday_price, position.change_today) == ("103", "100", "0.03")
+    assert owner.client.get_all_positions() == [position]
