@@ -90,6 +90,12 @@ def test_orders_with_one_thing_wrong(server, trader, symbol, change, status, wor
     assert seen == status and word in message, message
 
 
+def test_long_values_are_not_said_back(server, trader):
+    status, message = refused(server, trader, {**GOOD, "symbol": "A" * 20_000})
+    assert status == 404 and len(message) < 1_000
+    assert message.endswith("not found; GET /v2/assets lists what trades here")
+
+
 def test_keys(server, trader):
     status, answer = call(server, "GET", "/v2/account")
     assert (status, answer["code"]) == (401, 40110000)

@@ -324,6 +324,7 @@ fn trades_and_books() {
         size: "0.001".to_owned(),
         id: 7,
         taker: market::Taker::Seller.into(),
+        exchange: String::new(),
     };
     let answer = market::GetLatestTradesResponse {
         trades: [("BTC/USD".to_owned(), trade)].into(),
