@@ -234,6 +234,7 @@ fn an_account() {
         "multiplier":"0",
         "shorting_enabled":false,
         "equity":"0",
+        "last_equity":null,
         "long_market_value":"0",
         "short_market_value":"0",
         "position_market_value":"0",
