@@ -7,6 +7,7 @@ mod show;
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioService;
 use prepx_proto::trading::v1::Order;
@@ -69,10 +70,8 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
         request: Request<wire::GetPositionsRequest>,
     ) -> Result<Response<wire::GetPositionsResponse>, Status> {
         let account = prepx_auth::account(&request)?;
-        let mut positions = Vec::new();
-        for position in &self.0.holdings(account).await?.positions {
-            positions.push(self.show(position).await);
-        }
+        let held = self.0.holdings(account).await?.positions;
+        let positions = join_all(held.iter().map(|position| self.show(position))).await;
         Ok(Response::new(wire::GetPositionsResponse { positions }))
     }
 

@@ -16,6 +16,8 @@ use crate::store::Store;
 
 /// No longer than that is anybody's last midnight the same.
 const TTL: Duration = Duration::from_hours(24);
+/// How long an answer waits for it at most: what is now does not come from SQL, and must not wait for that.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// What the answers of one kind may take.
 const BYTES_MAX: u64 = 8 << 20;
 
@@ -48,6 +50,22 @@ fn space<V: Clone + Send + Sync + 'static>(cache: &Cache, name: &'static str) ->
     })
 }
 
+/// What is kept under a key, loaded if need be.
+async fn kept<V: Clone + Send + Sync + 'static>(
+    space: &Space<V>,
+    key: &str,
+    load: impl Future<Output = Result<Loaded<V>, Error>>,
+) -> Option<V> {
+    let read = tokio::time::timeout(PATIENCE, space.get_or_load(key.as_bytes(), load)).await;
+    let lacking = "shown without what there was at the last midnight";
+    match read {
+        Ok(Ok(value)) => return Some(value),
+        Ok(Err(error)) => tracing::warn!(%error, "{lacking}"),
+        Err(_) => tracing::warn!(after = ?PATIENCE, "{lacking}"),
+    }
+    None
+}
+
 impl<S: Store> App<S> {
     /// What an account was worth at the last midnight, in minor units of the currency; `None` when that
     /// cannot be read now.
@@ -68,15 +86,7 @@ impl<S: Store> App<S> {
             Ok::<_, Error>(Loaded { value, ttl })
         };
         let key = format!("{account:?} {midnight:?}");
-        let read = self
-            .midnights
-            .worths
-            .get_or_load(key.as_bytes(), load)
-            .await;
-        read.inspect_err(
-            |error| tracing::warn!(%error, "shown without what it was worth yesterday"),
-        )
-        .ok()
+        kept(&self.midnights.worths, &key, load).await
     }
 
     /// The last price of an instrument before the last midnight, in quote minor units; `None` when there
@@ -89,14 +99,7 @@ impl<S: Store> App<S> {
             Ok::<_, Error>(Loaded { value, ttl })
         };
         let key = format!("{:?} {midnight:?}", instrument.id);
-        let read = self
-            .midnights
-            .prices
-            .get_or_load(key.as_bytes(), load)
-            .await;
-        read.inspect_err(|error| tracing::warn!(%error, "shown without the price of yesterday"))
-            .ok()
-            .flatten()
+        kept(&self.midnights.prices, &key, load).await.flatten()
     }
 
     fn last_midnight(&self) -> Micros {
