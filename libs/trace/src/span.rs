@@ -1,0 +1,364 @@
+//! Spans: begun by whoever does something, and told at their end if they are to be.
+//!
+//! Every span is judged by itself, when it ends: it is told if its trace was sampled, if it failed, or if it took
+//! long. What is slow or has failed below makes slow or failed what waits for it, so the way from the edge to the
+//! cause is told, in every process, and nothing has to be kept until a root has ended.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prepx_domain::Micros;
+use prepx_env::{Clock as _, Random, SystemClock};
+
+use crate::Trace;
+
+/// By how many bits of a trace's id it is decided whether it is sampled: the random ones of W3C's level 2.
+const RANDOM_BITS: u32 = 56;
+/// An odd number without a pattern, by which the numbers behind drawn ids are apart.
+const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Which spans of a process are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling {
+    /// Of how many roots in a million the whole trace is.
+    pub sampled_ppm: u32,
+    /// From what duration on a span is that was not sampled.
+    pub slow: Duration,
+    /// Whether the traces of those who call this process are continued. If not, a call begins one of its own, with
+    /// a link to its caller's.
+    pub continues: bool,
+}
+
+/// Where spans go that are told. Called by whoever ends one, also on threads that must not wait: it may drop them.
+pub trait Sink: Send + Sync {
+    /// Takes a span that has ended.
+    fn take(&self, span: Ended);
+}
+
+/// What a span is to those beside it, as OpenTelemetry has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It answers a call.
+    Server,
+    /// It asks somebody and waits for the answer.
+    Client,
+    /// It takes a message of the log.
+    Consumer,
+}
+
+/// A value that is told of a span. Never personal data: ids and numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A word.
+    Text(Cow<'static, str>),
+    /// A number.
+    Number(i64),
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text.into())
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Value {
+        Value::Text(text.into())
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Value {
+        Value::Number(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Value {
+        Value::Number(number.into())
+    }
+}
+
+impl From<u16> for Value {
+    fn from(number: u16) -> Value {
+        Value::Number(number.into())
+    }
+}
+
+/// What is told of a span besides when and under what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What it was.
+    pub kind: Kind,
+    /// Of what it was; there are few names.
+    pub name: Cow<'static, str>,
+    /// What else there is to know.
+    pub attributes: Vec<(&'static str, Value)>,
+}
+
+/// A span that is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The span.
+    pub trace: Trace,
+    /// The one above it.
+    pub parent: Option<u64>,
+    /// A span of another trace that has caused this one.
+    pub link: Option<Trace>,
+    /// What it says.
+    pub told: Told,
+    /// How it failed, in the words of a closed set.
+    pub failure: Option<&'static str>,
+    /// When it ended.
+    pub ended: Micros,
+    /// How long it took.
+    pub took: Duration,
+}
+
+struct Installed {
+    sampling: Sampling,
+    /// Trace ids whose random bits come to less are sampled.
+    sampled_below: u64,
+    sink: Box<dyn Sink>,
+    clock: SystemClock,
+    /// Nobody outside can tell what ids come, nor choose one that is sampled.
+    secret: u64,
+    drawn: AtomicU64,
+}
+
+static INSTALLED: OnceLock<Installed> = OnceLock::new();
+
+/// Has this process tell spans from now on. Once a process; says whether it was the first time.
+pub fn install(sampling: Sampling, sink: Box<dyn Sink>, random: &Random) -> bool {
+    let installed = Installed {
+        sampled_below: sampled_below(sampling.sampled_ppm),
+        sampling,
+        sink,
+        clock: SystemClock::new(),
+        secret: random.next_u64(),
+        drawn: AtomicU64::new(0),
+    };
+    INSTALLED.set(installed).is_ok()
+}
+
+/// Whether callers' traces are continued here.
+pub fn continues() -> bool {
+    INSTALLED
+        .get()
+        .is_some_and(|installed| installed.sampling.continues)
+}
+
+fn sampled_below(ppm: u32) -> u64 {
+    let share = u128::from(ppm.min(1_000_000)) << RANDOM_BITS;
+    u64::try_from(share / 1_000_000).unwrap_or(u64::MAX)
+}
+
+/// Spreads a number over all 64 bits; no two come to the same (the finish of SplitMix64).
+const fn spread(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+impl Installed {
+    /// An id that nobody has had. They need not be fit for secrets, so drawing one takes no lock.
+    fn draw(&self) -> u64 {
+        let number = self.drawn.fetch_add(1, Ordering::Relaxed);
+        spread(self.secret.wrapping_add(number.wrapping_mul(STRIDE))).max(1)
+    }
+
+    fn draw_trace(&self) -> u128 {
+        (u128::from(self.draw()) << 64) | u128::from(self.draw())
+    }
+
+    fn is_sampled(&self, id: u128) -> bool {
+        (id as u64) & ((1 << RANDOM_BITS) - 1) < self.sampled_below
+    }
+
+    fn begin(&self, id: u128, sampled: bool) -> Span {
+        let span = self.draw();
+        Span {
+            trace: Trace { id, span, sampled },
+            parent: None,
+            link: None,
+            lasting: false,
+            began: self.clock.monotonic(),
+        }
+    }
+
+    fn end(&self, span: Span, failure: Option<&'static str>, tell: impl FnOnce() -> Told) {
+        let took = self.clock.monotonic().saturating_sub(span.began);
+        let slow = !span.lasting && took >= self.sampling.slow;
+        if span.trace.sampled || failure.is_some() || slow {
+            self.sink.take(Ended {
+                trace: span.trace,
+                parent: span.parent,
+                link: span.link,
+                told: tell(),
+                failure,
+                ended: self.clock.now(),
+                took,
+            });
+        }
+    }
+}
+
+/// Something under way. Dropped without an end, nothing is told of it.
+#[derive(Debug)]
+pub struct Span {
+    trace: Trace,
+    parent: Option<u64>,
+    link: Option<Trace>,
+    lasting: bool,
+    began: Duration,
+}
+
+impl Span {
+    /// Begins a trace; none where nothing is told.
+    pub fn root() -> Option<Span> {
+        let installed = INSTALLED.get()?;
+        let id = installed.draw_trace();
+        Some(installed.begin(id, installed.is_sampled(id)))
+    }
+
+    /// Begins the trace of something that has an id, for one of several in a row: only if it is sampled, which for the same id
+    /// in the same process is always or never.
+    pub fn sampled_root(of: u128) -> Option<Span> {
+        let installed = INSTALLED.get()?;
+        let low = spread(of as u64 ^ installed.secret);
+        let high = spread((of >> 64) as u64 ^ low);
+        let id = (u128::from(low) << 64) | u128::from(high);
+        let sampled = id != 0 && installed.is_sampled(id);
+        sampled.then(|| installed.begin(id, true))
+    }
+
+    /// Begins something that belongs to no trace, to be told only if it fails or takes long.
+    pub fn unsampled_root() -> Option<Span> {
+        let installed = INSTALLED.get()?;
+        Some(installed.begin(installed.draw_trace(), false))
+    }
+
+    /// Begins a part of what another span has asked for; none where nothing is told.
+    pub fn under(parent: Trace) -> Option<Span> {
+        let installed = INSTALLED.get()?;
+        let mut span = installed.begin(parent.id, parent.sampled);
+        span.parent = Some(parent.span);
+        Some(span)
+    }
+
+    /// Begins a part of what the task at hand works under.
+    pub fn under_current() -> Option<Span> {
+        Trace::current().and_then(Span::under)
+    }
+
+    /// The same with a link to a span of another trace.
+    #[must_use]
+    pub fn linked(self, link: Option<Trace>) -> Span {
+        Span { link, ..self }
+    }
+
+    /// The same for what may take as long as it likes, such as a stream.
+    #[must_use]
+    pub fn lasting(self, lasting: bool) -> Span {
+        Span { lasting, ..self }
+    }
+
+    /// What those below it work under.
+    pub const fn trace(&self) -> Trace {
+        self.trace
+    }
+
+    /// Ends it. `tell` is called if it is to be told.
+    pub fn end(self, failure: Option<&'static str>, tell: impl FnOnce() -> Told) {
+        if let Some(installed) = INSTALLED.get() {
+            installed.end(self, failure, tell);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Keeps what it takes.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<Ended>>>);
+
+    impl Sink for Kept {
+        fn take(&self, span: Ended) {
+            self.0.lock().expect("no test panics with it").push(span);
+        }
+    }
+
+    fn installed(sampled_ppm: u32, slow: Duration) -> (Installed, Kept) {
+        let kept = Kept::default();
+        let sampling = Sampling {
+            sampled_ppm,
+            slow,
+            continues: false,
+        };
+        let installed = Installed {
+            sampled_below: super::sampled_below(sampled_ppm),
+            sampling,
+            sink: Box::new(kept.clone()),
+            clock: SystemClock::new(),
+            secret: 7,
+            drawn: AtomicU64::new(0),
+        };
+        (installed, kept)
+    }
+
+    #[test]
+    fn as_many_roots_are_sampled_as_were_asked_for() {
+        for ppm in [0, 10_000, 500_000, 1_000_000] {
+            let (installed, _) = installed(ppm, Duration::MAX);
+            let ids = (0..200_000).map(|_| u128::from(installed.draw()));
+            let sampled = ids.filter(|id| installed.is_sampled(*id)).count();
+            let due = ppm as usize / 5;
+            assert!(sampled.abs_diff(due) <= 400, "{sampled} of {due}");
+            let exact = ppm == 0 || ppm == 1_000_000;
+            assert!(!exact || sampled == due, "{sampled} of {due}");
+        }
+    }
+
+    #[test]
+    fn before_anything_is_installed_nothing_is_begun() {
+        // The one test of this process that asks the process itself.
+        assert!(Span::root().is_none() && Span::sampled_root(7).is_none());
+        assert!(!continues());
+    }
+
+    #[test]
+    fn each_span_is_judged_by_itself() {
+        let cases = [
+            (true, None, false, 1),
+            (false, None, false, 0),
+            (false, Some("UNAVAILABLE"), false, 1),
+            (false, None, true, 1),
+        ];
+        for (sampled, failure, slow, told) in cases {
+            let slow = if slow { Duration::ZERO } else { Duration::MAX };
+            let (installed, kept) = installed(0, slow);
+            let span = installed.begin(7, sampled);
+            installed.end(span, failure, || Told {
+                kind: Kind::Server,
+                name: "a call".into(),
+                attributes: Vec::new(),
+            });
+            let kept = kept.0.lock().expect("no test panics with it").clone();
+            assert_eq!(kept.len(), told, "{sampled} {failure:?} {slow:?}");
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_never_slow() {
+        let (installed, kept) = installed(0, Duration::ZERO);
+        let span = installed.begin(7, false).lasting(true);
+        installed.end(span, None, || unreachable!("it is not told"));
+        assert!(kept.0.lock().expect("no test panics with it").is_empty());
+    }
+}
