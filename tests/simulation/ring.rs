@@ -293,7 +293,7 @@ impl World {
         let mut stale = std::mem::replace(&mut self.process.spine, successor);
         let (at, command) = self.clients.draw(&self.dice, self.clock.now());
         let slot = command.slot;
-        stale.submit(at as u64, slot, AccountInput::Command(command));
+        stale.submit(at as u64, slot, AccountInput::Command(command), None);
         match stale.turn() {
             Err(Error::Append(AppendError::Fenced { .. })) => Ok(()),
             Err(error) => Err(dead_or_wrong(&self.process.log, &error)),
@@ -386,7 +386,8 @@ impl Platform for World {
 
     fn ask(&mut self, at: usize, command: &Command) {
         let input = AccountInput::Command(command.clone());
-        self.process.spine.submit(at as u64, command.slot, input);
+        let spine = &mut self.process.spine;
+        spine.submit(at as u64, command.slot, input, None);
     }
 
     fn define(&mut self) {

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use prepx_bus::{AppendError, Log, Position};
 use prepx_domain::Micros;
+use prepx_trace::Trace;
 
 use crate::codec::{Codec, Input};
 use crate::command::ReplyTo;
@@ -18,12 +19,17 @@ use crate::partition::{Parcel, Partition};
 /// What a partition is to take.
 pub(crate) enum Work<I> {
     /// A command that came straight from its sender.
-    Command { token: u64, input: I },
+    Command {
+        token: u64,
+        input: I,
+        trace: Option<Trace>,
+    },
     /// A command that is on the log, and who waits for its reply there.
     Recorded {
         offset: u64,
         reply_to: Option<ReplyTo>,
         input: I,
+        trace: Option<Trace>,
     },
     /// Messages of a lane.
     Parcel(Parcel<I>),
@@ -100,12 +106,17 @@ impl<C: Codec> Cell<C> {
             && let Some(work) = self.inbox.pop_front()
         {
             match work {
-                Work::Command { token, input } => partition.take_command(token, &input)?,
+                Work::Command {
+                    token,
+                    input,
+                    trace,
+                } => partition.take_command(token, &input, trace)?,
                 Work::Recorded {
                     offset,
                     reply_to,
                     input,
-                } => partition.take_recorded(offset, &input, reply_to.is_some())?,
+                    trace,
+                } => partition.take_recorded(offset, &input, reply_to.is_some(), trace)?,
                 Work::Parcel(parcel) => {
                     if !partition.take_parcel(&parcel)? {
                         self.inbox.push_front(Work::Parcel(parcel));

@@ -51,6 +51,16 @@ pub trait Codec: Send + Sync + 'static {
     /// An event from exactly the bytes of one.
     fn decode_event(&self, bytes: &[u8]) -> Result<Event<Self>, DecodeError>;
 
+    /// What an input is about, for people who look at its trace: an order. `None` where it has no name yet.
+    fn input_subject(&self, _input: &Input<Self>) -> Option<String> {
+        None
+    }
+
+    /// The same of an output, for inputs that have none.
+    fn output_subject(&self, _output: &Output<Self>) -> Option<String> {
+        None
+    }
+
     /// To whom an output goes.
     fn route(&self, output: &Output<Self>) -> Route;
 

@@ -6,6 +6,7 @@
 //! Layout of a command, version 1: version (1 byte), 0 or 1 for whether a reply is wanted, then
 //! partition and token, then the codec's bytes. Of replies, version 1: version, count, then of each
 //! its token, 0 or 1 for whether the stage gave a reply, and that after its length. Numbers are varints.
+//! Before the codec's bytes of a command of which a trace is told stands its context (`prepx-trace`).
 
 use crate::DecodeError;
 use crate::wire::{Reader, put_prefixed, put_varint};

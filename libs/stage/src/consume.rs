@@ -28,7 +28,7 @@ pub use self::progress::{Positions, Progress};
 use crate::duty::Taking;
 use crate::follow::{self, Batch, Blanks, Follower, Tail};
 use crate::lag::Lag;
-use crate::{Duties, Duty, Retention, Topology};
+use crate::{Duties, Duty, Retention, Topology, traced};
 
 /// When no partition had as many messages as this, the consumer pauses.
 const FULL_BATCH: usize = 4_096;
@@ -339,9 +339,15 @@ impl<C: Consumer> Runner<C> {
     async fn take(&mut self, batch: Batch) -> Result<(), Stop<C::Error>> {
         let (partition, next) = (batch.partition, batch.next);
         let is_taken = self.takes(partition);
-        let done = match is_taken {
-            true => self.consumer.take(batch).await,
-            false => self.consumer.see(&batch),
+        let done = if is_taken {
+            let spans = traced::begin(&batch);
+            let done = self.consumer.take(batch).await;
+            if done.is_ok() {
+                traced::end(spans, partition, C::NAME);
+            }
+            done
+        } else {
+            self.consumer.see(&batch)
         };
         done.map_err(Stop::Consumer)?;
         self.progress.send_modify(|places| {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use prepx_bus::{Log, TopicPartition};
+use prepx_trace::Traces;
 
 use crate::cell::Work;
 use crate::codec::{Codec, Input};
@@ -52,7 +53,12 @@ impl<C: Codec> Partition<C> {
                 break;
             }
             match decode(self, from, &record)? {
-                Work::Recorded { offset, input, .. } => self.take_recorded(offset, &input, true)?,
+                Work::Recorded {
+                    offset,
+                    input,
+                    trace,
+                    ..
+                } => self.take_recorded(offset, &input, true, trace)?,
                 Work::Parcel(parcel) => {
                     if !self.take_parcel(&parcel)? {
                         break;
@@ -95,18 +101,21 @@ pub(crate) fn decode<C: Codec>(
     };
     if from == seat.commands() {
         let (reply_to, input) = command::decode(&record.payload).map_err(unreadable)?;
+        let (trace, input) = prepx_trace::split(input);
         let input = codec.decode_input(from.topic, input).map_err(unreadable)?;
         return Ok(Work::Recorded {
             offset,
             reply_to,
             input,
+            trace,
         });
     }
     let run = Run::decode(&record.payload).map_err(unreadable)?;
     let source = run.source;
-    let mut inputs = Vec::new();
-    for message in run.messages() {
-        let (number, bytes) = message.map_err(unreadable)?;
+    let (mut inputs, mut traces) = (Vec::new(), Traces::default());
+    for message in run.traced() {
+        let (number, trace, bytes) = message.map_err(unreadable)?;
+        traces.push(inputs.len(), trace);
         let input = match codec.decode_input(from.topic, bytes) {
             Ok(input) => input,
             // It is never decided, so anything may stand in its place.
@@ -129,6 +138,7 @@ pub(crate) fn decode<C: Codec>(
         offset,
         first: run.first,
         inputs,
+        traces,
     }))
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prepx_bus::{Log, Poisoned, Position, ReadError, TopicPartition};
+use prepx_trace::Traces;
 use tokio::sync::{oneshot, watch};
 
 use crate::DecodeError;
@@ -66,6 +67,8 @@ pub struct Run {
     pub first: u64,
     /// In the order of their numbers.
     pub messages: Vec<Message>,
+    /// What they belong to, as far as that is told.
+    pub traces: Traces,
 }
 
 impl Run {
@@ -288,8 +291,8 @@ fn take_apart(
 /// Appends the messages of a record, to the last run if they go on where that ends.
 fn take(offset: u64, payload: &Bytes, runs: &mut Vec<Run>) -> Result<(), DecodeError> {
     let record = Record::decode(payload)?;
-    for message in record.messages() {
-        let (number, bytes) = message?;
+    for message in record.traced() {
+        let (number, trace, bytes) = message?;
         let message = Message {
             seq: record.seq,
             offset,
@@ -297,12 +300,14 @@ fn take(offset: u64, payload: &Bytes, runs: &mut Vec<Run>) -> Result<(), DecodeE
         };
         match runs.last_mut() {
             Some(run) if run.source == record.source && run.last() + 1 == number => {
+                run.traces.push(run.messages.len(), trace);
                 run.messages.push(message);
             }
             _ => runs.push(Run {
                 source: record.source,
                 first: number,
                 messages: vec![message],
+                traces: Traces::of_one(trace),
             }),
         }
     }

@@ -5,12 +5,13 @@
 //! A record carries the neighbouring messages of one transition, so that framing is paid once.
 //!
 //! Layout, version 1: version (1 byte), source, seq, first number, count, then each message after
-//! its length. Numbers are varints.
+//! its length. Numbers are varints. Before a message of which a trace is told stands its context (`prepx-trace`).
 
 use std::fmt;
 use std::str::FromStr;
 
 use prepx_bus::{Topic, TopicPartition};
+use prepx_trace::Trace;
 
 use crate::DecodeError;
 use crate::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
@@ -85,6 +86,14 @@ impl<'a> Run<'a> {
 
     /// The bytes of each message, with its number.
     pub fn messages(&self) -> impl Iterator<Item = Result<(u64, &'a [u8]), DecodeError>> + use<'a> {
+        let traced = self.traced();
+        traced.map(|message| message.map(|(number, _, bytes)| (number, bytes)))
+    }
+
+    /// The same with what each belongs to, if that is told.
+    pub(crate) fn traced(
+        &self,
+    ) -> impl Iterator<Item = Result<(u64, Option<Trace>, &'a [u8]), DecodeError>> + use<'a> {
         let first = self.first;
         let numbers = (0..).map(move |place| first.saturating_add(place));
         let messages = all_prefixed(
@@ -92,9 +101,10 @@ impl<'a> Run<'a> {
             self.message_bytes,
             self.count,
         );
-        numbers
-            .zip(messages)
-            .map(|(number, message)| Ok((number, message?)))
+        numbers.zip(messages).map(|(number, message)| {
+            let (trace, bytes) = prepx_trace::split(message?);
+            Ok((number, trace, bytes))
+        })
     }
 }
 

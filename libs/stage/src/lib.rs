@@ -43,6 +43,7 @@ mod state;
 mod station;
 mod takeover;
 mod topology;
+mod traced;
 mod transition;
 mod wire;
 

@@ -1,6 +1,7 @@
 //! What one transition sends: outputs gathered into runs, one lane after the other.
 
 use prepx_bus::{Batch, Log, TopicPartition};
+use prepx_trace::{Trace, Traces};
 
 use crate::codec::{Codec, Output, Route};
 use crate::lane;
@@ -19,6 +20,7 @@ pub(crate) struct Run<S> {
     pub count: u64,
     bytes: Vec<u8>,
     pub typed: Vec<S>,
+    pub traces: Traces,
 }
 
 struct Lane {
@@ -70,8 +72,14 @@ impl<C: Codec> Outbox<C> {
         self.lanes = sent.into_iter().map(lane).collect();
     }
 
-    /// Takes an output; gives it back if it is a reply, which has no lane.
-    pub fn push(&mut self, codec: &C, output: Output<C>) -> Option<Output<C>> {
+    /// Takes an output, which belongs to `trace` if that is told; gives it back if it is a reply, which
+    /// has no lane.
+    pub fn push(
+        &mut self,
+        codec: &C,
+        output: Output<C>,
+        trace: Option<Trace>,
+    ) -> Option<Output<C>> {
         let (topic, only) = match codec.route(&output) {
             Route::Reply => return Some(output),
             Route::Own(topic) => (topic, Some(self.seat.partition)),
@@ -83,13 +91,16 @@ impl<C: Codec> Outbox<C> {
         };
         self.scratch.clear();
         let mut scratch = std::mem::take(&mut self.scratch);
-        put_prefixed(&mut scratch, |to| codec.encode_output(&output, to));
+        put_prefixed(&mut scratch, |to| {
+            prepx_trace::put(trace, to);
+            codec.encode_output(&output, to);
+        });
         let typed = codec.forward(output);
         match only {
-            Some(partition) => self.send(topic.partition(partition), &scratch, typed),
+            Some(partition) => self.send(topic.partition(partition), &scratch, typed, trace),
             None => {
                 for partition in 0..self.topology.partitions(topic) {
-                    self.send(topic.partition(partition), &scratch, typed.clone());
+                    self.send(topic.partition(partition), &scratch, typed.clone(), trace);
                 }
             }
         }
@@ -97,7 +108,13 @@ impl<C: Codec> Outbox<C> {
         None
     }
 
-    fn send(&mut self, to: TopicPartition, message: &[u8], typed: Option<C::Sends>) {
+    fn send(
+        &mut self,
+        to: TopicPartition,
+        message: &[u8],
+        typed: Option<C::Sends>,
+        trace: Option<Trace>,
+    ) {
         let at = self.lanes.iter().position(|lane| lane.to == to);
         let at = at.unwrap_or_else(|| {
             self.lanes.push(Lane {
@@ -120,12 +137,14 @@ impl<C: Codec> Outbox<C> {
                 count: 0,
                 bytes: self.spare.pop().unwrap_or_default(),
                 typed: Vec::new(),
+                traces: Traces::default(),
             });
             self.runs.len() - 1
         });
         lane.open = Some(run);
         let run = &mut self.runs[run];
         self.bytes += message.len();
+        run.traces.push(run.count as usize, trace);
         run.count += 1;
         run.bytes.extend_from_slice(message);
         run.typed.extend(typed);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use prepx_bus::{AppendError, Batch, Log, Owner, Position, TopicPartition};
 use prepx_domain::{Machine, Micros};
+use prepx_trace::{Span, Trace, Traces};
 
 use crate::codec::{Codec, Event, Input, Output};
 use crate::command;
@@ -19,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::state::{Head, State};
 use crate::takeover::Begun;
 use crate::topology::{Seat, Topology};
+use crate::traced::{self, Followed};
 use crate::transition::{self, Taken};
 use crate::wire::put_prefixed;
 
@@ -39,6 +41,8 @@ pub struct Parcel<I> {
     pub first: u64,
     /// The messages, as inputs of the receiver.
     pub inputs: Vec<I>,
+    /// What they belong to, as far as that is told.
+    pub traces: Traces,
 }
 
 /// What became of a command once its transition is accepted by the log.
@@ -67,6 +71,8 @@ pub struct Partition<C: Codec> {
     room_bytes: usize,
     /// How many decisions have followed from the last input, until the last of them.
     follow_ups: u32,
+    /// What the last input and all that follows from it belong to, if that is told.
+    followed: Option<Followed>,
 }
 
 /// An input that comes again if deciding it fails, with where its record stands.
@@ -168,6 +174,7 @@ impl<C: Codec> Partition<C> {
             deciding: None,
             room_bytes: GROUP_BYTES,
             follow_ups: 0,
+            followed: None,
         }
     }
 
@@ -257,7 +264,12 @@ impl<C: Codec> Partition<C> {
 
     /// Takes a command that came straight from its sender; it is recorded with the transition. For
     /// logs that run ahead ([`Log::runs_ahead`]), where its offset is known before.
-    pub fn take_command(&mut self, token: u64, input: &Input<C>) -> Result<(), Error> {
+    pub fn take_command(
+        &mut self,
+        token: u64,
+        input: &Input<C>,
+        trace: Option<Trace>,
+    ) -> Result<(), Error> {
         let (to, offset) = (self.seat.commands(), self.open.command_next);
         let codec = &*self.codec;
         let batch = &mut self.open.batch;
@@ -270,7 +282,7 @@ impl<C: Codec> Partition<C> {
             offset,
             count: 1,
         })?;
-        self.decide(input, true)
+        self.decide(input, true, traced::At(trace, to, offset))
     }
 
     /// Takes the next command that is on the log. It is answered under its offset if it is
@@ -280,6 +292,7 @@ impl<C: Codec> Partition<C> {
         offset: u64,
         input: &Input<C>,
         answered: bool,
+        trace: Option<Trace>,
     ) -> Result<(), Error> {
         let from = self.seat.commands();
         let consumed = self.state.head.consumed.get(&from).copied();
@@ -297,7 +310,7 @@ impl<C: Codec> Partition<C> {
             count: 1,
         })?;
         self.deciding = Some(Deciding::Command(from, offset));
-        self.decide(input, answered)?;
+        self.decide(input, answered, traced::At(trace, from, offset))?;
         self.deciding = None;
         Ok(())
     }
@@ -332,7 +345,8 @@ impl<C: Codec> Partition<C> {
             self.state.machine.foresee(inputs, at);
             let message = Message { source, number };
             self.deciding = Some(Deciding::Message(message, from, offset));
-            self.decide(input, false)?;
+            let trace = parcel.traces.of(repeats as usize + at);
+            self.decide(input, false, traced::At(trace, from, offset))?;
         }
         self.deciding = None;
         let whole = taken == inputs.len() as u64;
@@ -402,7 +416,8 @@ impl<C: Codec> Partition<C> {
     pub fn take_timer(&mut self) -> Result<(), Error> {
         let before = self.open.event_count;
         let timer = self.codec.timer();
-        self.decide(&timer, false)?;
+        let at = traced::At(None, self.seat.journal(), 0);
+        self.decide(&timer, false, at)?;
         self.open.inputs += 1;
         if self.open.event_count > before {
             self.open.begun = true;
@@ -427,10 +442,28 @@ impl<C: Codec> Partition<C> {
         }
     }
 
-    fn decide(&mut self, input: &Input<C>, answering: bool) -> Result<(), Error> {
+    fn decide(&mut self, input: &Input<C>, answering: bool, at: traced::At) -> Result<(), Error> {
         debug_assert!(!self.has_more(), "what follows comes before the next input");
+        // Without a trace this is all that it costs.
+        let span = at.0.and_then(Span::under);
+        self.followed = at.0.map(|trace| Followed {
+            trace: span.as_ref().map_or(trace, Span::trace),
+            subject: self.codec.input_subject(input),
+        });
+        let events_before = self.open.event_count;
         self.decide_once(input, answering);
-        self.go_on(answering)
+        let decided = self.go_on(answering);
+        if let Some(span) = span {
+            let events = self.open.event_count - events_before;
+            let (seq, subject) = (self.state.head.seq + 1, self.subject());
+            span.end(None, || at.decided(self.seat, seq, events, subject));
+        }
+        decided
+    }
+
+    /// What the input at hand is about, if its trace is told.
+    fn subject(&self) -> Option<String> {
+        self.followed.as_ref()?.subject.clone()
     }
 
     /// Decides what follows from what was decided, as far as the open transition has room.
@@ -454,6 +487,7 @@ impl<C: Codec> Partition<C> {
 
     fn decide_once(&mut self, input: &Input<C>, answering: bool) {
         let (codec, machine, open) = (&*self.codec, &mut self.state.machine, &mut self.open);
+        let trace = self.followed.as_ref().map(|followed| followed.trace);
         machine.decide(input, open.now, &mut open.events);
         open.event_count += open.events.len();
         for event in open.events.drain(..) {
@@ -461,7 +495,10 @@ impl<C: Codec> Partition<C> {
             machine.apply(&event);
             machine.outputs(&event, open.now, &mut open.outputs);
             for output in open.outputs.drain(..) {
-                let Some(reply) = self.outbox.push(codec, output) else {
+                if let Some(followed) = &mut self.followed {
+                    followed.name(|| codec.output_subject(&output));
+                }
+                let Some(reply) = self.outbox.push(codec, output, trace) else {
                     continue;
                 };
                 // What is answered to nobody here was answered when the command came, or will be
@@ -545,6 +582,7 @@ impl<C: Codec> Partition<C> {
                 offset: run.offset,
                 first: run.first,
                 inputs: run.typed.into_iter().map(&receive).collect(),
+                traces: run.traces,
             };
             hand_over(parcel.from, parcel);
         }

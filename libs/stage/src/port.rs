@@ -14,6 +14,7 @@ use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::{Book, OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
 use prepx_domain::{AccountId, Asset, Code, Micros, OrderId, Side};
+use prepx_trace::Traces;
 
 use crate::{Head, Seat, Topology};
 
@@ -123,8 +124,13 @@ pub enum WhichOrders {
 
 /// The account stage.
 pub trait AccountPort: Send + Sync {
-    /// Has commands decided, in their order; one outcome for each, in the same order.
-    fn submit(&self, commands: Vec<Command>) -> Answer<Vec<Result<Reply, SubmitError>>>;
+    /// Has commands decided, in their order; one outcome for each, in the same order. `traces` says what
+    /// they belong to, by their places, as far as that is told.
+    fn submit(
+        &self,
+        commands: Vec<Command>,
+        traces: Traces,
+    ) -> Answer<Vec<Result<Reply, SubmitError>>>;
 
     /// The account as it is now, if it is known.
     fn account(&self, account: AccountId) -> Answer<Result<Option<AccountView>, ReadError>>;

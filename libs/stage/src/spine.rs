@@ -14,6 +14,7 @@ use std::sync::Arc;
 use prepx_bus::{Log, Position, TopicPartition};
 use prepx_domain::Slot;
 use prepx_env::Clock;
+use prepx_trace::Trace;
 
 use crate::cell::{Cell, Step, Work};
 use crate::clock::SteadyClock;
@@ -110,16 +111,26 @@ where
     }
 
     /// Puts a command before the account partition of its slot. It is named by `token` when it
-    /// has been decided.
-    pub fn submit(&mut self, token: u64, slot: Slot, input: Input<A>) {
+    /// has been decided, and belongs to `trace` if that is told.
+    pub fn submit(&mut self, token: u64, slot: Slot, input: Input<A>, trace: Option<Trace>) {
         let partition = slot.partition(self.topology.account_partitions);
-        self.accounts.put(partition, Work::Command { token, input });
+        let work = Work::Command {
+            token,
+            input,
+            trace,
+        };
+        self.accounts.put(partition, work);
     }
 
     /// Puts an operator's command before the matching partition of its slot.
     pub fn submit_matching(&mut self, token: u64, slot: Slot, input: Input<M>) {
         let partition = slot.partition(self.topology.matching_partitions);
-        self.matching.put(partition, Work::Command { token, input });
+        let work = Work::Command {
+            token,
+            input,
+            trace: None,
+        };
+        self.matching.put(partition, work);
     }
 
     /// Lets every partition look whether something is due, at the next turn.

@@ -164,7 +164,7 @@ impl<C: Codec> State<C> {
         self.fold_with(codec, record, |machine, event, now| {
             machine.outputs(event, now, &mut outputs);
             for output in outputs.drain(..) {
-                outbox.push(codec, output);
+                outbox.push(codec, output, None);
             }
         })
     }

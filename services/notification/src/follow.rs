@@ -239,6 +239,8 @@ fn until_minute_is_over(now: Micros) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use prepx_trace::Traces;
+
     use super::*;
 
     const UPDATES: TopicPartition = Topic::PortfolioUpdates.partition(0);
@@ -253,6 +255,7 @@ mod tests {
             source: Topic::AccountJournal.partition(2),
             first,
             messages: payloads.iter().map(message).collect(),
+            traces: Traces::default(),
         }
     }
 

@@ -15,6 +15,7 @@ use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce
 use prepx_env::{Clock, Random};
 use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, ToldPort};
+use prepx_trace::Traces;
 use uuid::Uuid;
 
 use self::midnight::Midnights;
@@ -282,7 +283,12 @@ impl<S: Store> App<S> {
     }
 
     async fn outcome(&self, command: Command) -> Result<Ack, Error> {
-        let outcome = self.deps.accounts.submit(vec![command]).await.pop();
+        let outcome = self
+            .deps
+            .accounts
+            .submit(vec![command], Traces::of_current(1))
+            .await
+            .pop();
         let reply = outcome.unwrap_or_else(|| Err(SubmitError::Unknown("no answer".into())))?;
         Ok(reply.outcome?)
     }

@@ -8,6 +8,7 @@ use prepx_domain::view::AccountView;
 use prepx_domain::{AccountId, Code, OrderId, Reject, Slot};
 use prepx_env::{Clock, Random};
 use prepx_stage::port::{AccountPort, ReadError, SubmitError};
+use prepx_trace::Traces;
 
 /// What the controls of accounts stand on.
 pub struct Deps {
@@ -130,8 +131,9 @@ impl App {
             slot,
             action,
         };
-        let commands = actions.into_iter().map(command).collect();
-        for outcome in self.0.accounts.submit(commands).await {
+        let commands: Vec<_> = actions.into_iter().map(command).collect();
+        let traces = Traces::of_current(commands.len());
+        for outcome in self.0.accounts.submit(commands, traces).await {
             outcome?.outcome?;
         }
         Ok(())

@@ -9,7 +9,8 @@ mod tests;
 
 use prepx_account::{Config, Event, Input, Output, Stage};
 use prepx_bus::Topic;
-use prepx_domain::message::{Command, ToAccount, ToMatching};
+use prepx_domain::message::{Action, Command, ToAccount, ToMatching};
+use prepx_domain::update::Change;
 use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
 use prepx_stage::{Codec, DecodeError, Route};
 
@@ -73,6 +74,39 @@ impl Codec for AccountCodec {
         decode_message::<v1::AccountEvent>(bytes)
             .and_then(event::from_wire)
             .map_err(|error| DecodeError::new("an event of the account stage", error))
+    }
+
+    fn input_subject(&self, input: &Input) -> Option<String> {
+        let order = match input {
+            Input::Command(command) => match &command.action {
+                Action::Replace(replace) => replace.order,
+                Action::Cancel { order, .. } | Action::EndOrder { order, .. } => *order,
+                _ => return None,
+            },
+            Input::FromMatching(message) => match message {
+                ToAccount::Fill(fill) => fill.order,
+                ToAccount::Parked { order, .. }
+                | ToAccount::Entered { order, .. }
+                | ToAccount::Triggered { order, .. }
+                | ToAccount::Absent { order, .. }
+                | ToAccount::Ended { order, .. } => *order,
+                ToAccount::Replaced { new, .. } | ToAccount::ReplaceRejected { new, .. } => *new,
+                _ => return None,
+            },
+            Input::Timer => return None,
+        };
+        Some(order.to_string())
+    }
+
+    fn output_subject(&self, output: &Output) -> Option<String> {
+        match output {
+            Output::ToMatching(ToMatching::Place(order)) => Some(order.order.to_string()),
+            Output::Update(update) => match &update.change {
+                Change::Order { order, .. } => Some(order.id.to_string()),
+                _ => None,
+            },
+            Output::ToMatching(_) | Output::Reply(_) => None,
+        }
     }
 
     fn route(&self, output: &Output) -> Route {

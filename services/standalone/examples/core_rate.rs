@@ -15,6 +15,7 @@ use prepx_domain::{AccountId, InstrumentId, Micros, Slot, Symbol, fixture};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_stage::port::SubmitError;
 use prepx_standalone::core::{Core, Options, Spine};
+use prepx_trace::Traces;
 use uuid::Uuid;
 
 const SYMBOLS: [&str; 4] = ["AAA/USD", "BBB/USD", "CCC/USD", "DDD/USD"];
@@ -86,7 +87,7 @@ impl Load {
                 .map(|_| self.order(self.random.next_u64()))
                 .collect();
             let sent = self.clock.monotonic();
-            match self.core.submit_batch(commands).await {
+            match self.core.submit_batch(commands, Traces::default()).await {
                 Ok(replies) => {
                     let took = self.clock.monotonic() - sent;
                     let done = replies

@@ -85,6 +85,16 @@ impl Codec for MatchingCodec {
             .map_err(|error| DecodeError::new("an event of the matching stage", error))
     }
 
+    fn input_subject(&self, input: &Input) -> Option<String> {
+        let order = match input {
+            Input::Command(ToMatching::Place(order)) => order.order,
+            Input::Command(ToMatching::Replace(replace)) => replace.new.order,
+            Input::Command(ToMatching::Cancel { order, .. }) => *order,
+            _ => return None,
+        };
+        Some(order.to_string())
+    }
+
     fn route(&self, output: &Output) -> Route {
         match output {
             Output::Account { slot, .. } => Route::Slot(Topic::OrderExecutions, *slot),

@@ -9,6 +9,7 @@ use prepx_domain::{AccountId, Slot};
 use prepx_env::{Clock, Random};
 use prepx_runtime::TaskError;
 use prepx_stage::port::AccountPort;
+use prepx_trace::Traces;
 use uuid::Uuid;
 
 /// Opens trading accounts: the account stage of the risk service.
@@ -45,7 +46,10 @@ impl Accounts for StageAccounts {
                 slot: Slot::of_user(user),
                 action: Action::OpenAccount { user, simulated },
             };
-            let mut replies = self.stage.submit(vec![command]).await;
+            let mut replies = self
+                .stage
+                .submit(vec![command], Traces::of_current(1))
+                .await;
             let reply = replies.pop().ok_or("the account stage gave no answer")?;
             match reply?.outcome? {
                 Ack::Opened(account) => Ok(account),

@@ -25,6 +25,7 @@ use prepx_stage::port::{
     AccountPort, Answer, AuditPort, MatchingPort, ReadError, StageBooks, SubmitError, WhichOrders,
 };
 use prepx_stage::{Seat, Stage, Topology};
+use prepx_trace::{Trace, Traces};
 
 pub use self::history::History;
 use self::patience::{AUDIT, READ, unread};
@@ -68,8 +69,9 @@ impl Ports {
         self.0.topology.seats(stage)
     }
 
-    fn ask_account(&self, command: &Command) -> Result<Awaited, SubmitError> {
+    fn ask_account(&self, command: &Command, trace: Option<Trace>) -> Result<Awaited, SubmitError> {
         let mut input = Vec::new();
+        prepx_trace::put(trace, &mut input);
         encode(command, &mut input);
         let seat = self.account_seat(command.slot);
         self.0.front.ask(seat.commands(), true, input)
@@ -197,10 +199,16 @@ fn are_drained<'a>(all: impl Iterator<Item = &'a (Seat, Lanes)>) -> bool {
 }
 
 impl AccountPort for Ports {
-    fn submit(&self, commands: Vec<Command>) -> Answer<Vec<Result<Reply, SubmitError>>> {
+    fn submit(
+        &self,
+        commands: Vec<Command>,
+        traces: Traces,
+    ) -> Answer<Vec<Result<Reply, SubmitError>>> {
         let ports = self.clone();
         Box::pin(async move {
-            let asked: Vec<_> = commands.iter().map(|one| ports.ask_account(one)).collect();
+            let asked = commands.iter().enumerate();
+            let asked = asked.map(|(place, one)| ports.ask_account(one, traces.of(place)));
+            let asked: Vec<_> = asked.collect();
             let mut outcomes = Vec::with_capacity(asked.len());
             for awaited in asked {
                 outcomes.push(match awaited {

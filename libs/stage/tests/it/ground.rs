@@ -14,6 +14,7 @@ use prepx_stage::desk::{Bounds, Question};
 use prepx_stage::{
     Codec, Desk, Error, Origin, Partition, Seat, Snapshots, Stage, Station, Takeover,
 };
+use prepx_trace::Trace;
 
 use crate::toy::{BankCodec, BankInput, HouseCodec, HouseInput, reply, slot};
 use crate::world::{TOPOLOGY, check_fold, fold};
@@ -132,22 +133,34 @@ impl<G: Ground> Stations<G> {
             account,
             amount,
         };
-        self.ask(id, account, &input);
+        self.ask(id, account, &input, None);
     }
 
     pub fn transfer(&mut self, id: i64, from: i64, to: i64, amount: i64) {
+        self.transfer_traced(id, (from, to), amount, None);
+    }
+
+    /// The same of which a trace may be told.
+    pub fn transfer_traced(
+        &mut self,
+        id: i64,
+        (from, to): (i64, i64),
+        amount: i64,
+        trace: Option<Trace>,
+    ) {
         let input = BankInput::Transfer {
             id,
             from,
             to,
             amount,
         };
-        self.ask(id, from, &input);
+        self.ask(id, from, &input, trace);
     }
 
-    fn ask(&mut self, id: i64, account: i64, input: &BankInput) {
+    fn ask(&mut self, id: i64, account: i64, input: &BankInput, trace: Option<Trace>) {
         let partition = slot(account).partition(TOPOLOGY.account_partitions);
         let mut bytes = Vec::new();
+        prepx_trace::put(trace, &mut bytes);
         BankCodec.encode_input(input, &mut bytes);
         let question = Question {
             who: id,

@@ -14,6 +14,7 @@ mod skips;
 mod standbys;
 mod stations;
 mod toy;
+mod traces;
 mod world;
 
 use prepx_bus::Log;
@@ -134,6 +135,7 @@ fn a_full_log_blocks_the_turn_and_loses_nothing() {
                 account: 5,
                 amount: 1,
             },
+            None,
         );
     }
     let mut blocked = 0;

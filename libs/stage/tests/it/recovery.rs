@@ -8,6 +8,7 @@ use prepx_stage::lane::Run;
 use prepx_stage::{
     Codec, Error, FoldError, Keeper, Pace, Parcel, Partition, Retention, Seat, Snapshots, Takeover,
 };
+use prepx_trace::Traces;
 
 use crate::toy::{BankCodec, BankInput, HouseCodec, slot};
 use crate::world::{TOPOLOGY, World, account, bytes_of, matching};
@@ -160,6 +161,7 @@ fn cleared_from_the_log(world: &World, seat: Seat) -> i64 {
                 offset: record.offset,
                 first: run.first,
                 inputs: run.messages().map(input).collect(),
+                traces: Traces::default(),
             })
             .unwrap();
     }
@@ -206,6 +208,7 @@ fn a_gap_in_a_lane_stops_the_receiver() {
         offset: 0,
         first: 2,
         inputs: vec![BankInput::Credit { to: 1, amount: 1 }],
+        traces: Traces::default(),
     };
     let error = bank.take_parcel(&parcel).unwrap_err();
     assert_eq!(

@@ -89,7 +89,7 @@ impl World {
             account,
             amount,
         };
-        self.spine.submit(id as u64, slot(account), input);
+        self.spine.submit(id as u64, slot(account), input, None);
     }
 
     pub fn transfer(&mut self, id: i64, from: i64, to: i64, amount: i64) {
@@ -99,7 +99,7 @@ impl World {
             to,
             amount,
         };
-        self.spine.submit(id as u64, slot(from), input);
+        self.spine.submit(id as u64, slot(from), input, None);
     }
 
     /// Takes a turn, flushing whenever the log is full; the replies by command, in their order.

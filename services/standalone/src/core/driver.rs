@@ -13,6 +13,7 @@ use prepx_domain::update::Reply;
 use prepx_env::Clock;
 use prepx_owner::{Deliver, Pass, Release};
 use prepx_stage::{Decided, Turn};
+use prepx_trace::Traces;
 use tokio::sync::oneshot;
 
 use super::keeping::Progress;
@@ -37,6 +38,7 @@ pub(super) enum Request {
     /// Commands to the account stage, decided in their order, answered together.
     Commands {
         commands: Vec<Command>,
+        traces: Traces,
         answer: oneshot::Sender<Vec<Option<Reply>>>,
         pass: Pass,
     },
@@ -131,9 +133,10 @@ impl Driver {
             match request {
                 Request::Commands {
                     commands,
+                    traces,
                     answer,
                     pass,
-                } => self.gather_commands(commands, answer, pass),
+                } => self.gather_commands((commands, &traces), answer, pass),
                 Request::Instrument {
                     slot,
                     command,
@@ -156,7 +159,7 @@ impl Driver {
 
     fn gather_commands(
         &mut self,
-        commands: Vec<Command>,
+        (commands, traces): (Vec<Command>, &Traces),
         answer: oneshot::Sender<Vec<Option<Reply>>>,
         pass: Pass,
     ) {
@@ -170,8 +173,8 @@ impl Driver {
             let token = self.turn.tokens.len() as u64;
             self.turn.tokens.push((group, place));
             let slot = command.slot;
-            self.spine
-                .submit(token, slot, account::Input::Command(command));
+            let input = account::Input::Command(command);
+            self.spine.submit(token, slot, input, traces.of(place));
         }
     }
 

@@ -33,6 +33,7 @@ use prepx_owner::{Deliver, Failure, Gate, RETRY_AFTER, Release};
 use prepx_risk::AccountCodec;
 use prepx_stage::port::{ReadError, SubmitError};
 use prepx_stage::{KeeperError, Pace, Retention, Snapshots, Topology, Watch};
+use prepx_trace::Traces;
 use prepx_trading::MatchingCodec;
 use prepx_trading::domain::calendar::ParseError;
 use tokio::sync::oneshot;
@@ -216,10 +217,13 @@ impl Core {
     }
 
     /// Has commands decided in their order: one answer for each, when all are durable. Only what
-    /// was accepted can be [`SubmitError::Unknown`].
+    /// was accepted can be [`SubmitError::Unknown`]. `traces` as [`AccountPort::submit`] has them.
+    ///
+    /// [`AccountPort::submit`]: prepx_stage::port::AccountPort::submit
     pub async fn submit_batch(
         &self,
         commands: Vec<Command>,
+        traces: Traces,
     ) -> Result<Vec<Option<Reply>>, SubmitError> {
         if commands.is_empty() {
             return Ok(Vec::new());
@@ -228,6 +232,7 @@ impl Core {
         let (answer, answered) = oneshot::channel();
         self.send(Request::Commands {
             commands,
+            traces,
             answer,
             pass,
         })?;
@@ -236,7 +241,7 @@ impl Core {
 
     /// Has one command decided.
     pub async fn submit(&self, command: Command) -> Result<Reply, SubmitError> {
-        let mut replies = self.submit_batch(vec![command]).await?;
+        let mut replies = self.submit_batch(vec![command], Traces::default()).await?;
         replies.pop().flatten().ok_or_else(|| self.unknown())
     }
 

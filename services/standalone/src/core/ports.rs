@@ -10,16 +10,21 @@ use prepx_stage::port::{
     WhichOrders,
 };
 use prepx_stage::{Head, Seat, Stage};
+use prepx_trace::Traces;
 
 use super::{Core, Spine, account};
 
 const SILENT: &str = "the stage gave no reply";
 
 impl AccountPort for Core {
-    fn submit(&self, commands: Vec<Command>) -> Answer<Vec<Result<Reply, SubmitError>>> {
+    fn submit(
+        &self,
+        commands: Vec<Command>,
+        traces: Traces,
+    ) -> Answer<Vec<Result<Reply, SubmitError>>> {
         let (core, count) = (self.clone(), commands.len());
         Box::pin(async move {
-            match core.submit_batch(commands).await {
+            match core.submit_batch(commands, traces).await {
                 Err(error) => vec![Err(error); count],
                 Ok(replies) => {
                     let reply = |reply: Option<Reply>| {

@@ -8,6 +8,7 @@ use prepx_domain::update::{Ack, Reply};
 use prepx_domain::{AccountId, OrderStatus, Slot, fixture};
 use prepx_env::{Clock, SystemClock};
 use prepx_stage::port::{AccountPort, MatchingPort, SubmitError, WhichOrders};
+use prepx_trace::Traces;
 use uuid::Uuid;
 
 use super::{Core, Options, Running};
@@ -49,7 +50,7 @@ pub(crate) async fn opened(accounts: &dyn AccountPort, number: u128) -> AccountI
 
 /// Has one command decided.
 pub(crate) async fn submit(accounts: &dyn AccountPort, command: Command) -> Reply {
-    let mut replies = AccountPort::submit(accounts, vec![command]).await;
+    let mut replies = AccountPort::submit(accounts, vec![command], Traces::default()).await;
     replies.pop().unwrap().unwrap()
 }
 
@@ -110,7 +111,7 @@ async fn an_order_trades_and_is_there_after_a_restart_with_its_first_reply() {
     let sell = command(5, seller.slot(), limit(seller, Side::Sell, "s"));
     let buy = command(6, buyer.slot(), limit(buyer, Side::Buy, "b"));
     let first = core
-        .submit_batch(vec![sell.clone(), buy.clone()])
+        .submit_batch(vec![sell.clone(), buy.clone()], Traces::default())
         .await
         .unwrap();
     let usd = |available| ("USD".to_owned(), (available, 0));
@@ -138,7 +139,10 @@ async fn an_order_trades_and_is_there_after_a_restart_with_its_first_reply() {
         [],
         "I9"
     );
-    let again = core.submit_batch(vec![sell, buy]).await.unwrap();
+    let again = core
+        .submit_batch(vec![sell, buy], Traces::default())
+        .await
+        .unwrap();
     let outcome = |replies: &[Option<Reply>]| -> Vec<String> {
         let outcome = |reply: &Option<Reply>| match &reply.as_ref().unwrap().outcome {
             Ok(Ack::Order(order)) => format!("{} {:?}", order.id, order.status),
@@ -168,14 +172,22 @@ async fn what_does_not_fit_is_refused_before_anything_is_accepted() {
         let one = |number| command(number, account.slot(), deposit(account, "USD", 1));
         numbers.map(one).collect()
     };
-    let refused = core.submit_batch(deposits(10..14)).await.unwrap_err();
+    let refused = core
+        .submit_batch(deposits(10..14), Traces::default())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, SubmitError::Busy { .. }), "{refused}");
-    core.submit_batch(deposits(10..13)).await.unwrap();
+    core.submit_batch(deposits(10..13), Traces::default())
+        .await
+        .unwrap();
     assert_eq!(balances(&core, account).await["USD"], (3, 0));
     tokio::task::spawn_blocking(move || running.stop().unwrap())
         .await
         .unwrap();
-    let closed = core.submit_batch(deposits(20..21)).await.unwrap_err();
+    let closed = core
+        .submit_batch(deposits(20..21), Traces::default())
+        .await
+        .unwrap_err();
     assert!(matches!(closed, SubmitError::Closed(_)), "{closed}");
 }
 
@@ -221,7 +233,9 @@ async fn an_order_sweeps_a_deep_book_in_transitions_of_bounded_size() {
             }
             command(id, seller.slot(), sell)
         });
-        core.submit_batch(sells.collect()).await.unwrap();
+        core.submit_batch(sells.collect(), Traces::default())
+            .await
+            .unwrap();
         number += 2_001;
     }
     let mut sweep = limit(buyer, Side::Buy, "all");

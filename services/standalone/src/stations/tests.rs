@@ -19,6 +19,7 @@ use prepx_runtime::tls::Dialer;
 use prepx_runtime::{Config as HostConfig, Drain, Hosted, listen};
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, WhichOrders};
 use prepx_stage::{Pace, Snapshots, Stage};
+use prepx_trace::Traces;
 
 use tokio::sync::oneshot;
 
@@ -93,7 +94,12 @@ async fn an_order_trades_and_is_there_after_a_restart_with_its_first_reply() {
     submit(&stations, fund(4, seller, "BTC")).await;
     let sell = command(5, seller.slot(), limit(seller, Side::Sell, "s"));
     let buy = command(6, buyer.slot(), limit(buyer, Side::Buy, "b"));
-    let first = AccountPort::submit(&stations, vec![sell.clone(), buy.clone()]).await;
+    let first = AccountPort::submit(
+        &stations,
+        vec![sell.clone(), buy.clone()],
+        Traces::default(),
+    )
+    .await;
     let usd = |available| ("USD".to_owned(), (available, 0));
     let btc = |available| ("BTC".to_owned(), (available, 0));
     let bought = BTreeMap::from([usd(4_000_000_000_000), btc(100_000_000)]);
@@ -101,7 +107,7 @@ async fn an_order_trades_and_is_there_after_a_restart_with_its_first_reply() {
     until(&stations, buyer, &bought).await;
     until(&stations, seller, &sold).await;
     stop(running).await;
-    let closed = AccountPort::submit(&stations, vec![sell.clone()]).await;
+    let closed = AccountPort::submit(&stations, vec![sell.clone()], Traces::default()).await;
     assert!(
         matches!(closed[..], [Err(SubmitError::Closed(_))]),
         "{closed:?}"
@@ -114,7 +120,7 @@ async fn an_order_trades_and_is_there_after_a_restart_with_its_first_reply() {
     let named = WhichOrders::ClientOrderId("b".into());
     let order = stations.orders(buyer, named).await.unwrap();
     assert_eq!(order[0].status, OrderStatus::Filled);
-    let again = AccountPort::submit(&stations, vec![sell, buy]).await;
+    let again = AccountPort::submit(&stations, vec![sell, buy], Traces::default()).await;
     let id = |reply: &Result<prepx_domain::update::Reply, SubmitError>| match reply {
         Ok(prepx_domain::update::Reply {
             outcome: Ok(prepx_domain::update::Ack::Order(order)),

@@ -136,7 +136,7 @@ impl Steps {
             action: Action::Place(order),
         };
         let input = prepx_account::Input::Command(command);
-        stage.take_command(0, &input).expect("it is decided");
+        stage.take_command(0, &input, None).expect("it is decided");
         let receive = |message| self.matching.receive(message);
         let sent = self.made_durable(&mut stage, receive).pop();
         let accepted = stage.machine().open_orders(account).pop();

@@ -11,6 +11,7 @@ use prepx_proto::journal;
 use prepx_stage::follow::{Message, Run};
 use prepx_stage::port::{PastOrders, PastQuery};
 use prepx_store::plans::Plans;
+use prepx_trace::Traces;
 use uuid::Uuid;
 
 use super::*;
@@ -114,6 +115,7 @@ fn batch(first: u64, trades: usize) -> Batch {
         source: Topic::AccountJournal.partition(0),
         first: first + 1,
         messages: (first..).take(trades).map(message).collect(),
+        traces: Traces::default(),
     };
     Batch {
         partition: source(0),
