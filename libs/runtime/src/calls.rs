@@ -69,7 +69,7 @@ impl Meters {
     }
 }
 
-const fn label(code: Code) -> &'static str {
+pub(crate) const fn label(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use prepx_env::Random;
+use prepx_trace::{Span, Trace};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tonic::Status;
@@ -28,7 +29,7 @@ use crate::context::Context;
 use crate::method::Method;
 use crate::room::{Room, Taken};
 use crate::status::{Code, Error};
-use crate::{config, status, telemetry, timeout, unreadable};
+use crate::{config, status, telemetry, timeout, traced, unreadable};
 
 /// The header with the request's id, on requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -100,8 +101,8 @@ impl Shared {
         })
     }
 
-    fn watch(&self, method: &'static Method, place: Option<Taken>) -> Watch {
-        Watch::begin(method, Arc::clone(self.calls.of(method)), place)
+    fn watch(&self, method: &'static Method) -> Watch {
+        Watch::begin(method, Arc::clone(self.calls.of(method)))
     }
 
     /// The caller's deadline, and for unary calls never later than the service's own.
@@ -117,12 +118,12 @@ impl Shared {
     }
 }
 
-/// The request's own id, or a new one.
-pub fn request_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
+/// The request's own id, or that of the trace that it belongs to, or a new one.
+pub fn request_id(headers: &HeaderMap, trace: Option<Trace>, random: &Random) -> HeaderValue {
     let given = headers.get(REQUEST_ID);
     match given.filter(|id| is_request_id(id.as_bytes())) {
         Some(id) => id.clone(),
-        None => new_request_id(random),
+        None => new_request_id(trace.map_or_else(|| random.uuid().as_u128(), |trace| trace.id)),
     }
 }
 
@@ -132,8 +133,8 @@ fn is_request_id(bytes: &[u8]) -> bool {
 }
 
 /// A request id of its own: 32 hexadecimal digits.
-fn new_request_id(random: &Random) -> HeaderValue {
-    let id = random.uuid().simple().to_string();
+fn new_request_id(id: u128) -> HeaderValue {
+    let id = format!("{id:032x}");
     HeaderValue::from_str(&id).expect("hexadecimal digits are a header value")
 }
 
@@ -176,22 +177,27 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = Method::of(request.uri().path());
+        let span = (!method.is_support()).then(|| traced::begin(request.headers()));
+        let span = span.flatten();
+        let trace = span.as_ref().map(Span::trace);
         let context = Context {
-            request_id: request_id(request.headers(), &self.shared.random),
+            request_id: request_id(request.headers(), trace, &self.shared.random),
             deadline: self.shared.deadline(method, request.headers()),
         };
         let place = match self.shared.place(method) {
             Ok(place) => place,
             Err(refusal) => {
-                self.shared.watch(method, None).end(refusal.code());
+                self.shared.watch(method).end(refusal.code());
                 let response = answer(refusal.into_http(), &context);
                 return Box::pin(std::future::ready(Ok(response)));
             }
         };
-        let watch = self.shared.watch(method, Some(place));
-        let span = telemetry::call_span(method, &context, request.headers());
+        let mut watch = self.shared.watch(method);
+        watch.place = Some(place);
+        watch.span = span.map(|span| (span, context.request_id.clone()));
+        let span = telemetry::call_span(method, &context, trace);
         let handled = self.inner.call(request);
-        let bounded = handle(handled, method, context.clone());
+        let bounded = prepx_trace::scope(trace, handle(handled, method, context.clone()));
         let whole = async move { Ok(answer(watch.over(bounded.await), &context)) };
         Box::pin(whole.instrument(span))
     }
@@ -257,17 +263,20 @@ struct Watch {
     began: Instant,
     code: Option<tonic::Code>,
     place: Option<Taken>,
+    /// What is told of it, under which request id.
+    span: Option<(Span, HeaderValue)>,
 }
 
 impl Watch {
-    fn begin(method: &'static Method, meters: Arc<Meters>, place: Option<Taken>) -> Watch {
+    fn begin(method: &'static Method, meters: Arc<Meters>) -> Watch {
         meters.began();
         Watch {
             method,
             meters,
             began: Instant::now(),
             code: None,
-            place,
+            place: None,
+            span: None,
         }
     }
 
@@ -295,6 +304,10 @@ impl Drop for Watch {
         // Without a status the caller has gone before the end.
         let code = self.code.unwrap_or(tonic::Code::Cancelled);
         self.meters.ended(code, self.began.elapsed());
+        if let Some((span, request_id)) = self.span.take() {
+            let span = span.lasting(self.method.streaming);
+            traced::end(span, self.method, code, &request_id);
+        }
     }
 }
 

@@ -166,7 +166,8 @@ where
         .enable_all()
         .build();
     runtime.map_err(Error::Start)?.block_on(async {
-        let mut telemetry = Telemetry::begin(&config.telemetry, name)?;
+        let continues = config.callers == Callers::Services;
+        let mut telemetry = Telemetry::begin(&config.telemetry, name, continues)?;
         let identities = Identities::of(config, name)?;
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(Error::Start)?;

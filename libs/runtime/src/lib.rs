@@ -29,6 +29,7 @@ pub mod status;
 pub mod telemetry;
 mod timeout;
 pub mod tls;
+pub mod traced;
 mod unread;
 mod unreadable;
 

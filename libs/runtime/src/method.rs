@@ -49,6 +49,11 @@ impl Method {
         METHODS.len() + 2
     }
 
+    /// Whether it stands for health and reflection: asked all the time, and by nobody's request.
+    pub(crate) fn is_support(&self) -> bool {
+        self.number == METHODS.len() + 1
+    }
+
     /// The method with this path.
     pub fn of(path: &str) -> &'static Method {
         if let Some(method) = METHODS.get(path) {

@@ -5,7 +5,7 @@
 //! let order = trading.submit_order(request).await?;
 //! ```
 //!
-//! A peer hands on the request id and what is left of the caller's deadline. It sends nothing twice,
+//! A peer hands on the request id, the trace and what is left of the caller's deadline. It sends nothing twice,
 //! except to another replica of a service that has several ([`Balanced`]) and what cannot take effect twice.
 
 use std::task::{Context as Poller, Poll};
@@ -23,7 +23,7 @@ use tower::Service;
 use crate::balance::Balanced;
 use crate::context::Context;
 use crate::guard::REQUEST_ID;
-use crate::{telemetry, timeout};
+use crate::{timeout, traced};
 
 /// How long to wait for a connection to another process.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -131,12 +131,12 @@ impl Service<Request<Body>> for Peer {
                 .map(|Ok(response)| Ok(response))
                 .boxed(),
             Peer::Remote(channel) => {
-                telemetry::inject(request.headers_mut());
+                traced::hand_on(request.headers_mut());
                 let answered = channel.call(request);
                 async move { answered.await.map_err(Error::from) }.boxed()
             }
             Peer::Balanced(balanced) => {
-                telemetry::inject(request.headers_mut());
+                traced::hand_on(request.headers_mut());
                 balanced.clone().call(request).map(Ok).boxed()
             }
         }

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use prepx_env::Random;
+use prepx_trace::Trace;
 use prepx_transcode::Error;
 
 use crate::body::is_grpc;
@@ -36,7 +37,7 @@ pub fn told(error: &Error, request_id: &HeaderValue) -> Response<Body> {
 
 /// An error in the form that goes with a request's headers: a gRPC status, or JSON.
 pub fn answer(error: &Error, headers: &HeaderMap, random: &Random) -> Response<Body> {
-    let request_id = guard::request_id(headers, random);
+    let request_id = guard::request_id(headers, Trace::current(), random);
     if !is_grpc(headers) {
         return told(error, &request_id);
     }

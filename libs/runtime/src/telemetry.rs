@@ -5,16 +5,10 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::WithExportConfig as _;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use prepx_trace::Trace;
 use serde::Deserialize;
 use tracing::{Span, Subscriber};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -24,6 +18,7 @@ use crate::config;
 use crate::context::Context;
 use crate::filter::{self, Filter};
 use crate::method::Method;
+use crate::traced::Sending;
 
 /// Upper bounds of the durations that are counted, in seconds.
 const BUCKETS_SECONDS: [f64; 15] = [
@@ -74,8 +69,13 @@ pub struct Config {
     pub log_filter_file: Option<PathBuf>,
     /// URL of an OTLP collector for traces over gRPC; none are sent without it.
     pub otlp_endpoint: Option<String>,
-    /// Of how many calls in a million the trace is sent. Who calls decides for all whom that call reaches.
+    /// Of how many requests in a million the whole trace is sent. Who begins it decides for all whom it reaches.
     pub traces_ppm: u32,
+    /// Of the others is sent what failed, and what took as long as this.
+    pub traces_slow_ms: u64,
+    /// Whether the traces of callers are continued. Unless it is said: of services they are, of clients not; a
+    /// request of theirs begins a trace of its own, with a link to theirs. For gateways that only a mesh reaches.
+    pub traces_continued: Option<bool>,
 }
 
 impl Default for Config {
@@ -87,6 +87,8 @@ impl Default for Config {
             log_filter_file: None,
             otlp_endpoint: None,
             traces_ppm: 10_000,
+            traces_slow_ms: 500,
+            traces_continued: None,
         }
     }
 }
@@ -149,21 +151,23 @@ pub enum Error {
 /// The process's reporting. Flushes traces when it ends.
 pub struct Telemetry {
     metrics: PrometheusHandle,
-    tracer: Option<SdkTracerProvider>,
+    sending: Option<Sending>,
     filter: Option<Filter>,
 }
 
 impl Telemetry {
-    /// Begins to report. Once a process, inside the tokio runtime.
+    /// Begins to report. Once a process, inside the tokio runtime. `continues` says whether the traces of
+    /// callers are continued, unless the settings say otherwise.
     ///
     /// # Errors
     /// When something reports already, or the collector's URL is wrong.
-    pub fn begin(config: &Config, service: &'static str) -> Result<Telemetry, Error> {
+    pub fn begin(
+        config: &Config,
+        service: &'static str,
+        continues: bool,
+    ) -> Result<Telemetry, Error> {
         let metrics = metrics()?;
-        let tracer = tracer(config, service)?;
-        let traces = tracer
-            .as_ref()
-            .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+        let sending = Sending::begin(config, service, continues)?;
         // What can be changed costs a lock for each line and span: only who asks for it pays.
         let (filter, changing) = match &config.log_filter_file {
             Some(file) => Some(Filter::by(file)?).unzip(),
@@ -175,13 +179,12 @@ impl Telemetry {
         tracing_subscriber::registry()
             .with(changing)
             .with(fixed)
-            .with(traces)
             .with(config.lines())
             .try_init()
             .map_err(|error| Error::Twice(error.to_string()))?;
         Ok(Telemetry {
             metrics,
-            tracer,
+            sending,
             filter,
         })
     }
@@ -199,9 +202,7 @@ impl Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.tracer.take().map(|tracer| tracer.shutdown()) {
-            tracing::warn!(%error, "the last traces were not sent");
-        }
+        self.sending.iter().for_each(Sending::end);
     }
 }
 
@@ -228,74 +229,21 @@ pub fn metrics() -> Result<PrometheusHandle, Error> {
     handle.clone().map_err(Error::Twice)
 }
 
-fn tracer(config: &Config, service: &'static str) -> Result<Option<SdkTracerProvider>, Error> {
-    let Some(url) = &config.otlp_endpoint else {
-        return Ok(None);
-    };
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(url)
-        .build()
-        .map_err(|source| Error::Endpoint {
-            url: url.clone(),
-            source,
-        })?;
-    let resource = opentelemetry_sdk::Resource::builder()
-        .with_service_name(service)
-        .build();
-    let sampled = Sampler::TraceIdRatioBased(f64::from(config.traces_ppm) / 1e6);
-    let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource)
-        .with_sampler(Sampler::ParentBased(Box::new(sampled)))
-        .build();
-    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    Ok(Some(provider))
-}
-
-/// The span of one call, continued from the caller's if the headers name it.
-pub(crate) fn call_span(method: &Method, context: &Context, headers: &HeaderMap) -> Span {
+/// The span of one call for the lines that are logged while it is answered.
+pub(crate) fn call_span(method: &Method, context: &Context, trace: Option<Trace>) -> Span {
     let request_id = context.request_id();
-    let span = tracing::info_span!("call", method = method.path, request_id);
-    if headers.contains_key("traceparent") {
-        let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
-            propagator.extract(&Headers(headers))
-        });
-        // Fails only when no traces are collected, and then there is nothing to continue.
-        let _ = span.set_parent(parent);
+    let trace_id = tracing::field::Empty;
+    let span = tracing::info_span!("call", method = method.path, request_id, trace_id);
+    // A request without an id of its own has the trace's.
+    if let Some(Trace { id, .. }) = trace
+        && u128::from_str_radix(request_id, 16) != Ok(id)
+    {
+        span.record(
+            "trace_id",
+            tracing::field::display(format_args!("{id:032x}")),
+        );
     }
     span
-}
-
-/// Tells the next process which span calls it.
-pub(crate) fn inject(headers: &mut HeaderMap) {
-    let context = Span::current().context();
-    opentelemetry::global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut HeadersMut(headers));
-    });
-}
-
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
-}
-
-struct HeadersMut<'a>(&'a mut HeaderMap);
-
-impl Injector for HeadersMut<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        let name = HeaderName::try_from(key);
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
-            self.0.insert(name, value);
-        }
-    }
 }
 
 #[cfg(test)]

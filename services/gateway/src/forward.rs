@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use prepx_auth::{CLUSTER_KEY, Identity};
-use prepx_runtime::Peer;
+use prepx_runtime::{Peer, traced};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
@@ -61,11 +61,12 @@ pub fn service_of(name: &str) -> &str {
 }
 
 /// What a connection or a platform means by itself, and no client by a call.
-const KEPT_BACK: [HeaderName; 4] = [
+const KEPT_BACK: [HeaderName; 5] = [
     header::CONNECTION,
     header::HOST,
     header::TRANSFER_ENCODING,
     HeaderName::from_static(CLUSTER_KEY),
+    traced::HEADER,
 ];
 
 /// A service in another process, in the place of its routes.

@@ -11,6 +11,8 @@ use axum::body::Body;
 use axum::middleware::Next;
 use http::{Request, Response};
 use metrics::{Counter, Gauge, Histogram};
+use prepx_runtime::{guard, traced};
+use prepx_trace::{Kind, Span, Told, Trace};
 use prepx_transcode::{Route, Router};
 use tokio::time::Instant;
 
@@ -75,9 +77,9 @@ impl Requests {
     /// Counts a request, until the head of its answer is there.
     pub async fn around(&self, request: Request<Body>, next: Next) -> Response<Body> {
         let page = self.pages.get(request.uri().path());
-        let _under_way = InFlight::begin(&self.in_flight);
+        let mut under_way = InFlight::begin(&self.in_flight, traced::begin(request.headers()));
         let began = Instant::now();
-        let response = next.run(request).await;
+        let response = prepx_trace::scope(under_way.trace(), next.run(request)).await;
         let route = response.extensions().get::<Arc<Route>>();
         let route = route.and_then(|route| self.routes.get(&place_of(route)));
         let meters = page
@@ -85,8 +87,20 @@ impl Requests {
             .unwrap_or(&self.other);
         meters.seconds().record(began.elapsed());
         meters.ended(response.status().as_u16()).increment(1);
+        under_way.end(meters, &response);
         response
     }
+}
+
+/// Where the table has a status.
+fn place_of_status(status: u16) -> usize {
+    let place = STATUSES.iter().position(|(known, _)| *known == status);
+    place.unwrap_or(STATUSES.len() - 1)
+}
+
+/// A status as it is counted.
+fn label(status: u16) -> &'static str {
+    STATUSES[place_of_status(status)].1
 }
 
 /// What tells the routes of a router apart at the least cost: it lives as long as they are kept.
@@ -117,8 +131,7 @@ impl Meters {
     }
 
     fn ended(&self, status: u16) -> &Counter {
-        let place = STATUSES.iter().position(|(known, _)| *known == status);
-        let place = place.unwrap_or(STATUSES.len() - 1);
+        let place = place_of_status(status);
         self.ended[place].get_or_init(|| {
             let mut labels = self.labels();
             labels.push(("status", STATUSES[place].1.to_owned()));
@@ -128,17 +141,52 @@ impl Meters {
 }
 
 /// A request under way, also when its caller goes away.
-struct InFlight<'r>(&'r Gauge);
+struct InFlight<'r> {
+    gauge: &'r Gauge,
+    span: Option<Span>,
+}
 
 impl<'r> InFlight<'r> {
-    fn begin(gauge: &'r Gauge) -> InFlight<'r> {
+    fn begin(gauge: &'r Gauge, span: Option<Span>) -> InFlight<'r> {
         gauge.increment(1.0);
-        InFlight(gauge)
+        InFlight { gauge, span }
+    }
+
+    /// What is done for it belongs to this.
+    fn trace(&self) -> Option<Trace> {
+        self.span.as_ref().map(Span::trace)
+    }
+
+    fn end(&mut self, meters: &Meters, response: &Response<Body>) {
+        let Some(span) = self.span.take() else { return };
+        let status = response.status();
+        let failure = status.is_server_error().then(|| label(status.as_u16()));
+        span.end(failure, || {
+            let id = response.headers().get(guard::REQUEST_ID);
+            let id = id.map(|id| ("prepx.request_id", traced::words(id)));
+            let attributes = [
+                ("http.request.method", meters.method.clone().into()),
+                ("http.route", meters.route.clone().into()),
+                ("http.response.status_code", status.as_u16().into()),
+            ];
+            Told {
+                kind: Kind::Server,
+                name: format!("{} {}", meters.method, meters.route).into(),
+                attributes: attributes.into_iter().chain(id).collect(),
+            }
+        });
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.decrement(1.0);
+        self.gauge.decrement(1.0);
+        if let Some(span) = self.span.take() {
+            span.end(None, || Told {
+                kind: Kind::Server,
+                name: "given up by the caller".into(),
+                attributes: Vec::new(),
+            });
+        }
     }
 }

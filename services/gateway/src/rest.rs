@@ -14,6 +14,7 @@ use prepx_auth::Identity;
 use prepx_domain::Code;
 use prepx_env::Random;
 use prepx_runtime::{Peer, body, guard, refusal, status};
+use prepx_trace::Trace;
 use prepx_transcode::{Call, Effect, Error, Framing, Route, Router};
 use tonic::Streaming;
 use tonic::metadata::MetadataMap;
@@ -51,7 +52,7 @@ impl Rest {
 
     /// Answers any request.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let request_id = guard::request_id(request.headers(), &self.random);
+        let request_id = guard::request_id(request.headers(), Trace::current(), &self.random);
         let mut route = None;
         let mut response = match self.call(request, &request_id, &mut route).await {
             Ok(response) => response,
@@ -102,7 +103,8 @@ impl Rest {
         }
         // A caller that goes away does not stop a write that has begun.
         let path = route.grpc_path().to_owned();
-        let answering = tokio::spawn(async move { raw::unary(peer, &path, request).await });
+        let asked = async move { raw::unary(peer, &path, request).await };
+        let answering = tokio::spawn(prepx_trace::carried(asked));
         let reply = answering.await.unwrap_or_else(|_| Err(status::internal()));
         let reply = reply.map_err(|status| failure(&route, &status))?;
         Ok(refusal::json(route.success_status(), route.encode(&reply)?))

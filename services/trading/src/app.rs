@@ -18,6 +18,7 @@ use crate::domain::form::{self, OrderForm, ReplaceForm};
 use crate::error::Error;
 use crate::history;
 use crate::instruments::Instruments;
+use crate::traced;
 
 /// What order entry stands on.
 pub struct Deps {
@@ -259,7 +260,9 @@ impl App {
     /// Commands of one account from its order-entry stream, in order; one outcome for each.
     pub async fn submit(&self, commands: Vec<Command>) -> Vec<Result<Reply, SubmitError>> {
         let asked: Vec<_> = commands.iter().map(|one| Asked::by(&one.action)).collect();
-        let outcomes = self.deps.accounts.submit(commands).await;
+        let batch = traced::Batch::begin(&commands);
+        let outcomes = self.deps.accounts.submit(commands, batch.traces()).await;
+        batch.end(&outcomes);
         for (asked, outcome) in asked.into_iter().zip(&outcomes) {
             let outcome = match outcome {
                 Ok(reply) => reply.outcome.as_ref().map(drop).map_err(Reject::reason),
@@ -318,8 +321,11 @@ impl App {
             slot: account.slot(),
             action,
         };
-        let outcome = self.deps.accounts.submit(vec![command]).await.pop();
+        let traced = traced::Asked::begin(id);
+        let submitted = self.deps.accounts.submit(vec![command], traced.traces());
+        let outcome = submitted.await.pop();
         let outcome = outcome.unwrap_or_else(|| Err(SubmitError::Unknown("no answer".into())));
+        traced.end(&outcome);
         match outcome {
             Ok(reply) => Ok(reply.outcome?),
             Err(source) => {

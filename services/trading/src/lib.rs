@@ -13,6 +13,7 @@ mod history;
 mod instruments;
 mod owner;
 mod service;
+mod traced;
 
 pub use app::Deps;
 pub use error::Error;
