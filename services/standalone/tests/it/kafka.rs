@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::platform::{Platform, command, prepx};
 use crate::skips::{add_account, end};
+use crate::traces::{self, Collector};
 
 /// Names differ over the tests of one run; each run has servers of its own.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -50,6 +52,10 @@ fn nodes() -> u16 {
 
 /// Starts `prepx start` on it.
 fn start(data_dir: &Path, url: &str) -> Platform {
+    Platform::start_by(&mut starting(data_dir, url))
+}
+
+fn starting(data_dir: &Path, url: &str) -> Command {
     let mut command = command(data_dir);
     // The program refuses variables that it does not know.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PREPX_TEST_")) {
@@ -57,7 +63,21 @@ fn start(data_dir: &Path, url: &str) -> Platform {
     }
     command.env("PREPX_LOG_URL", url);
     command.env("PREPX_LOG_REPLICATION", nodes().to_string());
-    Platform::start_by(&mut command)
+    command
+}
+
+/// As on a disk, where typed values are handed over; here every context goes through records.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_one_trace_through_records_alone() {
+    let (_, kafka) = platform();
+    let (collector, url) = Collector::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = traces::settings(&url, 1_000_000, 3_600_000);
+    let starting = starting(directory.path(), &kafka);
+    let mut starting = traces::tracing(starting, directory.path(), &settings);
+    let running = Platform::start_by(&mut starting);
+    let trace = traces::trade(&running).await;
+    traces::complete(&collector, &trace).await;
 }
 
 /// What a command prints as JSON; it must find nothing wrong.

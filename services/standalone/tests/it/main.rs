@@ -13,3 +13,4 @@ mod skips;
 mod stream;
 mod tables;
 mod texts;
+mod traces;
