@@ -94,7 +94,8 @@ impl<S: Store> App<S> {
     pub async fn last_day_price_minor(&self, instrument: &Instrument) -> Option<i64> {
         let midnight = self.last_midnight();
         let load = async {
-            let read = prices::before(&self.deps.market_data, instrument, midnight).await;
+            let read = prices::before(&self.deps.market_data, instrument, midnight);
+            let read = Box::pin(read).await;
             let (value, ttl) = (read.map_err(Error::Prices)?, TTL);
             Ok::<_, Error>(Loaded { value, ttl })
         };
