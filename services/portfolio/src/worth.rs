@@ -61,7 +61,7 @@ pub struct Point {
     pub equity_minor: i64,
     /// The worth less the base and less what was paid in since.
     pub profit_minor: i64,
-    /// That over the base and what was paid in since, at [`RATIO_SCALE`]; 0 when those are not
+    /// That over the base and what was paid in since, at [`RATIO_SCALE`](crate::holdings::RATIO_SCALE); 0 when those are not
     /// above 0.
     pub profit_ratio: i64,
 }

@@ -5,7 +5,7 @@ use prepx_domain::decimal::format;
 use prepx_domain::fixture;
 
 use super::*;
-use crate::holdings::CURRENCY_SCALE;
+use crate::holdings::{CURRENCY_SCALE, RATIO_SCALE};
 use crate::points::Asked;
 
 const ONE: i64 = 100_000_000;
