@@ -49,7 +49,7 @@ fn tell(log: &dyn Log, owner: Owner, number: u64) {
     log.append(Some(owner), &batch).unwrap();
 }
 
-fn following(log: Arc<dyn Log>) -> Following {
+pub fn following(log: Arc<dyn Log>) -> Following {
     Following {
         tail: Tail::new(Arc::clone(&log)),
         retention: Arc::new(Retention::new(log)),

@@ -1,16 +1,16 @@
 //! What belongs to a trace is followed through both stages, and changes nothing that is decided.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use prepx_bus::{Log, Topic};
-use prepx_domain::{Micros, Slot};
+use prepx_bus::{Log, Topic, TopicPartition};
+use prepx_domain::Slot;
 use prepx_env::Random;
-use prepx_stage::consume::{Consumer, Positions, Runner};
-use prepx_stage::follow::{self, Batch, Tail};
-use prepx_stage::{Duty, Following, Retention, Turn, lane};
+use prepx_stage::follow::{self, Batch};
+use prepx_stage::{Consumer, Runner, Turn, lane};
 use prepx_trace::{Ended, Sampling, Sink, Trace};
 
+use crate::awaited;
 use crate::ground::{Disk, Stations};
 use crate::toy::{BankInput, slot};
 use crate::world::{TOPOLOGY, World};
@@ -191,25 +191,25 @@ fn i7_stations_follow_it_through_records_alone() {
 /// Takes what account stages tell, and remembers nothing.
 struct Reader;
 
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct Failed(#[from] follow::Error);
-
 impl Consumer for Reader {
-    type Error = Failed;
+    type Error = follow::Error;
 
     const NAME: &'static str = "reader";
     const PAUSE: Duration = Duration::ZERO;
     const BATCHES_BETWEEN_RELEASES: u32 = 1;
 
-    async fn positions(&mut self) -> Result<Positions, Failed> {
+    fn sources(&self) -> Vec<TopicPartition> {
         let partitions = 0..TOPOLOGY.account_partitions;
-        Ok(partitions
-            .map(|number| (Topic::PortfolioUpdates.partition(number), 0))
-            .collect())
+        partitions
+            .map(|number| Topic::PortfolioUpdates.partition(number))
+            .collect()
     }
 
-    async fn take(&mut self, _: Batch) -> Result<(), Failed> {
+    async fn resume(&mut self, _: TopicPartition) -> Result<u64, follow::Error> {
+        Ok(0)
+    }
+
+    async fn take(&mut self, _: Batch) -> Result<(), follow::Error> {
         Ok(())
     }
 }
@@ -218,14 +218,7 @@ impl Consumer for Reader {
 async fn a_consumer_tells_what_it_has_taken() {
     install();
     let world = run(trace(0xd44));
-    let log: Arc<dyn Log> = world.log.clone();
-    let following = Following {
-        tail: Tail::new(Arc::clone(&log)),
-        retention: Arc::new(Retention::new(log)),
-        topology: TOPOLOGY,
-        clock: Arc::new(prepx_env::ManualClock::new(Micros(0))),
-        duty: Duty::always(),
-    };
+    let following = awaited::following(world.log.clone());
     let mut reader = Runner::open(following, Reader).await.unwrap();
     reader.catch_up(|_| {}).await.unwrap();
     let spans = told(0xd44);
