@@ -170,6 +170,13 @@ async fn the_platform_itself_reads_what_is_the_same_for_everybody_and_nothing_el
         /prepx.market_data.v1.StockDataService/GetLatestTrades
         /prepx.market_data.v1.StockDataService/GetLatestOrderBooks
         /prepx.market_data.v1.StockDataService/GetSnapshots
+        /prepx.market_data.v1.StockDataService/GetSingleBars
+        /prepx.market_data.v1.StockDataService/GetSingleQuotes
+        /prepx.market_data.v1.StockDataService/GetSingleTrades
+        /prepx.market_data.v1.StockDataService/GetLatestSingleBar
+        /prepx.market_data.v1.StockDataService/GetLatestSingleQuote
+        /prepx.market_data.v1.StockDataService/GetLatestSingleTrade
+        /prepx.market_data.v1.StockDataService/GetSingleSnapshot
     "#]]
     .assert_eq(&opened);
 }
