@@ -171,12 +171,12 @@ fn lanes(owners: &BTreeMap<&str, (&v1::Part, &v1::Owned)>) -> Vec<wire::LaneStat
     lanes
 }
 
-/// Whoever takes nothing has no lag.
+/// Whoever takes nothing has no lag. The version before does not say how much it takes.
 fn consumers(known: &[Known]) -> Vec<wire::ConsumerStatus> {
     let mut consumers = Vec::new();
     for known in known.iter().filter(|known| known.serves) {
         let told = known.part.iter().flat_map(|part| &part.consumers);
-        let taking = told.filter(|consumer| consumer.partitions > 0);
+        let taking = told.filter(|told| told.partitions > 0 || told.partitions_of == 0);
         consumers.extend(taking.map(|consumer| wire::ConsumerStatus {
             name: consumer.name.clone(),
             address: known.address(),
