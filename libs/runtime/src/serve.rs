@@ -2,6 +2,7 @@
 //! it open: connections, the time of handshakes, header size and time, body size and time, streams a
 //! connection, silence, answers that nobody takes.
 
+mod farewell;
 mod limits;
 
 use std::convert::Infallible;
@@ -19,7 +20,6 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use prepx_env::Random;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Chain};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +35,7 @@ use crate::tls::{Identity, Prompt, shaken, speaks_http2};
 use crate::unread::{Counted, Opened, Reader, Unread};
 use crate::{refusal, status};
 
+use farewell::{Farewell, Watchers};
 pub use limits::Limits;
 
 /// How a connection that speaks HTTP/2 begins.
@@ -105,8 +106,8 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
     let Port { listener, identity } = port.into();
     let room = Room::new("connections", limits.connections);
     let unread = Duration::from_millis(limits.unread_timeout_ms.into());
-    let server = Arc::new(Server::new(app, limits, identity));
-    let graceful = GracefulShutdown::new();
+    let server = Arc::new(Server::new(app, limits, identity, drain.clone()));
+    let farewell = Farewell::default();
     let mut connections = JoinSet::new();
     let unread_answers = Arc::clone(&server.unread);
     let mut beside = JoinSet::new();
@@ -122,9 +123,9 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
         match accepted {
             Ok((stream, address, taken)) => {
                 let server = Arc::clone(&server);
-                let watcher = graceful.watcher();
+                let watchers = farewell.watchers();
                 connections.spawn(async move {
-                    server.connection(stream, address, taken, watcher).await;
+                    server.connection(stream, address, taken, watchers).await;
                 });
             }
             Err(error) => {
@@ -134,7 +135,7 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
         }
     }
     drop(listener);
-    graceful.shutdown().await;
+    farewell.say(connections).await;
 }
 
 async fn accept(
@@ -166,6 +167,7 @@ struct Server {
     app: Router,
     limits: Limits,
     identity: Option<Arc<Identity>>,
+    drain: Drain,
     unread: Arc<Unread>,
     random: Arc<Random>,
     http1: Builder<TokioExecutor>,
@@ -173,7 +175,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(app: Router, limits: Limits, identity: Option<Arc<Identity>>) -> Server {
+    fn new(app: Router, limits: Limits, identity: Option<Arc<Identity>>, drain: Drain) -> Server {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -197,6 +199,7 @@ impl Server {
             random: Arc::new(Random::from_system()),
             limits,
             identity,
+            drain,
             http1,
             http2: builder.http2_only(),
         }
@@ -208,10 +211,10 @@ impl Server {
         stream: TcpStream,
         address: SocketAddr,
         taken: Taken,
-        watcher: Watcher,
+        watchers: Watchers,
     ) {
         let (open, place) = self.admit(taken);
-        open.during(self.spoken(stream, address, place, watcher))
+        open.during(self.spoken(stream, address, place, watchers))
             .await;
     }
 
@@ -224,10 +227,16 @@ impl Server {
         (open, place)
     }
 
-    async fn spoken(&self, stream: TcpStream, address: SocketAddr, place: Place, watcher: Watcher) {
+    async fn spoken(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: Place,
+        watchers: Watchers,
+    ) {
         let Some(identity) = &self.identity else {
             let (reader, writer) = stream.into_split();
-            return self.unsaid(reader, writer, address, place, watcher).await;
+            return self.unsaid(reader, writer, address, place, watchers).await;
         };
         let limit = Duration::from_millis(self.limits.handshake_timeout_ms);
         let Some(stream) = shaken(identity, stream, address, limit).await else {
@@ -235,10 +244,10 @@ impl Server {
         };
         if speaks_http2(&stream) {
             let stream = Prompt::new(stream, PREFACE.len(), self.opening());
-            return self.http2(stream, address, place, watcher).await;
+            return self.http2(stream, address, place, watchers).await;
         }
         let (reader, writer) = tokio::io::split(stream);
-        self.unsaid(reader, writer, address, place, watcher).await;
+        self.unsaid(reader, writer, address, place, watchers).await;
     }
 
     /// How long it may take until a connection has said what it speaks.
@@ -253,7 +262,7 @@ impl Server {
         writer: impl AsyncWrite + Send + Unpin + 'static,
         address: SocketAddr,
         place: Place,
-        watcher: Watcher,
+        watchers: Watchers,
     ) {
         let opened = tokio::time::timeout(self.opening(), opened(reader)).await;
         let Ok(Ok((is_http2, reader))) = opened else {
@@ -262,24 +271,36 @@ impl Server {
         };
         let io = tokio::io::join(reader, writer);
         match is_http2 {
-            true => self.http2(io, address, place, watcher).await,
-            false => self.http1(io, address, place, watcher).await,
+            true => self.http2(io, address, place, watchers).await,
+            false => self.http1(io, address, place, watchers).await,
         }
     }
 
-    async fn http1(&self, io: impl Io, address: SocketAddr, place: Place, watcher: Watcher) {
-        let service = hyper::service::service_fn(|request| self.answer(request, address, &place));
+    async fn http1(&self, io: impl Io, address: SocketAddr, place: Place, watchers: Watchers) {
+        let service = hyper::service::service_fn(|request| {
+            let answer = self.answer(request, address, &place);
+            let drain = self.drain.clone();
+            async move {
+                let mut answer = answer.await;
+                if let (Ok(answer), true) = (&mut answer, drain.is_draining()) {
+                    farewell::last(answer);
+                }
+                answer
+            }
+        });
         let connection = self
             .http1
             .serve_connection_with_upgrades(TokioIo::new(io), service);
-        ended(address, watcher.watch(connection).await);
+        drop(watchers.http2);
+        ended(address, watchers.http1.watch(connection).await);
     }
 
     /// Speaks first, as HTTP/2 lets the server do: whoever hears it knows that it has been let in.
-    async fn http2(&self, io: impl Io, address: SocketAddr, place: Place, watcher: Watcher) {
+    async fn http2(&self, io: impl Io, address: SocketAddr, place: Place, watchers: Watchers) {
         let service = hyper::service::service_fn(|request| self.answer(request, address, &place));
         let connection = self.http2.serve_connection(TokioIo::new(io), service);
-        ended(address, watcher.watch(connection).await);
+        drop(watchers.http1);
+        ended(address, watchers.http2.watch(connection).await);
     }
 
     /// The answer, counted until it is taken. A client that has left too much is refused before anything is

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::{Builder as Client, ResponseFuture, SendRequest};
 use http::header;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
+use crate::drain::Control;
 
 const PAGE_BYTES: usize = 48 << 10;
 const WINDOW_MAX: u32 = (1 << 31) - 1;
@@ -39,7 +41,8 @@ struct Served {
     pages: Arc<AtomicUsize>,
     /// Answers to POST are made when they are let.
     let_go: Arc<Semaphore>,
-    graceful: GracefulShutdown,
+    farewell: Farewell,
+    control: Control,
     _watching: JoinHandle<()>,
 }
 
@@ -63,13 +66,15 @@ impl Served {
                     late()
                 }),
             );
-        let server = Arc::new(Server::new(app, limits, None));
+        let (drain, control) = Drain::new();
+        let server = Arc::new(Server::new(app, limits, None, drain));
         let unread = Arc::clone(&server.unread);
         Served {
             server,
             pages,
             let_go,
-            graceful: GracefulShutdown::new(),
+            farewell: Farewell::default(),
+            control,
             _watching: tokio::spawn(async move { unread.watch().await }),
         }
     }
@@ -79,10 +84,10 @@ impl Served {
         let (near, far) = tokio::io::duplex(1 << 20);
         let taken = Room::new("test", 1).enter().expect("there is room");
         let (open, place) = self.server.admit(taken);
-        let (server, watcher) = (Arc::clone(&self.server), self.graceful.watcher());
+        let (server, watchers) = (Arc::clone(&self.server), self.farewell.watchers());
         tokio::spawn(async move {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-            open.during(server.http2(far, address, place, watcher))
+            open.during(server.http2(far, address, place, watchers))
                 .await;
         });
         let handshake = Client::new()
@@ -96,6 +101,20 @@ impl Served {
         (client, connection)
     }
 
+    /// A client over HTTP/1.1, and its connection among others.
+    fn older_client(&self, connections: &mut JoinSet<()>) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let taken = Room::new("test", 1).enter().expect("there is room");
+        let (open, place) = self.server.admit(taken);
+        let (server, watchers) = (Arc::clone(&self.server), self.farewell.watchers());
+        connections.spawn(async move {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+            open.during(server.http1(far, address, place, watchers))
+                .await;
+        });
+        near
+    }
+
     /// Waits until it holds so many pages: what a connection has held goes with tasks of its own.
     async fn holds(&self, pages: usize) {
         for _ in 0..1_000 {
@@ -105,6 +124,22 @@ impl Served {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         panic!("{} pages are held, not {pages}", self.pages.load(SeqCst));
+    }
+}
+
+/// Asks for a page over HTTP/1.1 and takes it; the header of the answer.
+async fn ask_older(client: &mut DuplexStream) -> String {
+    let request = b"GET /page HTTP/1.1\r\nhost: test\r\n\r\n";
+    client.write_all(request).await.expect("is open");
+    let mut answer = Vec::new();
+    loop {
+        client.read_buf(&mut answer).await.expect("is answered");
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        if let Some(end) = end
+            && answer.len() == end + 4 + PAGE_BYTES
+        {
+            return String::from_utf8_lossy(&answer[..end]).into_owned();
+        }
     }
 }
 
@@ -251,4 +286,28 @@ async fn a_header_that_is_too_large_is_told_so() {
     let body = response.into_body().data().await.expect("it has a body");
     let body = String::from_utf8_lossy(&body.expect("is whole")).into_owned();
     assert!(body.starts_with("{\"code\":43110000,"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_a_connection_over_http1_is_answered_once_more() {
+    let served = Served::with(Limits::default());
+    let mut connections = JoinSet::new();
+    let mut sending = served.older_client(&mut connections);
+    let mut idle = served.older_client(&mut connections);
+    for client in [&mut sending, &mut idle] {
+        let header = ask_older(client).await;
+        assert!(!header.contains("connection: close"), "{header}");
+    }
+
+    served.control.drain();
+    let began = Instant::now();
+    let ending = tokio::spawn(served.farewell.say(connections));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let header = ask_older(&mut sending).await;
+    assert!(header.contains("connection: close"), "{header}");
+    for (client, after_ms) in [(&mut sending, 500), (&mut idle, 1_000)] {
+        assert_eq!(client.read(&mut [0]).await.expect("is closed well"), 0);
+        assert_eq!(began.elapsed().as_millis(), after_ms);
+    }
+    ending.await.expect("says farewell");
 }
