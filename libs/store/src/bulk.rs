@@ -11,8 +11,9 @@ use crate::{Connection, Result, Tx, Value};
 
 /// SQLite's own limit on values bound to one statement.
 const BINDS_MAX: usize = 32_766;
-/// Rows a statement in SQLite, largest first. Few sizes, so that each is prepared once.
-const ROWS_A_STATEMENT: [usize; 3] = [128, 16, 1];
+/// Rows a statement in SQLite, largest first. Few sizes, so that each is prepared once; of any number of rows below
+/// the largest no more than one statement of each, because a statement costs two switches between threads.
+const ROWS_A_STATEMENT: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 /// Rows a statement in PostgreSQL: beyond it statements do not get cheaper, only larger.
 const ROWS_AN_ARRAY: usize = 4_096;
 

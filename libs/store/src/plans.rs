@@ -152,6 +152,10 @@ pub(crate) async fn explain_sqlite(
     for step in &steps {
         let (id, parent, what): (i64, i64, String) =
             (step.try_get(0)?, step.try_get(1)?, step.try_get(3)?);
+        // How many rows an INSERT brings along is nothing that was read.
+        if what.ends_with("-ROW VALUES CLAUSE") {
+            continue;
+        }
         let depth = depths.iter().find(|(of, _)| *of == parent);
         let depth = depth.map_or(0, |(_, depth)| *depth);
         depths.push((id, depth + 1));

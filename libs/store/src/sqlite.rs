@@ -24,6 +24,9 @@ const PAGE_BYTES: u64 = 4_096;
 /// Page cache of the writer, in KiB: with SQLite's own 2 MiB, indexes are read again and again.
 const WRITER_CACHE_KIB: &str = "-16384";
 
+/// Prepared statements kept a connection: an insert has one for each number of rows that it takes at once.
+const STATEMENTS_KEPT: usize = 256;
+
 /// How long a start lets another one work on a new file before it looks again.
 const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(10);
 
@@ -148,6 +151,7 @@ fn connect_options(directory: &Path, options: &Options) -> SqliteConnectOptions 
             },
         )
         .busy_timeout(Duration::from_millis(options.wait_ms_max))
+        .statement_cache_capacity(STATEMENTS_KEPT)
         .foreign_keys(true)
         .pragma(
             "wal_autocheckpoint",
