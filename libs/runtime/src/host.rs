@@ -36,6 +36,10 @@ use crate::{config, telemetry};
 /// How often old samples are folded into the metrics' histograms, and the process is looked at.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
+/// The fewest threads that carry calls, also on fewer cores: while one of them waits for a core, the others take
+/// over what it has queued.
+const WORKERS_MIN: usize = 4;
+
 /// What every process is told.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -162,7 +166,9 @@ pub fn run<F>(
 where
     F: Future<Output = Result<Service, TaskError>>,
 {
+    let cores = std::thread::available_parallelism().map_err(Error::Start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.get().max(WORKERS_MIN))
         .enable_all()
         .build();
     runtime.map_err(Error::Start)?.block_on(async {
