@@ -95,8 +95,10 @@ def accounts(world: World) -> Iterator[str]:
 
 def secrets(world: World) -> Iterator[str]:
     """Every secret that is read into the cluster has its place."""
-    read = set(re.findall(r"remoteRef: \{key: ([\w/]+)", text("k8s/components/secrets/secrets.yaml")))
+    files = text("k8s/components/secrets/secrets.yaml", "k8s/components/monitoring/stack/secrets.yaml")
+    read = set(re.findall(r"remoteRef: \{key: ([\w/]+)", files))
     made = set(map(plain, said(world, "modules/secrets").blocks("variable")["names"]["default"]))
+    made |= set(map(plain, said(world, "modules/home").blocks("module")["watching_secrets"]["names"]))
     if read != made:
         yield f"k8s/ reads the secrets {sorted(read)}; {sorted(made)} are made"
 

@@ -24,3 +24,11 @@ module "secrets" {
 
   replica_regions = var.other_regions
 }
+
+# Of what watches the platform, which may read these and no others.
+module "watching_secrets" {
+  source = "../secrets"
+
+  names           = ["prepx/alerts", "prepx/grafana"]
+  replica_regions = var.other_regions
+}

@@ -22,6 +22,11 @@ locals {
       accounts  = ["prepx-secrets"]
       may       = var.shared.may.secrets
     }
+    monitoring-secrets = {
+      namespace = "monitoring"
+      accounts  = ["monitoring-secrets"]
+      may       = var.shared.may.watching_secrets
+    }
     autoscaler = {
       namespace = "kube-system"
       accounts  = ["cluster-autoscaler"]

@@ -1,4 +1,4 @@
-# Places for the secrets that k8s/components/secrets reads, copied to all regions. What is in them is put there by hand
+# Places for the secrets that k8s/components reads, copied to all regions. What is in them is put there by hand
 # (`aws secretsmanager put-secret-value`): it would otherwise be in the state.
 
 resource "aws_secretsmanager_secret" "this" {
