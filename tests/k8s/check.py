@@ -14,6 +14,7 @@ import capacity
 import faults
 import references
 import tiltfile
+import watching
 from manifests import Manifests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,6 +27,9 @@ PLAIN = ["k8s/argocd", "k8s/stores"]
 WHOLE = "prod"
 # The overlay that the Tiltfile deploys.
 TILTED = "dev"
+# Overlays of what watches, and which: that of the first, staging's and no other; nobody watches development.
+WATCHES = "monitoring-"
+WATCHED_BY = {"staging": "monitoring-staging", "dev": None}
 # A field that is misspelt, of a kind of Kubernetes, of an operator, and of Strimzi.
 MISSPELT = [
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndate: {}\n",
@@ -46,18 +50,19 @@ def main():
         texts = built | plain
         invalid = dict(zip(texts, both.map(lambda text: validate(tools, text), texts.values())))
     wrong = [f"{folder.relative_to(ROOT)}: {line}" for folder, lines in invalid.items() for line in lines]
-    for folder, text in built.items():
-        if folder.parent.name == "overlays":
-            docs = list(yaml.load_all(text, LOADER))
-            problems = references.problems(Manifests(docs))
-            if folder.name == WHOLE:
-                problems += capacity.deployed(Manifests(docs))
-            wrong += [f"{folder.relative_to(ROOT)}: {problem}" for problem in problems]
-            if folder.name == WHOLE and not problems:
-                wrong += faults.unseen(docs) + lenient(tools)
-                wrong += delivery.problems(tools, docs) + delivery.unseen(tools)
-            if folder.name == TILTED:
-                wrong += tiltfile.problems(docs) + tiltfile.unseen()
+    overlays = {
+        folder.name: Manifests(list(yaml.load_all(text, LOADER)))
+        for folder, text in built.items()
+        if folder.parent.name == "overlays"
+    }
+    for overlay, manifests in overlays.items():
+        problems = of_overlay(overlay, manifests, overlays)
+        wrong += [f"k8s/overlays/{overlay}: {problem}" for problem in problems]
+        if overlay == WHOLE and not problems:
+            wrong += faults.unseen(manifests) + lenient(tools) + watching.lenient(manifests.beside)
+            wrong += delivery.problems(tools, manifests.docs) + delivery.unseen(tools)
+        if overlay == TILTED:
+            wrong += tiltfile.problems(manifests.docs) + tiltfile.unseen()
     wrong += unused(folders)
     for line in wrong:
         print(line, file=sys.stderr)
@@ -69,6 +74,15 @@ def main():
         else f"{len(wrong)} problems in {count} manifests: {took}"
     )
     sys.exit(bool(wrong))
+
+
+def of_overlay(overlay: str, manifests: Manifests, overlays: dict[str, Manifests]) -> list[str]:
+    if overlay.startswith(WATCHES):
+        return references.problems(manifests) + watching.refused(manifests)
+    beside = WATCHED_BY.get(overlay, f"{WATCHES}{WHOLE}")
+    manifests.beside = overlays.get(beside)
+    problems = references.problems(manifests)
+    return problems + list(capacity.deployed(manifests)) if overlay == WHOLE else problems
 
 
 def build(tools: pathlib.Path, folder: pathlib.Path) -> str:

@@ -7,7 +7,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Of the settings these tables are said in a struct of another crate: their keys are not looked into.
-OPEN_TABLES = {"user", "rate_limits", "webhooks", "limits", "calls", "telemetry", "tls", "public_tls"}
+OPEN_TABLES = {"user", "rate_limits", "webhooks", "limits", "calls", "tls", "public_tls"}
 BY_INSTRUMENT = {"matching-journal", "instrument-commands", "order-processing", "market-data"}
 # Whose partitions are the file's own, whatever the topology.
 OF_THE_FILE = {"stage-owners"}
@@ -20,8 +20,11 @@ def settings() -> dict[str, set[str] | None]:
     """The names of all settings; of a table those in it, or None where they are not known here."""
     text = (ROOT / "libs/platform/src/settings.rs").read_text()
     names = fields(text, "Settings")
-    peers = fields((ROOT / "libs/platform/src/peers.rs").read_text(), "Peers")
-    return {name: peers if name == "peers" else None if name in OPEN_TABLES else set() for name in names}
+    tables = {
+        "peers": fields((ROOT / "libs/platform/src/peers.rs").read_text(), "Peers"),
+        "telemetry": fields((ROOT / "libs/runtime/src/telemetry.rs").read_text(), "Config"),
+    }
+    return {name: None if name in OPEN_TABLES else tables.get(name, set()) for name in names}
 
 
 def fields(text: str, struct: str) -> set[str]:

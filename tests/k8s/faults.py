@@ -6,6 +6,7 @@ from collections.abc import Callable
 import capacity
 import mesh
 import references
+import watching
 from manifests import Manifests
 
 # What is spoilt, how, and which rule has to say so in which words.
@@ -60,6 +61,11 @@ def misspelt_setting(m):
 @fault(references.settings, "no such setting")
 def misspelt_peer(m):
     m.settings()["PREPX_PEERS__MARKETDATA"] = "http://prepx-market-data:9000"
+
+
+@fault(references.settings, "no such setting")
+def misspelt_setting_of_a_table(m):
+    m.settings()["PREPX_TELEMETRY__OTLP_ENDPONT"] = "http://otel-collector.monitoring:4317"
 
 
 @fault(references.settings, "would be taken for settings")
@@ -254,13 +260,81 @@ def pooler_of_nothing(m):
     m.get("Pooler", "prepx-sql-home-pool")["spec"]["cluster"]["name"] = "prepx-sql"
 
 
-def unseen(docs: list[dict]) -> list[str]:
-    """The faults that nobody sees, and the rules that no fault tries. `docs` are sound."""
+@fault(references.protocols, "does not say what its port 9000 speaks")
+def port_without_a_protocol(m):
+    m.get("Service", "prepx-gateway")["spec"]["ports"][0].pop("appProtocol")
+
+
+@fault(references.accounts_and_secrets, "mounts the ConfigMap prepx-rule")
+def rules_left_out(m):
+    volumes = m.beside.get("StatefulSet", "prometheus")["spec"]["template"]["spec"]["volumes"]
+    next(one for one in volumes if one["name"] == "rules")["configMap"]["name"] = "prepx-rule"
+    m.docs += m.beside.docs
+
+
+@fault(mesh.providers, "names the provider otlp")
+def unknown_provider(m):
+    m.get("Telemetry", "prepx")["spec"]["tracing"][0]["providers"][0]["name"] = "otlp"
+
+
+@fault(mesh.providers, "there is no such Service")
+def provider_that_is_not_there(m):
+    m.beside.get("Service", "otel-collector")["spec"]["ports"][0]["port"] = 4318
+
+
+@fault(watching.scraped, "says that its metrics are at 9091")
+def metrics_elsewhere(m):
+    m.get("Deployment", "prepx-user")["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] = "9091"
+
+
+@fault(watching.scraped, "the network does not let Prometheus there")
+def metrics_that_nobody_may_ask_for(m):
+    m.get("NetworkPolicy", "services")["spec"]["ingress"].pop()
+
+
+@fault(watching.named, "is told of otel-colector.monitoring:4317: there is no such Service")
+def unknown_collector(m):
+    m.settings()["PREPX_TELEMETRY__OTLP_ENDPOINT"] = "http://otel-colector.monitoring:4317"
+
+
+@fault(watching.named, "Deployment prepx-user is told of otel-collector.monitoring:4317: the network does not let it there")
+def collector_behind_a_wall(m):
+    m.beside.get("NetworkPolicy", "otel-collector")["spec"]["ingress"].pop(0)
+
+
+@fault(watching.named, "DaemonSet log-shipper is told of loki.monitoring:3100: the network does not let it there")
+def logs_that_do_not_come(m):
+    m.beside.get("NetworkPolicy", "loki")["spec"]["ingress"][0]["from"].pop()
+
+
+def collector(m: Manifests) -> dict:
+    """The files of the collector."""
+    return next(doc for doc in m.beside.of("ConfigMap") if doc["metadata"]["name"].startswith("otel-collector"))["data"]
+
+
+@fault(watching.pipelines, "defines other exporters than it uses: ['otlp', 'otlp/jaeger']")
+def exporter_of_another_name(m):
+    collector(m)["config.yaml"] = collector(m)["config.yaml"].replace("exporters: [otlp]", "exporters: [otlp/jaeger]")
+
+
+@fault(watching.pipelines, "has the port 13133")
+def probes_where_nobody_listens(m):
+    collector(m)["config.yaml"] = collector(m)["config.yaml"].replace("13133", "13134")
+
+
+@fault(watching.shown, "nothing is mounted there")
+def dashboards_elsewhere(m):
+    mounts = m.beside.get("Deployment", "grafana")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    next(mount for mount in mounts if mount["name"] == "dashboards")["mountPath"] = "/dashboards"
+
+
+def unseen(sound: Manifests) -> list[str]:
+    """The faults that nobody sees, and the rules that no fault tries."""
     wrong = []
     for rule, spoil, words in FAULTS:
-        spoilt = Manifests(copy.deepcopy(docs))
+        spoilt = Manifests(copy.deepcopy(sound.docs), Manifests(copy.deepcopy(sound.beside.docs)))
         spoil(spoilt)
-        said = list(rule(Manifests(spoilt.docs)))
+        said = list(rule(Manifests(spoilt.docs, Manifests(spoilt.beside.docs))))
         if not any(words in problem for problem in said):
             wrong.append(f"tests/k8s: {rule.__name__} does not see {spoil.__name__}: it says {said}")
     tried = {rule for rule, _, _ in FAULTS}

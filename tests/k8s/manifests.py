@@ -6,10 +6,12 @@ import re
 class Manifests:
     """What an overlay comes to."""
 
-    def __init__(self, docs: list[dict]):
+    def __init__(self, docs: list[dict], beside: "Manifests | None" = None):
         self.docs = docs
+        # What stands beside it in a cluster: what watches it.
+        self.beside = beside
         self.by_name = {(doc["kind"], doc["metadata"]["name"]): doc for doc in docs}
-        self.workloads = [doc for doc in docs if doc["kind"] in ("Deployment", "StatefulSet", "Job")]
+        self.workloads = [doc for doc in docs if doc["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job")]
         self.workloads += [job for doc in self.of("AnalysisTemplate") for job in jobs(doc)]
 
     def of(self, *kinds: str) -> list[dict]:
@@ -20,6 +22,16 @@ class Manifests:
 
     def get(self, kind: str, name: str) -> dict | None:
         return self.by_name.get((kind, name))
+
+    def everything(self) -> list[dict]:
+        """With what stands beside it."""
+        return self.docs + (self.beside.docs if self.beside else [])
+
+    def all_workloads(self) -> list[dict]:
+        return self.workloads + (self.beside.workloads if self.beside else [])
+
+    def anywhere(self, kind: str, name: str | None) -> dict | None:
+        return self.get(kind, name) or (self.beside.get(kind, name) if self.beside else None)
 
     def labelled(self, labels: dict) -> list[dict]:
         """The workloads whose pods have these labels."""
@@ -43,6 +55,11 @@ def pod(workload: dict) -> dict:
 def containers(workload: dict) -> list[dict]:
     spec = pod(workload)["spec"]
     return spec["containers"] + spec.get("initContainers", [])
+
+
+def namespace(doc: dict) -> str:
+    """Jobs of an analysis are beside it."""
+    return doc["metadata"].get("namespace", "prepx")
 
 
 def name(doc: dict) -> str:

@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterator
 
+import yaml
+
 import facts
-from manifests import Manifests, name, short
+from manifests import Manifests, name, namespace, short
 
 PREPX_SA = re.compile(r"cluster\.local/ns/prepx/sa/(.+)")
+# Defined in every mesh.
+PROVIDERS = {"envoy", "prometheus"}
 # Conditions of a retry under which a call may have taken effect.
 LOST = {"reset", "unavailable", "5xx", "gateway-error", "cancelled", "deadline-exceeded", "internal", "retriable-4xx"}
 
@@ -177,4 +181,22 @@ def policies(m: Manifests) -> Iterator[str]:
         yield f"the gateway hands on other services than it may call: {sorted(handed_on ^ facts.public_services())}"
 
 
-RULES = [rollouts, routes, rules_of_destinations, policies]
+def providers(m: Manifests) -> Iterator[str]:
+    """What telemetry is sent to by name is defined where the control plane is told of it, and is there."""
+    told = yaml.safe_load((facts.ROOT / "istio/istiod.yaml").read_text())["meshConfig"]["extensionProviders"]
+    defined = {one["name"]: one for one in told}
+    for doc in m.of("Telemetry"):
+        asked = [one for part in doc["spec"].values() for each in part for one in each.get("providers", [])]
+        for provider in (one["name"] for one in asked if one["name"] not in PROVIDERS):
+            if provider not in defined:
+                yield f"{name(doc)} names the provider {provider}: istio/istiod.yaml defines {sorted(defined)}"
+                continue
+            place = defined[provider]["opentelemetry"]
+            host, space = place["service"].split(".")[:2]
+            services = [one for one in m.everything() if one["kind"] == "Service" and one["metadata"]["name"] == host]
+            found = [one for one in services if namespace(one) == space]
+            if not any(port["port"] == place["port"] for one in found for port in one["spec"]["ports"]):
+                yield f"the provider {provider} is at {place['service']}:{place['port']}: there is no such Service"
+
+
+RULES = [rollouts, routes, rules_of_destinations, policies, providers]

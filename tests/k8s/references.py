@@ -9,11 +9,14 @@ from collections.abc import Iterator
 
 import facts
 import mesh
+import watching
 from manifests import Manifests, containers, name, pod, short
 
 # What operators make, by a label that they put on: not in these files, and yet there.
 OPERATORS_LABELS = {"strimzi.io/cluster", "prepx.io/store"}
 PART = "prepx.platform.v1.PartService"
+# With which a port's name says what it speaks, as Istio reads names.
+PROTOCOLS = {"grpc", "http", "http2", "https", "redis", "tcp", "tls", "udp"}
 
 
 def problems(manifests: Manifests) -> list[str]:
@@ -90,6 +93,17 @@ def accounts_and_secrets(m: Manifests) -> Iterator[str]:
             wanted = volume.get("secret", {}).get("secretName")
             if wanted and wanted not in secrets:
                 yield f"{name(workload)} mounts the Secret {wanted}: it is not there"
+            wanted = volume.get("configMap", {}).get("name")
+            if wanted and not m.has("ConfigMap", wanted):
+                yield f"{name(workload)} mounts the ConfigMap {wanted}: it is not there"
+
+
+def protocols(m: Manifests) -> Iterator[str]:
+    """Of what the mesh takes for plain TCP it knows no path, no method and no code."""
+    for service in m.of("Service"):
+        for port in service["spec"]["ports"]:
+            if "appProtocol" not in port and port.get("name", "").partition("-")[0] not in PROTOCOLS:
+                yield f"{name(service)} does not say what its port {port['port']} speaks"
 
 
 def settings(m: Manifests) -> Iterator[str]:
@@ -123,6 +137,9 @@ def hosts(m: Manifests) -> Iterator[str]:
         if not variable.startswith("PREPX_"):
             continue
         for host, port in re.findall(r"(?:@|//|,|=)([a-z][a-z0-9.-]*):(\d+)", value):
+            if host.endswith(".monitoring"):
+                # watching.named looks for it.
+                continue
             if short(host) not in here | shared:
                 yield f"{variable} names {host}: there is none"
             service = m.get("Service", short(host))
@@ -165,7 +182,7 @@ def probes(m: Manifests) -> Iterator[str]:
     probe_port = int(m.settings().get("PREPX_PROBE_LISTEN", ":0").rpartition(":")[2])
     drain_s = int(m.settings().get("PREPX_DRAIN_TIMEOUT_MS", "10000")) / 1000
     for workload in m.of("Deployment"):
-        for one in containers(workload):
+        for one in (one for one in containers(workload) if one["name"] == "service"):
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 asked = one.get(probe, {}).get("grpc")
                 if not asked:
@@ -218,4 +235,17 @@ def shards(m: Manifests) -> Iterator[str]:
             yield f"{name(doc)} is of {doc['spec']['cluster']['name']}: there is no such Cluster"
 
 
-RULES = [selectors, ports, accounts_and_secrets, settings, hosts, scaling, probes, topics, shards, *mesh.RULES]
+RULES = [
+    selectors,
+    ports,
+    protocols,
+    accounts_and_secrets,
+    settings,
+    hosts,
+    scaling,
+    probes,
+    topics,
+    shards,
+    *mesh.RULES,
+    *watching.RULES,
+]
