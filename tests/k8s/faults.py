@@ -265,6 +265,11 @@ def port_without_a_protocol(m):
     m.get("Service", "prepx-gateway")["spec"]["ports"][0].pop("appProtocol")
 
 
+@fault(references.exporters, "tells metrics by prepx-kafka-metrics, rules.yml: it is not there")
+def metrics_of_kafka_left_out(m):
+    m.docs.remove(m.get("ConfigMap", "prepx-kafka-metrics"))
+
+
 @fault(references.accounts_and_secrets, "mounts the ConfigMap prepx-rule")
 def rules_left_out(m):
     volumes = m.beside.get("StatefulSet", "prometheus")["spec"]["template"]["spec"]["volumes"]

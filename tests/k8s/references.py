@@ -98,6 +98,14 @@ def accounts_and_secrets(m: Manifests) -> Iterator[str]:
                 yield f"{name(workload)} mounts the ConfigMap {wanted}: it is not there"
 
 
+def exporters(m: Manifests) -> Iterator[str]:
+    """What a broker tells is in a map that it is told of."""
+    for doc in m.of("Kafka"):
+        wanted = doc["spec"]["kafka"]["metricsConfig"]["valueFrom"]["configMapKeyRef"]
+        if wanted["key"] not in (m.get("ConfigMap", wanted["name"]) or {"data": ()})["data"]:
+            yield f"{name(doc)} tells metrics by {wanted['name']}, {wanted['key']}: it is not there"
+
+
 def protocols(m: Manifests) -> Iterator[str]:
     """Of what the mesh takes for plain TCP it knows no path, no method and no code."""
     for service in m.of("Service"):
@@ -240,6 +248,7 @@ RULES = [
     ports,
     protocols,
     accounts_and_secrets,
+    exporters,
     settings,
     hosts,
     scaling,
