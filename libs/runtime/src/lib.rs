@@ -20,6 +20,8 @@ mod method;
 mod peer;
 mod probes;
 mod process;
+#[cfg(target_os = "linux")]
+mod profile;
 mod ready;
 pub mod refusal;
 mod room;

@@ -1,5 +1,5 @@
-//! A plain port for orchestrators, who have no certificate: health, readiness and metrics, and nothing
-//! else.
+//! A plain port for orchestrators and whoever watches, who have no certificate: health, readiness, metrics and profiles, and
+//! nothing else.
 
 use axum::Router;
 use axum::routing::get;
@@ -29,6 +29,8 @@ impl Probes {
         let metrics = self.metrics;
         let page = get(async move || metrics.render());
         let http = health.pages(drain).route("/metrics", page);
+        #[cfg(target_os = "linux")]
+        let http = http.merge(crate::profile::pages());
         let limits = serve::Limits {
             connections: PROBES_MAX,
             ..serve::Limits::default()

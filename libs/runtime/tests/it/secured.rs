@@ -400,6 +400,8 @@ async fn probes_have_a_plain_port_of_their_own() {
     }
     assert!(ask("/metrics").await.starts_with("HTTP/1.1 200"));
     assert!(ask("/").await.starts_with("HTTP/1.1 404"));
+    let profile = "/debug/pprof/profile?seconds=0";
+    assert!(ask(profile).await.starts_with("HTTP/1.1 400"), "is there");
     let url = format!("http://{at}");
     let channel = tonic::transport::Endpoint::from_shared(url.clone());
     let channel = channel.expect("a URL").connect_lazy();
