@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use metrics::Gauge;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -27,19 +28,40 @@ pub(super) struct Link {
     timeout: Duration,
     idle: Mutex<Vec<Connection>>,
     turns: Semaphore,
+    taken: Gauge,
     presence: Presence,
+}
+
+/// A connection that a command has, as operators are told of it.
+struct Turn<'link>(&'link Gauge);
+
+impl<'link> Turn<'link> {
+    fn begin(taken: &'link Gauge) -> Turn<'link> {
+        taken.increment(1.0);
+        Turn(taken)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 impl Link {
     /// A way that is not open yet.
     pub(super) fn new(server: (String, u16), timeout: Duration) -> Link {
         let (host, port) = &server;
+        // Those of all servers count together.
+        let most = metrics::gauge!("prepx_queue_entries_max", "queue" => "memcached");
+        most.increment(CONNECTIONS_MAX as f64);
         Link {
             presence: Presence::new("l3", format!("{host}:{port}")),
             server,
             timeout,
             idle: Mutex::default(),
             turns: Semaphore::new(CONNECTIONS_MAX),
+            taken: metrics::gauge!("prepx_queue_entries", "queue" => "memcached"),
         }
     }
 
@@ -104,7 +126,8 @@ impl Link {
     }
 
     async fn ask_in_turn(&self, command: &Bytes) -> io::Result<Answer> {
-        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
+        let _free = self.turns.acquire().await.map_err(io::Error::other)?;
+        let _turn = Turn::begin(&self.taken);
         let kept = self.idle().pop();
         let mut connection = match kept {
             Some(connection) => connection,
