@@ -317,9 +317,9 @@ def collector(m: Manifests) -> dict:
     return next(doc for doc in m.beside.of("ConfigMap") if doc["metadata"]["name"].startswith("otel-collector"))["data"]
 
 
-@fault(watching.pipelines, "defines other exporters than it uses: ['otlp', 'otlp/jaeger']")
+@fault(watching.pipelines, "defines other exporters than it uses: ['otlp_grpc', 'otlp_grpc/jaeger']")
 def exporter_of_another_name(m):
-    collector(m)["config.yaml"] = collector(m)["config.yaml"].replace("exporters: [otlp]", "exporters: [otlp/jaeger]")
+    collector(m)["config.yaml"] = collector(m)["config.yaml"].replace("exporters: [otlp_grpc]", "exporters: [otlp_grpc/jaeger]")
 
 
 @fault(watching.pipelines, "has the port 13133")
