@@ -121,6 +121,7 @@ def test_one_equity_of_which_nothing_is_known(add_trader, symbol, pair, call):
         for rest in ("trades/latest", "trades", "snapshot"):
             status, refused = call(trader, "GET", f"/v2/stocks/{unknown}/{rest}")
             assert (status, refused["code"]) == (422, 42210000), refused
+            assert refused["details"]["field"] == "symbols", refused
 
 
 def test_pairs_have_no_venue(server, add_trader, pair):

@@ -184,13 +184,13 @@ service!(StockDataService {
     get_latest_trades(GetLatestTradesRequest) -> GetLatestTradesResponse = latest_trades;
     get_latest_order_books(GetLatestOrderBooksRequest) -> GetLatestOrderBooksResponse = order_books;
     get_snapshots(GetSnapshotsRequest) -> GetSnapshotsResponse = snapshots;
-    get_single_bars(GetSingleBarsRequest) -> GetSingleBarsResponse = single_bars;
-    get_single_quotes(GetSingleQuotesRequest) -> GetSingleQuotesResponse = single_quotes;
-    get_single_trades(GetSingleTradesRequest) -> GetSingleTradesResponse = single_trades;
-    get_latest_single_bar(GetLatestSingleBarRequest) -> GetLatestSingleBarResponse = latest_single_bar;
-    get_latest_single_quote(GetLatestSingleQuoteRequest) -> GetLatestSingleQuoteResponse = latest_single_quote;
-    get_latest_single_trade(GetLatestSingleTradeRequest) -> GetLatestSingleTradeResponse = latest_single_trade;
-    get_single_snapshot(GetSingleSnapshotRequest) -> GetSingleSnapshotResponse = single_snapshot;
+    get_single_bars(GetBarsRequest) -> GetSingleBarsResponse = single_bars;
+    get_single_quotes(GetQuotesRequest) -> GetSingleQuotesResponse = single_quotes;
+    get_single_trades(GetTradesRequest) -> GetSingleTradesResponse = single_trades;
+    get_latest_single_bar(GetLatestBarsRequest) -> GetLatestSingleBarResponse = latest_single_bar;
+    get_latest_single_quote(GetLatestQuotesRequest) -> GetLatestSingleQuoteResponse = latest_single_quote;
+    get_latest_single_trade(GetLatestTradesRequest) -> GetLatestSingleTradeResponse = latest_single_trade;
+    get_single_snapshot(GetSnapshotsRequest) -> GetSingleSnapshotResponse = single_snapshot;
 });
 
 service!(CryptoDataService {

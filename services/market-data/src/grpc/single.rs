@@ -7,13 +7,13 @@ use prepx_proto::market_data::v1 as wire;
 use super::Handler;
 use crate::error::Error;
 
-/// Takes one symbol as it is, so that a list of them is none.
-fn check(symbol: &str) -> Result<(), Error> {
-    if !symbol.contains(',') {
-        return Ok(());
+/// The only symbol of a question.
+fn one(symbols: &str) -> Result<String, Error> {
+    if !symbols.contains(',') {
+        return Ok(symbols.trim().to_owned());
     }
-    let message = "symbol is a list: give one here, or many as `symbols` of the path without one";
-    Err(Error::field("symbol", message.to_owned()))
+    let message = "symbols is a list: give one here, or many as `symbols` of the path without one";
+    Err(Error::field("symbols", message.to_owned()))
 }
 
 /// What was found of the only symbol.
@@ -21,115 +21,81 @@ fn only<T>(found: BTreeMap<String, T>) -> Option<T> {
     found.into_values().next()
 }
 
-/// The same question about a list of one.
-macro_rules! past {
-    ($request:ident as $many:ident { $($more:ident),* }) => {{
-        check(&$request.symbol)?;
-        wire::$many {
-            symbols: $request.symbol.clone(),
-            start: $request.start,
-            end: $request.end,
-            limit: $request.limit,
-            sort: $request.sort,
-            page_token: $request.page_token,
-            feed: $request.feed,
-            asof: $request.asof,
-            currency: $request.currency,
-            $($more: $request.$more,)*
-        }
-    }};
-}
-
-macro_rules! newest {
-    ($request:ident as $many:ident) => {{
-        check(&$request.symbol)?;
-        wire::$many {
-            symbols: $request.symbol.clone(),
-            feed: $request.feed,
-            currency: $request.currency,
-        }
-    }};
-}
-
 impl Handler {
     pub(super) async fn single_bars(
         &self,
-        request: wire::GetSingleBarsRequest,
+        request: wire::GetBarsRequest,
     ) -> Result<wire::GetSingleBarsResponse, Error> {
-        let many = past!(request as GetBarsRequest { timeframe, adjustment });
-        let found = self.bars(many).await?;
+        let symbol = one(&request.symbols)?;
+        let found = self.bars(request).await?;
         Ok(wire::GetSingleBarsResponse {
             bars: only(found.bars).unwrap_or_default().bars,
-            symbol: request.symbol,
+            symbol,
             next_page_token: found.next_page_token,
         })
     }
 
     pub(super) async fn single_quotes(
         &self,
-        request: wire::GetSingleQuotesRequest,
+        request: wire::GetQuotesRequest,
     ) -> Result<wire::GetSingleQuotesResponse, Error> {
-        let found = self.quotes(past!(request as GetQuotesRequest {})).await?;
+        let symbol = one(&request.symbols)?;
+        let found = self.quotes(request).await?;
         Ok(wire::GetSingleQuotesResponse {
             quotes: only(found.quotes).unwrap_or_default().quotes,
-            symbol: request.symbol,
+            symbol,
             next_page_token: found.next_page_token,
         })
     }
 
     pub(super) async fn single_trades(
         &self,
-        request: wire::GetSingleTradesRequest,
+        request: wire::GetTradesRequest,
     ) -> Result<wire::GetSingleTradesResponse, Error> {
-        let found = self.trades(past!(request as GetTradesRequest {})).await?;
+        let symbol = one(&request.symbols)?;
+        let found = self.trades(request).await?;
         Ok(wire::GetSingleTradesResponse {
             trades: only(found.trades).unwrap_or_default().trades,
-            symbol: request.symbol,
+            symbol,
             next_page_token: found.next_page_token,
         })
     }
 
     pub(super) async fn latest_single_bar(
         &self,
-        request: wire::GetLatestSingleBarRequest,
+        request: wire::GetLatestBarsRequest,
     ) -> Result<wire::GetLatestSingleBarResponse, Error> {
-        let found = self.latest_bars(newest!(request as GetLatestBarsRequest));
-        Ok(wire::GetLatestSingleBarResponse {
-            bar: only(found.await?.bars),
-            symbol: request.symbol,
-        })
+        let symbol = one(&request.symbols)?;
+        let bar = only(self.latest_bars(request).await?.bars);
+        Ok(wire::GetLatestSingleBarResponse { symbol, bar })
     }
 
     pub(super) async fn latest_single_quote(
         &self,
-        request: wire::GetLatestSingleQuoteRequest,
+        request: wire::GetLatestQuotesRequest,
     ) -> Result<wire::GetLatestSingleQuoteResponse, Error> {
-        let found = self.latest_quotes(newest!(request as GetLatestQuotesRequest));
-        Ok(wire::GetLatestSingleQuoteResponse {
-            quote: only(found.await?.quotes),
-            symbol: request.symbol,
-        })
+        let symbol = one(&request.symbols)?;
+        let quote = only(self.latest_quotes(request).await?.quotes);
+        Ok(wire::GetLatestSingleQuoteResponse { symbol, quote })
     }
 
     pub(super) async fn latest_single_trade(
         &self,
-        request: wire::GetLatestSingleTradeRequest,
+        request: wire::GetLatestTradesRequest,
     ) -> Result<wire::GetLatestSingleTradeResponse, Error> {
-        let found = self.latest_trades(newest!(request as GetLatestTradesRequest));
-        Ok(wire::GetLatestSingleTradeResponse {
-            trade: only(found.await?.trades),
-            symbol: request.symbol,
-        })
+        let symbol = one(&request.symbols)?;
+        let trade = only(self.latest_trades(request).await?.trades);
+        Ok(wire::GetLatestSingleTradeResponse { symbol, trade })
     }
 
     pub(super) async fn single_snapshot(
         &self,
-        request: wire::GetSingleSnapshotRequest,
+        request: wire::GetSnapshotsRequest,
     ) -> Result<wire::GetSingleSnapshotResponse, Error> {
-        let found = self.snapshots(newest!(request as GetSnapshotsRequest));
-        let found = only(found.await?.snapshots).unwrap_or_default();
+        let symbol = one(&request.symbols)?;
+        let found = only(self.snapshots(request).await?.snapshots).unwrap_or_default();
         Ok(wire::GetSingleSnapshotResponse {
-            symbol: request.symbol,
+            symbol,
             latest_trade: found.latest_trade,
             latest_quote: found.latest_quote,
             minute_bar: found.minute_bar,
