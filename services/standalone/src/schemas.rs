@@ -11,6 +11,7 @@ use prepx_platform::{Settings, engines};
 use prepx_runtime::config::Sources;
 use prepx_store::{Layout, Location};
 use prepx_user as user;
+use serde_json::json;
 
 /// What to do with the schemas.
 #[derive(Debug, Args)]
@@ -34,12 +35,15 @@ pub enum Action {
     /// Make what is missing, and print which schemas are up to date.
     #[command(after_help = "Examples:
   prepx schemas apply --config prepx.toml
-  PREPX_SQL_URL=postgres://prepx:secret@10.0.0.3/prepx prepx schemas apply")]
+  PREPX_SQL_URL=postgres://prepx:secret@10.0.0.3/prepx prepx schemas apply --json")]
     Apply {
         /// The settings of the services, of which `sql_url` and `sql_shards` say where; PREPX_* variables come
         /// before them.
         #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Print JSON: a line of each schema.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -48,7 +52,7 @@ pub enum Action {
 /// # Errors
 /// Settings that are not right, and the first schema that cannot be opened.
 pub fn run(options: Schemas) -> Result<()> {
-    let Action::Apply { config } = options.action;
+    let Action::Apply { config, json } = options.action;
     let sources = Sources::of_process(config, Default::default());
     let settings: Settings = sources.load()?;
     let home = engines::sql_location(&settings.sql_url, &settings.data_dir)?;
@@ -57,10 +61,14 @@ pub fn run(options: Schemas) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(apply(&home, &books))
+    runtime.block_on(apply(&home, &books, json))
 }
 
-async fn apply(home: &Location, books: &Layout) -> Result<()> {
+async fn apply(home: &Location, books: &Layout, as_json: bool) -> Result<()> {
+    let say = |service: &str| match as_json {
+        true => println!("{}", json!({"schema": service, "up_to_date": true})),
+        false => println!("{service} is up to date"),
+    };
     user::migrate(home).await.context("user")?;
     say("user");
     MarketData::open(home).await.context("market-data")?;
@@ -75,8 +83,4 @@ async fn apply(home: &Location, books: &Layout) -> Result<()> {
     books.context("portfolio")?;
     say("portfolio");
     Ok(())
-}
-
-fn say(service: &str) {
-    println!("{service} is up to date");
 }

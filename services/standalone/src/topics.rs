@@ -4,16 +4,23 @@ use std::num::NonZeroU32;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand};
+#[cfg(feature = "kafka")]
+use prepx_bus::kafka::topics::{self, Change};
 use prepx_bus::{KafkaLocation, Location};
+#[cfg(feature = "kafka")]
+use serde_json::{Value, json};
 
 use crate::core::manifest;
 
 /// What to do with the topics.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  prepx topics plan --url kafka://a:9092,b:9092,c:9092/prod
+  prepx topics plan --url kafka://a:9092,b:9092,c:9092/prod --json
   prepx topics apply --url kafka://127.0.0.1:9092/test --replication 1")]
 pub struct Topics {
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
     /// What to do.
     #[command(subcommand)]
     pub action: Action,
@@ -69,7 +76,7 @@ pub fn run(options: Topics) -> Result<()> {
         Action::Apply(target) => (target, true),
     };
     match Location::parse(&target.url)? {
-        Location::Kafka(location) => show(&location, &target, apply),
+        Location::Kafka(location) => show(&location, &target, apply, options.json),
         Location::Embedded(path) => bail!(
             "--url names {}: topics are made on Kafka only; kafka://HOST:PORT/PREFIX would be right",
             path.display()
@@ -78,9 +85,7 @@ pub fn run(options: Topics) -> Result<()> {
 }
 
 #[cfg(feature = "kafka")]
-fn show(location: &KafkaLocation, target: &Target, apply: bool) -> Result<()> {
-    use prepx_bus::kafka::topics;
-
+fn show(location: &KafkaLocation, target: &Target, apply: bool, as_json: bool) -> Result<()> {
     let topology = prepx_stage::Topology {
         account_partitions: target.account_partitions,
         matching_partitions: target.matching_partitions,
@@ -92,6 +97,10 @@ fn show(location: &KafkaLocation, target: &Target, apply: bool) -> Result<()> {
         false => topics::plan(location, &declared),
     };
     let changes = changes.map_err(|error| anyhow!(error))?;
+    if as_json {
+        println!("{}", Value::from_iter(changes.iter().map(json)));
+        return Ok(());
+    }
     for change in &changes {
         println!("{change}");
     }
@@ -101,7 +110,37 @@ fn show(location: &KafkaLocation, target: &Target, apply: bool) -> Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "kafka")]
+fn json(change: &Change) -> Value {
+    match change {
+        Change::Create {
+            name,
+            partitions,
+            replication,
+            config,
+        } => json!({
+            "change": "create",
+            "topic": name,
+            "partitions": partitions,
+            "replication": replication,
+            "config": config,
+        }),
+        Change::Set {
+            name,
+            key,
+            from,
+            to,
+        } => json!({"change": "set", "topic": name, "key": key, "from": from, "to": to}),
+        Change::Never {
+            name,
+            what,
+            from,
+            to,
+        } => json!({"change": "never", "topic": name, "what": what, "from": from, "to": to}),
+    }
+}
+
 #[cfg(not(feature = "kafka"))]
-fn show(location: &KafkaLocation, _: &Target, _: bool) -> Result<()> {
+fn show(location: &KafkaLocation, _: &Target, _: bool, _: bool) -> Result<()> {
     Err(anyhow!(prepx_platform::engines::without_kafka(location)))
 }

@@ -80,6 +80,21 @@ async fn an_order_is_one_trace_through_records_alone() {
     traces::complete(&collector, &trace).await;
 }
 
+#[test]
+fn what_differs_of_topics_is_printed_as_json_where_that_is_asked_for() {
+    let (_, url) = platform();
+    let replication = nodes().to_string();
+    let plan = ["topics", "plan", "--json", "--url", &url];
+    let as_made = ["--replication", &replication];
+    assert_eq!(report(&[&plan[..], &as_made].concat()), json!([]));
+    let otherwise = [&plan[..], &as_made, &["--account-partitions", "8"]].concat();
+    let changes = report(&otherwise);
+    let name = format!("{}.trading-commands", url.rsplit('/').next().unwrap());
+    let never = json!({"change": "never", "topic": name, "what": "partitions", "from": DEFAULT.account_partitions, "to": 8});
+    let changes = changes.as_array().unwrap();
+    assert!(changes.contains(&never), "{changes:?}");
+}
+
 /// What a command prints as JSON; it must find nothing wrong.
 fn report(of: &[&str]) -> Value {
     let (code, words) = prepx(of);
