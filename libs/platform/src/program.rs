@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches as _};
-use prepx_runtime::config::{Error, Sources};
+use prepx_runtime::config::{self, Error, Sources};
 use prepx_runtime::tls::Callers;
 use prepx_runtime::{Service, TaskError};
 
@@ -32,11 +32,11 @@ struct Flags {
     #[arg(long, value_name = "DIR", help = format!("Where keys are kept, the same for all processes of a service [default: {DATA_DIR}]"))]
     data_dir: Option<PathBuf>,
     /// Where to listen; port 0 picks a free one.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = config::address)]
     listen: Option<SocketAddr>,
     /// Where to answer /healthz, /readyz, /metrics and grpc.health.v1 in plain text, and nothing else: for
     /// orchestrators, which have no certificate.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = config::address)]
     probe_listen: Option<SocketAddr>,
     /// Settings in TOML, one file for all services; flags and PREPX_* variables come before them.
     #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]

@@ -32,9 +32,11 @@ pub struct Settings {
     /// Whether the fixed keys of development are in force.
     pub dev: bool,
     /// Where to serve; port 0 picks a free one.
+    #[serde(deserialize_with = "config::listen")]
     pub listen: SocketAddr,
     /// Where to tell an orchestrator in plain text how this process is, and nothing else; nowhere when it
     /// is not set.
+    #[serde(deserialize_with = "config::listen")]
     pub probe_listen: Option<SocketAddr>,
     /// The URL at which other processes reach this one; where it listens when empty.
     pub advertise: String,

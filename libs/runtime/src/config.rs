@@ -5,9 +5,11 @@
 //! `limits`. An unknown name is an error wherever it stands, because a misspelt limit is no limit.
 
 use std::fs;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
 use toml::{Table, Value};
 
 const PREFIX: &str = "PREPX_";
@@ -73,6 +75,36 @@ pub fn at_least(name: &str, value: u64, least: u64) -> Result<(), Error> {
     Err(Error::Invalid(format!(
         "{name} is {value}: it must be at least {least}"
     )))
+}
+
+/// Where to listen: an address with a port, or a host that has one, such as `localhost:8080`. Of the addresses
+/// of a host it is the first of IPv4, which all clients try, else the first.
+///
+/// # Errors
+/// Says what would be right.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let parts = parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let (host, port) = parts.ok_or("expected HOST:PORT, such as 127.0.0.1:8080")?;
+    let found = (host, port).to_socket_addrs();
+    let found = found.map_err(|error| format!("the host {host:?} has no address: {error}"))?;
+    let found: Vec<_> = found.collect();
+    let first = found.iter().find(|found| found.is_ipv4()).or(found.first());
+    first
+        .copied()
+        .ok_or_else(|| format!("the host {host:?} has no address"))
+}
+
+/// The same of a setting: `deserialize_with`.
+///
+/// # Errors
+/// Says what would be right.
+pub fn listen<'de, D: Deserializer<'de>, A: From<SocketAddr>>(from: D) -> Result<A, D::Error> {
+    let text = String::deserialize(from)?;
+    address(&text).map(A::from).map_err(D::Error::custom)
 }
 
 /// Where a configuration comes from.
@@ -282,6 +314,27 @@ mod tests {
             .to_string();
         for word in words {
             assert!(error.contains(word), "{error:?} does not say {word:?}");
+        }
+    }
+
+    #[test]
+    fn one_listens_at_an_address_or_at_a_host_that_has_one() {
+        for (text, address) in [
+            ("0.0.0.0:1", "0.0.0.0:1"),
+            ("[::1]:80", "[::1]:80"),
+            ("localhost:0", "127.0.0.1:0"),
+        ] {
+            let expected: SocketAddr = address.parse().expect("an address");
+            assert_eq!(super::address(text), Ok(expected));
+        }
+        for (text, words) in [
+            ("nowhere", "expected HOST:PORT"),
+            (":8080", "expected HOST:PORT"),
+            ("localhost:70000", "expected HOST:PORT"),
+            ("no such host:80", "has no address"),
+        ] {
+            let refused = super::address(text).expect_err("must be refused");
+            assert!(refused.contains(words), "{text}: {refused}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use prepx_domain::decimal;
 use prepx_platform::DATA_DIR;
+use prepx_runtime::config;
 
 use crate::client::{Believed, Connection};
 use crate::dead_letters::DeadLetters;
@@ -83,7 +84,7 @@ pub struct Start {
     #[arg(long, value_name = "DIR", help = format!("Where data is kept; made when it is not there [default: {DATA_DIR}]"))]
     pub data_dir: Option<PathBuf>,
     /// Where to listen; port 0 picks a free one.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = config::address)]
     pub listen: Option<std::net::SocketAddr>,
     /// Whether a population of simulated traders keeps a market alive.
     #[arg(long, value_name = "on|off")]

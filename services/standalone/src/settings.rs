@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use prepx_platform::{DATA_DIR, dev_is_at_home, engines};
-use prepx_runtime::config::{Error, Settings as Checked, Sources};
+use prepx_runtime::config::{self, Error, Settings as Checked, Sources};
 use prepx_runtime::tls::{self, Callers};
 use prepx_runtime::{guard, serve, telemetry};
 use serde::de::Error as _;
@@ -48,9 +48,11 @@ pub struct Settings {
     /// How often what the busiest tenth of accounts asks for most is read before they ask, in seconds; 0 for never.
     pub warm_seconds: u32,
     /// Where to serve; port 0 picks a free one.
+    #[serde(deserialize_with = "config::listen")]
     pub listen: SocketAddr,
     /// Where to tell an orchestrator in plain text how this process is, and nothing else; nowhere when it
     /// is not set.
+    #[serde(deserialize_with = "config::listen")]
     pub probe_listen: Option<SocketAddr>,
     /// Who it is to clients; plain text is spoken when it is not set.
     pub public_tls: tls::PublicConfig,

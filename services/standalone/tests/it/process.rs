@@ -47,8 +47,26 @@ fn the_published_keys_serve_loopback_only() {
     let (code, words) = prepx(&["start", "--dev", "--listen", "0.0.0.0:0"]);
     assert_eq!(code, Some(1));
     assert!(words.contains("127.0.0.1"), "{words}");
-    let (code, _) = prepx(&["start", "--listen", "nowhere"]);
+    let (code, words) = prepx(&["start", "--listen", "nowhere"]);
     assert_eq!(code, Some(2));
+    assert!(words.contains("HOST:PORT"), "{words}");
+}
+
+#[test]
+fn it_listens_where_a_host_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut start = std::process::Command::new(env!("CARGO_BIN_EXE_prepx"));
+    start.args(["start", "--dev", "--simulate", "off", "--listen"]);
+    start
+        .args(["localhost:0", "--data-dir"])
+        .arg(directory.path());
+    start.stdout(Stdio::piped()).stderr(Stdio::null());
+    let platform = Platform::start_by(&mut start);
+    assert!(
+        platform.url.starts_with("http://127.0.0.1:"),
+        "{}",
+        platform.url
+    );
 }
 
 #[tokio::test]
