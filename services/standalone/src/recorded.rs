@@ -147,11 +147,15 @@ impl Recorded {
     /// Opens it, if a platform may run on it meanwhile: on Kafka. None where nothing is said of a log there.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// As [`Self::open`]; and a directory alone, whose platform does not run.
     pub fn beside_a_platform(&self, command: &str) -> Result<Option<Opened>> {
         let said = self.said()?;
         match engines::log_location(&said.log_url, &said.data_dir)? {
             Some(_) => self.open(command).map(Some),
+            None if self.data_dir.is_some() => bail!(
+                "--url asks a platform that runs, and --data-dir reads one that does not: give one of the two; \
+                 both, where --log-url says which journals are read beside it"
+            ),
             None => Ok(None),
         }
     }

@@ -178,3 +178,13 @@ fn an_operator_skips_a_poison_input_and_the_platform_goes_on() {
     platform.terminate();
     assert!(platform.process.wait().unwrap().success());
 }
+
+#[test]
+fn verify_is_of_a_platform_that_runs_or_of_a_directory() {
+    let (code, words) = prepx(&["verify", "--url", "http://127.0.0.1:1", "--data-dir", "."]);
+    assert_eq!(code, Some(1));
+    assert!(
+        words.contains("--url") && words.contains("--data-dir"),
+        "{words}"
+    );
+}
