@@ -1,5 +1,6 @@
 """Bad input: a 4xx with a code and what would be right, never a 5xx, and the server lives on."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -54,6 +55,21 @@ def refused(server, trader, body):
 def test_bodies_that_are_no_order(server, trader, body):
     status, _ = refused(server, trader, body)
     assert status in (400, 422)
+
+
+@pytest.mark.parametrize("body, encoding", [
+    (gzip.compress(b"{}"), "gzip"), (gzip.compress(b"{}"), None), (b"{}", "br"), (b"\x78\x9c", "deflate"),
+])
+def test_bodies_that_are_compressed(server, trader, body, encoding):
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    status, answer = call(server, "POST", "/v2/orders", body, headers, key=trader)
+    assert (status, answer["reason"]) == (400, "UNREADABLE_CONTENT_ENCODING"), answer
+    assert (encoding or "gzip") in answer["message"] and "uncompressed" in answer["message"], answer
+
+
+def test_a_body_may_say_that_it_is_not_compressed(server, trader):
+    status, answer = call(server, "POST", "/v2/orders", "{}", {"Content-Encoding": "identity"}, key=trader)
+    assert (status, answer["code"]) == (422, 42210000), answer
 
 
 @pytest.mark.parametrize("change, status, word", [

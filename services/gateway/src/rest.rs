@@ -118,10 +118,34 @@ async fn read(
     body: Body,
 ) -> Result<Vec<u8>, Error> {
     let bytes = read_body(body, call.route().body_limit_bytes()).await?;
+    check_encoding(headers, &bytes)?;
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     call.decode(uri.query(), content_type, &bytes)
+}
+
+/// What gzip begins with, which JSON cannot.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Takes bodies as they are: to read one that is compressed takes more memory than its length says.
+fn check_encoding(headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
+    let named = headers.get(header::CONTENT_ENCODING);
+    let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let named = named.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
+    let encoding = match named {
+        Some(name) if !body.is_empty() => name,
+        _ if body.starts_with(&GZIP) => "gzip".to_owned(),
+        _ => return Ok(()),
+    };
+    let shown: String = encoding.chars().take(40).collect();
+    let message =
+        format!("the body is encoded as {shown:?}: send it uncompressed, without Content-Encoding");
+    Err(Error::new(
+        Code::Unreadable,
+        "UNREADABLE_CONTENT_ENCODING",
+        message,
+    ))
 }
 
 /// At most `limit` bytes of a body. Of one that is larger the rest is read and thrown away, within the
