@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 from alpaca.trading.client import TradingClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,6 +166,23 @@ def trader(server: Server, *deposits: str) -> Trader:
 @pytest.fixture
 def add_trader(server):
     return lambda *deposits: trader(server, *deposits)
+
+
+def keys(trader) -> dict:
+    """The headers that sign a request."""
+    return {"APCA-API-KEY-ID": trader.key_id, "APCA-API-SECRET-KEY": trader.secret_key}
+
+
+@pytest.fixture
+def call(server):
+    """A request without a client library: the status and the JSON of its answer."""
+    def call(trader, method, path, body=None, **query):
+        answer = requests.request(
+            method, server.url + path, headers=keys(trader), params=query, json=body, timeout=PATIENCE_S
+        )
+        return answer.status_code, answer.json()
+
+    return call
 
 
 _numbers = itertools.count(1)

@@ -189,6 +189,35 @@ def test_what_is_wrong_is_said(server, add_trader, symbol, pair):
     assert get("/v2/stocks/trades/latest", symbols=symbol).status_code == 401
     wrong = get("/v1beta3/crypto/us/bars", symbols=pair, timeframe="61Min")
     assert wrong.status_code == 422 and "59Min" in wrong.json()["message"]
-    for query in ({"limit": 0}, {"page_token": "x"}, {"start": soon().isoformat()}):
+    backwards = {"start": soon().isoformat(), "end": lately().isoformat()}
+    for query in ({"limit": 0}, {"page_token": "x"}, backwards):
         answer = get("/v1beta3/crypto/us/trades", symbols=pair, **query)
         assert (answer.status_code, answer.json()["code"]) == (422, 42210000), query
+
+
+def test_any_time_can_be_asked_for(server, add_trader, symbol, call):
+    _, buyer = play(add_trader, symbol)
+    count = lambda path, **query: len(call(buyer, "GET", path, **query)[1])
+    trades = lambda **query: call(buyer, "GET", f"/v2/stocks/{symbol}/trades", **query)[1]["trades"]
+    eventually(lambda: len(trades()), 3)
+    first, last = "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
+    orders = count("/v2/orders", status="all")
+    eventually(lambda: count("/v2/account/activities"), 4)
+    for path, query, whole in [
+        ("/v2/orders", {"status": "all"}, orders), ("/v2/account/activities", {}, 4),
+    ]:
+        assert orders and count(path, after=first, until=last, **query) == whole
+        assert count(path, after=last, **query) == count(path, until=first, **query) == 0
+    assert count("/v2/account/activities", date="9999-12-31") == 0
+    assert len(trades(start=first)) == len(trades(end=last)) == len(trades(start=first, end=last)) == 3
+    assert trades(start=last) == trades(start=first, end=first) == []
+    for timeframe in ("1Min", "1Day", "1Week", "12Month"):
+        _, bars = call(
+            buyer, "GET", f"/v2/stocks/{symbol}/bars", timeframe=timeframe, start=first, end=last
+        )
+        assert sum(bar["n"] for bar in bars["bars"]) == 3, bars
+    path = "/v2/account/portfolio/history"
+    for end in ({"end": last}, {"date_end": "9999-12-31"}):
+        assert len(call(buyer, "GET", path, period="1D", timeframe="1H", **end)[1]["timestamp"]) in (24, 25)
+    status, refused = call(buyer, "GET", path, timeframe="1D", start=first)
+    assert status == 422 and "10000 is the most" in refused["message"], refused

@@ -2,30 +2,14 @@
 JavaScript client 3.1.3 and 4.0.2 and alpaca-trade-api 3.2.0, and from the source of the C# client."""
 
 import msgpack
-import pytest
 import requests
 from websockets.sync.client import connect
 
-from conftest import PATIENCE_S
+from conftest import PATIENCE_S, keys
 from test_market_data import BAR, VWAP, pair, play  # noqa: F401, a fixture
 from test_streams import ws
 from test_trading import eventually, limit, status_of
 from alpaca.trading.enums import OrderSide, OrderStatus
-
-
-def keys(trader):
-    return {"APCA-API-KEY-ID": trader.key_id, "APCA-API-SECRET-KEY": trader.secret_key}
-
-
-@pytest.fixture
-def call(server):
-    def call(trader, method, path, body=None, **query):
-        answer = requests.request(
-            method, server.url + path, headers=keys(trader), params=query, json=body, timeout=PATIENCE_S
-        )
-        return answer.status_code, answer.json()
-
-    return call
 
 
 def test_the_go_client_replaces_without_a_time_in_force(add_trader, symbol, call):

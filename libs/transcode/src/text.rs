@@ -4,8 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use base64::{alphabet, engine::DecodePaddingMode, engine::GeneralPurposeConfig};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, civil};
 use prost::encoding::encode_varint;
 
 use crate::json::number_length;
@@ -16,6 +17,8 @@ use crate::wire::{write_bytes, zigzag};
 const MAX_NUMBER_LENGTH: usize = 64;
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the range of google.protobuf.Timestamp.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+/// 1970-01-01T00:00:00.
+const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// About 10,000 years, the range of google.protobuf.Duration.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 
@@ -111,7 +114,7 @@ pub(crate) fn read(plans: &Plans, kind: Kind, text: &str, out: &mut Vec<u8>) -> 
         Kind::Date => write_bytes(out, read_date(text)?.to_string().as_bytes()),
         Kind::TimestampUs => {
             let moment = read_timestamp(text)?;
-            encode_varint(moment.as_nanosecond().div_euclid(1_000) as u64, out);
+            encode_varint(moment.as_nanos().div_euclid(1_000) as u64, out);
         }
         Kind::Enum(id) => {
             let number = *plans.enums[id].numbers.get(text)?;
@@ -120,7 +123,7 @@ pub(crate) fn read(plans: &Plans, kind: Kind, text: &str, out: &mut Vec<u8>) -> 
         Kind::Message(id) => match plans.messages[id].shape {
             Shape::Timestamp => {
                 let moment = read_timestamp(text)?;
-                let nanoseconds = moment.as_nanosecond();
+                let nanoseconds = moment.as_nanos();
                 let seconds = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?;
                 write_seconds(seconds, nanoseconds.rem_euclid(1_000_000_000) as i32, out);
             }
@@ -209,7 +212,9 @@ fn read_date(text: &str) -> Option<civil::Date> {
     (1..=9999).contains(&date.year()).then_some(date)
 }
 
-fn read_timestamp(text: &str) -> Option<Timestamp> {
+/// Time since 1970-01-01T00:00:00Z. Taken apart by hand, because jiff's timestamps end two days before the year 9999
+/// does, which clients write where they mean any time.
+fn read_timestamp(text: &str) -> Option<SignedDuration> {
     if !text.as_bytes().first()?.is_ascii_digit() || text.contains('[') {
         return None;
     }
@@ -218,19 +223,18 @@ fn read_timestamp(text: &str) -> Option<Timestamp> {
         .len()
         .checked_sub(6)
         .filter(|&index| text.as_bytes()[index] == b' ');
-    let moment = match offset {
-        Some(index) if index > 10 => format!("{}+{}", &text[..index], &text[index + 1..])
-            .parse()
-            .ok()?,
-        _ => text.parse().ok().or_else(|| {
-            let local: civil::DateTime = text.parse().ok()?;
-            Offset::UTC.to_timestamp(local).ok()
-        })?,
+    let repaired = match offset {
+        Some(index) if index > 10 => Some(format!("{}+{}", &text[..index], &text[index + 1..])),
+        _ => None,
     };
-    let moment: Timestamp = moment;
-    TIMESTAMP_SECONDS
-        .contains(&moment.as_second())
-        .then_some(moment)
+    let pieces = Pieces::parse(repaired.as_deref().unwrap_or(text)).ok()?;
+    let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+    let local = pieces.date().to_datetime(pieces.time().unwrap_or_default());
+    let since = local.duration_since(EPOCH);
+    let moment = since - SignedDuration::from_secs(offset.seconds().into());
+    // A fraction before 1970 belongs to the second before.
+    let second = i64::try_from(moment.as_nanos().div_euclid(1_000_000_000)).ok()?;
+    TIMESTAMP_SECONDS.contains(&second).then_some(moment)
 }
 
 /// Whole seconds and nanoseconds, both with the sign.

@@ -5,9 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::ToSpan as _;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
 use prepx_domain::Micros;
 
 use crate::market::WIDTHS_US;
@@ -15,6 +14,7 @@ use crate::market::WIDTHS_US;
 const MINUTE_US: i64 = WIDTHS_US[0];
 const HOUR_US: i64 = WIDTHS_US[1];
 const DAY_US: i64 = WIDTHS_US[2];
+const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// The width of the bars that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,18 +125,18 @@ fn months(midnight: Micros, count: i64) -> (Micros, Micros) {
     )
 }
 
-fn date_of(at: Micros) -> Date {
-    let moment = Timestamp::from_microsecond(at.0).unwrap_or_default();
-    moment.to_zoned(TimeZone::UTC).date()
+fn date_of(midnight: Micros) -> Date {
+    EPOCH.saturating_add(midnight.0.div_euclid(DAY_US).days())
 }
 
 fn at_midnight(date: Date) -> Micros {
-    let moment = date.to_zoned(TimeZone::UTC);
-    Micros(moment.map_or(i64::MAX, |moment| moment.timestamp().as_microsecond()))
+    Micros(date.duration_since(EPOCH).as_hours() / 24 * DAY_US)
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn at(text: &str) -> Micros {
@@ -180,6 +180,19 @@ mod tests {
         ] {
             let found = timeframe.parse::<Timeframe>().unwrap().interval(moment);
             assert_eq!(found, (at(start), at(end)), "{timeframe}");
+        }
+    }
+
+    #[test]
+    fn the_last_day_of_the_calendar_is_in_an_interval() {
+        let last = Micros(253_402_300_799_999_999);
+        let midnight = Micros(253_402_214_400_000_000);
+        for timeframe in ["1Day", "1Week", "1Month", "12Month"] {
+            let (start, end) = timeframe.parse::<Timeframe>().unwrap().interval(last);
+            assert!(
+                start <= midnight && end >= midnight,
+                "{timeframe}: {start:?} {end:?}"
+            );
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Activities: what changed an account, in the order in which it happened. Pure.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
 use prepx_domain::update::{AccountUpdate, Change, OrderEvent};
 use prepx_domain::{AccountId, Micros};
 use uuid::Uuid;
 
 use crate::holdings::CURRENCY;
+use crate::points::DAY_US;
+
+const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// What kind of thing changed an account. The numbers are in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,12 +172,10 @@ impl Place {
 }
 
 /// The moments from the first of a day on and before the first of the next, UTC.
-pub fn day(date: Date) -> Option<(Micros, Micros)> {
-    let start = |date: Date| {
-        let zoned = date.to_zoned(TimeZone::UTC).ok()?;
-        Some(Micros(zoned.timestamp().as_microsecond()))
-    };
-    Some((start(date)?, start(date.checked_add(1.day()).ok()?)?))
+pub fn day(date: Date) -> (Micros, Micros) {
+    let days = date.duration_since(EPOCH).as_hours() / 24;
+    let start = Micros(days * DAY_US);
+    (start, start.plus_us(DAY_US))
 }
 
 /// The day of a moment, `YYYY-MM-DD`, UTC.
@@ -188,6 +189,18 @@ mod tests {
     use super::*;
     use expect_test::expect;
     use proptest::prelude::*;
+
+    #[test]
+    fn every_day_of_the_calendar_has_its_moments() {
+        for (date, start_us) in [
+            ("1970-01-02", 86_400_000_000),
+            ("9999-12-31", 253_402_214_400_000_000),
+            ("0001-01-01", -62_135_596_800_000_000),
+        ] {
+            let start = Micros(start_us);
+            assert_eq!(day(date.parse().unwrap()), (start, start.plus_us(DAY_US)));
+        }
+    }
 
     #[test]
     fn an_id_begins_with_its_time() {

@@ -11,9 +11,6 @@ use tonic::Status;
 use crate::points::Points;
 use crate::worth::Prices;
 
-/// The first moment that can be asked for; 0 would say the default.
-const EVER_US: i64 = 1;
-
 /// The last price of each point, and the one before the first.
 ///
 /// # Errors
@@ -37,8 +34,8 @@ pub async fn before(
 ) -> Result<Option<i64>, Status> {
     let newest = data::GetBarsRequest {
         timeframe: "1Min".to_owned(),
-        start: EVER_US,
-        end: moment.0 - 1,
+        start: Some(0),
+        end: Some(moment.0 - 1),
         limit: Some(1),
         sort: Sort::Desc.into(),
         ..data::GetBarsRequest::default()
@@ -61,8 +58,8 @@ async fn closes(
     while let Some(page_token) = token.take().filter(|_| closes.len() <= points.count) {
         let request = data::GetBarsRequest {
             timeframe: points.width.name.to_owned(),
-            start: points.first.0.max(EVER_US),
-            end: points.end().0 - 1,
+            start: Some(points.first.0.max(0)),
+            end: Some(points.end().0 - 1),
             limit: Some(i32::MAX),
             page_token,
             ..data::GetBarsRequest::default()

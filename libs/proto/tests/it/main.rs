@@ -399,7 +399,7 @@ fn queries_are_read_as_clients_write_them() {
     let orders: trading::GetOrdersRequest = read(Method::GET, "/v2/orders", query, "");
     assert_eq!(orders.status(), trading::QueryOrderStatus::All);
     assert_eq!((orders.limit, orders.nested), (Some(7), Some(true)));
-    assert_eq!(orders.after, 1_704_153_600_000_000);
+    assert_eq!(orders.after, Some(1_704_153_600_000_000));
     assert_eq!(orders.symbols, "AAPL,BTC/USD");
     let query = "symbols=BTC%2FUSD&timeframe=1min&limit=12000&start=2024-01-02";
     let bars: market::GetBarsRequest = read(Method::GET, "/v1beta3/crypto/us/bars", query, "");
@@ -407,7 +407,7 @@ fn queries_are_read_as_clients_write_them() {
         (bars.timeframe.as_str(), bars.limit),
         ("1min", Some(12_000))
     );
-    assert_eq!(bars.start, 1_704_153_600_000_000);
+    assert_eq!(bars.start, Some(1_704_153_600_000_000));
 }
 
 #[test]

@@ -405,6 +405,9 @@ fn times_are_read_in_all_their_spellings() {
         "2024-01-02T03:04:05 0é:0",
         "2024",
         "é2024-01-0",
+        "10000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-00:01",
+        "0001-01-01T00:00:00+00:01",
     ] {
         for field in ["a_time", "a_moment", "a_date"] {
             let body = format!(r#"{{"{field}":"{wrong}"}}"#);
@@ -420,5 +423,17 @@ fn times_are_read_in_all_their_spellings() {
         "/v1/echo",
         r#"{"a_moment":"1969-12-31T23:59:59.9999999Z","a_date":"2024-01-02T23:00:00-05:00"}"#,
         expect![[r#"Echo a_moment:-1,a_date:"2024-01-02""#]],
+    );
+    check(
+        "POST",
+        "/v1/echo",
+        r#"{"a_moment":"9999-12-31T23:59:59.999999999Z","a_date":"9999-12-31"}"#,
+        expect![[r#"Echo a_moment:253402300799999999,a_date:"9999-12-31""#]],
+    );
+    check(
+        "POST",
+        "/v1/echo",
+        r#"{"a_moment":"0001-01-01T01:00:00+01:00","a_date":"0001-01-01"}"#,
+        expect![[r#"Echo a_moment:-62135596800000000,a_date:"0001-01-01""#]],
     );
 }

@@ -16,8 +16,8 @@ const MOMENTS_US: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999_999;
 /// What all questions about the past have in common, as it was given.
 pub struct Asked {
     symbols: String,
-    start_us: i64,
-    end_us: i64,
+    start_us: Option<i64>,
+    end_us: Option<i64>,
     limit: Option<i32>,
     newest_first: bool,
     page_token: String,
@@ -48,12 +48,9 @@ asked!(GetBarsRequest, GetQuotesRequest, GetTradesRequest);
 pub fn query(asked: Asked, now: Micros) -> Result<Query, Error> {
     currency(&asked.currency)?;
     let [.., day_us] = WIDTHS_US;
-    let or = |given_us: i64, default: Micros| match given_us {
-        0 => default,
-        given_us => Micros(given_us),
-    };
-    let start = or(asked.start_us, interval(now, day_us));
-    let end = or(asked.end_us, now);
+    let start = asked.start_us.map_or(interval(now, day_us), Micros);
+    // Of the time to come there is nothing yet.
+    let end = asked.end_us.map_or(now.max(start), Micros);
     for (field, at) in [("start", start), ("end", end)] {
         if !MOMENTS_US.contains(&at.0) {
             let message = format!("{field} is out of range: give a time from 1970 to 9999");

@@ -28,8 +28,7 @@ pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result
         let message = format!("page_size is {page_size}: it must be from 1 to {PAGE_SIZE_MAX}");
         return Err(invalid("page_size", message));
     }
-    let moment = |at_us: i64| (at_us != 0).then_some(Micros(at_us));
-    let (mut after, mut until) = (moment(request.after), moment(request.until));
+    let (mut after, mut until) = (request.after.map(Micros), request.until.map(Micros));
     if !request.date.is_empty() {
         let (first, next) = of_date("date", &request.date)?;
         // A day has its first moment and not that of the next.
@@ -59,7 +58,7 @@ pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result
 /// The moments from the first of a day on and before the first of the next.
 pub(super) fn of_date(field: &'static str, text: &str) -> Result<(Micros, Micros), Error> {
     let date: Option<Date> = text.parse().ok();
-    date.and_then(day).ok_or_else(|| {
+    date.map(day).ok_or_else(|| {
         let message = format!("{field} {text:?} is not a day such as 2024-01-02");
         invalid(field, message)
     })

@@ -30,8 +30,7 @@ pub fn asked(request: &wire::GetPortfolioHistoryRequest) -> Result<Asked<'_>, Er
             return Err(Error::Field { field, message });
         }
     }
-    let moment = |at_us: i64| (at_us != 0).then_some(Micros(at_us));
-    let mut end = moment(request.end);
+    let mut end = request.end.map(Micros);
     if !request.date_end.is_empty() {
         if end.is_some() {
             let message = "give end or date_end, not both".to_owned();
@@ -44,7 +43,7 @@ pub fn asked(request: &wire::GetPortfolioHistoryRequest) -> Result<Asked<'_>, Er
     Ok(Asked {
         period: &request.period,
         timeframe: &request.timeframe,
-        start: moment(request.start),
+        start: request.start.map(Micros),
         end,
     })
 }

@@ -207,7 +207,7 @@ impl Trader {
         loop {
             let request = self.connection.request(data::GetQuotesRequest {
                 symbols: self.symbol.clone(),
-                start: after_us + 1,
+                start: Some(after_us + 1),
                 limit: Some(PAGE),
                 sort: trading::Sort::Asc.into(),
                 page_token,

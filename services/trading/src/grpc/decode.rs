@@ -132,7 +132,6 @@ pub fn order_query(request: &wire::GetOrdersRequest) -> Result<OrderQuery, Statu
         let message = format!("limit is {limit}: it must be from 1 to {LIMIT_MAX}");
         return Err(invalid("limit", message));
     }
-    let moment = |at_us: i64| (at_us != 0).then_some(Micros(at_us));
     Ok(OrderQuery {
         status: match request.status() {
             wire::QueryOrderStatus::Unspecified | wire::QueryOrderStatus::Open => QueryStatus::Open,
@@ -140,8 +139,8 @@ pub fn order_query(request: &wire::GetOrdersRequest) -> Result<OrderQuery, Statu
             wire::QueryOrderStatus::All => QueryStatus::All,
         },
         limit: usize::try_from(limit).unwrap_or(1),
-        after: moment(request.after),
-        until: moment(request.until),
+        after: request.after.map(Micros),
+        until: request.until.map(Micros),
         newest_first: request.direction() != wire::Sort::Asc,
         side: side(request.side()),
         symbols: symbols(&request.symbols),
