@@ -128,6 +128,13 @@ macro_rules! ids {
                 self.0
             }
 
+            /// The 51 bits of it that differ within its slot: they ascend as ids do, and binary floating point
+            /// has all of them.
+            pub const fn within_slot(self) -> i64 {
+                let counter = self.0 & ((1 << COUNTER_BITS) - 1);
+                (self.0 >> (COUNTER_BITS + SLOT_BITS) << COUNTER_BITS) | counter
+            }
+
             /// The slot whose writer allotted this id.
             pub const fn slot(self) -> Slot {
                 Slot(((self.0 >> COUNTER_BITS) & (SLOTS as i64 - 1)) as u16)
@@ -187,10 +194,18 @@ mod tests {
                 now = now.plus_us(step);
                 let id = OrderId::next(slot, now, last);
                 prop_assert!(Some(id) > last);
+                prop_assert!(Some(id.within_slot()) > last.map(OrderId::within_slot));
                 prop_assert_eq!(id.slot(), slot);
                 last = Some(id);
             }
         }
+    }
+
+    #[test]
+    fn what_differs_within_a_slot_is_exact_in_binary_floating_point() {
+        let greatest = TradeId::new(i64::MAX).expect("not negative").within_slot();
+        assert_eq!(greatest, (1 << 51) - 1);
+        assert!(greatest < 1 << f64::MANTISSA_DIGITS);
     }
 
     #[test]

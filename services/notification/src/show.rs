@@ -87,7 +87,7 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
             timestamp,
             price: price(instrument, *price_ticks),
             size: size(instrument, *qty_lots),
-            id: trade.raw(),
+            id: trade.within_slot(),
             taker: match taker {
                 Side::Buy => data::Taker::Buyer.into(),
                 Side::Sell => data::Taker::Seller.into(),

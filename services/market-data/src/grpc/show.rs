@@ -30,7 +30,7 @@ pub fn trade(instrument: &Instrument, trade: &Trade) -> wire::Trade {
         timestamp: trade.at.0,
         price: price(instrument, trade.price_ticks),
         size: size(instrument, trade.qty_lots),
-        id: trade.id.raw(),
+        id: trade.id.within_slot(),
         taker: taker.into(),
         exchange: exchange_letter(instrument.class),
     }
