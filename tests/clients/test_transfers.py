@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 
 from conftest import Server, trader
+from test_market_data import pair  # noqa: F401, a fixture
 
 
 def transfer(server, account, way, key, amount, asset="USD"):
@@ -35,6 +36,25 @@ def test_a_repeat_books_nothing(server, add_trader):
         status, answer = transfer(server, account, way, "one", amount)
         assert (status, answer["code"]) == (409, 40910000)
     assert account.client.get_account().cash == "100.5"
+
+
+def test_transfers_of_crypto_are_those_of_wallets(server, add_trader, symbol, pair):
+    base = pair.split("/")[0]
+    account, other = add_trader("USD=5", f"{symbol}=1"), add_trader(f"{base}=9")
+    moved = [
+        transfer(server, account, way, way, amount, base)[1]
+        for way, amount in (("deposits", "2.5"), ("withdrawals", "0.50"))
+    ]
+    listed = lambda **query: account.client.get("/wallets/transfers", query)
+    found = listed()
+    assert [(one["id"], one["direction"], one["amount"]) for one in found] == [
+        (moved[1]["id"], "OUTGOING", "0.5"), (moved[0]["id"], "INCOMING", "2.5"),
+    ]
+    for one in found:
+        assert (one["asset"], one["status"], one["fees"], one["network_fee"]) == (base, "COMPLETE", "0", "0"), one
+        assert one["created_at"].endswith("Z") and one["tx_hash"] is one["to_address"] is None, one
+    assert listed(asset=base) == found and listed(asset="USD") == listed(asset=symbol) == []
+    assert [one["amount"] for one in other.client.get("/wallets/transfers")] == ["9"]
 
 
 def test_a_refused_withdrawal_leaves_its_name_free(server, add_trader):

@@ -4,6 +4,7 @@ mod activity;
 mod admin;
 mod history;
 mod show;
+mod wallet;
 
 use std::sync::Arc;
 
@@ -53,6 +54,22 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
             .filter_map(|activity| activity::show(activity, &instruments))
             .collect();
         Ok(Response::new(wire::GetActivitiesResponse { activities }))
+    }
+
+    async fn get_wallet_transfers(
+        &self,
+        request: Request<wire::GetWalletTransfersRequest>,
+    ) -> Result<Response<wire::GetWalletTransfersResponse>, Status> {
+        let account = prepx_auth::account(&request)?;
+        let asset = &request.get_ref().asset;
+        let (found, instruments) = self.0.activities(&wallet::query(account)).await?;
+        let transfers = found
+            .iter()
+            .filter_map(|activity| wallet::show(activity, &instruments, asset))
+            .collect();
+        Ok(Response::new(wire::GetWalletTransfersResponse {
+            transfers,
+        }))
     }
 
     async fn get_portfolio_history(
