@@ -394,8 +394,17 @@ def test_subscriptions_are_listed_whole_and_bounded(server, add_trader):
         assert raw.ask({"action": "auth", "key": "k", "secret": "s"}) == refusal(
             403, "already authenticated"
         )
-        books = {"action": "subscribe", "orderbooks": ["A"]}
-        assert raw.ask(books) == refusal(410, "invalid subscribe action for this feed")
+        untold = lambda *names: [
+            {**refusal(410, "invalid subscribe action for this feed")[0], "channels": list(names)}
+        ]
+        assert raw.ask({"action": "subscribe", "orderbooks": ["A"]}) == untold("orderbooks")
+        # The rest is heard, and what there is not is named.
+        asked = {"action": "subscribe", "quotes": ["A"], "orderbooks": ["A"], "news": ["A"]}
+        assert raw.ask(asked) == [{**nothing, "trades": ["B"], "quotes": ["A"], "bars": ["*"]}]
+        assert raw.hear() == untold("orderbooks")
+        assert raw.ask({"action": "unsubscribe", "quotes": ["A"]}) == [
+            {**nothing, "trades": ["B"], "bars": ["*"]}
+        ]
         assert raw.ask({"action": "unsubscribe", "bars": ["*"]}) == [{**nothing, "trades": ["B"]}]
 
 

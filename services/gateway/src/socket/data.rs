@@ -33,7 +33,7 @@ const CRYPTO: [(&str, Option<Channel>); 5] = [
     ("updatedBars", Some(Channel::UpdatedBars)),
     ("orderbooks", Some(Channel::Orderbooks)),
 ];
-/// Channels that clients know and that nothing is told on: refused, so that nobody waits in vain.
+/// Channels that clients know and that nothing is told on: said, so that nobody waits in vain.
 const UNTOLD: [&str; 3] = ["dailyBars", "statuses", "orderbooks"];
 
 /// An error as clients know them.
@@ -65,6 +65,15 @@ pub const INTERNAL: Refusal = (500, "internal error");
 #[derive(Default)]
 pub struct Heard(BTreeMap<&'static str, BTreeSet<String>>);
 
+/// A change of what is heard.
+#[derive(Debug, PartialEq)]
+pub struct Change {
+    /// For the notification service; `None` when only of channels that nothing is told on.
+    pub wire: Option<wire::ChangeMarket>,
+    /// What was named of those.
+    pub untold: Vec<&'static str>,
+}
+
 /// What a client asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -84,6 +93,12 @@ pub enum Ask {
 /// An error, for the client.
 pub fn error((code, message): Refusal) -> Value {
     json!([{"T": "error", "code": code, "msg": message}])
+}
+
+/// The error of channels that nothing is told on, for the client. Some compare the words, so they are the known ones.
+pub fn untold(channels: &[&str]) -> Value {
+    let (code, message) = INVALID_CHANNEL;
+    json!([{"T": "error", "code": code, "msg": message, "channels": channels}])
 }
 
 /// A success, for the client.
@@ -113,7 +128,7 @@ const fn channels(class: AssetClass) -> &'static [(&'static str, Option<Channel>
 }
 
 impl Heard {
-    /// Takes note of a change, and says what it is for the notification service.
+    /// Takes note of a change, as far as there are the channels that it names.
     ///
     /// # Errors
     /// When it is no sound change; then nothing has changed.
@@ -122,11 +137,14 @@ impl Heard {
         class: AssetClass,
         message: &Value,
         more: bool,
-    ) -> Result<wire::ChangeMarket, Refusal> {
-        let is_known = |name: &str| channels(class).iter().any(|(known, _)| *known == name);
-        let is_untold = |name: &&str| !is_known(name) && message.get(*name).is_some_and(is_asked);
-        if UNTOLD.iter().any(is_untold) {
-            return Err(INVALID_CHANNEL);
+    ) -> Result<Change, Refusal> {
+        let names = || channels(class).iter().map(|(name, _)| *name);
+        let is_named = |name: &&'static str| message.get(*name).is_some_and(is_asked);
+        let is_unknown = |name: &&'static str| names().all(|known| known != *name);
+        let untold = UNTOLD.into_iter().filter(is_unknown).filter(is_named);
+        let untold: Vec<&str> = untold.collect();
+        if !untold.is_empty() && !names().any(|name| is_named(&name)) {
+            return Ok(Change { wire: None, untold });
         }
         let mut heard = self.0.clone();
         let mut lists = Vec::new();
@@ -158,11 +176,12 @@ impl Heard {
             AssetClass::UsEquity => WireClass::UsEquity,
             AssetClass::Crypto => WireClass::Crypto,
         };
-        Ok(wire::ChangeMarket {
+        let wire = Some(wire::ChangeMarket {
             class: class.into(),
             subscribe,
             unsubscribe,
-        })
+        });
+        Ok(Change { wire, untold })
     }
 
     /// Everything that is heard, for the client.
@@ -205,14 +224,38 @@ mod tests {
         let class = AssetClass::Crypto;
         let more = json!({"trades": ["B/USD", "A/USD"], "orderbooks": ["*"], "quotes": null,
             "dailyBars": null, "statuses": []});
-        let change = heard.change(class, &more, true).unwrap();
-        assert_eq!(change.subscribe.len(), 2);
+        let Change { wire, untold } = heard.change(class, &more, true).unwrap();
+        assert_eq!((wire.unwrap().subscribe.len(), untold.len()), (2, 0));
         heard
             .change(class, &json!({"trades": ["B/USD"]}), false)
             .unwrap();
         let expected = json!([{"T": "subscription", "trades": ["A/USD"], "quotes": [], "bars": [],
             "updatedBars": [], "orderbooks": ["*"]}]);
         assert_eq!(heard.subscription(class), expected);
+    }
+
+    #[test]
+    fn channels_that_there_are_not_leave_the_others_be() {
+        let class = AssetClass::UsEquity;
+        for (asked, subscribed, untold) in [
+            (
+                json!({"trades": ["A"], "dailyBars": ["A"], "orderbooks": ["*"]}),
+                Some(1),
+                vec!["dailyBars", "orderbooks"],
+            ),
+            (json!({"dailyBars": ["B"]}), None, vec!["dailyBars"]),
+            (
+                json!({"dailyBars": ["B"], "trades": []}),
+                None,
+                vec!["dailyBars"],
+            ),
+            (json!({"bars": ["B"], "dailyBars": []}), Some(1), vec![]),
+        ] {
+            let mut heard = Heard::default();
+            let change = heard.change(class, &asked, true).unwrap();
+            let lists = change.wire.map(|wire| wire.subscribe.len());
+            assert_eq!((lists, change.untold), (subscribed, untold), "{asked}");
+        }
     }
 
     #[test]
@@ -224,14 +267,6 @@ mod tests {
             (json!({"trades": ["A", 1]}), INVALID_SYNTAX),
             (json!({"trades": ["A", ""]}), INVALID_SYNTAX),
             (json!({"trades": ["A\n"]}), INVALID_SYNTAX),
-            (
-                json!({"trades": ["A"], "dailyBars": ["A"]}),
-                INVALID_CHANNEL,
-            ),
-            (
-                json!({"trades": ["A"], "orderbooks": ["A"]}),
-                INVALID_CHANNEL,
-            ),
             (json!({"trades": many}), SYMBOL_LIMIT),
         ] {
             let class = AssetClass::UsEquity;

@@ -1,5 +1,6 @@
 //! One socket from its beginning to its end: sign in, change what is heard, pass on what is told.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Session {
     identity: Option<(Arc<Identity>, Seat)>,
     link: Option<Link>,
     heard: Heard,
+    /// Of each change of that which is not answered yet the channels that there are not.
+    untold: VecDeque<Vec<&'static str>>,
     /// Heartbeats since the other end was heard.
     silent: u32,
 }
@@ -80,6 +83,7 @@ impl Session {
             identity: None,
             link: None,
             heard: Heard::default(),
+            untold: VecDeque::new(),
             silent: 0,
         }
     }
@@ -221,11 +225,27 @@ impl Session {
             Err(refusal) => return self.refuse(refusal).await,
         };
         match self.heard.change(class, message, more) {
-            Ok(change) => {
+            Ok(data::Change { wire: None, untold }) => self.say(&data::untold(&untold)).await,
+            Ok(data::Change {
+                wire: Some(change),
+                untold,
+            }) => {
+                self.untold.push_back(untold);
                 let change = wire::subscribe_request::Change::Market(change);
                 self.change(change).await
             }
             Err(refusal) => self.refuse(refusal).await,
+        }
+    }
+
+    /// Tells everything that is heard after a change; then what of it there is not. In this order, because a client that
+    /// hears of an error first takes the whole change for refused.
+    async fn subscribed(&mut self, class: AssetClass) -> Step {
+        let heard = self.heard.subscription(class);
+        self.say(&heard).await?;
+        match self.untold.pop_front() {
+            Some(untold) if !untold.is_empty() => self.say(&data::untold(&untold)).await,
+            _ => Ok(()),
         }
     }
 
@@ -303,10 +323,7 @@ impl Session {
                 self.write(Message::text(trading::trade_update(&body)))
                     .await
             }
-            (Protocol::Data(class), Told::Subscription(_)) => {
-                let heard = self.heard.subscription(class);
-                self.say(&heard).await
-            }
+            (Protocol::Data(class), Told::Subscription(_)) => self.subscribed(class).await,
             (Protocol::Data(class), Told::Market(event)) => self.tell_market(class, event).await,
             (Protocol::Trading, Told::Market(_)) | (Protocol::Data(_), Told::TradeUpdate(_)) => {
                 Ok(())
@@ -334,10 +351,7 @@ impl Session {
         self.write(message).await?;
         match after {
             None | Some(Ok(Told::Market(_) | Told::TradeUpdate(_))) => Ok(()),
-            Some(Ok(Told::Subscription(_))) => {
-                let heard = self.heard.subscription(class);
-                self.say(&heard).await
-            }
+            Some(Ok(Told::Subscription(_))) => self.subscribed(class).await,
             Some(Err(status)) => self.told_off(&status).await,
         }
     }
