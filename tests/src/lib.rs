@@ -1,1 +1,5 @@
-//! Tests that cross services.
+//! Tests that cross services, and what tests of several crates share: a collector of traces.
+
+mod collector;
+
+pub use collector::Collector;

@@ -17,12 +17,13 @@ use prepx_stage::{
     Takeover, lane,
 };
 use prepx_standalone::core::manifest::DEFAULT;
+use prepx_tests::Collector;
 use prepx_trading::MatchingCodec;
 use serde_json::{Value, json};
 
 use crate::platform::{Platform, command, prepx};
 use crate::skips::{add_account, end};
-use crate::traces::{self, Collector};
+use crate::traces;
 
 /// Names differ over the tests of one run; each run has servers of its own.
 static NEXT: AtomicU32 = AtomicU32::new(0);

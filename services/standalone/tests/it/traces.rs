@@ -3,77 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prepx_proto::portfolio::v1::DepositRequest;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient as Portfolio;
 use prepx_proto::user::v1::AddAccountRequest;
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
-use prepx_runtime::Drain;
-use prepx_runtime::serve::{Limits, serve};
+use prepx_tests::Collector;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tonic::{Request, Response, Status};
 
 use crate::platform::{Key, Platform, command, found};
 use crate::stream;
 
-/// A collector that keeps every span.
-#[derive(Clone, Default)]
-pub struct Collector(Arc<Mutex<Vec<Span>>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let resources = request.into_inner().resource_spans.into_iter();
-        let scopes = resources.flat_map(|resource| resource.scope_spans);
-        let spans = scopes.flat_map(|scope| scope.spans);
-        self.lock().extend(spans);
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-impl Collector {
-    /// Starts one; and its URL.
-    pub async fn start() -> (Collector, String) {
-        let collector = Collector::default();
-        let service = TraceServiceServer::new(collector.clone());
-        let routes = tonic::service::Routes::new(service).into_axum_router();
-        let listener = prepx_runtime::listen(([127, 0, 0, 1], 0).into()).await;
-        let listener = listener.expect("a free port");
-        let address = listener.local_addr().expect("is bound");
-        tokio::spawn(async move {
-            let (drain, _control) = Drain::new();
-            serve(listener, routes, Limits::default(), drain).await;
-        });
-        (collector, format!("http://{address}"))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Span>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The spans of a trace.
-    fn of(&self, trace: &str) -> Vec<Span> {
-        let spans = self.lock();
-        let own = spans.iter().filter(|span| hex(&span.trace_id) == trace);
-        own.cloned().collect()
-    }
-
-    fn all(&self) -> Vec<Span> {
-        self.lock().clone()
-    }
+/// The spans of a trace.
+fn of(collector: &Collector, trace: &str) -> Vec<Span> {
+    let mut spans = collector.spans();
+    spans.retain(|span| hex(&span.trace_id) == trace);
+    spans
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -194,7 +142,7 @@ const WAY: [(&str, usize); 11] = [
 /// Waits until all of the way of an order is in its trace; then each span but the root is under another one of it.
 pub async fn complete(collector: &Collector, trace: &str) {
     let spans = found("the trace of the order", async || {
-        let spans = collector.of(trace);
+        let spans = of(collector, trace);
         let mut counts = BTreeMap::<String, usize>::new();
         for span in &spans {
             *counts.entry(name(span)).or_default() += 1;
@@ -259,7 +207,7 @@ async fn a_stream_begins_a_trace_for_each_order() {
     let (replies, end) = stream::send(&platform, &key, vec![orders]).await;
     assert!(end.is_none() && replies.len() == 1, "{end:?}");
     found("a trace of each order", async || {
-        let spans = collector.all();
+        let spans = collector.spans();
         let stored = |trace: &[u8]| {
             let mut own = spans.iter().filter(|span| span.trace_id == trace);
             own.any(|span| name(span) == "process portfolio-updates by portfolio")
@@ -281,7 +229,7 @@ async fn of_what_is_not_sampled_only_the_slow_is_told_and_nothing_stands_on_the_
     trade(&platform).await;
     platform.terminate();
     platform.process.wait().expect("it ends");
-    assert_eq!(collector.all(), [], "all traces are sent before the end");
+    assert_eq!(collector.spans(), [], "all traces are sent before the end");
     // Everything is.
     let mut platform = start(directory.path(), &settings(&url, 0, 0));
     let key = platform.add_trader("slow@example.com", "1000").await;
@@ -290,7 +238,7 @@ async fn of_what_is_not_sampled_only_the_slow_is_told_and_nothing_stands_on_the_
     assert_eq!(status, 200);
     platform.terminate();
     platform.process.wait().expect("it ends");
-    let spans = collector.of(&trace);
+    let spans = of(&collector, &trace);
     let names: BTreeSet<_> = spans.iter().map(name).collect();
     for slow in &WAY[..3] {
         assert!(names.contains(slow.0), "{names:?}");
