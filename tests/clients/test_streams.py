@@ -224,6 +224,12 @@ def test_stocks(server, add_trader, symbol, confirmed):
     stream.subscribe_trades(running.hear, symbol)
     stream.subscribe_quotes(running.hear, symbol)
     stream.subscribe_bars(running.hear, symbol)
+    days = []
+
+    async def hear_day(bar):
+        days.append(bar)
+
+    stream.subscribe_daily_bars(hear_day, symbol)
     not_at_the_end_of_a_minute()
     with running:
         assert confirmed()
@@ -236,6 +242,9 @@ def test_stocks(server, add_trader, symbol, confirmed):
         assert [quote(message) for message in running.wait(4, kind("Quote"))] == QUOTES
         [bar] = running.wait(1, kind("Bar"), timeout_s=75)
         check_bar(bar, symbol)
+        eventually(lambda: len(days), 1)
+        check_bar(days[0], symbol)
+        assert (days[0].timestamp.hour, days[0].timestamp.minute) == (0, 0)
 
 
 def test_crypto_with_orderbooks(server, add_trader, pair, confirmed):
@@ -382,7 +391,7 @@ def test_sockets_end_with_their_key(server, add_trader):
 def test_subscriptions_are_listed_whole_and_bounded(server, add_trader):
     with Raw(server) as raw:
         raw.sign_in(add_trader())
-        every = ["trades", "quotes", "bars", "updatedBars", "statuses", "lulds", "corrections",
+        every = ["trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "corrections",
                  "cancelErrors"]
         nothing = {"T": "subscription", **{name: [] for name in every}}
         asked = {"action": "subscribe", "trades": ["B", "A"], "bars": ["*"]}
@@ -401,7 +410,7 @@ def test_subscriptions_are_listed_whole_and_bounded(server, add_trader):
         # The rest is heard, and what there is not is named.
         asked = {"action": "subscribe", "quotes": ["A"], "orderbooks": ["A"], "news": ["A"]}
         assert raw.ask(asked) == [{**nothing, "trades": ["B"], "quotes": ["A"], "bars": ["*"]}]
-        assert raw.hear() == untold("orderbooks")
+        assert raw.hear() == untold("orderbooks", "news")
         assert raw.ask({"action": "unsubscribe", "quotes": ["A"]}) == [
             {**nothing, "trades": ["B"], "bars": ["*"]}
         ]

@@ -136,6 +136,16 @@ impl Handler {
         })
     }
 
+    async fn states(
+        &self,
+        request: wire::GetMarketStatesRequest,
+    ) -> Result<wire::GetMarketStatesResponse, Error> {
+        let markets = self.newest(&request.symbols, "", show::state);
+        Ok(wire::GetMarketStatesResponse {
+            markets: markets.await?,
+        })
+    }
+
     async fn snapshots(
         &self,
         request: wire::GetSnapshotsRequest,
@@ -183,6 +193,7 @@ service!(StockDataService {
     get_latest_quotes(GetLatestQuotesRequest) -> GetLatestQuotesResponse = latest_quotes;
     get_latest_trades(GetLatestTradesRequest) -> GetLatestTradesResponse = latest_trades;
     get_latest_order_books(GetLatestOrderBooksRequest) -> GetLatestOrderBooksResponse = order_books;
+    get_market_states(GetMarketStatesRequest) -> GetMarketStatesResponse = states;
     get_snapshots(GetSnapshotsRequest) -> GetSnapshotsResponse = snapshots;
     get_single_bars(GetBarsRequest) -> GetSingleBarsResponse = single_bars;
     get_single_quotes(GetQuotesRequest) -> GetSingleQuotesResponse = single_quotes;
@@ -201,5 +212,6 @@ service!(CryptoDataService {
     get_latest_quotes(GetLatestQuotesRequest) -> GetLatestQuotesResponse = latest_quotes;
     get_latest_trades(GetLatestTradesRequest) -> GetLatestTradesResponse = latest_trades;
     get_latest_order_books(GetLatestOrderBooksRequest) -> GetLatestOrderBooksResponse = order_books;
+    get_market_states(GetMarketStatesRequest) -> GetMarketStatesResponse = states;
     get_snapshots(GetSnapshotsRequest) -> GetSnapshotsResponse = snapshots;
 });

@@ -1,11 +1,11 @@
-//! Asks the market-data service for books that began before this process did.
+//! Asks the market-data service for books and days that began before this process did.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_auth::Caller;
-use prepx_domain::market::Book;
-use prepx_domain::{AssetClass, Instrument, Side, decimal};
+use prepx_domain::market::{Bar, Book};
+use prepx_domain::{AssetClass, Instrument, Micros, Side, decimal};
 use prepx_proto::market_data::v1 as data;
 use prepx_proto::market_data::v1::crypto_data_service_client::CryptoDataServiceClient;
 use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceClient;
@@ -13,8 +13,9 @@ use prepx_runtime::{Drain, TaskError};
 use tonic::Status;
 
 use crate::hub::Hub;
+use crate::market::Whole;
 
-/// How long until a book that is too old, or does not come, is asked for again.
+/// How long until what is too old, or does not come, is asked for again.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Asks until the process ends.
@@ -24,7 +25,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 pub async fn ask(hub: Arc<Hub>, peer: Caller, drain: Drain) -> Result<(), TaskError> {
     let asking = async {
         loop {
-            hub.books_awaited().await;
+            hub.markets_awaited().await;
             while !ask_once(&hub, &peer).await {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
@@ -40,10 +41,10 @@ pub async fn ask(hub: Arc<Hub>, peer: Caller, drain: Drain) -> Result<(), TaskEr
 async fn ask_once(hub: &Hub, peer: &Caller) -> bool {
     let mut settled = true;
     for instrument in hub.awaited() {
-        settled &= match book(peer.clone(), &instrument).await {
-            Ok(book) => hub.take_book(instrument.id, book),
+        settled &= match ask_for(peer.clone(), &instrument).await {
+            Ok(whole) => hub.take(instrument.id, whole),
             Err(error) => {
-                tracing::debug!(%error, symbol = %instrument.symbol, "no book came");
+                tracing::debug!(%error, symbol = %instrument.symbol, "no market came");
                 false
             }
         };
@@ -51,36 +52,65 @@ async fn ask_once(hub: &Hub, peer: &Caller) -> bool {
     settled
 }
 
-async fn book(peer: Caller, instrument: &Instrument) -> Result<Option<Book>, Status> {
+async fn ask_for(peer: Caller, instrument: &Instrument) -> Result<Option<Whole>, Status> {
     let symbol = instrument.symbol.to_string();
-    let request = data::GetLatestOrderBooksRequest {
+    let request = data::GetMarketStatesRequest {
         symbols: symbol.clone(),
-        ..data::GetLatestOrderBooksRequest::default()
     };
     let answer = match instrument.class {
         AssetClass::UsEquity => {
             let mut stocks = StockDataServiceClient::new(peer);
-            stocks.get_latest_order_books(request).await?
+            stocks.get_market_states(request).await?
         }
         AssetClass::Crypto => {
             let mut crypto = CryptoDataServiceClient::new(peer);
-            crypto.get_latest_order_books(request).await?
+            crypto.get_market_states(request).await?
         }
     };
-    let shown = answer.into_inner().orderbooks.remove(&symbol);
+    let shown = answer.into_inner().markets.remove(&symbol);
     shown.map(|shown| read(instrument, &shown)).transpose()
 }
 
-fn read(instrument: &Instrument, shown: &data::OrderBook) -> Result<Book, Status> {
-    let mut book = Book::at(shown.number);
-    for (side, levels) in [(Side::Buy, &shown.bids), (Side::Sell, &shown.asks)] {
+fn read(instrument: &Instrument, shown: &data::MarketState) -> Result<Whole, Status> {
+    let levels = shown.book.as_ref();
+    let levels = levels.ok_or_else(|| Status::internal("a market without a book"))?;
+    let mut book = Book::at(levels.number);
+    for (side, levels) in [(Side::Buy, &levels.bids), (Side::Sell, &levels.asks)] {
         for level in levels {
-            let price_ticks = steps(&level.price, instrument.quote_scale, instrument.tick_minor);
-            let qty_lots = steps(&level.size, instrument.base_scale, instrument.lot_minor);
-            book.set(side, price_ticks?, qty_lots?);
+            book.set(
+                side,
+                ticks(instrument, &level.price)?,
+                lots(instrument, &level.size)?,
+            );
         }
     }
-    Ok(book)
+    let day = shown.day.as_ref();
+    let day = day.map(|day| read_day(instrument, day, &shown.day_turnover));
+    let day = day.transpose()?;
+    Ok(Whole { book, day })
+}
+
+fn read_day(instrument: &Instrument, day: &data::Bar, turnover: &str) -> Result<Bar, Status> {
+    let turnover = turnover.parse();
+    Ok(Bar {
+        start: Micros(day.timestamp),
+        open_ticks: ticks(instrument, &day.open)?,
+        high_ticks: ticks(instrument, &day.high)?,
+        low_ticks: ticks(instrument, &day.low)?,
+        close_ticks: ticks(instrument, &day.close)?,
+        volume_lots: lots(instrument, &day.volume)?,
+        trades: day.trade_count.unsigned_abs(),
+        turnover: turnover
+            .map_err(|error| Status::internal(format!("a day's turnover: {error}")))?,
+    })
+}
+
+fn ticks(instrument: &Instrument, shown: &str) -> Result<i64, Status> {
+    steps(shown, instrument.quote_scale, instrument.tick_minor)
+}
+
+fn lots(instrument: &Instrument, shown: &str) -> Result<i64, Status> {
+    steps(shown, instrument.base_scale, instrument.lot_minor)
 }
 
 fn steps(shown: &str, scale: u32, step_minor: i64) -> Result<i64, Status> {
@@ -89,5 +119,5 @@ fn steps(shown: &str, scale: u32, step_minor: i64) -> Result<i64, Status> {
         .ok()
         .filter(|minor| minor % step_minor == 0)
         .map(|minor| minor / step_minor)
-        .ok_or_else(|| Status::internal(format!("a book has {shown:?}, which is no whole step")))
+        .ok_or_else(|| Status::internal(format!("a market has {shown:?}, which is no whole step")))
 }

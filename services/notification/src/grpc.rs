@@ -192,8 +192,9 @@ fn symbols(lists: &[wire::ChannelSymbols]) -> Result<Vec<(Channel, String)>, Sta
     let mut named = Vec::with_capacity(count);
     for list in lists {
         let channel = list.channel();
-        if matches!(channel, Channel::Unspecified | Channel::DailyBars) {
-            let message = "channel is trades, quotes, bars, updated_bars, orderbooks or statuses";
+        if channel == Channel::Unspecified {
+            let message =
+                "channel is trades, quotes, bars, updated_bars, daily_bars, orderbooks or statuses";
             return Err(invalid("channel", message));
         }
         for symbol in &list.symbols {

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prepx_domain::market::Book;
 use prepx_domain::update::{AccountUpdate, MarketUpdate};
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, AssetClass, Code, Instrument, InstrumentId, Micros};
@@ -21,6 +20,7 @@ use tonic::Status;
 use wire::Channel;
 
 use self::state::{Counted, Listener, State};
+use crate::market::Whole;
 
 /// What may wait for one listener.
 const QUEUE_MAX: usize = 4_096;
@@ -36,7 +36,7 @@ pub type Told = Arc<wire::SubscribeResponse>;
 #[derive(Default)]
 pub struct Hub {
     state: Mutex<State>,
-    /// A book has to be asked for.
+    /// Book and day of a market have to be asked for.
     awaited: Notify,
 }
 
@@ -187,32 +187,32 @@ impl Hub {
     pub fn close_minutes(&self, now: Micros) {
         let mut state = self.state();
         for id in state.minutes.clone() {
-            let closed = state.markets.get_mut(&id).and_then(|m| m.close_minute(now));
-            state.tell(id, &Vec::from_iter(closed));
+            let closed = state.markets.get_mut(&id).map(|m| m.close_minute(now));
+            state.tell(id, &closed.unwrap_or_default());
         }
     }
 
-    /// Waits until a book has to be asked for.
-    pub async fn books_awaited(&self) {
+    /// Waits until book and day of a market have to be asked for.
+    pub async fn markets_awaited(&self) {
         self.awaited.notified().await;
     }
 
-    /// The instruments whose book has to be asked for.
+    /// The instruments whose book and day have to be asked for.
     pub fn awaited(&self) -> Vec<Instrument> {
         let state = self.state();
         let markets = state.awaited.iter().filter_map(|id| state.markets.get(id));
         markets.map(|market| market.instrument).collect()
     }
 
-    /// Takes a book that was asked for; `None` when nobody knows one. Whether it is settled.
-    pub fn take_book(&self, id: InstrumentId, book: Option<Book>) -> bool {
+    /// Takes book and day that were asked for; `None` when nobody knows a book. Whether that is settled.
+    pub fn take(&self, id: InstrumentId, whole: Option<Whole>) -> bool {
         let mut state = self.state();
         let Some(market) = state.markets.get_mut(&id) else {
             return true;
         };
-        let told = match book {
-            Some(book) => market.take_book(book),
-            None if market.take_no_book() => None,
+        let told = match whole {
+            Some(whole) => market.take(whole),
+            None if market.take_nothing() => None,
             None => Some(Vec::new()),
         };
         let Some(told) = told else {

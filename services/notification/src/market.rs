@@ -1,14 +1,16 @@
 //! One instrument's live market: what each change means to those who listen. Pure.
 //!
-//! Streams begin at the end of the log, so a book that began before has to be asked for. Until it is
-//! there, its changes wait here, and the book goes on from where it was asked for by their numbers.
+//! Streams begin at the end of the log, so a book and a day that began before have to be asked for. Until they are
+//! there, their changes wait here, and both go on from where they were asked for by the numbers of those.
 //! The minute in which the process began is not told as a bar, because it would be wrong.
 
-use prepx_domain::market::{Bar, Book, Level, MINUTE_US, interval};
+use prepx_domain::market::{Bar, Book, Gap, Level, MINUTE_US, interval};
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{Instrument, Micros, Side, TradeId};
 
-/// How many changes of a book wait for it; beyond, a newer one is needed.
+/// A day in microseconds.
+const DAY_US: i64 = 24 * 60 * MINUTE_US;
+/// How many changes of a market wait for it; beyond, a newer one is needed.
 const PENDING_MAX: usize = 10_000;
 
 /// A side's best and the other's.
@@ -45,22 +47,70 @@ pub enum Happening {
     Bar(Bar),
     /// A late trade has changed a minute that was told.
     UpdatedBar(Bar),
+    /// The day (UTC) until the end of a minute with trades.
+    Day(Bar),
     /// Trading stopped or goes on.
     Halted(bool),
 }
 
-/// What is known of a book.
+/// What a market is made of that began before this process did, as of one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// The book, and the number of the change.
+    pub book: Book,
+    /// The newest day with trades.
+    pub day: Option<Bar>,
+}
+
+impl Whole {
+    /// A market without anything in its book, and no trade.
+    pub fn at(number: u64) -> Whole {
+        let (book, day) = (Book::at(number), None);
+        Whole { book, day }
+    }
+
+    /// Makes a change, `false` when it was there before.
+    fn apply(&mut self, update: &MarketUpdate) -> Result<bool, Gap> {
+        if !self.book.advance(update.number, update.number)? {
+            return Ok(false);
+        }
+        match update.change {
+            MarketChange::Level {
+                side,
+                price_ticks,
+                qty_lots,
+            } => self.book.set(side, price_ticks, qty_lots),
+            MarketChange::Trade {
+                price_ticks,
+                qty_lots,
+                ..
+            } => {
+                let start = interval(update.at, DAY_US);
+                let one = Bar::of(start, price_ticks, qty_lots);
+                match &mut self.day {
+                    // Time never goes back, so nothing comes too late for its day.
+                    Some(day) if day.start >= start => day.add(&one),
+                    day => *day = Some(one),
+                }
+            }
+            MarketChange::Defined(_) | MarketChange::Halted(_) => {}
+        }
+        Ok(true)
+    }
+}
+
+/// What is known of book and day.
 #[derive(Debug)]
 enum Known {
     /// Nothing, and nobody wants to know.
     Nothing,
-    /// It has been asked for. One as of change `floor` or later will do.
+    /// They have been asked for. What is as of change `floor` or later will do.
     Awaited {
         floor: u64,
         pending: Vec<MarketUpdate>,
     },
     /// All of it.
-    All(Book),
+    All(Whole),
 }
 
 /// One instrument's market.
@@ -72,7 +122,7 @@ pub struct Market {
     seen: u64,
     /// When that was.
     at: Micros,
-    book: Known,
+    known: Known,
     /// No minute that begins earlier is complete.
     bars_from: Micros,
     open: Option<Bar>,
@@ -86,7 +136,7 @@ impl Market {
             instrument,
             seen: 0,
             at: Micros(0),
-            book: Known::Nothing,
+            known: Known::Nothing,
             bars_from,
             open: None,
             told: None,
@@ -100,8 +150,8 @@ impl Market {
 
     /// The book, if all of it is known.
     pub const fn book(&self) -> Option<&Book> {
-        match &self.book {
-            Known::All(book) => Some(book),
+        match &self.known {
+            Known::All(whole) => Some(&whole.book),
             Known::Nothing | Known::Awaited { .. } => None,
         }
     }
@@ -111,16 +161,16 @@ impl Market {
         self.open.is_some()
     }
 
-    /// Says that the book is wanted. Whether it has to be asked for.
-    pub fn want_book(&mut self) -> bool {
-        if matches!(self.book, Known::Nothing) {
+    /// Says that book or day are wanted. Whether they have to be asked for.
+    pub fn want(&mut self) -> bool {
+        if matches!(self.known, Known::Nothing) {
             let (floor, pending) = (self.seen, Vec::new());
-            self.book = Known::Awaited { floor, pending };
+            self.known = Known::Awaited { floor, pending };
         }
-        matches!(self.book, Known::Awaited { .. })
+        matches!(self.known, Known::Awaited { .. })
     }
 
-    /// Takes note of a change and says what it means. `watched` tells whether anyone wants the book.
+    /// Takes note of a change and says what it means. `watched` tells whether anyone wants book or day.
     pub fn apply(&mut self, update: &MarketUpdate, watched: bool) -> Vec<Happening> {
         let mut told = Vec::new();
         if update.number <= self.seen {
@@ -128,19 +178,19 @@ impl Market {
         }
         let is_gap = self.seen != 0 && update.number != self.seen + 1;
         if is_gap {
-            self.book = Known::Nothing;
+            self.known = Known::Nothing;
         }
-        if watched && matches!(self.book, Known::Nothing) {
+        if watched && matches!(self.known, Known::Nothing) {
             let floor = update.number - 1;
             let pending = Vec::new();
-            self.book = Known::Awaited { floor, pending };
+            self.known = Known::Awaited { floor, pending };
         }
         let is_first = self.seen == 0 && update.number == 1;
         (self.seen, self.at) = (update.number, update.at);
         match update.change {
             MarketChange::Defined(_) if is_first => {
                 // Seen from its beginning: nothing has to be asked for.
-                self.book = Known::All(Book::at(0));
+                self.known = Known::All(Whole::at(0));
                 self.bars_from = interval(update.at, MINUTE_US);
             }
             MarketChange::Defined(_) | MarketChange::Level { .. } => {}
@@ -157,15 +207,15 @@ impl Market {
                     qty_lots,
                     taker,
                 });
-                told.extend(self.trade(update.at, price_ticks, qty_lots));
+                self.trade(update.at, price_ticks, qty_lots, &mut told);
             }
         }
-        self.change_book(update, watched, &mut told);
+        self.change(update, watched, &mut told);
         told
     }
 
-    fn change_book(&mut self, update: &MarketUpdate, watched: bool, told: &mut Vec<Happening>) {
-        match &mut self.book {
+    fn change(&mut self, update: &MarketUpdate, watched: bool, told: &mut Vec<Happening>) {
+        match &mut self.known {
             Known::Nothing => {}
             Known::Awaited { floor, pending } => {
                 if pending.len() == PENDING_MAX {
@@ -175,10 +225,11 @@ impl Market {
                     pending.push(update.clone());
                 }
             }
-            Known::All(book) => {
-                match book.advance(update.number, update.number) {
+            Known::All(whole) => {
+                let before = best(&whole.book);
+                match whole.apply(update) {
                     Ok(true) => {}
-                    // A book that was asked for may be ahead of the log as it is followed here.
+                    // What was asked for may be ahead of the log as it is followed here.
                     Ok(false) => return,
                     Err(_gap) => return self.ask_again(update, watched),
                 }
@@ -190,8 +241,6 @@ impl Market {
                 else {
                     return;
                 };
-                let before = best(book);
-                book.set(side, price_ticks, qty_lots);
                 let level = Level {
                     price_ticks,
                     qty_lots,
@@ -202,7 +251,7 @@ impl Market {
                     level,
                     number,
                 });
-                let after = best(book);
+                let after = best(&whole.book);
                 if before != after {
                     told.push(Happening::Quote(after));
                 }
@@ -210,9 +259,9 @@ impl Market {
         }
     }
 
-    /// The book turned out to be older than what had gone by before it was asked for.
+    /// What came turned out to be older than what had gone by before it was asked for.
     fn ask_again(&mut self, update: &MarketUpdate, watched: bool) {
-        self.book = match watched {
+        self.known = match watched {
             true => Known::Awaited {
                 floor: update.number - 1,
                 pending: vec![update.clone()],
@@ -221,78 +270,74 @@ impl Market {
         };
     }
 
-    /// Takes the book that was asked for; `None` when it is older than what has gone by, or was not
-    /// asked for.
-    pub fn take_book(&mut self, mut book: Book) -> Option<Vec<Happening>> {
-        let Known::Awaited { floor, pending } = &mut self.book else {
+    /// Takes what was asked for; `None` when it is older than what has gone by, or was not asked for.
+    pub fn take(&mut self, mut whole: Whole) -> Option<Vec<Happening>> {
+        let Known::Awaited { floor, pending } = &mut self.known else {
             return None;
         };
-        if book.number() < *floor {
+        if whole.book.number() < *floor {
             return None;
         }
         for update in pending.iter() {
-            if book.advance(update.number, update.number).ok()?
-                && let MarketChange::Level {
-                    side,
-                    price_ticks,
-                    qty_lots,
-                } = update.change
-            {
-                book.set(side, price_ticks, qty_lots);
-            }
+            whole.apply(update).ok()?;
         }
         let mut told = vec![Happening::Book];
         if !pending.is_empty() {
-            told.push(Happening::Quote(best(&book)));
+            told.push(Happening::Quote(best(&whole.book)));
         }
-        self.book = Known::All(book);
+        self.known = Known::All(whole);
         Some(told)
     }
 
     /// Takes note that nobody knows a book yet. Whether to ask again.
-    pub fn take_no_book(&mut self) -> bool {
+    pub fn take_nothing(&mut self) -> bool {
         let is_level = |update: &MarketUpdate| matches!(update.change, MarketChange::Level { .. });
-        match &self.book {
+        match &self.known {
             Known::Awaited { pending, .. } if pending.iter().any(is_level) => true,
             Known::Awaited { .. } => {
-                self.book = Known::Nothing;
+                self.known = Known::Nothing;
                 false
             }
             Known::Nothing | Known::All(_) => false,
         }
     }
 
-    fn trade(&mut self, at: Micros, price_ticks: i64, qty_lots: i64) -> Option<Happening> {
+    fn trade(&mut self, at: Micros, price_ticks: i64, qty_lots: i64, told: &mut Vec<Happening>) {
         let start = interval(at, MINUTE_US);
         if start < self.bars_from {
-            return None;
+            return;
         }
         let one = Bar::of(start, price_ticks, qty_lots);
-        if let Some(told) = self.told.as_mut().filter(|told| told.start == start) {
-            told.add(&one);
-            return Some(Happening::UpdatedBar(*told));
+        if let Some(late) = self.told.as_mut().filter(|late| late.start == start) {
+            late.add(&one);
+            told.push(Happening::UpdatedBar(*late));
+            return;
         }
         match &mut self.open {
-            Some(bar) if bar.start == start => {
-                bar.add(&one);
-                None
-            }
+            Some(bar) if bar.start == start => bar.add(&one),
             open => {
                 let over = open.replace(one);
-                self.tell(over)
+                self.tell(over, told);
             }
         }
     }
 
-    /// The minute that is over at `now`, if one is.
-    pub fn close_minute(&mut self, now: Micros) -> Option<Happening> {
+    /// Tells the minute that is over at `now`, if one is.
+    pub fn close_minute(&mut self, now: Micros) -> Vec<Happening> {
         let over = self.open.take_if(|bar| bar.start.plus_us(MINUTE_US) <= now);
-        self.tell(over)
+        let mut told = Vec::new();
+        self.tell(over, &mut told);
+        told
     }
 
-    fn tell(&mut self, over: Option<Bar>) -> Option<Happening> {
-        self.told = over.or(self.told);
-        over.map(Happening::Bar)
+    /// Tells a minute that is over, and the day until then, before anything of the next is in it.
+    fn tell(&mut self, over: Option<Bar>, told: &mut Vec<Happening>) {
+        let Some(bar) = over else { return };
+        self.told = over;
+        told.push(Happening::Bar(bar));
+        if let Known::All(Whole { day: Some(day), .. }) = &self.known {
+            told.push(Happening::Day(*day));
+        }
     }
 }
 
@@ -302,122 +347,4 @@ pub fn best(book: &Book) -> Best {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{instrument, level, trade};
-    use proptest::prelude::*;
-
-    /// The book after the first `count` changes.
-    fn fold(updates: &[MarketUpdate], count: usize) -> Book {
-        let mut book = Book::at(0);
-        for update in &updates[..count] {
-            assert_eq!(book.advance(update.number, update.number), Ok(true));
-            if let MarketChange::Level {
-                side,
-                price_ticks,
-                qty_lots,
-            } = update.change
-            {
-                book.set(side, price_ticks, qty_lots);
-            }
-        }
-        book
-    }
-
-    proptest! {
-        /// Whenever streams begin, whenever a book is asked for, however old what comes and however
-        /// late: a book that is taken becomes the whole book, and one that is too old is not taken
-        /// for more than the next change.
-        #[test]
-        fn a_book_that_began_before_is_whole_or_unknown(
-            levels in prop::collection::vec((any::<bool>(), 1i64..6, 0i64..4), 1..30),
-            began in 0usize..30, asked in 0usize..30, came in 0usize..30, age in 0usize..30,
-        ) {
-            let updates: Vec<MarketUpdate> = (1u64..).zip(&levels)
-                .map(|(number, &(bid, price, qty))| level(number, bid, price, qty))
-                .collect();
-            let count = updates.len();
-            let began = began.min(count - 1);
-            let asked = asked.clamp(began, count);
-            let came = came.clamp(asked, count);
-            let shown = came - age.min(came);
-            let mut market = Market::new(instrument(), Micros(0));
-            for step in began..=count {
-                if step > began {
-                    market.apply(&updates[step - 1], step > asked);
-                }
-                if step == asked {
-                    prop_assert!(market.want_book());
-                }
-                if step == came {
-                    let taken = market.take_book(fold(&updates, shown));
-                    // Too old for what has gone by since it was asked for.
-                    prop_assert_eq!(taken.is_some(), shown >= asked || (asked == began && (came == asked || shown >= began)));
-                }
-            }
-            if let Some(book) = market.book() {
-                let expected = if came == count { book.number() as usize } else { count };
-                prop_assert_eq!(book, &fold(&updates, expected));
-                prop_assert!(came == count || book.number() == count as u64);
-            }
-        }
-    }
-
-    #[test]
-    fn quotes_come_when_the_best_changes_and_levels_always() {
-        let mut market = Market::new(instrument(), Micros(0));
-        market.want_book();
-        market.take_book(Book::at(0));
-        let told = |market: &mut Market, update| {
-            let happenings = market.apply(&update, true);
-            let is_quote = |happening: &Happening| matches!(happening, Happening::Quote(_));
-            (happenings.len(), happenings.iter().any(is_quote))
-        };
-        assert_eq!(told(&mut market, level(1, true, 99, 5)), (2, true));
-        assert_eq!(told(&mut market, level(2, true, 98, 5)), (1, false));
-        assert_eq!(
-            told(&mut market, level(2, true, 98, 5)),
-            (0, false),
-            "a repeat"
-        );
-        assert_eq!(told(&mut market, level(3, true, 99, 0)), (2, true));
-        let gap = told(&mut market, level(5, true, 97, 1));
-        assert_eq!((gap, market.book()), ((0, false), None), "a gap");
-    }
-
-    #[test]
-    fn a_minute_is_told_once_and_again_when_a_late_trade_changes_it() {
-        let mut market = Market::new(instrument(), Micros(MINUTE_US));
-        let minutes = |happenings: Vec<Happening>| -> Vec<(&'static str, i64, i64)> {
-            let minute = |happening| match happening {
-                Happening::Bar(bar) => Some(("b", bar.start.0 / MINUTE_US, bar.volume_lots)),
-                Happening::UpdatedBar(bar) => Some(("u", bar.start.0 / MINUTE_US, bar.volume_lots)),
-                _ => None,
-            };
-            happenings.into_iter().filter_map(minute).collect()
-        };
-        let mut numbers = 1..;
-        let mut at = |market: &mut Market, seconds: i64, qty| {
-            let number = numbers.next().expect("endless");
-            minutes(market.apply(&trade(number, seconds * 1_000_000, 100, qty), false))
-        };
-        assert_eq!(
-            at(&mut market, 59, 1),
-            [],
-            "the process began within this minute"
-        );
-        assert_eq!(at(&mut market, 60, 2), []);
-        assert_eq!(at(&mut market, 119, 3), []);
-        assert_eq!(market.close_minute(Micros(119_000_000)), None);
-        let closed = market.close_minute(Micros(120_000_000));
-        assert_eq!(minutes(Vec::from_iter(closed)), [("b", 1, 5)]);
-        assert_eq!(market.close_minute(Micros(180_000_000)), None, "told once");
-        assert_eq!(at(&mut market, 119, 4), [("u", 1, 9)]);
-        assert_eq!(at(&mut market, 121, 7), []);
-        assert_eq!(
-            at(&mut market, 200, 8),
-            [("b", 2, 7)],
-            "the next trade ends it too"
-        );
-    }
-}
+mod tests;

@@ -69,6 +69,7 @@ pub const fn channel(happening: &Happening) -> Channel {
         Happening::Level { .. } | Happening::Book => Channel::Orderbooks,
         Happening::Bar(_) => Channel::Bars,
         Happening::UpdatedBar(_) => Channel::UpdatedBars,
+        Happening::Day(_) => Channel::DailyBars,
         Happening::Halted(_) => Channel::Statuses,
     }
 }
@@ -114,7 +115,7 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
             })
         }
         Happening::Book => Event::Orderbook(book(market)),
-        Happening::Bar(bar) | Happening::UpdatedBar(bar) => {
+        Happening::Bar(bar) | Happening::UpdatedBar(bar) | Happening::Day(bar) => {
             Event::Bar(convert::bar(instrument, bar))
         }
         Happening::Halted(halted) => Event::Status(status(timestamp, *halted)),

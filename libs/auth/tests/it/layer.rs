@@ -169,6 +169,7 @@ async fn the_platform_itself_reads_what_is_the_same_for_everybody_and_nothing_el
         /prepx.market_data.v1.StockDataService/GetLatestQuotes
         /prepx.market_data.v1.StockDataService/GetLatestTrades
         /prepx.market_data.v1.StockDataService/GetLatestOrderBooks
+        /prepx.market_data.v1.StockDataService/GetMarketStates
         /prepx.market_data.v1.StockDataService/GetSnapshots
         /prepx.market_data.v1.StockDataService/GetSingleBars
         /prepx.market_data.v1.StockDataService/GetSingleQuotes

@@ -15,26 +15,28 @@ const SYMBOL_BYTES_MAX: usize = 32;
 
 /// The channels of equities. Those without one of ours have nothing to tell: trades are never
 /// corrected, and there are no limit bands but an order's own.
-const STOCKS: [(&str, Option<Channel>); 8] = [
+const STOCKS: [(&str, Option<Channel>); 9] = [
     ("trades", Some(Channel::Trades)),
     ("quotes", Some(Channel::Quotes)),
     ("bars", Some(Channel::Bars)),
     ("updatedBars", Some(Channel::UpdatedBars)),
+    ("dailyBars", Some(Channel::DailyBars)),
     ("statuses", Some(Channel::Statuses)),
     ("lulds", None),
     ("corrections", None),
     ("cancelErrors", None),
 ];
 /// The channels of crypto pairs.
-const CRYPTO: [(&str, Option<Channel>); 5] = [
+const CRYPTO: [(&str, Option<Channel>); 6] = [
     ("trades", Some(Channel::Trades)),
     ("quotes", Some(Channel::Quotes)),
     ("bars", Some(Channel::Bars)),
     ("updatedBars", Some(Channel::UpdatedBars)),
+    ("dailyBars", Some(Channel::DailyBars)),
     ("orderbooks", Some(Channel::Orderbooks)),
 ];
 /// Channels that clients know and that nothing is told on: said, so that nobody waits in vain.
-const UNTOLD: [&str; 3] = ["dailyBars", "statuses", "orderbooks"];
+const UNTOLD: [&str; 5] = ["statuses", "orderbooks", "imbalances", "news", "pricing"];
 
 /// An error as clients know them.
 pub type Refusal = (u32, &'static str);
@@ -230,7 +232,7 @@ mod tests {
             .change(class, &json!({"trades": ["B/USD"]}), false)
             .unwrap();
         let expected = json!([{"T": "subscription", "trades": ["A/USD"], "quotes": [], "bars": [],
-            "updatedBars": [], "orderbooks": ["*"]}]);
+            "updatedBars": [], "dailyBars": [], "orderbooks": ["*"]}]);
         assert_eq!(heard.subscription(class), expected);
     }
 
@@ -239,17 +241,17 @@ mod tests {
         let class = AssetClass::UsEquity;
         for (asked, subscribed, untold) in [
             (
-                json!({"trades": ["A"], "dailyBars": ["A"], "orderbooks": ["*"]}),
+                json!({"trades": ["A"], "news": ["A"], "orderbooks": ["*"]}),
                 Some(1),
-                vec!["dailyBars", "orderbooks"],
+                vec!["orderbooks", "news"],
             ),
-            (json!({"dailyBars": ["B"]}), None, vec!["dailyBars"]),
+            (json!({"orderbooks": ["B"]}), None, vec!["orderbooks"]),
             (
-                json!({"dailyBars": ["B"], "trades": []}),
+                json!({"orderbooks": ["B"], "trades": []}),
                 None,
-                vec!["dailyBars"],
+                vec!["orderbooks"],
             ),
-            (json!({"bars": ["B"], "dailyBars": []}), Some(1), vec![]),
+            (json!({"dailyBars": ["B"], "news": []}), Some(1), vec![]),
         ] {
             let mut heard = Heard::default();
             let change = heard.change(class, &asked, true).unwrap();

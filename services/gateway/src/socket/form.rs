@@ -78,17 +78,18 @@ impl Codecs {
     /// # Errors
     /// When it has no JSON, which is a fault of ours.
     pub fn item(&self, event: &wire::MarketEvent) -> Result<Option<Item>, Error> {
-        let is_late = event.channel() == wire::Channel::UpdatedBars;
+        let bar_kind = match event.channel() {
+            wire::Channel::UpdatedBars => "u",
+            wire::Channel::DailyBars => "d",
+            _ => "b",
+        };
         let Some(what) = &event.event else {
             return Ok(None);
         };
         let (kind, codec, bytes, at_us) = match what {
             Event::Trade(trade) => ("t", &self.trade, trade.encode_to_vec(), trade.timestamp),
             Event::Quote(quote) => ("q", &self.quote, quote.encode_to_vec(), quote.timestamp),
-            Event::Bar(bar) => {
-                let kind = if is_late { "u" } else { "b" };
-                (kind, &self.bar, bar.encode_to_vec(), bar.timestamp)
-            }
+            Event::Bar(bar) => (bar_kind, &self.bar, bar.encode_to_vec(), bar.timestamp),
             Event::Orderbook(book) => ("o", &self.orderbook, book.encode_to_vec(), book.timestamp),
             Event::Status(status) => ("s", &self.status, status.encode_to_vec(), status.timestamp),
         };

@@ -60,6 +60,16 @@ pub fn order_book(market: &Market) -> Option<wire::OrderBook> {
     })
 }
 
+/// Book and day as of the last change; `None` before the first change of the book.
+pub fn state(market: &Market) -> Option<wire::MarketState> {
+    let day = market.day();
+    Some(wire::MarketState {
+        book: Some(order_book(market)?),
+        day: day.map(|day| bar(&market.instrument, &day)),
+        day_turnover: day.map_or_else(String::new, |day| day.turnover.to_string()),
+    })
+}
+
 pub fn snapshot(market: &Market, now: Micros) -> wire::Snapshot {
     let [.., day_us] = WIDTHS_US;
     let instrument = &market.instrument;

@@ -18,6 +18,9 @@ use super::{EVERY, QUEUE_MAX, SYMBOLS_MAX, Told, Wishes};
 use crate::market::{Happening, Market};
 use crate::show;
 
+/// The channels on which what began before this process is told.
+const WHOLE: [Channel; 3] = [Channel::Quotes, Channel::Orderbooks, Channel::DailyBars];
+
 /// A channel of a class.
 type Topic = (AssetClass, Channel);
 /// Those who listen to something.
@@ -32,7 +35,7 @@ pub(super) struct State {
     pub(super) accounts: HashMap<AccountId, Ears>,
     pub(super) topics: HashMap<Topic, HashMap<String, Ears>>,
     pub(super) markets: HashMap<InstrumentId, Market>,
-    /// Those whose book has to be asked for.
+    /// Those whose book and day have to be asked for.
     pub(super) awaited: BTreeSet<InstrumentId>,
     /// Those with a minute that is not over.
     pub(super) minutes: BTreeSet<InstrumentId>,
@@ -168,22 +171,22 @@ impl State {
         }
         self.acknowledge(id);
         for (channel, symbol) in &fresh {
-            if matches!(channel, Channel::Quotes | Channel::Orderbooks) {
-                self.want_books(id, class, symbol, *channel == Channel::Orderbooks);
+            if WHOLE.contains(channel) {
+                self.want(id, class, symbol, *channel == Channel::Orderbooks);
             }
         }
         Ok(())
     }
 
-    /// Sees to it that the books of a symbol are known, and shows those that are.
-    fn want_books(&mut self, id: u64, class: AssetClass, symbol: &str, show: bool) {
+    /// Sees to it that book and day of a symbol are known, and shows the books that are.
+    fn want(&mut self, id: u64, class: AssetClass, symbol: &str, show: bool) {
         let mut shown = Vec::new();
         for (instrument, market) in &mut self.markets {
             let of = &market.instrument;
             if of.class != class || (symbol != EVERY && of.symbol.as_str() != symbol) {
                 continue;
             }
-            if market.want_book() {
+            if market.want() {
                 self.awaited.insert(*instrument);
             } else if show {
                 shown.push(event(market, &Happening::Book));
@@ -259,15 +262,15 @@ impl State {
             return;
         }
         let mut market = Market::new(instrument, bars_from);
-        if self.is_watched(&instrument) && market.want_book() {
+        if self.is_watched(&instrument) && market.want() {
             self.awaited.insert(instrument.id);
         }
         self.markets.insert(instrument.id, market);
     }
 
-    /// Whether anybody wants the book of an instrument.
+    /// Whether anybody wants book or day of an instrument.
     fn is_watched(&self, instrument: &Instrument) -> bool {
-        let mut channels = [Channel::Quotes, Channel::Orderbooks].into_iter();
+        let mut channels = WHOLE.into_iter();
         channels.any(|channel| !self.ears(instrument, channel).is_empty())
     }
 

@@ -98,9 +98,9 @@ fn who_listens_before_an_instrument_is_known_hears_its_book_too() {
     ear.change(wish(Channel::Orderbooks, EVERY)).unwrap();
     assert_eq!(hub.awaited(), []);
     hub.define(&[view()], Micros(0));
-    assert!(hub.books_awaited().now_or_never().is_some());
+    assert!(hub.markets_awaited().now_or_never().is_some());
     assert_eq!(hub.awaited(), [instrument()]);
-    assert!(hub.take_book(instrument().id, Some(Book::at(3))));
+    assert!(hub.take(instrument().id, Some(Whole::at(3))));
     assert_eq!(heard(&mut ear), ["subscription", "Orderbooks"]);
     hub.define(&[view()], Micros(0));
     assert_eq!(hub.awaited(), [], "what is known stays as it is");
@@ -151,14 +151,11 @@ fn a_book_is_asked_for_and_shown_whole_before_its_changes() {
     assert_eq!(heard(&mut ear), ["subscription"]);
     let id = instrument().id;
     assert!(
-        !hub.take_book(id, Some(Book::at(3))),
+        !hub.take(id, Some(Whole::at(3))),
         "older than what has gone by"
     );
-    assert!(
-        !hub.take_book(id, None),
-        "there is one: a change of it has come"
-    );
-    assert!(hub.take_book(id, Some(Book::at(4))));
+    assert!(!hub.take(id, None), "there is one: a change of it has come");
+    assert!(hub.take(id, Some(Whole::at(4))));
     assert!(hub.awaited().is_empty());
     hub.tell_markets(&[level(6, true, 98, 0)]);
     assert_eq!(heard(&mut ear), ["Orderbooks", "Orderbooks"]);
