@@ -39,8 +39,8 @@ def test_the_engine_lives_through_a_recorded_market(server):
     assert summary["executions"] == {
         "recorded": 6, "reproducible": 5, "reproduced": 5, "different": 0,
     }
-    # 16 steps of two sides; the row alone tells of four. Of quotes of one millisecond the last is
-    # kept, so some states may go unseen, but none may be wrong.
+    # 16 steps of two sides; the row alone tells of four. A state may go unseen, where its quote was not told
+    # or another one of the same millisecond was kept, but none may be wrong.
     book = summary["book"]
     assert (book["derived"], book["not_derivable"], book["unexplained"]) == (28, 4, 0)
     assert book["agreed"] + book["unseen"] == 28 and book["agreed"] > 0

@@ -1,6 +1,6 @@
 //! Compares the engine's quotes with the states that its book must have gone through. Pure.
 //!
-//! A quote is the best of the book after a change, and only the last of each millisecond is kept. So
+//! A quote is the best of the book after a transition, of which market data keeps only the last of each millisecond. So
 //! the quotes must be a subsequence of the planned states: a state may go unseen, but every quote
 //! must be the next planned state or a later one, in order.
 

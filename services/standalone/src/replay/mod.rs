@@ -9,6 +9,7 @@ mod plan;
 mod recording;
 mod run;
 mod summary;
+mod told;
 mod trader;
 mod venue;
 

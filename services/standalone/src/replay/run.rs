@@ -2,7 +2,8 @@
 //!
 //! Commands of the resting account gather in a batch until something depends on their decision: an
 //! order whose number is not known yet, an aggressor, or a book to compare. The book is compared
-//! afterwards, by the quotes that the market data has kept.
+//! afterwards, by the quotes that were told meanwhile; by those that market data has kept, which are fewer, when not all
+//! of them were heard.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +16,11 @@ use prepx_proto::trading::v1::order_command::Action;
 
 use super::compare;
 use super::options::{Lobster, Recorded, Replay, Speed};
-use super::plan::{Command, Hit, Plan, Ref, Step, Take};
+use super::plan::{Command, Hit, Plan, Ref, State, Step, Take};
 use super::recording::Recording;
 use super::summary::Summary;
-use super::trader::{self, Decision, Trader};
+use super::told::Told;
+use super::trader::{self, Decision, Quote, Trader};
 use super::venue::{Venue, dollars};
 use crate::progress::bar;
 
@@ -93,6 +95,10 @@ impl Run {
         // What an earlier replay has left goes out of the book before this one's account is opened, and may be seen later.
         let quoted = self.resting.quote().await?.map_or(0, |quote| quote.at_us);
         let before = quoted.max(self.resting.opened_at_us().await?);
+        let told = match recording.rows.is_empty() {
+            true => None,
+            false => Some(self.resting.listen().await.context("the quotes")?),
+        };
         let start_us = plan.steps.first().map_or(0, |step| step.at_us);
         for step in &plan.steps {
             if let Some(due) = speed.due(step.at_us - start_us) {
@@ -106,9 +112,9 @@ impl Run {
         }
         self.flush().await?;
         bar.finish_and_clear();
-        match recording.rows.is_empty() {
-            true => self.summary.book.not_compared = Some("no --book was given".into()),
-            false => self.compare(plan, before).await?,
+        match told {
+            None => self.summary.book.not_compared = Some("no --book was given".into()),
+            Some(told) => self.compare(plan, before, told).await?,
         }
         let summary = &mut self.summary;
         let counts = &summary.messages;
@@ -132,22 +138,34 @@ impl Run {
     }
 
     /// Demands that the book went through the planned states, once the last of them is seen.
-    async fn compare(&mut self, plan: &Plan, after_us: i64) -> Result<()> {
+    async fn compare(&mut self, plan: &Plan, after_us: i64, told: Told) -> Result<()> {
         let states = plan.steps.iter().flat_map(|step| &step.states);
         let last = states.last().copied().unwrap_or_default();
+        let heard = told.until(&last, CAUGHT_UP_WITHIN, LOOK_AGAIN).await;
+        let quotes = match heard {
+            Some(mut heard) => {
+                heard.retain(|quote| quote.at_us > after_us);
+                heard
+            }
+            None => self.kept(&last, after_us).await?,
+        };
+        compare::quotes(&plan.steps, &quotes, &mut self.summary);
+        Ok(())
+    }
+
+    /// The quotes that market data has kept, once the last of them shows a state.
+    async fn kept(&self, last: &State, after_us: i64) -> Result<Vec<Quote>> {
         let clock = SystemClock::new();
         while self
             .resting
             .quote()
             .await?
-            .is_none_or(|quote| quote.state != last)
+            .is_none_or(|quote| quote.state != *last)
             && clock.monotonic() < CAUGHT_UP_WITHIN
         {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let quotes = self.resting.quotes(after_us).await?;
-        compare::quotes(&plan.steps, &quotes, &mut self.summary);
-        Ok(())
+        self.resting.quotes(after_us).await
     }
 
     async fn step(&mut self, step: &Step) -> Result<()> {

@@ -15,6 +15,7 @@ use tonic::Streaming;
 
 use super::plan::State;
 use super::recording::Level;
+use super::told::Told;
 use crate::client::{Connection, words};
 
 /// Commands in one batch of the stream.
@@ -182,6 +183,14 @@ impl Trader {
         Ok(!open.get_ref().orders.is_empty())
     }
 
+    /// Begins to hear of quotes.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn listen(&self) -> Result<Told> {
+        Told::listen(&self.connection, &self.symbol).await
+    }
+
     /// The latest quote; `None` before the first.
     ///
     /// # Errors
@@ -244,8 +253,11 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// A size of 0 stands for an empty side.
-    fn read(quote: &data::Quote) -> Result<Quote> {
+    /// From what the API shows. A size of 0 stands for an empty side.
+    ///
+    /// # Errors
+    /// When a price or a size is no number.
+    pub fn read(quote: &data::Quote) -> Result<Quote> {
         let level = |price: &str, size: &str| -> Result<Option<Level>> {
             let level = Level {
                 price: decimal::parse(price, SCALE)? / PRICE_E8,
