@@ -13,6 +13,8 @@ from collections.abc import Callable
 from history import History
 
 CALL_SECONDS_MAX = 15
+# For what has to come.
+SECONDS_MAX = 120
 # The books may be behind for as long as a database or a broker takes to come back.
 READ_SECONDS_MAX = 60
 PAUSE_SECONDS = 0.02
@@ -195,3 +197,17 @@ def patiently(attempt: Callable, seconds_max: float):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def until(what: str, condition: Callable[[], bool], seconds_max: float = SECONDS_MAX):
+    """Waits for what has to come; whoever cannot be asked for the moment is asked again."""
+    deadline = time.monotonic() + seconds_max
+    problem = "not yet"
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except (OSError, RuntimeError) as error:
+            problem = error
+        time.sleep(0.1)
+    raise RuntimeError(f"not within {seconds_max} s: {what} ({problem})")

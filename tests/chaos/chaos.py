@@ -25,7 +25,6 @@ Not there yet: two faults at once.
 """
 
 import argparse
-import json
 import os
 import pathlib
 import random
@@ -33,7 +32,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[1:1] = [str(ROOT / "tests/cluster"), str(ROOT / "tests/servers")]
@@ -43,74 +41,31 @@ import state  # noqa: E402
 
 import callers  # noqa: E402
 import faults  # noqa: E402
+import loads  # noqa: E402
 import status  # noqa: E402
-from faults import until  # noqa: E402
+from callers import until  # noqa: E402
 from history import History  # noqa: E402
 
 CALLERS = 8
 # While there is a fault.
 NEWCOMERS_MAX = 6
-# Of this run alone, so that nobody else's orders meet its own; some to each matching partition.
-SYMBOLS = [f"C{os.getpid()}X{letter}" for letter in "ABCDEF"]
-DEPOSIT = {"USD": "100000"} | {symbol: "100" for symbol in SYMBOLS}
 # Before the fault, by each caller.
 ACKNOWLEDGED_MIN = 20
 SECONDS_MAX = 120
 
 
-class Run:
-    """A platform, and how it is reached."""
+class Run(loads.Load):
+    """The cluster of this project, and what happens to it."""
 
     def __init__(self, args: argparse.Namespace):
         self.programs, self.url = state.read()
         if not self.url:
             sys.exit("no cluster runs here: `make cluster` starts one")
-        self.prepx, self.history = args.prepx, History(args.history)
-        self.chance = random.Random(args.seed)
         doors = [program for program in self.programs if program.name.startswith("prepx-gateway")]
-        self.gateways = [f"127.0.0.1:{door.port}" for door in doors] or [self.url.removeprefix("http://")]
-
-    def admin(self, *arguments: str) -> dict:
-        """Something that only an operator may do, and that may be repeated."""
-
-        def once():
-            done = self.command("admin", *arguments, "--json")
-            if done.returncode != 0:
-                raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.strip()}")
-            return json.loads(done.stdout)
-
-        return callers.patiently(once, SECONDS_MAX)
-
-    def command(self, *words: str) -> subprocess.CompletedProcess:
-        key_id, secret = services.OPERATOR
-        told = {"PREPX_URL": self.url, "PREPX_KEY_ID": key_id, "PREPX_SECRET_KEY": secret}
-        return subprocess.run(
-            [self.prepx, *words], env=os.environ | told, capture_output=True, text=True,
-            timeout=SECONDS_MAX,
-        )
-
-    def list_instruments(self):
-        for symbol in SYMBOLS:
-            self.admin(
-                "instrument", "add", "--symbol", symbol, "--class", "us_equity", "--tick", "0.01",
-                "--lot", "0.001", "--calendar", "always", "--reference-price", "100",
-            )
-
-    def newcomer(self) -> callers.Caller:
-        """A caller with an account of its own, when that is acknowledged at once."""
-        number = self.chance.getrandbits(64)
-        given = [word for asset, amount in DEPOSIT.items() for word in ("--deposit", f"{asset}={amount}")]
-        # Of one that was not acknowledged nobody knows: the next has another name.
-        email = f"{uuid.uuid4()}@example.com"
-        done = self.command("admin", "account", "add", "--email", email, *given, "--json")
-        if done.returncode != 0:
-            raise RuntimeError(f"account add: {done.stderr.strip()}")
-        made = json.loads(done.stdout)
-        account = made["account_id"]
-        goods = {asset: amount for asset, amount in DEPOSIT.items() if asset != "USD"}
-        self.history.note("account", account=account, cash=DEPOSIT["USD"], positions=goods)
-        api = callers.Api(self.gateways, (made["key_id"], made["secret_key"]))
-        return callers.Caller(api, account, SYMBOLS, self.history, number)
+        gateways = [f"127.0.0.1:{door.port}" for door in doors] or [self.url.removeprefix("http://")]
+        # With the settings of a service `prepx verify` reads the journals too.
+        settings = state.HOME / "services/prepx-risk.toml"
+        super().__init__(self.url, gateways, args.prepx, History(args.history), args.seed, settings)
 
     def round(self, fault: faults.Fault) -> float:
         """One fault under load; for how many seconds an account waited at most."""
@@ -168,43 +123,6 @@ class Run:
     def heal(self, fault: faults.Fault):
         fault.heal()
         state.write(self.programs, self.url)
-
-    def look(self, load: list[callers.Caller]):
-        """Reads everything with orders open, and again when all are cancelled."""
-        for caller in load:
-            # What was sent before this order, to the same partition, is decided when it is.
-            until("an order is acknowledged", caller.place)
-        self.read(load, lambda found: True)
-        for caller in load:
-            callers.patiently(lambda: cancel_all(caller.api), SECONDS_MAX)
-        self.read(load, lambda found: not any(order["status"] in OPEN for order in found["orders"]))
-        # With the settings of a service it reads the journals too.
-        settings = state.HOME / "services/prepx-risk.toml"
-        journals = ["--config", str(settings)] if settings.exists() else []
-        done = self.command("verify", "--url", self.url, *journals, "--json")
-        self.history.note("verify", code=done.returncode, said=done.stderr.strip())
-
-    def read(self, load: list[callers.Caller], wanted):
-        """Waits until nothing moves, then notes what every account shows."""
-        found = []
-
-        def is_quiet() -> bool:
-            nonlocal found
-            before, found = found, [callers.everything(caller.api) for caller in load]
-            return before == found and all(map(wanted, found))
-
-        until("nothing moves", is_quiet)
-        for caller, shown in zip(load, found):
-            self.history.note("read", account=caller.account, **shown)
-
-
-OPEN = {"new", "partially_filled", "accepted", "pending_new", "pending_cancel", "pending_replace"}
-
-
-def cancel_all(api: callers.Api):
-    status, body = api.call("DELETE", "/v2/orders")
-    if status != 207:
-        raise OSError(f"DELETE /v2/orders: {status} {body}")
 
 
 def is_right(path: pathlib.Path) -> bool:

@@ -3,7 +3,6 @@
 import random
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import clocks
@@ -12,6 +11,7 @@ import postgres
 import redis
 import state
 import status
+from callers import until
 from links import Quality
 from server import Program
 
@@ -239,20 +239,6 @@ def is_of_one_shard(part: Program, other: Program) -> bool:
 
 def service(part: Program) -> str:
     return part.name.rpartition("-")[0]
-
-
-def until(what: str, condition: Callable[[], bool], seconds_max: float = HEAL_SECONDS_MAX):
-    """Waits for what has to come; whoever cannot be asked for the moment is asked again."""
-    deadline = time.monotonic() + seconds_max
-    problem = "not yet"
-    while time.monotonic() < deadline:
-        try:
-            if condition():
-                return
-        except OSError as error:
-            problem = error
-        time.sleep(0.1)
-    raise RuntimeError(f"not within {seconds_max} s: {what} ({problem})")
 
 
 def until_well(programs: list[Program], url: str):
