@@ -14,7 +14,7 @@ SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # It is started where it was put, with the libraries beside it, by whatever user sees it.
 STARTER = """#!/bin/sh
-home=$(dirname "$0")/..
+home=$(dirname "$(readlink -f "$0")")/..
 exec "$home/lib/{loader}" --library-path "$home/lib" "$home/lib/{name}" "$@"
 """
 

@@ -50,7 +50,7 @@ def jars() -> pathlib.Path:
     return server.kept(f"kafka-{VERSION}", fetch)
 
 
-def properties(node: int, ports: "Ports", data: pathlib.Path) -> str:
+def properties(node: int, ports: "Ports", data: pathlib.Path, kafka: type[server.Servers]) -> str:
     """The configuration of one node, which is broker and controller."""
     nodes = len(ports.controllers)
     in_sync = 2 if nodes > 1 else 1
@@ -58,8 +58,8 @@ def properties(node: int, ports: "Ports", data: pathlib.Path) -> str:
     return f"""process.roles=broker,controller
 node.id={node + 1}
 controller.quorum.voters={voters}
-listeners=CLIENT://127.0.0.1:{ports.clients[node]},BROKER://127.0.0.1:{ports.brokers[node]},CONTROLLER://127.0.0.1:{ports.controllers[node]}
-advertised.listeners=CLIENT://127.0.0.1:{ports.doors[node]},BROKER://127.0.0.1:{ports.brokers[node]}
+listeners=CLIENT://{kafka.LISTEN}:{ports.clients[node]},BROKER://127.0.0.1:{ports.brokers[node]},CONTROLLER://127.0.0.1:{ports.controllers[node]}
+advertised.listeners=CLIENT://{kafka.ADDRESS}:{ports.doors[node]},BROKER://127.0.0.1:{ports.brokers[node]}
 listener.security.protocol.map=CLIENT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=BROKER
@@ -188,7 +188,7 @@ class Kafka(server.Servers):
     def format(self, node: int, java: list[str], cluster: str) -> pathlib.Path:
         """Prepares the data of one node, and says where its configuration is."""
         config, data = self.work / f"kafka-{node + 1}.properties", self.work / f"data-{node + 1}"
-        config.write_text(properties(node, self.ports, data))
+        config.write_text(properties(node, self.ports, data, type(self)))
         make = java + ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", config]
         subprocess.run(make, check=True, capture_output=True)
         return config
@@ -197,7 +197,7 @@ class Kafka(server.Servers):
         return [self.door(f"kafka-{node}", port) for node, port in enumerate(self.ports.clients, 1)]
 
     def url(self) -> str:
-        return "kafka://" + ",".join(f"127.0.0.1:{port}" for port in self.doors())
+        return "kafka://" + ",".join(f"{self.ADDRESS}:{port}" for port in self.doors())
 
     def environment(self) -> dict[str, str]:
         return {

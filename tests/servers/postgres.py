@@ -243,7 +243,7 @@ class Postgres(server.Servers):
             f"""[databases]
 * = host=127.0.0.1 port={port}
 [pgbouncer]
-listen_addr = 127.0.0.1
+listen_addr = {self.LISTEN}
 listen_port = {bouncer}
 unix_socket_dir =
 auth_type = trust
@@ -266,7 +266,7 @@ server_login_retry = 1
 
     def url(self, name: str = "") -> str:
         ports = enumerate(self.bouncers or (self.port, *self.replicas), 1)
-        hosts = ",".join(f"127.0.0.1:{self.door(f'server-{number}', port)}" for number, port in ports)
+        hosts = ",".join(f"{self.ADDRESS}:{self.door(f'server-{number}', port)}" for number, port in ports)
         return f"postgres://{USER}@{hosts}/{name or self.database}"
 
     def environment(self) -> dict[str, str]:

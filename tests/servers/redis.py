@@ -59,8 +59,8 @@ class Redis(server.Servers):
         for number, port in enumerate(self.ports, 1):
             home = self.work / f"data-{number}"
             home.mkdir()
-            run = [program(), "--port", port, "--bind", "127.0.0.1", "--dir", home]
-            run += ["--save", "", "--appendonly", "no"]
+            run = [program(), "--port", port, "--bind", self.LISTEN, "--dir", home]
+            run += ["--save", "", "--appendonly", "no", "--protected-mode", "no"]
             if self.is_cluster:
                 run += ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
                 run += ["--cluster-announce-port", self.door(f"redis-{number}", port)]
@@ -96,7 +96,7 @@ class Redis(server.Servers):
     def url(self) -> str:
         scheme = "redis-cluster" if self.is_cluster else "redis"
         doors = [self.door(f"redis-{number}", port) for number, port in enumerate(self.ports, 1)]
-        return f"{scheme}://" + ",".join(f"127.0.0.1:{port}" for port in doors)
+        return f"{scheme}://" + ",".join(f"{self.ADDRESS}:{port}" for port in doors)
 
     def environment(self) -> dict[str, str]:
         return {"PREPX_TEST_REDIS": self.url(), "PREPX_TEST_REDIS_PIDS": self.pids()}

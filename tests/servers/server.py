@@ -30,10 +30,15 @@ def need(packages: str, *tools: str):
             sys.exit(f"{tool} is missing: apt-get install {packages}")
 
 
+def keep() -> pathlib.Path:
+    """Where fetched and built programs are kept."""
+    told = os.environ.get("PREPX_SERVERS")
+    return pathlib.Path(told) if told else pathlib.Path.home() / ".cache/prepx/servers"
+
+
 def kept(name: str, fetch: Callable[[pathlib.Path], pathlib.Path]) -> pathlib.Path:
     """The directory of that name among what is kept; the first time `fetch` makes one, where it is told."""
-    told = os.environ.get("PREPX_SERVERS")
-    root = pathlib.Path(told) if told else pathlib.Path.home() / ".cache/prepx/servers"
+    root = keep()
     home = root / name
     if home.exists():
         return home
@@ -198,6 +203,8 @@ class Servers:
     START_SECONDS_MAX = 60
     STOP_SECONDS_MAX = 20
     END = signal.SIGTERM
+    # Where clients find them, and where they listen for that: elsewhere than on loopback in a network of our own alone.
+    ADDRESS = LISTEN = "127.0.0.1"
 
     def __init__(self, work: pathlib.Path):
         self.work, self.programs, self.run_as = work, [], {}
