@@ -15,6 +15,8 @@ sys.path.insert(0, str(HERE.parent / "servers"))
 import server
 
 START_SECONDS_MAX = 60
+# What is apart from the machine: all of it ends with the first process inside.
+NAMESPACES = ["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
 # Said in the environment of who is inside already.
 INSIDE = "PREPX_IN_NAMESPACES"
 CONFIG = """
@@ -35,16 +37,20 @@ def enter():
     """Begins this program anew in namespaces of its own, unless it is there; their processes end with it."""
     if os.environ.get(INSIDE):
         return
-    words = ["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
-    if os.geteuid() != 0 or not shutil.which("unshare"):
-        raise Unavailable("it takes root and unshare (util-linux)")
-    tried = subprocess.run(["unshare", *words, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        raise Unavailable(f"no namespaces here: {tried.stderr.strip()}")
+    available()
     # There is no network inside to fetch it by.
     programs()
     os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", *words, sys.executable, *sys.argv])
+    os.execvp("unshare", ["unshare", *NAMESPACES, sys.executable, *sys.argv])
+
+
+def available():
+    """Raises Unavailable where there are no namespaces to be had."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        raise Unavailable("it takes root and unshare (util-linux)")
+    tried = subprocess.run(["unshare", *NAMESPACES, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        raise Unavailable(f"no namespaces here: {tried.stderr.strip()}")
 
 
 def programs() -> pathlib.Path:
@@ -52,22 +58,37 @@ def programs() -> pathlib.Path:
     found = shutil.which("containerd"), shutil.which("ctr"), shutil.which("runc")
     if all(found):
         return pathlib.Path(found[0]).parent
+    return server.kept("containerd-runc", engine_unpacked)
+
+
+def plugins() -> pathlib.Path:
+    """Where the plugins are that give a pod its network."""
+    for place in map(pathlib.Path, ("/opt/cni/bin", "/usr/lib/cni")):
+        if (place / "bridge").exists():
+            return place
+    packages = ["containernetworking-plugins"]
+    return server.kept("cni-plugins", lambda work: unpacked(work, packages) / "usr/lib/cni")
+
+
+def engine_unpacked(work: pathlib.Path) -> pathlib.Path:
+    root, home = unpacked(work, ["containerd", "runc"]), work / "programs"
+    shutil.copytree(root / "usr/bin", home)
+    shutil.copy(root / "usr/sbin/runc", home / "runc")
+    return home
+
+
+def unpacked(work: pathlib.Path, packages: list[str]) -> pathlib.Path:
+    """The files of packages of this system, which are not installed."""
+    told = " and ".join(packages)
     if not shutil.which("apt-get"):
-        raise Unavailable("containerd and runc are missing, and there is no apt-get to fetch them by")
-    return server.kept("containerd-runc", unpacked)
-
-
-def unpacked(work: pathlib.Path) -> pathlib.Path:
-    words = ["-o", "APT::Sandbox::User=root", "download", "containerd", "runc"]
+        raise Unavailable(f"{told} are missing, and there is no apt-get to fetch them by")
+    words = ["-o", "APT::Sandbox::User=root", "download", *packages]
     done = subprocess.run(["apt-get", "-q", *words], cwd=work, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(f"apt-get cannot fetch containerd and runc: {done.stderr.strip()}")
+        raise Unavailable(f"apt-get cannot fetch {told}: {done.stderr.strip()}")
     for package in work.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", package, work / "root"], check=True)
-    home = work / "programs"
-    shutil.copytree(work / "root/usr/bin", home)
-    shutil.copy(work / "root/usr/sbin/runc", home / "runc")
-    return home
+    return work / "root"
 
 
 class Engine:
