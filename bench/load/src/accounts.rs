@@ -1,5 +1,6 @@
 //! An instrument and accounts with enough of everything, made as an operator makes them.
 
+use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -54,8 +55,13 @@ impl Key {
 }
 
 impl Market {
+    /// By the key of an operator that the environment has, or that of `--dev`.
     pub async fn make(url: &str, accounts: usize) -> Result<Market> {
-        let operator = Key::new("operator", "operator-secret")?;
+        let told = |name, of_dev: &str| env::var(name).unwrap_or_else(|_| of_dev.to_owned());
+        let operator = Key::new(
+            &told("PREPX_KEY_ID", "operator"),
+            &told("PREPX_SECRET_KEY", "operator-secret"),
+        )?;
         let channel = connect(url).await?;
         let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         let symbol = format!("L{}", run % 1_000_000_000);
