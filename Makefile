@@ -77,10 +77,11 @@ test-s3: preflight-test
 	$(CARGO) test $(OBJECTS) --no-run
 	tests/servers/s3.py run -- $(CARGO) test $(OBJECTS)
 
-## The files of istio/ in a real istiod, before real Envoys and real processes: CONTRIBUTING.md says what it needs.
-test-mesh: preflight-test
-	$(CARGO) build --release --locked -p prepx-standalone -p prepx-gateway --bins
+## The files of istio/ in a real istiod, before real Envoys and real processes; those of k8s/ on a real node, with Argo Rollouts:
+## CONTRIBUTING.md says what it needs.
+test-mesh: preflight-test binaries
 	tests/mesh/run
+	tests/node/run
 
 # Every service as a program of its own, and `prepx` to operate them.
 OWN = user trading risk portfolio market-data analytics notification

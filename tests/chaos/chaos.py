@@ -63,7 +63,6 @@ class Run(loads.Load):
             sys.exit("no cluster runs here: `make cluster` starts one")
         doors = [program for program in self.programs if program.name.startswith("prepx-gateway")]
         gateways = [f"127.0.0.1:{door.port}" for door in doors] or [self.url.removeprefix("http://")]
-        # With the settings of a service `prepx verify` reads the journals too.
         settings = state.HOME / "services/prepx-risk.toml"
         super().__init__(self.url, gateways, args.prepx, History(args.history), args.seed, settings)
 

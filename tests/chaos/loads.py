@@ -22,9 +22,13 @@ DEPOSIT = {"USD": "100000"} | {symbol: "100" for symbol in SYMBOLS}
 class Load:
     """A platform, how it is reached, and who calls it."""
 
+    # The key of an operator, and its secret.
+    OPERATOR = services.OPERATOR
+
     def __init__(
         self, url: str, gateways: list[str], prepx: pathlib.Path, history: History, seed: int, settings: pathlib.Path | None
     ):
+        """With the `settings` of a service `prepx verify` reads the journals too."""
         self.url, self.gateways, self.prepx, self.history = url, gateways, prepx, history
         self.chance, self.settings = random.Random(seed), settings
 
@@ -40,7 +44,7 @@ class Load:
         return callers.patiently(once, SECONDS_MAX)
 
     def command(self, *words: str) -> subprocess.CompletedProcess:
-        key_id, secret = services.OPERATOR
+        key_id, secret = self.OPERATOR
         told = {"PREPX_URL": self.url, "PREPX_KEY_ID": key_id, "PREPX_SECRET_KEY": secret}
         return subprocess.run(
             [self.prepx, *words], env=os.environ | told, capture_output=True, text=True,

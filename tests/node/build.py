@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Builds what a node of Kubernetes takes, once, and prints where: its control plane and its node agents, Argo Rollouts and CoreDNS
+from Go's module proxy, etcd, nftables and Prometheus of a newer Debian, containerd, runc and the plugins of networks as the tests of
+images have them. Nothing of it is installed or kept in this repository.
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / name) for name in ("mesh", "images", "k8s", "servers")]
+import debian
+import engine
+import gomodules
+import kafka
+import postgres
+import server
+import tools
+
+KUBERNETES_VERSION = "1.34.4"
+ROLLOUTS = "github.com/argoproj/argo-rollouts"
+VERSION = "k8s.io/component-base/version"
+PARTS = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"]
+KUBERNETES = gomodules.Module(
+    "kubernetes",
+    {part: f"k8s.io/kubernetes/cmd/{part}" for part in PARTS},
+    minutes=40,
+    ldflags=f"-X {VERSION}.gitVersion=v{KUBERNETES_VERSION} -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=34",
+)
+DEBIANS = {"etcd-server": "/usr/bin/etcd", "nftables": "/usr/sbin/nft", "prometheus": "/usr/bin/prometheus"}
+
+
+def main():
+    engine.available()
+    paths = [HERE / "build.py", HERE / "requirements.txt"]
+    # There is no network where the tests run to fetch these by.
+    kafka.jars()
+    postgres.pgbouncer()
+    print(server.kept(f"node-{gomodules.digest(paths)}", install))
+
+
+def install(work: pathlib.Path) -> pathlib.Path:
+    home = work / "tools"
+    (home / "bin").mkdir(parents=True)
+    venv.create(home / "venv", with_pip=True, symlinks=True)
+    python = home / "venv/bin/python"
+    tools.pip(python, "install", "-r", HERE / "requirements.txt")
+    found = [debian.program(package, path) for package, path in DEBIANS.items()]
+    for module in (KUBERNETES, CONTROLLERS):
+        found += gomodules.programs(module, python).iterdir()
+    found += [path for path in engine.programs().iterdir() if path.name.startswith(("containerd", "ctr", "runc"))]
+    found.append(kustomize())
+    for path in found:
+        (home / "bin" / path.name).symlink_to(path)
+    (home / "cni").symlink_to(engine.plugins())
+    return home
+
+
+def kustomize() -> pathlib.Path:
+    """The one by which manifests are checked."""
+    command = [sys.executable, HERE.parent / "k8s/tools.py"]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return pathlib.Path(told.strip(), "bin/kustomize")
+
+
+def definitions(made: pathlib.Path, source: gomodules.Source):
+    """The kinds that k8s/ and istio/ use and somebody here acts on."""
+    kinds = made / "kinds"
+    kinds.mkdir()
+    for path, module in (("istio.io/api", "istio.io/api@v1.31.1"), (ROLLOUTS, ROLLOUTS)):
+        for file in source(module).glob(next(names for named, names in tools.DEFINITIONS.items() if named.startswith(path))):
+            shutil.copy(file, kinds)
+
+
+CONTROLLERS = gomodules.Module(
+    "controllers",
+    {"rollouts-controller": f"{ROLLOUTS}/cmd/rollouts-controller", "coredns": "./coredns", "pause": "./pause", "faulty": "./faulty"},
+    minutes=10,
+    files=definitions,
+)
+
+
+if __name__ == "__main__":
+    main()

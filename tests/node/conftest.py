@@ -1,0 +1,31 @@
+"""One node for all tests, with the platform on it."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE)]
+import node
+from deployed import Platform
+from stores import Stores
+
+
+@pytest.fixture(scope="session")
+def platform():
+    work = pathlib.Path(os.environ["PREPX_NODE_WORK"])
+    (work / "node").mkdir()
+    on = node.Node(work / "node", pathlib.Path(os.environ["PREPX_NODE_TOOLS"]), os.environ["PREPX_NODE_GROUP"])
+    stores = Stores(work / "stores")
+    prepx = pathlib.Path(os.environ["BINARIES_UNDER_TEST"], "prepx").resolve()
+    platform = Platform(work, on, stores, pathlib.Path(os.environ["PREPX_NODE_TOOLS"], "bin/kustomize"), prepx)
+    try:
+        on.start()
+        platform.start()
+        yield platform
+    finally:
+        # The namespaces end what is left; so that logs are whole, servers end first.
+        on.stop()
+        stores.stop()

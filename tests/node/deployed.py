@@ -1,0 +1,196 @@
+"""The services as pods of the node, and callers who place orders by their public API meanwhile."""
+
+import contextlib
+import itertools
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import node
+import yaml
+from stores import NAMESPACE, Stores
+
+import callers
+import check
+import history
+import loads
+from callers import until
+
+HERE = pathlib.Path(__file__).resolve().parent
+SERVICES = ["gateway", "user", "trading", "risk", "portfolio", "market-data", "analytics", "notification"]
+# Who needs something else to be there comes later, as Argo CD has it by waves.
+LATER = ("Job", "Deployment", "HorizontalPodAutoscaler", "Rollout")
+REPLICAS = 2
+CALLERS = 4
+ACKNOWLEDGED_MIN = 20
+SECONDS_MAX = 240
+
+
+class Load(loads.Load):
+    """By the key of k8s/overlays/dev."""
+
+    OPERATOR = ("development-operator", "operator-secret")
+
+
+class Platform:
+    """What runs on a node, and who calls it."""
+
+    def __init__(self, work: pathlib.Path, on: node.Node, stores: Stores, kustomize: pathlib.Path, prepx: pathlib.Path):
+        self.work, self.node, self.stores, self.kustomize, self.prepx = work, on, stores, kustomize, prepx
+        self.load: loads.Load | None = None
+
+    def start(self):
+        self.stores.start()
+        for image in sorted((self.work / "images").glob("*.tar")):
+            self.node.take(image)
+        documents = self.built("pods")
+        self.node.apply([one for one in documents if one["kind"] not in LATER] + self.stores.documents())
+        self.node.apply([one for one in documents if one["kind"] == "Job"])
+        for job in ("prepx-topics", "prepx-schemas"):
+            until(f"{job} is complete", lambda: node.condition(self.get("job", job), "Complete"), SECONDS_MAX)
+        self.node.apply([one for one in documents if one["kind"] in LATER and one["kind"] != "Job"])
+        for service in SERVICES:
+            until(f"all pods of {service} are ready", lambda: self.is_ready(service), SECONDS_MAX)
+        self.load = self.new_load()
+
+    def built(self, folder: str) -> list[dict]:
+        """What kustomize makes of a folder of these tests."""
+        told = subprocess.run([self.kustomize, "build", HERE / folder], capture_output=True, text=True, check=True)
+        return list(yaml.safe_load_all(told.stdout))
+
+    def get(self, kind: str, *words) -> dict:
+        return self.node.get(kind, "-n", NAMESPACE, *words)
+
+    def asked(self, *words) -> str:
+        return self.node.asked("-n", NAMESPACE, *words)
+
+    def pods(self, service: str = "") -> list[dict]:
+        """Those of a service, or of all, that are not about to end."""
+        selector = f"app.kubernetes.io/name=prepx-{service}" if service else "app.kubernetes.io/part-of=prepx"
+        found = self.get("pods", "-l", selector)["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def is_ready(self, service: str) -> bool:
+        pods = self.pods(service)
+        return len(pods) >= REPLICAS and all(node.condition(pod, "Ready") for pod in pods)
+
+    def evict_all(self):
+        """All pods that there are by now, as soon as the budgets let each go."""
+        waiting = [pod["metadata"]["name"] for pod in self.pods()]
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+        def one_more() -> bool:
+            for name in list(waiting):
+                eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
+                try:
+                    self.node.asked("create", "--raw", f"{path}/{name}/eviction", "-f", "-", told=json.dumps(eviction))
+                except RuntimeError as error:
+                    if "disruption budget" in str(error):
+                        continue
+                    if "not found" not in str(error):
+                        raise
+                waiting.remove(name)
+            return not waiting
+
+        until("all pods are evicted", one_more, SECONDS_MAX)
+        for service in SERVICES:
+            until(f"{service} is ready again", lambda: self.is_ready(service), SECONDS_MAX)
+
+    def new_load(self) -> loads.Load:
+        """Callers come in at the Service of the gateway."""
+        address = self.get("service", "prepx-gateway")["spec"]["clusterIP"]
+        told = history.History(self.work / "history.jsonl")
+        load = Load(f"http://{address}:9000", [f"{address}:9000"], self.prepx, told, random.getrandbits(32), None)
+        load.list_instruments()
+        return load
+
+    @contextlib.contextmanager
+    def under_load(self, part: str, way: str) -> Iterator["Orders"]:
+        """Orders are placed before, while something happens to a part, and after; then all is judged."""
+        load = self.load
+        load.history.round += 1
+        all_callers = [callers.patiently(load.newcomer, SECONDS_MAX) for _ in range(CALLERS)]
+        readers = [Reader(callers.Api(load.gateways, key_of(caller))) for caller in all_callers]
+        orders = Orders(all_callers, readers)
+        for one in (*all_callers, *readers):
+            one.start()
+        try:
+            until("orders are acknowledged", lambda: all(one.count() >= ACKNOWLEDGED_MIN for one in all_callers))
+            load.history.note("fault", part=part, way=way, seconds=0)
+            struck = time.monotonic()
+            yield orders
+            healed = time.monotonic()
+            until("every account is served after it", lambda: all(one.since(healed) for one in all_callers))
+            load.history.note("healed")
+        finally:
+            for one in (*all_callers, *readers):
+                one.stopping.set()
+            for one in (*all_callers, *readers):
+                one.join(SECONDS_MAX)
+        load.look(all_callers)
+        orders.judge(load.history, struck)
+
+
+def key_of(caller: callers.Caller) -> tuple[str, str]:
+    headers = caller.api.headers
+    return headers["APCA-API-KEY-ID"], headers["APCA-API-SECRET-KEY"]
+
+
+class Reader(threading.Thread):
+    """Asks for an account's money and positions, over and over."""
+
+    def __init__(self, api: callers.Api):
+        super().__init__(daemon=True)
+        self.api, self.stopping = api, threading.Event()
+        self.answered, self.why = 0, []
+
+    def run(self):
+        for path in itertools.cycle(("/v2/account", "/v2/positions")):
+            if self.stopping.wait(callers.PAUSE_SECONDS):
+                return
+            try:
+                status, body = self.api.call("GET", path)
+            except (callers.NeverSent, OSError) as error:
+                status, body = 0, error
+            if status == 200:
+                self.answered += 1
+            else:
+                self.why.append(f"{status} {path} {body}")
+
+
+class Orders:
+    """What became of the calls of one round."""
+
+    def __init__(self, all_callers: list[callers.Caller], readers: list[Reader]):
+        self.callers, self.readers, self.count, self.why = all_callers, readers, Counter(), []
+
+    def judge(self, told: history.History, since: float):
+        lines = history.read(told.path)
+        judged = check.judged(lines)
+        assert not judged.wrong, judged.wrong[:10]
+        for line in lines:
+            if line["round"] == told.round and line["kind"] in ("ok", "refused", "unknown"):
+                self.count[line["kind"]] += 1
+                if line["kind"] != "ok":
+                    self.why.append(line["why"])
+        for reader in self.readers:
+            self.count["read"] += reader.answered
+            self.count["not read"] += len(reader.why)
+            self.why += reader.why
+        self.waited = max(caller.longest_wait(since) for caller in self.callers)
+        print(f"round {told.round}: {dict(self.count)}, nobody waited longer than {self.waited:.1f} s", file=sys.stderr)
+        for why in self.why[:20]:
+            print(f"  {why}", file=sys.stderr)
+
+    def failed(self) -> int:
+        """How many were not answered as they should be; what the market refuses is an answer."""
+        return sum(not why.startswith(check.FINAL) for why in self.why)
+
+    def share_failed(self) -> float:
+        return self.failed() / max(sum(self.count.values()), 1)

@@ -1,0 +1,39 @@
+"""Kafka, PostgreSQL behind PgBouncer and Redis beside the node, as tests have them, and the name by which pods find them."""
+
+import pathlib
+
+import node
+
+import kafka
+import postgres
+import redis
+import server
+
+SMALL = {"shared_buffers": "32MB", "max_connections": 100, "max_wal_size": "256MB"}
+POOL = 40
+NAMESPACE = "prepx"
+
+
+class Stores:
+    """One of each."""
+
+    def __init__(self, work: pathlib.Path):
+        server.Servers.ADDRESS, server.Servers.LISTEN = node.ADDRESS, "0.0.0.0"
+        for name in ("kafka", "postgres", "redis"):
+            (work / name).mkdir(parents=True)
+        self.kafka = kafka.Kafka(work / "kafka", 1)
+        self.postgres = postgres.Postgres(work / "postgres", SMALL, pool=POOL, database="prepx")
+        self.redis = redis.Redis(work / "redis", False)
+
+    def start(self):
+        for servers in (self.kafka, self.postgres, self.redis):
+            servers.start()
+
+    def stop(self):
+        for servers in (self.kafka, self.postgres, self.redis):
+            servers.stop()
+
+    def documents(self) -> list[dict]:
+        """A Service whose endpoint is the node itself."""
+        places = {9092: self.kafka.ports.clients[0], 5432: self.postgres.bouncers[0], 6379: self.redis.ports[0]}
+        return node.service_of_it("stores", NAMESPACE, *places, places=places)
