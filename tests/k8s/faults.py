@@ -158,6 +158,11 @@ def judged_by_nobody(m):
     steps[0]["analysis"]["templates"][0]["templateName"] = "prepx-shadows"
 
 
+@fault(mesh.rollouts, "it never ends")
+def judged_for_ever(m):
+    del m.get("AnalysisTemplate", "prepx-preview")["spec"]["metrics"][0]["count"]
+
+
 @fault(mesh.rollouts, "gives AnalysisTemplate prepx-calls no hash")
 def argument_left_out(m):
     m.get("Rollout", "prepx-user")["spec"]["strategy"]["canary"]["analysis"]["args"].pop()

@@ -32,6 +32,7 @@ def rollouts(m: Manifests) -> Iterator[str]:
         before = [step["analysis"] for step in canary.get("steps", []) if "analysis" in step]
         for analysis in (*before, canary.get("analysis"), strategy.get("blueGreen", {}).get("prePromotionAnalysis")):
             yield from judged(m, doc, analysis)
+        yield from ends(m, doc, strategy.get("blueGreen", {}).get("prePromotionAnalysis", {}))
 
 
 def traffic(m: Manifests, doc: dict, istio: dict | None) -> Iterator[str]:
@@ -66,6 +67,14 @@ def judged(m: Manifests, doc: dict, analysis: dict | None) -> Iterator[str]:
         for series in re.findall(r"\b((?:prepx|kube)_\w+)\{", str(template["spec"]["metrics"])):
             if not facts.is_exported(series):
                 yield f"{name(template)} reads {series}: nobody exports it"
+
+
+def ends(m: Manifests, doc: dict, analysis: dict) -> Iterator[str]:
+    """Nothing is promoted before all has been looked at: Argo Rollouts refuses what looks for ever, by the template's own text."""
+    for one in analysis.get("templates", []):
+        for metric in (m.get("AnalysisTemplate", one["templateName"]) or {"spec": {"metrics": []}})["spec"]["metrics"]:
+            if "interval" in metric and not str(metric.get("count", "")).isdigit():
+                yield f"{name(doc)} waits for {metric['name']} of {one['templateName']}, which says no count: it never ends"
 
 
 def routes(m: Manifests) -> Iterator[str]:
