@@ -34,12 +34,17 @@ DEBIANS = {"etcd-server": "/usr/bin/etcd", "nftables": "/usr/sbin/nft", "prometh
 
 
 def main():
-    engine.available()
+    try:
+        engine.available()
+    except engine.Unavailable as error:
+        print(f"no node is started, and nothing of tests/node is run: {error}", file=sys.stderr)
+        return
     paths = [HERE / "build.py", HERE / "requirements.txt"]
     # There is no network where the tests run to fetch these by.
     kafka.jars()
     postgres.pgbouncer()
     print(server.kept(f"node-{gomodules.digest(paths)}", install))
+    gomodules.forget()
 
 
 def install(work: pathlib.Path) -> pathlib.Path:

@@ -1,6 +1,7 @@
 """The pods of k8s/ start by the files as they are, take orders, and are replaced without losing one."""
 
 import pytest
+from callers import until
 from deployed import SERVICES
 from node import condition
 
@@ -23,6 +24,7 @@ def test_a_rolling_update_loses_no_request(platform, services):
             platform.asked("rollout", "restart", f"deployment/prepx-{service}")
         for service in services:
             platform.asked("rollout", "status", f"deployment/prepx-{service}", "--timeout=240s")
+        until("the pods before have ended", platform.nobody_ends)
     assert orders.failed() == 0, orders.why
 
 

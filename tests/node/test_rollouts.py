@@ -59,19 +59,23 @@ class Rollouts:
 def rollouts(platform):
     watchers = Watchers(platform.work / "node", platform.node)
     watchers.start()
-    rollouts = Rollouts(platform)
     try:
-        with platform.under_load("prepx-all", "drain") as orders:
-            platform.node.apply([one for one in platform.built("rollouts") if one["kind"] != "Job"])
-            for one in rollouts.all():
-                name = one["metadata"]["name"]
-                until(f"{name} is healthy", lambda: rollouts.is_settled(name), SECONDS_MAX)
-            gone = lambda: not any(deployment["spec"]["replicas"] for deployment in platform.get("deployments")["items"])
-            until("the deployments have no pods of their own", gone, SECONDS_MAX)
-        assert orders.failed() == 0, orders.why
-        yield rollouts
+        yield Rollouts(platform)
     finally:
         watchers.stop()
+
+
+def test_rollouts_take_the_pods_over(platform, rollouts):
+    """Deployments that run become what Rollouts refer to, and nobody notices."""
+    with platform.under_load("prepx-all", "drain") as orders:
+        platform.node.apply([one for one in platform.built("rollouts") if one["kind"] != "Job"])
+        for one in rollouts.all():
+            name = one["metadata"]["name"]
+            until(f"{name} is healthy", lambda: rollouts.is_settled(name), SECONDS_MAX)
+        gone = lambda: not any(one["spec"]["replicas"] for one in platform.get("deployments")["items"])
+        until("the deployments have no pods of their own", gone, SECONDS_MAX)
+        until("the pods before have ended", platform.nobody_ends, SECONDS_MAX)
+    assert orders.failed() == 0, orders.why
 
 
 def test_a_good_version_goes_through_its_steps(platform, rollouts):

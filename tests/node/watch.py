@@ -97,7 +97,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
-        self.wfile.write(page)
+        try:
+            self.wfile.write(page)
+        except OSError:
+            # Prometheus has asked for the last time.
+            pass
 
     def log_message(self, *_):
         pass
