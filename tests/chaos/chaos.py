@@ -36,7 +36,6 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[1:1] = [str(ROOT / "tests/cluster"), str(ROOT / "tests/servers")]
 
-import services  # noqa: E402
 import state  # noqa: E402
 
 import callers  # noqa: E402

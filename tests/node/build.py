@@ -6,7 +6,6 @@ images have them. Nothing of it is installed or kept in this repository.
 
 import pathlib
 import shutil
-import subprocess
 import sys
 import venv
 
@@ -39,11 +38,10 @@ def main():
     except engine.Unavailable as error:
         print(f"no node is started, and nothing of tests/node is run: {error}", file=sys.stderr)
         return
-    paths = [HERE / "build.py", HERE / "requirements.txt"]
     # There is no network where the tests run to fetch these by.
     kafka.jars()
     postgres.pgbouncer()
-    print(server.kept(f"node-{gomodules.digest(paths)}", install))
+    print(server.kept(f"node-{gomodules.key(HERE, KUBERNETES, CONTROLLERS)}", install))
     gomodules.forget()
 
 
@@ -57,18 +55,11 @@ def install(work: pathlib.Path) -> pathlib.Path:
     for module in (KUBERNETES, CONTROLLERS):
         found += gomodules.programs(module, python).iterdir()
     found += [path for path in engine.programs().iterdir() if path.name.startswith(("containerd", "ctr", "runc"))]
-    found.append(kustomize())
+    found.append(gomodules.kustomize())
     for path in found:
         (home / "bin" / path.name).symlink_to(path)
     (home / "cni").symlink_to(engine.plugins())
     return home
-
-
-def kustomize() -> pathlib.Path:
-    """The one by which manifests are checked."""
-    command = [sys.executable, HERE.parent / "k8s/tools.py"]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return pathlib.Path(told.strip(), "bin/kustomize")
 
 
 def definitions(made: pathlib.Path, source: gomodules.Source):
@@ -84,7 +75,7 @@ CONTROLLERS = gomodules.Module(
     "controllers",
     {"rollouts-controller": f"{ROLLOUTS}/cmd/rollouts-controller", "coredns": "./coredns", "pause": "./pause", "faulty": "./faulty"},
     minutes=10,
-    files=definitions,
+    more=definitions,
 )
 
 

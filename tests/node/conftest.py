@@ -17,10 +17,11 @@ from stores import Stores
 def platform():
     work = pathlib.Path(os.environ["PREPX_NODE_WORK"])
     (work / "node").mkdir()
-    on = node.Node(work / "node", pathlib.Path(os.environ["PREPX_NODE_TOOLS"]), os.environ["PREPX_NODE_GROUP"])
+    tools = pathlib.Path(os.environ["PREPX_NODE_TOOLS"])
+    on = node.Node(work / "node", tools, os.environ["PREPX_NODE_GROUP"])
     stores = Stores(work / "stores")
     prepx = pathlib.Path(os.environ["BINARIES_UNDER_TEST"], "prepx").resolve()
-    platform = Platform(work, on, stores, pathlib.Path(os.environ["PREPX_NODE_TOOLS"], "bin/kustomize"), prepx)
+    platform = Platform(work, on, stores, prepx)
     try:
         on.start()
         platform.start()

@@ -5,7 +5,6 @@ import itertools
 import json
 import pathlib
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -41,8 +40,8 @@ class Load(loads.Load):
 class Platform:
     """What runs on a node, and who calls it."""
 
-    def __init__(self, work: pathlib.Path, on: node.Node, stores: Stores, kustomize: pathlib.Path, prepx: pathlib.Path):
-        self.work, self.node, self.stores, self.kustomize, self.prepx = work, on, stores, kustomize, prepx
+    def __init__(self, work: pathlib.Path, on: node.Node, stores: Stores, prepx: pathlib.Path):
+        self.work, self.node, self.stores, self.prepx = work, on, stores, prepx
         self.load: loads.Load | None = None
 
     def start(self):
@@ -61,8 +60,7 @@ class Platform:
 
     def built(self, folder: str) -> list[dict]:
         """What kustomize makes of a folder of these tests."""
-        told = subprocess.run([self.kustomize, "build", HERE / folder], capture_output=True, text=True, check=True)
-        return list(yaml.safe_load_all(told.stdout))
+        return list(yaml.safe_load_all(self.node.run("kustomize", "build", HERE / folder)))
 
     def get(self, kind: str, *words) -> dict:
         return self.node.get(kind, "-n", NAMESPACE, *words)

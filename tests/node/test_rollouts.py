@@ -7,6 +7,7 @@ import time
 import pytest
 import versions
 from callers import until
+from deployed import REPLICAS
 from watch import Watchers
 
 SERVICE = "portfolio"
@@ -27,32 +28,33 @@ class Rollouts:
     def status(self, name: str = NAME) -> dict:
         return self.platform.get("rollout", name).get("status", {})
 
-    def phase(self, name: str = NAME) -> str:
-        return self.status(name).get("phase", "")
-
     def is_settled(self, name: str = NAME) -> bool:
         """Healthy, and all pods are of the version that is wanted."""
         status = self.status(name)
-        return status.get("phase") == "Healthy" and status.get("currentPodHash") == status.get("stableRS")
+        stable = status.get("stableRS") or status.get("blueGreen", {}).get("activeSelector")
+        return status.get("phase") == "Healthy" and status.get("currentPodHash") == stable
 
-    def image(self, tag: str):
+    def image(self, tag: str, name: str = NAME):
         """What a commit of another version does."""
-        name = versions.name_of(NAME, tag)
-        self.platform.asked("set", "image", f"deployment/{NAME}", f"service={name}")
+        self.platform.asked("set", "image", f"deployment/{name}", f"service={versions.name_of(name, tag)}")
 
-    def offer(self, tag: str, faults: dict[str, str] = {}):
+    def offer(self, tag: str, faults: dict[str, str] = {}, name: str = NAME):
         """A new version; until the controller has begun."""
         platform = self.platform
-        versions.take(platform.node, platform.work / "images", NAME, tag, faults)
-        before = self.status()["currentPodHash"]
-        self.image(tag)
-        until("the rollout has begun", lambda: self.status()["currentPodHash"] != before, SECONDS_MAX)
+        versions.take(platform.node, platform.work / "images", name, tag, faults)
+        before = self.status(name)["currentPodHash"]
+        self.image(tag, name)
+        until("the rollout has begun", lambda: self.status(name)["currentPodHash"] != before, SECONDS_MAX)
 
-    def given_up(self) -> list[str]:
-        """By which metrics the last version was, or what its status says."""
-        runs = self.platform.get("analysisruns", "-l", f"rollouts-pod-template-hash={self.status()['currentPodHash']}")
-        metrics = [one for run in runs["items"] for one in run.get("status", {}).get("metricResults", ())]
-        return [one["name"] for one in metrics if one["phase"] in ("Failed", "Error")] or [self.status().get("message", "")]
+    def metrics(self, name: str = NAME) -> dict[str, str]:
+        """What the looks at the last version have come to, by their names."""
+        runs = self.platform.get("analysisruns", "-l", f"rollouts-pod-template-hash={self.status(name)['currentPodHash']}")
+        results = (one for run in runs["items"] for one in run.get("status", {}).get("metricResults", ()))
+        return {one["name"]: one["phase"] for one in results}
+
+    def given_up(self, name: str = NAME) -> list[str]:
+        """By which metrics the last version was."""
+        return [metric for metric, phase in self.metrics(name).items() if phase in ("Failed", "Error")]
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +118,37 @@ def test_a_bad_version_is_given_up(platform, rollouts, kind):
         until("the version before has all pods", rollouts.is_settled, SECONDS_MAX)
     assert metric in reasons
     assert orders.share_failed() < FAILED_MAX, orders.why
+
+
+GATEWAY = "prepx-gateway"
+
+
+def test_a_gateway_is_looked_at_and_then_promoted_by_hand(platform, rollouts):
+    before = rollouts.status(GATEWAY)["blueGreen"]["activeSelector"]
+    with platform.under_load(GATEWAY, "drain") as orders:
+        rollouts.offer("good", name=GATEWAY)
+        waits = lambda: [one["reason"] for one in rollouts.status(GATEWAY).get("pauseConditions") or ()]
+        looked = lambda: {"answers": "Successful", "crash-rate": "Successful"} == rollouts.metrics(GATEWAY)
+        until("it has been looked at", looked, SECONDS_MAX)
+        until("it waits for somebody", lambda: waits() == ["BlueGreenPause"], SECONDS_MAX)
+        assert rollouts.status(GATEWAY)["blueGreen"]["activeSelector"] == before
+        # What `kubectl argo rollouts promote` does.
+        promoted = ["--subresource=status", "--type=merge", "-p", '{"status": {"pauseConditions": null}}']
+        platform.asked("patch", "rollout", GATEWAY, *promoted)
+        until("it is promoted", lambda: rollouts.is_settled(GATEWAY), SECONDS_MAX)
+        one_set = lambda: len(platform.pods("gateway")) == REPLICAS and platform.nobody_ends()
+        until("the pods before have ended", one_set, SECONDS_MAX)
+    assert rollouts.status(GATEWAY)["blueGreen"]["activeSelector"] != before
+    assert orders.failed() == 0, orders.why
+
+
+def test_a_gateway_that_does_not_answer_is_not_promoted(platform, rollouts):
+    before = rollouts.status(GATEWAY)["blueGreen"]["activeSelector"]
+    with platform.under_load(GATEWAY, "drain") as orders:
+        rollouts.offer("silent", {"FAIL": "1"}, GATEWAY)
+        until("it is given up", lambda: rollouts.status(GATEWAY).get("abort"), SECONDS_MAX)
+        assert rollouts.given_up(GATEWAY) == ["answers"]
+        assert rollouts.status(GATEWAY)["blueGreen"]["activeSelector"] == before
+        rollouts.image("good", GATEWAY)
+        until("the version before is the one that is wanted", lambda: rollouts.is_settled(GATEWAY), SECONDS_MAX)
+    assert orders.failed() == 0, orders.why
