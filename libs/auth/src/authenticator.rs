@@ -2,7 +2,7 @@
 //! both answers are kept, bounded, for as long as the token lives.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use jsonwebtoken::jwk::JwkSet;
 use prepx_cache::{Cache, Codec, Loaded, Options, Space};
 use prepx_domain::Micros;
 use prepx_env::Clock;
+use tokio::sync::Mutex;
 
 use crate::revoked::Revocations;
 use crate::token::{ACCESS_TOKEN_LIFE, Verified, Verifier};
@@ -59,7 +60,7 @@ pub struct Authenticator {
     authority: Arc<dyn Authority>,
     clock: Arc<dyn Clock>,
     verifier: Verifier,
-    published_at: RwLock<Option<Micros>>,
+    published_at: Mutex<Option<Micros>>,
     /// By the hash of key id and secret, or of the token: a wrong secret finds nothing.
     keys: Space<Arc<Identity>>,
     tokens: Space<Arc<Identity>>,
@@ -91,7 +92,7 @@ impl Authenticator {
             authority,
             clock,
             verifier: Verifier::default(),
-            published_at: RwLock::new(None),
+            published_at: Mutex::new(None),
             keys: space("identities of keys"),
             tokens: space("identities of tokens"),
             exchanged: cache.space(Options {
@@ -222,34 +223,20 @@ impl Authenticator {
     }
 
     /// Asks for the published keys when the token names one that is not known, as after a rotation;
-    /// not more often than is useful, whatever callers make up.
+    /// not more often than is useful, whatever callers make up. Who comes while they are asked for waits.
     async fn refresh_published_keys(&self, token: &str, now: Micros) -> Result<()> {
         if self.verifier.knows_key_of(token) {
             return Ok(());
         }
-        {
-            let mut at = self
-                .published_at
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            if at.is_some_and(|at| now < at.plus_us(PUBLISHED_AGE_US_MIN)) {
-                return Ok(());
-            }
-            *at = Some(now);
+        let mut at = self.published_at.lock().await;
+        let is_fresh = at.is_some_and(|at| now < at.plus_us(PUBLISHED_AGE_US_MIN));
+        if is_fresh || self.verifier.knows_key_of(token) {
+            return Ok(());
         }
-        match self.authority.published_keys().await {
-            Ok(keys) => {
-                self.verifier.publish(&keys);
-                Ok(())
-            }
-            Err(error) => {
-                *self
-                    .published_at
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner) = None;
-                Err(error)
-            }
-        }
+        let keys = self.authority.published_keys().await?;
+        self.verifier.publish(&keys);
+        *at = Some(now);
+        Ok(())
     }
 }
 

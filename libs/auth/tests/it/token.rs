@@ -141,6 +141,15 @@ async fn a_token_for_somebody_else_or_with_odd_claims_is_refused() {
 }
 
 #[tokio::test]
+async fn the_first_callers_of_a_process_wait_for_the_published_keys() {
+    let world = world().await;
+    let tokens = ["a", "b", "c"].map(|name| KEYS[0].sign(&trader(name), NOW).unwrap().0);
+    let answers = futures::future::join_all(tokens.iter().map(|token| world.token(token))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(world.users.questions.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn keys_rotate_and_made_up_key_ids_do_not_flood_the_user_service() {
     let world = world().await;
     let (old, _) = KEYS[0].sign(&trader("a"), NOW).unwrap();
