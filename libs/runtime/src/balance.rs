@@ -3,7 +3,8 @@
 //! Owns which replica a call goes to: the one with the fewest calls under way among those that say of
 //! themselves that they serve (`grpc.health.v1`), and whether a call is repeated. Refuses to repeat a
 //! write that may have been carried out: only what was never sent, or was refused before it was begun,
-//! and reads go to another replica, as long as the budget of repeats lasts.
+//! and reads that were lost or refused as UNAVAILABLE go to another replica, as long as the budget of
+//! repeats lasts.
 
 mod budget;
 mod found;
@@ -111,15 +112,16 @@ impl Balanced {
                 None => return nobody_serves().into_http(),
             };
             let told = match outcome {
-                Outcome::Answered(response) => return response,
-                Outcome::NotTaken => nobody_serves(),
-                Outcome::Lost if method.read_only => nobody_serves(),
+                Outcome::Refused(response) if method.read_only => response,
+                Outcome::Answered(response) | Outcome::Refused(response) => return response,
+                Outcome::NotTaken => nobody_serves().into_http(),
+                Outcome::Lost if method.read_only => nobody_serves().into_http(),
                 Outcome::Lost => return status::outcome_unknown().into_http(),
             };
             tried.push(replica);
             let repeats = sending.is_repeatable() && tried.len() < ATTEMPTS;
             if !repeats || !self.0.budget.spend() {
-                return told.into_http();
+                return told;
             }
         }
     }

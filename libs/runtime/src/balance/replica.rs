@@ -94,7 +94,7 @@ impl Replica {
                 outcome
             }
         };
-        if !matches!(outcome, Outcome::Answered(_)) {
+        if matches!(outcome, Outcome::NotTaken | Outcome::Lost) {
             self.serving.store(false, Ordering::Release);
             self.doubted.notify_one();
         }

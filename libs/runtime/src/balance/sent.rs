@@ -4,6 +4,7 @@ use std::error::Error;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 /// On answers of a service that has refused a call before it was begun, because it stands by.
 const NOT_TAKEN: HeaderName = HeaderName::from_static("prepx-not-taken");
@@ -12,6 +13,8 @@ const NOT_TAKEN: HeaderName = HeaderName::from_static("prepx-not-taken");
 pub(super) enum Outcome {
     /// The service has answered.
     Answered(Response<Body>),
+    /// It has answered that it cannot, UNAVAILABLE; what it has begun by then, nobody knows.
+    Refused(Response<Body>),
     /// It was never begun.
     NotTaken,
     /// It was sent, and nobody knows what became of it.
@@ -25,9 +28,14 @@ pub(crate) fn mark_not_taken(headers: &mut HeaderMap) {
 
 impl Outcome {
     pub fn of_answer(response: Response<Body>) -> Outcome {
-        match response.headers().contains_key(NOT_TAKEN) {
-            true => Outcome::NotTaken,
-            false => Outcome::Answered(response),
+        let headers = response.headers();
+        if headers.contains_key(NOT_TAKEN) {
+            return Outcome::NotTaken;
+        }
+        // Whoever refuses has no message to send: the status is where trailers end up that come alone.
+        match Status::from_header_map(headers).map(|status| status.code()) {
+            Some(Code::Unavailable) => Outcome::Refused(response),
+            _ => Outcome::Answered(response),
         }
     }
 

@@ -9,7 +9,7 @@ use prepx_runtime::tls::Dialer;
 use prepx_runtime::{Config, Peer, guard, status};
 use tokio::sync::watch;
 
-use crate::bank::{Bank, Clinic, Gate, client, deposit};
+use crate::bank::{Bank, Clinic, Gate, Ill, client, deposit};
 use crate::hosted::{PATIENCE, Running};
 
 const LOOK: Duration = Duration::from_millis(10);
@@ -144,6 +144,26 @@ async fn a_read_that_was_lost_is_asked_of_another() {
     let answered = under_way.await.expect("does not panic");
     answered.expect("the other has answered");
     other.end().await.expect("ends well");
+}
+
+#[tokio::test]
+async fn a_read_that_one_cannot_answer_is_asked_of_another() {
+    let (gate, config) = (Bank::open().gate, Config::default());
+    let well = Clinic(Arc::clone(&gate)).service(guard::Limits::default());
+    let well = Running::start(well, config.clone()).await;
+    let ill = Running::start(Ill.service(), config).await;
+    let mut caller = GatewayServiceClient::new(balanced(&[&ill, &well]));
+    for _ in 0..10 {
+        let answered = caller.get_health(GetHealthRequest {}).await;
+        answered.expect("the other has answered");
+    }
+    assert_eq!(gate.calls(), 10);
+    let mut caller = GatewayServiceClient::new(balanced(&[&ill]));
+    let refused = caller.get_health(GetHealthRequest {}).await;
+    let refused = refused.expect_err("there is no other");
+    assert_eq!(refused.message(), "it is ill");
+    well.end().await.expect("ends well");
+    ill.end().await.expect("ends well");
 }
 
 #[tokio::test]

@@ -192,6 +192,31 @@ impl GatewayService for Clinic {
     }
 }
 
+/// Cannot answer the read.
+pub struct Ill;
+
+impl Ill {
+    pub fn service(self) -> Service {
+        Service::new()
+            .grpc(GatewayServiceServer::new(self))
+            .guarded(guard::Limits::default(), random())
+    }
+}
+
+#[tonic::async_trait]
+impl GatewayService for Ill {
+    async fn get_health(&self, _: Request<GetHealthRequest>) -> Result<Response<Health>, Status> {
+        Err(Status::unavailable("it is ill"))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::Status>, Status> {
+        Err(Status::unimplemented("it has no processes"))
+    }
+}
+
 type Answers = BoxStream<'static, Result<SubscribeResponse, Status>>;
 
 /// A service of one stream: what it answers to the requests that it gets.
