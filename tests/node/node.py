@@ -20,6 +20,8 @@ PODS = "10.244.0.0/24"
 SERVICES = "10.96.0.0/16"
 API, ETCD, ETCD_PEERS, CONTROLLERS, SCHEDULER = 16443, 12379, 12380, 10257, 10259
 KUBELET, PROXY = 10248, 10256
+# Of the kubelet and kube-proxy besides, as they have them by themselves.
+OTHERS = {10249, 10250, 10255}
 DNS, DNS_READY = 53, 8181
 PAUSE = "prepx.test/pause:1"
 TOKEN = "administrator-of-one-test"
@@ -64,6 +66,10 @@ COREDNS = """
     }}
 }}
 """
+
+
+# Whoever takes any port takes none of these.
+server.PORTS_GIVEN.update({API, ETCD, ETCD_PEERS, CONTROLLERS, SCHEDULER, KUBELET, PROXY, *OTHERS})
 
 
 class Node(server.Servers):

@@ -11,7 +11,7 @@ from stores import NAMESPACE
 
 import server
 
-PROMETHEUS, STATES, ROLLOUTS, ROLLOUTS_HEALTH = 9090, 18092, 18090, 18091
+PROMETHEUS, STATES, ROLLOUTS, ROLLOUTS_HEALTH = 9090, 8092, 8090, 8091
 SCRAPE = {
     "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
     "scrape_configs": [
