@@ -29,6 +29,8 @@ KUBERNETES = gomodules.Module(
     minutes=40,
     ldflags=f"-X {VERSION}.gitVersion=v{KUBERNETES_VERSION} -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=34",
 )
+# What holds a pod's namespaces, and a bad version of a service.
+STAND_INS = gomodules.Module("stand_ins", {"pause": "./pause", "faulty": "./faulty"}, minutes=1)
 DEBIANS = {"etcd-server": "/usr/bin/etcd", "nftables": "/usr/sbin/nft", "prometheus": "/usr/bin/prometheus"}
 
 
@@ -41,7 +43,7 @@ def main():
     # There is no network where the tests run to fetch these by.
     kafka.jars()
     postgres.pgbouncer()
-    print(server.kept(f"node-{gomodules.key(HERE, KUBERNETES, CONTROLLERS)}", install))
+    print(server.kept(f"node-{gomodules.key(HERE, KUBERNETES, CONTROLLERS, STAND_INS)}", install))
     gomodules.forget()
 
 
@@ -52,7 +54,7 @@ def install(work: pathlib.Path) -> pathlib.Path:
     python = home / "venv/bin/python"
     tools.pip(python, "install", "-r", HERE / "requirements.txt")
     found = [debian.program(package, path) for package, path in DEBIANS.items()]
-    for module in (KUBERNETES, CONTROLLERS):
+    for module in (KUBERNETES, CONTROLLERS, STAND_INS):
         found += gomodules.programs(module, python).iterdir()
     found += [path for path in engine.programs().iterdir() if path.name.startswith(("containerd", "ctr", "runc"))]
     found.append(gomodules.kustomize())
@@ -73,7 +75,7 @@ def definitions(made: pathlib.Path, source: gomodules.Source):
 
 CONTROLLERS = gomodules.Module(
     "controllers",
-    {"rollouts-controller": f"{ROLLOUTS}/cmd/rollouts-controller", "coredns": "./coredns", "pause": "./pause", "faulty": "./faulty"},
+    {"rollouts-controller": f"{ROLLOUTS}/cmd/rollouts-controller", "coredns": "./coredns"},
     minutes=10,
     more=definitions,
 )

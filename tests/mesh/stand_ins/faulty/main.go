@@ -1,5 +1,5 @@
 // Command faulty is a bad version of a service: it runs the real program behind itself and spoils what passes, by variables of its
-// own. FAULT_FAIL is the share of calls that it answers with UNAVAILABLE; FAULT_SLOW how long each one waits first;
+// own. FAULT_FAIL is the share of calls that it answers with UNAVAILABLE, or 503; FAULT_SLOW how long each one waits first;
 // FAULT_CRASH after how long it ends with an error. What it has spoilt is told at /metrics, as a program tells of itself.
 // Health, probes and streams pass as they are.
 package main
@@ -90,12 +90,16 @@ func forward(address string) http.Handler {
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
 	proxy.FlushInterval = -1
 	proxy.Transport = byVersion(func(request *http.Request) (*http.Response, error) {
-		if strings.HasPrefix(request.Header.Get("Content-Type"), "application/grpc") {
+		if isGrpc(request) {
 			return h2.RoundTrip(request)
 		}
 		return h1.RoundTrip(request)
 	})
 	return proxy
+}
+
+func isGrpc(request *http.Request) bool {
+	return strings.HasPrefix(request.Header.Get("Content-Type"), "application/grpc")
 }
 
 type byVersion func(*http.Request) (*http.Response, error)
@@ -122,6 +126,10 @@ func (s *spoilt) spoil(next http.Handler) http.Handler {
 			return
 		}
 		s.count(s.failed, path)
+		if !isGrpc(request) {
+			http.Error(answer, "this version fails", http.StatusServiceUnavailable)
+			return
+		}
 		answer.Header().Set("Content-Type", "application/grpc")
 		answer.Header().Set("Grpc-Status", strconv.Itoa(unavailable))
 		answer.Header().Set("Grpc-Message", "this version fails")
