@@ -143,8 +143,8 @@ fmt:
 
 ## The long rounds of what `make test` does briefly: run before a release.
 soak: preflight-test
-	$(CARGO) build --locked --bin prepx
-	PREPX_SEEDS=100000 $(CARGO) test --locked -p prepx-tests --test simulation
+	$(CARGO) test --workspace --locked --no-run
+	PREPX_SEEDS=100000 $(CARGO) test --workspace --locked --test simulation
 	CRASH_ROUNDS=200 tests/clients/run -k crash
 	$(MAKE) chaos CHAOS_ROUNDS=200
 
