@@ -51,6 +51,8 @@ impl Profile {
             ..wire::Profile::default()
         };
         message.sample = self.stacks.iter().map(|stack| made.sample(stack)).collect();
+        // What was read of the program's file is several times the program.
+        backtrace::clear_symbol_cache();
         message.location = made.locations;
         message.function = made.functions;
         message.string_table = made.texts;
