@@ -138,7 +138,6 @@ impl App {
         mut form: ReplaceForm<'_>,
     ) -> Result<OrderView, Error> {
         let old = self.order(account, order).await?;
-        form.extended_hours = old.extended_hours;
         let instrument = self.instruments.by_id(old.instrument).await?;
         let instrument = instrument.ok_or_else(|| Error::UnknownAsset(old.symbol.to_string()))?;
         let now = self.deps.clock.now();
@@ -147,7 +146,7 @@ impl App {
         if form.client_order_id.is_empty() {
             form.client_order_id = &drawn;
         }
-        let replace = form.replace(account, order, &instrument, &self.nyse, now)?;
+        let replace = form.replace(&old, &instrument, &self.nyse, now)?;
         let hint = format!("; GET /v2/orders/{order} tells");
         self.order_of(
             self.decide(command, account, now, Action::Replace(replace), &hint)

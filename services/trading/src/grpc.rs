@@ -13,6 +13,7 @@ use prepx_runtime::status;
 use tonic::Status;
 
 use crate::app::App;
+use crate::domain::form;
 use crate::error::Error;
 
 /// The services of this crate over one application.
@@ -33,6 +34,12 @@ impl Handler {
     /// The operators' service.
     pub fn admin(&self) -> AdminServiceServer<Handler> {
         AdminServiceServer::new(self.clone())
+    }
+}
+
+impl From<form::Error> for Status {
+    fn from(error: form::Error) -> Status {
+        Error::Form(error).into()
     }
 }
 

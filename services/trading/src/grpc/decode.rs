@@ -120,8 +120,6 @@ pub fn replace_form(request: &wire::ReplaceOrderRequest) -> ReplaceForm<'_> {
         stop_price: request.stop_price.as_deref(),
         trail: request.trail.as_deref(),
         time_in_force: lifetime(request.time_in_force()),
-        // The order itself says.
-        extended_hours: false,
         client_order_id: &request.client_order_id,
     }
 }

@@ -202,17 +202,10 @@ async fn read_place(
     id: Uuid,
     place: wire::PlaceOrder,
 ) -> Result<PlaceOrder, Status> {
-    let Some(side) = decode::side(place.side()) else {
-        return Err(decode::invalid("side", "side is required: buy or sell"));
-    };
+    let side = form::check_side(decode::side(place.side()))?;
     let time_in_force = match decode::lifetime(place.time_in_force()) {
         None => TimeInForce::GoodTilCanceled,
-        Some(Lifetime::Known(time_in_force)) => time_in_force,
-        Some(Lifetime::Auction(name)) => {
-            let message =
-                format!("time_in_force {name} is not taken here: use day, gtc, ioc or fok");
-            return Err(decode::invalid("time_in_force", message));
-        }
+        Some(lifetime) => lifetime.known()?,
     };
     let symbol = place
         .symbol
@@ -271,7 +264,7 @@ fn name(given: String, id: Uuid) -> Result<String, Status> {
     if given.is_empty() {
         return Ok(id.to_string());
     }
-    form::check_name(&given).map_err(|error| decode::invalid(error.field, error.message))?;
+    form::check_name(&given)?;
     Ok(given)
 }
 
