@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prepx_domain::message::{Action, Command, ToMatching};
 use prepx_domain::update::{Ack, OrderView, Reply};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, Instrument, InstrumentId, Micros, OrderId, Reject, Side, Slot};
+use prepx_domain::{AccountId, Instrument, Micros, OrderId, Reject, Side};
 use prepx_env::{Clock, Random};
 use prepx_stage::port::{
     AccountPort, HistoryPort, MatchingPort, PastOrders, SubmitError, WhichOrders,
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::counted::{Asked, Counted};
 use crate::domain::calendar::Nyse;
-use crate::domain::form::{self, OrderForm, ReplaceForm};
+use crate::domain::form::{self, InstrumentForm, OrderForm, ReplaceForm};
 use crate::error::Error;
 use crate::history;
 use crate::instruments::Instruments;
@@ -220,13 +220,13 @@ impl App {
         view.ok_or_else(|| Error::UnknownAsset(symbol_or_id.to_owned()))
     }
 
-    /// Starts trading an instrument; `id` in the definition is replaced by the one allotted here.
-    /// Repeating it with the same values changes nothing.
-    pub async fn define(&self, mut wanted: Instrument) -> Result<InstrumentView, Error> {
+    /// Starts trading an instrument. Repeating it with the same values changes nothing.
+    pub async fn define(&self, form: InstrumentForm<'_>) -> Result<InstrumentView, Error> {
+        let wanted = form.instrument(self.deps.clock.now())?;
         let symbol = wanted.symbol;
         if let Some(view) = self.instruments.view(symbol.as_str()).await? {
-            wanted.id = view.instrument.id;
-            if view.instrument == wanted {
+            let id = view.instrument.id;
+            if view.instrument == (Instrument { id, ..wanted }) {
                 return Ok(view);
             }
             return Err(Error::Conflict(format!(
@@ -234,8 +234,6 @@ impl App {
                 view.instrument.symbol
             )));
         }
-        let slot = Slot::of_symbol(symbol.as_str());
-        wanted.id = InstrumentId::next(slot, self.deps.clock.now(), None);
         self.tell_matching(ToMatching::Define(wanted)).await?;
         self.asset(symbol.as_str()).await
     }

@@ -4,11 +4,13 @@
 //! Owns what every form has in common. Refuses what contradicts itself, what is not supported yet, and numbers
 //! finer than the asset. The account stage judges the rest: steps, limits, collar, balance.
 
+mod instrument;
 mod order;
 mod replace;
 
 use prepx_domain::{Instrument, Micros, Side, TimeInForce, decimal, text};
 
+pub use self::instrument::InstrumentForm;
 pub use self::order::{Intent, OrderForm, Type};
 pub use self::replace::ReplaceForm;
 use crate::domain::calendar::Nyse;

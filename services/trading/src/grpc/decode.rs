@@ -8,7 +8,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::app::{OrderQuery, QueryStatus};
-use crate::domain::form::{Intent, Lifetime, OrderForm, ReplaceForm, Type};
+use crate::domain::form::{InstrumentForm, Intent, Lifetime, OrderForm, ReplaceForm, Type};
 
 /// What a listing shows at most.
 const LIMIT_MAX: i32 = 500;
@@ -179,21 +179,22 @@ pub fn days(
     Ok((first, last))
 }
 
-pub fn asset_class(class: wire::AssetClass) -> Result<AssetClass, Status> {
-    match class {
-        wire::AssetClass::UsEquity => Ok(AssetClass::UsEquity),
-        wire::AssetClass::Crypto => Ok(AssetClass::Crypto),
-        wire::AssetClass::Unspecified => {
-            Err(invalid("class", "class is required: us_equity or crypto"))
-        }
-    }
-}
-
-pub fn calendar(calendar: wire::TradingCalendar, class: AssetClass) -> SessionCalendar {
-    match (calendar, class) {
-        (wire::TradingCalendar::Always, _)
-        | (wire::TradingCalendar::Unspecified, AssetClass::Crypto) => SessionCalendar::Always,
-        (wire::TradingCalendar::Nyse, _)
-        | (wire::TradingCalendar::Unspecified, AssetClass::UsEquity) => SessionCalendar::Nyse,
+pub fn instrument_form(request: &wire::AddInstrumentRequest) -> InstrumentForm<'_> {
+    InstrumentForm {
+        symbol: &request.symbol,
+        class: match request.class() {
+            wire::AssetClass::Unspecified => None,
+            wire::AssetClass::UsEquity => Some(AssetClass::UsEquity),
+            wire::AssetClass::Crypto => Some(AssetClass::Crypto),
+        },
+        quote: &request.quote,
+        tick_size: &request.tick_size,
+        lot_size: &request.lot_size,
+        calendar: match request.calendar() {
+            wire::TradingCalendar::Unspecified => None,
+            wire::TradingCalendar::Always => Some(SessionCalendar::Always),
+            wire::TradingCalendar::Nyse => Some(SessionCalendar::Nyse),
+        },
+        reference_price: request.reference_price.as_deref(),
     }
 }
