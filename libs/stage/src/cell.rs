@@ -14,7 +14,8 @@ use prepx_trace::Trace;
 use crate::codec::{Codec, Input};
 use crate::command::ReplyTo;
 use crate::error::Error;
-use crate::partition::{Parcel, Partition};
+use crate::lane::Parcel;
+use crate::partition::Partition;
 
 /// What a partition is to take.
 pub(crate) enum Work<I> {

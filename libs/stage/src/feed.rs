@@ -9,8 +9,8 @@ use crate::cell::Work;
 use crate::codec::{Codec, Input};
 use crate::command;
 use crate::error::Error;
-use crate::lane::{Message, Run};
-use crate::partition::{Parcel, Partition};
+use crate::lane::{Message, Parcel, Run};
+use crate::partition::Partition;
 
 const READ_BYTES: usize = 1 << 20;
 

@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use prepx_bus::{Topic, TopicPartition};
-use prepx_trace::Trace;
+use prepx_trace::{Trace, Traces};
 
 use crate::DecodeError;
 use crate::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
@@ -30,6 +30,22 @@ pub struct Run<'a> {
     /// How many.
     pub count: u64,
     message_bytes: &'a [u8],
+}
+
+/// Neighbouring messages of one lane, from one record of the log, as typed values.
+pub struct Parcel<I> {
+    /// The journal of the sender.
+    pub source: TopicPartition,
+    /// Where the record stands.
+    pub from: TopicPartition,
+    /// At which offset.
+    pub offset: u64,
+    /// The lane number of the first message.
+    pub first: u64,
+    /// The messages, as inputs of the receiver.
+    pub inputs: Vec<I>,
+    /// What they belong to, as far as that is told.
+    pub traces: Traces,
 }
 
 pub(crate) struct Header {

@@ -4,18 +4,23 @@
 //! error here but a full log is final: the partition is damaged in memory and must be opened
 //! again), to show anybody what it decided (that is for whoever watches the log's durable end, I8).
 
+mod deciding;
+mod open;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use prepx_bus::{AppendError, Batch, Log, Owner, Position, TopicPartition};
 use prepx_domain::{Machine, Micros};
-use prepx_trace::{Span, Trace, Traces};
+use prepx_trace::{Span, Trace};
 
-use crate::codec::{Codec, Event, Input, Output};
+use self::deciding::Deciding;
+use self::open::Open;
+use crate::codec::{Codec, Input, Output};
 use crate::command;
 use crate::error::{Error, FOLLOW_UPS_MAX};
 use crate::feed;
-use crate::lane::{self, Gap, Message};
+use crate::lane::{self, Gap, Message, Parcel};
 use crate::outbox::Outbox;
 use crate::state::{Head, State};
 use crate::takeover::Begun;
@@ -28,22 +33,6 @@ use crate::wire::put_prefixed;
 const GROUP_BYTES: usize = 256 << 10;
 /// Nor when it has taken this many inputs.
 const GROUP_INPUTS: usize = 512;
-
-/// Neighbouring messages of one lane, from one record of the log, as typed values.
-pub struct Parcel<I> {
-    /// The journal of the sender.
-    pub source: TopicPartition,
-    /// Where the record stands.
-    pub from: TopicPartition,
-    /// At which offset.
-    pub offset: u64,
-    /// The lane number of the first message.
-    pub first: u64,
-    /// The messages, as inputs of the receiver.
-    pub inputs: Vec<I>,
-    /// What they belong to, as far as that is told.
-    pub traces: Traces,
-}
 
 /// What became of a command once its transition is accepted by the log.
 #[derive(Debug)]
@@ -73,84 +62,6 @@ pub struct Partition<C: Codec> {
     follow_ups: u32,
     /// What the last input and all that follows from it belong to, if that is told.
     followed: Option<Followed>,
-}
-
-/// An input that comes again if deciding it fails, with where its record stands.
-#[derive(Clone, Copy)]
-enum Deciding {
-    Message(Message, TopicPartition, u64),
-    Command(TopicPartition, u64),
-}
-
-/// The transition that takes inputs or waits to be appended. Kept for its buffers.
-struct Open<C: Codec> {
-    /// Whether there is something that must be recorded.
-    begun: bool,
-    /// Whether it is encoded and takes nothing more.
-    sealed: bool,
-    now: Micros,
-    /// The offset of the next command that is recorded with this transition.
-    command_next: u64,
-    taken: Vec<Taken>,
-    inputs: usize,
-    event_count: usize,
-    event_bytes: Vec<u8>,
-    batch: Batch,
-    answers: Vec<Answer<Output<C>>>,
-    events: Vec<Event<C>>,
-    outputs: Vec<Output<C>>,
-}
-
-impl<C: Codec> Open<C> {
-    fn new() -> Open<C> {
-        Open {
-            begun: false,
-            sealed: false,
-            now: Micros(0),
-            command_next: 0,
-            taken: Vec::new(),
-            inputs: 0,
-            event_count: 0,
-            event_bytes: Vec::new(),
-            batch: Batch::new(),
-            answers: Vec::new(),
-            events: Vec::new(),
-            outputs: Vec::new(),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.begun = false;
-        self.sealed = false;
-        self.taken.clear();
-        self.inputs = 0;
-        self.event_count = 0;
-        self.event_bytes.clear();
-        self.batch.clear();
-    }
-
-    /// Notes an input, together with its neighbour if that is what came before.
-    fn note(&mut self, taken: Taken) {
-        if let (
-            Some(Taken::Recorded {
-                from,
-                offset,
-                count,
-            }),
-            Taken::Recorded {
-                from: next_from,
-                offset: next_offset,
-                count: more,
-            },
-        ) = (self.taken.last_mut(), &taken)
-            && *from == *next_from
-            && *offset + *count == *next_offset
-        {
-            *count += more;
-            return;
-        }
-        self.taken.push(taken);
-    }
 }
 
 impl<C: Codec> Partition<C> {
@@ -386,30 +297,11 @@ impl<C: Codec> Partition<C> {
 
     /// What stopped the partition when deciding an input panicked.
     pub(crate) fn panicked(&self, why: String) -> Error {
-        self.poisoned(why.clone()).unwrap_or(Error::Panicked {
-            seat: self.seat,
-            why,
-        })
-    }
-
-    /// The error that names what is being decided, if that comes again.
-    fn poisoned(&self, why: String) -> Option<Error> {
         let seat = self.seat;
-        self.deciding.map(|deciding| match deciding {
-            Deciding::Message(message, from, offset) => Error::Poison {
-                seat,
-                message,
-                from,
-                offset,
-                why,
-            },
-            Deciding::Command(from, offset) => Error::PoisonCommand {
-                seat,
-                from,
-                offset,
-                why,
-            },
-        })
+        match self.deciding {
+            Some(deciding) => deciding.poison(seat, why),
+            None => Error::Panicked { seat, why },
+        }
     }
 
     /// Lets the machine look whether something is due. Recorded only if something was.
@@ -478,7 +370,10 @@ impl<C: Codec> Partition<C> {
                 let endless = Error::Endless {
                     journal: self.seat.journal(),
                 };
-                return Err(self.poisoned(endless.to_string()).unwrap_or(endless));
+                return Err(match self.deciding {
+                    Some(deciding) => deciding.poison(self.seat, endless.to_string()),
+                    None => endless,
+                });
             }
             self.decide_once(&next, answering);
         }
