@@ -16,6 +16,8 @@
 
 mod asker;
 mod config;
+mod deletion;
+mod fencing;
 mod holder;
 mod leases;
 mod open;
@@ -25,17 +27,10 @@ mod sender;
 pub mod topics;
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::error::KafkaError;
 
 use self::asker::Asker;
 pub use self::config::Config;
@@ -43,9 +38,9 @@ use self::config::{Names, batch_bytes};
 pub use self::holder::holder;
 pub use self::leases::{KafkaLeases, Membership};
 pub use self::open::OpenError;
-use self::open::{nobody, partitions, transactional};
-use self::reader::{Found, Reader};
-use self::sender::{Ring, Sender, Way, write_fence};
+use self::open::{nobody, partitions};
+use self::reader::Reader;
+use self::sender::{Sender, Way};
 use crate::air::{Air, News, lock};
 use crate::location::KafkaLocation;
 use crate::{
@@ -153,83 +148,6 @@ impl KafkaLog {
         self.partitions.get(&topic).copied().unwrap_or(0)
     }
 
-    fn unavailable(journal: TopicPartition, why: impl ToString) -> FenceError {
-        let why = why.to_string();
-        FenceError::Unavailable { journal, why }
-    }
-
-    /// Takes the transactional ids, then writes the epoch after the newest in the journal. Whoever takes
-    /// one of them meanwhile has the last word: the record, or what comes after it, is not committed.
-    fn take_over(&self, journal: TopicPartition, who: &str) -> Result<(Ring, Owner), FenceError> {
-        let unavailable = |why: String| Self::unavailable(journal, why);
-        let mut ring = self.ring(journal).map_err(unavailable)?;
-        let newest = self
-            .newest(journal)
-            .map_err(|error| unavailable(error.to_string()))?;
-        let epoch = newest.and_then(|found| found.epoch).unwrap_or(0) + 1;
-        let owner = Owner { journal, epoch };
-        let end = write_fence(ring.next(), owner, who)
-            .map_err(|failure| unavailable(failure.to_string()))?;
-        self.air.land([], [(journal, end)]);
-        // From here on the end of the journal is final for every earlier epoch, and seen to be.
-        let bounds = self
-            .reader
-            .bounds(journal, end)
-            .map_err(|error| unavailable(error.to_string()))?;
-        match bounds.end >= end {
-            true => Ok((ring, owner)),
-            false => Err(unavailable(format!(
-                "its end stays at {}, before {end}",
-                bounds.end
-            ))),
-        }
-    }
-
-    /// Takes all transactional ids of a journal, side by side, because each takes a while: whoever held them is
-    /// fenced when this returns. Of two who take them at once, the one that has the id of the first
-    /// transaction writes its epoch.
-    fn ring(&self, journal: TopicPartition) -> Result<Ring, String> {
-        let take = |id: String| {
-            let producer = transactional(&self.location, &self.config, &self.names, &id)?;
-            let taken = producer.init_transactions();
-            taken
-                .map(|()| producer)
-                .map_err(|failure| failure.to_string())
-        };
-        let producers = std::thread::scope(|scope| {
-            let ids = self.names.owner(journal);
-            let taking: Vec<_> = ids.map(|id| scope.spawn(move || take(id))).collect();
-            let panicked = |_| Err("a thread panicked".to_owned());
-            let taken = taking.into_iter();
-            taken
-                .map(|each| each.join().unwrap_or_else(panicked))
-                .collect::<Result<_, _>>()
-        })?;
-        Ok(Ring { producers, turn: 0 })
-    }
-
-    /// The newest record of a journal: looked for from its end backwards, in steps that double.
-    fn newest(&self, journal: TopicPartition) -> Result<Option<Found>, ReadError> {
-        let bounds = self.reader.bounds(journal, self.air.end(journal))?;
-        let mut step = 8;
-        loop {
-            let first = bounds.end.saturating_sub(step).max(bounds.start);
-            let (mut at, mut newest) = (first, None);
-            while at < bounds.end {
-                let (found, _) = self.reader.read(journal, at, 1 << 20, bounds.end)?;
-                let Some(last) = found.into_iter().next_back() else {
-                    break;
-                };
-                at = last.record.offset + 1;
-                newest = Some(last);
-            }
-            if newest.is_some() || first == bounds.start {
-                return Ok(newest);
-            }
-            step *= 2;
-        }
-    }
-
     /// Whether the owner is the one that this handle knows, and its sender.
     fn sender(front: &Front, owner: Option<Owner>) -> Result<&Sender, AppendError> {
         let Some(owner) = owner else {
@@ -298,30 +216,7 @@ impl Log for KafkaLog {
         if let Some(poisoned) = self.air.watermark().failure() {
             return Err(poisoned.clone().into());
         }
-        let _one = lock(&self.fencing);
-        // What this handle has in the air for it lands first.
-        let before = lock(&self.front)
-            .owners
-            .get_mut(&journal)
-            .and_then(|owned| owned.sender.take());
-        if before.is_some() {
-            self.wait_for_pending(journal);
-        }
-        drop(before);
-        let (ring, owner) = self.take_over(journal, who)?;
-        let sender = Sender::spawn(
-            format!("kafka-{journal}"),
-            Way::Owner(ring, owner),
-            Arc::clone(&self.air),
-            self.config.transaction_bytes_max,
-        )
-        .map_err(|error| Self::unavailable(journal, error))?;
-        let owned = Owned {
-            epoch: owner.epoch,
-            sender: Some(sender),
-        };
-        lock(&self.front).owners.insert(journal, owned);
-        Ok(owner)
+        self.fence_journal(journal, who)
     }
 
     /// Whoever fences leaves a record, so a journal that has not grown is whose it was.
@@ -461,56 +356,10 @@ impl Log for KafkaLog {
 
     /// Has the brokers delete. The newest record of a journal stays, because it holds the epoch.
     fn truncate_before(&self, partition: TopicPartition, offset: u64) -> Result<(), Poisoned> {
-        let fail = |why: String| self.air.fail(&format!("retention of {partition}: {why}"));
-        let bounds = self.bounds(partition);
-        let mut before = offset.min(bounds.end);
-        if partition.topic.is_journal() {
-            let newest = self
-                .newest(partition)
-                .map_err(|error| fail(error.to_string()))?;
-            before = before.min(newest.map_or(0, |found| found.record.offset));
-        }
-        if before <= bounds.start {
-            return Ok(());
-        }
-        let mut list = TopicPartitionList::new();
-        let (topic, number) = (
-            self.names.topic(partition.topic),
-            partition.partition as i32,
-        );
-        list.add_partition_offset(&topic, number, Offset::Offset(before as i64))
-            .map_err(|error| fail(error.to_string()))?;
-        let options = AdminOptions::new().operation_timeout(Some(self.config.patience));
-        // Made when it is wanted: few handles ever delete, and it has threads.
-        let admin: KafkaResult<AdminClient<DefaultClientContext>> =
-            config::client(&self.location, &self.config.id).create();
-        let admin = admin.map_err(|error| fail(error.to_string()))?;
-        let deleted = wait_for(admin.delete_records(&list, &options));
-        self.reader.forget(partition);
-        let each = deleted.map_err(|error| fail(error.to_string()))?;
-        let failed = each.elements().iter().find_map(|each| each.error().err());
-        failed.map_or(Ok(()), |error| Err(fail(error.to_string())))
+        self.delete_before(partition, offset)
     }
 
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
         self.air.wait(position, timeout)
-    }
-}
-
-/// Waits for an answer of the client library's own threads.
-fn wait_for<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }
