@@ -22,6 +22,17 @@ pub(crate) struct Progress {
     pub matching: Vec<Arc<AtomicU64>>,
 }
 
+impl Progress {
+    /// Nothing seen by any partition yet.
+    pub fn of(topology: Topology) -> Progress {
+        let zeros = |count: u32| (0..count).map(|_| Arc::default()).collect();
+        Progress {
+            accounts: zeros(topology.account_partitions),
+            matching: zeros(topology.matching_partitions),
+        }
+    }
+}
+
 pub(crate) struct Keeping {
     log: Arc<dyn Log>,
     retention: Arc<Retention>,

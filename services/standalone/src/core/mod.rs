@@ -8,122 +8,38 @@
 mod driver;
 pub(crate) mod keeping;
 pub mod manifest;
+mod options;
 mod ports;
+mod running;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timed;
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use prepx_account as account;
-use prepx_bus::embedded::{self, WriterHandle};
-use prepx_bus::file::RealDir;
-use prepx_bus::{EmbeddedLog, Log, Position, Progress as LogProgress, spawn_writer};
+use prepx_bus::{EmbeddedLog, Log, Position};
 use prepx_domain::Slot;
 use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::Reply;
-use prepx_env::Clock;
 use prepx_matching as matching;
-use prepx_owner::{Deliver, Failure, Gate, RETRY_AFTER, Release};
+use prepx_owner::{Deliver, Failure, Gate, RETRY_AFTER};
 use prepx_risk::AccountCodec;
 use prepx_stage::port::{ReadError, SubmitError};
-use prepx_stage::{KeeperError, Pace, Retention, Snapshots, Topology, Watch};
+use prepx_stage::{Retention, Topology};
 use prepx_trace::Traces;
 use prepx_trading::MatchingCodec;
-use prepx_trading::domain::calendar::ParseError;
 use tokio::sync::oneshot;
 
-use crate::disk::{self, Dropper, Shares};
+use driver::Request;
 
-use driver::{Driver, Gathered, Request};
-use keeping::{Keeping, Progress};
-use timed::Timed;
+pub use options::{OpenError, Options};
+pub use running::Running;
 
 /// Both stages as the core runs them.
 pub type Spine = prepx_stage::Spine<AccountCodec, MatchingCodec>;
-
-/// How the core runs.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where everything is: the log, the snapshots, the manifest. Made if it is not there.
-    pub data_dir: PathBuf,
-    /// Bounds of the log; `holder` is what a second process is told.
-    pub log: embedded::Config,
-    /// Most commands that may be under way.
-    pub commands_max: usize,
-    /// Most reads that may be under way.
-    pub reads_max: usize,
-    /// When a snapshot is due.
-    pub snapshots: Pace,
-    /// How the disk is shared out, when the oldest of the log is to be dropped beyond it.
-    pub bound: Option<Shares>,
-}
-
-impl Options {
-    /// The defaults for a data directory.
-    pub fn new(data_dir: &Path) -> Options {
-        Options {
-            data_dir: data_dir.to_owned(),
-            log: embedded::Config {
-                // What a decision causes is taken in parts, but the stops that one trade triggers all
-                // queue at once: this holds a million of them.
-                batch_bytes_max: 64 << 20,
-                buffer_bytes: 64 << 20,
-                retention: embedded::Retention::Archive,
-                ..embedded::Config::default()
-            },
-            commands_max: 16_384,
-            reads_max: 4_096,
-            snapshots: Pace::default(),
-            bound: None,
-        }
-    }
-
-    /// The same within a bound on the disk.
-    #[must_use]
-    pub fn within(mut self, shares: Shares) -> Options {
-        self.log.segment_bytes = shares.segment_bytes;
-        self.snapshots.log_bytes = shares.snapshot_bytes;
-        self.bound = Some(shares);
-        self
-    }
-}
-
-/// Why the core could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The data directory cannot be used.
-    #[error("the data directory {path}: {source}")]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The manifest cannot be used.
-    #[error(transparent)]
-    Manifest(#[from] manifest::Error),
-    /// The log cannot be opened.
-    #[error(transparent)]
-    Log(#[from] embedded::OpenError),
-    /// A stage cannot be taken over.
-    #[error(transparent)]
-    Stage(#[from] prepx_stage::Error),
-    /// The sessions of the exchange are not known.
-    #[error("the exchange's calendar: {0}")]
-    Calendar(#[from] ParseError),
-    /// The snapshots cannot be read.
-    #[error(transparent)]
-    Keeper(#[from] KeeperError),
-    /// No thread can be had.
-    #[error("a thread of the core could not be started: {0}")]
-    Thread(io::Error),
-}
 
 /// The way to the stages. Clones are the same way.
 #[derive(Clone)]
@@ -140,82 +56,7 @@ struct Shared {
     failure: Failure,
 }
 
-/// The core's threads. To be stopped; dropped without, they run until the process ends.
-pub struct Running {
-    core: Core,
-    driver: JoinHandle<()>,
-    keeping: JoinHandle<()>,
-    stop_keeping: mpsc::Sender<()>,
-    writer: WriterHandle,
-}
-
 impl Core {
-    /// Opens the data directory, recovers both stages and starts the threads.
-    pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<(Core, Running), OpenError> {
-        Core::recover(options, clock, &())
-    }
-
-    /// The same, and tells how the recovery goes on.
-    pub fn recover(
-        options: Options,
-        clock: Arc<dyn Clock>,
-        watch: &dyn Watch,
-    ) -> Result<(Core, Running), OpenError> {
-        let open_dir = |path: PathBuf| {
-            RealDir::open(&path).map_err(|source| OpenError::Directory { path, source })
-        };
-        let log_dir = open_dir(options.data_dir.join(disk::LOG))?;
-        let snapshots = Snapshots::new(open_dir(options.data_dir.join("snapshots"))?);
-        let who = options.log.holder.clone();
-        // The log's lock is the data directory's.
-        let timed = Timed::dir(log_dir.clone(), &clock);
-        let embedded = EmbeddedLog::open(timed, options.log.clone())?;
-        let topology = manifest::open(&options.data_dir, None)?;
-        let log: Arc<dyn Log> = embedded.clone();
-
-        let config = account::Config::of_partitions(topology.account_partitions);
-        let codecs = (
-            Arc::new(AccountCodec::new(config)),
-            Arc::new(MatchingCodec::bundled()?),
-        );
-        let spine = Spine::open(
-            codecs.clone(),
-            topology,
-            Arc::clone(&log),
-            &snapshots,
-            Arc::clone(&clock),
-            &who,
-            watch,
-        )?;
-        let retention = Arc::new(Retention::new(Arc::clone(&log)));
-        let progress = Progress::of(topology);
-        let dropper = options.bound.map(|shares| Dropper {
-            dir: log_dir,
-            data_dir: options.data_dir.clone(),
-            topology,
-            shares,
-            clock: Arc::clone(&clock),
-        });
-        let keeping = Keeping::open(
-            (&codecs.0, &codecs.1),
-            topology,
-            &log,
-            &snapshots,
-            &retention,
-            progress.clone(),
-            options.snapshots,
-        )?
-        .dropping(dropper);
-        let parts = Parts {
-            spine,
-            keeping,
-            log,
-            clock,
-            progress,
-        };
-        start(&options, embedded, retention, topology, parts).map_err(OpenError::Thread)
-    }
-
     /// Has commands decided in their order: one answer for each, when all are durable. Only what
     /// was accepted can be [`SubmitError::Unknown`]. `traces` as [`AccountPort::submit`] has them.
     ///
@@ -357,107 +198,3 @@ impl Core {
 pub(crate) const BUSY: SubmitError = SubmitError::Busy {
     retry_after: RETRY_AFTER,
 };
-
-impl Progress {
-    fn of(topology: Topology) -> Progress {
-        let zeros = |count: u32| (0..count).map(|_| Arc::default()).collect();
-        Progress {
-            accounts: zeros(topology.account_partitions),
-            matching: zeros(topology.matching_partitions),
-        }
-    }
-}
-
-/// What the threads take with them.
-struct Parts {
-    spine: Spine,
-    keeping: Keeping,
-    log: Arc<dyn Log>,
-    clock: Arc<dyn Clock>,
-    progress: Progress,
-}
-
-fn start(
-    options: &Options,
-    embedded: Arc<EmbeddedLog>,
-    retention: Arc<Retention>,
-    topology: Topology,
-    parts: Parts,
-) -> io::Result<(Core, Running)> {
-    let failure = Failure::default();
-    let release = Arc::new(Release::default());
-    embedded.watermark().subscribe({
-        let (release, failure) = (Arc::clone(&release), failure.clone());
-        move |progress| match progress {
-            LogProgress::Durable(position) => release.advance(*position),
-            LogProgress::Failed(poisoned) => {
-                failure.fail(&poisoned.to_string());
-                release.kill();
-            }
-        }
-    });
-    // Gates are narrower than the ring, which is therefore never full; one place is for the stop.
-    let (ring, requests) = mpsc::sync_channel(options.commands_max + options.reads_max + 1);
-    let driver = Driver {
-        spine: parts.spine,
-        ring: requests,
-        log: parts.log,
-        clock: parts.clock,
-        release,
-        progress: parts.progress,
-        turn: Gathered::default(),
-    };
-    let writer = spawn_writer(Arc::clone(&embedded))?;
-    let told = failure.clone();
-    let driver = thread::Builder::new().name("core".into()).spawn(move || {
-        let _alarm = told.alarm();
-        if let Err(error) = driver.run() {
-            told.fail(&error.to_string());
-        }
-    })?;
-    let (stop_keeping, stop) = mpsc::channel();
-    let keeping = parts.keeping;
-    let keeping = thread::Builder::new()
-        .name("keeper".into())
-        .spawn(move || keeping.run(&stop))?;
-    let core = Core(Arc::new(Shared {
-        ring,
-        commands: Gate::new("commands", options.commands_max),
-        reads: Gate::new("reads", options.reads_max),
-        closed: AtomicBool::new(false),
-        log: embedded,
-        retention,
-        topology,
-        failure,
-    }));
-    let running = Running {
-        core: core.clone(),
-        driver,
-        keeping,
-        stop_keeping,
-        writer,
-    };
-    Ok((core, running))
-}
-
-impl Running {
-    /// Takes nothing more, decides what was accepted, makes it durable, and ends the threads.
-    /// Blocks for a few syncs.
-    pub fn stop(self) -> Result<(), Arc<str>> {
-        let shared = &self.core.0;
-        shared.closed.store(true, Ordering::Release);
-        // A core that is gone needs no telling.
-        let _ = shared.ring.send(Request::Stop);
-        drop(self.stop_keeping);
-        let joined = [self.driver.join(), self.keeping.join()];
-        let flushed = self.writer.stop();
-        if let Some(failure) = shared.failure.get() {
-            return Err(failure);
-        }
-        match (flushed, joined.iter().any(Result::is_err)) {
-            (Err(poisoned), _) => Err(poisoned.to_string().into()),
-            (Ok(()), true) => Err("a thread of the core panicked".into()),
-            (Ok(()), false) => Ok(()),
-        }
-    }
-}

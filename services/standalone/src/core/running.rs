@@ -1,0 +1,196 @@
+//! The life of the core: what is recovered, which threads are started, and how they end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use prepx_account as account;
+use prepx_bus::embedded::WriterHandle;
+use prepx_bus::file::RealDir;
+use prepx_bus::{EmbeddedLog, Log, Progress as LogProgress, spawn_writer};
+use prepx_env::Clock;
+use prepx_owner::{Failure, Gate, Release};
+use prepx_risk::AccountCodec;
+use prepx_stage::{Retention, Snapshots, Topology, Watch};
+use prepx_trading::MatchingCodec;
+
+use super::driver::{Driver, Gathered, Request};
+use super::keeping::{Keeping, Progress};
+use super::options::{OpenError, Options};
+use super::timed::Timed;
+use super::{Core, Shared, Spine, manifest};
+use crate::disk::{self, Dropper};
+
+/// The core's threads. To be stopped; dropped without, they run until the process ends.
+pub struct Running {
+    core: Core,
+    driver: JoinHandle<()>,
+    keeping: JoinHandle<()>,
+    stop_keeping: mpsc::Sender<()>,
+    writer: WriterHandle,
+}
+
+impl Core {
+    /// Opens the data directory, recovers both stages and starts the threads.
+    pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<(Core, Running), OpenError> {
+        Core::recover(options, clock, &())
+    }
+
+    /// The same, and tells how the recovery goes on.
+    pub fn recover(
+        options: Options,
+        clock: Arc<dyn Clock>,
+        watch: &dyn Watch,
+    ) -> Result<(Core, Running), OpenError> {
+        let open_dir = |path: PathBuf| {
+            RealDir::open(&path).map_err(|source| OpenError::Directory { path, source })
+        };
+        let log_dir = open_dir(options.data_dir.join(disk::LOG))?;
+        let snapshots = Snapshots::new(open_dir(options.data_dir.join("snapshots"))?);
+        let who = options.log.holder.clone();
+        // The log's lock is the data directory's.
+        let timed = Timed::dir(log_dir.clone(), &clock);
+        let embedded = EmbeddedLog::open(timed, options.log.clone())?;
+        let topology = manifest::open(&options.data_dir, None)?;
+        let log: Arc<dyn Log> = embedded.clone();
+
+        let config = account::Config::of_partitions(topology.account_partitions);
+        let codecs = (
+            Arc::new(AccountCodec::new(config)),
+            Arc::new(MatchingCodec::bundled()?),
+        );
+        let spine = Spine::open(
+            codecs.clone(),
+            topology,
+            Arc::clone(&log),
+            &snapshots,
+            Arc::clone(&clock),
+            &who,
+            watch,
+        )?;
+        let retention = Arc::new(Retention::new(Arc::clone(&log)));
+        let progress = Progress::of(topology);
+        let dropper = options.bound.map(|shares| Dropper {
+            dir: log_dir,
+            data_dir: options.data_dir.clone(),
+            topology,
+            shares,
+            clock: Arc::clone(&clock),
+        });
+        let keeping = Keeping::open(
+            (&codecs.0, &codecs.1),
+            topology,
+            &log,
+            &snapshots,
+            &retention,
+            progress.clone(),
+            options.snapshots,
+        )?
+        .dropping(dropper);
+        let parts = Parts {
+            spine,
+            keeping,
+            log,
+            clock,
+            progress,
+        };
+        start(&options, embedded, retention, topology, parts).map_err(OpenError::Thread)
+    }
+}
+
+/// What the threads take with them.
+struct Parts {
+    spine: Spine,
+    keeping: Keeping,
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    progress: Progress,
+}
+
+fn start(
+    options: &Options,
+    embedded: Arc<EmbeddedLog>,
+    retention: Arc<Retention>,
+    topology: Topology,
+    parts: Parts,
+) -> io::Result<(Core, Running)> {
+    let failure = Failure::default();
+    let release = Arc::new(Release::default());
+    embedded.watermark().subscribe({
+        let (release, failure) = (Arc::clone(&release), failure.clone());
+        move |progress| match progress {
+            LogProgress::Durable(position) => release.advance(*position),
+            LogProgress::Failed(poisoned) => {
+                failure.fail(&poisoned.to_string());
+                release.kill();
+            }
+        }
+    });
+    // Gates are narrower than the ring, which is therefore never full; one place is for the stop.
+    let (ring, requests) = mpsc::sync_channel(options.commands_max + options.reads_max + 1);
+    let driver = Driver {
+        spine: parts.spine,
+        ring: requests,
+        log: parts.log,
+        clock: parts.clock,
+        release,
+        progress: parts.progress,
+        turn: Gathered::default(),
+    };
+    let writer = spawn_writer(Arc::clone(&embedded))?;
+    let told = failure.clone();
+    let driver = thread::Builder::new().name("core".into()).spawn(move || {
+        let _alarm = told.alarm();
+        if let Err(error) = driver.run() {
+            told.fail(&error.to_string());
+        }
+    })?;
+    let (stop_keeping, stop) = mpsc::channel();
+    let keeping = parts.keeping;
+    let keeping = thread::Builder::new()
+        .name("keeper".into())
+        .spawn(move || keeping.run(&stop))?;
+    let core = Core(Arc::new(Shared {
+        ring,
+        commands: Gate::new("commands", options.commands_max),
+        reads: Gate::new("reads", options.reads_max),
+        closed: AtomicBool::new(false),
+        log: embedded,
+        retention,
+        topology,
+        failure,
+    }));
+    let running = Running {
+        core: core.clone(),
+        driver,
+        keeping,
+        stop_keeping,
+        writer,
+    };
+    Ok((core, running))
+}
+
+impl Running {
+    /// Takes nothing more, decides what was accepted, makes it durable, and ends the threads.
+    /// Blocks for a few syncs.
+    pub fn stop(self) -> Result<(), Arc<str>> {
+        let shared = &self.core.0;
+        shared.closed.store(true, Ordering::Release);
+        // A core that is gone needs no telling.
+        let _ = shared.ring.send(Request::Stop);
+        drop(self.stop_keeping);
+        let joined = [self.driver.join(), self.keeping.join()];
+        let flushed = self.writer.stop();
+        if let Some(failure) = shared.failure.get() {
+            return Err(failure);
+        }
+        match (flushed, joined.iter().any(Result::is_err)) {
+            (Err(poisoned), _) => Err(poisoned.to_string().into()),
+            (Ok(()), true) => Err("a thread of the core panicked".into()),
+            (Ok(()), false) => Ok(()),
+        }
+    }
+}
