@@ -36,6 +36,11 @@ pub enum Error {
     },
 }
 
+/// A symbol as it is looked up: clients may leave out the slash of a pair, so `BTCUSD` finds `BTC/USD`.
+pub fn without_slash(symbol: &str) -> String {
+    symbol.replace('/', "")
+}
+
 impl<const N: usize> Ascii<N> {
     /// The name as text.
     pub fn as_str(&self) -> &str {

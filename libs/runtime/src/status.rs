@@ -31,6 +31,11 @@ pub fn read(status: &Status) -> Error {
     Error::from_status(status.code() as i32, status.message(), status.details())
 }
 
+/// A request whose `field` is not as it must be; the message says what would be right.
+pub fn invalid(field: &'static str, message: impl Into<String>) -> Status {
+    of(&Error::new(Code::Invalid, "INVALID_FIELD", message).with("field", field))
+}
+
 /// Nothing was accepted because there is no room for it; the caller may try again after a time.
 pub fn overloaded(what: &str, after: Duration) -> Error {
     let error = Error::new(

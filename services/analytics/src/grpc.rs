@@ -154,8 +154,7 @@ fn skip((number, skip): (u64, Skip)) -> wire::AuditSkip {
 fn limit_of(limit: i32) -> Result<u32, Status> {
     if !(1..=LIMIT_MAX).contains(&limit) {
         let message = format!("limit is {limit}; give 1 to {LIMIT_MAX}");
-        let error = status::Error::new(status::Code::Invalid, "INVALID_FIELD", message);
-        return Err(status::of(&error.with("field", "limit")));
+        return Err(status::invalid("limit", message));
     }
     Ok(limit.unsigned_abs())
 }

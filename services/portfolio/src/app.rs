@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use prepx_auth::Caller;
 use prepx_cache::Cache;
+use prepx_domain::ascii::without_slash;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
@@ -137,10 +138,10 @@ impl<S: Store> App<S> {
             .parse()
             .ok()
             .and_then(|uuid: Uuid| InstrumentId::from_uuid(uuid));
-        let plain = symbol_or_id.replace('/', "");
+        let symbol = without_slash(symbol_or_id);
         let wanted = |position: &Position| match id {
             Some(id) => position.instrument.id == id,
-            None => position.instrument.symbol.as_str().replace('/', "") == plain,
+            None => without_slash(position.instrument.symbol.as_str()) == symbol,
         };
         let found = self
             .holdings(account)

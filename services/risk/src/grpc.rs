@@ -9,7 +9,7 @@ use prepx_domain::view::AccountView;
 use prepx_domain::{AccountId, Code, OrderId, Reject, decimal, text};
 use prepx_proto::risk::v1 as wire;
 use prepx_proto::risk::v1::admin_service_server::AdminService;
-use prepx_runtime::status;
+use prepx_runtime::status::{self, invalid};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -72,10 +72,6 @@ impl AdminService for Handler {
             order_id: wanted.order_id,
         }))
     }
-}
-
-fn invalid(field: &'static str, message: String) -> Status {
-    status::of(&status::Error::new(Code::Invalid, "INVALID_FIELD", message).with("field", field))
 }
 
 fn account_id(text: &str) -> Result<AccountId, Status> {

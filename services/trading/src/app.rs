@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prepx_domain::ascii::without_slash;
 use prepx_domain::message::{Action, Command, ToMatching};
 use prepx_domain::update::{Ack, OrderView, Reply};
 use prepx_domain::view::InstrumentView;
@@ -355,7 +356,6 @@ fn unexpected(ack: &Ack) -> Error {
 impl OrderQuery {
     /// Whether the query asks for this order.
     pub fn shows(&self, order: &OrderView) -> bool {
-        let plain = |symbol: &str| symbol.replace('/', "");
         let status = match self.status {
             QueryStatus::Open => !order.status.is_final(),
             QueryStatus::Closed => order.status.is_final(),
@@ -369,6 +369,6 @@ impl OrderQuery {
                 || self
                     .symbols
                     .iter()
-                    .any(|s| plain(s) == plain(order.symbol.as_str())))
+                    .any(|s| without_slash(s) == without_slash(order.symbol.as_str())))
     }
 }

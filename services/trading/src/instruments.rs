@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use prepx_domain::ascii::without_slash;
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{Instrument, InstrumentId};
 use prepx_stage::port::{MatchingPort, ReadError};
@@ -12,14 +13,10 @@ use uuid::Uuid;
 /// A read-through list of definitions.
 pub struct Instruments {
     matching: Arc<dyn MatchingPort>,
-    /// By symbol with the slash left out, so that `BTCUSD` finds `BTC/USD`.
+    /// By symbol without its slash.
     known: RwLock<BTreeMap<String, Instrument>>,
     /// One refresh at a time: a flood of unknown symbols asks the owners once, not once each.
     refresh: tokio::sync::Mutex<()>,
-}
-
-fn key(symbol: &str) -> String {
-    symbol.replace('/', "")
 }
 
 impl Instruments {
@@ -34,7 +31,8 @@ impl Instruments {
 
     /// The instrument of a symbol, with or without its slash.
     pub async fn by_symbol(&self, symbol: &str) -> Result<Option<Instrument>, ReadError> {
-        self.find(|known| known.get(&key(symbol)).copied()).await
+        self.find(|known| known.get(&without_slash(symbol)).copied())
+            .await
     }
 
     /// The instrument with this id.
@@ -61,10 +59,10 @@ impl Instruments {
             .parse()
             .ok()
             .and_then(|uuid: Uuid| InstrumentId::from_uuid(uuid));
-        let wanted = key(symbol_or_id);
+        let wanted = without_slash(symbol_or_id);
         let is_wanted = |view: &InstrumentView| match id {
             Some(id) => view.instrument.id == id,
-            None => key(view.instrument.symbol.as_str()) == wanted,
+            None => without_slash(view.instrument.symbol.as_str()) == wanted,
         };
         Ok(self.all().await?.into_iter().find(is_wanted))
     }
@@ -89,7 +87,7 @@ impl Instruments {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for view in views {
             known
-                .entry(key(view.instrument.symbol.as_str()))
+                .entry(without_slash(view.instrument.symbol.as_str()))
                 .or_insert(view.instrument);
         }
     }

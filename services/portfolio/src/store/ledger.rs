@@ -306,10 +306,6 @@ async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
     changes::write(tx, rows).await
 }
 
-fn plain(symbol: &str) -> String {
-    symbol.replace('/', "")
-}
-
 const fn side_code(side: Side) -> i64 {
     match side {
         Side::Buy => 1,

@@ -5,9 +5,10 @@ use prepx_domain::decimal;
 use prepx_domain::view::AccountView;
 use prepx_proto::risk::v1 as wire;
 use prepx_proto::risk::v1::configuration_service_server::ConfigurationService;
+use prepx_runtime::status::invalid;
 use tonic::{Request, Response, Status};
 
-use super::{Handler, SCALE, invalid};
+use super::{Handler, SCALE};
 
 /// How much more than its cash a cash account may buy.
 const MULTIPLIER: &str = "1";

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use prepx_domain::{AssetClass, Code, Micros, OrderId, SessionCalendar, Side, TimeInForce};
 use prepx_proto::trading::v1 as wire;
-use prepx_runtime::status;
+use prepx_runtime::status::{self, invalid};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -14,11 +14,6 @@ use crate::domain::form::{InstrumentForm, Intent, Lifetime, OrderForm, ReplaceFo
 const LIMIT_MAX: i32 = 500;
 /// What it shows when nothing is said.
 const LIMIT_DEFAULT: i32 = 50;
-
-/// A value that is not as it must be.
-pub fn invalid(field: &'static str, message: impl Into<String>) -> Status {
-    status::of(&status::Error::new(Code::Invalid, "INVALID_FIELD", message).with("field", field))
-}
 
 /// An order's id from its UUID. One that is not an order's UUID is an order that does not exist.
 pub fn order_id(text: &str) -> Result<OrderId, Status> {

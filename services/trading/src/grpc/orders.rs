@@ -8,6 +8,7 @@ use prepx_domain::update::OrderView;
 use prepx_proto::convert;
 use prepx_proto::trading::v1 as wire;
 use prepx_proto::trading::v1::trading_service_server::TradingService;
+use prepx_runtime::status::invalid;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Handler, decode, stream};
@@ -63,10 +64,7 @@ impl TradingService for Handler {
         let account = prepx_auth::account(&request)?;
         let name = &request.get_ref().client_order_id;
         if name.is_empty() {
-            return Err(decode::invalid(
-                "client_order_id",
-                "client_order_id is required",
-            ));
+            return Err(invalid("client_order_id", "client_order_id is required"));
         }
         let order = self.0.order_by_name(account, name).await?;
         Ok(Response::new(self.show(&order).await?))

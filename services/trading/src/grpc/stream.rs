@@ -10,7 +10,7 @@ use prepx_domain::message::{Action, Command, PlaceOrder, ReplaceOrder};
 use prepx_domain::update::{Ack, Reply};
 use prepx_domain::{AccountId, Code, Micros, OrderId, OrderKind, TimeInForce};
 use prepx_proto::trading::v1 as wire;
-use prepx_runtime::status;
+use prepx_runtime::status::{self, invalid};
 use prepx_stage::port::SubmitError;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
@@ -130,7 +130,7 @@ async fn read(
     let count = batch.commands.len();
     if !(1..=COMMANDS_MAX).contains(&count) {
         let message = format!("a batch has 1 to {COMMANDS_MAX} commands, this one has {count}");
-        return Err(decode::invalid("commands", message));
+        return Err(invalid("commands", message));
     }
     let stamped_at = match batch.stamped_at_us {
         0 => app.now(),
@@ -168,7 +168,7 @@ async fn action(
     Ok(match action {
         None => {
             let message = "a command has one action: place, replace or cancel";
-            return Err(decode::invalid("action", message));
+            return Err(invalid("action", message));
         }
         Some(Wire::Place(place)) => Action::Place(read_place(app, account, id, place).await?),
         Some(Wire::Replace(replace)) => Action::Replace(ReplaceOrder {
@@ -184,7 +184,7 @@ async fn action(
                 }
                 Some(_) => {
                     let message = "on the stream time_in_force can be replaced by gtc only";
-                    return Err(decode::invalid("time_in_force", message));
+                    return Err(invalid("time_in_force", message));
                 }
             },
             client_order_id: name(replace.client_order_id, id)?,
@@ -210,7 +210,7 @@ async fn read_place(
     let symbol = place
         .symbol
         .parse()
-        .map_err(|error| decode::invalid("symbol", format!("symbol: {error}")))?;
+        .map_err(|error| invalid("symbol", format!("symbol: {error}")))?;
     let expires_at = match time_in_force {
         TimeInForce::Day => {
             let calendar = app.instrument(&place.symbol).await?.calendar;
@@ -242,7 +242,7 @@ fn kind(place: &wire::PlaceOrder) -> Result<OrderKind, Status> {
         (wire::OrderType::Limit, true, false) => Ok(OrderKind::Limit { limit }),
         (wire::OrderType::Stop, false, true) => Ok(OrderKind::Stop { stop }),
         (wire::OrderType::StopLimit, true, true) => Ok(OrderKind::StopLimit { stop, limit }),
-        _ => Err(decode::invalid(
+        _ => Err(invalid(
             "type",
             "type and prices contradict: market has none, limit a limit price, stop a stop price, stop_limit both",
         )),
@@ -257,7 +257,7 @@ fn order_id(raw: u64) -> Result<OrderId, Status> {
     i64::try_from(raw)
         .ok()
         .and_then(OrderId::new)
-        .ok_or_else(|| decode::invalid("order_id", format!("{raw} is no order's number")))
+        .ok_or_else(|| invalid("order_id", format!("{raw} is no order's number")))
 }
 
 fn name(given: String, id: Uuid) -> Result<String, Status> {

@@ -1,12 +1,13 @@
 //! The columns of the tables whose rows follow from what account stages tell: how a row is written, compared and shown.
 
+use prepx_domain::ascii::without_slash;
 use prepx_domain::update::{AccountUpdate, Change, OrderView};
 use prepx_domain::{AccountId, Asset, Micros, OrderId};
 use prepx_proto::journal::{self, v1};
 use prepx_store::{Result, Row, Value, Values};
 use uuid::Uuid;
 
-use super::{plain, side_code};
+use super::side_code;
 use crate::activity::{Kind, Place, date_of};
 use crate::projection::{ActivityRow, Moved, OrderRow};
 use crate::transfer::Direction;
@@ -279,7 +280,7 @@ pub fn order(row: &OrderRow, values: &mut Values) {
         .push(row.account.raw())
         .push(view.id.raw())
         .push(view.client_order_id.clone())
-        .push(plain(view.symbol.as_str()))
+        .push(without_slash(view.symbol.as_str()))
         .push(side_code(view.side))
         .push(i64::from(view.status.is_final()))
         .push(view.created_at.0)

@@ -1,12 +1,13 @@
 //! What people are shown of accounts: their orders and activities at one moment.
 
+use prepx_domain::ascii::without_slash;
 use prepx_domain::update::OrderView;
 use prepx_domain::{AccountId, Micros};
 use prepx_proto::journal::{self, v1};
 use prepx_stage::port::{PastOrders, PastQuery};
 use prepx_store::{Error as StoreError, Reader, Result, Row, query};
 
-use super::{plain, side_code};
+use super::side_code;
 use crate::activity::{Activity, Kind, Place, Query};
 
 /// The rows of accounts at one moment.
@@ -90,7 +91,7 @@ fn narrow(sql: &mut prepx_store::Query, query: &PastQuery) {
         sql.push(" AND side = ").push_bind(side_code(side));
     }
     if !query.symbols.is_empty() {
-        let symbols = query.symbols.iter().map(|symbol| plain(symbol));
+        let symbols = query.symbols.iter().map(|symbol| without_slash(symbol));
         sql.push(" AND symbol IN ").push_list(symbols);
     }
     sql.push(if query.newest_first {
