@@ -1,9 +1,9 @@
-//! What is in the air: batches that a handle on brokers has accepted and whose fate is not known yet.
-//! Apache Kafka's handles and those on [`crate::brokers`] keep the same books.
+//! Batches in flight: those that a handle on brokers has accepted and whose outcome is not known yet. The
+//! handles on Apache Kafka and those on [`crate::brokers`] share this bookkeeping.
 //!
-//! Owns: positions, the bound of what is buffered, the watermark. Refuses: to let the watermark
-//! pass a batch that is lost. A batch that a fence has cost fails the handle instead, because
-//! whoever is told of a position takes all before it for durable (I8).
+//! Owns: positions, the bound on what is buffered, the watermark. Refuses: to let the watermark pass a batch
+//! that is lost. A batch that was lost to a fence fails the handle instead, because whoever hears of a
+//! position takes everything before it for durable (I8).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,13 +1,13 @@
-//! Brokers in memory that do what Apache Kafka may, when a seed says so.
+//! Brokers in memory that do everything that Apache Kafka may do, when a seed says so.
 //!
-//! Owns: everything in which Kafka differs from one log: transactions that become visible in one
-//! partition a moment after the other and leave holes in the offsets, ids that fence by being taken,
-//! handles with watermarks of their own that fail when a batch is lost or its outcome unknown, reads that
-//! lag, records that are visible before whoever appended them knows it. No thread and no time: what may
-//! happen happens in [`Brokers::step`], or in a call that waits for it, so a run is its seed (I7).
-//! Refuses: to lose what is committed, since replication is not its matter; to be a broker for anybody but tests.
+//! Owns every way in which Kafka differs from one log: transactions that become visible in one partition
+//! after another and leave holes in the offsets, transactional ids that fence by being taken, handles with
+//! watermarks of their own that fail when a batch is lost or its outcome unknown, reads that lag, records
+//! that are visible before the one who appended them knows it. There is no thread and no time: things happen
+//! in [`Brokers::step`], or in a call that waits for them, so the seed determines the run (I7).
+//! Refuses: to lose what is committed, because replication is not modelled; to be used outside of tests.
 //!
-//! It keeps the promises of [`Log`] as the suite of the seam says, and no more than that.
+//! It keeps the promises of [`Log`] that the conformance suite checks, and no others.
 
 mod cluster;
 mod sender;

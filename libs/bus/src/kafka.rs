@@ -1,18 +1,20 @@
 //! The engine for Apache Kafka.
 //!
-//! Owns: how the promises of [`Log`] are kept by brokers. Journal and outputs of an owner's batches go
-//! in one transaction under a transactional id of the journal; taking its ids, all of them, fences the
-//! owner before (`fence`). Only what is committed is read, up to the last stable offset. Refuses: to
-//! run ahead of the brokers, to make topics by the way ([`topics`] does it on demand). Who is to work on which
-//! partition is a group's business ([`KafkaLeases`]); no consumer that reads joins one.
+//! Owns: how brokers keep the promises of [`Log`]. The journal record and the outputs of an owner's batch go
+//! in one transaction, under a transactional id of the journal. Taking all of a journal's ids fences its
+//! previous owner (`fencing`). Reads see committed records only, up to the last stable offset.
+//! Refuses: to run ahead of the brokers, and to create topics on the side ([`topics`] does so on demand).
+//! Which process works on which partition is decided by a consumer group ([`KafkaLeases`]); consumers that
+//! read join none.
 //!
-//! A handle whose batch is lost to a fence, or whose batch has an unknown outcome, fails as a whole: its
-//! watermark must never pass what is not durable. A process opens a handle for each stage partition, so
-//! that one's failure is not the other's and one's transactions do not wait for the other's.
+//! A handle fails as a whole when a batch is lost to a fence or has an unknown outcome, because its watermark
+//! must never pass what is not durable. A process therefore opens one handle for each stage partition: one
+//! partition's failure does not fail another, and their transactions do not wait for each other.
 //!
-//! A sender is a thread, one for each journal that is owned, with a producer a transactional id, and one for
-//! batches of nobody; for each producer the client library adds one that polls, one of its own and one a broker. Producers of nobody
-//! are made when they are wanted, because most handles only read.
+//! Each owned journal has a sender thread with one producer for each transactional id, and one more sender
+//! serves batches without an owner. For each producer the client library adds a polling thread, one of its
+//! own and one for each broker. Producers for batches without an owner are made on first use, because most
+//! handles only read.
 
 mod asker;
 mod config;

@@ -1,7 +1,8 @@
-//! Which process works on which partition: leases that a group of processes shares out among its members.
+//! Which process works on which partition: leases that a group divides among its processes.
 //!
-//! Owns: the seam ([`Leases`]) and its engine in memory. Refuses: to be a lock. A lease says who is to try; what
-//! a process that has lost one still does is refused by the fence of the journal ([`Log::fence`](crate::Log::fence)).
+//! Owns: the seam ([`Leases`]) and its engine in memory. Refuses: to be a lock. A lease says who is to try;
+//! what a process does after it has lost its lease is stopped by the journal's fence
+//! ([`Log::fence`](crate::Log::fence)).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

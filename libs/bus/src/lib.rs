@@ -1,6 +1,6 @@
-//! The event log: the seam ([`Log`]) that every stage and projection stands on, its embedded
-//! engine, one write-ahead log for all topics, and behind the feature `kafka` the engine for Apache Kafka;
-//! and beside it who is to work on which partition ([`Leases`]).
+//! The event log: the seam ([`Log`]) under every stage and projection, with two engines: the embedded one, a
+//! write-ahead log for all topics, and, behind the feature `kafka`, Apache Kafka. Beside it [`Leases`] decide
+//! which process works on which partition.
 //!
 //! Owns: topics and their partitions, atomic batches, offsets, fencing of stale owners, the
 //! durable watermark, retention. Refuses: to know what is inside a record, to read a clock, to

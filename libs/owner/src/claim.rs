@@ -1,4 +1,4 @@
-//! Who says to own a partition, and where that can be looked up.
+//! A process's claim to own a partition, and the place on the log where it can be checked.
 
 use std::sync::Arc;
 

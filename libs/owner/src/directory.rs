@@ -1,8 +1,9 @@
-//! Which process has which partition, as the owners tell on `stage-owners`.
+//! Which process owns which partition, as owners announce it on `stage-owners`.
 //!
-//! Owns the form of those records: a table of one record a partition. An owner tells by a batch of its own, so one
-//! that is fenced cannot. Layout, version 1: version (1 byte), then big-endian the code of the journal's topic (2),
-//! the partition (4), the epoch (4), then the address in UTF-8. The key is the partition's name, such as `account/3`.
+//! Owns the form of those records: a table with one record for each partition. An owner announces itself in
+//! a batch of its own, so a fenced owner cannot. Layout, version 1: version (1 byte), then big-endian the
+//! code of the journal's topic (2), the partition (4), the epoch (4), then the address in UTF-8. The key is
+//! the partition's name, such as `account/3`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

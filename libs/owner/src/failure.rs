@@ -1,4 +1,4 @@
-//! Why the order path of this process has ended for good, told once to all who want to know.
+//! Why the order path of this process has ended for good; everybody who waits for that hears it once.
 
 use std::sync::Arc;
 use std::thread;

@@ -1,4 +1,4 @@
-//! Commands to the stages through the log, and the thread that hears their replies.
+//! Commands to the stages through the log, and the thread that reads their replies.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

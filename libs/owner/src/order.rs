@@ -1,4 +1,4 @@
-//! What is to become of a partition that is granted to this process.
+//! What this process should do with a partition that it has been granted.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 

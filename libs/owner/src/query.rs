@@ -1,4 +1,4 @@
-//! Why a look into the memory of a partition has no answer.
+//! Why a read of a partition's memory has no answer.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! The thread of one granted partition: takes it over, gives its station turns when the log has news, shows its
-//! memory to reads, and hands it over when it is told to.
+//! The thread of one granted partition: takes it over, runs its station when the log has news, lets reads
+//! look into its memory, and hands it over when told to.
 //!
-//! What fails with the log or the brokers is tried again at a new handle, for as long as the lease is held. What is
-//! wrong with an input, a journal or the machine ends the process, unless this owner was stale when it met that.
+//! When the log or the brokers fail, it tries again with a new handle for as long as it holds the lease. A
+//! fault in an input, in a journal or in the machine ends the process, unless this owner was already stale
+//! when it met that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -1,7 +1,8 @@
-//! Which partitions a process stands by for: some of those that it does not have, as many as its memory is to hold.
+//! Which partitions a process stands by for: some that others own, as many as its memory may hold.
 //!
-//! Owns when a copy is begun, kept up and given up. Refuses: to load one while the partition may be on its way here (its
-//! owner would have to wait for nothing), to try again and again at once what has just failed.
+//! Owns when a copy is begun, kept up and given up. Refuses: to load a copy while the partition may be on its
+//! way to this process (its new owner would have to wait for nothing), and to retry at once, again and again,
+//! what has just failed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! Where the memory of a process comes from.
 //!
-//! Owns the choice of the allocator for every program that hosts services, and for the C libraries in it. jemalloc: of
-//! what a core does for orders, glibc's took a sixth and it takes a fourteenth (`bench/README.md`). It has no thread that
-//! gives memory back: with one, what hashing a password took stays until that wakes, 46 MiB each. That it can sample who takes
-//! memory is built in, and off unless `MALLOC_CONF` says so at the start (`profile/heap.rs`).
+//! Owns the choice of the allocator for every program that hosts services, and for the C libraries in it:
+//! jemalloc, which takes a fourteenth of what a core does for orders where glibc's took a sixth
+//! (`bench/README.md`). It runs without a background thread: with one, the 46 MiB for hashing a password
+//! would stay taken until that thread wakes. Heap sampling is built in but off, unless `MALLOC_CONF` turns it
+//! on at the start (`profile/heap.rs`).
 
 use tikv_jemallocator::Jemalloc;
 

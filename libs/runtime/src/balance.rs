@@ -1,10 +1,9 @@
 //! Several replicas of one service behind one peer.
 //!
-//! Owns which replica a call goes to: the one with the fewest calls under way among those that say of
-//! themselves that they serve (`grpc.health.v1`), and whether a call is repeated. Refuses to repeat a
-//! write that may have been carried out: only what was never sent, or was refused before it was begun,
-//! and reads that were lost or refused as UNAVAILABLE go to another replica, as long as the budget of
-//! repeats lasts.
+//! Owns which replica a call goes to: the one with the fewest calls under way among those that report
+//! themselves as serving (`grpc.health.v1`); and whether a call is retried. Refuses to repeat a write that may
+//! have been carried out: only calls that were never sent or were refused before they began, and reads that
+//! were lost or refused as UNAVAILABLE, go to another replica, while the retry budget lasts.
 
 mod budget;
 mod found;

@@ -1,5 +1,5 @@
-//! Request bodies that end: within a size and within a time. Streams over gRPC are exempt, because they
-//! live as long as they like; there each message is bounded by its decoder.
+//! Request bodies with a bound on their size and on their time. Streams over gRPC are exempt, because they
+//! have no natural end; the decoder bounds each of their messages.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,5 +1,5 @@
-//! Rate, errors and duration of calls by method. What is counted at is made when a method is first called and
-//! held from then on: on the order path a look-up by name and labels would cost more than all else here.
+//! Rate, errors and duration of calls by method. The handles are made at a method's first call and kept: on
+//! the order path a look-up by name and labels would cost more than everything else here.
 
 use std::array;
 use std::sync::{Arc, OnceLock};

@@ -1,5 +1,5 @@
-//! The end of a process in its order: first no new work, then the work that is there, then the tasks
-//! that it needed.
+//! The order in which a process ends: first it takes no new work, then it finishes the work it has, then the
+//! tasks that this work needed.
 
 use tokio::sync::{mpsc, watch};
 

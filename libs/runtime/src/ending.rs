@@ -1,4 +1,4 @@
-//! Bodies that end early: what they were asked with is revoked, or the process leaves.
+//! Response bodies that end early: their credentials were revoked, or the process is shutting down.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

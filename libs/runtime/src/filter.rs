@@ -1,4 +1,5 @@
-//! Which lines are logged, and how that changes while the process runs: by a file that is looked at now and then.
+//! Which lines are logged, and how that changes while the process runs: by a file that is checked
+//! periodically.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-//! What stands around every service: a limit on concurrent calls before anything is decoded, the
-//! deadline, the request id, the metrics, and the wall that no panic passes.
+//! The layer around every service: a limit on concurrent calls before anything is decoded, the deadline, the
+//! request id, the metrics, and a wall that no panic passes.
 //!
 //! It wraps the service itself and not the transport, because a call from within the process never
-//! sees a transport. It decides nothing about who may call: that is the layer of `prepx-auth`.
+//! sees a transport. It does not decide who may call: that is the layer of `prepx-auth`.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

@@ -1,7 +1,7 @@
-//! A process from its start to its end.
+//! The life of a process, from start to end.
 //!
 //! The end has an order: readiness is withdrawn, nothing new is accepted, what is under way is
-//! answered, then the tasks that it needed end. Each step has a bound; what misses it is cut off.
+//! answered, then the tasks that it needed end. Each step has a time limit; what exceeds it is cut off.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

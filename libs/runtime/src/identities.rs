@@ -1,5 +1,5 @@
-//! Who a process is on both sides of it, from its settings: to the others of its platform, and to
-//! clients.
+//! The identities of a process from its settings: one towards the other processes of its platform, one
+//! towards clients.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The gRPC methods that exist, by path: names for metrics that cannot grow without bound, and what
-//! the protos say of each.
+//! The gRPC methods that exist, by path: a bounded set of names for metrics, and what the protos declare
+//! about each.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

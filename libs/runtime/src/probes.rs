@@ -1,5 +1,5 @@
-//! A plain port for orchestrators and whoever watches, who have no certificate: health, readiness, metrics and profiles, and
-//! nothing else.
+//! A plain-text port for orchestrators and monitoring, which have no certificate: health, readiness, metrics
+//! and profiles, and nothing else.
 
 use axum::Router;
 use axum::routing::get;

@@ -1,5 +1,5 @@
-//! What the operating system and tokio know of this process, for whoever scrapes metrics: CPU, memory, file
-//! descriptors, threads, and how busy the workers are. Where there is no `/proc`, only the workers.
+//! Metrics of the process itself, from the operating system and from tokio: CPU, memory, file descriptors,
+//! threads, and how busy the workers are. Without `/proc`, only the workers.
 
 use std::fs;
 

@@ -1,8 +1,9 @@
-//! Where a process spends its processors and its memory, for whoever reads pprof's form: `go tool pprof`, Pyroscope, Parca.
+//! Where a process spends CPU time and memory, in pprof's format: for `go tool pprof`, Pyroscope, Parca.
 //!
-//! Owns the two pages and that one profile is taken at a time. Refuses to be anywhere but at `probe_listen`: names of functions
-//! and a tenth of a per cent of a processor are nothing for clients. Stacks are walked by frame pointers, because no unwinder may
-//! be asked from inside a signal handler; nothing is sampled unless somebody asks (docs/adr/0025-profiles.md).
+//! Owns the two pages, and that only one profile is taken at a time. Refuses to be served anywhere but at
+//! `probe_listen`: names of functions and a tenth of a per cent of a processor are nothing for clients. Stacks
+//! are walked by frame pointers, because no unwinder may run inside a signal handler; nothing is sampled
+//! unless somebody asks (docs/adr/0025-profiles.md).
 
 mod cpu;
 mod heap;

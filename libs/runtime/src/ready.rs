@@ -1,8 +1,8 @@
-//! What a process says of itself: over gRPC (`grpc.health.v1`, by service and as a whole) and over HTTP
+//! The health that a process reports: over gRPC (`grpc.health.v1`, by service and as a whole) and over HTTP
 //! (`/healthz`, `/readyz`).
 //!
 //! A service serves, or it stands by: another replica does what only one may do, and this one waits for
-//! its turn. A call that reaches a service which stands by is refused before it is begun.
+//! its turn. A call that reaches a service on standby is refused before it begins.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Answers over HTTP that no service has made: JSON, and the refusals from before a service is asked.
+//! Answers over HTTP that no service has made: JSON refusals from before a service is called.
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};

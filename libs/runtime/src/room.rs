@@ -1,6 +1,6 @@
-//! How full a bounded thing is: the places that are taken, how many there are, how often there was none.
+//! How full a bounded thing is: the places taken, the places there are, and how often there was none.
 //!
-//! Every queue and pool of a process tells operators the same three numbers, by its name.
+//! Every queue and pool of a process reports the same three numbers, under its name.
 
 use std::sync::Arc;
 

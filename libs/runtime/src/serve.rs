@@ -1,6 +1,6 @@
 //! One port for HTTP/1.1, HTTP/2, WebSocket and gRPC, in plain text or over TLS, and the limits that keep
-//! it open: connections, the time of handshakes, header size and time, body size and time, streams a
-//! connection, silence, answers that nobody takes.
+//! it open: on connections, handshake time, header size and time, body size and time, streams per
+//! connection, idle time, and answers that the client does not read.
 
 mod farewell;
 mod limits;

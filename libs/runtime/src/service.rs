@@ -1,4 +1,4 @@
-//! A service as it is handed to the runtime: what it answers and what it does besides.
+//! A service as the runtime hosts it: its routes, its tasks, and the layers around them.
 
 use std::convert::Infallible;
 

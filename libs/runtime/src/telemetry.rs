@@ -1,5 +1,5 @@
-//! What a process says of itself: logs on stderr, metrics for whoever scrapes them, traces for a
-//! collector if one is configured. It opens no port.
+//! What a process reports: logs on stderr, metrics to be scraped, and traces to a collector if one is
+//! configured. It opens no port.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;

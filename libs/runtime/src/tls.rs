@@ -1,8 +1,8 @@
 //! Mutual TLS among the processes of a platform, and TLS towards its clients.
 //!
-//! Owns which files say who a process is and whom it believes ([`Config`], [`PublicConfig`]), that what
-//! they say is in force ([`Identity`]), and the way to other processes ([`Dialer`]). TLS 1.3 and nothing
-//! older. Refuses to know who may do what: whoever has a certificate of the platform's CA is of the
+//! Owns which files hold a process's identity and trust ([`Config`], [`PublicConfig`]), that their current
+//! content is in force ([`Identity`]), and connections to other processes ([`Dialer`]). TLS 1.3 and nothing
+//! older. Refuses to know who may do what: whoever has a certificate of the platform's CA belongs to the
 //! platform.
 
 mod connect;

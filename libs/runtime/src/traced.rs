@@ -1,9 +1,9 @@
-//! Traces of calls: continued from the caller's or begun, handed to the next process, and sent to a collector.
+//! Traces of calls: continued from the caller's or begun, passed to the next process, sent to a collector.
 //!
-//! Owns whose traces are continued. A call within this process always goes on under its caller's; one that comes
-//! from outside does where [`prepx_trace::continues`] says so, and else begins a trace of its own, with a link to
-//! what its caller says of itself: who may name the trace could have everything sampled, or put his calls into
-//! somebody else's.
+//! Owns whose traces are continued. A call within this process always continues its caller's trace. A call
+//! from outside does where [`prepx_trace::continues`] says so; otherwise it begins a trace of its own with a
+//! link to the caller's, because whoever may choose the trace could have everything sampled, or put his
+//! calls into somebody else's.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};

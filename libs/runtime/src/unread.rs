@@ -1,9 +1,9 @@
-//! What has been answered and not been taken. A client decides how fast it reads: over HTTP/2 it may ask on
-//! many streams and give none of them a window, which no time-out of TCP notices.
+//! Answers that clients do not read. A client decides how fast it reads: over HTTP/2 it can make requests on
+//! many streams and give none of them a window, which no TCP time-out notices.
 //!
-//! Owns: how many bytes of answers each connection and the whole process hold, and for which of them requests
-//! are refused or connections are closed. It holds nothing back itself: what is produced is there already,
-//! and one body is taken frame by frame, no faster than the client takes it.
+//! Owns: how many bytes of answers each connection and the whole process hold, and which connections have
+//! their requests refused or are closed for it. It delays nothing itself: the bytes have been produced
+//! already, and a body is taken frame by frame, no faster than the client takes it.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

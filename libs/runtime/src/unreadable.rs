@@ -1,5 +1,5 @@
-//! Requests that tonic cannot read. It calls them faults of ours (INTERNAL), without a code of the
-//! closed set; callers are told that it is the request, and what is wrong with it.
+//! Requests that tonic cannot decode. It reports them as faults of the server (INTERNAL) without a code of
+//! the closed set; here they become what they are, invalid requests, with what is wrong in them.
 
 use http::HeaderMap;
 use tonic::{Code as Grpc, Status};

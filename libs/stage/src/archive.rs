@@ -1,12 +1,13 @@
-//! Journals in object storage, in segments by partition and range of offsets: what the log may let go of.
+//! Journals in object storage, in segments by partition and range of offsets: what lets the log drop them.
 //!
-//! A segment is the frames of some neighbouring records, compressed: the form in which the embedded log keeps the segments
-//! that it needs no more ([`prepx_bus::embedded::archive`]), by one writer and one reader. Its name says which
-//! records it has and when the last of them was decided. Segments are written once and never change; two owners may have
-//! written records twice, which is no harm, because what is durable in a journal is final.
+//! A segment is the compressed frames of neighbouring records, in the format in which the embedded log
+//! archives its own segments ([`prepx_bus::embedded::archive`]), with one writer and one reader for both. Its
+//! name says which records it has and when the last of them was decided. Segments are written once and never
+//! change. Two owners may have written the same records twice; that does no harm, because what is durable in
+//! a journal is final.
 //!
-//! Owns: their names, writing and reading them, reading on where the log begins too late ([`Archived`]). Refuses: to take
-//! for kept what does not read back, to remove anything.
+//! Owns: their names, writing and reading them, and reading on from them where the log begins too late
+//! ([`Archived`]). Refuses: to count as archived what does not read back, and to remove anything.
 
 use std::io;
 use std::sync::Arc;

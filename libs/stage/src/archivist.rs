@@ -1,7 +1,7 @@
-//! The archivist of one journal: writes its segments beside the owner, and says what the log may let go of.
+//! The archivist of one journal: writes its segments beside the owner, and says what the log may drop.
 //!
-//! Owns when a segment is due. Refuses: to let go of anything that is not archived and read back, or younger than those who
-//! follow the log may be behind.
+//! Owns when a segment is due. Refuses: to let the log drop anything that is not archived and read back, or
+//! that is younger than followers of the log may lag behind.
 
 use std::collections::VecDeque;
 use std::time::Duration;

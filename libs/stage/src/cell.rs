@@ -1,7 +1,7 @@
-//! One partition with what it has yet to take: the loop that both drivers of partitions share.
+//! One partition with its inbox: the loop that both drivers of partitions share.
 //!
-//! Owns the filling of a transition and what a panic of the machine means. Refuses: to know where
-//! inputs come from, and what becomes of a transition that the log has accepted.
+//! Owns how a transition is filled and what a panic of the machine means. Refuses: to know where inputs come
+//! from, and what happens to a transition once the log has accepted it.
 
 use std::any::Any;
 use std::collections::VecDeque;

@@ -1,10 +1,10 @@
-//! How a consumer of what stages tell goes on, whatever happens: one loop for all of them.
+//! The loop around every consumer of stage outputs (projections, streams, sinks).
 //!
-//! Owns the thread of a consumer, the retry after a failure, what it lets go of on the log, and its lag; how far it has
-//! come is [`progress`]'. Where processes share the partitions out ([`Duties`]), one takes a partition; the others
-//! follow it too if their consumer sees what others take ([`Consumer::see`]), and write nothing. Refuses to go on past
-//! anything: what a consumer cannot take is said loudly and tried again from where it stands; reads that need what is
-//! missing are refused meanwhile. Only a log that has failed ends it.
+//! Owns the consumer's thread, its retries, what it releases on the log, and its lag; [`progress`] owns how far
+//! it has come. Where processes divide the partitions among them ([`Duties`]), one process takes each
+//! partition; the others follow it too if their consumer wants to see it ([`Consumer::see`]), but write
+//! nothing. Refuses to skip anything: what a consumer cannot take is reported loudly and tried again from the
+//! same place, and reads that need it are refused meanwhile. Only a failed log ends the loop.
 
 mod consumer;
 mod progress;

@@ -1,10 +1,10 @@
 //! The commands that one process has put on the log, and who waits for their replies.
 //!
-//! Owns: the names of waiting commands, repeating what has had no reply, giving up. Bounded (I10).
-//! A reply is told as it is read, so only what is durable is told (I8). Refuses: to know what a command
-//! says, to keep the time, to give up what waits while a reply may be at hand.
+//! Owns: the ids of waiting commands, repeating those without a reply, and giving up. Bounded (I10).
+//! A reply is passed on as it is read, so only what is durable is passed on (I8). Refuses: to know what a
+//! command says, to read a clock, and to give up on a command while its reply may be at hand.
 //!
-//! What is given up may have taken effect or not, and may yet: whoever asked is told just that.
+//! A command that is given up may have taken effect, or may yet do so, or never; the caller is told just that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-//! Whose duty it is to take what stages tell, where several processes stand ready: all of it one's ([`Duty`]),
-//! or shared out among them by partition ([`Duties`]).
+//! Which of several processes takes the stages' outputs: one takes everything ([`Duty`]), or they divide the
+//! partitions among them ([`Duties`]).
 //!
-//! Owns when a consumer takes and when it has let go. Refuses to be what keeps two from taking: a lease
-//! says whose duty it is, and positions that commit with effects refuse whoever is late (I2).
+//! Owns when a consumer takes a partition and when it has let go. Refuses to be what keeps two processes
+//! apart: a lease only says whose duty it is, and positions that commit with effects refuse whoever is
+//! late (I2).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Inputs as they are read from the log: what a partition has not taken yet.
+//! Inputs read from the log: what a partition has not taken yet.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
-//! A state that was folded from durable records, and where its fold goes on: what snapshots are made of, what stands by
-//! for an owner, and what an owner begins with.
+//! A state folded from durable records, and where its fold continues: the basis of snapshots, of standbys and
+//! of a new owner's state.
 //!
-//! Owns the one way along a journal: every record in its order, each folded by [`State`], which checks its hash.
+//! Owns the one way along a journal: every record in order, each folded by [`State`], which checks its hash.
 
 use prepx_bus::{Log, ReadError, Record};
 

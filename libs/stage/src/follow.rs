@@ -1,10 +1,10 @@
-//! How consumers that are no stage (projections, streams, sinks) follow what stages tell.
+//! How consumers that are no stage (projections, streams, sinks) follow the stages' outputs.
 //!
-//! Owns reading the durable records of partitions in order, taking lane runs apart, and waiting for
-//! more without polling. Refuses: to remember how far a consumer has come (that belongs beside the
+//! Owns reading the durable records of partitions in order, splitting lane records into messages, and waiting
+//! for more without polling. Refuses: to remember how far a consumer has come (that belongs beside the
 //! consumer's effects, in one transaction with them, I2), and to show what is not durable (I8).
 //!
-//! A consumer keeps two numbers a partition: the offset to read from next, and of each lane the
+//! A consumer keeps two numbers for each partition: the offset to read from next, and for each lane the
 //! last number that it took. [`consume`](crate::consume) is the loop around it.
 
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
-//! How far a consumer is behind the durable end of the log, for whoever scrapes metrics.
+//! How far a consumer is behind the durable end of the log, as metrics.
 //!
-//! Records are counted exactly. For what cannot be counted cheaply there are marks: now and then the
-//! ends of the followed partitions are noted with the time and the log's position; the oldest mark
-//! that the consumer has not passed says how old, and how far back, the oldest record is at least.
+//! Records are counted exactly. The age of the lag is estimated by marks: from time to time the ends of the
+//! followed partitions are noted with the time and the log's position, and the oldest mark that the consumer
+//! has not passed says how old, and how far back, the oldest record is at least.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

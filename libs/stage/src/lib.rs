@@ -2,8 +2,19 @@
 //!
 //! Owns how a pure [`Machine`](prepx_domain::Machine) becomes a stage that survives: every group
 //! of inputs becomes one [`Transition`] in the journal of its partition, in one atomic batch with
-//! everything that it tells others. Refuses: to know what a stage decides, to decide an input
+//! all messages that it causes. Refuses: to know what a stage decides, to decide an input
 //! twice, to run a thread for a stage, to read a clock that it was not given.
+//!
+//! | part | modules |
+//! | --- | --- |
+//! | one partition that decides | [`Partition`], `cell`, `outbox`, `feed` |
+//! | who drives partitions | [`Spine`] (all in one process, ahead of the disk), [`Station`] (one, on durable records) |
+//! | bytes on the log | [`Codec`], `transition`, [`lane`], [`command`] |
+//! | getting a state back | [`Takeover`], [`State`], [`Folded`], [`Standby`], [`snapshot`], [`Keeper`] |
+//! | dropping the log's past | [`Retention`], [`archive`], [`Archivist`] |
+//! | consumers of outputs | [`consume`], [`follow`], [`Duty`], [`Lag`] |
+//! | the stages as services reach them | [`port`], [`desk`] |
+//! | operators | [`shadow`], [`Skip`] |
 //!
 //! | invariant | where it is kept |
 //! | --- | --- |

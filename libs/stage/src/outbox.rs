@@ -1,4 +1,4 @@
-//! What one transition sends: outputs gathered into runs, one lane after the other.
+//! The messages of one transition: outputs gathered into runs, lane by lane.
 
 use prepx_bus::{Batch, Log, TopicPartition};
 use prepx_trace::{Trace, Traces};

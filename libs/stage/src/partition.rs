@@ -1,8 +1,8 @@
 //! The owner of one stage partition: takes inputs, decides, and appends transitions.
 //!
-//! Owns the live state. Refuses: to take an input out of order, to go on after an error (every
-//! error here but a full log is final: the partition is damaged in memory and must be opened
-//! again), to show anybody what it decided (that is for whoever watches the log's durable end, I8).
+//! Owns the live state. Refuses: to take an input out of order; to go on after an error (every error here
+//! except a full log is final: the partition is damaged in memory and must be opened again); to show anybody
+//! what it has decided (that is for whoever watches the log's durable end, I8).
 
 mod deciding;
 mod open;

@@ -1,4 +1,4 @@
-//! What of the log is still needed, and by whom.
+//! Which part of the log is still needed, and by whom.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,9 +1,9 @@
-//! Deciding again what a journal says was decided, to see whether this version of the program would have
-//! decided the same.
+//! Decides again what a journal has recorded, to see whether this version of the program would have decided
+//! the same.
 //!
-//! Takes each transition's inputs from the log, in their order, at its `now`. A difference is shown and
-//! not built on: the next transition is decided from what was recorded. One whose inputs the log has let go
-//! of is folded, which checks its hash and its place, and no more. Refuses to write anything.
+//! It takes each transition's inputs from the log, in order, at the transition's `now`. Differences are
+//! reported and not built on: the next transition is decided from what was recorded. A transition whose inputs
+//! the log has dropped is only folded, which checks its hash and its place. Refuses to write anything.
 
 mod inputs;
 

@@ -1,5 +1,4 @@
-//! What operators had stages go on without, as the journals say it. Refuses to judge what is missing
-//! for it.
+//! What operators had stages skip, as the journals record it. Refuses to judge what is missing because of it.
 
 use std::fmt;
 

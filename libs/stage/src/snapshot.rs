@@ -1,7 +1,7 @@
-//! Snapshots: a stage partition's state as an object, to begin the fold from.
+//! Snapshots: a stage partition's state as an object, where a fold can begin.
 //!
-//! Owns its form, and that the two newest good ones are kept. A damaged one is passed over
-//! for the one before. Refuses to be the truth: a snapshot holds nothing that the journal does not.
+//! Owns their format, and that the two newest good ones are kept. A damaged one is passed over in favour of
+//! the one before. Refuses to be the truth: a snapshot holds nothing that the journal does not.
 //!
 //! Layout, version 1: `PXSN`, version (4 bytes), version of the state's bytes (4 bytes), journal,
 //! next offset, epoch, seq, now (8 bytes), state hash (8 bytes), events, the three maps of the

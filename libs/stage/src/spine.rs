@@ -1,10 +1,9 @@
 //! The order path of one process: account → matching → account, on one thread, over typed values.
 //!
-//! Owns all partitions of both stages and what is on its way between them. One call of
-//! [`Spine::turn`] takes what was submitted through both stages until nothing is left to do, and
-//! appends a transition for every group; nothing waits for the disk. That is sound only on a log
-//! whose durable prefix is causally closed ([`Log::runs_ahead`]): what a partition took from
-//! another is never durable before what it was taken from.
+//! Owns all partitions of both stages and the messages between them. One call of [`Spine::turn`] takes what
+//! was submitted through both stages until nothing is left to do, and appends a transition for every group;
+//! nothing waits for the disk. That is sound only on a log whose durable prefix is causally closed
+//! ([`Log::runs_ahead`]): what a partition took from another is never durable before what it was taken from.
 //!
 //! No threads, no sockets, no clock of its own: the core's thread and the simulation drive the
 //! same code.

@@ -1,9 +1,9 @@
-//! A copy of a partition's state beside its owner, so that a takeover folds only what is new since.
+//! A copy of a partition's state beside its owner, so that a takeover has to fold only the newest records.
 //!
-//! Owns the copy: begun with the newest snapshot, kept up with the journal by the fold that snapshots are made by, given
-//! away to whoever takes the partition over. It has seen durable records alone, so it is never ahead of what a new owner
-//! finds. Refuses: to go on behind a gap or a bad record (the copy is dropped, and a takeover is cold until there is
-//! another one), to hold up whoever takes over while it reads.
+//! Owns the copy: begun from the newest snapshot, kept up by the same fold that makes snapshots, and given to
+//! whoever takes the partition over. It has seen durable records only, so it is never ahead of what a new
+//! owner finds. Refuses: to go on after a gap or a bad record (the copy is dropped, and takeovers are cold
+//! until there is another one), and to hold up a takeover while it reads.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

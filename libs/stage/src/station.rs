@@ -1,15 +1,15 @@
-//! One stage partition on a log where nobody runs ahead: the twin of the [`Spine`](crate::Spine).
+//! One stage partition on a log that nobody runs ahead of: the counterpart of the [`Spine`](crate::Spine).
 //!
-//! Owns one partition, how far its inputs are read, and what it has decided and may not tell yet.
-//! Inputs come from durable records alone: commands of its own topic, lanes of the other stage, timers.
+//! Owns one partition, how far its inputs are read, and what it has decided but may not tell yet.
+//! Inputs come from durable records only: commands of its own topic, lanes of the other stage, timers.
 //! What is there becomes one transition with everything that follows from it. The next one may be
 //! decided while that is in flight, because batches of one owner keep their order: if one is lost, all
 //! behind it are, and this station with them. Replies go to `command-replies` when the transition that
 //! they follow from is durable (I8).
 //!
-//! Refuses: to go on after an error. Whoever drives it drops it then, and what was not durable with
-//! it; a new one finds the journal as it is. No thread, no clock of its own: a process drives it when the
-//! log has news, the simulation when it likes.
+//! Refuses: to go on after an error. Its driver drops it then, with everything that was not durable; a new
+//! station finds the journal as it is. No thread and no clock of its own: a process drives it when the log has
+//! news, the simulation whenever it wants to.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

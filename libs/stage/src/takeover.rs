@@ -1,5 +1,5 @@
-//! How a partition gets its owner: fence, the copy that stood by or else the newest good snapshot, the journal to its
-//! end, and again what may not have left.
+//! How a partition gets its owner: fence, begin from the standby's copy or else from the newest good snapshot,
+//! read the journal to its end, and send again what may not have left.
 
 use std::sync::Arc;
 

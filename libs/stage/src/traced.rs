@@ -1,7 +1,7 @@
-//! What is told of the way of an order through the log: spans of what takes a message of which a trace is told.
+//! Spans of an order's way through the log: one for each step that takes a traced message.
 //!
-//! Owns their names and attributes, which are OpenTelemetry's of messaging. Refuses to know whether there is
-//! somebody who wants them.
+//! Owns their names and attributes, which are OpenTelemetry's for messaging. Refuses to know whether somebody
+//! collects them.
 
 use prepx_bus::TopicPartition;
 use prepx_trace::{Kind, Span, Told, Trace};

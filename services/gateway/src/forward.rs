@@ -1,7 +1,7 @@
-//! gRPC calls for services that are in other processes: handed on as they are, streams too.
+//! gRPC calls for services in other processes: forwarded as they are, streams too.
 //!
 //! Owns what may travel: the call's own headers and body. Refuses what only services of this platform
-//! may say to each other; which services there are for clients is a closed list, [`PUBLIC`].
+//! may say to each other: the services that clients may call are a closed list, [`PUBLIC`].
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

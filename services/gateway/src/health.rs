@@ -1,4 +1,4 @@
-//! Whether the services behind the gateway answer, and for operators how each process is.
+//! Whether the services behind the gateway answer, and for operators the state of each process.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Limits on requests from outside, before anything of them is decoded: by address, in all, by user,
-//! by the user's tier and by account for orders. Off unless a profile is chosen.
+//! Limits on requests from outside, before anything of them is decoded: by address, in total, by user,
+//! by the user's tier, and for orders by account. Off unless a profile is chosen.
 //!
 //! Owns: who is counted as what, and how a refusal looks. The counting itself is the cache's. Calls
 //! from within the process do not come this way and are not counted.

@@ -1,4 +1,4 @@
-//! gRPC calls whose messages stay bytes: the transcoder has made them and will read them.
+//! gRPC calls whose messages stay bytes: the transcoder has encoded the request and will decode the reply.
 
 use bytes::{Buf, BufMut, Bytes};
 use prepx_runtime::Peer;

@@ -1,7 +1,7 @@
-//! Rate, errors and duration of requests over HTTP, by route. What is counted at is made once and held.
+//! Rate, errors and duration of requests over HTTP, by route. The handles are made once and kept.
 //!
-//! A route is named by its template, so there are as many names as routes; what fits none is `other`. Calls over
-//! gRPC are counted by the guard around the services.
+//! A route is named by its template, so there are as many names as routes; what matches none is `other`. Calls
+//! over gRPC are counted by the guard around the services.
 
 use std::array;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
-//! The JSON API: finds the route, has the service answer over gRPC, writes JSON.
+//! The JSON API: finds the route, calls the service over gRPC, writes JSON.
 //!
-//! There is no handler per route and no business here. Who may call is judged by the services
-//! themselves, with the credentials that are handed on.
+//! There is no handler per route and no business logic here. The services themselves judge who may call, by
+//! the credentials that are passed on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

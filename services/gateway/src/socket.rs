@@ -1,9 +1,8 @@
-//! The sockets' edge: the streams of the public API over WebSocket, each one stream of the
-//! notification service underneath.
+//! The streams of the public API over WebSocket, each backed by one stream of the notification service.
 //!
-//! Owns the protocols' words, sign-in by message, forms (JSON, MessagePack) and the bounds of a
-//! socket: how long until it has signed in, how much it may send, how long it may not read. Refuses
-//! to know what is told; that comes from the notification service as it is.
+//! Owns the words of the protocols, sign-in by message, the formats (JSON, MessagePack) and the limits of a
+//! socket: how long it may take to sign in, how much it may send, how long it may leave what it gets unread.
+//! Refuses to know what the events mean; they come from the notification service as they are.
 
 mod data;
 mod form;

@@ -1,7 +1,7 @@
-//! How every part of the platform is, put together from what each process tells.
+//! The state of the platform, put together from what each process reports.
 //!
-//! Owns what counts as a problem: a process that does not answer, a service of which none takes calls, a
-//! partition without an owner. Refuses to guess: what no process tells is absent.
+//! Owns what counts as a problem: a process that does not answer, a service of which no process takes calls,
+//! a partition without an owner. Refuses to guess: what no process reports is absent.
 
 #[cfg(test)]
 mod tests;

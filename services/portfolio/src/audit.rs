@@ -1,5 +1,5 @@
-//! Whether books agree: the ledger's with the account stages', each asset's with itself, and every row with what was told. Pure but for
-//! [`tables`], which reads both.
+//! Whether the books agree: the ledger with the account stages, each asset with itself, and every row with
+//! what the stages emitted. Pure except for [`tables`], which reads both.
 
 pub(crate) mod bounds;
 mod expected;

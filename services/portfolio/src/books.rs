@@ -1,7 +1,7 @@
-//! What people read of the books: activities and past orders, never older than what they were
-//! answered before they asked, whichever process takes the account's partition, from whichever server of the store has
-//! that, or as it was read before if nothing has changed the account since. What the busiest ask for most is read
-//! before they do.
+//! What people read of the books: activities and past orders. A read is never older than what the caller has
+//! been told before, whichever process takes the account's partition and whichever server of the store
+//! answers; it may come from the cache if nothing has changed the account since. What the busiest accounts
+//! ask for most is read ahead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

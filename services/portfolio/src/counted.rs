@@ -1,4 +1,4 @@
-//! What operators are told of accounts: fills, deposits and all else that changed one.
+//! Metrics of accounts: fills, deposits and everything else that changed one.
 
 use std::sync::Arc;
 

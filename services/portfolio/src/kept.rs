@@ -1,10 +1,10 @@
-//! What was read of an account's books and may be asked for again: pages of orders and activities, and how what
-//! it has changed.
+//! Cached reads of an account's books: pages of orders and activities, and how its holdings have changed.
 //!
-//! Owns: how that is named. The account's version is part of the name ([`crate::versions`]), so nothing has to
-//! be removed: what is found under a name is what would be read, but for what is compacted of simulated accounts.
-//! In the memory of this process: whoever asks again comes to another one as likely, which reads for itself. Refuses
-//! to say what an account is worth: prices change without it.
+//! Owns their keys. The account's version is part of the key ([`crate::versions`]), so nothing has to be
+//! invalidated: what is found under a key is what would be read again, except for what is compacted of
+//! simulated accounts. Kept in the memory of this process only: the next request is as likely to go to
+//! another process, which reads for itself. Refuses to cache what an account is worth: prices change without
+//! it.
 
 use std::fmt::Debug;
 use std::future::Future;

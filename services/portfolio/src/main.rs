@@ -1,5 +1,5 @@
-//! `prepx-portfolio`: the books as a program of its own. Its processes share the partitions out, and each answers for
-//! all of them.
+//! `prepx-portfolio`: the books as a program of its own. Its processes divide the partitions among them, and
+//! each answers for all of them.
 
 use std::process::ExitCode;
 use std::sync::Arc;

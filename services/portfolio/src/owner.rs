@@ -1,4 +1,4 @@
-//! The orders of all time, for the other services: order entry shows them beside what the stages remember.
+//! The order history for the other services: order entry merges it with what the stages remember.
 
 use prepx_auth::ClusterKey;
 use prepx_owner::wire;

@@ -1,4 +1,4 @@
-//! The projection: turns what account stages tell into postings, orders and activities.
+//! The projection: turns the outputs of account stages into postings, orders and activities.
 //!
 //! Pure but for the ledger that it writes to: [`prepx_stage::consume`] runs it.
 

@@ -1,5 +1,5 @@
-//! What portfolio remembers of transfers. The source is this store, not the log: a commit is on the
-//! disk before the command leaves.
+//! The store of transfers. It is their source of truth, not the log: a commit is on disk before the command
+//! leaves.
 
 mod compact;
 pub mod ledger;

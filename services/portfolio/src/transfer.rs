@@ -1,4 +1,4 @@
-//! Money in and out: what was asked under which name, so that a repeat books nothing.
+//! Money in and out: what was asked under which idempotency key, so that a repeat books nothing.
 
 use prepx_domain::message::{Action, Command};
 use prepx_domain::{AccountId, Asset, Micros};

@@ -1,9 +1,10 @@
-//! Up to which offset of the log the books have last changed each account: its version. Whoever has seen the
-//! books take the log up to an offset finds here every change up to there, so what was read at a version is
-//! right as long as the account has it.
+//! The version of each account: the offset of the log up to which the books have last changed it. A reader who
+//! has seen the books take the log up to an offset finds every change up to there here, so a read made at a
+//! version is right as long as the account has that version.
 //!
-//! Owns: that, in bounded memory: accounts share versions, one in 65,536; of what another process takes, too, as far
-//! as this one sees it. Refuses to guess: what was taken elsewhere unseen counts as a change of all.
+//! Owns: the versions, in bounded memory: the accounts of a partition share 65,536 of them. They include what other processes
+//! take, as far as this one sees it. Refuses to guess: what was taken elsewhere unseen counts as a change of
+//! all accounts.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

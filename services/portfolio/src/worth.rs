@@ -1,4 +1,4 @@
-//! What an account was worth over time: what it had at the end of each point, at the prices of then.
+//! What an account was worth over time: its holdings at the end of each point, at the prices of that time.
 //! Pure; exact until it is shown.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What this process's account partitions answer the other services: a look into their memory.
+//! Answers other services from the memory of this process's account partitions.
 
 use futures::stream::{Iter, iter};
 use prepx_auth::ClusterKey;

@@ -1,4 +1,4 @@
-//! What the ports show of the account stage's memory, made the same way by every owner.
+//! The views of the account stage's memory that its ports show, made the same way by every owner.
 
 use prepx_account as account;
 use prepx_domain::AccountId;

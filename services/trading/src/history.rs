@@ -1,7 +1,8 @@
-//! Orders of all time: what the account stage remembers, and what it has forgotten, as one list.
+//! The orders of an account of all time: what the account stage remembers and what it has forgotten, as one
+//! list.
 //!
-//! The stage is asked first. An order that it had forgotten by then had ended, durably, before, and
-//! so it is among the past orders that are asked for after.
+//! The stage is asked first. An order that it has forgotten by then had ended, durably, before that, so
+//! it is among the past orders that are read afterwards.
 
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;

@@ -1,5 +1,5 @@
-//! The instruments that order entry knows: definitions never change, so they are kept and asked for
-//! again only when a symbol is not among them.
+//! The instruments that order entry knows. Definitions never change, so they are kept, and asked for again
+//! only when a symbol is not among them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,4 +1,4 @@
-//! What this process's matching partitions answer the other services.
+//! Answers other services about this process's matching partitions.
 
 use prepx_auth::ClusterKey;
 use prepx_owner::{Seats, wire};

@@ -1,8 +1,8 @@
-//! What the brokers know: records, transactions, who holds a transactional id.
+//! The state of the brokers: records, transactions, and who holds a transactional id.
 //!
-//! Owns: offsets, last stable offsets, the markers that end a transaction in one partition after the
-//! other. Refuses: to decide when anything happens, and to lose what it was told to keep: what
-//! replication keeps is not this double's matter.
+//! Owns: offsets, last stable offsets, the markers that end a transaction in one partition after another.
+//! Refuses: to decide when anything happens, and to lose a committed record, because replication is not
+//! modelled.
 
 use std::collections::{BTreeMap, BTreeSet};
 

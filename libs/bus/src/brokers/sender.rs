@@ -1,7 +1,7 @@
-//! A sender: brings one owner's batches, or those of nobody, to the brokers, one step at a time.
+//! A sender: brings the batches of one owner, or those without an owner, to the brokers, step by step.
 //!
-//! Owns: their order, transactions of what waits together, trying again what was aborted. Refuses: to
-//! go on after a fence or an unknown outcome. What it does is what `kafka::sender` does with threads.
+//! Owns: their order, one transaction for the batches that wait together, retries of what was aborted.
+//! Refuses: to go on after a fence or an unknown outcome. `kafka::sender` does the same with threads.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,7 +1,7 @@
-//! Everything that may happen on the brokers and in the processes that use them, drawn from the seed.
+//! What may happen on the brokers and in the processes that use them, drawn from the seed.
 //!
-//! Owns: what goes on by itself, and what a call waits for. Refuses: to know what a call means to who
-//! makes it, which is for the handle.
+//! Owns: what happens by itself, and what a waiting call waits for. Refuses: to know what a call means to its
+//! caller; the handle does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Reading the log as it stands on the disk, frame by frame: for whoever checks it.
+//! Reads the log from the disk, frame by frame, for verification.
 //!
-//! Segments are read whole, also what in them retention has let go of already. Refuses: damage.
+//! Segments are read whole, including records that retention has already released. Refuses: damage.
 
 use std::sync::Arc;
 

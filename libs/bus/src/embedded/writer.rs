@@ -1,8 +1,8 @@
 //! The thread that writes and syncs.
 //!
-//! Refuses: to wait for company that nobody has announced ([`crate::Log::begin_group`]). It flushes as
-//! soon as something is there; what arrives during a sync shares the next one, so that the batch grows
-//! with the load by itself.
+//! It flushes as soon as there is something to write; what arrives during a sync shares the next one, so
+//! batches grow with the load by themselves. Refuses: to wait for more, unless a group was announced
+//! ([`crate::Log::begin_group`]).
 
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};

@@ -1,8 +1,8 @@
-//! Asking where partitions end with what is not decided yet.
+//! Asks the brokers where partitions end, including what is not decided yet.
 //!
-//! Owns: a thread, and on it a client that reads nothing. All who ask while it is under way are answered together, by what
-//! is asked after they came, so that brokers get one question a partition however many wait. Refuses: more who wait than
-//! a bound, and to answer when the brokers do not.
+//! Owns: a thread, and on it a client that reads nothing. Callers that arrive while a question is under way
+//! are answered together by the next one, so brokers get one question for each partition however many wait.
+//! Refuses: more waiting callers than a bound, and to answer when the brokers do not.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! Deletion: what nobody needs any more leaves the brokers.
+//! Deletes from the brokers what nobody needs any more.
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,6 +1,6 @@
-//! Who has a lease, for whoever only asks: the members of a group as its coordinator describes them.
+//! Who holds a lease, for processes that only ask: the members of a group as its coordinator describes them.
 //!
-//! Refuses: to join the group, to say of a group that is sharing out anew that nobody has something.
+//! Refuses: to join the group, and to say that nobody holds a lease while the group is rebalancing.
 
 use std::time::Duration;
 

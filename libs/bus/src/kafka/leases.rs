@@ -1,8 +1,9 @@
-//! Leases by Kafka's group protocol: a lease is a partition of the group's topic that is assigned.
+//! Leases over Kafka's group protocol: a lease is an assigned partition of the group's topic.
 //!
-//! Owns: one consumer that reads nothing, and what the coordinator says to it. Assignments move one by one
-//! (cooperative-sticky): what stays is not disturbed. A revocation is answered when all that it names has been
-//! released. Refuses: to commit offsets, to keep a thread: whoever has it calls [`Leases::next`].
+//! Owns: one consumer that reads nothing, and its talk with the coordinator. Assignments move one by one
+//! (cooperative-sticky), so what stays is not disturbed. A revocation is answered once everything that it
+//! names has been released. Refuses: to commit offsets, and to run a thread: the holder calls
+//! [`Leases::next`].
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;

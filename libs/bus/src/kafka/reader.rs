@@ -1,7 +1,7 @@
-//! Reading: one consumer that is told what to read, a queue of its own for each partition.
+//! Reading: one consumer that is assigned partitions explicitly, with a queue for each of them.
 //!
-//! Owns: ends and starts as the brokers know them, going on where the last read ended. Refuses:
-//! what is not committed (the last stable offset is the end), to keep more than a bounded part of
+//! Owns: the starts and ends that the brokers report, and continuing where the last read ended. Refuses:
+//! to read what is not committed (the last stable offset is the end), and to keep more than a bounded part of
 //! a partition in memory.
 
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
-//! A sender: the thread that brings one owner's batches, or those of nobody, to the brokers.
+//! A sender: the thread that brings the batches of one owner, or those without an owner, to the brokers.
 //!
-//! Owns: their order, transactions of what waits together, trying again what was aborted. Refuses:
-//! to go on after a fence or an unknown outcome.
+//! Owns: their order, one transaction for the batches that wait together, retries of what was aborted.
+//! Refuses: to go on after a fence or an unknown outcome.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};

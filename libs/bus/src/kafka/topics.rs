@@ -1,7 +1,7 @@
-//! Topics as one declarative file: what differs in a cluster, and making it so.
+//! Topics from one declarative file: the difference between the file and a cluster, and removing it.
 //!
-//! Owns: the plan ([`Topics`] is the file). Refuses: to remove topics, to change counts of partitions in place
-//! (lanes are numbered by partition), to move replicas, which is the operator's.
+//! Owns: the plan ([`Topics`] is the file). Refuses: to remove topics, to change partition counts in place
+//! (lanes are numbered by partition), and to move replicas, which is the operator's business.
 
 use std::collections::BTreeMap;
 use std::fmt;

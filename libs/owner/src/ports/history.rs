@@ -1,4 +1,4 @@
-//! The orders of all time, as whoever keeps the books tells them.
+//! The order history, as the portfolio service keeps it.
 
 use prepx_auth::Caller;
 use prepx_domain::AccountId;

@@ -1,4 +1,4 @@
-//! How long a read is asked again that nobody has answered. Commands are never repeated here.
+//! For how long a read that nobody has answered is asked again. Commands are never repeated here.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The way to whoever owns a partition: into this process's own routes, or over a channel that is kept for
-//! the next call.
+//! The way to a partition's owner: into this process's own routes, or over a channel that is kept for the
+//! next call.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! How many repeats calls may cost, so that a service which is down is not kept down by them.
+//! How many retries calls may cost, so that retries do not keep down a service that is down.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,8 +1,8 @@
-//! The replicas behind one URL: the one whose address it has, or as many as its host has addresses.
+//! The replicas behind one URL: one for each address of its host.
 //!
-//! A host is looked up again and again, because replicas come and go behind a name. Whoever is still there keeps
-//! its connection; whoever is not is called no more, and what it has under way is still answered. While
-//! nobody answers for the name, those stay that were known last.
+//! The host is looked up periodically, because replicas come and go behind a name. Replicas that remain keep
+//! their connections; one that is gone gets no more calls, and its calls under way are still answered. While
+//! the name does not resolve, the last known replicas stay.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

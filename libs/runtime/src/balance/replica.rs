@@ -1,4 +1,4 @@
-//! One replica of a service: its connection, and what it says of itself.
+//! One replica of a service: its connection, and the health that it reports.
 
 use std::fmt;
 use std::sync::Arc;

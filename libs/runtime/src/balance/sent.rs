@@ -1,4 +1,4 @@
-//! What became of one attempt: whether it can have taken effect.
+//! The outcome of one attempt: whether it can have taken effect.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! What the processors do, by looking so many times a second of their time at whatever thread runs then.
+//! CPU profiles: samples of whatever thread is running, so many for each second of CPU time.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! What memory is taken and by whom, as jemalloc has sampled it since the process began. It does so when it is told at the start
-//! (`MALLOC_CONF=prof:true`); else it costs nothing, and there is nothing to tell.
+//! Heap profiles: who has allocated memory, as jemalloc has sampled it since the process began. It samples
+//! when told to at the start (`MALLOC_CONF=prof:true`); otherwise it costs nothing and there is nothing to
+//! show.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};

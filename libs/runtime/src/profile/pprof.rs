@@ -1,5 +1,5 @@
-//! The form of profiles: `perftools.profiles.Profile` of github.com/google/pprof/proto/profile.proto, compressed by gzip.
-//! Functions are named here, because nobody else has the program at hand.
+//! The format of profiles: `perftools.profiles.Profile` of github.com/google/pprof/proto/profile.proto, in
+//! gzip. Functions are named here, because nobody else has the program's symbols at hand.
 
 use std::collections::HashMap;
 use std::ffi::c_void;

@@ -1,8 +1,8 @@
 //! How connections end when the process does.
 //!
-//! HTTP/2 tells its clients which requests are still taken. HTTP/1.1 cannot: whoever is just sending on a
-//! connection that lies idle does not learn whether that request was begun when it is closed. So such connections
-//! stay open for a moment, in which each next answer says that it is the last one.
+//! HTTP/2 tells clients which requests are still accepted. HTTP/1.1 cannot: a client that is just sending on
+//! an idle connection does not learn whether its request was begun when the connection closes. So idle
+//! connections stay open for a moment, in which each answer says that it is the last one.
 
 use std::time::Duration;
 

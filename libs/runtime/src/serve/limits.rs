@@ -1,4 +1,4 @@
-//! What one process takes on from outside, and as it comes.
+//! What one process accepts from outside, and the defaults.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! What PEM files say: read, parsed, and held against each other before anything relies on it.
+//! The PEM files: read, parsed, and checked against each other before anything relies on them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

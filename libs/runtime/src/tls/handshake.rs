@@ -1,5 +1,5 @@
-//! The server's side of a handshake: within its time, counted when it fails, and never loud, because
-//! whoever knocks decides how often.
+//! The server's side of a handshake: within a time limit, counted when it fails, and never logged loudly,
+//! because strangers decide how often it happens.
 
 use std::io;
 use std::net::SocketAddr;

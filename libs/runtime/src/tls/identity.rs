@@ -1,5 +1,5 @@
-//! Who a process is, as its files say it now: they are looked at again and again, and what they say is
-//! taken up without a restart when it is right.
+//! The identity of a process, as its files hold it now: they are checked periodically, and valid new content
+//! is taken up without a restart.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -1,4 +1,4 @@
-//! What a consumer of what stages tell has to be: where it stands, and how it takes a batch.
+//! What a consumer of stage outputs implements: where it stands, and how it takes a batch.
 
 use std::future::Future;
 use std::time::Duration;

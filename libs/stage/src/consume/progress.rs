@@ -1,7 +1,8 @@
 //! How far a consumer has come, and waiting for it.
 //!
-//! Owns what a reader can ask of a consumer that runs: whether it has come so far, to hurry, what is stored of that by
-//! whoever takes it, and to look again where it stands. Refuses to wait for a consumer that has ended.
+//! Owns what a reader can ask of a running consumer: whether it has come so far, to hurry, what the process
+//! that takes a partition has stored of it, and to look again at where it stands. Refuses to wait for a
+//! consumer that has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

@@ -1,5 +1,5 @@
-//! The open transition of a partition: what it has taken and decided since the last append, in buffers that are
-//! used again.
+//! The open transition of a partition: what it has taken and decided since the last append. Its buffers are
+//! reused.
 
 use prepx_bus::Batch;
 use prepx_domain::Micros;

@@ -1,7 +1,7 @@
-//! What transitions took, as the log still has it: commands by their offsets, messages by their numbers.
+//! The inputs of transitions, as far as the log still has them: commands by offset, messages by number.
 //!
-//! Reads ahead, because transitions take what stands side by side. Refuses what is not there: the
-//! transition cannot be decided then.
+//! Reads ahead, because transitions take neighbouring records. Where an input is missing the transition
+//! cannot be decided, and this refuses.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

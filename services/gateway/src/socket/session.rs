@@ -1,4 +1,4 @@
-//! One socket from its beginning to its end: sign in, change what is heard, pass on what is told.
+//! One socket from beginning to end: sign in, change subscriptions, pass on events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What was at the last midnight (UTC): what an account was worth, and prices. It does not change for a
-//! day, so it is read once and kept; where it cannot be read now, answers go without it.
+//! Values at the last midnight (UTC): what an account was worth, and prices. They do not change for a
+//! day, so they are read once and kept; when they cannot be read, answers go without them.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! For which rows the log can answer: of a simulated market its oldest is dropped, and of what simulated accounts did the
-//! oldest rows are compacted. Pure.
+//! Which rows the log can still vouch for: of a simulated market the oldest part is dropped, and the oldest
+//! rows of simulated accounts are compacted. Pure.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
-//! What the tables must have by all that account stages have told, and where they first have something else. Pure.
+//! What the tables must hold according to everything that the account stages emitted, and where they first
+//! differ. Pure.
 //!
-//! The projection's own [`Rows`] are folded, message by message. Looked at as a whole, of rows that are final only
-//! a sum of their hashes is kept by account, so that any number of messages takes memory by accounts and open
-//! orders only. Accounts whose sums differ are looked at once more, row by row.
+//! The projection's own [`Rows`] are folded, message by message. In the first pass only a sum of the hashes of
+//! final rows is kept for each account, so memory grows with accounts and open orders and not with messages.
+//! Accounts whose sums differ are compared in a second pass, row by row.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,7 +1,7 @@
-//! Compaction of what simulated accounts did, the oldest first, when the schema is beyond its bound.
-//! Only a file has one: a database is not on the disk that the bound is about.
+//! Compaction of the history of simulated accounts, oldest first, when the schema exceeds its bound.
+//! Only a file has one: the bound is about this machine's disk, where a database server is not.
 //!
-//! Messages go whole, so that what is left of postings still balances, and what they came to is
+//! Whole messages are removed, so that the remaining postings still balance, and their sums are
 //! added to opening balances in the same transaction. Refuses to touch a row of a real account, an
 //! order that lives, and the newest messages.
 

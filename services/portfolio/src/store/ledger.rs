@@ -1,5 +1,5 @@
-//! The schema `portfolio`: postings, orders, activities and daily sums, each batch of the log in one
-//! transaction with the position that says so (I2). What an account partition comes to is in one shard.
+//! The schema `portfolio`: postings, orders, activities and daily sums. Each batch of the log commits in one
+//! transaction with its position (I2). The rows of an account partition are in one shard.
 
 mod changes;
 pub mod columns;

@@ -1,4 +1,4 @@
-//! How what an account has changed over time: by day from the sums that the projection keeps, within
+//! How an account's holdings have changed over time: by day from the sums that the projection keeps, within
 //! days from activities and their postings.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The columns of the tables whose rows follow from what account stages tell: how a row is written, compared and shown.
+//! The columns of the tables that the projection fills: how a row is written, compared and shown.
 
 use prepx_domain::ascii::without_slash;
 use prepx_domain::update::{AccountUpdate, Change, OrderView};

@@ -1,4 +1,4 @@
-//! The tables as they are at one moment, for whoever compares them with the log.
+//! The tables as of one moment, for comparison with the log.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! By which plans the engines run what the projection, the reads of people and transfers ask of SQL.
+//! The engines' query plans for the projection, for reads and for transfers.
 
 use expect_test::expect_file;
 use prepx_bus::Topic;

@@ -1,4 +1,4 @@
-//! What people are shown of accounts: their orders and activities at one moment.
+//! What people see of accounts: their orders and activities as of one moment.
 
 use prepx_domain::ascii::without_slash;
 use prepx_domain::update::OrderView;
