@@ -13,7 +13,7 @@ use prepx_stage::port::{
 };
 use uuid::Uuid;
 
-use crate::counted::{Asked, Counted};
+use crate::counted::{Counted, OrderCommand};
 use crate::domain::calendar::Nyse;
 use crate::domain::form::{self, InstrumentForm, OrderForm, ReplaceForm};
 use crate::error::Error;
@@ -93,7 +93,7 @@ impl App {
         form: OrderForm<'_>,
     ) -> Result<OrderView, Error> {
         let placed = self.place_one(account, symbol, form).await;
-        self.counted(Asked::Place, placed)
+        self.counted(OrderCommand::Place, placed)
     }
 
     async fn place_one(
@@ -129,7 +129,7 @@ impl App {
         form: ReplaceForm<'_>,
     ) -> Result<OrderView, Error> {
         let replaced = self.replace_one(account, order, form).await;
-        self.counted(Asked::Replace, replaced)
+        self.counted(OrderCommand::Replace, replaced)
     }
 
     async fn replace_one(
@@ -160,7 +160,7 @@ impl App {
         let hint = format!("; GET /v2/orders/{order} tells");
         let cancel = Action::Cancel { account, order };
         let decided = self.decide_now(account, cancel, &hint).await;
-        self.counted(Asked::Cancel, decided).map(drop)
+        self.counted(OrderCommand::Cancel, decided).map(drop)
     }
 
     /// Asks the market to end every open order of the account; says which.
@@ -168,7 +168,7 @@ impl App {
         let hint = "; GET /v2/orders tells";
         let cancel = Action::CancelAll { account };
         let decided = self.decide_now(account, cancel, hint).await;
-        match self.counted(Asked::CancelAll, decided)? {
+        match self.counted(OrderCommand::CancelAll, decided)? {
             Ack::Canceling(orders) => Ok(orders),
             other => Err(unexpected(&other)),
         }
@@ -257,23 +257,26 @@ impl App {
 
     /// Commands of one account from its order-entry stream, in order; one outcome for each.
     pub async fn submit(&self, commands: Vec<Command>) -> Vec<Result<Reply, SubmitError>> {
-        let asked: Vec<_> = commands.iter().map(|one| Asked::by(&one.action)).collect();
+        let kinds: Vec<_> = commands
+            .iter()
+            .map(|command| OrderCommand::of(&command.action))
+            .collect();
         let batch = traced::Batch::begin(&commands);
         let outcomes = self.deps.accounts.submit(commands, batch.traces()).await;
         batch.end(&outcomes);
-        for (asked, outcome) in asked.into_iter().zip(&outcomes) {
+        for (kind, outcome) in kinds.into_iter().zip(&outcomes) {
             let outcome = match outcome {
                 Ok(reply) => reply.outcome.as_ref().map(drop).map_err(Reject::reason),
                 Err(error) => Err(error.reason()),
             };
-            self.counted.count(asked, outcome);
+            self.counted.count(kind, outcome);
         }
         outcomes
     }
 
-    fn counted<T>(&self, asked: Asked, outcome: Result<T, Error>) -> Result<T, Error> {
+    fn counted<T>(&self, command: OrderCommand, outcome: Result<T, Error>) -> Result<T, Error> {
         let plain = outcome.as_ref().map(drop).map_err(Error::reason);
-        self.counted.count(Some(asked), plain);
+        self.counted.count(Some(command), plain);
         outcome
     }
 
@@ -319,7 +322,7 @@ impl App {
             slot: account.slot(),
             action,
         };
-        let traced = traced::Asked::begin(id);
+        let traced = traced::Single::begin(id);
         let submitted = self.deps.accounts.submit(vec![command], traced.traces());
         let outcome = submitted.await.pop();
         let outcome = outcome.unwrap_or_else(|| Err(SubmitError::Unknown("no answer".into())));

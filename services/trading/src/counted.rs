@@ -1,4 +1,4 @@
-//! What operators are told of order entry: commands that were accepted, and why others were not.
+//! Metrics of order entry: commands that were accepted, and why others were not.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,9 +16,9 @@ pub struct Counted {
     rejects: Mutex<BTreeMap<&'static str, Counter>>,
 }
 
-/// What a command asks for.
+/// A command of order entry, by what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum OrderCommand {
     /// A new order.
     Place,
     /// An order instead of another.
@@ -29,14 +29,14 @@ pub enum Asked {
     CancelAll,
 }
 
-impl Asked {
-    /// What a command of the account stage asks for; none for those that are not of order entry.
-    pub const fn by(action: &Action) -> Option<Asked> {
+impl OrderCommand {
+    /// The command of order entry with this action; none for the account stage's other commands.
+    pub const fn of(action: &Action) -> Option<OrderCommand> {
         match action {
-            Action::Place(_) => Some(Asked::Place),
-            Action::Replace(_) => Some(Asked::Replace),
-            Action::Cancel { .. } => Some(Asked::Cancel),
-            Action::CancelAll { .. } => Some(Asked::CancelAll),
+            Action::Place(_) => Some(OrderCommand::Place),
+            Action::Replace(_) => Some(OrderCommand::Replace),
+            Action::Cancel { .. } => Some(OrderCommand::Cancel),
+            Action::CancelAll { .. } => Some(OrderCommand::CancelAll),
             _ => None,
         }
     }
@@ -62,20 +62,20 @@ impl Default for Counted {
 
 impl Counted {
     /// A command was decided, or refused for this reason.
-    pub fn count(&self, asked: Option<Asked>, outcome: Result<(), &'static str>) {
-        match (asked, outcome) {
-            (Some(asked), Ok(())) => self.accepted(asked).increment(1),
+    pub fn count(&self, command: Option<OrderCommand>, outcome: Result<(), &'static str>) {
+        match (command, outcome) {
+            (Some(command), Ok(())) => self.accepted(command).increment(1),
             (Some(_), Err(reason)) => self.reject(reason),
             (None, _) => {}
         }
     }
 
-    const fn accepted(&self, asked: Asked) -> &Counter {
-        match asked {
-            Asked::Place => &self.places,
-            Asked::Replace => &self.replacements,
-            Asked::Cancel => &self.cancels,
-            Asked::CancelAll => &self.cancels_of_all,
+    const fn accepted(&self, command: OrderCommand) -> &Counter {
+        match command {
+            OrderCommand::Place => &self.places,
+            OrderCommand::Replace => &self.replacements,
+            OrderCommand::Cancel => &self.cancels,
+            OrderCommand::CancelAll => &self.cancels_of_all,
         }
     }
 

@@ -1,5 +1,4 @@
-//! What is told of having commands decided: from putting them before the account stage until their decisions are
-//! durable.
+//! Spans of order entry: from handing a command to the account stage until its decision is durable.
 
 use prepx_domain::message::Command;
 use prepx_domain::update::{Ack, Reply};
@@ -10,16 +9,16 @@ use uuid::Uuid;
 /// How a command came out.
 type Outcome = Result<Reply, SubmitError>;
 
-/// The span of a command that the call at hand asks for.
-pub struct Asked {
+/// The span of a single command, under the call that it came with.
+pub struct Single {
     span: Option<Span>,
     command: Uuid,
 }
 
-impl Asked {
+impl Single {
     /// Begins it.
-    pub fn begin(command: Uuid) -> Asked {
-        Asked {
+    pub fn begin(command: Uuid) -> Single {
+        Single {
             span: Span::under_current(),
             command,
         }
@@ -38,8 +37,8 @@ impl Asked {
     }
 }
 
-/// The spans of commands of an order-entry stream. Each that is sampled is a trace of its own: one call brings the orders
-/// of hours.
+/// The spans of a batch of an order-entry stream. Each command that is sampled is a trace of its own, because the call
+/// that brings them may last for hours.
 pub struct Batch {
     /// With the places and ids of their commands.
     spans: Vec<(usize, Uuid, Span)>,
