@@ -12,9 +12,9 @@ use prepx_stage::follow::Tail;
 use prepx_stage::{Following, Progress};
 use prepx_store::Error as StoreError;
 
+use crate::domain::market::Market;
 use crate::error::Error;
 use crate::kept::{self, Kept, Read};
-use crate::market::Market;
 use crate::page::{Page, Range, Token};
 use crate::past::Past;
 use crate::projection::Shared;

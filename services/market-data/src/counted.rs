@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use metrics::Counter;
 use prepx_domain::{Asset, AssetClass, Instrument};
 
-use crate::market::{Markets, Rows};
+use crate::domain::market::{Markets, Rows};
 
 /// Money is counted in millionths of a unit: its own minor units would run over in a day of a large market.
 const MICROS: i128 = 1_000_000;

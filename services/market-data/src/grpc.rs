@@ -18,9 +18,9 @@ use prepx_runtime::status;
 use tonic::{Request, Response, Status};
 
 use crate::app::{App, symbols};
+use crate::domain::market::{MINUTE, Market, Quote, Trade};
+use crate::domain::timeframe::Timeframe;
 use crate::error::Error;
-use crate::market::{MINUTE, Market, Quote, Trade};
-use crate::timeframe::Timeframe;
 
 /// The questions about one class of instruments.
 pub struct Handler {

@@ -10,7 +10,7 @@ use prepx_cache::{Cache, Options, Space};
 use prepx_domain::Micros;
 use prepx_domain::market::{Bar, MINUTE_US};
 
-use crate::market::{Quote, Trade};
+use crate::domain::market::{Quote, Trade};
 
 /// How long ago something must have been for nothing to come before it: clocks differ, and what is told
 /// becomes durable a little later.

@@ -11,23 +11,22 @@
 
 mod app;
 mod counted;
+mod domain;
 mod error;
 mod grpc;
 mod kept;
-mod market;
 mod page;
 mod past;
 mod projection;
 mod service;
 mod store;
-mod timeframe;
 
 pub use app::{App, Deps, History, Query};
+pub use domain::market::{Market, Quote, Trade};
+pub use domain::timeframe::Timeframe;
 pub use error::Error;
-pub use market::{Market, Quote, Trade};
 pub use page::{Place, Range, Token};
 pub use past::Past;
 pub use projection::{Error as ProjectionError, Projection};
 pub use service::build;
 pub use store::Store;
-pub use timeframe::Timeframe;

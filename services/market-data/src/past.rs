@@ -7,12 +7,12 @@ use prepx_cache::Space;
 use prepx_domain::market::{Bar, MINUTE_US, interval};
 use prepx_domain::{InstrumentId, Micros};
 
+use crate::domain::market::{Quote, Trade};
+use crate::domain::timeframe::Timeframe;
 use crate::error::Error;
 use crate::kept::{Kept, Read};
-use crate::market::{Quote, Trade};
 use crate::page::{Place, Range};
 use crate::store::View;
-use crate::timeframe::Timeframe;
 
 /// The most stored bars that one request reads for one symbol; the page ends there.
 const STORED_BARS_MAX: usize = 100_000;

@@ -17,7 +17,7 @@ use prepx_stage::follow::{self, Batch, Poison};
 use prepx_stage::{Following, Topology};
 
 use crate::counted::Counted;
-use crate::market::{self, Market, Markets, Rows};
+use crate::domain::market::{self, Market, Markets, Rows};
 use crate::store::{Keep, Store};
 
 /// After how many new ones the oldest are let go of.

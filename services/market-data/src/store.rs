@@ -14,7 +14,7 @@ use prepx_proto::journal;
 use prepx_stage::follow::Batch;
 use prepx_store::{Change, Location, Migration, Options, Pool, Reader, Result, Source, Tx};
 
-use crate::market::{Markets, Quote, Rows, Trade};
+use crate::domain::market::{Markets, Quote, Rows, Trade};
 use crate::page::Range;
 use crate::projection::Error;
 

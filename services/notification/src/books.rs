@@ -12,8 +12,8 @@ use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceCli
 use prepx_runtime::{Drain, TaskError};
 use tonic::Status;
 
+use crate::domain::market::Whole;
 use crate::hub::Hub;
-use crate::market::Whole;
 
 /// How long until what is too old, or does not come, is asked for again.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);

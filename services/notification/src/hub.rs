@@ -20,7 +20,7 @@ use tonic::Status;
 use wire::Channel;
 
 use self::state::{Counted, Listener, State};
-use crate::market::Whole;
+use crate::domain::market::Whole;
 
 /// What may wait for one listener.
 const QUEUE_MAX: usize = 4_096;

@@ -6,12 +6,12 @@
 //! was away asks for orders and history, or has a [`webhook`], which is sent each event until it takes it.
 
 mod books;
+mod domain;
 #[cfg(test)]
 mod fixture;
 mod follow;
 mod grpc;
 mod hub;
-mod market;
 mod service;
 mod show;
 pub mod webhook;

@@ -11,7 +11,7 @@ use prepx_proto::notification::v1 as wire;
 use wire::market_event::Event;
 use wire::{Channel, TradeEvent};
 
-use crate::market::{Best, Happening, Market};
+use crate::domain::market::{Best, Happening, Market};
 
 /// What an account hears of a change; `None` of what is not about an order, or says nothing that was
 /// not said: a stop that is set off goes on as the order that it is, and the end of a filled order is

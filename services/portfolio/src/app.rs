@@ -12,7 +12,7 @@ use prepx_domain::ascii::without_slash;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce, decimal, text};
+use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce, text};
 use prepx_env::{Clock, Random};
 use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, ToldPort};
@@ -20,13 +20,15 @@ use prepx_trace::Traces;
 use uuid::Uuid;
 
 use self::midnight::Midnights;
-use crate::activity::{Activity, Query};
 use crate::audit::{Audit, Counts};
 use crate::books::Books;
+use crate::domain::FieldError;
+use crate::domain::activity::{Activity, Query};
+use crate::domain::closing::Part;
+use crate::domain::holdings::{Holdings, Position};
+use crate::domain::transfer::{Transfer, Wanted};
 use crate::error::Error;
-use crate::holdings::{Holdings, Position};
 use crate::store::Store;
-use crate::transfer::{Transfer, Wanted};
 
 /// How often, and how many times, to look whether cancelled orders have let go of what they held.
 const RELEASE_POLL: Duration = Duration::from_millis(5);
@@ -58,17 +60,6 @@ pub struct Deps {
     pub warm_every: Duration,
     /// The market-data service, which knows the prices of the past.
     pub market_data: Caller,
-}
-
-/// How much of a position to close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
-    /// All that no order holds.
-    All,
-    /// A quantity in text.
-    Quantity(&'a str),
-    /// A part in text, above 0 and at most 100; rounded down to the lot size.
-    Percentage(&'a str),
 }
 
 /// A position that was to be closed, and what became of it.
@@ -160,7 +151,7 @@ impl<S: Store> App<S> {
         part: Part<'_>,
     ) -> Result<OrderView, Error> {
         let position = self.position(account, symbol_or_id).await?;
-        let qty_minor = quantity(&position, part)?;
+        let qty_minor = part.quantity(&position)?;
         self.sell(account, &position, qty_minor).await
     }
 
@@ -181,9 +172,9 @@ impl<S: Store> App<S> {
         }
         let mut closed = Vec::new();
         for position in self.holdings(account).await?.positions {
-            let outcome = match quantity(&position, Part::All) {
+            let outcome = match Part::All.quantity(&position) {
                 Ok(qty_minor) => self.sell(account, &position, qty_minor).await,
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             closed.push(Closed { position, outcome });
         }
@@ -193,9 +184,8 @@ impl<S: Store> App<S> {
     /// Moves money in or out under the caller's own name for it; a repeat books nothing and gets
     /// the first answer.
     pub async fn transfer(&self, wanted: Wanted, key: &str) -> Result<Transfer, Error> {
-        text::check(key, 1..=KEY_CHARS_MAX).map_err(|error| Error::Field {
-            field: "idempotency_key",
-            message: format!("idempotency_key {error}"),
+        text::check(key, 1..=KEY_CHARS_MAX).map_err(|error| {
+            FieldError::new("idempotency_key", format!("idempotency_key {error}"))
         })?;
         let drawn = Transfer {
             wanted,
@@ -300,36 +290,4 @@ fn unexpected(ack: &Ack) -> Error {
     Error::Submit(SubmitError::Unknown(format!(
         "the account stage answered {ack:?}"
     )))
-}
-
-/// The quantity that a part of a position stands for, in base minor units.
-fn quantity(position: &Position, part: Part<'_>) -> Result<i64, Error> {
-    let instrument = &position.instrument;
-    let field = |field, error: decimal::Error| Error::Field {
-        field,
-        message: format!("{field}: {error}"),
-    };
-    match part {
-        // What orders hold cannot be sold: asking for all of it names the shortage.
-        Part::All => Ok(position.qty_minor - position.qty_minor % instrument.lot_minor),
-        Part::Quantity(text) => {
-            decimal::parse(text, instrument.base_scale).map_err(|error| field("qty", error))
-        }
-        Part::Percentage(text) => {
-            const SCALE: u32 = 8;
-            let hundred = 100 * decimal::power_of_ten(SCALE);
-            let percentage =
-                decimal::parse(text, SCALE).map_err(|error| field("percentage", error))?;
-            if !(1..=hundred).contains(&percentage) {
-                let message = format!("percentage is {text}: it must be above 0 and at most 100");
-                return Err(Error::Field {
-                    field: "percentage",
-                    message,
-                });
-            }
-            let exact = i128::from(position.qty_minor) * i128::from(percentage);
-            let minor = i64::try_from(exact / i128::from(hundred)).unwrap_or(position.qty_minor);
-            Ok(minor - minor % instrument.lot_minor)
-        }
-    }
 }

@@ -15,13 +15,13 @@ use prepx_stage::port::{Answer, AuditPort, HistoryPort, PastOrders, ReadError};
 use prepx_stage::{Following, Progress};
 use prepx_store::Error as StoreError;
 
-use crate::activity::{Activity, Query};
 use crate::audit::{self, Audit, Compared, Counts, Totals};
+use crate::domain::activity::{Activity, Query};
+use crate::domain::points::Points;
+use crate::domain::worth::Changes;
 use crate::kept::{self, Ask, Kept, Question};
-use crate::points::Points;
 use crate::projection::{Projection, source};
 use crate::store::ledger::{Ledger, View};
-use crate::worth::Changes;
 
 /// How long a read waits for the books to have what was durable when it came.
 const WAIT: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::Counter;
 
-use crate::activity::Kind;
+use crate::domain::activity::Kind;
 use crate::projection::Rows;
 
 /// A counter for each kind of activity, made once and held. Clones are the same.

@@ -5,17 +5,14 @@ use std::time::Duration;
 use prepx_domain::{Code, Reject};
 use prepx_stage::port::{ReadError, SubmitError};
 
+use crate::domain::FieldError;
+
 /// Why a use case of portfolio failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A field is wrong.
-    #[error("{message}")]
-    Field {
-        /// Its name.
-        field: &'static str,
-        /// What was wrong, with which value, and what would be right.
-        message: String,
-    },
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// The account stage refused it.
     #[error(transparent)]
     Rejected(#[from] Reject),
@@ -45,7 +42,7 @@ impl Error {
     /// The closed code of this error.
     pub const fn code(&self) -> Code {
         match self {
-            Error::Field { .. } => Code::Invalid,
+            Error::Field(_) => Code::Invalid,
             Error::Rejected(reject) => reject.code(),
             Error::Submit(error) => error.code(),
             Error::Read(error) => error.code(),
@@ -58,7 +55,7 @@ impl Error {
     /// The stable name of the reason, for programs.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Error::Field { .. } => "INVALID_FIELD",
+            Error::Field(_) => "INVALID_FIELD",
             Error::Rejected(reject) => reject.reason(),
             Error::Submit(error) => error.reason(),
             Error::Read(error) => error.reason(),

@@ -12,12 +12,13 @@ use futures::future::join_all;
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioService;
 use prepx_proto::trading::v1::Order;
-use prepx_runtime::status;
+use prepx_runtime::status::{self, invalid};
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, Part};
+use crate::app::App;
+use crate::domain::closing::Part;
+use crate::domain::holdings::Position;
 use crate::error::Error;
-use crate::holdings::Position;
 use crate::store::Store;
 
 /// The services of this crate over one application.
@@ -115,12 +116,8 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
             (Some(qty), None) => Part::Quantity(qty),
             (None, Some(percentage)) => Part::Percentage(percentage),
             (Some(_), Some(_)) => {
-                let message = "give qty or percentage, not both".to_owned();
-                return Err(Error::Field {
-                    field: "percentage",
-                    message,
-                }
-                .into());
+                let message = "give qty or percentage, not both";
+                return Err(invalid("percentage", message));
             }
         };
         let symbol = &request.symbol_or_asset_id;
@@ -154,8 +151,8 @@ impl From<Error> for Status {
         }
         let mut outward = status::Error::new(error.code(), error.reason(), error.to_string())
             .retry_after(error.retry_after());
-        if let Error::Field { field, .. } = &error {
-            outward = outward.with("field", *field);
+        if let Error::Field(wrong) = &error {
+            outward = outward.with("field", wrong.field);
         }
         status::of(&outward)
     }

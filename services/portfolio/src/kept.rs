@@ -17,10 +17,10 @@ use prepx_domain::update::OrderView;
 use prepx_stage::port::{PastOrders, PastQuery};
 use prepx_store::Result;
 
-use crate::activity::{Activity, Query};
-use crate::points::Points;
+use crate::domain::activity::{Activity, Query};
+use crate::domain::points::Points;
+use crate::domain::worth::Changes;
 use crate::store::ledger::View;
-use crate::worth::Changes;
 
 /// For how long: it does not get wrong, but nobody may ask for it again.
 pub const TTL: Duration = Duration::from_secs(30 * 60);

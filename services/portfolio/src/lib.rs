@@ -7,32 +7,28 @@
 //! can be made again from the log at any time. What an account was worth over time comes from them and
 //! from the prices that market-data has recorded.
 
-mod activity;
 mod app;
 pub mod audit;
 mod books;
 mod counted;
+mod domain;
 mod error;
 mod grpc;
-mod holdings;
 mod kept;
 mod owner;
-mod points;
 mod prices;
 mod projection;
 mod service;
 mod store;
-mod transfer;
 mod versions;
-mod worth;
 
 pub use app::Deps;
 pub use books::Books;
+pub use domain::points::{Asked, Points};
+pub use domain::worth::{Changes, Shift};
 pub use error::Error;
 pub use kept::{Kept, Question};
 pub use owner::order_history;
-pub use points::{Asked, Points};
 pub use projection::{Error as ProjectionError, Projection};
 pub use service::{Portfolio, build, compared, migrate};
 pub use store::ledger::{Ledger, Unbalanced, View};
-pub use worth::{Changes, Shift};

@@ -8,8 +8,8 @@ use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceCli
 use prepx_proto::trading::v1::Sort;
 use tonic::Status;
 
-use crate::points::Points;
-use crate::worth::Prices;
+use crate::domain::points::Points;
+use crate::domain::worth::Prices;
 
 /// The last price of each point, and the one before the first.
 ///

@@ -14,8 +14,8 @@ use prepx_stage::Following;
 use prepx_stage::consume::{Consumer, Runner};
 use prepx_stage::follow::{self, Batch, Message, Poison};
 
-use crate::activity::{Kind, Place};
-use crate::points::DAY_US;
+use crate::domain::activity::{Kind, Place};
+use crate::domain::points::DAY_US;
 use crate::store::ledger::Ledger;
 
 /// Why a message could not be taken.

@@ -7,7 +7,7 @@ pub mod sql;
 
 use prepx_store::{Change, Migration, Result};
 
-use crate::transfer::Transfer;
+use crate::domain::transfer::Transfer;
 
 /// The steps of the schema `transfers`.
 pub const MIGRATIONS: &[Migration] = &[Migration {

@@ -6,8 +6,8 @@ use prepx_proto::market_data::v1 as wire;
 use prepx_proto::trading::v1::Sort;
 
 use crate::app::{Query, symbols};
+use crate::domain::market::WIDTHS_US;
 use crate::error::Error;
-use crate::market::WIDTHS_US;
 use crate::page::{self, Token};
 
 /// The moments that can be asked for: 1970 to the end of 9999.

@@ -6,7 +6,7 @@ use prepx_proto::convert::{self, bar, exchange_letter, price, size};
 use prepx_proto::market_data::v1 as wire;
 
 use crate::app::History;
-use crate::market::{MINUTE, Market, Quote, Trade, WIDTHS_US};
+use crate::domain::market::{MINUTE, Market, Quote, Trade, WIDTHS_US};
 
 /// The lists of a page by symbol, and the token of the next.
 pub fn history<T, W>(

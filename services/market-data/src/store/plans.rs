@@ -7,7 +7,7 @@ use prepx_stage::follow::Run;
 use prepx_store::plans::Plans;
 
 use super::*;
-use crate::market::{MarketRow, WIDTHS_US};
+use crate::domain::market::{MarketRow, WIDTHS_US};
 use crate::page::Place;
 
 const TRADES: i64 = 20_000;

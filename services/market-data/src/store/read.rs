@@ -7,7 +7,7 @@ use prepx_domain::{Instrument, InstrumentId, Micros, Side, TradeId};
 use prepx_proto::journal::{self, v1};
 use prepx_store::{Error, Query, Reader, Result, Row, query};
 
-use crate::market::{Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
+use crate::domain::market::{Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
 use crate::page::{Place, Range};
 
 /// The markets of instruments as of the last commit.

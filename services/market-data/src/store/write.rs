@@ -5,7 +5,7 @@ use prepx_proto::journal::{self, v1};
 use prepx_store::{Result, Tx, query};
 
 use super::Keep;
-use crate::market::{Rows, side_code};
+use crate::domain::market::{Rows, side_code};
 
 /// Writes what a batch comes to.
 pub async fn rows(tx: &mut Tx, rows: &Rows) -> Result<()> {

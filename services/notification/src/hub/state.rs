@@ -15,7 +15,7 @@ use wire::Channel;
 use wire::subscribe_response::Message;
 
 use super::{EVERY, QUEUE_MAX, SYMBOLS_MAX, Told, Wishes};
-use crate::market::{Happening, Market};
+use crate::domain::market::{Happening, Market};
 use crate::show;
 
 /// The channels on which what began before this process is told.

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use prepx_domain::{AccountId, Asset, Instrument};
 
 use super::App;
+use crate::domain::FieldError;
+use crate::domain::holdings::CURRENCY;
+use crate::domain::points::{Asked, Points};
+use crate::domain::worth::Worth;
 use crate::error::Error;
-use crate::holdings::CURRENCY;
-use crate::points::{Asked, Points};
 use crate::prices;
 use crate::store::Store;
-use crate::worth::Worth;
 
 /// The most prices of one history: points times instruments.
 const PRICES_MAX: usize = 200_000;
@@ -18,7 +19,7 @@ const PRICES_MAX: usize = 200_000;
 impl<S: Store> App<S> {
     /// The points that are asked for.
     pub fn points(&self, asked: &Asked<'_>) -> Result<Points, Error> {
-        Points::of(asked, self.deps.clock.now())
+        Ok(Points::of(asked, self.deps.clock.now())?)
     }
 
     /// What an account was worth, by the books and the recorded prices.
@@ -49,8 +50,5 @@ impl<S: Store> App<S> {
 fn too_much() -> Error {
     let message = "the account has traded too much in this time for points this narrow: give a \
                    shorter period, or 1D";
-    Error::Field {
-        field: "timeframe",
-        message: message.to_owned(),
-    }
+    FieldError::new("timeframe", message).into()
 }

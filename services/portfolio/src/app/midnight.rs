@@ -8,9 +8,9 @@ use prepx_domain::market::interval;
 use prepx_domain::{Instrument, Micros};
 
 use super::App;
+use crate::domain::holdings::Holdings;
+use crate::domain::points::{DAY, DAY_US, Points};
 use crate::error::Error;
-use crate::holdings::Holdings;
-use crate::points::{DAY, DAY_US, Points};
 use crate::prices;
 use crate::store::Store;
 

@@ -7,7 +7,7 @@ use prepx_domain::market::interval;
 use prepx_domain::{AccountId, Micros};
 use prepx_store::Value;
 
-use crate::points::DAY_US;
+use crate::domain::points::DAY_US;
 use crate::store::ledger::columns::{Table, number};
 
 /// What the tables are at one moment.

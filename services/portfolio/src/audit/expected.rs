@@ -20,8 +20,8 @@ use prepx_store::{Value, Values};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::bounds::{Answers, Bounds, First, Tables};
-use crate::activity::Kind;
-use crate::points::DAY_US;
+use crate::domain::activity::Kind;
+use crate::domain::points::DAY_US;
 use crate::projection::{Moved, Rows};
 use crate::store::ledger::columns::{self, Table, number};
 

@@ -11,14 +11,15 @@ use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::trading::v1::Sort;
 
 use super::show::AMOUNT_SCALE;
-use crate::activity::{Activity, Kind, Place, Query, date_of, day};
+use crate::domain::FieldError;
+use crate::domain::activity::{Activity, Kind, Place, Query, date_of, day};
 use crate::error::Error;
 
 const PAGE_SIZE_MAX: i32 = 100;
 const EXECUTED: &str = "executed";
 
 fn invalid(field: &'static str, message: String) -> Error {
-    Error::Field { field, message }
+    FieldError::new(field, message).into()
 }
 
 /// What a request asks for.

@@ -10,9 +10,10 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Handler, show};
+use crate::domain::FieldError;
+use crate::domain::transfer::{Direction, Wanted};
 use crate::error::Error;
 use crate::store::Store;
-use crate::transfer::{Direction, Wanted};
 
 #[tonic::async_trait]
 impl<S: Store + 'static> AdminService for Handler<S> {
@@ -81,9 +82,8 @@ fn wanted(
     asset: &str,
     amount: &str,
 ) -> Result<Wanted, Error> {
-    let field = |field, message| Error::Field { field, message };
     let uuid: Uuid = account_id.parse().map_err(|_| {
-        field(
+        FieldError::new(
             "account_id",
             format!("account_id {account_id:?} is not a UUID"),
         )
@@ -91,14 +91,12 @@ fn wanted(
     let account = AccountId::from_uuid(uuid).ok_or(Error::Rejected(Reject::UnknownAccount))?;
     let asset = asset
         .parse()
-        .map_err(|error| field("asset", format!("asset: {error}")))?;
+        .map_err(|error| FieldError::new("asset", format!("asset: {error}")))?;
     let amount_minor = decimal::parse(amount, show::AMOUNT_SCALE)
-        .map_err(|error| field("amount", format!("amount: {error}")))?;
+        .map_err(|error| FieldError::new("amount", format!("amount: {error}")))?;
     if amount_minor <= 0 {
-        return Err(field(
-            "amount",
-            format!("amount is {amount}: it must be above 0"),
-        ));
+        let message = format!("amount is {amount}: it must be above 0");
+        return Err(FieldError::new("amount", message).into());
     }
     Ok(Wanted {
         account,

@@ -5,10 +5,11 @@ use prepx_domain::decimal::format;
 use prepx_proto::portfolio::v1 as wire;
 
 use super::activity::of_date;
+use crate::domain::FieldError;
+use crate::domain::holdings::{CURRENCY_SCALE, RATIO_SCALE};
+use crate::domain::points::{Asked, Points};
+use crate::domain::worth::{Point, Worth};
 use crate::error::Error;
-use crate::holdings::{CURRENCY_SCALE, RATIO_SCALE};
-use crate::points::{Asked, Points};
-use crate::worth::{Point, Worth};
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -27,7 +28,7 @@ pub fn asked(request: &wire::GetPortfolioHistoryRequest) -> Result<Asked<'_>, Er
         if !given.is_empty() && given != known {
             let given: String = given.chars().take(40).collect();
             let message = format!("{field} is {given:?}: give {known} or leave it out");
-            return Err(Error::Field { field, message });
+            return Err(FieldError { field, message }.into());
         }
     }
     let mut end = request.end.map(Micros);
@@ -35,7 +36,7 @@ pub fn asked(request: &wire::GetPortfolioHistoryRequest) -> Result<Asked<'_>, Er
         if end.is_some() {
             let message = "give end or date_end, not both".to_owned();
             let field = "date_end";
-            return Err(Error::Field { field, message });
+            return Err(FieldError { field, message }.into());
         }
         let (_, next) = of_date("date_end", &request.date_end)?;
         end = Some(next);

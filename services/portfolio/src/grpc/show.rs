@@ -7,8 +7,8 @@ use prepx_proto::portfolio::v1 as wire;
 
 use crate::app::Closed;
 use crate::audit::{Audit, Counts, Total};
-use crate::holdings::{CURRENCY, CURRENCY_SCALE, Holdings, Position, RATIO_SCALE};
-use crate::transfer::{Direction, Transfer};
+use crate::domain::holdings::{CURRENCY, CURRENCY_SCALE, Holdings, Position, RATIO_SCALE};
+use crate::domain::transfer::{Direction, Transfer};
 
 /// Decimal places of the amounts of transfers.
 pub const AMOUNT_SCALE: u32 = 8;

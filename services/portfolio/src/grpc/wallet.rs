@@ -8,7 +8,7 @@ use prepx_proto::portfolio::v1 as wire;
 use wire::WalletTransferDirection::{Incoming, Outgoing};
 
 use super::show::AMOUNT_SCALE;
-use crate::activity::{Activity, Kind, Query};
+use crate::domain::activity::{Activity, Kind, Query};
 
 /// The most that are looked through.
 const TRANSFERS_MAX: u32 = 1_000;

@@ -5,7 +5,7 @@ use prepx_store::{Error, Pool, Result, Row, Shards, Tx, query};
 use uuid::Uuid;
 
 use super::Store;
-use crate::transfer::{Direction, Transfer, Wanted};
+use crate::domain::transfer::{Direction, Transfer, Wanted};
 
 /// The schema `transfers`.
 #[derive(Clone, Debug)]

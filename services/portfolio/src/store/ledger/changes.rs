@@ -7,10 +7,10 @@ use prepx_domain::{AccountId, Asset, Micros};
 use prepx_store::{Error, Result, Row, Tx, query};
 
 use super::{AVAILABLE, HELD, View, columns};
-use crate::activity::Kind;
-use crate::points::{DAY_US, Points};
+use crate::domain::activity::Kind;
+use crate::domain::points::{DAY_US, Points};
+use crate::domain::worth::{Changes, Shift};
 use crate::projection::Rows;
-use crate::worth::{Changes, Shift};
 
 /// The most activities that are added up for points narrower than a day.
 pub const ACTIVITIES_MAX: i64 = 500_000;

@@ -8,9 +8,9 @@ use prepx_store::{Result, Row, Value, Values};
 use uuid::Uuid;
 
 use super::side_code;
-use crate::activity::{Kind, Place, date_of};
+use crate::domain::activity::{Kind, Place, date_of};
+use crate::domain::transfer::Direction;
 use crate::projection::{ActivityRow, Moved, OrderRow};
-use crate::transfer::Direction;
 
 /// A table that is compared row by row. The order is that in which differences are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,10 +15,10 @@ use prepx_trace::Traces;
 use uuid::Uuid;
 
 use super::*;
-use crate::activity::{Kind, Place, Query};
-use crate::points::{Asked, Points};
+use crate::domain::activity::{Kind, Place, Query};
+use crate::domain::points::{Asked, Points};
+use crate::domain::transfer::{Direction, Transfer, Wanted};
 use crate::store::{MIGRATIONS as TRANSFERS, Store as _, sql::Sql};
-use crate::transfer::{Direction, Transfer, Wanted};
 
 /// So many accounts trade in turn, each about once a day, but for one that makes each sixteenth trade.
 const ACCOUNTS: u64 = 1_000;
@@ -237,7 +237,11 @@ async fn changes(ledger: &Ledger, plans: &mut Plans) {
         let points = Points::of(&asked, at(TRADES)).unwrap();
         let mut view = ledger.view(account(QUIET)).await.unwrap();
         let found = plans.add(what, view.changes(account(QUIET), &points)).await;
-        assert_ne!(found, Some(crate::worth::Changes::default()), "{what}");
+        assert_ne!(
+            found,
+            Some(crate::domain::worth::Changes::default()),
+            "{what}"
+        );
     }
     plans
         .add("how far a partition has been taken", ledger.position(0))

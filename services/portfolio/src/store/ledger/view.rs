@@ -8,7 +8,7 @@ use prepx_stage::port::{PastOrders, PastQuery};
 use prepx_store::{Error as StoreError, Reader, Result, Row, query};
 
 use super::side_code;
-use crate::activity::{Activity, Kind, Place, Query};
+use crate::domain::activity::{Activity, Kind, Place, Query};
 
 /// The rows of accounts at one moment.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 use prepx_domain::Micros;
 
-use crate::market::WIDTHS_US;
+use crate::domain::market::WIDTHS_US;
 
 const MINUTE_US: i64 = WIDTHS_US[0];
 const HOUR_US: i64 = WIDTHS_US[1];

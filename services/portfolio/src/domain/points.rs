@@ -5,7 +5,7 @@ use jiff::{Span, Timestamp, ToSpan as _};
 use prepx_domain::Micros;
 use prepx_domain::market::{MINUTE_US, interval};
 
-use crate::error::Error;
+use super::FieldError;
 
 /// A day in microseconds.
 pub const DAY_US: i64 = 24 * HOUR_US;
@@ -69,10 +69,13 @@ impl Points {
     ///
     /// # Errors
     /// When a value is wrong, or there would be too many points.
-    pub fn of(asked: &Asked<'_>, now: Micros) -> Result<Points, Error> {
+    pub fn of(asked: &Asked<'_>, now: Micros) -> Result<Points, FieldError> {
         for (name, moment) in [("start", asked.start), ("end", asked.end)] {
             if moment.is_some_and(|moment| moment < Micros(0)) {
-                return Err(field(name, format!("{name} must not be before 1970")));
+                return Err(FieldError::new(
+                    name,
+                    format!("{name} must not be before 1970"),
+                ));
             }
         }
         let (since, until, length_us) = span(asked, now)?;
@@ -90,7 +93,7 @@ impl Points {
         };
         if first > last || first.0 < 0 {
             let message = "start must be before end and not later than now, and not before 1970";
-            return Err(field("start", message.to_owned()));
+            return Err(FieldError::new("start", message.to_owned()));
         }
         let count = (last.0 - first.0) / width.us + 1;
         if count > POINTS_MAX {
@@ -99,7 +102,7 @@ impl Points {
                  wider one or a shorter period",
                 width.name
             );
-            return Err(field("timeframe", message));
+            return Err(FieldError::new("timeframe", message));
         }
         Ok(Points {
             first,
@@ -138,15 +141,11 @@ impl Points {
     }
 }
 
-fn field(field: &'static str, message: String) -> Error {
-    Error::Field { field, message }
-}
-
 /// From when and until when, and how long that is by its name.
-fn span(asked: &Asked<'_>, now: Micros) -> Result<(Micros, Micros, i64), Error> {
+fn span(asked: &Asked<'_>, now: Micros) -> Result<(Micros, Micros, i64), FieldError> {
     if asked.start.is_some() && asked.end.is_some() && !asked.period.is_empty() {
         let message = "give two of period, start and end, not all of them";
-        return Err(field("period", message.to_owned()));
+        return Err(FieldError::new("period", message.to_owned()));
     }
     let default = if asked.start.is_some() { "" } else { "1M" };
     let period = match (asked.period, default) {
@@ -167,7 +166,7 @@ fn span(asked: &Asked<'_>, now: Micros) -> Result<(Micros, Micros, i64), Error> 
 }
 
 /// A period, and how long it is called.
-fn period(text: &str) -> Result<(Span, i64), Error> {
+fn period(text: &str) -> Result<(Span, i64), FieldError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number = number.parse().unwrap_or(0);
@@ -185,24 +184,24 @@ fn period(text: &str) -> Result<(Span, i64), Error> {
         "period is {given:?}: give a number from 1 to {PERIOD_MAX} and D for days, W for weeks, M \
          for months or A for years, such as 1M"
     );
-    Err(field("period", message))
+    Err(FieldError::new("period", message))
 }
 
-fn named_width(name: &str) -> Result<Width, Error> {
+fn named_width(name: &str) -> Result<Width, FieldError> {
     let found = WIDTHS.into_iter().find(|width| width.name == name);
     found.ok_or_else(|| {
         let given: String = name.chars().take(20).collect();
         let message = format!("timeframe is {given:?}: give 1Min, 5Min, 15Min, 1H or 1D");
-        field("timeframe", message)
+        FieldError::new("timeframe", message)
     })
 }
 
-fn moved(at: Micros, by: Span) -> Result<Micros, Error> {
+fn moved(at: Micros, by: Span) -> Result<Micros, FieldError> {
     let moment = Timestamp::from_microsecond(at.0).ok();
     let moved = moment.and_then(|moment| moment.to_zoned(TimeZone::UTC).checked_add(by).ok());
     let moved = moved.ok_or_else(|| {
         let message = "period reaches beyond the calendar: give a shorter one";
-        field("period", message.to_owned())
+        FieldError::new("period", message.to_owned())
     })?;
     Ok(Micros(moved.timestamp().as_microsecond()))
 }

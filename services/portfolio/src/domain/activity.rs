@@ -7,8 +7,8 @@ use prepx_domain::update::{AccountUpdate, Change, OrderEvent};
 use prepx_domain::{AccountId, Micros};
 use uuid::Uuid;
 
-use crate::holdings::CURRENCY;
-use crate::points::DAY_US;
+use crate::domain::holdings::CURRENCY;
+use crate::domain::points::DAY_US;
 
 const EPOCH: Date = Date::constant(1970, 1, 1);
 

@@ -7,8 +7,8 @@ use std::slice::Iter;
 
 use prepx_domain::{Asset, Instrument, Micros};
 
-use crate::holdings::{CURRENCY, ratio, value_minor};
-use crate::points::Points;
+use crate::domain::holdings::{CURRENCY, ratio, value_minor};
+use crate::domain::points::Points;
 
 /// By how much what an account has of an asset has changed within an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct Point {
     pub equity_minor: i64,
     /// The worth less the base and less what was paid in since.
     pub profit_minor: i64,
-    /// That over the base and what was paid in since, at [`RATIO_SCALE`](crate::holdings::RATIO_SCALE); 0 when those are not
+    /// That over the base and what was paid in since, at [`RATIO_SCALE`](crate::domain::holdings::RATIO_SCALE); 0 when those are not
     /// above 0.
     pub profit_ratio: i64,
 }

@@ -5,8 +5,8 @@ use prepx_domain::decimal::format;
 use prepx_domain::fixture;
 
 use super::*;
-use crate::holdings::{CURRENCY_SCALE, RATIO_SCALE};
-use crate::points::Asked;
+use crate::domain::holdings::{CURRENCY_SCALE, RATIO_SCALE};
+use crate::domain::points::Asked;
 
 const ONE: i64 = 100_000_000;
 const HOUR_US: i64 = 3_600_000_000;
