@@ -38,55 +38,45 @@ pub async fn compose(
     clock: Arc<dyn Clock>,
     start: &Start,
 ) -> Result<Composed, TaskError> {
-    let location = settings.location()?;
-    let random = Arc::clone(&start.random);
-    let cache_at = CacheLocation::parse(&settings.cache_url)?;
-    let cache = Cache::open(cache_at, Arc::clone(&clock)).await;
+    let wiring = Wiring {
+        settings,
+        stages,
+        location: settings.location()?,
+        cache: Cache::open(
+            CacheLocation::parse(&settings.cache_url)?,
+            Arc::clone(&clock),
+        )
+        .await,
+        clock: Arc::clone(&clock),
+        random: Arc::clone(&start.random),
+    };
+    let Wiring { cache, random, .. } = &wiring;
     let revocations = Arc::new(Revocations::new(cache.clone()));
-    let user = prepx_user::build(
-        settings.user.clone(),
-        prepx_user::Deps {
-            directory: settings.data_dir.clone(),
-            location: location.clone(),
-            accounts: accounts(stages, &clock, &random),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            cache: cache.clone(),
-            revocations: Arc::clone(&revocations),
-        },
-    )
-    .await?;
+    let user = wiring.user(Arc::clone(&revocations));
+    let user = prepx_user::build(settings.user.clone(), user).await?;
     let told = prepx_platform::listening(&revocations, &clock);
-    let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), &cache, revocations);
+    let authenticator = Authenticator::new(user.authority, Arc::clone(&clock), cache, revocations);
     let authenticator = Arc::new(authenticator);
     // Services ask each other here as they do between processes; nobody else needs to know this key.
-    let key = ClusterKey::draw(&random);
+    let key = ClusterKey::draw(random);
     let policy = Arc::new(Policy::from_descriptors(prepx_proto::descriptors())?);
     let auth = AuthLayer::new(Arc::clone(&authenticator), policy, &key);
-    let shares = settings.shares();
-    let mut market_data = market_data_deps(stages, &clock, &cache)?;
-    market_data.bytes_max = shares.map(|shares| shares.market_data_bytes_max);
-    let market_data = prepx_market_data::build(market_data, &location).await?;
+    let market_data = prepx_market_data::build(wiring.market_data()?, &wiring.location).await?;
     let market_data = market_data.layer(auth.clone());
     let data = key.caller(market_data.peer());
-    let portfolio = portfolio_deps(settings, stages, &clock, &random, &cache, data.clone())?;
     let layout = settings.layout(stages.topology().account_partitions)?;
-    let portfolio = prepx_portfolio::build(portfolio, &layout).await?;
-    let analytics = analytics_deps(settings, stages, &location, &clock, &random)?;
-    let trading = trading_deps(stages, portfolio.books, &clock, &random);
-    let notification = prepx_notification::build(notification_deps(stages, &clock, data)?).await?;
-    let webhooks = webhooks(settings, stages, &location, &clock, &random).await?;
+    let portfolio = prepx_portfolio::build(wiring.portfolio(data.clone())?, &layout).await?;
     let services = user
         .service
-        .and(prepx_trading::build(trading)?)
-        .and(prepx_risk::build(risk_deps(stages, &clock, &random)))
+        .and(prepx_trading::build(wiring.trading(portfolio.books))?)
+        .and(prepx_risk::build(wiring.risk()))
         .and(portfolio.service)
-        .and(prepx_analytics::build(analytics).await?)
-        .and(notification)
-        .and(webhooks)
+        .and(prepx_analytics::build(wiring.analytics()?).await?)
+        .and(prepx_notification::build(wiring.notification(data)?).await?)
+        .and(webhook::build(wiring.webhooks()?).await?)
         .layer(auth)
         .and(market_data)
-        .guarded(settings.calls.clone(), Arc::clone(&random));
+        .guarded(settings.calls.clone(), Arc::clone(random));
     let peer = services.peer();
     let gateway = prepx_gateway::build(prepx_gateway::Deps {
         peers: BTreeMap::from(prepx_gateway::PUBLIC.map(|name| (name.to_owned(), peer.clone()))),
@@ -95,10 +85,10 @@ pub async fn compose(
         key,
         authenticator,
         rate_limits: settings.rate_limits.clone(),
-        cache,
+        cache: cache.clone(),
         clock,
         metrics: start.metrics.clone(),
-        random,
+        random: Arc::clone(random),
         drain: start.drain.clone(),
     })?;
     Ok(Composed {
@@ -116,139 +106,134 @@ fn part(stages: &Stages, start: &Start) -> prepx_platform::Part {
     }
 }
 
-fn accounts(
-    stages: &Stages,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<Random>,
-) -> Arc<prepx_user::StageAccounts> {
-    Arc::new(prepx_user::StageAccounts {
-        stage: stages.accounts(),
-        clock: Arc::clone(clock),
-        random: Arc::clone(random),
-    })
+/// What the dependencies of each service are taken from.
+struct Wiring<'a> {
+    settings: &'a Settings,
+    stages: &'a Stages,
+    location: Location,
+    cache: Cache,
+    clock: Arc<dyn Clock>,
+    random: Arc<Random>,
 }
 
-fn market_data_deps(
-    stages: &Stages,
-    clock: &Arc<dyn Clock>,
-    cache: &Cache,
-) -> Result<prepx_market_data::Deps, TaskError> {
-    Ok(prepx_market_data::Deps {
-        following: stages.following("market-data", Reading::Unhurried, clock)?,
-        clock: Arc::clone(clock),
-        cache: cache.clone(),
-        bytes_max: None,
-    })
-}
+impl Wiring<'_> {
+    fn user(&self, revocations: Arc<Revocations>) -> prepx_user::Deps {
+        prepx_user::Deps {
+            directory: self.settings.data_dir.clone(),
+            location: self.location.clone(),
+            accounts: Arc::new(prepx_user::StageAccounts {
+                stage: self.stages.accounts(),
+                clock: Arc::clone(&self.clock),
+                random: Arc::clone(&self.random),
+            }),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            cache: self.cache.clone(),
+            revocations,
+        }
+    }
 
-fn notification_deps(
-    stages: &Stages,
-    clock: &Arc<dyn Clock>,
-    market_data: Caller,
-) -> Result<prepx_notification::Deps, TaskError> {
-    Ok(prepx_notification::Deps {
-        sources: prepx_notification::Sources {
-            following: stages.following("notification", Reading::Prompt, clock)?,
+    fn market_data(&self) -> Result<prepx_market_data::Deps, TaskError> {
+        let shares = self.settings.shares();
+        Ok(prepx_market_data::Deps {
+            following: self
+                .stages
+                .following("market-data", Reading::Unhurried, &self.clock)?,
+            clock: Arc::clone(&self.clock),
+            cache: self.cache.clone(),
+            bytes_max: shares.map(|shares| shares.market_data_bytes_max),
+        })
+    }
+
+    fn portfolio(&self, market_data: Caller) -> Result<prepx_portfolio::Deps, TaskError> {
+        let Wiring {
+            settings, stages, ..
+        } = self;
+        Ok(prepx_portfolio::Deps {
+            accounts: stages.accounts(),
             matching: stages.matching(),
-        },
-        market_data,
-    })
-}
-
-async fn webhooks(
-    settings: &Settings,
-    stages: &Stages,
-    location: &Location,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<Random>,
-) -> Result<Service, TaskError> {
-    let log = stages.log(webhook::GROUP.name, Reading::Unhurried)?;
-    let built = webhook::build(webhook::Deps {
-        config: settings.webhooks.clone(),
-        networks: settings.webhooks.networks(settings.dev),
-        directory: settings.data_dir.clone(),
-        location: location.clone(),
-        following: stages.follow(Arc::clone(&log), clock),
-        log,
-        matching: stages.matching(),
-        random: Arc::clone(random),
-        held_bytes_max: settings.shares().map(|shares| shares.snapshot_bytes),
-    });
-    Ok(built.await?)
-}
-
-fn analytics_deps(
-    settings: &Settings,
-    stages: &Stages,
-    location: &Location,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<Random>,
-) -> Result<prepx_analytics::Deps, TaskError> {
-    let pace = prepx_analytics::Pace::default();
-    let log = stages.log("audit", Reading::Unhurried)?;
-    let Following {
-        tail,
-        retention,
-        topology,
-        clock,
-        duties,
-    } = stages.follow(Arc::clone(&log), clock);
-    Ok(prepx_analytics::Deps {
-        directory: settings.data_dir.clone(),
-        location: location.clone(),
-        log,
-        tail,
-        retention,
-        topology,
-        clock,
-        duty: duties.of(0).clone(),
-        random: Arc::clone(random),
-        pace: settings.shares().map_or(pace, |shares| shares.audit(pace)),
-    })
-}
-
-fn trading_deps(
-    stages: &Stages,
-    books: Books,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<Random>,
-) -> prepx_trading::Deps {
-    prepx_trading::Deps {
-        accounts: stages.accounts(),
-        history: Arc::new(books),
-        matching: stages.matching(),
-        clock: Arc::clone(clock),
-        random: Arc::clone(random),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            audit: stages.audit(),
+            told: stages.told(&settings.data_dir)?,
+            following: stages.following("ledger", Reading::Unhurried, &self.clock)?,
+            bytes_max: settings.shares().map(|shares| shares.portfolio_bytes_max),
+            cache: self.cache.clone(),
+            warm_every: Duration::from_secs(settings.warm_seconds.into()),
+            market_data,
+        })
     }
-}
 
-fn risk_deps(stages: &Stages, clock: &Arc<dyn Clock>, random: &Arc<Random>) -> prepx_risk::Deps {
-    prepx_risk::Deps {
-        accounts: stages.accounts(),
-        clock: Arc::clone(clock),
-        random: Arc::clone(random),
+    fn trading(&self, books: Books) -> prepx_trading::Deps {
+        prepx_trading::Deps {
+            accounts: self.stages.accounts(),
+            history: Arc::new(books),
+            matching: self.stages.matching(),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+        }
     }
-}
 
-fn portfolio_deps(
-    settings: &Settings,
-    stages: &Stages,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<Random>,
-    cache: &Cache,
-    market_data: Caller,
-) -> Result<prepx_portfolio::Deps, TaskError> {
-    Ok(prepx_portfolio::Deps {
-        accounts: stages.accounts(),
-        matching: stages.matching(),
-        clock: Arc::clone(clock),
-        random: Arc::clone(random),
-        audit: stages.audit(),
-        told: stages.told(&settings.data_dir)?,
-        following: stages.following("ledger", Reading::Unhurried, clock)?,
-        bytes_max: settings.shares().map(|shares| shares.portfolio_bytes_max),
-        cache: cache.clone(),
-        warm_every: Duration::from_secs(settings.warm_seconds.into()),
-        market_data,
-    })
+    fn risk(&self) -> prepx_risk::Deps {
+        prepx_risk::Deps {
+            accounts: self.stages.accounts(),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+        }
+    }
+
+    fn analytics(&self) -> Result<prepx_analytics::Deps, TaskError> {
+        let pace = prepx_analytics::Pace::default();
+        let shares = self.settings.shares();
+        let log = self.stages.log("audit", Reading::Unhurried)?;
+        let Following {
+            tail,
+            retention,
+            topology,
+            clock,
+            duties,
+        } = self.stages.follow(Arc::clone(&log), &self.clock);
+        Ok(prepx_analytics::Deps {
+            directory: self.settings.data_dir.clone(),
+            location: self.location.clone(),
+            log,
+            tail,
+            retention,
+            topology,
+            clock,
+            duty: duties.of(0).clone(),
+            random: Arc::clone(&self.random),
+            pace: shares.map_or(pace, |shares| shares.audit(pace)),
+        })
+    }
+
+    fn notification(&self, market_data: Caller) -> Result<prepx_notification::Deps, TaskError> {
+        Ok(prepx_notification::Deps {
+            sources: prepx_notification::Sources {
+                following: self
+                    .stages
+                    .following("notification", Reading::Prompt, &self.clock)?,
+                matching: self.stages.matching(),
+            },
+            market_data,
+        })
+    }
+
+    fn webhooks(&self) -> Result<webhook::Deps, TaskError> {
+        let Wiring {
+            settings, stages, ..
+        } = self;
+        let log = stages.log(webhook::GROUP.name, Reading::Unhurried)?;
+        Ok(webhook::Deps {
+            config: settings.webhooks.clone(),
+            networks: settings.webhooks.networks(settings.dev),
+            directory: settings.data_dir.clone(),
+            location: self.location.clone(),
+            following: stages.follow(Arc::clone(&log), &self.clock),
+            log,
+            matching: stages.matching(),
+            random: Arc::clone(&self.random),
+            held_bytes_max: settings.shares().map(|shares| shares.snapshot_bytes),
+        })
+    }
 }
