@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) const RATES_MAX: usize = 2;
 const NS_PER_US: u64 = 1_000;
 
-/// So many in so long, evenly, and so many at once.
+/// A rate: so many in a period, refilled evenly, with a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// How many come back in `per`; at least 1.
@@ -23,7 +23,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many in so long, which may also all come at once.
+    /// So many in a period, which may also all come at once.
     pub const fn new(count: u32, per: Duration) -> Rate {
         Rate {
             count,
@@ -162,7 +162,7 @@ impl State {
         }
     }
 
-    /// From when on this is the same as nothing.
+    /// The moment from which this bucket is full again and need not be kept.
     pub(crate) fn forgotten_at_ns(&self) -> u64 {
         let used_up = self.used_up_at_ns.iter().copied().max().unwrap_or_default();
         used_up.max(self.blocked_until_ns)

@@ -20,7 +20,7 @@ pub struct Command {
     pub id: Uuid,
     /// When it was first stamped. One that is older than the stage's memory is refused as stale.
     pub stamped_at: Micros,
-    /// Whose slot it is for: the slot of the account, or of the user when it opens one.
+    /// The slot that it goes to: that of the account, or of the user when it opens one.
     pub slot: Slot,
     /// What is asked.
     pub action: Action,

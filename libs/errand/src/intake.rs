@@ -39,7 +39,7 @@ pub struct Intake<E> {
     passing: Arc<Passing>,
     pool: Pool,
     following: Following,
-    /// Of each partition, and of each lane by its sender's journal, up to where it was taken.
+    /// How far it has been taken, by partition and, within it, by the journal of the lane's sender.
     taken: HashMap<TopicPartition, Taken>,
 }
 

@@ -15,14 +15,14 @@ pub(crate) struct Proof {
     age_max: Duration,
     /// When it was last certain, in microseconds of the monotonic clock.
     at_us: AtomicU64,
-    /// Whose ownership it is, while the partition is owned.
+    /// The owner, while the partition is owned.
     claim: Mutex<Option<Claim>>,
     open: AtomicBool,
     refuted: AtomicBool,
 }
 
 impl Proof {
-    /// Of a lease with this session; nothing is owned yet.
+    /// The proof under a lease with this session; nothing is owned yet.
     pub fn new(session: Duration) -> Proof {
         Proof {
             age_max: session / 2,

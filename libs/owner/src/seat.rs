@@ -33,7 +33,7 @@ const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
 /// Between two tries of taking the partition over: twice as long each time, up to the second.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// So many tries in a row may fail before the process gives up: another one may do better.
+/// How many tries in a row may fail before the process gives the partition up: another one may do better.
 const TRIES_MAX: u32 = 30;
 
 /// A look into the memory of a partition; what it returns hands the result over.

@@ -78,7 +78,7 @@ struct Shared<C: Codec> {
     seated: Mutex<BTreeMap<u32, Seated<C>>>,
     /// What this process has of each partition that it may come to own.
     standbys: Vec<Arc<Standby<C>>>,
-    /// Of that, what is to be handed over, and when.
+    /// What of it is to be handed over, and when.
     revoked: Mutex<BTreeMap<u32, Duration>>,
     /// The last epoch under which each partition was owned here.
     epochs: Vec<Arc<AtomicU32>>,

@@ -93,7 +93,7 @@ fn consumers(published: &str) -> Vec<v1::Consumer> {
     found.into_values().collect()
 }
 
-/// Of a line such as `prepx_consumer_lag_records{consumer="ledger"} 3`: what, whose, how much.
+/// The parts of a line such as `prepx_consumer_lag_records{consumer="ledger"} 3`: what, whose, how much.
 fn of_consumer(line: &str) -> Option<(&str, &str, f64)> {
     let line = line.strip_prefix("prepx_consumer_")?;
     let (gauge, rest) = line.split_once("{consumer=\"")?;
@@ -101,7 +101,7 @@ fn of_consumer(line: &str) -> Option<(&str, &str, f64)> {
     Some((gauge, name, value.parse().ok()?))
 }
 
-/// Of a line such as `prepx_dead_letters{group="webhooks"} 3`, which `prepx_errand` publishes.
+/// The parts of a line such as `prepx_dead_letters{group="webhooks"} 3`, which `prepx_errand` publishes.
 fn dead_letters(line: &str) -> Option<v1::DeadLetters> {
     let (labels, value) = line.strip_prefix("prepx_dead_letters{")?.split_once("} ")?;
     Some(v1::DeadLetters {

@@ -40,7 +40,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// over what it has queued.
 const WORKERS_MIN: usize = 4;
 
-/// What every process is told.
+/// The settings of every process.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -49,7 +49,7 @@ pub struct Config {
     /// Where to tell an orchestrator in plain text how this process is, beside the port where it serves:
     /// health, readiness and metrics, and nothing else. Nowhere when it is not set.
     pub probe_listen: Option<SocketAddr>,
-    /// Whose calls come to the port.
+    /// Who calls at the port.
     pub callers: Callers,
     /// Who this process is to the others of its platform.
     pub tls: tls::Config,
@@ -79,7 +79,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// With what the URL of the port begins.
+    /// The scheme of the port's URL.
     pub fn scheme(&self) -> &'static str {
         let secured = match self.callers {
             Callers::Services => self.tls.is_set(),
@@ -231,11 +231,11 @@ pub struct Hosted {
     pub service: Service,
     /// Where to answer.
     pub port: Port,
-    /// Where to tell how it is, if there is a place for that alone.
+    /// The port for probes alone, if there is one.
     pub probes: Option<Probes>,
     /// What the service was built with.
     pub drain: Drain,
-    /// Its other side.
+    /// What ends it: the other side of `drain`.
     pub control: Control,
 }
 

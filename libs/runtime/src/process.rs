@@ -23,7 +23,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Of this process, from now on. Inside the tokio runtime.
+    /// The metrics of this process, from now on. To be called inside the tokio runtime.
     pub(crate) fn begin(service: &'static str) -> Process {
         let version = [("service", service), ("version", env!("CARGO_PKG_VERSION"))];
         metrics::gauge!("prepx_build_info", &version).set(1.0);

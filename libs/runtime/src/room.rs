@@ -15,7 +15,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of the queue or pool with this name, which has room for so many. Those of one name count together.
+    /// The room of the queue or pool with this name, which has so many places. Those of one name count together.
     pub fn of(queue: &'static str, most: usize) -> Usage {
         metrics::gauge!("prepx_queue_entries_max", "queue" => queue).increment(most as f64);
         let entries = metrics::gauge!("prepx_queue_entries", "queue" => queue);

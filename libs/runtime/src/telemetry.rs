@@ -69,9 +69,10 @@ pub struct Config {
     pub log_filter_file: Option<PathBuf>,
     /// URL of an OTLP collector for traces over gRPC; none are sent without it.
     pub otlp_endpoint: Option<String>,
-    /// Of how many requests in a million the whole trace is sent. Who begins it decides for all whom it reaches.
+    /// How many requests in a million have their whole trace sent. Whoever begins a trace decides for every process
+    /// that it reaches.
     pub traces_ppm: u32,
-    /// Of the others is sent what failed, and what took as long as this.
+    /// Of other requests only those spans are sent that failed or took as long as this.
     pub traces_slow_ms: u64,
     /// Whether the traces of callers are continued. Unless it is said: of services they are, of clients not; a
     /// request of theirs begins a trace of its own, with a link to theirs. For gateways that only a mesh reaches.

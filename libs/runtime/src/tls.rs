@@ -23,7 +23,7 @@ pub use self::connect::{DialError, Dialer};
 pub(crate) use self::handshake::{Prompt, shaken, speaks_http2};
 pub use self::identity::Identity;
 
-/// Whose calls come to the port of a process.
+/// Who calls at the port of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Callers {

@@ -51,7 +51,7 @@ pub struct Archivist {
     pace: ArchivePace,
     /// Where the next segment begins.
     next: u64,
-    /// Of what is archived and may be on the log still: where each segment ends, and when its last transition was
+    /// The archived segments that may still be on the log: where each ends, and when its last transition was
     /// decided.
     held: VecDeque<(u64, Micros)>,
     /// How many events the owner had seen, and when, as all that was durable had been archived.

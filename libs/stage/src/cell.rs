@@ -57,7 +57,7 @@ pub(crate) struct Cell<C: Codec> {
 }
 
 impl<C: Codec> Cell<C> {
-    /// Of a partition that has just been opened: the transition of the new epoch is to be appended.
+    /// The cell of a partition that has just been opened: the transition of the new epoch is to be appended.
     pub fn new(partition: Partition<C>, inbox: VecDeque<Work<Input<C>>>) -> Cell<C> {
         Cell {
             partition,

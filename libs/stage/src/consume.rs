@@ -46,9 +46,9 @@ pub struct Following {
     pub retention: Arc<Retention>,
     /// How many partitions there are.
     pub topology: Topology,
-    /// By which the age of a lag is told.
+    /// The clock for the age of a lag.
     pub clock: Arc<dyn Clock>,
-    /// What of it this process takes.
+    /// Which partitions this process takes.
     pub duties: Duties,
 }
 
@@ -76,7 +76,7 @@ pub struct Runner<C> {
     follower: Follower,
     progress: watch::Sender<Places>,
     wishes: Arc<Wishes>,
-    /// Of the partitions that this process takes.
+    /// One for each partition that this process takes.
     takings: BTreeMap<TopicPartition, Taking>,
     /// Batches since the log was last let go of.
     unreleased: u32,

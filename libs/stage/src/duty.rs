@@ -24,12 +24,12 @@ struct Shared {
 pub struct Taking(Arc<Shared>);
 
 impl Duty {
-    /// Of the only process.
+    /// The duty of the only process.
     pub fn always() -> Duty {
         Duty::new(true, Arc::default())
     }
 
-    /// Of one that waits until it is told.
+    /// The duty of a process that waits until it is given one.
     pub fn standing_by() -> Duty {
         Duty::new(false, Arc::default())
     }
@@ -119,14 +119,14 @@ impl From<Duty> for Duties {
 }
 
 impl Duties {
-    /// So many, of a process that waits until it is told of each.
+    /// So many duties of a process that waits until it is given each.
     pub fn standing_by(partitions: u32) -> Duties {
         let moved = Arc::<watch::Sender<()>>::default();
         let duty = |_| Duty::new(false, Arc::clone(&moved));
         Duties((0..partitions).map(duty).collect())
     }
 
-    /// That of a partition.
+    /// The duty of a partition.
     pub fn of(&self, partition: u32) -> &Duty {
         match &self.0[..] {
             [whole] => whole,

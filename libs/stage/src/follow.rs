@@ -67,7 +67,7 @@ pub struct Run {
     pub first: u64,
     /// In the order of their numbers.
     pub messages: Vec<Message>,
-    /// What they belong to, as far as that is told.
+    /// The traces that they belong to, as far as they are sampled.
     pub traces: Traces,
 }
 
@@ -122,7 +122,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Of `log`.
+    /// The end of `log`.
     pub fn new(log: Arc<dyn Log>) -> Tail {
         let (told, news) = watch::channel(());
         log.on_news(Box::new(move || {
@@ -136,8 +136,8 @@ impl Tail {
         self.log.end(partition)
     }
 
-    /// Of each partition one past the last offset that anybody was told of by now, or later: what a reader has to see
-    /// who must miss nothing. None when it cannot be found out.
+    /// For each partition, one past the last offset that anybody may have heard of by now, or a later one: what a
+    /// reader who must miss nothing has to see. None when it cannot be found out.
     pub async fn told_ends(&self, partitions: &[TopicPartition]) -> Option<Vec<u64>> {
         let (told, ends) = oneshot::channel();
         // Whoever asked may have gone.

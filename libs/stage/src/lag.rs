@@ -53,7 +53,7 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// Of a consumer that has only begun.
+    /// The lag of a consumer that has only begun.
     pub fn new(consumer: &str, tail: &Tail, clock: &Arc<dyn Clock>) -> Lag {
         Lag {
             consumer: consumer.to_owned(),

@@ -44,7 +44,7 @@ pub struct Parcel<I> {
     pub first: u64,
     /// The messages, as inputs of the receiver.
     pub inputs: Vec<I>,
-    /// What they belong to, as far as that is told.
+    /// The traces that they belong to, as far as they are sampled.
     pub traces: Traces,
 }
 

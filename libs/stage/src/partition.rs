@@ -50,7 +50,7 @@ pub struct Partition<C: Codec> {
     owner: Owner,
     pub(crate) state: State<C>,
     pub(crate) outbox: Outbox<C>,
-    /// What may not have left before the takeover, to be appended first.
+    /// Records that may not have left before the takeover; they are appended first.
     pub(crate) backlog: VecDeque<Batch>,
     pub(crate) begun: Begun,
     open: Open<C>,
@@ -60,7 +60,7 @@ pub struct Partition<C: Codec> {
     room_bytes: usize,
     /// How many decisions have followed from the last input, until the last of them.
     follow_ups: u32,
-    /// What the last input and all that follows from it belong to, if that is told.
+    /// The trace of the last input and of all that follows from it, if it is sampled.
     followed: Option<Followed>,
 }
 
@@ -106,7 +106,7 @@ impl<C: Codec> Partition<C> {
         self.begun
     }
 
-    /// As whom it appends.
+    /// The owner in whose name it appends.
     pub fn owner(&self) -> Owner {
         self.owner
     }
@@ -353,7 +353,7 @@ impl<C: Codec> Partition<C> {
         decided
     }
 
-    /// What the input at hand is about, if its trace is told.
+    /// What the input at hand is about, if it is traced.
     fn subject(&self) -> Option<String> {
         self.followed.as_ref()?.subject.clone()
     }

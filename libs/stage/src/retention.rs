@@ -24,7 +24,7 @@ enum Cuts {
 }
 
 impl Retention {
-    /// Of `log`, with no consumers yet. All consumers speak up ([`Self::release`] with where they
+    /// The retention of `log`, with no consumers yet. All consumers register ([`Self::release`] with where they
     /// stand, 0 if nowhere) before the first of them moves on.
     pub fn new(log: Arc<dyn Log>) -> Retention {
         Retention {
@@ -34,7 +34,7 @@ impl Retention {
         }
     }
 
-    /// Of a log that others follow too: nobody here knows what they need, and nothing is given back.
+    /// The retention of a log that others follow too: nobody here knows what they need, so nothing is dropped.
     pub fn shared(log: Arc<dyn Log>) -> Retention {
         Retention {
             cuts: Cuts::Nothing,
@@ -42,8 +42,8 @@ impl Retention {
         }
     }
 
-    /// Of such a log whose journals are archived: they are given back, and nothing else. Whoever archives says that
-    /// others have had their time.
+    /// The retention of such a log whose journals are archived: those are dropped, and nothing else. The archivist
+    /// makes sure that others have had their time.
     pub fn of_journals(log: Arc<dyn Log>) -> Retention {
         Retention {
             cuts: Cuts::Journals,

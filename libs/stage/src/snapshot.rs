@@ -158,7 +158,7 @@ impl Snapshots {
         self.objects.get(name).map_err(failed(name))
     }
 
-    /// Of each good snapshot of a partition: generation, head and next offset, newest first.
+    /// Every good snapshot of a partition, newest first: generation, head and next offset.
     pub(crate) fn marks(&self, seat: Seat) -> Result<Vec<(u64, Head, u64)>, Error> {
         let mut marks = Vec::new();
         for (generation, name) in self.generations(seat)?.into_iter().rev() {

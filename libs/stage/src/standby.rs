@@ -53,7 +53,7 @@ struct Copy<C: Codec> {
 }
 
 impl<C: Codec> Standby<C> {
-    /// Of a partition, with no copy yet.
+    /// The standby of a partition, with no copy yet.
     pub fn new(codec: Arc<C>, seat: Seat, snapshots: Snapshots) -> Standby<C> {
         Standby {
             codec,

@@ -19,7 +19,7 @@ const REEMIT_BYTES: usize = 1 << 20;
 
 /// Who hears how far the fold of a journal has come; `()` does not listen.
 pub trait Watch {
-    /// So many records of those that were there have been folded.
+    /// How many of the records that were there have been folded.
     fn folded(&self, seat: Seat, records: u64, of: u64);
 }
 

@@ -12,7 +12,7 @@ use crate::{Error, Location, Migration, Options, Pool, Result, query};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     shards: Vec<Location>,
-    /// Of each partition its shard; empty when there is one shard for all, however many they are.
+    /// The shard of each partition; empty when one shard holds all of them.
     shard_of: Vec<usize>,
 }
 

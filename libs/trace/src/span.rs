@@ -22,7 +22,7 @@ const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Which spans of a process are told.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampling {
-    /// Of how many roots in a million the whole trace is.
+    /// How many roots in a million have their whole trace recorded.
     pub sampled_ppm: u32,
     /// From what duration on a span is that was not sampled.
     pub slow: Duration,

@@ -43,9 +43,9 @@ const STATUSES: [(u16, &str); 20] = [
 /// What is counted of every route.
 pub struct Requests {
     in_flight: Gauge,
-    /// Of the JSON API, by where the router has the route.
+    /// For the JSON API, by the route's place in the router.
     routes: HashMap<usize, (Arc<Route>, Meters)>,
-    /// Of paths that are no calls of a service, which take GET.
+    /// For paths that are no calls of a service; they take GET.
     pages: HashMap<&'static str, Meters>,
     other: Meters,
 }
@@ -59,7 +59,7 @@ struct Meters {
 }
 
 impl Requests {
-    /// Of the routes of a router, and of these paths beside them.
+    /// Metrics for the routes of a router, and for these paths beside them.
     pub fn new(router: &Router, pages: impl Iterator<Item = &'static str>) -> Requests {
         let of = |route: &Arc<Route>| {
             let method = route.http_method().map_or("any", http::Method::as_str);

@@ -24,17 +24,17 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 pub struct Parts {
     /// By the name of their service, such as `risk`.
     pub services: BTreeMap<String, Peer>,
-    /// What they are asked with.
+    /// The key to ask them with.
     pub key: ClusterKey,
 }
 
 /// What is known of one process.
 struct Known {
     service: String,
-    /// Where it is to be found, as this gateway was told.
+    /// Its address, as this gateway was configured.
     url: Option<String>,
     serves: bool,
-    /// What it tells itself; none when it does not answer.
+    /// What it reports; none when it does not answer.
     part: Option<v1::Part>,
 }
 
@@ -210,7 +210,7 @@ fn untaken(known: &[Known]) -> impl Iterator<Item = String> {
     })
 }
 
-/// Of each group what the one process has that keeps them: the others have none.
+/// The dead letters of each group, as reported by the one process that keeps them; the others have none.
 fn dead_letters(known: &[Known]) -> Vec<wire::DeadLettersStatus> {
     let parts = known.iter().filter_map(|known| known.part.as_ref());
     let mut letters = BTreeMap::<&str, u64>::new();

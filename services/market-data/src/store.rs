@@ -87,7 +87,7 @@ impl Store {
         Ok(Store { pool, bytes_max })
     }
 
-    /// Of a partition, the offset to go on from.
+    /// The offset at which to continue in a partition.
     pub async fn position(&self, partition: TopicPartition) -> Result<u64> {
         self.pool.position(&position_of(partition)).await
     }

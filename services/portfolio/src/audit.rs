@@ -55,7 +55,7 @@ pub struct Audit {
 }
 
 impl Totals {
-    /// Of all lines.
+    /// The totals over all lines.
     pub fn of(books: &BTreeMap<Line, i64>) -> Totals {
         let mut totals: BTreeMap<Asset, Total> = BTreeMap::new();
         for (&(_, book, asset), &minor) in books {

@@ -25,7 +25,7 @@ use crate::store::ledger::{Ledger, View};
 
 /// How long a read waits for the books to have what was durable when it came.
 const WAIT: Duration = Duration::from_secs(2);
-/// When a reader who waited for nothing should come again.
+/// When a reader who waited in vain should come again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The reading side of the ledger. Cheap to clone.
@@ -44,15 +44,14 @@ pub struct Books {
 #[derive(Clone, Copy)]
 struct Reached {
     partition: u32,
-    /// What they say of that themselves, not before the account's version: what is kept under one has seen it.
+    /// The position that the books report, at least the account's version: what is cached under a version has seen it.
     stored: u64,
     /// The account's version then.
     version: Option<u64>,
 }
 
 impl Books {
-    /// Over the ledger and what takes each partition into it. What is read is kept in `kept`, and `warmer` told
-    /// of it.
+    /// Books over the ledger and the projections that fill it. Reads are cached in `kept` and reported to `warmer`.
     pub fn new(
         compared: Compared,
         following: Following,

@@ -172,7 +172,7 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// Of all partitions, where the ledger stands. Speaks up at the log for what is still needed, so it
+    /// The projection of all partitions, where the ledger stands. It registers at the log what it still needs, so it
     /// is to be made before anything lets go of the log.
     ///
     /// # Errors

@@ -120,7 +120,7 @@ impl Reach {
     }
 }
 
-/// Whose processes own the partitions of a stage: as whom they have to show themselves.
+/// The service whose processes own the partitions of a stage: the identity that they have to show.
 fn service_of(seat: Seat) -> &'static str {
     match seat.stage {
         Stage::ACCOUNT => "prepx-risk",

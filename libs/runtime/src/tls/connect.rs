@@ -56,7 +56,7 @@ impl Dialer {
         Dialer(Some(identity))
     }
 
-    /// With what the addresses of services begin.
+    /// The scheme of the services' addresses.
     pub const fn scheme(&self) -> &'static str {
         match self.0 {
             Some(_) => "https",

@@ -51,7 +51,7 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Of a process among the others of its platform, by the name of its service such as `prepx-risk`.
+    /// The identity of a process among the others of its platform, by the name of its service such as `prepx-risk`.
     ///
     /// # Errors
     /// Names the file that is not right, and what would be.
@@ -59,7 +59,7 @@ impl Identity {
         Identity::open(config.into(), name, clock)
     }
 
-    /// Of a process to its clients.
+    /// The identity of a process towards its clients.
     ///
     /// # Errors
     /// Names the file that is not right, and what would be.

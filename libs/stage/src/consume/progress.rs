@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::follow::Tail;
 
-/// How often whoever waits for an offset says so.
+/// How often somebody who waits for an offset asks for it again.
 const HURRY: Duration = Duration::from_millis(50);
 /// How often to look whether another process has stored what was seen here.
 const LOOK: Duration = Duration::from_millis(10);
@@ -57,11 +57,11 @@ pub struct Progress {
 /// What is asked of a consumer by those who wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
-    /// That it ends its pause.
+    /// Rung when it should end its pause.
     pub(super) hurry: Notify,
-    /// Of which partitions somebody waits for an offset that there may be no record before.
+    /// The partitions in which somebody waits for an offset, before which there may be no record.
     wanted: Mutex<BTreeSet<TopicPartition>>,
-    /// That it finds out anew where it stands.
+    /// Rung when it should find out anew where it stands.
     pub(super) doubt: Notify,
 }
 

@@ -45,7 +45,7 @@ const ASK: &str = "
 struct Answer {
     /// Bytes of write-ahead log that have taken effect.
     place: i64,
-    /// Of a primary, how often one has been promoted; of a replica none.
+    /// How often a primary has been promoted, if this is one; none for a replica.
     timeline: Option<i64>,
 }
 

@@ -25,13 +25,13 @@ use super::{Edge, Protocol, Seat};
 
 /// How long a socket may take to sign in.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one message may take to be written: who reads that slowly does not read.
+/// How long one message may take to be written; a client that reads more slowly counts as not reading.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other end may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a sign of life is asked for.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// So many heartbeats without a word are the end.
+/// After so many heartbeats without an answer the socket is closed.
 const SILENT_HEARTBEATS_MAX: u32 = 4;
 /// Events in one message.
 const ITEMS_MAX: usize = 64;
@@ -42,14 +42,14 @@ const RESTART: u16 = 1_012;
 pub struct Session {
     edge: Arc<Edge>,
     socket: WebSocket,
-    /// That of its connection.
+    /// The place of its connection.
     place: Option<Place>,
     protocol: Protocol,
     form: Form,
     identity: Option<(Arc<Identity>, Seat)>,
     link: Option<Link>,
     heard: Heard,
-    /// Of each change of that which is not answered yet the channels that there are not.
+    /// For each change of subscriptions that is not answered yet, the requested channels that do not exist.
     untold: VecDeque<Vec<&'static str>>,
     /// Heartbeats since the other end was heard.
     silent: u32,
@@ -57,7 +57,7 @@ pub struct Session {
 
 /// Why a socket ends.
 enum End {
-    /// There is nobody any more.
+    /// The other end is gone.
     Gone,
     /// We close, with a code and a reason.
     Close(u16, &'static str),
@@ -98,7 +98,7 @@ impl Session {
             };
             if self.write(Message::Close(Some(frame))).await.is_ok() {
                 let closed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-                // Who does not answer is left.
+                // A client that does not answer the close is not waited for.
                 let _ = timeout(CLOSE_TIMEOUT, closed).await;
             }
         }

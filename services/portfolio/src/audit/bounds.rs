@@ -13,9 +13,9 @@ use crate::store::ledger::columns::{Table, number};
 /// What the tables are at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
-    /// Of each partition, the last message that is in them.
+    /// For each partition, the last message that is in the tables.
     pub through: Vec<u64>,
-    /// Of each partition, from where on all rows of simulated accounts are there.
+    /// For each partition, the point from which on all rows of simulated accounts are there.
     pub whole_from: Vec<WholeFrom>,
     /// The accounts whose old rows may be compacted.
     pub simulated: BTreeSet<i64>,

@@ -41,9 +41,9 @@ pub struct Expected {
     live: HashMap<i64, (i64, u128)>,
     /// Rows that are compared one by one, and whether each may be missing in the table.
     rows: BTreeMap<Name, (bool, Held)>,
-    /// Of each partition, by day: what is still added up.
+    /// For each partition, by day: sums that may still grow.
     days: BTreeMap<u32, Days>,
-    /// Of each partition's lane, the last message.
+    /// The last message of each partition's lane.
     last: BTreeMap<u32, u64>,
     differences: BTreeMap<Name, String>,
     suspects: BTreeSet<i64>,

@@ -36,7 +36,7 @@ pub struct Compared {
     pub transfers: Sql,
     /// What account stages have told.
     pub told: Arc<dyn ToldPort>,
-    /// Of how many partitions.
+    /// How many partitions.
     pub partitions: u32,
 }
 

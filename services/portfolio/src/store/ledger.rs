@@ -53,7 +53,7 @@ pub struct Unbalanced {
     pub partition: u32,
     /// The transition in its journal.
     pub seq: u64,
-    /// Of which asset.
+    /// The asset.
     pub asset: String,
     /// What they add up to.
     pub sum_minor: i64,
@@ -104,7 +104,7 @@ impl Ledger {
         self.shards.close().await;
     }
 
-    /// Of each partition, the offset to go on from.
+    /// The offset at which to continue in each partition.
     pub async fn positions(&self, partitions: u32) -> Result<Vec<u64>> {
         let mut next = Vec::new();
         for partition in 0..partitions {
@@ -113,7 +113,7 @@ impl Ledger {
         Ok(next)
     }
 
-    /// Of a partition, the offset to go on from.
+    /// The offset at which to continue in a partition.
     pub async fn position(&self, partition: u32) -> Result<u64> {
         let pool = self.shards.of(partition);
         pool.position(&position_of(source(partition))).await
@@ -242,7 +242,7 @@ impl Ledger {
     }
 }
 
-/// Of one shard.
+/// The ledger of one shard.
 async fn balance(connection: &mut Reader) -> Result<(Option<Unbalanced>, u64)> {
     let first = query(
         "SELECT source_partition, MAX(seq) AS seq, asset,
