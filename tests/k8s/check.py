@@ -12,6 +12,8 @@ import yaml
 import delivery
 import capacity
 import faults
+import faults_of_releases  # noted beside the others
+import figures
 import references
 import tiltfile
 import watching
@@ -23,11 +25,14 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BUILT = ["k8s/overlays/*", "istio/base", "istio/drill"]
 # What is applied as it is.
 PLAIN = ["k8s/argocd", "k8s/stores"]
+# Of that, what deploys the overlay that has everything.
+DEPLOYS = "k8s/argocd"
 # The overlay that has everything: by it the rules are tried.
 WHOLE = "prod"
 # The overlay that the Tiltfile deploys.
 TILTED = "dev"
-# Overlays of what watches, and which: that of the first, staging's and no other; nobody watches development.
+# Overlays of what watches, and which: that of the first, staging's and no other; nobody watches development. These have other
+# figures than the requirements, who speak of production.
 WATCHES = "monitoring-"
 WATCHED_BY = {"staging": "monitoring-staging", "dev": None}
 # A field that is misspelt, of a kind of Kubernetes, of an operator, and of Strimzi.
@@ -55,6 +60,7 @@ def main():
         for folder, text in built.items()
         if folder.parent.name == "overlays"
     }
+    overlays[WHOLE] = Manifests(overlays[WHOLE].docs + list(yaml.load_all(plain[ROOT / DEPLOYS], LOADER)))
     for overlay, manifests in overlays.items():
         problems = of_overlay(overlay, manifests, overlays)
         wrong += [f"k8s/overlays/{overlay}: {problem}" for problem in problems]
@@ -82,6 +88,8 @@ def of_overlay(overlay: str, manifests: Manifests, overlays: dict[str, Manifests
     beside = WATCHED_BY.get(overlay, f"{WATCHES}{WHOLE}")
     manifests.beside = overlays.get(beside)
     problems = references.problems(manifests)
+    if overlay not in WATCHED_BY:
+        problems += figures.problems(manifests)
     return problems + list(capacity.deployed(manifests)) if overlay == WHOLE else problems
 
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 
 import capacity
+import figures
 import mesh
 import references
 import watching
@@ -349,5 +350,5 @@ def unseen(sound: Manifests) -> list[str]:
             wrong.append(f"tests/k8s: {rule.__name__} does not see {spoil.__name__}: it says {said}")
     tried = {rule for rule, _, _ in FAULTS}
     return wrong + [
-        f"tests/k8s: no fault tries the rule {rule.__name__}" for rule in references.RULES if rule not in tried
+        f"tests/k8s: no fault tries the rule {rule.__name__}" for rule in [*references.RULES, *figures.RULES] if rule not in tried
     ]

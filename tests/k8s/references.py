@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import facts
 import mesh
+import releases
 import watching
 from manifests import Manifests, containers, name, pod, short
 
@@ -256,5 +257,6 @@ RULES = [
     topics,
     shards,
     *mesh.RULES,
+    *releases.RULES,
     *watching.RULES,
 ]
