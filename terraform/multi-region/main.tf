@@ -28,7 +28,7 @@ module "home" {
   source    = "../modules/home"
   providers = { aws = aws, aws.replica = aws.us_west_2 }
 
-  stages_bucket = "prepx-stages-${local.home}"
+  buckets       = { stages = "prepx-stages-${local.home}", backups = "prepx-backups", logs = "prepx-logs" }
   other_regions = setsubtract(keys(local.regions), [local.home])
 }
 

@@ -1,4 +1,4 @@
-# The platform in one region: what k8s/overlays/prod runs on, all 16 shards in it.
+# The platform in one region: what k8s/overlays/prod runs on, all 16 shards in it; by staging.tfvars what k8s/overlays/staging does.
 
 provider "aws" {
   region = var.region
@@ -22,15 +22,20 @@ module "home" {
   source    = "../modules/home"
   providers = { aws = aws, aws.replica = aws.replica }
 
-  stages_bucket = "prepx-stages"
+  buckets = {
+    stages  = "prepx-stages${var.suffix}"
+    backups = "prepx-backups${var.suffix}"
+    logs    = "prepx-logs${var.suffix}"
+  }
+  alerts_secret = "prepx/alerts${var.suffix}"
 }
 
 module "region" {
   source = "../modules/region"
 
-  # The home database and the shards.
-  at     = { name = "prepx", cidr = "10.16.0.0/16", sql_clusters = 17 }
+  at     = { name = "prepx", cidr = "10.16.0.0/16", sql_clusters = var.sql_clusters }
   shared = { operator_cidrs = var.operator_cidrs, may = module.home.may }
+  pools  = var.pools
 }
 
 module "dns" {

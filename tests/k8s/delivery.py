@@ -59,6 +59,8 @@ def of_workflow(path: pathlib.Path) -> list[str]:
     suites = {one["suite"] for job in jobs.values() for one in job.get("strategy", {}).get("matrix", {}).get("include", [])}
     called = set(re.findall(r"(?:run:|images/reproducibly) make ([\w-]+)|^\s+make ([\w-]+)", text, re.M))
     wrong = [f"{name}: {line.strip()} is not pinned" for line in text.splitlines() if "uses:" in line and not PINNED.search(line)]
+    programs = set(re.findall(r"run: (?:sudo )?((?:tests|tools|images)/\S+)", text))
+    wrong += [f"{name}: there is no {program}" for program in programs if not (ROOT / program).is_file()]
     wrong += [f"{name}: the Makefile has no {target}" for target in {"".join(pair) for pair in called} | suites if target not in targets]
     versions = set(re.findall(r"toolchain install (\S+)", text)) - {workspace()["rust-version"]}
     wrong += [f"{name}: Rust {version} is not that of Cargo.toml" for version in versions]

@@ -12,6 +12,11 @@ from rules import World
 MACHINES = (20, 200)
 SPOT_PERCENT = 70
 SERVERS_A_DATABASE = 3
+# How often a region is asked, and how soon it has to be left out.
+ASKED_SECONDS = 10
+LEFT_OUT_SECONDS_MAX = 30
+# Service accounts that are installed with what is not in k8s/ (terraform/README.md).
+OF_OPERATORS = {"cluster-autoscaler", "aws-load-balancer-controller"}
 
 
 def text(*places: str) -> str:
@@ -54,7 +59,7 @@ def shards(world: World) -> Iterator[str]:
     there = {region: int(of["sql_clusters"]) for region, of in regions.items()}
     if there != wanted:
         yield f"databases by region are {there}; docs/sql-shards.toml and the home database make {wanted}"
-    alone = int(arguments(said(world, "region").blocks("module")["region"]["at"])["sql_clusters"])
+    alone = int(said(world, "region").blocks("variable")["sql_clusters"]["default"])
     if alone != len(layout) + 1:
         yield f"one region has {alone} databases; docs/sql-shards.toml and the home database make {len(layout) + 1}"
     instances = re.search(r"instances: (\d+)", text("k8s/components/sql/shape/cluster.yaml"))[1]
@@ -65,42 +70,89 @@ def shards(world: World) -> Iterator[str]:
 
 
 def buckets(world: World) -> Iterator[str]:
-    """Every bucket that production's overlays name is made."""
+    """Every bucket that production's and staging's overlays name is made, and no other."""
     named = set(
         re.findall(
             r"s3://([\w-]+)/",
-            text("k8s/base/settings.env", "k8s/overlays/*-*-*/*.yaml", "k8s/components/sql/shape/*.yaml"),
+            text("k8s/base/settings.env", "k8s/overlays/*/*.yaml", "k8s/components/sql/shape/*.yaml"),
         )
     )
+    files = text("k8s/components/monitoring/stack/loki/*.yml", "k8s/overlays/monitoring-*/*.yaml")
+    named |= set(re.findall(r"bucket(?:name)?s[:=] ?([\w-]+)", files))
     home = plain(said(world, "multi-region").locals()["home"])
-    made = {plain(said(world, "modules/home").blocks("variable")["backups_bucket"]["default"])}
+    made = set()
     for root in ("region", "multi-region"):
-        made.add(plain(said(world, root).blocks("module")["home"]["stages_bucket"]).replace("${local.home}", home))
+        names = arguments(said(world, root).blocks("module")["home"]["buckets"]).values()
+        made |= {plain(name).replace("${local.home}", home).replace("${var.suffix}", suffix) for name in names for suffix in suffixes(world)}
     if named != made:
         yield f"k8s/ names the buckets {sorted(named)}; {sorted(made)} are made"
 
 
+def suffixes(world: World) -> set[str]:
+    """With which names of production and of staging end."""
+    default = plain(said(world, "region").blocks("variable")["suffix"]["default"])
+    return {default, *re.findall(r'^suffix += "(.*)"', text("terraform/region/staging.tfvars"), re.M)}
+
+
 def accounts(world: World) -> Iterator[str]:
-    """Roles are for service accounts that there are."""
-    roles = words(said(world, "modules/region").locals()["roles"])
-    names = set(re.findall(r"prepx-[\w-]+\*?", roles))
-    kinds = {f"prepx-{path.name}" for path in (ROOT / "k8s/base").iterdir() if path.is_dir()}
+    """Roles are for service accounts that there are, and whom k8s/ gives a role by its name, that has one."""
+    roles = arguments(said(world, "modules/region").locals()["roles"])
+    given = {role: set(map(plain, arguments(of)["accounts"])) for role, of in roles.items()}
+    asked = annotated()
+    kinds = {f"prepx-{path.name}" for path in (ROOT / "k8s/base").iterdir() if path.is_dir()} | set(asked) | OF_OPERATORS
     kinds |= set(re.findall(r"kind: ServiceAccount\nmetadata:\n  name: ([\w-]+)", text("k8s/components/*/*.yaml")))
-    # CloudNativePG names an account as its cluster.
-    kinds |= set(re.findall(r"kind: Cluster\nmetadata: \{name: (prepx-[\w-]+)\}", text("k8s/components/*/*.yaml")))
-    for name in sorted(names):
-        if not any(kind == name or name.endswith("*") and kind.startswith(name[:-1]) for kind in kinds):
+    for name in sorted(set().union(*given.values())):
+        if not any(matches(name, kind) for kind in kinds):
             yield f"a role is for the service account {name}; k8s/ has none"
+    for account, role in sorted(asked.items()):
+        if not any(matches(name, account) for name in given.get(role.removeprefix("prepx-"), ())):
+            yield f"k8s/ gives {account} the role {role}: it is made for others, or not at all"
+
+
+def tested(world: World) -> Iterator[str]:
+    """The test that takes Terraform expects the roles that are made."""
+    roles = set(arguments(said(world, "modules/region").locals()["roles"]))
+    expected = re.search(r"role_arns\) == \[(.*?)\]", text("terraform/region/tests/*.hcl"))[1]
+    if roles != set(re.findall(r'"([\w-]+)"', expected)):
+        yield f"terraform/region/tests expects the roles {expected}; {sorted(roles)} are made"
+
+
+def matches(name: str, account: str) -> bool:
+    return account == name or name.endswith("*") and account.startswith(name[:-1])
+
+
+def annotated() -> dict[str, str]:
+    """By service account the role that it takes on, wherever k8s/ says so: beside its name, and by a patch for several."""
+    files = text("k8s/components/*/*.yaml", "k8s/components/*/*/*.yaml", "k8s/components/*/*/*/*.yaml")
+    role = r'eks\.amazonaws\.com/role-arn: "arn:aws:iam::\d+:role/([\w-]+)"'
+    found = dict(re.findall(rf"kind: ServiceAccount\nmetadata:\n  name: ([\w-]+)\n  annotations: \{{{role}\}}", files))
+    for names, taken in re.findall(rf"target: \{{kind: ServiceAccount, name: prepx-\(?([\w|]+)\)?\}}\n.*\n.*{role}", files):
+        found |= {f"prepx-{name}": taken for name in names.split("|")}
+    # CloudNativePG names an account as its cluster.
+    for taken in re.findall(rf"serviceAccountTemplate: .*{role}", files):
+        found |= dict.fromkeys(re.findall(r"kind: Cluster\nmetadata: \{name: (prepx-[\w-]+)\}", files), taken)
+    return found
 
 
 def secrets(world: World) -> Iterator[str]:
     """Every secret that is read into the cluster has its place."""
     files = text("k8s/components/secrets/secrets.yaml", "k8s/components/monitoring/stack/secrets.yaml")
     read = set(re.findall(r"remoteRef: \{key: ([\w/]+)", files))
+    read |= set(re.findall(r"remoteRef/key, value: ([\w/-]+)", text("k8s/overlays/*/*.yaml")))
     made = set(map(plain, said(world, "modules/secrets").blocks("variable")["names"]["default"]))
-    made |= set(map(plain, said(world, "modules/home").blocks("module")["watching_secrets"]["names"]))
+    alerts = plain(said(world, "region").blocks("module")["home"]["alerts_secret"])
+    for name in map(plain, said(world, "modules/home").blocks("module")["watching_secrets"]["names"]):
+        made |= {name.replace("${var.alerts_secret}", alerts).replace("${var.suffix}", suffix) for suffix in suffixes(world)}
     if read != made:
         yield f"k8s/ reads the secrets {sorted(read)}; {sorted(made)} are made"
+
+
+def failing_over(world: World) -> Iterator[str]:
+    """A region that is gone is asked every 10 s, and left out in less than 30 s."""
+    check = next(said for _, type_, _, said in said(world, "modules/dns").resources() if type_ == "aws_route53_health_check")
+    interval, failures = int(check["request_interval"]), int(check["failure_threshold"])
+    if interval != ASKED_SECONDS or interval * (failures + 1) > LEFT_OUT_SECONDS_MAX:
+        yield f"regions are asked every {interval} s and left out after {failures} failures; the requirements have 10 s, and 30 s in all"
 
 
 def versions(world: World) -> Iterator[str]:
@@ -123,7 +175,7 @@ def hosts(world: World) -> Iterator[str]:
                 yield f"{root}: clients ask for {host}, Route 53 for *.{host}; istio/base/gateway.yaml answers to {hosts}"
 
 
-RULES = [pools, shards, buckets, accounts, secrets, versions, hosts]
+RULES = [pools, shards, buckets, accounts, tested, secrets, failing_over, versions, hosts]
 
 
 def problems(world: World) -> list[str]:

@@ -6,3 +6,9 @@ output "use" {
     { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [aws_kms_key.this.arn] },
   ]
 }
+
+# Only what keeps versions can be copied.
+output "source" {
+  description = "What modules/bucket-copy copies."
+  value       = { name = aws_s3_bucket_versioning.this.bucket, arn = aws_s3_bucket.this.arn, key_arn = aws_kms_key.this.arn }
+}

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the bucket, in all of S3; its copy is called so with `-replica`."
+  description = "Name of the bucket, in all of S3."
   type        = string
 }
 
@@ -8,8 +8,8 @@ variable "noncurrent_days" {
   type        = number
 }
 
-variable "cold_prefixes" {
-  description = "What is read less the older it is, by the beginning of its names."
-  type        = list(string)
-  default     = []
+variable "colder" {
+  description = "What is read less the older it is, by the beginning of its names: after how many days it goes to which class of storage."
+  type        = map(map(number))
+  default     = {}
 }

@@ -2,8 +2,7 @@
 terraform {
   required_providers {
     aws = {
-      source                = "hashicorp/aws"
-      configuration_aliases = [aws.replica]
+      source = "hashicorp/aws"
     }
   }
 }

@@ -1,12 +1,12 @@
-variable "stages_bucket" {
-  description = "Name of the bucket in PREPX_SNAPSHOT_URL and PREPX_ARCHIVE_URL."
-  type        = string
+variable "buckets" {
+  description = "Names of the buckets: in PREPX_SNAPSHOT_URL and PREPX_ARCHIVE_URL, in k8s/components/sql, and in Loki's file."
+  type        = object({ stages = string, backups = string, logs = string })
 }
 
-variable "backups_bucket" {
-  description = "Name of the bucket in k8s/components/sql."
+variable "alerts_secret" {
+  description = "Name of the secret by which Alertmanager reaches the pager and the chat."
   type        = string
-  default     = "prepx-backups"
+  default     = "prepx/alerts"
 }
 
 variable "other_regions" {

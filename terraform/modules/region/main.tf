@@ -27,6 +27,11 @@ locals {
       accounts  = ["monitoring-secrets"]
       may       = var.shared.may.watching_secrets
     }
+    loki = {
+      namespace = "monitoring"
+      accounts  = ["loki"]
+      may       = var.shared.may.logs
+    }
     autoscaler = {
       namespace = "kube-system"
       accounts  = ["cluster-autoscaler"]

@@ -42,6 +42,7 @@ variable "pools" {
     min            = number
     max            = number
   }))
+  nullable = false
   default = {
     spot             = { spot = true, instance_types = ["c6i.2xlarge"], min = 14, max = 140 }
     on-demand        = { spot = false, instance_types = ["c6i.4xlarge"], min = 3, max = 40 }

@@ -15,7 +15,7 @@ variables {
 
 run "one_region" {
   assert {
-    condition     = keys(module.region.role_arns) == ["autoscaler", "backups", "secrets", "stages", "targets"]
+    condition     = keys(module.region.role_arns) == ["autoscaler", "backups", "loki", "monitoring-secrets", "secrets", "stages", "targets"]
     error_message = "Roles are made for ${jsonencode(keys(module.region.role_arns))}."
   }
 
