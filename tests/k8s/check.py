@@ -15,6 +15,7 @@ import faults
 import faults_of_releases  # noted beside the others
 import figures
 import references
+import runbooks
 import tiltfile
 import watching
 from manifests import Manifests
@@ -90,7 +91,7 @@ def of_overlay(overlay: str, manifests: Manifests, overlays: dict[str, Manifests
     problems = references.problems(manifests)
     if overlay not in WATCHED_BY:
         problems += figures.problems(manifests)
-    return problems + list(capacity.deployed(manifests)) if overlay == WHOLE else problems
+    return problems + list(capacity.deployed(manifests)) + list(runbooks.named(manifests)) if overlay == WHOLE else problems
 
 
 def build(tools: pathlib.Path, folder: pathlib.Path) -> str:

@@ -7,6 +7,7 @@ import capacity
 import figures
 import mesh
 import references
+import runbooks
 import watching
 from manifests import Manifests
 
@@ -339,6 +340,16 @@ def dashboards_elsewhere(m):
     next(mount for mount in mounts if mount["name"] == "dashboards")["mountPath"] = "/dashboards"
 
 
+@fault(runbooks.named, "there is no prepx-redis-0")
+def a_runbook_that_names_nobody(m):
+    m.docs.remove(m.get("StatefulSet", "prepx-redis"))
+
+
+@fault(runbooks.named, "no pod has app.kubernetes.io/name=prepx-trading")
+def a_runbook_that_looks_for_another_label(m):
+    m.get("Deployment", "prepx-trading")["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] = "trading"
+
+
 def unseen(sound: Manifests) -> list[str]:
     """The faults that nobody sees, and the rules that no fault tries."""
     wrong = []
@@ -349,6 +360,5 @@ def unseen(sound: Manifests) -> list[str]:
         if not any(words in problem for problem in said):
             wrong.append(f"tests/k8s: {rule.__name__} does not see {spoil.__name__}: it says {said}")
     tried = {rule for rule, _, _ in FAULTS}
-    return wrong + [
-        f"tests/k8s: no fault tries the rule {rule.__name__}" for rule in [*references.RULES, *figures.RULES] if rule not in tried
-    ]
+    rules = [*references.RULES, *figures.RULES, *runbooks.RULES]
+    return wrong + [f"tests/k8s: no fault tries the rule {rule.__name__}" for rule in rules if rule not in tried]

@@ -92,7 +92,8 @@ def routed(m: Manifests) -> Iterator[str]:
 def sql(m: Manifests) -> Iterator[str]:
     for doc in m.of("Cluster"):
         spec = doc["spec"]
-        yield from other(f"parameters of {name(doc)}", spec["postgresql"]["parameters"], SQL)
+        told = {key: value for key, value in spec["postgresql"]["parameters"].items() if key in SQL}
+        yield from other(f"parameters of {name(doc)}", told, SQL)
         yield from other(f"resources of {name(doc)}", spec["resources"], SQL_RESOURCES)
         yield from other(f"backups of {name(doc)}", spec["backup"]["retentionPolicy"], f"{BACKUP_DAYS}d")
         if not any(one["spec"]["cluster"]["name"] == doc["metadata"]["name"] for one in m.of("ScheduledBackup")):
