@@ -1,6 +1,7 @@
 """Metrics, rules, dashboards and runbooks, with what a platform really exports: the table of docs/metrics.md is the one list that all of
 them are compared with. A Prometheus of its own scrapes a platform with traders and is asked everything that rules and dashboards ask."""
 
+import itertools
 import json
 import os
 import re
@@ -281,6 +282,21 @@ def test_the_commands_of_runbooks_work(market, prometheus, tmp_path):
         script = "set -eu\n" + "\n".join(blocks)
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path)
         assert done.returncode == 0, f"{runbook.name}: {done.stderr}{done.stdout}"
+
+
+def test_what_runbooks_say_to_do_is_what_the_program_knows():
+    """Commands in the text change something, so they are not run: each is one of the program's, with options that it has."""
+    told = {command for runbook in RUNBOOKS.glob("*.md") for command in re.findall(r"`prepx ([a-z][^`]*)`", runbook.read_text())}
+    assert len(told) > 5
+    for command in sorted(told):
+        words = command.split()
+        verbs = list(itertools.takewhile(lambda word: re.fullmatch(r"[a-z-]+", word) and not word.startswith("--"), words))
+        done = subprocess.run([binary(), *verbs, "--help"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, f"prepx {command}: {done.stderr}"
+        unknown = {word for word in words if word.startswith("--")} - set(re.findall(r"--[a-z-]+", done.stdout))
+        assert not unknown, f"prepx {command}: it has no {unknown}"
+        wanted = set(re.findall(r"(--[a-z-]+) <", done.stdout.partition("Usage:")[2].splitlines()[0]))
+        assert "--help" in words or wanted <= set(words), f"prepx {command}: it wants {wanted}"
 
 
 def test_the_filter_of_the_log_changes_without_a_restart(tmp_path):
