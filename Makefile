@@ -42,7 +42,7 @@ test-kafka: preflight-test
 	tests/servers/kafka.py run --nodes 3 -- $(CARGO) $(KAFKA_TESTS) --test it kafka
 	tests/servers/kafka.py run -- $(CARGO) test --locked -p prepx-standalone --features kafka --test it kafka
 	$(CARGO) build --locked --features prepx-standalone/kafka --bin prepx
-	tests/servers/kafka.py run -- tests/clients/run
+	tests/servers/kafka.py run --metrics k8s/components/kafka/metrics.yml -- tests/clients/run
 
 ## The cache on a real Redis, single and cluster, and with Memcached behind it: CONTRIBUTING.md says what it needs.
 test-redis: preflight-test
@@ -54,6 +54,8 @@ test-redis: preflight-test
 	tests/servers/redis.py run -- tests/servers/memcached.py run -- $(MEMCACHED_TESTS)
 	tests/servers/redis.py run --cluster -- tests/servers/memcached.py run --nodes 2 -- \
 		$(MEMCACHED_TESTS) --skip without_redis
+	$(CARGO) build --locked --bin prepx
+	tests/servers/redis.py run --exporter -- tests/clients/run -k observability
 
 ## Every store on a real PostgreSQL, direct and through PgBouncer, with a replica, and when that is promoted:
 ## CONTRIBUTING.md says what it needs.
@@ -69,6 +71,8 @@ test-postgres: preflight
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) replicas:: --skip promotion
 	tests/servers/postgres.py run --replicas 1 -- $(STORE_TESTS) promotion
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) promotion
+	$(CARGO) build --locked --bin prepx
+	tests/servers/postgres.py run --replicas 1 -- tests/clients/run -k observability
 
 ## Object storage on a server that speaks S3: CONTRIBUTING.md says what it needs.
 OBJECTS = --locked -p prepx-objects --features s3-tests

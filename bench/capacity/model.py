@@ -78,6 +78,13 @@ class Plan:
     def machines_in_all(self) -> int:
         return sum(self.machines.values())
 
+    def cpu_asked(self) -> float:
+        """Cores that all pods ask for, of services and stores."""
+        return sum(each.count * each.cpu for each in self.pods.values())
+
+    def memory_asked_gib(self) -> float:
+        return sum(each.count * each.memory_gib for each in self.pods.values())
+
 
 def plan(users: int, inputs: dict) -> Plan:
     work = load(users, inputs)
@@ -226,13 +233,11 @@ def machines(pods: dict[str, Pods], inputs: dict) -> dict[str, int]:
 def bill(told: Plan, inputs: dict) -> dict[str, float]:
     """Dollars a month at list prices, by what for."""
     price = lambda name: inputs["prices"][name]["value"]
-    disk_share = inputs["assumed"]["disk_target"]["value"]
-    disks_gib = told.kafka_gib + told.sql_gib * inputs["assumed"]["sql_instances"]["value"] + told.redis_gib
     out_gb, zones_gb = traffic_gb(told.load, inputs)
     compute = {f"machines, {kind}": count * price(kind) * MONTH_H for kind, count in told.machines.items()}
     lines = compute | {
         "control planes": told.regions * price("control_plane") * MONTH_H,
-        "disks": disks_gib / disk_share * price("disk_gib_month"),
+        "disks": disks_gib(told, inputs) * price("disk_gib_month"),
         "buckets": told.objects_gib * price("object_gib_month"),
         "to clients": out_gb * price("out_gb"),
         "between zones": zones_gb * price("zones_gb"),
@@ -240,6 +245,12 @@ def bill(told: Plan, inputs: dict) -> dict[str, float]:
     }
     lines["monitoring"] = sum(compute.values()) * inputs["assumed"]["monitoring_share"]["value"]
     return lines
+
+
+def disks_gib(told: Plan, inputs: dict) -> float:
+    """Disks, all copies, as large as they have to be for what is on them."""
+    kept = told.kafka_gib + told.sql_gib * inputs["assumed"]["sql_instances"]["value"] + told.redis_gib
+    return kept / inputs["assumed"]["disk_target"]["value"]
 
 
 def traffic_gb(work: Load, inputs: dict) -> tuple[float, float]:

@@ -127,6 +127,8 @@ def sizes(plans: list[model.Plan]) -> list[str]:
         "values in Redis, all copies, GiB": lambda plan: plan.redis_gib,
         "memory for sockets, accounts and resting orders, GiB": lambda plan: plan.memory_gib,
         "buckets: journals of a year and backups, GiB": lambda plan: plan.objects_gib,
+        "cores that pods ask for, in all": model.Plan.cpu_asked,
+        "memory that pods ask for, in all, GiB": model.Plan.memory_asked_gib,
     }
     rows |= {f"machines, {kind}": lambda plan, kind=kind: plan.machines[kind] for kind in plans[0].machines}
     rows |= {"machines in all": model.Plan.machines_in_all}
@@ -179,6 +181,8 @@ def beside(inputs: dict) -> list[str]:
         "## Beside the requirements and `k8s/`",
         "The requirements' table of growth:",
         growth(inputs),
+        "And what they have for the first tenfold growth (Immediate), each of it \"and more\":",
+        resources(inputs),
         f"`k8s/overlays/prod`, which has the requirements' figures for {people(inputs['deployed']['users'])} users:",
         table(["", "k8s/", "the model", "k8s/ is"], rows),
         "\n".join(map(item, reasons)),
@@ -195,6 +199,18 @@ def growth(inputs: dict) -> str:
         rows.append([people(one["users"]), one["nodes"], plan.machines_in_all(), sql, gb(plan.sql_gib), redis])
         rows[-1].append(gb(plan.redis_gib))
     head = ["users", "nodes, required", "model", "rows in GB, required", "model", "Redis in GB, required", "model"]
+    return table(head, rows)
+
+
+def resources(inputs: dict) -> str:
+    rows = []
+    for one in inputs["required"]["resources"]:
+        plan = model.plan(one["users"], inputs)
+        gb = lambda gib: number(gib * model.GIB / model.GB)
+        told = [(one["cores"], plan.cpu_asked()), (one["memory_gb"], gb(plan.memory_asked_gib()))]
+        told.append((number(one["storage_gb"]), gb(model.disks_gib(plan, inputs))))
+        rows.append([people(one["users"]), *(each if isinstance(each, str) else number(each) for pair in told for each in pair)])
+    head = ["users", "cores, required", "model", "memory in GB, required", "model", "disks in GB, required", "model"]
     return table(head, rows)
 
 

@@ -175,6 +175,12 @@ class Plans(unittest.TestCase):
         self.assertEqual(model.machines(pods, INPUTS), {"m": 3})
         self.assertEqual(model.machines({"a": model.Pods(5, 1, 20, "m")}, INPUTS), {"m": 4})
 
+    def test_what_pods_ask_for_is_that_of_services_and_stores(self):
+        plan = model.plan(1_000_000, INPUTS)
+        counts = {name: pods.count for name, pods in plan.pods.items()}
+        ask = lambda field: sum(INPUTS["shapes"][name][field] * count for name, count in counts.items())
+        self.assertEqual((plan.cpu_asked(), plan.memory_asked_gib()), (ask("cpu"), ask("memory_gib")))
+
     def test_regions_begin_with_a_million(self):
         self.assertEqual(model.plan(999_999, INPUTS).regions, 1)
         self.assertEqual(model.plan(1_000_000, INPUTS).regions, 4)

@@ -55,7 +55,8 @@ only_in_files = pytest.mark.skipif(
 
 class Server:
     """`prepx start --dev` on a free port and a data directory that outlives a crash; with
-    PREPX_TEST_KAFKA on topics of its own there, with PREPX_TEST_POSTGRES in a database of its own."""
+    PREPX_TEST_KAFKA on topics of its own there, with PREPX_TEST_POSTGRES in a database of its own, with
+    PREPX_TEST_REDIS with keys of its own."""
 
     # Of each data directory, where its schemas are.
     sql = {}
@@ -94,6 +95,8 @@ class Server:
         variables = os.environ.items()
         plain = {name: value for name, value in variables if not name.startswith("PREPX_TEST_")}
         plain |= Server.sql[self.data_dir]
+        if cache := os.environ.get("PREPX_TEST_REDIS"):
+            plain["PREPX_CACHE_URL"] = f"{cache}/{self.prefix}"
         if not on_kafka():
             return plain
         url = f"{os.environ['PREPX_TEST_KAFKA']}/{self.prefix}"

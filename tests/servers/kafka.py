@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""A real Apache Kafka for tests: tests/servers/kafka.py run [--nodes N] -- COMMAND...
+"""A real Apache Kafka for tests: tests/servers/kafka.py run [--nodes N] [--metrics RULES] -- COMMAND...
 
 Starts N nodes (1, or 3 with replication 3 and min.insync.replicas 2) on free ports of loopback
 with their data in a temporary directory, runs COMMAND with PREPX_TEST_KAFKA set to their URL and
-PREPX_TEST_KAFKA_NODES to N, ends the nodes by their process ids and exits as COMMAND did.
+PREPX_TEST_KAFKA_NODES to N, ends the nodes by their process ids and exits as COMMAND did. With --metrics each
+node tells of itself by the JMX exporter with these rules, at the addresses in PREPX_TEST_KAFKA_METRICS.
 
 Needs Java 17 or newer, and once Maven with a way to Maven Central: the jars of Kafka are kept in
 $PREPX_SERVERS, or ~/.cache/prepx/servers.
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 import server
 
 VERSION = os.environ.get("KAFKA_VERSION", "4.3.1")
+EXPORTER_VERSION = "1.3.0"
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -48,6 +50,19 @@ def jars() -> pathlib.Path:
         return into
 
     return server.kept(f"kafka-{VERSION}", fetch)
+
+
+def exporter() -> pathlib.Path:
+    """The agent by which a JVM tells of itself as Prometheus asks, fetched the first time."""
+    name = "jmx_prometheus_javaagent"
+
+    def fetch(work: pathlib.Path) -> pathlib.Path:
+        into = pathlib.Path(work, "libs")
+        artifact = f"io.prometheus.jmx:{name}:{EXPORTER_VERSION}"
+        server.maven(work, "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={into}")
+        return into
+
+    return server.kept(f"jmx-exporter-{EXPORTER_VERSION}", fetch) / f"{name}-{EXPORTER_VERSION}.jar"
 
 
 def properties(node: int, ports: "Ports", data: pathlib.Path, kafka: type[server.Servers]) -> str:
@@ -165,10 +180,11 @@ class Kafka(server.Servers):
 
     START_SECONDS_MAX = 120
 
-    def __init__(self, work: pathlib.Path, nodes: int, lasting: bool = False):
+    def __init__(self, work: pathlib.Path, nodes: int, lasting: bool = False, metrics: pathlib.Path | None = None):
         """Nodes of a Kafka that lasts have both of Java's compilers, which take minutes of a core and halve what a
         request costs after that; for a test that ends within them the first compiler alone is faster."""
         super().__init__(work)
+        self.metrics, self.metrics_ports = metrics, server.free_ports(nodes) if metrics else []
         self.compilers = [] if lasting else ["-XX:TieredStopAtLevel=1"]
         ports = server.free_ports(3 * nodes)
         self.ports = Ports(*(ports[at : at + nodes] for at in range(0, 3 * nodes, nodes)), [])
@@ -181,9 +197,14 @@ class Kafka(server.Servers):
         cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         self.ports.doors = self.doors()
         configs = [self.format(node, java, cluster) for node in range(len(self.ports.clients))]
-        for config, port in zip(configs, self.ports.clients):
-            self.spawn(config.stem, java + ["kafka.Kafka", config], port)
+        for node, (config, port) in enumerate(zip(configs, self.ports.clients)):
+            self.spawn(config.stem, java + self.agent(node) + ["kafka.Kafka", config], port)
         self.until_they_listen()
+
+    def agent(self, node: int) -> list[str]:
+        if not self.metrics:
+            return []
+        return [f"-javaagent:{exporter()}=127.0.0.1:{self.metrics_ports[node]}:{self.metrics.resolve()}"]
 
     def format(self, node: int, java: list[str], cluster: str) -> pathlib.Path:
         """Prepares the data of one node, and says where its configuration is."""
@@ -204,6 +225,7 @@ class Kafka(server.Servers):
             "PREPX_TEST_KAFKA": self.url(),
             "PREPX_TEST_KAFKA_NODES": str(len(self.ports.clients)),
             "PREPX_TEST_KAFKA_PIDS": self.pids(),
+            "PREPX_TEST_KAFKA_METRICS": " ".join(f"127.0.0.1:{port}" for port in self.metrics_ports),
         }
 
 
@@ -211,9 +233,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, choices=[1, 3], default=1)
     parser.add_argument("--lasting", action="store_true", help="with both of Java's compilers: faster after minutes")
+    parser.add_argument("--metrics", type=pathlib.Path, help="rules by which each node tells of itself")
     args, command = server.arguments(parser)
     with tempfile.TemporaryDirectory(prefix="prepx-kafka-") as work:
-        server.run(Kafka(pathlib.Path(work), args.nodes, args.lasting), command)
+        server.run(Kafka(pathlib.Path(work), args.nodes, args.lasting, args.metrics), command)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""A real Redis for tests: tests/servers/redis.py run [--cluster] -- COMMAND...
+"""A real Redis for tests: tests/servers/redis.py run [--cluster] [--exporter] -- COMMAND...
 
 Starts one server, or a Redis Cluster of three masters with a replica each, on free ports of loopback
 and without anything on disk, runs COMMAND with PREPX_TEST_REDIS set to their URL, ends the servers
-by their process ids and exits as COMMAND did.
+by their process ids and exits as COMMAND did. With --exporter a Redis exporter tells of the first one at the address in
+PREPX_TEST_REDIS_METRICS.
 
 Needs `redis-server` (Debian: apt-get install redis-server), or what REDIS_SERVER names: Valkey does.
 """
@@ -16,6 +17,7 @@ import socket
 import sys
 import tempfile
 
+import debian
 import server
 
 SLOTS = 16384
@@ -49,9 +51,10 @@ def ask(port: int, *words: str) -> str:
 class Redis(server.Servers):
     """One Redis, or the nodes of a cluster."""
 
-    def __init__(self, work: pathlib.Path, is_cluster: bool):
+    def __init__(self, work: pathlib.Path, is_cluster: bool, is_told_of: bool = False):
         super().__init__(work)
         self.is_cluster = is_cluster
+        self.exporter_port = server.free_ports(1)[0] if is_told_of else 0
         self.ports = server.free_ports(NODES if is_cluster else 1, above=BUS)
 
     def start(self):
@@ -68,6 +71,11 @@ class Redis(server.Servers):
         self.everywhere(lambda port: ask(port, "PING") == "PONG")
         if self.is_cluster:
             self.join()
+        if self.exporter_port:
+            exporter = debian.program("prometheus-redis-exporter", "/usr/bin/prometheus-redis-exporter")
+            flags = ["--redis.addr", f"redis://127.0.0.1:{self.ports[0]}", "--web.listen-address", f"127.0.0.1:{self.exporter_port}"]
+            told = self.spawn("exporter", [exporter, *flags], self.exporter_port)
+            told.until(told.listens, self.START_SECONDS_MAX)
 
     def join(self):
         """Makes a cluster of the servers: the slots to the masters, a replica to each."""
@@ -99,15 +107,17 @@ class Redis(server.Servers):
         return f"{scheme}://" + ",".join(f"{self.ADDRESS}:{port}" for port in doors)
 
     def environment(self) -> dict[str, str]:
-        return {"PREPX_TEST_REDIS": self.url(), "PREPX_TEST_REDIS_PIDS": self.pids()}
+        told = {"PREPX_TEST_REDIS_METRICS": f"127.0.0.1:{self.exporter_port}"} if self.exporter_port else {}
+        return {"PREPX_TEST_REDIS": self.url(), "PREPX_TEST_REDIS_PIDS": self.pids()} | told
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cluster", action="store_true")
+    parser.add_argument("--exporter", action="store_true", help="with a program that tells of it as Prometheus asks")
     args, command = server.arguments(parser)
     with tempfile.TemporaryDirectory(prefix="prepx-redis-") as work:
-        server.run(Redis(pathlib.Path(work), args.cluster), command)
+        server.run(Redis(pathlib.Path(work), args.cluster, args.exporter), command)
 
 
 if __name__ == "__main__":
