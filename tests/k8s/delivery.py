@@ -1,12 +1,14 @@
 """Whether what builds and ships the programs agrees with them: the Dockerfile, beside the manifests that name its images, and
-the workflows, beside the Makefile."""
+the workflows, beside the Makefile; and what linters say of shell and YAML wherever they are."""
 
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
 
 import yaml
 
@@ -26,19 +28,37 @@ BAD_WORKFLOWS = [
     "on: push\njobs: {a: {run-on: ubuntu-24.04, steps: [{run: make}]}}\n",
     "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: 'echo ${{ needs.b.outputs.c }}'}]}}\n",
 ]
+# Where scripts and YAML are, and what is not ours there.
+FOLDERS = [".ci", ".github", "bench", "images", "istio", "k8s", "observability", "tests", "tools"]
+SKIPPED = {"target", "node_modules", "__pycache__", ".venv"}
+SHEBANG = re.compile(rb"#!\S*(/|/env )(ba)?sh\n")
+# What linters of shell and YAML have to refuse: a word that falls apart, and a key that is there twice.
+BAD_SHELL = ["#!/bin/sh\nrm $1\n"]
+BAD_YAML = ["a: 1\na: 2\n"]
 
 
 def problems(tools: pathlib.Path, docs: list[dict]) -> list[str]:
     """What is wrong, beside the objects of the overlay that has everything."""
     flows = sorted((ROOT / ".github/workflows").glob("*.yml"))
     wrong = [line for flow in flows for line in [*actionlint(tools, flow), *of_workflow(flow)]]
+    files = list(ours())
+    wrong += shellcheck(tools, *(path for path in files if SHEBANG.match(path.open("rb").readline())))
+    wrong += yamllint(tools, *(path for path in files if path.suffix in (".yml", ".yaml")))
     return [*hadolint(tools, ROOT / "Dockerfile"), *of_images(named_images(docs)), *wrong]
+
+
+def ours() -> Iterator[pathlib.Path]:
+    for folder in FOLDERS:
+        for home, inner, names in os.walk(ROOT / folder):
+            inner[:] = sorted(set(inner) - SKIPPED)
+            yield from (pathlib.Path(home, name) for name in sorted(names))
 
 
 def unseen(tools: pathlib.Path) -> list[str]:
     """What is wrong and passes."""
     passed = []
-    for lint, texts in ((hadolint, BAD_DOCKERFILES), (actionlint, BAD_WORKFLOWS)):
+    lints = {hadolint: BAD_DOCKERFILES, actionlint: BAD_WORKFLOWS, shellcheck: BAD_SHELL, yamllint: BAD_YAML}
+    for lint, texts in lints.items():
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "bad.yml")
             for text in texts:
@@ -70,6 +90,16 @@ def of_workflow(path: pathlib.Path) -> list[str]:
 
 def hadolint(tools: pathlib.Path, path: pathlib.Path) -> list[str]:
     return said([tools / "venv/bin/hadolint", path])
+
+
+def shellcheck(tools: pathlib.Path, *paths: pathlib.Path) -> list[str]:
+    return said([tools / "venv/bin/shellcheck", "--format=gcc", *paths])
+
+
+def yamllint(tools: pathlib.Path, *paths: pathlib.Path) -> list[str]:
+    # A script of the environment knows only where that was made.
+    words = [tools / "venv/bin/python", "-m", "yamllint", "--strict", "--format=parsable", f"--config-file={ROOT}/tests/k8s/yamllint.yml"]
+    return said([*words, *paths])
 
 
 def said(words: list) -> list[str]:
