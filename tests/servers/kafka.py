@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import server
 
 VERSION = os.environ.get("KAFKA_VERSION", "4.3.1")
-EXPORTER_VERSION = "1.3.0"
+EXPORTER_VERSION = "1.0.1"
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>

@@ -64,6 +64,8 @@ class Redis(server.Servers):
             home.mkdir()
             run = [program(), "--port", port, "--bind", self.LISTEN, "--dir", home]
             run += ["--save", "", "--appendonly", "no", "--protected-mode", "no"]
+            # Who is told of has a bound, of which it is told how much is taken.
+            run += ["--maxmemory", "1gb"] if self.exporter_port else []
             if self.is_cluster:
                 run += ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
                 run += ["--cluster-announce-port", self.door(f"redis-{number}", port)]
