@@ -109,6 +109,16 @@ def accounts(world: World) -> Iterator[str]:
             yield f"k8s/ gives {account} the role {role}: it is made for others, or not at all"
 
 
+def of_regions(world: World) -> Iterator[str]:
+    """Each region's overlay names the roles of that region."""
+    asked = {role.removeprefix("prepx-") for role in annotated().values()} & {"stages", "secrets", "backups"}
+    for region, of in arguments(said(world, "multi-region").locals()["regions"]).items():
+        named = set(re.findall(r"role/([\w-]+)", text(f"k8s/overlays/{region}/*.yaml"))) or {f"prepx-{role}" for role in asked}
+        made = {f"{plain(of['name'])}-{role}" for role in asked}
+        if named != made:
+            yield f"k8s/overlays/{region} names the roles {sorted(named)}; {sorted(made)} are made"
+
+
 def tested(world: World) -> Iterator[str]:
     """The test that takes Terraform expects the roles that are made."""
     roles = set(arguments(said(world, "modules/region").locals()["roles"]))
@@ -175,7 +185,7 @@ def hosts(world: World) -> Iterator[str]:
                 yield f"{root}: clients ask for {host}, Route 53 for *.{host}; istio/base/gateway.yaml answers to {hosts}"
 
 
-RULES = [pools, shards, buckets, accounts, tested, secrets, failing_over, versions, hosts]
+RULES = [pools, shards, buckets, accounts, of_regions, tested, secrets, failing_over, versions, hosts]
 
 
 def problems(world: World) -> list[str]:

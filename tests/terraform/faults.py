@@ -86,6 +86,7 @@ FAULTS = [
     (Edit("modules/region/main.tf", '"prepx-risk"', '"prepx-risks"'), "k8s/ has none"),
     (Edit("modules/region/main.tf", '["loki"]', '["prepx-risk"]'), "k8s/ gives loki the role prepx-loki"),
     (Edit("modules/region/main.tf", "    backups = {", "    copies = {"), "k8s/ gives prepx-sql-home the role prepx-backups"),
+    (Edit("multi-region/main.tf", '"prepx-eu-west-1"', '"prepx-eu"'), "k8s/overlays/eu-west-1 names the roles"),
     (Edit("modules/region/main.tf", "    targets = {", "    aims = {"), "terraform/region/tests expects the roles"),
     (Edit("region/main.tf", '"prepx/alerts$', '"prepx/alarms$'), "k8s/ reads the secrets"),
     (Edit("modules/dns/main.tf", "failure_threshold = 2", "failure_threshold = 3"), "left out after 3 failures"),
