@@ -122,6 +122,20 @@ def a_smaller_cache(m):
     m.get("StatefulSet", "prepx-redis")["spec"]["replicas"] = 18
 
 
+def rules(m: Manifests) -> dict:
+    return next(doc for doc in m.beside.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-rules"))["data"]
+
+
+@fault(figures.alerts, "alert HighErrorRate: ({0.02}")
+def an_alert_that_comes_late(m):
+    rules(m)["alerts.yml"] = rules(m)["alerts.yml"].replace("ratio_rate5m > 0.01", "ratio_rate5m > 0.02")
+
+
+@fault(figures.alerts, "alerts AvailabilityBudgetBurns")
+def a_larger_budget(m):
+    rules(m)["slo.yml"] = rules(m)["slo.yml"].replace("0.0001", "0.001")
+
+
 @fault(figures.seen, "metrics are kept for: 30d")
 def metrics_for_a_month(m):
     words = m.beside.get("StatefulSet", "prometheus")["spec"]["template"]["spec"]["containers"][0]["args"]

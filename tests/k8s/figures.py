@@ -1,6 +1,7 @@
 """That production and its regions have the figures of the requirements: replicas, sizes, steps, thresholds, how long things are kept.
 Each is said here once more, as the requirements say it, so that a change of one is a decision and no slip."""
 
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -42,6 +43,27 @@ REDIS_SHARDS, REDIS_REPLICAS, REDIS_GIB, REDIS_POLICY = 5, 5, 200, "allkeys-lru"
 SAMPLED_PERCENT, TRACE_HOURS, LOG_LINE_HOURS = 1, 7 * 24, 365 * 24
 PROMETHEUS = {"scrape_interval": "5s", "evaluation_interval": "10s"}
 METRIC_DAYS = 90
+# When somebody is told, for how long it has to be so, and whom (one-million, 7; targets of latency: the stricter of all).
+ALERTS = {
+    "HighErrorRate": ({0.01}, "5m", "critical"),
+    "HighLatency": ({0.5}, "5m", "warning"),
+    "LowCacheHitRate": ({0.8}, "10m", "warning"),
+    "DatabaseConnectionExhaustion": ({0.9}, "2m", "critical"),
+    "LatencyTargetMissed": ({0.05, 0.1, 0.5}, "15m", "warning"),
+    "DatabaseSlow": ({0.05}, "10m", "warning"),
+    "ReplicaBehind": ({1}, "2m", "warning"),
+    "CacheEvictions": ({1000}, "10m", "warning"),
+    "CacheMemoryHigh": ({0.8}, "10m", "warning"),
+    "PodCpuHigh": ({0.7}, "10m", "warning"),
+    "PodMemoryHigh": ({0.8}, "10m", "warning"),
+    "NodeCpuHigh": ({0.75}, "10m", "warning"),
+}
+# Of whom there is enough to judge by: no figures of the requirements.
+IGNORED = {"LowCacheHitRate": {1.0}, "CacheMemoryHigh": {0.0}}
+# What may fail of all requests, and take longer than 100 ms: 99.99 %, p95.
+BUDGETS = {"AvailabilityBudgetBurns": 0.0001, "LatencyBudgetBurns": 0.05}
+# So many times as fast as they last, by the longer and the shorter window.
+BURNS = {("1h", "5m"): 14.4, ("6h", "30m"): 6, ("1d", "2h"): 3, ("3d", "6h"): 1}
 
 
 def replicas(m: Manifests) -> Iterator[str]:
@@ -143,6 +165,24 @@ def seen(m: Manifests) -> Iterator[str]:
     yield from other("lines are kept for", config("loki", "config.yaml")["limits_config"]["retention_period"], f"{LOG_LINE_HOURS}h")
 
 
+def alerts(m: Manifests) -> Iterator[str]:
+    files = next(doc["data"] for doc in m.beside.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-rules"))
+    rules = [rule for text in files.values() for group in yaml.safe_load(text)["groups"] for rule in group["rules"] if "alert" in rule]
+    for rule in (rule for rule in rules if rule["alert"] in ALERTS):
+        bounds = {float(bound) for bound in re.findall(r"[<>] ([\d.]+)", rule["expr"])} - IGNORED.get(rule["alert"], set())
+        told = bounds, rule["for"], rule["labels"]["severity"]
+        yield from other(f"alert {rule['alert']}", told, ALERTS[rule["alert"]])
+    for name, allowed in BUDGETS.items():
+        burns = {}
+        for rule in (rule for rule in rules if rule["alert"] == name):
+            found = re.findall(r"ratio_rate(\w+) > ([\d.]+) \* ([\d.]+)", rule["expr"])
+            (long, fast, budget), (short, *same) = found
+            burns[long, short] = float(fast) if [fast, budget] == same and float(budget) == allowed else found
+        yield from other(f"alerts {name}", burns, BURNS)
+    missing = set(ALERTS) - {rule["alert"] for rule in rules}
+    yield from (f"there is no alert {alert}" for alert in sorted(missing))
+
+
 def region(m: Manifests) -> bool:
     """Whether it is one of several."""
     return any("prepx.io/region" in doc["metadata"].get("labels", {}) for doc in m.of("Deployment"))
@@ -153,7 +193,7 @@ def other(what: str, found, wanted) -> Iterator[str]:
         yield f"{what}: {found}; the requirements have {wanted}"
 
 
-RULES = [replicas, rollouts, routed, sql, log, cache, seen]
+RULES = [replicas, rollouts, routed, sql, log, cache, seen, alerts]
 
 
 def problems(m: Manifests) -> list[str]:
