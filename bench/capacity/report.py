@@ -183,6 +183,8 @@ def beside(inputs: dict) -> list[str]:
         growth(inputs),
         "And what they have for the first tenfold growth (Immediate), each of it \"and more\":",
         resources(inputs),
+        "Their list of costs for a million users (OneM), in dollars a month at list prices:",
+        costs(inputs),
         f"`k8s/overlays/prod`, which has the requirements' figures for {people(inputs['deployed']['users'])} users:",
         table(["", "k8s/", "the model", "k8s/ is"], rows),
         "\n".join(map(item, reasons)),
@@ -212,6 +214,14 @@ def resources(inputs: dict) -> str:
         rows.append([people(one["users"]), *(each if isinstance(each, str) else number(each) for pair in told for each in pair)])
     head = ["users", "cores, required", "model", "memory in GB, required", "model", "disks in GB, required", "model"]
     return table(head, rows)
+
+
+def costs(inputs: dict) -> str:
+    lines = model.bill(model.plan(1_000_000, inputs), inputs)
+    required = inputs["required"]["bill"]
+    rows = [[one["of"], number(one["dollars"]), number(sum(lines[ours] for ours in one["ours"]))] for one in required]
+    rows.append(["**in all**", *(f"**{number(each)}**" for each in (sum(one["dollars"] for one in required), sum(lines.values())))])
+    return table(["", "required", "model"], rows)
 
 
 def standing(inputs: dict) -> str:

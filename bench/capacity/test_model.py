@@ -228,6 +228,11 @@ class Page(unittest.TestCase):
         self.assertEqual(compare.unreasoned(inputs), [])
         self.assertEqual(report.PAGE.read_text(), report.page(inputs), "run bench/capacity/report.py")
 
+    def test_each_line_of_the_bill_is_beside_one_of_the_requirements(self):
+        inputs = report.read()
+        lines = [ours for one in inputs["required"]["bill"] for ours in one["ours"]]
+        self.assertEqual(sorted(lines), sorted(model.bill(model.plan(1_000_000, inputs), inputs)))
+
     def test_every_measured_figure_says_where_it_comes_from(self):
         inputs = report.read()
         for name, figures in inputs["measured"].items():
