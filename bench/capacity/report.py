@@ -19,22 +19,23 @@ TEXT_WIDTH = 120
 # What moves the cost by less is left out.
 MOVE_PERCENT_MIN = 1
 
-INTRODUCTION = """Made by `bench/capacity/report.py` from [inputs.toml](../bench/capacity/inputs.toml): costs that
-were measured, and assumptions. Nothing of this has run in a cloud, nor on more than one machine: it is arithmetic on
-what one order, request, socket and row took on two cores, of which brokers, databases and callers had their share. It
-says what is asked for in which proportion, and what is full first; not how a platform of that size behaves. Not in
-it: sign-ins and their argon2, webhooks, staff, taxes, support, and what parts take when nothing is asked of them."""
-PODS = """As many as the busiest moment takes at the share of their CPU that is aimed at, and three in every region,
-of those that stand by two."""
-SEEN = """Pods of portfolio and market-data share their work out by partition, and each of them follows all of it: the
-cores that each has to have for that, whatever its share, are"""
-ALONE = """Of these services one pod works and the others stand by, so more pods do not do more. Beyond so many users,
-who do what is assumed, that one has not enough CPU. The tables here go on beyond that, and count one working pod all the
-same."""
-DOLLARS = """List prices first; discounts are for machines that may be taken away and for those that are paid ahead."""
-MOVES = """By how much it moves what the users of `k8s/overlays/prod` cost, with discounts, when one figure is twice
-what it is. What moves it by less than one in a hundred is not here."""
-PRICES = """Dollars: us-east-1, Linux, public list prices as they are remembered in November 2026, not looked up. Look
+INTRODUCTION = """`bench/capacity/report.py` makes this page from [inputs.toml](../bench/capacity/inputs.toml): measured costs,
+and assumptions. Nothing of this has run in a cloud or on more than one machine. It is arithmetic on what one order,
+request, socket and row took on two cores that brokers, databases and callers shared. It shows proportions and what
+becomes full first, not how a platform of that size behaves. Not included: sign-ins and their argon2, webhooks, staff,
+taxes, support, and what idle parts use."""
+PODS = """As many as the busiest moment needs at the intended CPU use, and at least three in every region, or two for
+services that stand by."""
+SEEN = """Pods of portfolio and market-data divide their work by partition, but each of them follows all partitions. The
+cores that every pod needs for following, whatever its share:"""
+ALONE = """One pod of these services works and the others stand by, so more pods do not do more. With more than this
+number of users, who behave as assumed, that pod has not enough CPU. The tables here go on beyond that number and count
+one working pod all the same."""
+DOLLARS = """List prices first. Discounts are for machines that may be taken away (spot) and for machines that are paid
+ahead (reserved)."""
+MOVES = """Change of the monthly cost, with discounts, for the number of users of `k8s/overlays/prod`, when one figure is
+doubled. Changes below 1 % are left out."""
+PRICES = """Dollars: us-east-1, Linux, public list prices from memory, as of November 2026, not looked up. Check them
 before you buy."""
 
 
@@ -107,8 +108,8 @@ def people(users: int) -> str:
 def loads(plans: list[model.Plan]) -> list[str]:
     rows = {
         "requests a second, average": lambda plan: plan.load.requests,
-        "requests a second, at the busiest moment": lambda plan: plan.load.requests_peak,
-        "of these orders": lambda plan: plan.load.orders_peak,
+        "requests a second, peak": lambda plan: plan.load.requests_peak,
+        "orders among these, peak": lambda plan: plan.load.orders_peak,
         "sockets": lambda plan: plan.load.sockets_peak,
         "messages to sockets a second": lambda plan: plan.load.messages_peak,
     }
@@ -123,16 +124,16 @@ def sizes(plans: list[model.Plan]) -> list[str]:
         "brokers": lambda plan: plan.pods["kafka"].count,
         "log of 7 days, all copies, GiB": lambda plan: plan.kafka_gib,
         "rows after a year, one copy, GiB": lambda plan: plan.sql_gib,
-        "nodes of Redis": lambda plan: plan.pods["redis"].count,
+        "Redis nodes": lambda plan: plan.pods["redis"].count,
         "values in Redis, all copies, GiB": lambda plan: plan.redis_gib,
         "memory for sockets, accounts and resting orders, GiB": lambda plan: plan.memory_gib,
-        "buckets: journals of a year and backups, GiB": lambda plan: plan.objects_gib,
-        "cores that pods ask for, in all": model.Plan.cpu_asked,
-        "memory that pods ask for, in all, GiB": model.Plan.memory_asked_gib,
+        "buckets: journals of one year and backups, GiB": lambda plan: plan.objects_gib,
+        "CPU requests of all pods, cores": model.Plan.cpu_asked,
+        "memory requests of all pods, GiB": model.Plan.memory_asked_gib,
     }
     rows |= {f"machines, {kind}": lambda plan, kind=kind: plan.machines[kind] for kind in plans[0].machines}
-    rows |= {"machines in all": model.Plan.machines_in_all}
-    return ["## What it takes", over_users(plans, rows)]
+    rows |= {"machines, total": model.Plan.machines_in_all}
+    return ["## What it needs", over_users(plans, rows)]
 
 
 def pods(plans: list[model.Plan], inputs: dict) -> list[str]:
@@ -143,12 +144,12 @@ def pods(plans: list[model.Plan], inputs: dict) -> list[str]:
         "## Pods of each service",
         words(PODS),
         over_users(plans, counts),
-        "Cores that are busy then:",
+        "Cores that are busy at that moment:",
         over_users(plans, busy),
         words(SEEN),
         over_users(plans, {name: lambda plan, name=name: model.seen(name, plan.load, inputs) for name in model.FOLLOWING}),
         words(ALONE),
-        table(["", "cores that it may take", "users"], alone),
+        table(["", "most cores it may use", "users"], alone),
     ]
 
 
@@ -157,10 +158,10 @@ def dollars(plans: list[model.Plan], inputs: dict) -> list[str]:
     less = [model.discounted(lines, inputs) for lines in bills]
     rows = [[name, *(number(lines[name]) for lines in bills)] for name in bills[0]]
     rows += [
-        ["**in all**", *(f"**{number(sum(lines.values()))}**" for lines in bills)],
-        ["**in all, with discounts**", *(f"**{number(each)}**" for each in less)],
-        ["of that a user", *(f"{each / plan.load.users:.4f}" for each, plan in zip(less, plans))],
-        ["the requirements say", *(estimates(plan.load.users, inputs) for plan in plans)],
+        ["**total**", *(f"**{number(sum(lines.values()))}**" for lines in bills)],
+        ["**total, with discounts**", *(f"**{number(each)}**" for each in less)],
+        ["of that, for each user", *(f"{each / plan.load.users:.4f}" for each, plan in zip(less, plans))],
+        ["the requirements", *(estimates(plan.load.users, inputs) for plan in plans)],
     ]
     head = ["", *(people(plan.load.users) for plan in plans)]
     return ["## Dollars a month", words(DOLLARS), table(head, rows)]
@@ -181,7 +182,7 @@ def beside(inputs: dict) -> list[str]:
         "## Beside the requirements and `k8s/`",
         "The requirements' table of growth:",
         growth(inputs),
-        "And what they have for the first tenfold growth (Immediate), each of it \"and more\":",
+        "Their resources for the first tenfold growth (Immediate), each \"and more\":",
         resources(inputs),
         "Their list of costs for a million users (OneM), in dollars a month at list prices:",
         costs(inputs),
@@ -229,10 +230,10 @@ def standing(inputs: dict) -> str:
     sql, rest, whole = (number(each) for each in (costs["sql"], costs["rest"], sum(costs.values())))
     asks, gives = inputs["deployed"]["sql_cpu"], inputs["shapes"]["postgres"]["cpu"]
     return words(
-        f"""When nothing is asked of it, with the least of all pods, its machines cost {whole} dollars a month at
-        list prices: {sql} for {servers} servers of PostgreSQL, which as the requirements size them ask for {asks} CPU
-        each, and so have a c6i.8xlarge each (`terraform/`), and {rest} for all else. The model gives a server {gives}
-        CPU, which is more than the measured rows take: of what is deployed, that is where money is saved first."""
+        f"""Idle, with the minimum of all pods, the machines of this deployment cost {whole} dollars a month at list prices:
+        {sql} for {servers} PostgreSQL servers and {rest} for everything else. The requirements size a PostgreSQL server
+        at {asks} CPU, so each has a c6i.8xlarge of its own (`terraform/`). The model gives a server {gives} CPU, which
+        is more than the measured rows need: save money there first."""
     )
 
 
