@@ -35,6 +35,11 @@ def the_gateway_before_others(m):
     turn(m, "prepx-gateway", "3")
 
 
+@fault(releases.order, "HorizontalPodAutoscaler prepx-user comes before what it scales")
+def an_autoscaler_of_what_is_not_there(m):
+    m.get("HorizontalPodAutoscaler", "prepx-user")["metadata"]["annotations"].pop(releases.WAVE)
+
+
 @fault(releases.room, "has dynamicStableScale")
 def the_version_before_becomes_small(m):
     canary(m, "prepx-trading")["dynamicStableScale"] = True

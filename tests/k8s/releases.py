@@ -37,6 +37,9 @@ def order(m: Manifests) -> Iterator[str]:
     before |= {(service, GATEWAY) for service in waves if service != GATEWAY}
     called = {service: callers(m, service) for service in waves}
     before |= {(one, other) for one in owners for other in called[one] & owners if one not in called[other]}
+    for doc in m.of("HorizontalPodAutoscaler", "VerticalPodAutoscaler") if waves else ():
+        if (wave(doc) or 0) <= max(waves.values()):
+            yield f"{name(doc)} comes before what it scales, which Argo CD takes for broken, and ends the release"
     for first, then in sorted(before):
         if waves[first] >= waves[then]:
             yield f"{first} has to come before {then}: their turns are {waves[first]} and {waves[then]}"
