@@ -277,6 +277,20 @@ def metrics_of_kafka_left_out(m):
     m.docs.remove(m.get("ConfigMap", "prepx-kafka-metrics"))
 
 
+def redis(m: Manifests) -> dict:
+    return m.get("StatefulSet", "prepx-redis")["spec"]["template"]["spec"]["containers"][0]
+
+
+@fault(references.flags, "no flags with a value each")
+def a_flag_taken_for_its_value(m):
+    redis(m)["args"][4] = "384mb"
+
+
+@fault(references.flags, "lets Redis have 6826mb of 4Gi")
+def more_than_the_container_has(m):
+    redis(m)["resources"]["limits"]["memory"] = "4Gi"
+
+
 @fault(references.accounts_and_secrets, "mounts the ConfigMap prepx-rule")
 def rules_left_out(m):
     volumes = m.beside.get("StatefulSet", "prometheus")["spec"]["template"]["spec"]["volumes"]

@@ -115,6 +115,25 @@ def protocols(m: Manifests) -> Iterator[str]:
                 yield f"{name(service)} does not say what its port {port['port']} speaks"
 
 
+def flags(m: Manifests) -> Iterator[str]:
+    """Redis takes flags and values in turn; a patch by number may have met the wrong one."""
+    for doc in m.of("StatefulSet"):
+        for one in (one for one in containers(doc) if one.get("command", [""])[0] == "redis-server"):
+            words = one["command"][1:] + one["args"]
+            said = dict(zip(words[::2], words[1::2]))
+            if len(words) % 2 or not all(flag.startswith("--") for flag in said) or any(value.startswith("--") for value in said.values()):
+                yield f"{name(doc)} starts Redis by {' '.join(words)}: those are no flags with a value each"
+                continue
+            most, given = said["--maxmemory"].removesuffix("mb"), one["resources"]["limits"]["memory"]
+            if not most.isdigit() or int(most) >= mib(given):
+                yield f"{name(doc)} lets Redis have {said['--maxmemory']} of {given}"
+
+
+def mib(size: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", size).groups()
+    return int(number) * {"Mi": 1, "Gi": 1024}[unit]
+
+
 def settings(m: Manifests) -> Iterator[str]:
     """Unknown variables end a program at its start."""
     known = facts.settings()
@@ -250,6 +269,7 @@ RULES = [
     protocols,
     accounts_and_secrets,
     exporters,
+    flags,
     settings,
     hosts,
     scaling,
