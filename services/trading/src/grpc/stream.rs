@@ -299,10 +299,7 @@ fn outcome(decided: Result<Reply, SubmitError>) -> Outcome {
             outcome: Err(refusal),
             ..
         }) => reject(refusal.code(), refusal.reason(), refusal.to_string()),
-        Err(error @ SubmitError::Unknown(_)) => {
-            reject(Code::Unavailable, "OUTCOME_UNKNOWN", error.to_string())
-        }
-        Err(error) => reject(Code::TooManyRequests, "BUSY", error.to_string()),
+        Err(error) => reject(error.code(), error.reason(), error.to_string()),
     }
 }
 
@@ -313,5 +310,26 @@ fn order_of(ack: &Ack) -> u64 {
         Ack::PastOrder(order) => order.raw().unsigned_abs(),
         Ack::Canceling(orders) => orders.first().map_or(0, |id| id.raw().unsigned_abs()),
         Ack::Opened(_) | Ack::Moved { .. } | Ack::Done => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_without_a_decision_is_refused_as_in_a_single_call() {
+        let retry_after = Duration::from_millis(50);
+        for error in [
+            SubmitError::Busy { retry_after },
+            SubmitError::Closed("this process is draining".to_owned()),
+            SubmitError::Unknown("no answer".to_owned()),
+        ] {
+            let single = (error.code().number(), error.reason().to_owned());
+            let Outcome::Reject(refused) = outcome(Err(error)) else {
+                panic!("nothing was decided");
+            };
+            assert_eq!((refused.code, refused.reason), single);
+        }
     }
 }
