@@ -103,13 +103,18 @@ impl Recorded {
         }
     }
 
-    /// The same, for the command line of another program.
+    /// Where the log is, for another program: by a variable, because its URL may hold a password, and who is on the
+    /// machine sees the command lines of all.
+    pub fn environment(&self) -> Option<(&'static str, &str)> {
+        Some(("PREPX_LOG_URL", self.log_url.as_deref()?))
+    }
+
+    /// The rest, for its command line.
     pub fn arguments(&self) -> impl Iterator<Item = OsString> {
         let path = |path: &Option<PathBuf>| path.clone().map(OsString::from);
         let url = |url: &Option<String>| url.clone().map(OsString::from);
         let named = [
             ("--data-dir", path(&self.data_dir)),
-            ("--log-url", url(&self.log_url)),
             ("--snapshot-url", url(&self.snapshot_url)),
             ("--archive-url", url(&self.archive_url)),
             ("--config", path(&self.config)),

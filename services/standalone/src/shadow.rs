@@ -114,6 +114,7 @@ fn run_other(program: &Path, options: &Shadow) -> Result<()> {
     let cannot = || format!("cannot run {}", program.display());
     let mut command = Command::new(program);
     let command = command.args(arguments).stdout(Stdio::piped());
+    command.envs(options.recorded.environment());
     let mut other = command.spawn().with_context(cannot)?;
     let said = other.stdout.take().with_context(cannot)?;
     let mut last = String::new();
