@@ -48,8 +48,10 @@ test-kafka: preflight-test
 test-redis: preflight-test
 	$(CARGO) clippy $(REDIS) --all-targets -- -D warnings
 	$(CARGO) test $(REDIS) --no-run
-	tests/servers/redis.py run -- $(REDIS_TESTS) --skip failover
-	tests/servers/redis.py run --cluster -- $(REDIS_TESTS) --skip away --skip failover
+	tests/servers/redis.py run -- $(REDIS_TESTS) --skip failover --skip tls::
+	tests/servers/redis.py run --tls -- $(REDIS_TESTS) --skip failover
+	tests/servers/redis.py run --cluster -- $(REDIS_TESTS) --skip away --skip failover --skip tls::
+	tests/servers/redis.py run --cluster --tls -- $(REDIS_TESTS) --skip away --skip failover
 	tests/servers/redis.py run --cluster -- $(REDIS_TESTS)failover
 	tests/servers/redis.py run -- tests/servers/memcached.py run -- $(MEMCACHED_TESTS)
 	tests/servers/redis.py run --cluster -- tests/servers/memcached.py run --nodes 2 -- \
@@ -58,16 +60,19 @@ test-redis: preflight-test
 	tests/servers/redis.py run --exporter -- tests/clients/run -k observability
 
 ## Every store on a real PostgreSQL, direct and through PgBouncer, with a replica, and when that is promoted:
-## CONTRIBUTING.md says what it needs.
+## CONTRIBUTING.md says what it needs. By TLS the suite alone: a password costs a connection thousands of hashes, which without
+## optimisation take longer than the tests of waiting wait.
 STORES = -p prepx-store -p prepx-analytics -p prepx-market-data -p prepx-notification -p prepx-portfolio -p prepx-user \
 	--features prepx-store/postgres-tests
 STORE_TESTS = $(CARGO) test --locked $(STORES) --lib --tests --
 test-postgres: preflight
 	$(CARGO) clippy --locked $(STORES) --all-targets -- -D warnings
 	$(CARGO) test --locked $(STORES) --lib --tests --no-run
-	tests/servers/postgres.py run -- $(STORE_TESTS) --skip replicas::
-	tests/servers/postgres.py run --bouncer -- $(STORE_TESTS) --skip replicas::
-	tests/servers/postgres.py run --replicas 1 --lag 200 -- $(STORE_TESTS) --skip promotion
+	tests/servers/postgres.py run -- $(STORE_TESTS) --skip replicas:: --skip tls::
+	tests/servers/postgres.py run --bouncer -- $(STORE_TESTS) --skip replicas:: --skip tls::
+	tests/servers/postgres.py run --replicas 1 --lag 200 -- $(STORE_TESTS) --skip promotion --skip tls::
+	tests/servers/postgres.py run --tls -- $(STORE_TESTS) pg::pg_keeps tls::
+	tests/servers/postgres.py run --tls --bouncer -- $(STORE_TESTS) pg::pg_keeps
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) replicas:: --skip promotion
 	tests/servers/postgres.py run --replicas 1 -- $(STORE_TESTS) promotion
 	tests/servers/postgres.py run --replicas 1 --bouncer -- $(STORE_TESTS) promotion

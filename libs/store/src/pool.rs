@@ -28,7 +28,7 @@ impl Pool {
             Location::Sqlite(directory) => {
                 Pool::Sqlite(sqlite::Pool::open(directory, options).await?)
             }
-            Location::Pg(database) => Pool::Pg(pg::Pool::open(database, options)),
+            Location::Pg(database) => Pool::Pg(pg::Pool::open(database, options)?),
         };
         let mut made = pool.make(options, migrations).await;
         for _ in 1..MAKING_TRIES {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use prepx_auth::{AuthLayer, Authenticator, Caller, ClusterKey, Policy, Revocations};
 use prepx_bus::Reading;
-use prepx_cache::{Cache, Location as CacheLocation};
+use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_notification::webhook;
+use prepx_platform::engines;
 use prepx_portfolio::Books;
 use prepx_runtime::{Peer, Service, Start, TaskError};
 use prepx_stage::Following;
@@ -42,11 +43,7 @@ pub async fn compose(
         settings,
         stages,
         location: settings.location()?,
-        cache: Cache::open(
-            CacheLocation::parse(&settings.cache_url)?,
-            Arc::clone(&clock),
-        )
-        .await,
+        cache: engines::cache(&settings.cache_url, &clock).await?,
         clock: Arc::clone(&clock),
         random: Arc::clone(&start.random),
     };

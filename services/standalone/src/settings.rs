@@ -37,13 +37,14 @@ pub struct Settings {
     /// Partitions of each topic that PrepX itself neither writes nor reads, where this platform makes them: few, where
     /// brokers have few cores. As many as the file of topics gives each when it is not set.
     pub log_partitions_of_others: Option<NonZeroU32>,
-    /// Where the services' schemas are: `sqlite:DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`.
-    /// In the data directory when empty.
+    /// Where the services' schemas are: `sqlite:DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`, by TLS
+    /// with `?sslmode=verify-full&sslrootcert=/etc/prepx/sql-ca.crt` (ADR 0027). In the data directory when empty.
     pub sql_url: String,
     /// Where those schemas are whose rows go by account, when they are shared out.
     pub sql_shards: Vec<engines::SqlShard>,
     /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
-    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, and `?memcached=HOST:PORT` behind either.
+    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, and `?memcached=HOST:PORT` behind either; `rediss`
+    /// and `rediss-cluster` by TLS, with `?sslrootcert=/etc/prepx/redis-ca.crt` (ADR 0027).
     pub cache_url: String,
     /// How often what the busiest tenth of accounts asks for most is read before they ask, in seconds; 0 for never.
     pub warm_seconds: u32,

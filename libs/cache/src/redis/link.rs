@@ -13,6 +13,7 @@ use fred::types::config::{Config, ReconnectPolicy, Server, ServerConfig};
 use fred::types::scripts::Script;
 use fred::types::{Builder, InfoKind, Key, Value};
 
+use super::tls;
 use crate::RedisLocation;
 use crate::presence::{PAUSE, Presence, REPORTS};
 
@@ -42,7 +43,7 @@ pub(super) struct Link {
 impl Link {
     /// A way that is not open yet.
     pub(super) fn new(location: &RedisLocation) -> Result<Link, Error> {
-        let mut builder = builder(location);
+        let mut builder = builder(location)?;
         // Jitter keeps many processes from coming back in one moment.
         let pause_ms = PAUSE.as_millis() as u32;
         builder.set_policy(ReconnectPolicy::new_constant(0, pause_ms));
@@ -170,7 +171,10 @@ fn evictions(told: &str) -> Option<u64> {
 }
 
 /// What all connections to a location have in common.
-pub(super) fn builder(location: &RedisLocation) -> Builder {
+///
+/// # Errors
+/// Files for TLS that are not what they should be.
+pub(super) fn builder(location: &RedisLocation) -> Result<Builder, Error> {
     let hosts = location.servers.iter().cloned();
     let server = match (location.is_cluster, location.servers.first()) {
         (false, Some((host, port))) => ServerConfig::Centralized {
@@ -181,6 +185,9 @@ pub(super) fn builder(location: &RedisLocation) -> Builder {
     let mut builder = Builder::from_config(Config {
         fail_fast: false,
         server,
+        tls: location.tls.as_ref().map(tls::config).transpose()?,
+        username: location.login.as_ref().map(|login| login.user.clone()),
+        password: location.login.as_ref().map(|login| login.password.clone()),
         ..Config::default()
     });
     let timeout = location.timeout;
@@ -197,7 +204,7 @@ pub(super) fn builder(location: &RedisLocation) -> Builder {
         config.unresponsive.interval = PAUSE;
         config.tcp.nodelay = Some(true);
     });
-    builder
+    Ok(builder)
 }
 
 #[cfg(test)]

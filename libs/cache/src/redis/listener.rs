@@ -49,17 +49,24 @@ impl Listener {
 
     /// Listens for as long as it is polled.
     pub(super) async fn listen(mut self) {
+        // Said once until it changes: a name or a certificate that is wrong is never another.
+        let mut told = String::new();
         loop {
-            if let Err(error) = self.listen_once().await {
-                tracing::debug!(%error, "not listening to the cache's news");
+            let why = match self.listen_once().await {
+                Ok(()) => String::new(),
+                Err(error) => error.to_string(),
+            };
+            if why != told && !why.is_empty() {
+                tracing::warn!(%why, "not listening to the cache's news");
             }
+            told = why;
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// Listens until the connection breaks. A new one each time: it is asked anew who is in the cluster.
     async fn listen_once(&mut self) -> Result<(), Error> {
-        let mut builder = link::builder(&self.location);
+        let mut builder = link::builder(&self.location)?;
         builder.with_config(|config| config.fail_fast = true);
         let client = link::Connection(builder.build()?);
         let messages = client.0.message_rx();

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sqlx::postgres::PgConnectOptions;
+use prepx_location::{Servers, Tls};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{Error, Result};
 
@@ -12,14 +13,21 @@ use crate::{Error, Result};
 pub struct Database {
     /// At least one.
     servers: Arc<[PgConnectOptions]>,
+    /// The files that TLS to them needs.
+    files: Tls,
     /// Without a password.
     shown: String,
 }
 
 impl Database {
     pub(crate) fn parse(url: &str) -> Result<Database> {
-        let servers: Vec<_> = each_server(url).map(|url| connect(&url)).collect();
-        let servers = servers.into_iter().collect::<Result<Arc<[_]>>>()?;
+        let (is_tls, files) = tls(url)?;
+        let mode = match is_tls {
+            true => PgSslMode::VerifyFull,
+            false => PgSslMode::Disable,
+        };
+        let servers = each_server(url).map(|url| Ok(connect(&url)?.ssl_mode(mode)));
+        let servers = servers.collect::<Result<Arc<[_]>>>()?;
         let first = &servers[0];
         let Some(database) = first.get_database() else {
             return Err(refused("it names no database"));
@@ -29,7 +37,20 @@ impl Database {
             first.get_username(),
             names(&servers)
         );
-        Ok(Database { servers, shown })
+        Ok(Database {
+            servers,
+            files,
+            shown,
+        })
+    }
+
+    /// Whether the files that it names are there.
+    ///
+    /// # Errors
+    /// Names the first that cannot be read.
+    pub(crate) fn check(&self) -> Result<()> {
+        let checked = self.files.check();
+        checked.map_err(|problem| Error::Database(problem.to_string()))
     }
 
     /// How to connect to each of its servers.
@@ -47,6 +68,7 @@ impl Database {
         let named = |server: &PgConnectOptions| server.clone().database(database);
         Database {
             servers: self.servers.iter().map(named).collect(),
+            files: self.files.clone(),
             shown: format!("{shown}/{database}"),
         }
     }
@@ -61,6 +83,31 @@ fn each_server(url: &str) -> impl Iterator<Item = String> {
     hosts
         .split(',')
         .map(move |host| format!("{scheme}{user}{host}{tail}"))
+}
+
+/// Whether TLS is spoken, and with which files. Only two modes: all others of PostgreSQL's own go on in plain
+/// text, or believe whoever answers.
+fn tls(url: &str) -> Result<(bool, Tls)> {
+    let Some((_, query)) = url.split_once('?') else {
+        return Ok((false, Tls::default()));
+    };
+    // The servers are read elsewhere.
+    let told = Servers::parse(&format!("_:0?{query}"));
+    let mut told = told.ok_or_else(|| refused("behind the ? are no NAME=VALUE&NAME=VALUE"))?;
+    let mode = told.take("sslmode");
+    let files = Tls::take(&mut told);
+    let files = files.ok_or_else(|| refused("sslcert and sslkey are said together"))?;
+    match mode.as_deref() {
+        Some("verify-full") => Ok((true, files)),
+        None | Some("disable") if files == Tls::default() => Ok((false, files)),
+        None | Some("disable") => Err(refused(
+            "sslrootcert, sslcert and sslkey are for TLS: say sslmode=verify-full too",
+        )),
+        Some(other) => Err(refused(&format!(
+            "sslmode={other} may go on in plain text, or believe whoever answers: use verify-full, with \
+             sslrootcert=FILE where the servers' CA is none that browsers know, or disable"
+        ))),
+    }
 }
 
 fn connect(url: &str) -> Result<PgConnectOptions> {
@@ -106,6 +153,38 @@ impl Eq for Database {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_says_how_servers_are_known() {
+        let parse =
+            |query: &str| Database::parse(&format!("postgres://u:secret@db-1,db-2/prepx{query}"));
+        let modes = |query: &str| {
+            let database = parse(query).expect(query);
+            let modes = database
+                .servers()
+                .iter()
+                .map(|server| server.get_ssl_mode());
+            let full = modes.filter(|mode| matches!(mode, PgSslMode::VerifyFull));
+            full.count()
+        };
+        assert_eq!(modes(""), 0);
+        assert_eq!(modes("?sslmode=disable&statement-cache-capacity=0"), 0);
+        assert_eq!(modes("?sslmode=verify-full"), 2);
+        let query = "?sslmode=verify-full&sslrootcert=/ca&sslcert=/own&sslkey=/key";
+        assert_eq!(modes(query), 2);
+        let missing = parse(query).expect(query).check().unwrap_err();
+        assert!(missing.to_string().contains("sslrootcert=/ca"), "{missing}");
+        for (wrong, says) in [
+            ("?sslmode=prefer", "sslmode=prefer"),
+            ("?sslmode=require", "use verify-full"),
+            ("?sslmode=verify-full&options=", "NAME=VALUE"),
+            ("?sslrootcert=/ca", "say sslmode=verify-full"),
+            ("?sslmode=verify-full&sslcert=/own", "sslcert and sslkey"),
+        ] {
+            let refused = parse(wrong).unwrap_err().to_string();
+            assert!(refused.contains(says), "{wrong}: {refused}");
+        }
+    }
 
     #[test]
     fn a_url_names_all_servers_of_a_database() {

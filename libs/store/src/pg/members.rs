@@ -248,6 +248,8 @@ struct Server {
     name: String,
     connect: PgConnectOptions,
     connection: Option<PgConnection>,
+    /// Why it did not answer the last time; said once until it changes.
+    told: String,
     delay_seconds: Gauge,
     /// 1 for the role that it has, 0 for the others.
     roles: [Gauge; ROLES.len()],
@@ -269,6 +271,7 @@ impl Server {
             name,
             connect,
             connection: None,
+            told: String::new(),
             delay_seconds: metrics::gauge!("prepx_store_server_delay_seconds", &labels),
             roles: ROLES.map(role),
         }
@@ -280,10 +283,17 @@ impl Server {
             Ok(answer) => answer,
             Err(_) => Err(sqlx::Error::PoolTimedOut),
         };
-        if let Err(error) = &answer {
-            tracing::debug!(server = self.name, %error, "a server of a database does not answer");
+        let why = match &answer {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        if !why.is_empty() {
             self.connection = None;
+            if why != self.told {
+                tracing::warn!(server = self.name, %why, "a server of a database does not answer");
+            }
         }
+        self.told = why;
         answer.ok()
     }
 

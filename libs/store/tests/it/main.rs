@@ -4,6 +4,8 @@
 mod pg;
 #[cfg(feature = "postgres-tests")]
 mod replicas;
+#[cfg(feature = "postgres-tests")]
+mod tls;
 
 use std::sync::Arc;
 

@@ -1,11 +1,9 @@
-"""A CA for one cluster, and who each service is by it: made with openssl, which PostgreSQL's packages bring."""
+"""A CA for tests, and who each service or server is by it: made with openssl, which PostgreSQL's packages bring."""
 
 import pathlib
 import subprocess
 
-from state import HOME  # noqa: F401
-
-from server import need  # noqa: E402
+from server import need
 
 DAYS = 30
 # Nothing of the machine's own configuration gets into the certificates.
@@ -20,15 +18,24 @@ class Authority:
         self.directory = directory
         directory.mkdir(mode=0o700)
         self.path("openssl.cnf").write_text(CONFIGURATION)
-        self.certify("ca", "prepx cluster", "basicConstraints=critical,CA:true", "keyUsage=critical,keyCertSign")
+        self.certify("ca", "prepx tests", "basicConstraints=critical,CA:true", "keyUsage=critical,keyCertSign")
 
     def identity(self, name: str) -> dict[str, str]:
         """The table `tls` of a service's settings."""
         if not self.path(f"{name}.pem").exists():
             extensions = (f"subjectAltName=DNS:{name}", "extendedKeyUsage=serverAuth,clientAuth")
-            self.certify(name, name, *extensions, signer=["-CA", self.path("ca.pem"), "-CAkey", self.path("ca.key")])
+            self.certify(name, name, *extensions, signer=self.signer())
         files = {"certificate": f"{name}.pem", "key": f"{name}.key", "ca": "ca.pem"}
         return {setting: str(self.path(file)) for setting, file in files.items()}
+
+    def server(self, name: str = "server") -> tuple[pathlib.Path, pathlib.Path]:
+        """The certificate and the key of a server on loopback, which may be a client too."""
+        names = "subjectAltName=IP:127.0.0.1"
+        self.certify(name, name, names, "extendedKeyUsage=serverAuth,clientAuth", signer=self.signer())
+        return self.path(f"{name}.pem"), self.path(f"{name}.key")
+
+    def signer(self) -> list:
+        return ["-CA", self.path("ca.pem"), "-CAkey", self.path("ca.key")]
 
     def certify(self, file: str, name: str, *extensions: str, signer: list = []):
         """A key and its certificate, signed by the CA or by itself."""
