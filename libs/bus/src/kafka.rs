@@ -27,6 +27,7 @@ mod producer;
 mod reader;
 mod sender;
 pub mod topics;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};

@@ -1,16 +1,11 @@
 //! Deletes from the brokers what nobody needs any more.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::waiting::wait_for;
 use super::{KafkaLog, config};
 use crate::{Poisoned, TopicPartition};
 
@@ -51,23 +46,5 @@ impl KafkaLog {
         let each = deleted.map_err(|error| fail(error.to_string()))?;
         let failed = each.elements().iter().find_map(|each| each.error().err());
         failed.map_or(Ok(()), |error| Err(fail(error.to_string())))
-    }
-}
-
-/// Waits for an answer of the client library's own threads.
-fn wait_for<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }

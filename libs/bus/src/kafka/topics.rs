@@ -18,7 +18,7 @@ mod file;
 
 pub use self::file::Topics;
 use super::config::{Names, client};
-use super::wait_for;
+use super::waiting::wait_for;
 use crate::location::KafkaLocation;
 
 const PATIENCE: Duration = Duration::from_secs(30);
