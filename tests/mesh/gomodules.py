@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -84,6 +85,14 @@ def compiled(module: Module, work: pathlib.Path, python: pathlib.Path) -> pathli
 
 def shared() -> pathlib.Path:
     return server.keep() / "go"
+
+
+def environment(path: pathlib.Path, requirements: pathlib.Path) -> pathlib.Path:
+    """A Python with what tests of a folder stand on; its own program."""
+    venv.create(path, with_pip=True, symlinks=True)
+    python = path / "bin/python"
+    tools.pip(python, "install", "-r", requirements)
+    return python
 
 
 def kustomize() -> pathlib.Path:

@@ -7,7 +7,6 @@ images have them. Nothing of it is installed or kept in this repository.
 import pathlib
 import shutil
 import sys
-import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / name) for name in ("mesh", "images", "k8s", "servers")]
@@ -50,9 +49,7 @@ def main():
 def install(work: pathlib.Path) -> pathlib.Path:
     home = work / "tools"
     (home / "bin").mkdir(parents=True)
-    venv.create(home / "venv", with_pip=True, symlinks=True)
-    python = home / "venv/bin/python"
-    tools.pip(python, "install", "-r", HERE / "requirements.txt")
+    python = gomodules.environment(home / "venv", HERE / "requirements.txt")
     found = [debian.program(package, path) for package, path in DEBIANS.items()]
     for module in (KUBERNETES, CONTROLLERS, STAND_INS):
         found += gomodules.programs(module, python).iterdir()
