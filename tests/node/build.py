@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Builds what a node of Kubernetes takes, once, and prints where: its control plane and its node agents, Argo Rollouts and CoreDNS
-from Go's module proxy, etcd, nftables and Prometheus of a newer Debian, containerd, runc and the plugins of networks as the tests of
-images have them. Nothing of it is installed or kept in this repository.
+"""Builds what a node of Kubernetes takes, once, and prints where: its control plane and its node agents, Argo Rollouts, CoreDNS
+and what autoscalers ask from Go's module proxy, etcd, nftables, Prometheus and Alertmanager of a newer Debian, containerd, runc and the
+plugins of networks as the tests of images have them. Nothing of it is installed or kept in this repository.
 """
 
 import pathlib
@@ -28,9 +28,16 @@ KUBERNETES = gomodules.Module(
     minutes=40,
     ldflags=f"-X {VERSION}.gitVersion=v{KUBERNETES_VERSION} -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=34",
 )
+AUTOSCALING = gomodules.Module(
+    "autoscaling",
+    {"prometheus-adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter", "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+    minutes=4,
+)
 # What holds a pod's namespaces, and a bad version of a service.
 STAND_INS = gomodules.Module("stand_ins", {"pause": "./pause", "faulty": "./faulty"}, minutes=1)
 DEBIANS = {"etcd-server": "/usr/bin/etcd", "nftables": "/usr/sbin/nft", "prometheus": "/usr/bin/prometheus"}
+# Debian's looks for its templates where they are installed.
+ALERTMANAGER = ("prometheus-alertmanager", "/usr/bin/prometheus-alertmanager", "/usr/share/prometheus/alertmanager")
 
 
 def main():
@@ -42,7 +49,7 @@ def main():
     # There is no network where the tests run to fetch these by.
     kafka.jars()
     postgres.pgbouncer()
-    print(server.kept(f"node-{gomodules.key(HERE, KUBERNETES, CONTROLLERS, STAND_INS)}", install))
+    print(server.kept(f"node-{gomodules.key(HERE, *MODULES)}", install))
     gomodules.forget()
 
 
@@ -51,7 +58,10 @@ def install(work: pathlib.Path) -> pathlib.Path:
     (home / "bin").mkdir(parents=True)
     python = gomodules.environment(home / "venv", HERE / "requirements.txt")
     found = [debian.program(package, path) for package, path in DEBIANS.items()]
-    for module in (KUBERNETES, CONTROLLERS, STAND_INS):
+    alertmanager = debian.program(*ALERTMANAGER)
+    (home / "alertmanager").symlink_to(alertmanager.parents[1] / "data")
+    found.append(alertmanager)
+    for module in MODULES:
         found += gomodules.programs(module, python).iterdir()
     found += [path for path in engine.programs().iterdir() if path.name.startswith(("containerd", "ctr", "runc"))]
     found.append(gomodules.kustomize())
@@ -76,6 +86,7 @@ CONTROLLERS = gomodules.Module(
     minutes=10,
     more=definitions,
 )
+MODULES = (KUBERNETES, CONTROLLERS, AUTOSCALING, STAND_INS)
 
 
 if __name__ == "__main__":

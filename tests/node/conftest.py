@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE)]
 import node
 from deployed import Platform
 from stores import Stores
+from watch import Watchers
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,14 @@ def platform():
         # The namespaces end what is left; so that logs are whole, servers end first.
         on.stop()
         stores.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watchers(platform):
+    """They see all that happens."""
+    watchers = Watchers(platform.work / "watchers", platform)
+    try:
+        watchers.start()
+        yield watchers
+    finally:
+        watchers.stop()

@@ -9,6 +9,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "images"), *(str(HERE.parent / name) for name in ("servers", "cluster", "chaos"))]
+import certificates
 import oci
 import server
 from callers import until
@@ -20,6 +21,8 @@ PODS = "10.244.0.0/24"
 SERVICES = "10.96.0.0/16"
 API, ETCD, ETCD_PEERS, CONTROLLERS, SCHEDULER = 16443, 12379, 12380, 10257, 10259
 KUBELET, PROXY = 10248, 10256
+# Whom the API server hands on what others answer, such as metrics, and as whom it does that.
+FRONT = "front-proxy"
 # Of the kubelet and kube-proxy besides, as they have them by themselves.
 OTHERS = {10249, 10250, 10255}
 DNS, DNS_READY = 53, 8181
@@ -114,8 +117,17 @@ class Node(server.Servers):
         api += ["--authorization-mode", "RBAC", "--service-account-issuer", "https://kubernetes.default.svc"]
         api += ["--service-account-key-file", key, "--service-account-signing-key-file", key]
         api += ["--service-cluster-ip-range", SERVICES, "--kubelet-preferred-address-types", "InternalIP"]
+        api += self.handing_on()
         program = self.launch("kube-apiserver", API, *api)
         program.until(lambda: self.asked("get", "--raw", "/readyz") == "ok", START_SECONDS_MAX)
+
+    def handing_on(self) -> list:
+        """How it says for whom it asks others that serve a part of its API."""
+        identity = certificates.Authority(self.work / "front").identity(FRONT)
+        words = ["--requestheader-client-ca-file", identity["ca"], "--requestheader-allowed-names", FRONT]
+        words += ["--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group"]
+        words += ["--requestheader-extra-headers-prefix=X-Remote-Extra-"]
+        return [*words, "--proxy-client-cert-file", identity["certificate"], "--proxy-client-key-file", identity["key"]]
 
     def write_kubeconfig(self):
         entry = lambda kind, value: [{"name": "node", kind: value}]
@@ -225,13 +237,15 @@ class Node(server.Servers):
 
 def settle(work: pathlib.Path):
     """Mounts, links and addresses of our own."""
-    var, changes = work / "var", work / "var-changes"
-    for directory in (var, changes):
-        directory.mkdir()
     shell("mount", "--make-rprivate", "/")
     shell("mount", "-t", "tmpfs", "none", "/run")
-    # What is written below /var, such as links to logs, is gone with us.
-    shell("mount", "-t", "overlay", "-o", f"lowerdir=/var,upperdir={var},workdir={changes}", "none", "/var")
+    # What is written there, such as links to logs and files where programs look for them, is gone with us.
+    for place in ("/var", "/etc", "/usr/share"):
+        own, changes = work / f"own{place}", work / f"changes{place}"
+        for directory in (own, changes):
+            directory.mkdir(parents=True)
+        shell("mount", "-t", "overlay", "-o", f"lowerdir={place},upperdir={own},workdir={changes}", "none", place)
+    write("/etc/hosts", "127.0.0.1 localhost\n")
     for name, value in SHOWN.items():
         shown = pathlib.Path("/run", name.replace("/", "_"))
         shown.write_text(f"{value}\n")
@@ -248,6 +262,14 @@ def settle(work: pathlib.Path):
     pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
 
+def write(path: str, text: str):
+    """A file of the system as we see it, whatever it was before."""
+    file = pathlib.Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    file.write_text(text)
+
+
 def shell(*words):
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -262,17 +284,25 @@ def condition(found: dict, kind: str) -> bool:
 
 def service_of_it(name: str, inside: str, *ports: int, places: dict[int, int] = {}) -> list[dict]:
     """A Service whose endpoint is the node itself, at the same ports or where `places` says."""
-    meta = {"name": name, "namespace": inside}
-    listed = lambda of: [{"name": f"tcp-{port}", "port": of(port)} for port in ports]
-    spec = {"ports": listed(lambda port: port)}
+    spec = {"ports": [{"name": f"tcp-{port}", "port": port} for port in ports]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": inside}, "spec": spec}
+    return brought_home(service, places)
+
+
+def brought_home(service: dict, places: dict[int, int]) -> list[dict]:
+    """A Service of some pods that are not here, with the node itself for them."""
+    meta, spec = service["metadata"], {name: value for name, value in service["spec"].items() if name != "selector"}
     return [
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec},
+        service | {"spec": spec},
         {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
-            "metadata": meta | {"labels": {"kubernetes.io/service-name": name}},
+            "metadata": {
+                "name": meta["name"], "namespace": meta["namespace"],
+                "labels": {"kubernetes.io/service-name": meta["name"]},
+            },
             "addressType": "IPv4",
             "endpoints": [{"addresses": [ADDRESS]}],
-            "ports": listed(lambda port: places.get(port, port)),
+            "ports": [{"name": one["name"], "port": places.get(one["port"], one["port"])} for one in spec["ports"]],
         },
     ]

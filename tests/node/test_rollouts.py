@@ -8,7 +8,6 @@ import pytest
 import versions
 from callers import until
 from deployed import REPLICAS
-from watch import Watchers
 
 SERVICE = "portfolio"
 NAME = f"prepx-{SERVICE}"
@@ -57,14 +56,20 @@ class Rollouts:
         return [metric for metric, phase in self.metrics(name).items() if phase in ("Failed", "Error")]
 
 
+METRICS, HEALTH = 8090, 8091
+
+
 @pytest.fixture(scope="module")
 def rollouts(platform):
-    watchers = Watchers(platform.work / "node", platform.node)
-    watchers.start()
-    try:
-        yield Rollouts(platform)
-    finally:
-        watchers.stop()
+    """The controller, and the kinds of it and of the mesh."""
+    on = platform.node
+    kinds = sorted((on.tools / "bin/kinds").iterdir())
+    on.asked("apply", "--server-side", *(word for kind in kinds for word in ("-f", kind)))
+    on.asked("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    own = ["--kubeconfig", on.kubeconfig, "--leader-elect=false", "--metricsport", METRICS, "--healthzPort", HEALTH]
+    program = on.launch("rollouts-controller", HEALTH, *own)
+    program.until(program.listens, SECONDS_MAX)
+    return Rollouts(platform)
 
 
 def test_rollouts_take_the_pods_over(platform, rollouts):

@@ -20,10 +20,11 @@ class Authority:
         self.path("openssl.cnf").write_text(CONFIGURATION)
         self.certify("ca", "prepx tests", "basicConstraints=critical,CA:true", "keyUsage=critical,keyCertSign")
 
-    def identity(self, name: str) -> dict[str, str]:
-        """The table `tls` of a service's settings."""
+    def identity(self, name: str, *others: str) -> dict[str, str]:
+        """The table `tls` of a service's settings; it may have other names besides."""
         if not self.path(f"{name}.pem").exists():
-            extensions = (f"subjectAltName=DNS:{name}", "extendedKeyUsage=serverAuth,clientAuth")
+            names = ",".join(f"DNS:{one}" for one in (name, *others))
+            extensions = (f"subjectAltName={names}", "extendedKeyUsage=serverAuth,clientAuth")
             self.certify(name, name, *extensions, signer=self.signer())
         files = {"certificate": f"{name}.pem", "key": f"{name}.key", "ca": "ca.pem"}
         return {setting: str(self.path(file)) for setting, file in files.items()}

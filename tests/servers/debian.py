@@ -19,8 +19,8 @@ exec "$home/lib/{loader}" --library-path "$home/lib" "$home/lib/{name}" "$@"
 """
 
 
-def program(package: str, path: str) -> pathlib.Path:
-    """A program of a package, in `bin` beside the `lib` that it needs."""
+def program(package: str, path: str, data: str = "") -> pathlib.Path:
+    """A program of a package, in `bin` beside the `lib` that it needs, and `data`, a folder of the package that it reads."""
     name = pathlib.Path(path).name
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
@@ -29,9 +29,11 @@ def program(package: str, path: str) -> pathlib.Path:
     def fetch(work: pathlib.Path) -> pathlib.Path:
         root, made = unpacked(package, work), work / name
         kept_only(root, root / path.lstrip("/"), made)
+        if data:
+            shutil.copytree(root / data.lstrip("/"), made / "data")
         return made
 
-    return server.kept(f"{package}-{SUITE}", fetch) / "bin" / name
+    return server.kept(f"{SUITE}-{name}", fetch) / "bin" / name
 
 
 def mirror() -> str:
