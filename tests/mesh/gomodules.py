@@ -33,8 +33,8 @@ class Module:
     minutes: int
     ldflags: str = ""
     flags: tuple[str, ...] = ()
-    # What besides is put beside the programs.
-    more: Callable[[pathlib.Path, Source], None] = lambda made, source: None
+    # What besides is put beside the programs, by a Python that has pip.
+    more: Callable[[pathlib.Path, Source, pathlib.Path], None] = lambda made, source, python: None
 
 
 def key(tests: pathlib.Path, *modules: Module) -> str:
@@ -79,7 +79,7 @@ def compiled(module: Module, work: pathlib.Path, python: pathlib.Path) -> pathli
         told = subprocess.run(asked, env=env, cwd=folder, check=True, capture_output=True, text=True).stdout
         return pathlib.Path(json.loads(told)["Dir"])
 
-    module.more(made, source)
+    module.more(made, source, python)
     return made
 
 

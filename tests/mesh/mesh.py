@@ -74,6 +74,9 @@ class Mesh(server.Servers):
         )
 
     def start(self):
+        # Its ports for metrics and readiness are for other machines as well: here they stay on this one.
+        text = (self.tools / "bin/envoy_bootstrap.json").read_text().replace("{{ .wildcard }}", "127.0.0.1")
+        (self.work / "envoy_bootstrap.json").write_text(text)
         self.configure("istio/base")
         self.start_istiod()
         for pod in [self.edge, *self.pods]:
@@ -159,7 +162,7 @@ class Mesh(server.Servers):
         proxy = {
             "binaryPath": str(self.tools / "bin/envoy"),
             "configPath": "./etc/istio/proxy",
-            "proxyBootstrapTemplatePath": str(self.tools / "bin/envoy_bootstrap.json"),
+            "proxyBootstrapTemplatePath": str(self.work / "envoy_bootstrap.json"),
             "discoveryAddress": f"127.0.0.1:{self.agents_port}",
             "proxyAdminPort": ports.admin,
             "statusPort": ports.status,

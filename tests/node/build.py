@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds what a node of Kubernetes takes, once, and prints where: its control plane and its node agents, Argo Rollouts, CoreDNS
+"""Builds what a node of Kubernetes takes, once, and prints where: its control plane and its node agents, Argo Rollouts, Istio, CoreDNS
 and what autoscalers ask from Go's module proxy, etcd, nftables, Prometheus and Alertmanager of a newer Debian, containerd, runc and the
 plugins of networks as the tests of images have them. Nothing of it is installed or kept in this repository.
 """
@@ -17,6 +17,7 @@ import kafka
 import postgres
 import server
 import tools
+from control_plane import CONTROL_PLANE
 
 KUBERNETES_VERSION = "1.34.4"
 ROLLOUTS = "github.com/argoproj/argo-rollouts"
@@ -71,7 +72,7 @@ def install(work: pathlib.Path) -> pathlib.Path:
     return home
 
 
-def definitions(made: pathlib.Path, source: gomodules.Source):
+def definitions(made: pathlib.Path, source: gomodules.Source, _python: pathlib.Path):
     """The kinds that k8s/ and istio/ use and somebody here acts on."""
     kinds = made / "kinds"
     kinds.mkdir()
@@ -86,7 +87,7 @@ CONTROLLERS = gomodules.Module(
     minutes=10,
     more=definitions,
 )
-MODULES = (KUBERNETES, CONTROLLERS, AUTOSCALING, STAND_INS)
+MODULES = (KUBERNETES, CONTROLLERS, CONTROL_PLANE, AUTOSCALING, STAND_INS)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 import node
 from deployed import Platform
+from releases import Rollouts
 from stores import Stores
 from watch import Watchers
 
@@ -42,3 +43,10 @@ def watchers(platform):
         yield watchers
     finally:
         watchers.stop()
+
+
+@pytest.fixture(scope="session")
+def rollouts(platform):
+    rollouts = Rollouts(platform)
+    rollouts.start()
+    return rollouts

@@ -105,11 +105,11 @@ class Platform:
             until(f"{service} is ready again", lambda: self.is_ready(service), SECONDS_MAX)
         until("those before have ended", self.nobody_ends, SECONDS_MAX)
 
-    def new_load(self) -> loads.Load:
-        """Callers come in at the Service of the gateway."""
-        address = self.get("service", "prepx-gateway")["spec"]["clusterIP"]
-        told = history.History(self.work / "history.jsonl")
-        load = Load(f"http://{address}:9000", [f"{address}:9000"], self.prepx, told, random.getrandbits(32), None)
+    def new_load(self, gateway: str = "") -> loads.Load:
+        """Callers come in at the Service of the gateway, or where they are told."""
+        gateway = gateway or f"{self.get('service', 'prepx-gateway')['spec']['clusterIP']}:9000"
+        told = history.History(self.work / f"history-{gateway}.jsonl")
+        load = Load(f"http://{gateway}", [gateway], self.prepx, told, random.getrandbits(32), None)
         load.list_instruments()
         return load
 

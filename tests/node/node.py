@@ -49,7 +49,7 @@ sandbox_image = "{pause}"
 # Not every machine lets one make a process less likely to be killed.
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{tools}/cni"
+bin_dir = "{work}/plugins"
 conf_dir = "{work}/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
@@ -150,10 +150,13 @@ class Node(server.Servers):
         self.launch("kube-scheduler", SCHEDULER, *known)
 
     def start_engine(self):
-        """containerd with all images that are there."""
+        """containerd, with the network of pods."""
         (self.work / "cni").mkdir()
+        self.plugins()
         ranges = {"type": "host-local", "dataDir": str(self.work / "addresses"), "ranges": [[{"subnet": PODS}]]}
         BRIDGE["plugins"][0]["ipam"] = ranges | {"routes": [{"dst": "0.0.0.0/0"}]}
+        redirect = {"type": "redirect", "api": f"https://127.0.0.1:{API}", "token": TOKEN, "agent": f"{self.tools}/bin/pilot-agent"}
+        BRIDGE["plugins"].append(redirect)
         (self.work / "cni/10-bridge.conflist").write_text(json.dumps(BRIDGE))
         settings = self.work / "containerd.toml"
         settings.write_text(CONTAINERD.format(work=self.work, tools=self.tools, pause=PAUSE))
@@ -163,6 +166,15 @@ class Node(server.Servers):
         pause.image(PAUSE, [pause.layer({"pause": self.tools / "bin/pause"})], {"Entrypoint": ["/pause"]})
         pause.write(file)
         self.take(file)
+
+    def plugins(self):
+        """Those of networks, and one of our own."""
+        own = self.work / "plugins"
+        own.mkdir()
+        for path in (self.tools / "cni").iterdir():
+            (own / path.name).symlink_to(path.resolve())
+        (own / "redirect").write_text(f"#!/bin/sh\nexec {sys.executable} -I {HERE}/redirect.py\n")
+        (own / "redirect").chmod(0o755)
 
     def take(self, image: pathlib.Path):
         """An image, an OCI layout in a file."""

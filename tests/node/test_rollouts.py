@@ -5,83 +5,18 @@ import sys
 import time
 
 import pytest
-import versions
 from callers import until
 from deployed import REPLICAS
+from releases import NAME
 
-SERVICE = "portfolio"
-NAME = f"prepx-{SERVICE}"
 FAILED_MAX = 0.001
 SECONDS_MAX = 300
-
-
-class Rollouts:
-    """The rollouts of the platform."""
-
-    def __init__(self, platform):
-        self.platform = platform
-
-    def all(self) -> list[dict]:
-        return self.platform.get("rollouts")["items"]
-
-    def status(self, name: str = NAME) -> dict:
-        return self.platform.get("rollout", name).get("status", {})
-
-    def is_settled(self, name: str = NAME) -> bool:
-        """Healthy, and all pods are of the version that is wanted."""
-        status = self.status(name)
-        stable = status.get("stableRS") or status.get("blueGreen", {}).get("activeSelector")
-        return status.get("phase") == "Healthy" and status.get("currentPodHash") == stable
-
-    def image(self, tag: str, name: str = NAME):
-        """What a commit of another version does."""
-        self.platform.asked("set", "image", f"deployment/{name}", f"service={versions.name_of(name, tag)}")
-
-    def offer(self, tag: str, faults: dict[str, str] = {}, name: str = NAME):
-        """A new version; until the controller has begun."""
-        platform = self.platform
-        versions.take(platform.node, platform.work / "images", name, tag, faults)
-        before = self.status(name)["currentPodHash"]
-        self.image(tag, name)
-        until("the rollout has begun", lambda: self.status(name)["currentPodHash"] != before, SECONDS_MAX)
-
-    def metrics(self, name: str = NAME) -> dict[str, str]:
-        """What the looks at the last version have come to, by their names."""
-        runs = self.platform.get("analysisruns", "-l", f"rollouts-pod-template-hash={self.status(name)['currentPodHash']}")
-        results = (one for run in runs["items"] for one in run.get("status", {}).get("metricResults", ()))
-        return {one["name"]: one["phase"] for one in results}
-
-    def given_up(self, name: str = NAME) -> list[str]:
-        """By which metrics the last version was."""
-        return [metric for metric, phase in self.metrics(name).items() if phase in ("Failed", "Error")]
-
-
-METRICS, HEALTH = 8090, 8091
-
-
-@pytest.fixture(scope="module")
-def rollouts(platform):
-    """The controller, and the kinds of it and of the mesh."""
-    on = platform.node
-    kinds = sorted((on.tools / "bin/kinds").iterdir())
-    on.asked("apply", "--server-side", *(word for kind in kinds for word in ("-f", kind)))
-    on.asked("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-    own = ["--kubeconfig", on.kubeconfig, "--leader-elect=false", "--metricsport", METRICS, "--healthzPort", HEALTH]
-    program = on.launch("rollouts-controller", HEALTH, *own)
-    program.until(program.listens, SECONDS_MAX)
-    return Rollouts(platform)
 
 
 def test_rollouts_take_the_pods_over(platform, rollouts):
     """Deployments that run become what Rollouts refer to, and nobody notices."""
     with platform.under_load("prepx-all", "drain") as orders:
-        platform.node.apply([one for one in platform.built("rollouts") if one["kind"] != "Job"])
-        for one in rollouts.all():
-            name = one["metadata"]["name"]
-            until(f"{name} is healthy", lambda: rollouts.is_settled(name), SECONDS_MAX)
-        gone = lambda: not any(one["spec"]["replicas"] for one in platform.get("deployments")["items"])
-        until("the deployments have no pods of their own", gone, SECONDS_MAX)
-        until("the pods before have ended", platform.nobody_ends, SECONDS_MAX)
+        rollouts.take_over()
     assert orders.failed() == 0, orders.why
 
 
