@@ -191,13 +191,22 @@ class Door:
             back, on = await asyncio.open_connection(self.address, 443, ssl=context, server_hostname=DOOR)
             on.write(first)
             await asyncio.gather(carry(reader, on), carry(back, writer))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
 
     def stop(self):
+        asyncio.run_coroutine_threadsafe(end_others(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+async def end_others():
+    """Whatever else is under way in this loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for one in others:
+        one.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def carry(one: asyncio.StreamReader, other: asyncio.StreamWriter):
