@@ -16,9 +16,9 @@ import yaml
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE.parent / "cluster"), str(HERE.parent / "servers")]
-import certificates
 import overlay
 import server
+from authority import Authority
 from outside import AUDIENCE, ISSUER, Accounts, Outside
 from overlay import Pod
 
@@ -70,7 +70,7 @@ class Mesh(server.Servers):
         self.outside = Outside(self.accounts, {f"{PUBLIC}:443": place})
         # Who vouches for pods, for the public name, and for nobody that should be believed.
         self.pods_authority, self.public_authority, self.strangers_authority = (
-            certificates.Authority(work / name) for name in ("pods", "public", "strangers")
+            Authority(work / name) for name in ("pods", "public", "strangers")
         )
 
     def start(self):

@@ -9,9 +9,9 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "images"), *(str(HERE.parent / name) for name in ("servers", "cluster", "chaos"))]
-import certificates
 import oci
 import server
+from authority import Authority
 from callers import until
 
 NAME = "node-0"
@@ -123,7 +123,7 @@ class Node(server.Servers):
 
     def handing_on(self) -> list:
         """How it says for whom it asks others that serve a part of its API."""
-        identity = certificates.Authority(self.work / "front").identity(FRONT)
+        identity = Authority(self.work / "front").identity(FRONT)
         words = ["--requestheader-client-ca-file", identity["ca"], "--requestheader-allowed-names", FRONT]
         words += ["--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group"]
         words += ["--requestheader-extra-headers-prefix=X-Remote-Extra-"]

@@ -13,7 +13,7 @@ import node
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as messages
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
 
-import certificates
+from authority import Authority
 
 # PagerDuty's own, which is in Alertmanager, and the host of Slack's webhooks.
 PAGES, CHAT = "events.pagerduty.com", "hooks.slack.com"
@@ -30,7 +30,7 @@ class Pager(http.server.ThreadingHTTPServer):
     def __init__(self, work: pathlib.Path):
         super().__init__((node.ADDRESS, HTTPS), Taken)
         self.told: list[tuple[str, str, dict]] = []
-        authority = certificates.Authority(work / "outside")
+        authority = Authority(work / "outside")
         identity = authority.identity(PAGES, CHAT)
         self.authority = identity["ca"]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -18,8 +18,8 @@ from callers import until
 from deployed import SERVICES, Platform
 from stores import NAMESPACE
 
-import certificates
 import server
+from authority import Authority
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SYSTEM, INGRESS = "istio-system", "istio-ingress"
@@ -57,7 +57,7 @@ class Sidecars(server.Servers):
         work.mkdir()
         self.platform, self.node = platform, platform.node
         self.tools = platform.node.tools / "bin"
-        self.public = certificates.Authority(work / "public")
+        self.public = Authority(work / "public")
         self.door: Door | None = None
 
     def start(self):
