@@ -77,7 +77,7 @@ mod tests {
         let router = Router::build(descriptors()).expect("the routes are sound");
         let openapi = prepx_transcode::openapi(&router, "", "").to_string();
         for (package, word) in [
-            ("prepx.owner.v1", "Owner"),
+            ("prepx.owner.v1", "OwnerService"),
             ("prepx.platform.v1", "PartService"),
         ] {
             let is_in = |pool: &DescriptorPool| {
