@@ -335,7 +335,7 @@ def logs_that_do_not_come(m):
 
 def collector(m: Manifests) -> dict:
     """The files of the collector."""
-    return next(doc for doc in m.beside.of("ConfigMap") if doc["metadata"]["name"].startswith("otel-collector"))["data"]
+    return m.beside.generated("otel-collector")["data"]
 
 
 @fault(watching.pipelines, "defines other exporters than it uses: ['otlp_grpc', 'otlp_grpc/jaeger']")

@@ -67,7 +67,7 @@ def weights_that_end_early(m):
 
 @fault(releases.kept, "is taken away by Argo CD")
 def settings_taken_away(m):
-    next(doc for doc in m.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-settings"))["metadata"].pop("annotations")
+    m.generated("prepx-settings")["metadata"].pop("annotations")
 
 
 @fault(releases.ignored, "puts VirtualService .spec.http[].route[].weight back")
@@ -128,7 +128,7 @@ def a_smaller_cache(m):
 
 
 def rules(m: Manifests) -> dict:
-    return next(doc for doc in m.beside.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-rules"))["data"]
+    return m.beside.generated("prepx-rules")["data"]
 
 
 @fault(figures.alerts, "alert HighErrorRate: ({0.02}")

@@ -166,7 +166,7 @@ def seen(m: Manifests) -> Iterator[str]:
 
 
 def alerts(m: Manifests) -> Iterator[str]:
-    files = next(doc["data"] for doc in m.beside.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-rules"))
+    files = m.beside.generated("prepx-rules")["data"]
     rules = [rule for text in files.values() for group in yaml.safe_load(text)["groups"] for rule in group["rules"] if "alert" in rule]
     for rule in (rule for rule in rules if rule["alert"] in ALERTS):
         bounds = {float(bound) for bound in re.findall(r"[<>] ([\d.]+)", rule["expr"])} - IGNORED.get(rule["alert"], set())

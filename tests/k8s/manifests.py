@@ -38,8 +38,12 @@ class Manifests:
         return [one for one in self.workloads if labels.items() <= pod(one)["metadata"].get("labels", {}).items()]
 
     def settings(self) -> dict[str, str]:
-        found = [doc for doc in self.of("ConfigMap") if doc["metadata"]["name"].startswith("prepx-settings")]
-        return found[0]["data"] if found else {}
+        found = self.generated("prepx-settings")
+        return found["data"] if found else {}
+
+    def generated(self, name: str) -> dict | None:
+        """The ConfigMap that kustomize has made under this name, with a hash of what is in it behind."""
+        return next((doc for doc in self.of("ConfigMap") if doc["metadata"]["name"].startswith(name + "-")), None)
 
 
 def jobs(template: dict) -> list[dict]:
