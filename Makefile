@@ -135,12 +135,11 @@ cluster: cluster-build
 cluster-down:
 	tests/cluster/cluster.py down
 
-## Faults under load in a cluster of its own, judged by what came of them. Without --clocks: libfaketime hangs a process whose
-## allocator is jemalloc when it starts.
+## Faults under load in a cluster of its own, judged by what came of them.
 CHAOS_ROUNDS ?= 3
 chaos: cluster-build
 	$(PYTHON) -W ignore -m unittest discover tests/cluster
-	tests/cluster/cluster.py run --links --binaries $(BINARIES) -- tests/chaos/chaos.py --rounds $(CHAOS_ROUNDS)
+	tests/cluster/cluster.py run --links --clocks --binaries $(BINARIES) -- tests/chaos/chaos.py --rounds $(CHAOS_ROUNDS)
 
 ## Formatting and lints, warnings as errors.
 lint:
