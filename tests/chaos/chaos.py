@@ -25,9 +25,11 @@ Not there yet: two faults at once.
 """
 
 import argparse
+import collections
 import os
 import pathlib
 import random
+import statistics
 import subprocess
 import sys
 import threading
@@ -128,6 +130,13 @@ def is_right(path: pathlib.Path) -> bool:
     return subprocess.run([sys.executable, ROOT / "tests/chaos/check.py", path]).returncode == 0
 
 
+def print_waits(waits: dict[str, list[float]]):
+    """By what happened to which kind of part: the longest wait of a round, at the median and at most."""
+    print(f"{'way and part':32} rounds  longest wait: median  most", flush=True)
+    for hit, seconds in sorted(waits.items()):
+        print(f"{hit:32} {len(seconds):6}  {statistics.median(seconds):18.1f} s {max(seconds):5.1f} s")
+
+
 def main():
     summary, _, epilog = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
@@ -155,6 +164,7 @@ def main():
     run = Run(args)
     print(f"seed {args.seed}, history {args.history}", flush=True)
     run.list_instruments()
+    waits = collections.defaultdict(list)
     for number in range(args.rounds):
         run.history.round = number + 1
         fault = faults.draw(number, run.programs, args.only, args.way, run.chance)
@@ -167,6 +177,8 @@ def main():
         print(f"{shown}; nobody waited longer than {waited:.1f} s for an acknowledgement", flush=True)
         if not is_right(args.history):
             sys.exit(f"round {number + 1} is not right; --seed {args.seed} draws the same faults")
+        waits[f"{fault.way} {fault.name().rstrip('-0123456789')}"].append(waited)
+    print_waits(waits)
 
 
 if __name__ == "__main__":
