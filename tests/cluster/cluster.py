@@ -9,8 +9,8 @@ command with PREPX_URL set, ends everything, and exits as the command did.
 
 Books and transfers are in both shards, by account partition; the other schemas are in the first.
 
-Needs what tests/servers/*.py need: apt-get install openjdk-17-jre-headless maven postgresql redis-server,
-and a C compiler for --clocks.
+Needs what tests/servers/*.py need: apt-get install openjdk-17-jre-headless maven postgresql redis-server
+libfaketime (that one for --clocks).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a process is told of the time by the library of `clocks`."""
+"""What a process with a clock of its own is told of the time."""
 
 import os
 import pathlib

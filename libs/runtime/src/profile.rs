@@ -44,7 +44,7 @@ enum Error {
     Seconds,
     #[error("a profile is being taken: one at a time")]
     Busy,
-    #[error("memory is not sampled: start the process with MALLOC_CONF=prof:true")]
+    #[error("memory is not sampled: start the process with _RJEM_MALLOC_CONF=prof:true")]
     NotSampled,
     #[error("no profile can be taken: {0}; it takes a directory to write to, by TMPDIR")]
     Sampling(#[from] ::pprof::Error),

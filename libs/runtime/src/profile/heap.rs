@@ -1,5 +1,5 @@
 //! Heap profiles: who has allocated memory, as jemalloc has sampled it since the process began. It samples
-//! when told to at the start (`MALLOC_CONF=prof:true`); otherwise it costs nothing and there is nothing to
+//! when told to at the start (`_RJEM_MALLOC_CONF=prof:true`); otherwise it costs nothing and there is nothing to
 //! show.
 
 use std::fs::File;

@@ -166,7 +166,7 @@ fn hoards() -> Vec<Vec<u8>> {
 async fn who_has_taken_memory_is_told_where_it_is_sampled() {
     let _alone = alone().await;
     const SAMPLED: &str = "prof:true,lg_prof_sample:12";
-    if std::env::var("MALLOC_CONF").as_deref() == Ok(SAMPLED) {
+    if std::env::var("_RJEM_MALLOC_CONF").as_deref() == Ok(SAMPLED) {
         let hoard = hoards();
         let (status, body) = asked(pages(), "/debug/pprof/heap").await;
         assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
@@ -201,12 +201,12 @@ async fn who_has_taken_memory_is_told_where_it_is_sampled() {
     assert!(
         String::from_utf8(body)
             .unwrap()
-            .contains("MALLOC_CONF=prof:true")
+            .contains("_RJEM_MALLOC_CONF=prof:true")
     );
     let own = "profile::tests::who_has_taken_memory_is_told_where_it_is_sampled";
     let done = Command::new(std::env::current_exe().unwrap())
         .args([own, "--exact"])
-        .env("MALLOC_CONF", SAMPLED)
+        .env("_RJEM_MALLOC_CONF", SAMPLED)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
