@@ -21,19 +21,11 @@ import server
 from authority import Authority
 from outside import AUDIENCE, ISSUER, Accounts, Outside
 from overlay import Pod
+from released_envoy import WITHOUT
 
 PUBLIC = "api.prepx.com"
 ISTIOD = "istiod.istio-system.svc"
 START_SECONDS_MAX = 120
-# Envoy as it is released has none of Istio's own filters; nobody asks Kubernetes for anything.
-WITHOUT = {
-    "PILOT_ENABLE_ALPN_FILTER": "false",
-    "PILOT_ENABLE_METADATA_EXCHANGE": "false",
-    "PILOT_DISABLE_MX_ALPN": "true",
-    "PILOT_ENABLE_TELEMETRY_LABEL": "false",
-    "PILOT_ENABLE_GATEWAY_API": "false",
-    "PILOT_ENABLE_ANALYSIS": "false",
-}
 MESH = {
     "trustDomain": "cluster.local",
     "enableAutoMtls": True,

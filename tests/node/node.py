@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "images"), *(str(HERE.parent / name) for name in ("servers", "cluster", "chaos"))]
+sys.path[:0] = [str(HERE.parents[1] / "images"), *(str(HERE.parent / name) for name in ("servers", "cluster", "chaos", "mesh"))]
 import oci
 import server
 from authority import Authority

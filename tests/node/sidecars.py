@@ -16,6 +16,7 @@ import oci
 import yaml
 from callers import until
 from deployed import SERVICES, Platform
+from released_envoy import WITHOUT
 from stores import NAMESPACE
 
 import server
@@ -28,15 +29,6 @@ HUB, TAG = "prepx.test", "1"
 # The public name, and one of those below it, by which callers come in here without TLS.
 PUBLIC, DOOR = "api.prepx.com", "node.api.prepx.com"
 SECONDS_MAX = 300
-# Envoy as it is released has none of Istio's own filters.
-WITHOUT = {
-    "PILOT_ENABLE_ALPN_FILTER": "false",
-    "PILOT_ENABLE_METADATA_EXCHANGE": "false",
-    "PILOT_DISABLE_MX_ALPN": "true",
-    "PILOT_ENABLE_TELEMETRY_LABEL": "false",
-    "PILOT_ENABLE_GATEWAY_API": "false",
-    "PILOT_ENABLE_ANALYSIS": "false",
-}
 MESH = {"rootNamespace": SYSTEM, "defaultProviders": {}, "defaultConfig": {"discoveryAddress": f"istiod.{SYSTEM}.svc:{AGENTS}"}}
 # Where the image of sidecars is, and that rules are nftables'.
 VALUES = {"hub": HUB, "tag": TAG, "nativeNftables": True, "imagePullPolicy": "Never"}
