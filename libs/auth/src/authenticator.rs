@@ -1,5 +1,5 @@
-//! From credentials to an identity: keys are exchanged for access tokens, tokens are verified, and
-//! both answers are kept, bounded, for as long as the token lives.
+//! From credentials to an identity: exchanges keys for access tokens and verifies tokens, and caches both results, within
+//! bounds, for as long as the token is valid.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! The key that all services of one platform share, for calls that only services make of each other.
+//! The key that all services of one platform share, for the calls that services make of each other.
 //!
-//! It says that a process of this platform calls, not on whose behalf: what is behind it decides nothing
-//! about anybody. What only services call stands behind [`ClusterKey::layer`] alone. Of what clients may
-//! call the key opens what is the same for everybody ([`Rule::check_platform`](crate::Rule::check_platform)).
-//! It is asked for in one process as well, so that what is right there is right between several.
+//! It proves that the caller is a process of this platform, not on whose behalf it calls, so nothing about a user may be
+//! decided by it. Methods for services only are behind [`ClusterKey::layer`] alone. Of the methods that clients may call,
+//! the key opens those whose answer is the same for everybody ([`Rule::check_platform`](crate::Rule::check_platform)). It is
+//! checked within one process too, so that calls that work there also work between processes.
 
 use std::fmt;
 use std::task::{Context, Poll};

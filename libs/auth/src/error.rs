@@ -1,4 +1,4 @@
-//! Why a caller is refused, as the caller may know it.
+//! Why a caller is refused, in words that the caller may read.
 
 use prepx_domain::Code;
 

@@ -4,24 +4,24 @@
 //!
 //! 1. A client shows an API key (`APCA-API-KEY-ID` and `APCA-API-SECRET-KEY`, or HTTP Basic) or an
 //!    access token (`Authorization: Bearer`), over HTTP and gRPC alike.
-//! 2. The [`Authenticator`] turns a key into an access token of 15 minutes by asking the user service
-//!    once, and keeps the answer. A token it verifies by itself with the published keys.
-//! 3. Towards another process the gateway sends that access token: it is signed by the user service,
+//! 2. The [`Authenticator`] exchanges a key for an access token of 15 minutes by asking the user service
+//!    once, and caches the answer. It verifies tokens itself, with the published keys.
+//! 3. To another process the gateway sends that access token: it is signed by the user service,
 //!    so no caller can forge it, and every service verifies it again. Within one process it inserts
-//!    the [`Identity`] into the request's extensions, which do not travel over any wire: a request
-//!    from outside always begins without.
-//! 4. The [`AuthLayer`] around every service finds the identity, in the extensions or by the
+//!    the [`Identity`] into the request's extensions. Those are not sent over any wire, so a request
+//!    from outside never has one.
+//! 4. The [`AuthLayer`] around every service takes the identity from the extensions or from the
 //!    headers, and checks the method's [`Policy`], which comes from the options in the protos. A
-//!    method that says nothing needs a principal.
+//!    method without options needs a principal.
 //!
-//! What services ask of each other on nobody's behalf carries no principal but the [`ClusterKey`] of their
-//! platform. Of what clients may call it opens what `data:read` opens, which is the same for everybody.
+//! Calls between services that are on nobody's behalf carry no principal but the [`ClusterKey`] of the platform. Of the
+//! methods that clients may call, it opens those that `data:read` opens, whose answers are the same for everybody.
 //!
 //! A revoked key or session is refused at once in the process that revokes it, and the streams that
-//! were opened with it end; other processes refuse it when its access token ends, at most 15 minutes
+//! were opened with it end; other processes refuse it when its access token expires, at most 15 minutes
 //! later.
 //!
-//! This crate stores nothing and asks no clock of its own. Passwords belong to the user service.
+//! This crate stores nothing and reads no clock. Passwords belong to the user service.
 
 mod authenticator;
 mod cluster;

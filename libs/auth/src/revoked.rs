@@ -1,4 +1,4 @@
-//! What was revoked before its access tokens end: bounded, and never forgetting too early.
+//! What was revoked while its access tokens are still valid. The list is bounded, and never drops an entry too early.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};

@@ -1,18 +1,16 @@
 //! The cache behind one seam: values that are kept for a while, rate limits, publish and subscribe.
 //!
-//! One URL names the engine; everything above holds a [`Cache`] and does not know which it is: the
-//! process's own memory, or Redis behind it, single or cluster, for many processes, and Memcached behind
-//! that. [`conformance`] is what all of them pass:
+//! A URL chooses the engine: the process's own memory; Redis behind it, single or cluster, shared by many processes; and
+//! Memcached behind that. Code that holds a [`Cache`] does not know which it is. [`conformance`] is what all of them pass:
 //!
 //! - [`Space`]: values under keys, bounded in bytes and time, loaded once however many ask;
 //! - [`Cache::take`]: whether one more is within a [`Limiter`], counted in one atomic step;
 //! - [`Cache::publish`] and [`Cache::subscribe`]: news for whoever listens, bounded, at most once;
-//! - [`Warmer`]: what the busiest readers ask for most, loaded before they do.
+//! - [`Warmer`]: loads what the busiest readers ask for most before they ask.
 //!
-//! Nothing that matters lives only here: every answer may be "not kept" or "some news were missed",
-//! and no call fails: when the servers are away, each process keeps and counts for itself. So it refuses
-//! to be a store or a log. Time comes from the [`Clock`] that it is opened with, and on a server from
-//! that server.
+//! Nothing that matters lives only here. The answer may always be "not kept" or "some news were missed", and no call
+//! fails: while the servers are away, each process keeps values and counts for itself. So the cache refuses to be a store
+//! or a log. Time comes from the [`Clock`] that it is opened with, and on a server from that server.
 
 mod buckets;
 pub mod conformance;

@@ -1,9 +1,9 @@
 //! What a limiter allows: the generic cell rate algorithm (GCRA, ITU-T I.371) for one or two rates at
-//! once, and a block for who asks for too much. Pure: time is an argument.
+//! once, and a block for callers that exceed them. Pure: time is an argument.
 //!
-//! A rate is kept as one point in time: when everything taken so far is used up. Taking moves it on
-//! by the time between two requests; it may lie ahead of now by the burst and no further. So a key
-//! costs a few words, and one step decides, which an engine elsewhere can run as one script.
+//! A rate is stored as one point in time: when everything taken so far will be used up. Each request moves it forward by
+//! the interval between two requests, and it may be ahead of now by no more than the burst. So a key costs a few words,
+//! and one step decides, which a server can run as one script.
 
 use std::time::Duration;
 

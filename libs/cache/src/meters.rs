@@ -1,5 +1,4 @@
-//! How often a level of a space has what it is asked for, and how long it takes to find it, or to find that
-//! it is not there.
+//! Hits, misses and look-up times of each level of a space.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

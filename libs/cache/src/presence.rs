@@ -1,6 +1,5 @@
-//! Whether servers answer. They are away when the way to them is lost or several commands in a row
-//! failed; they are back when they answer one that is tried for everybody. While they are away nobody
-//! waits for them.
+//! Whether servers answer. They count as away when the connection is lost or several commands in a row have failed, and as
+//! back when they answer a trial command, which one caller makes for all. While they are away nobody waits for them.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

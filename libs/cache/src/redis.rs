@@ -1,8 +1,8 @@
 //! Redis or Valkey, single or cluster: values that processes share, limits that they count together, news.
 //!
-//! Owns: keys, scripts and what each means there. Refuses: to fail or to keep anybody waiting. Every
-//! call says when the servers could not be asked, and then the process goes on by itself. Each key is
-//! decided in one step on the server that has it; time there is that server's.
+//! Owns: the keys, the scripts and what they mean. Refuses: to fail, or to make anybody wait. Every call reports when the
+//! servers could not be asked, and the process then goes on by itself. Everything about a key is decided in one step on
+//! the server that has it, by that server's clock.
 
 mod link;
 mod listener;

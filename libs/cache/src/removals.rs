@@ -1,4 +1,4 @@
-//! What was removed from the spaces of this process: a counter that steps, and is part of the key inside.
+//! Removals from the spaces of this process: counters that are part of the inner keys. Stepping one hides the values.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! Values that processes share (the level `l2`), behind what each keeps close.
 //!
-//! Who finds nothing gets a lease on the key with the same step, and nobody else does: it looks behind
-//! (`third`) or loads, and its value is kept only while the lease stands. So one process loads while
-//! the others wait, and a removal, which ends the lease, is not undone by what was loaded before it.
+//! Whoever finds nothing gets a lease on the key in the same step, which only one can have. Its holder looks further
+//! behind (`third`) or loads, and the value is kept only if the lease is still there. So one process loads while the
+//! others wait, and since a removal ends the lease, a value that was loaded before a removal cannot come back after it.
 //! Owns: that protocol. Refuses: to fail. Where the servers are away, every process loads for itself.
 
 use std::sync::Arc;

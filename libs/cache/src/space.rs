@@ -1,11 +1,11 @@
-//! Values that are kept for a while, close to who asks (the level `l1`).
+//! Values that are kept for a while, close to whoever asks (the level `l1`).
 //!
-//! Values are held as they are and handed out as clones, so a hit decodes nothing; large ones belong
-//! into an `Arc`. Whether an entry is good is decided by the cache's own clock; moka bounds the memory
-//! and lets one of many callers load.
+//! Values are held decoded and handed out as clones, so a hit decodes nothing; large ones belong
+//! into an `Arc`. Whether an entry is still valid is decided by the cache's own clock; moka bounds the memory
+//! and has one of many callers load.
 //!
-//! A removal is a step of a counter that is part of the key inside. So nobody who asks after a removal
-//! finds, or waits for, what was loaded or begun before it.
+//! To remove a value is to step a counter that is part of the inner key. So whoever asks after a removal neither finds nor
+//! waits for anything that was loaded, or began to be loaded, before it.
 
 use std::sync::Arc;
 use std::time::Duration;

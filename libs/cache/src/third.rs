@@ -1,16 +1,15 @@
 //! Values in Memcached (the level `l3`), behind those in Redis: it has room for more, and answers while
 //! Redis is away.
 //!
-//! The rule: **what is under a name never becomes wrong before its time.** A name holds, beside the
-//! key, the generation of the key, which Redis has and every removal and put steps before it does
-//! anything else. So nothing has to be removed here, a server that missed everything may come back, and
-//! what is loaded while a removal happens is left under a name that nobody asks for again. Keys share
-//! generations, one in 1,024.
+//! The rule: **what is under a name never becomes wrong before it expires.** A name holds, beside the key, the key's
+//! generation. Redis has the generations, and every removal and put steps the generation before it does anything else. So
+//! nothing has to be removed here, a server that missed everything may come back, and what was being loaded during a
+//! removal ends up under a name that nobody asks for again. Keys share generations, one in 1,024.
 //!
-//! Owns: that rule. While Redis is away the generation is the one that this process saw last, unless it
-//! heard of a removal since: then, as in the process itself, what nobody could tell it ends by its own
-//! time. Refuses: to guess a generation, and to hand to Redis what was found under one that Redis has
-//! not just told.
+//! Owns: that rule. While Redis is away, the generation is the one that this process saw last, unless it has heard of a
+//! removal since. A removal that it could not hear of then takes effect when the value expires, as in the process itself.
+//! Refuses: to guess a generation, and to put into Redis what was found under a generation that Redis has not just
+//! confirmed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! News within this process: a ring of the newest messages a topic, and a place in it a listener.
+//! News within this process: per topic a ring of the newest messages, and per listener a position in it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

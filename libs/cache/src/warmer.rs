@@ -1,10 +1,8 @@
-//! Warming: every few minutes what the busiest tenth of readers asked for most is loaded again, before they
-//! ask.
+//! Warming: every few minutes, what the busiest tenth of readers asked for most is loaded again, before they ask.
 //!
-//! Owns: who is busiest since the last round, counted in bounded memory where the reads are served; when a
-//! round is due, and what it may take. Refuses to know what is loaded: its user does that, one thing after
-//! the other, so that nobody who waits stands behind a round. Processes that began at once do not warm at
-//! once: each has its rounds from a moment of its own.
+//! Owns: who has been busiest since the last round, counted in bounded memory where the reads are served; when a round is
+//! due, and how long it may take. Refuses to know what is loaded: its user loads it, one thing at a time, so that callers
+//! do not queue behind a round. Processes that start together warm at different times: each draws its own offset.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
-//! Exact decimal text ↔ scaled integers, and the two roundings that money knows.
+//! Exact decimal text ↔ scaled integers, and the two ways in which money is rounded.
 //!
-//! `scale` is the number of decimal places that one minor unit stands for: `12.5` at scale 8 is
-//! 1,250,000,000 minor units. Nothing here rounds silently on input.
+//! `scale` is the number of decimal places of the smallest unit: `12.5` at scale 8 is 1,250,000,000 units. Nothing here
+//! rounds silently on input.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

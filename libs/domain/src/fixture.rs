@@ -1,4 +1,4 @@
-//! What tests trade and when: each value is whole, and varied by its user with `..`.
+//! What tests trade and when: complete values, of which a test changes fields with `..`.
 //!
 //! Behind the feature `fixture`, for tests and benchmarks alone.
 

@@ -1,4 +1,4 @@
-//! Instruments: what is traded, in which steps, and the money of a trade.
+//! Instruments: what is traded, in which steps, and how much money a trade moves.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

@@ -1,6 +1,6 @@
-//! What followers of a market make of its numbered changes: the book by price levels, and bars.
+//! What a follower builds from a market's numbered changes: the book by price levels, and bars.
 //!
-//! Owns how changes add up and how a missing one is noticed. Refuses: money, which the instrument
+//! Owns how changes are applied and how a missing one is noticed. Refuses: money, which the instrument
 //! computes, and any notion of now.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]

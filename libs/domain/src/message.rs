@@ -1,8 +1,8 @@
-//! What the stages say to each other, and what clients say to the account stage.
+//! What the stages send each other, and what clients send to the account stage.
 //!
-//! Commands go to the account stage by slot; accepted orders go by lane to matching, by instrument;
-//! what matching decides goes by lane back to the account partitions. Every number is final: the
-//! receiver computes nothing again that the sender has computed.
+//! Commands go to the account stage by slot; accepted orders go by lane to matching, by instrument; what matching decides
+//! goes by lane back to the account partitions. Every number is final: a receiver never recomputes what the sender has
+//! computed.
 
 use uuid::Uuid;
 

@@ -1,5 +1,4 @@
-//! Why the account stage refuses a command: every reason, with the numbers that a client needs to
-//! do it right.
+//! Why the account stage refuses a command: every reason, with the numbers that a client needs to correct it.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Texts that callers choose: names, reasons, keys of their own. How long they may be, and what nobody can
-//! keep.
+//! Texts that callers choose: names, reasons, keys of their own. Owns how long they may be, and refuses the character
+//! that PostgreSQL cannot store.
 
 use std::ops::RangeInclusive;
 

@@ -1,5 +1,5 @@
-//! What the stages tell the rest of the platform: changes of accounts with their postings
-//! (`portfolio-updates`) and of the market (`market-data`).
+//! What the stages publish to the rest of the platform: changes of accounts with their postings
+//! (`portfolio-updates`) and changes of the market (`market-data`).
 
 use uuid::Uuid;
 

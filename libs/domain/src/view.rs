@@ -1,4 +1,4 @@
-//! What the owners of stages answer when they are asked for their state.
+//! What the owners of stages answer to reads of their state.
 
 use uuid::Uuid;
 

@@ -1,6 +1,5 @@
-//! The clock, ids and randomness. Nothing else in PrepX reads them: a lint forbids it, so that a
-//! simulation which replaces this crate's values replaces all of them (I7). And how a thread stands
-//! among the others.
+//! The clock and randomness. Nothing else in PrepX reads them, which a lint enforces, so a simulation that replaces this
+//! crate's values controls all of them (I7). Also what a thread tells the scheduler.
 
 mod clock;
 mod random;

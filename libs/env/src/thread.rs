@@ -1,4 +1,4 @@
-//! How a thread stands among the others of the machine.
+//! How a thread gives way to the others of the machine.
 
 /// How far behind: a thread at this nice value gets a tenth of what one at the usual value gets, and
 /// all that nobody else wants.

@@ -1,4 +1,4 @@
-//! Why a group cannot go on. It tries again; only a log that has failed ends it.
+//! Why a group of consumers stopped. It is started again, unless the log itself has failed.
 
 use prepx_bus::{AppendError, Poisoned};
 use prepx_stage::follow::{self, Poison};

@@ -1,4 +1,4 @@
-//! What makes a group: its topics, its figures, and what it does.
+//! What defines a group: its topics, its limits, and the effect that it has.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The dead letters of groups, as operators look at them: what the topics of dead letters come to, in the
-//! store of the service that has the groups, together with the positions up to which they say it (I2).
+//! The dead letters of groups, as operators see them: the current state of the dead-letter topics, in the store of the
+//! service that has the groups, with the positions up to which the topics have been read (I2).
 
 use prepx_domain::Micros;
 use prepx_store::{Connection, Error, Pool, Result, Row, Tx, query};

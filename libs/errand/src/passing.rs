@@ -1,4 +1,4 @@
-//! Passing on what came of attempts: onto the log, durably, before any position moves.
+//! Writes the outcomes of attempts to the log, durably, before any position moves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,8 @@
-//! What comes after the first attempt: the retry topics, each waited for at its head, and the dead letters.
+//! What comes after the first attempt: the retry topics, whose first errand is always the next one due, and the dead letters.
 //!
-//! Everything in a retry topic has waited equally long when it is due, so the head is always the next one.
-//! What waits holds the space of an embedded log, which is given back from its oldest on; an errand that
-//! holds too much is appended again at the end with all that waits behind it, and its old place let go of.
+//! All errands of a retry topic wait equally long, so they become due in their order. An embedded log can only free space
+//! from its oldest record on. So an errand that has waited while too much was written behind it is appended again at the
+//! end, with everything that waits behind it, and its old place is freed.
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! What becomes of an errand: pure.
+//! What happens to an errand after an attempt: done, tried again later, or dead. Pure.
 
 use bytes::Bytes;
 use prepx_bus::TopicPartition;

@@ -1,4 +1,4 @@
-//! A turn: each target's errands in their order, many targets at the same time, none of them for long.
+//! A turn: the errands of each target in order, many targets at the same time, none for long.
 
 use std::collections::BTreeMap;
 

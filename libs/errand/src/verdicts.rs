@@ -1,5 +1,5 @@
-//! What operators decide about dead letters, in whatever process they ask: it is noted on the log, and the
-//! process on duty does it.
+//! What operators decide about dead letters. Any process takes the decision and writes it to the log; the process on duty
+//! carries it out.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Errands as bytes on the topics of a group: each a lane record of one message, that of its origin, so
-//! that whoever follows topics reads these too.
+//! Errands as bytes on the topics of a group. Each is a lane record with one message, numbered as the message that it
+//! comes from, so that whoever can read topics can read these too.
 
 use prepx_domain::Micros;
 use prepx_proto::errand::v1;

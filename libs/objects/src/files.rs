@@ -1,4 +1,4 @@
-//! Objects as the files of one directory: every [`Dir`] is a place for objects.
+//! Objects as the files of one directory: every [`Dir`] can hold objects.
 
 use std::io;
 

@@ -1,8 +1,7 @@
 //! Object storage behind one seam: whole objects by name, in a directory or in a bucket that speaks S3.
 //!
-//! Owns: that an object is there whole or not at all, and survives a loss of power once it is there. Refuses:
-//! to know what is in one, to change a part of one, and to lock anything: who may write what, the
-//! callers know.
+//! Owns: that an object is there completely or not at all, and survives a power failure once it is there. Refuses: to know
+//! what is in an object, to change part of one, and to lock anything: callers decide who may write what.
 
 mod files;
 mod location;

@@ -1,8 +1,7 @@
-//! What the process of every service is made of: settings, engines, and the layers around what it answers.
+//! What the program of every service is made of: settings, engines, and the layers around its routes.
 //!
-//! Owns the settings that all services of a platform have in common, and the way from them to engines,
-//! peers and a process that runs. Refuses to know a service: each has a `main.rs` that says what it is
-//! built from.
+//! Owns the settings that all services of a platform have in common, and how engines, peers and the running process are
+//! made from them. Refuses to know a service: each has a `main.rs` that puts it together.
 
 pub mod engines;
 mod order_path;

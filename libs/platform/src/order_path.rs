@@ -1,4 +1,4 @@
-//! A service's way to the stages: commands through the log, reads from owners, and what the stages tell.
+//! How a service reaches the stages: commands through the log, reads from owners, and the stages' events.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What a process tells the gateways of its platform of itself: how far its consumers are behind, the
-//! partitions of stages that it owns, and how it sees the servers of its SQL databases.
+//! What a process reports of itself to the gateways of its platform: how far its consumers are behind, which partitions of
+//! stages it owns, and how it sees its SQL servers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,5 @@
-//! What an operator may set for the services of a platform: flags, `PREPX_*` variables and a TOML file say
-//! the same things by the same names, which are those of `prepx start` where it has them. One file may be
-//! given to all services.
+//! The settings of the services. Flags, `PREPX_*` variables and a TOML file have the same settings under the same names,
+//! those of `prepx start` where it has them. All services can use the same file.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;

@@ -1,8 +1,8 @@
-//! Several processes of a service that share out what only one at a time may do: whoever has the lease of a part of
-//! it.
+//! Several processes of a service, of which only one at a time may do each part of the work: the one that has the lease of
+//! the part.
 //!
-//! Owns a member of the group, and what of it is in hand. Refuses to keep two from writing: a lease says who is to
-//! take, and positions in the store refuse whoever is late.
+//! Owns one process's membership in the group, and which parts it has. A lease only says who should work. What keeps two
+//! from writing is the position in the store, which refuses the one that is late.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

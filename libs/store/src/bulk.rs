@@ -1,7 +1,7 @@
 //! Many rows with few statements.
 //!
-//! SQLite takes them as a list of rows of values, PostgreSQL as an array a column, whatever their
-//! number, so that its text stays the same.
+//! SQLite takes them as a list of rows, PostgreSQL as one array per column, so that the text of its statement is the same
+//! for any number of rows.
 
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, AssertSqlSafe, PgConnection, SqliteConnection};

@@ -1,7 +1,7 @@
-//! What a migration may do that says it only adds ([`Change::Expand`](crate::Change)): then programs of the version before
-//! go on under it.
+//! What a migration may do that declares to only add ([`Change::Expand`](crate::Change)): programs of the previous version
+//! go on working with its tables.
 //!
-//! Owns: the list of such statements. Refuses to understand SQL: whatever is not on the list is more than that.
+//! Owns: the list of such statements. Refuses to understand SQL: every statement that is not on the list counts as more.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! The SQL store behind one seam: pools, migrations, transactions and consumer positions.
 //!
-//! One URL names where every service's schema lives, in SQLite or in PostgreSQL; a service opens its
-//! own schema and gets a [`Pool`]. A statement is one text for both engines ([`query`]); where they
-//! differ (bulk writes, partitions, what only a file has), the variants of the types here say so.
+//! A URL says where the schemas of all services are, in SQLite or in PostgreSQL; a service opens its
+//! own schema and gets a [`Pool`]. A statement is one text for both engines ([`query`]). Where they must
+//! differ (bulk writes, partitions, what only a file has), the types here have variants.
 //!
 //! It owns how a schema is opened, migrated, written by one writer and read by many, and how rows
 //! and a consumer's position commit together (I2). It refuses to know any table of a service, to

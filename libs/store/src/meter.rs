@@ -1,5 +1,4 @@
-//! What operators are told of a pool: how long callers wait for a connection, how long they have it, and
-//! how many there are.
+//! Metrics of a pool: how long callers wait for a connection, how long they use it, and how many connections there are.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};

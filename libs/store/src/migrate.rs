@@ -1,9 +1,9 @@
 //! Forward-only migrations, embedded in the binary.
 //!
-//! A service lists its migrations in order, numbered from 1. Each is applied once, all that are
-//! missing in one transaction that takes turns with every other of the schema, so two starts at the same time apply them
-//! once. What was applied is remembered with a checksum: history is never edited. What only adds is remembered as such, and
-//! under that programs go on that do not know it: a version can be taken back after it has migrated.
+//! A service lists its migrations in order, numbered from 1. All that are missing are applied in one transaction, under a
+//! lock of the schema, so two processes that start at the same time apply each once. A checksum of each is stored, because
+//! history is never edited. Also stored is whether a migration only adds: a program that does not know it then still
+//! starts, so that a version can be rolled back after it has migrated.
 
 use crate::expand::more_than_added;
 use crate::{Error, Result, Tx, query};

@@ -1,8 +1,8 @@
-//! Tables that PostgreSQL keeps by month, so that old months can be taken away or put elsewhere as a whole.
+//! Tables that PostgreSQL partitions by month, so that old months can be dropped or moved as a whole.
 //!
-//! The months to come are made ahead by the service whose table it is. A row of a month that is not made, because
-//! nobody was there to make it or a clock was wrong, goes into the partition for everything else, and into its month
-//! as soon as that is made: no row is ever refused. Refuses to take anything away.
+//! The service that owns the table makes the partitions of the months to come ahead of time. A row of a month without a
+//! partition (nobody was there to make it, or a clock was wrong) goes into the default partition, and into its month as
+//! soon as that is made, so no row is ever refused. Refuses to drop anything.
 
 use sqlx::AssertSqlSafe;
 

@@ -1,12 +1,12 @@
 //! The PostgreSQL side: a schema in a database, behind PgBouncer or not.
 //!
 //! Nothing is set on a connection beyond its transaction, because behind PgBouncer the next one runs
-//! on another: where tables are looked for, and how long statements and locks may take, are said as
-//! each transaction begins. So everything is a transaction, reads too. A statement is prepared once a
-//! connection, which PgBouncer follows from version 1.21 on, with `max_prepared_statements`.
+//! on another. The search path and the time-outs of statements and locks are set as each transaction begins. So
+//! everything is a transaction, reads too. A statement is prepared once per connection, which PgBouncer supports from
+//! version 1.21 on, with `max_prepared_statements`.
 //!
 //! A database may be on several servers, a primary and its replicas. Which is the primary is found out
-//! ([`members`]), and said by each transaction as it begins: a replica refuses one that may write.
+//! ([`members`]), and each transaction says as it begins whether it may write: a replica refuses one that may.
 
 mod database;
 mod members;

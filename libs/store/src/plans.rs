@@ -1,9 +1,8 @@
-//! By which plans an engine runs the statements of a store: for tests that keep them in a file beside it.
+//! The query plans of a store's statements, for tests that keep them in a file beside it.
 //!
-//! A test gives the store's own calls ([`Plans::add`]); every statement that they run is explained by the
-//! engine just before, on the same connection, with the same values. What differs from run to run (values,
-//! costs, the number of a partition) is left out. A large table that is read from one end to the other
-//! is refused; what else a plan should be is for who reviews the file.
+//! A test makes the store's own calls ([`Plans::add`]). Every statement that they run is explained by the engine just
+//! before, on the same connection, with the same values. What differs from run to run (values, costs, the number of a
+//! partition) is left out. A full scan of a large table fails the test; the rest of a plan is for whoever reviews the file.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};

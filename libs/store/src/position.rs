@@ -1,4 +1,4 @@
-//! How far a consumer has come in a source, kept in the transaction that holds its effects (I2).
+//! How far a consumer has read a source, stored in the transaction that has its effects (I2).
 
 use crate::error::Gap;
 use crate::{Connection, Error, Tx, Value, query};

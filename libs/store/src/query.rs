@@ -1,8 +1,8 @@
 //! Statements, the values that go into them, and the rows that come out, alike on every engine.
 //!
 //! Owns the three kinds of values that schemas are made of: 64-bit integers, text and bytes, each of
-//! which may be absent. Refuses every other kind, so that one text of SQL means the same everywhere;
-//! floating point is not among them on purpose.
+//! which may be absent. Refuses every other kind, so that one text of SQL means the same everywhere. Floating point is
+//! left out on purpose.
 
 use std::borrow::Cow;
 use std::convert::identity;

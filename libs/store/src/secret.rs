@@ -1,4 +1,4 @@
-//! Secrets in files of a data directory, drawn once for ever.
+//! Secrets in files of a data directory. Each is drawn once and never changes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};

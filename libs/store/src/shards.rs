@@ -1,8 +1,8 @@
-//! A schema whose rows go by account partition, in one database or shared out among several.
+//! A schema whose rows belong to account partitions, in one database or spread over several.
 //!
-//! All that belongs to an account is of one partition, so a shard holds partitions whole, and what a
-//! transaction is about is in one of them. Which is where is data of the operators ([`Layout`]). This
-//! refuses to open shards of which one has what belongs to another, and to move anything.
+//! Everything of an account is in one partition and every partition is wholly in one shard, so a transaction never spans
+//! two shards. The operators say which partition is where ([`Layout`]). Refuses to open shards of which one has rows that
+//! belong to another, and to move anything.
 
 use futures::future::try_join_all;
 

@@ -1,7 +1,7 @@
-//! The SQLite side: one file a schema, one writer connection, a bounded pool of readers.
+//! The SQLite side: one file per schema, one writer connection, a bounded pool of readers.
 //!
 //! The file is in WAL mode, so readers never wait for the writer. Every write is a transaction that
-//! takes the lock at its start (`BEGIN IMMEDIATE`), so it never fails half-way for want of it.
+//! takes the lock at its start (`BEGIN IMMEDIATE`), so none fails half-way because it cannot get it.
 
 use std::fs::File;
 use std::io;

@@ -1,11 +1,10 @@
 //! What every engine behind the seam promises, as one suite that each of them must pass.
 //!
-//! A caller gives an opener that opens the same schema each time; the suite closes, reopens and
-//! drops it to play a crash. Each check panics with what was promised and broken. The SQL here is
-//! of the kind that serves every engine.
+//! A caller passes a function that opens the same schema each time; the suite closes, reopens and drops it to play a
+//! crash. Each check panics with the promise that was broken. The SQL here is valid on every engine.
 //!
-//! Tests of services choose their engine here too: SQLite in a directory of theirs, or a database of
-//! theirs on the server that [`SERVER`] names.
+//! Tests of services choose their engine here too: SQLite in a directory of their own, or a database of their own on the
+//! server that [`SERVER`] names.
 
 use std::path::Path;
 

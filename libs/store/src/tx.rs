@@ -1,4 +1,4 @@
-//! What reads and what writes, on every engine.
+//! Read and write transactions, on every engine.
 
 use std::result::Result as StdResult;
 

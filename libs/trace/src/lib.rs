@@ -1,12 +1,11 @@
-//! What belongs to one request or one order, across tasks, processes and the event log: trace contexts as W3C
-//! has them, and the spans that are told of them.
+//! Trace contexts (W3C) of a request or an order, across tasks, processes and the event log, and the spans of the work.
 //!
-//! Owns which spans are told: those of a trace that was sampled at its root, and by themselves those that have
-//! failed or took long. What is not told costs two looks at a clock and a few comparisons, and where nothing is
-//! [installed](install), one. On the log stands only what was sampled.
+//! Owns which spans are exported: those of sampled traces, and any span that failed or took long. A span that is not
+//! exported costs two clock readings and a few comparisons; if no sink is [installed](install), one comparison. Only sampled
+//! contexts are written to the log.
 //!
-//! Refuses: to send anything (a [`Sink`] does), and to be part of what is decided. A trace is never in an event,
-//! a state or a hash; whether there is one changes nothing but what is told of it.
+//! Refuses: to send anything (a [`Sink`] does), and to influence decisions. A trace is never in an event, a state or a hash;
+//! the platform does the same with and without it.
 
 mod context;
 mod log;

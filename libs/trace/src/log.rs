@@ -1,8 +1,8 @@
-//! The context on the event log: before a message that was sampled, and before no other.
+//! The context on the event log: in front of sampled messages only.
 //!
-//! Messages on the log are of Protocol Buffers. The context is their field 1000, 16 bytes of trace and 8 of span,
-//! big-endian, and stands before all others: so one comparison tells whether it is there, and a reader that knows
-//! nothing of it passes over it. No message may have a field of that number.
+//! Messages on the log are Protocol Buffers. The context is their field 1000, 16 bytes of trace id and 8 of span id,
+//! big-endian, in front of all other fields. So one comparison tells whether it is there, and a reader that does not know
+//! it skips it. No message may have a field of that number.
 
 use crate::Trace;
 

@@ -1,4 +1,4 @@
-//! One request on its way in.
+//! One HTTP request that has found its route and is about to be decoded.
 
 use std::sync::Arc;
 

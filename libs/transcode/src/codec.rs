@@ -1,4 +1,4 @@
-//! JSON of a message that no route carries, such as what goes over a WebSocket.
+//! JSON of messages that belong to no route, such as those of a WebSocket.
 
 use prost_reflect::MessageDescriptor;
 

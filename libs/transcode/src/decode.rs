@@ -1,4 +1,4 @@
-//! JSON into protobuf, along the plans and without a value in between.
+//! JSON into protobuf, by the plans and without a value tree in between.
 
 use std::borrow::Cow;
 

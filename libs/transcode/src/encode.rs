@@ -1,7 +1,7 @@
-//! Protobuf into JSON, along the plans and without a value in between.
+//! Protobuf into JSON, by the plans and without a value tree in between.
 //!
-//! The fields of a message are first listed as they stand on the wire, then written in the order of
-//! declaration, so that what is absent can be shown in its place.
+//! The fields of a message are first listed as they are on the wire, then written in the order of
+//! declaration, so that absent fields can be shown in their place.
 
 use std::io::Write as _;
 

@@ -1,8 +1,7 @@
-//! Reading and writing JSON text, a value at a time.
+//! Reading and writing JSON text, one value at a time.
 //!
-//! A parser of our own, because three things are wanted together that the common ones do not give:
-//! numbers as the digits that were written (never through a float), keys that occur twice reported,
-//! and no tree of values in between.
+//! A parser of our own, because the common ones do not combine three things: numbers as the digits that were written (never
+//! through a float), an error on duplicate keys, and no value tree in between.
 
 #[cfg(test)]
 mod tests;

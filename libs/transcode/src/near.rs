@@ -1,4 +1,4 @@
-//! Which known names a mistyped one may have meant.
+//! Which known names a misspelt one may mean.
 
 /// The names within two edits of the given one (fewer, for short names), nearest first, at most three.
 /// A swap of neighbours is one edit. Capitals and hyphens do not count: `clientOrderId` means

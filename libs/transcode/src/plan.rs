@@ -1,5 +1,5 @@
-//! How each message is read and written: everything that options and descriptors say, worked out
-//! once, so that a request or a reply only follows it.
+//! How each message is read and written: everything that options and descriptors say, worked out once in advance, so that
+//! requests and replies only follow it.
 
 use std::collections::HashMap;
 

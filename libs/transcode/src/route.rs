@@ -1,4 +1,4 @@
-//! One route: a method of a service under one path, with all that is known of it beforehand.
+//! One route: a method of a service under one path, with everything that is known before a request comes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a limiter promises. The arithmetic has its own tests; here it is counted by an engine.
+//! What a limiter promises. The arithmetic has tests of its own; these check that an engine counts right.
 
 use std::time::Duration;
 

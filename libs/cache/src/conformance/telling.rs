@@ -1,4 +1,4 @@
-//! What publishing promises: at most once, in order, and nobody waits for anybody.
+//! What publishing promises: at most once, in order, and no listener makes another one or the sender wait.
 
 use bytes::Bytes;
 

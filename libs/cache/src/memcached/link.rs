@@ -1,8 +1,7 @@
-//! The way to one server of Memcached.
+//! The connections to one server of Memcached.
 //!
-//! Owns: its connections, which are bounded, their time-outs, and whether it counts as away. A
-//! connection belongs to one command at a time and is given up when that fails or is given up, because
-//! its answer may come later.
+//! Owns: a bounded number of connections, their time-outs, and whether the server counts as away. A connection serves one
+//! command at a time. It is closed when the command fails or is given up, because the answer may still come.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,7 @@
-//! The commands that are sent to Memcached, and what it answers: its meta protocol, of version 1.6.
+//! The commands that are sent to Memcached and its answers: its meta protocol, of version 1.6.
 //!
-//! Owns: bytes there and back, bounded. Refuses: to go on after an answer that it does not know; then
-//! nobody knows where the next one begins.
+//! Owns: encoding and decoding, bounded. Refuses: to go on after an answer that it does not know, because then nobody
+//! knows where the next one begins.
 
 use std::io;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! The way to the servers: every command has a time, and when they are away nobody waits for them.
+//! The connections to the servers: every command has a time-out, and while the servers are away nobody waits for them.
 //!
-//! Owns: the connections, the time-outs, and whether the servers count as away, as they do too when the
-//! connection is lost. Refuses: to try a command twice, which may have been done the first time.
+//! Owns: the connections, the time-outs, and whether the servers count as away, which they also do when the connection is
+//! lost. Refuses: to send a command twice, because the first one may have been carried out.
 
 use std::sync::Arc;
 use std::time::Duration;

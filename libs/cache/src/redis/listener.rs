@@ -1,8 +1,8 @@
-//! Listens to what other processes tell, over a connection of its own.
+//! Listens to what other processes publish, over a connection of its own.
 //!
-//! Owns: that connection, and what is done when it broke. Then anything may have been missed: listeners
-//! are told so, and every value of this process is looked for again. A connection that looks open but
-//! brings nothing any more is found out by a message that the process sends itself.
+//! Owns: that connection, and what happens when it breaks. Anything may have been missed then, so listeners are told, and
+//! this process no longer uses what it has cached so far. The process also sends messages to itself, to notice a
+//! connection that looks open but delivers nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What processes tell each other, as bytes: who tells it, what kind it is, a name and what follows.
+//! The messages between processes as bytes: the sender, the kind, a name and the content.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 

@@ -1,5 +1,5 @@
-//! TLS to the servers: whom to believe and who asks, out of PEM files. They are read when a way to the
-//! servers is made, not again while it stands.
+//! TLS to the servers: whom to trust, and the client's certificate, from PEM files. The files are read when connections
+//! are set up, not again later.
 
 use std::fmt::Display;
 use std::path::Path;

@@ -1,9 +1,8 @@
 //! Which server of a database is the primary now, and how far its replicas are behind.
 //!
-//! Nobody configures that: every server is asked every second, and at once when one has refused a
-//! caller. So when a replica is promoted, whoever writes follows by himself. Of two that both say
-//! they are the primary, the one that was promoted later is, by its timeline; one whose timeline is
-//! older than one that was seen is what is left of a primary that has been replaced.
+//! Nobody configures that: every server is asked every second, and at once when one has refused a caller. So writers follow
+//! the promotion of a replica by themselves. If two servers say that they are the primary, the one with the newer timeline
+//! is; one with an older timeline than was seen before is an old primary that has been replaced.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
