@@ -15,13 +15,13 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] prepx_store::Error),
-    /// What came of attempts cannot be appended.
+    /// The outcomes of attempts cannot be appended.
     #[error("what came of an attempt cannot be appended: {0}")]
     Append(#[from] AppendError),
     /// A message is not understood.
     #[error(transparent)]
     Poison(#[from] Poison<Malformed>),
-    /// The group's own.
+    /// The group's own error.
     #[error(transparent)]
     Effect(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -15,20 +15,20 @@ use crate::{Errand, Origin, Outcome};
 pub struct Group {
     /// Its name on the log, in metrics, in the store and for operators.
     pub name: &'static str,
-    /// What it follows.
+    /// The topic that it follows.
     pub input: Topic,
-    /// Where what failed waits: once failed, twice, and so on.
+    /// Where failed errands wait: after the first failure, the second, and so on.
     pub retries: &'static [Topic],
-    /// Where what has failed for good is.
+    /// Where errands go that have failed for good.
     pub dead: Topic,
 }
 
-/// The figures of a group.
+/// The limits of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long what failed waits: the first time, the second, at most as often as there are retry topics.
+    /// How long a failed errand waits: the first time, the second, and so on; no more of them than retry topics.
     pub delays: Vec<Duration>,
-    /// How long the attempts for one target may take before it is the others' turn.
+    /// How long the attempts for one target may take in a turn; then the others continue.
     pub turn: Duration,
     /// How many targets are tried at the same time.
     pub targets_at_once: usize,
@@ -36,7 +36,7 @@ pub struct Settings {
     pub waiting_max: u64,
     /// How many dead letters are kept.
     pub letters_max: u64,
-    /// How much of a log whose space is given back from its oldest on an errand that waits may hold.
+    /// How many bytes of an embedded log a waiting errand may keep from being freed.
     pub held_bytes_max: u64,
 }
 
@@ -47,29 +47,29 @@ impl Settings {
     }
 }
 
-/// What a group does.
+/// The effect of a group.
 pub trait Effect: Send + Sync + 'static {
     /// Its topics.
     const GROUP: Group;
-    /// The way to one target for the length of a turn, such as an open connection.
+    /// What reaches one target for the length of a turn, such as an open connection.
     type Way: Send;
-    /// Why it cannot go on, for now. What fails outside is no error but an [`Outcome`].
+    /// Why it cannot go on for now. A failure of the target is not an error but an [`Outcome`].
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The errands that come of messages, in their order.
+    /// The errands that follow from messages, in their order.
     fn errands(
         &self,
         partition: TopicPartition,
         messages: &[(Origin, Message)],
     ) -> impl Future<Output = Result<Vec<Errand>, Self::Error>> + Send;
 
-    /// The way to a target; `None` when there is none any more.
+    /// Connects to a target; `None` if the target no longer exists.
     fn way(
         &self,
         target: Uuid,
     ) -> impl Future<Output = Result<Option<Self::Way>, Self::Error>> + Send;
 
-    /// Tries an errand, once, within a time of its own.
+    /// Tries an errand, once, within a time limit of its own.
     fn attempt(
         &self,
         way: &mut Self::Way,

@@ -19,13 +19,13 @@ use crate::{Effect, Origin, Settings};
 /// How many messages are made into errands at once.
 const CHUNK: usize = 256;
 
-/// What a group stands on.
+/// What a group needs.
 pub struct Deps<E> {
-    /// What it does.
+    /// Its effect.
     pub effect: Arc<E>,
-    /// Its figures.
+    /// Its limits.
     pub settings: Settings,
-    /// What it follows, and whether it is this process that does.
+    /// What it follows, and whether this process is on duty.
     pub following: Following,
     /// The same log, to write to.
     pub log: Arc<dyn prepx_bus::Log>,
@@ -51,7 +51,7 @@ struct Taken {
 }
 
 impl<E: Effect> Intake<E> {
-    /// Finds out where the group stands.
+    /// Reads the positions of the group.
     ///
     /// # Errors
     /// When the log or the store has failed.
@@ -82,7 +82,7 @@ impl<E: Effect> Intake<E> {
         Ok(self.pool.position(&source::<E>(partition)).await?)
     }
 
-    /// The messages that were not taken before: after a takeover a stage tells some again.
+    /// The messages that are new: after a takeover a stage sends some again.
     async fn fresh(&mut self, batch: Batch) -> Result<Vec<(Origin, Message)>> {
         let mut fresh = Vec::with_capacity(batch.len());
         for (origin, message) in wire::messages(batch.runs) {
@@ -136,7 +136,7 @@ impl<E: Effect> Consumer for Intake<E> {
         (0..count).map(|number| input.partition(number)).collect()
     }
 
-    /// Where it stood, or where the log begins by now.
+    /// Where it was, or where the log begins now if that is later.
     async fn resume(&mut self, partition: TopicPartition) -> Result<u64> {
         let stored = self.stored(partition).await?;
         let now = stored.max(self.passing.log.start(partition));

@@ -8,17 +8,17 @@ use uuid::Uuid;
 use crate::wire;
 use crate::{Errand, Group};
 
-/// What a schema has for its groups; a migration of the service.
+/// The tables that the groups of a schema need, as a migration of the service.
 pub const TABLES: &str = include_str!("../migrations/errands.sql");
 
 /// An errand that has failed for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// Whose.
+    /// The group.
     pub group: String,
     /// When it was given up.
     pub died_at: Micros,
-    /// What it is.
+    /// The errand.
     pub errand: Errand,
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn count(group: &str, on: impl Into<Connection<'_>>) -> Result<
     Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
 }
 
-/// Keeps a letter; one of the same errand is the same letter.
+/// Stores a letter; there is one per errand.
 pub(crate) async fn keep(tx: &mut Tx, group: &Group, errand: &Errand) -> Result<()> {
     let died_at = errand.attempts.last().map_or(errand.due, |last| last.at);
     let mut record = Vec::new();
@@ -135,7 +135,7 @@ pub(crate) async fn keep(tx: &mut Tx, group: &Group, errand: &Errand) -> Result<
     Ok(())
 }
 
-/// Takes a letter out, if it is there.
+/// Removes a letter, if it is there.
 pub(crate) async fn take(tx: &mut Tx, group: &Group, id: Uuid) -> Result<Option<Errand>> {
     let row = query(
         "DELETE FROM dead_letters WHERE letter_id = $1 AND group_name = $2
@@ -146,7 +146,7 @@ pub(crate) async fn take(tx: &mut Tx, group: &Group, id: Uuid) -> Result<Option<
     Ok(row.as_ref().map(letter).transpose()?.map(|one| one.errand))
 }
 
-/// Forgets the oldest letters of a group beyond so many; how many that were.
+/// Deletes a group's oldest letters beyond a number; returns how many those were.
 pub(crate) async fn forget_beyond(tx: &mut Tx, group: &Group, letters_max: u64) -> Result<u64> {
     query(
         "DELETE FROM dead_letters WHERE letter_id IN (

@@ -12,24 +12,24 @@ use crate::error::{Error, Result};
 use crate::wire::{Note, put_errand, put_note};
 use crate::{Errand, Group, Next, Outcome, Settings};
 
-/// Batches are appended when they are as large as this.
+/// Batches are appended when they reach this size.
 const BATCH_BYTES: usize = 256 << 10;
 /// How long to wait when the log's buffer is full.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
-/// How long to wait before it is looked again whether a batch is durable.
+/// How long to wait before looking again whether a batch is durable.
 const DURABLE_WAIT: Duration = Duration::from_secs(10);
 
-/// Where a group's errands go on the log.
+/// Writes a group's errands to the log.
 pub(crate) struct Passing {
     pub group: Group,
     pub settings: Settings,
     pub log: Arc<dyn Log>,
     pub clock: Arc<dyn Clock>,
     delays_us: Vec<i64>,
-    /// How many errands wait in each partition of a retry topic. Counted here: to ask for the end of a partition
-    /// may be a round trip.
+    /// How many errands wait in each partition of a retry topic. Counted here, because asking for the end of a partition
+    /// may take a round trip.
     waiting: Mutex<HashMap<TopicPartition, u64>>,
-    /// Whether those are counted that waited before this process began. Until then nobody knows what there is room for.
+    /// Whether the errands that waited before this process began are counted. Until then nobody knows how much room there is.
     counted: watch::Sender<bool>,
 }
 
@@ -46,12 +46,12 @@ impl Passing {
         }
     }
 
-    /// Says whether all that waits is counted.
+    /// Sets whether all waiting errands are counted.
     pub fn tell_counted(&self, counted: bool) {
         self.counted.send_replace(counted);
     }
 
-    /// Changes how many errands wait in a partition of a retry topic; how many that is then.
+    /// Changes how many errands wait in a partition of a retry topic; returns the new number.
     pub fn waiting(&self, partition: TopicPartition, change: impl FnOnce(&mut u64)) -> u64 {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.entry(partition).or_default();
@@ -59,7 +59,7 @@ impl Passing {
         *count
     }
 
-    /// Writes what came of errands of a partition, once all that waits is counted; returns when it is durable.
+    /// Writes the outcomes of a partition's errands, once all waiting errands are counted; returns when they are durable.
     pub async fn pass_on(&self, partition: u32, tried: Vec<(Errand, Outcome)>) -> Result<()> {
         let mut counted = self.counted.subscribe();
         // Who says so is part of this, so the wait has no other end.

@@ -42,7 +42,7 @@ struct Shared<E> {
 }
 
 impl<E: Effect> Retries<E> {
-    /// Of a group whose intake this is.
+    /// Those of the group with this intake.
     pub fn of(deps: Deps<E>, intake: &Runner<Intake<E>>) -> Retries<E> {
         Retries(Arc::new(Shared {
             effect: deps.effect,
@@ -75,7 +75,7 @@ impl<E: Effect> Retries<E> {
 }
 
 impl<E: Effect> Shared<E> {
-    /// Works while it is this process's duty, and begins anew after every failure but the log's.
+    /// Works while this process is on duty, and starts over after every failure except the log's.
     async fn go_on(&self) -> follow::Error {
         let duty = self.following.duties.of(0).clone();
         loop {
@@ -169,7 +169,7 @@ impl<E: Effect> Shared<E> {
         }
     }
 
-    /// Tries what is due at the head of a partition; whether anything was.
+    /// Tries what is due at the head of a partition; returns whether anything was.
     async fn step(&self, head: &mut Head) -> Result<bool> {
         if !head.look()? {
             return Ok(false);
@@ -205,7 +205,7 @@ impl<E: Effect> Shared<E> {
         self.release(place.partition, next)
     }
 
-    /// Appends what waits in a partition once more when its head holds too much of an embedded log.
+    /// Appends a partition's waiting errands again when the first keeps too much of an embedded log from being freed.
     async fn carry(&self, head: &mut Head) -> Result<bool> {
         let log = &*self.passing.log;
         if !log.runs_ahead() {
@@ -235,7 +235,7 @@ impl<E: Effect> Shared<E> {
         Ok(true)
     }
 
-    /// Keeps what is dead, and does what operators decide about it.
+    /// Stores dead letters and carries out what operators decide about them.
     async fn bury(&self, mut places: Vec<Place>) -> Result<std::convert::Infallible> {
         self.show(letters::count(E::GROUP.name, &mut self.pool.read().await?).await?);
         loop {
@@ -305,7 +305,7 @@ impl<E: Effect> Shared<E> {
 /// Where a partition is read from.
 struct Place {
     partition: TopicPartition,
-    /// What the store says is taken.
+    /// What the store says has been processed.
     stored: u64,
     follower: Follower,
 }
@@ -313,11 +313,11 @@ struct Place {
 /// The head of a partition of a retry topic.
 struct Head {
     place: Place,
-    /// What was read and is not due, with its offset.
+    /// What was read and is not due yet, with its offset.
     waiting: VecDeque<(u64, Errand)>,
-    /// Up to where was read.
+    /// Where reading goes on.
     read: u64,
-    /// Where the log and this partition ended at some time, oldest first: from it follows what is held.
+    /// Ends of the log and of this partition at past times, oldest first; from these follows how much is held.
     marks: VecDeque<(u64, u64)>,
     /// What was appended again the last time.
     carried_bytes: u64,
@@ -337,7 +337,7 @@ impl Head {
         }
     }
 
-    /// Reads on when nothing that was read waits; whether anything waits.
+    /// Reads on when nothing that was read is left; returns whether anything waits.
     fn look(&mut self) -> Result<bool> {
         if self.waiting.is_empty()
             && let Some(batch) = self.place.follower.look()?
@@ -348,7 +348,7 @@ impl Head {
         Ok(!self.waiting.is_empty())
     }
 
-    /// The offset of what waits first.
+    /// The offset of the first waiting errand.
     fn next(&self) -> u64 {
         self.waiting
             .front()

@@ -5,7 +5,7 @@ use prepx_bus::TopicPartition;
 use prepx_domain::Micros;
 use uuid::Uuid;
 
-/// The message of a lane that an errand comes of.
+/// The message of a lane that an errand follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     /// The journal of the sender.
@@ -16,46 +16,46 @@ pub struct Origin {
     pub number: u64,
 }
 
-/// Something to be done outside.
+/// An effect to have outside the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errand {
-    /// What it comes of.
+    /// The message that it follows from.
     pub origin: Origin,
-    /// The same whenever it is tried.
+    /// The same in every attempt.
     pub id: Uuid,
-    /// The event, the same for all errands that come of it.
+    /// The event, the same for all errands that follow from it.
     pub event: Uuid,
     /// Whom it is for.
     pub target: Uuid,
-    /// What it is about, in a word or two.
+    /// What it is about, such as `fill`.
     pub what: String,
-    /// What is to be delivered.
+    /// The content to deliver.
     pub payload: Bytes,
-    /// Not to be tried before.
+    /// When it is due.
     pub due: Micros,
-    /// What came to nothing since it was made or replayed, oldest first.
+    /// The failed attempts since it was made or replayed, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
-/// An attempt that came to nothing.
+/// A failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// When it began.
     pub at: Micros,
-    /// Why it came to nothing. Names no address.
+    /// Why it failed. Names no address.
     pub failure: String,
-    /// Whether anything was sent. Otherwise its turn was over before.
+    /// Whether anything was sent. If not, the turn ended before it was this errand's.
     pub tried: bool,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is done.
     Done,
-    /// Nobody wants it any more.
+    /// Nobody wants it any longer.
     Gone,
-    /// It came to nothing.
+    /// It failed.
     Failed(Attempt),
 }
 
@@ -71,8 +71,8 @@ pub enum Next {
 }
 
 impl Errand {
-    /// Takes note of what came of an attempt that ended at `now`. `delays_us` has the delay of each retry
-    /// topic.
+    /// Notes the outcome of an attempt that ended at `now`, and says where the errand goes. `delays_us` has the delay of each
+    /// retry topic.
     pub fn settle(&mut self, outcome: Outcome, now: Micros, delays_us: &[i64]) -> Next {
         let Outcome::Failed(attempt) = outcome else {
             return Next::Over;
@@ -88,7 +88,7 @@ impl Errand {
         }
     }
 
-    /// The same from the beginning: due at once.
+    /// The same without past attempts: due at once.
     #[must_use]
     pub fn anew(self, now: Micros) -> Errand {
         Errand {
@@ -98,7 +98,7 @@ impl Errand {
         }
     }
 
-    /// Whether its turn was over when it came to it, the last time.
+    /// Whether the turn ended before it, the last time.
     pub fn was_passed_over(&self) -> bool {
         self.attempts.last().is_some_and(|last| !last.tried)
     }

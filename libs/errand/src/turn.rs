@@ -10,12 +10,12 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::{Attempt, Effect, Errand, Outcome, Settings};
 
-/// What an errand is told when those before it took all the time.
+/// Why an errand failed that was not tried because those before it took all the time.
 const PASSED_OVER: &str = "not tried: the events before it took the time of its turn";
 
-/// Tries errands, each once; what came of each. Those of one target go one after the other, and when its
-/// time is over the rest of them has failed for this time, so that whoever does not answer holds nobody up. Those
-/// that were passed over the last time go first: one that takes too long does not take the others with it.
+/// Tries errands, each once; returns the outcome of each. Those of one target are tried one after the other. When the
+/// target's time is over, the rest of them counts as failed in this turn, so that a target that does not answer delays
+/// nobody else. Those that were not tried the last time go first, so one slow errand does not fail the others for good.
 pub(crate) async fn turn<E: Effect>(
     effect: &E,
     settings: &Settings,

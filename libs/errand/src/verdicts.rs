@@ -12,19 +12,19 @@ use crate::letters::{Letter, Letters, Place};
 use crate::wire::{Note, Verdict, put_note};
 use crate::{Group, Origin};
 
-/// How many letters are settled at once.
+/// How many letters are decided at once.
 const CHUNK: u32 = 500;
 /// How long the process on duty may take for a chunk.
 const WAIT: Duration = Duration::from_secs(10);
-/// How often to look whether it has.
+/// How often to look whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What becomes of a dead letter.
+/// What operators may decide about a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     /// It is tried again from the first attempt on.
     Replay,
-    /// It is forgotten.
+    /// It is deleted.
     Drop,
 }
 
@@ -37,10 +37,10 @@ pub enum Error {
     /// Nothing was decided.
     #[error("the event log did not take it: {0}")]
     Append(#[from] AppendError),
-    /// What was decided may not be on the log.
+    /// The decision may not be on the log.
     #[error("the event log did not say that it has it: {0}")]
     Wait(#[from] WaitError),
-    /// It is on the log, and nobody has done it yet.
+    /// It is on the log, but has not been carried out yet.
     #[error("it is on the log, and the process that delivers has not done it within {WAIT:?}")]
     Late,
     /// A thread was lost.
@@ -60,10 +60,10 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Settles those of these letters that are there; how many that were. Repeating it does nothing more.
+    /// Carries out a decision on those of these letters that are there; returns how many. Repeating it changes nothing.
     ///
     /// # Errors
-    /// When it is not sure that it was done.
+    /// When it is not certain that it was carried out.
     pub async fn settle(
         &self,
         group: Option<&str>,
@@ -79,10 +79,10 @@ impl Desk {
         Ok(settled)
     }
 
-    /// Settles all letters that are there now; how many that were.
+    /// Carries out a decision on all letters that are there now; returns how many those were.
     ///
     /// # Errors
-    /// As [`Self::settle`]; then some of them may be settled.
+    /// As [`Self::settle`]; it may have been carried out on some of them.
     pub async fn settle_all(&self, group: Option<&str>, act: Act, by: Uuid) -> Result<u64, Error> {
         let (mut settled, mut after, mut seen) = (0, None, HashSet::new());
         loop {

@@ -6,19 +6,19 @@ tokio::task_local! {
     static CURRENT: Option<Trace>;
 }
 
-/// A span as those below it know it.
+/// The ids of a span, as its children know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// Of the whole trace; not zero.
+    /// The id of the whole trace; not zero.
     pub id: u128,
-    /// Of the span; not zero.
+    /// The id of the span; not zero.
     pub span: u64,
-    /// Whether all of the trace is told, as its root has decided.
+    /// Whether the whole trace is exported, as its root has decided.
     pub sampled: bool,
 }
 
 impl Trace {
-    /// What the task at hand works under, if anything.
+    /// The span that the current task works for, if any.
     pub fn current() -> Option<Trace> {
         CURRENT.try_with(|current| *current).ok().flatten()
     }
@@ -52,12 +52,12 @@ impl Trace {
     }
 }
 
-/// Does work under a trace, or under none.
+/// Does work for a span, or for none.
 pub fn scope<F: Future>(trace: Option<Trace>, work: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(trace, work)
 }
 
-/// Work that goes on in another task, under what the one at hand works under.
+/// Work that moves to another task, for the span that the current task works for.
 pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
     scope(Trace::current(), work)
 }

@@ -6,10 +6,10 @@
 
 use crate::Trace;
 
-/// The key of field 1000, bytes, and their number.
+/// The tag of field 1000 (bytes), and its length.
 const HEAD: [u8; 3] = [0xc2, 0x3e, 24];
 
-/// Appends the context of a message that is to follow, if it was sampled.
+/// Appends the context of the message that follows, if its trace is sampled.
 pub fn put(trace: Option<Trace>, to: &mut Vec<u8>) {
     if let Some(trace) = trace.filter(|trace| trace.sampled) {
         to.extend_from_slice(&HEAD);
@@ -36,19 +36,19 @@ pub fn split(bytes: &[u8]) -> (Option<Trace>, &[u8]) {
     (Some(trace), message)
 }
 
-/// The contexts of several things in a row, by their places. Takes no memory where there are none.
+/// The contexts of a list's items, by index. Takes no memory while there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traces(Vec<(usize, Trace)>);
 
 impl Traces {
-    /// Of one thing alone, or of none.
+    /// Of a single item.
     pub fn of_one(trace: Option<Trace>) -> Traces {
         let mut traces = Traces::default();
         traces.push(0, trace);
         traces
     }
 
-    /// Of so many things that the task at hand asks for.
+    /// Of a number of items that the current task asks for.
     pub fn of_current(count: usize) -> Traces {
         let mut traces = Traces::default();
         if let Some(trace) = Trace::current() {
@@ -57,7 +57,7 @@ impl Traces {
         traces
     }
 
-    /// Notes that of a thing behind all that were noted, if it was sampled.
+    /// Notes the context of an item behind all that were noted, if its trace is sampled.
     pub fn push(&mut self, place: usize, trace: Option<Trace>) {
         if let Some(trace) = trace.filter(|trace| trace.sampled) {
             self.0.push((place, trace));
@@ -69,12 +69,12 @@ impl Traces {
         self.0.is_empty()
     }
 
-    /// Those that there are, with their places, in their order.
+    /// All of them with their indices, in order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, Trace)> {
         self.0.iter().copied()
     }
 
-    /// That of the thing at a place.
+    /// The context of the item at an index.
     pub fn of(&self, place: usize) -> Option<Trace> {
         if self.0.is_empty() {
             return None;
