@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import yaml
 
+import analyses
 import delivery
 import capacity
 import faults
@@ -68,6 +69,7 @@ def main():
         if overlay == WHOLE and not problems:
             wrong += faults.unseen(manifests) + lenient(tools) + watching.lenient(manifests.beside)
             wrong += delivery.problems(tools, manifests.docs) + delivery.unseen(tools)
+            wrong += analyses.problems(manifests) + analyses.unseen(manifests)
         if overlay == TILTED:
             wrong += tiltfile.problems(manifests.docs) + tiltfile.unseen()
     wrong += unused(folders)

@@ -23,9 +23,6 @@ def sidecars(platform, rollouts):
     sidecars = Sidecars(platform.work / "sidecars", platform)
     if not rollouts.have_taken_over():
         rollouts.take_over()
-    # Of the few calls that a tenth is here, one that waits for two cores is more than one in a hundred, for two minutes.
-    lenient = '[{"op": "replace", "path": "/spec/metrics/1/failureLimit", "value": 1000}]'
-    platform.asked("patch", "analysistemplate", "prepx-calls", "--type=json", "-p", lenient)
     try:
         sidecars.start()
         platform.load = platform.new_load(DOOR)
