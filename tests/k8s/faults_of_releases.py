@@ -141,6 +141,23 @@ def a_larger_budget(m):
     rules(m)["slo.yml"] = rules(m)["slo.yml"].replace("0.0001", "0.001")
 
 
+@fault(figures.cache, "Redis: snapshots, one a day: 3")
+def snapshots_of_three_days(m):
+    keeper = m.get("StatefulSet", "prepx-redis")["spec"]["template"]["spec"]["containers"][1]
+    next(entry for entry in keeper["env"] if entry["name"] == "KEPT")["value"] = "3"
+
+
+@fault(figures.cache, "Redis has 20 GiB of disk")
+def a_disk_without_room_for_snapshots(m):
+    claim = m.get("StatefulSet", "prepx-redis")["spec"]["volumeClaimTemplates"][0]
+    claim["spec"]["resources"]["requests"]["storage"] = "20Gi"
+
+
+@fault(figures.edge, "the oldest TLS at api.prepx.com")
+def an_older_tls_for_clients(m):
+    m.get("Gateway", "prepx")["spec"]["servers"][0]["tls"]["minProtocolVersion"] = "TLSV1_2"
+
+
 @fault(figures.seen, "metrics are kept for: 30d")
 def metrics_for_a_month(m):
     words = m.beside.get("StatefulSet", "prometheus")["spec"]["template"]["spec"]["containers"][0]["args"]

@@ -39,6 +39,10 @@ BACKUP_DAYS, SHARDS_OF_A_REGION = 35, 4
 BROKERS, COPIES, LOG_HOURS, PARTITIONS = 9, 3, 168, 100
 # Redis (one-million, 3; enterprise-scale, 3): shards, replicas of each, GiB together.
 REDIS_SHARDS, REDIS_REPLICAS, REDIS_GIB, REDIS_POLICY = 5, 5, 200, "allkeys-lru"
+# Snapshots of it, one a day (one-million, 11).
+REDIS_SNAPSHOTS = 7
+# What is spoken at the public name (one-million, 8).
+PUBLIC, TLS = "api.prepx.com", "TLSV1_3"
 # How long what is seen is kept (one-million, 7; enterprise-scale, 6), and how much of it.
 SAMPLED_PERCENT, TRACE_HOURS, LOG_LINE_HOURS = 1, 7 * 24, 365 * 24
 PROMETHEUS = {"scrape_interval": "5s", "evaluation_interval": "10s"}
@@ -150,6 +154,22 @@ def cache(m: Manifests) -> Iterator[str]:
     yield from other("Redis: what it lets go of, and what it keeps", told, (REDIS_POLICY, "yes", "86400 1"))
 
 
+    keeper = next(one for one in containers({"spec": redis}) if one["name"] == "snapshots")
+    kept = {entry["name"]: entry.get("value") for entry in keeper["env"]}["KEPT"]
+    yield from other("Redis: snapshots, one a day", kept, str(REDIS_SNAPSHOTS))
+    # Those, one that is being written, and the append-only file, which is rewritten when it has doubled.
+    disk = int(redis["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
+    full = (REDIS_SNAPSHOTS + 1 + 3) * int(after("--maxmemory").removesuffix("mb")) / 1024
+    if disk < full:
+        yield f"Redis has {disk} GiB of disk: snapshots and the append-only file may take {full:.0f}"
+
+
+def edge(m: Manifests) -> Iterator[str]:
+    servers = [server for doc in m.of("Gateway") for server in doc["spec"]["servers"] if PUBLIC in server["hosts"]]
+    spoken = {server["tls"].get("minProtocolVersion") for server in servers if server["port"]["protocol"] == "HTTPS"}
+    yield from other(f"the oldest TLS at {PUBLIC}", spoken, {TLS})
+
+
 def seen(m: Manifests) -> Iterator[str]:
     for doc in m.of("Telemetry"):
         yield from other("traces in a hundred", doc["spec"]["tracing"][0]["randomSamplingPercentage"], SAMPLED_PERCENT)
@@ -193,7 +213,7 @@ def other(what: str, found, wanted) -> Iterator[str]:
         yield f"{what}: {found}; the requirements have {wanted}"
 
 
-RULES = [replicas, rollouts, routed, sql, log, cache, seen, alerts]
+RULES = [replicas, rollouts, routed, sql, log, cache, edge, seen, alerts]
 
 
 def problems(m: Manifests) -> list[str]:

@@ -123,7 +123,7 @@ class Mesh(server.Servers):
 
     def public_secret(self) -> pathlib.Path:
         """The Secret of the public certificate, beside the edge."""
-        files = self.public_authority.identity(PUBLIC)
+        files = self.public_authority.identity(PUBLIC, f"*.{PUBLIC}")
         directory = self.work / "secrets"
         directory.mkdir(mode=0o700)
         coded = lambda name: base64.b64encode(pathlib.Path(files[name]).read_bytes()).decode()

@@ -16,15 +16,22 @@ def test_plain_text_is_sent_to_https(platform):
     assert (answer.status, answer.headers["location"]) == (301, f"https://{PUBLIC}/v2/clock")
 
 
-@pytest.mark.parametrize(("newest", "spoken"), [("TLSv1_3", "TLSv1.3"), ("TLSv1_2", "TLSv1.2"), ("TLSv1_1", None)])
+REGION = f"eu-west-1.{PUBLIC}"
+SPOKEN = [
+    (PUBLIC, "TLSv1_3", "TLSv1.3"), (PUBLIC, "TLSv1_2", None),
+    (REGION, "TLSv1_3", "TLSv1.3"), (REGION, "TLSv1_2", "TLSv1.2"), (REGION, "TLSv1_1", None),
+]
+
+
+@pytest.mark.parametrize(("name", "newest", "spoken"), SPOKEN)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_is_spoken(platform, newest, spoken):
+def test_what_is_spoken(platform, name, newest, spoken):
     context = ssl.create_default_context(cafile=platform.authority())
     # Python's own minimum would hide the edge's.
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion[newest]
-    assert version(platform, context, PUBLIC) == spoken
+    assert version(platform, context, name) == spoken
 
 
 def test_no_other_name_is_served(platform):
