@@ -9,6 +9,8 @@ HERE = pathlib.Path(__file__).parent
 SERVICES = ["user", "trading", "risk", "portfolio", "market_data", "analytics", "notification"]
 WIDE, HIGH, ACROSS = 8, 7, 24
 EDGE = 'route!~"/api/health|/metrics|/openapi.json"'
+# Histograms whose buckets name a trace.
+WITH_EXEMPLARS = ("prepx_call_duration_seconds", "prepx_http_request_duration_seconds")
 FAULTS = 'code=~"UNKNOWN|INTERNAL|UNAVAILABLE|DATA_LOSS|DEADLINE_EXCEEDED"'
 
 
@@ -31,6 +33,9 @@ def panel(title: str, unit: str, *queries: tuple[str, str], stat: bool = False) 
         {"refId": chr(ord("A") + at), "expr": expr, "legendFormat": legend, "datasource": {"type": "prometheus", "uid": "${datasource}"}}
         for at, (expr, legend) in enumerate(queries)
     ]
+    for target in targets:
+        if any(f"{name}_bucket" in target["expr"] for name in WITH_EXEMPLARS):
+            target["exemplar"] = True
     return {
         "title": title,
         "type": "stat" if stat else "timeseries",

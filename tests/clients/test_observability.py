@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from prometheus_client.openmetrics import parser as openmetrics
 from websockets.sync.client import connect
 
 from conftest import OPERATOR, PATIENCE_S, ROOT, Server, binary, on_kafka, trader
@@ -41,7 +42,11 @@ HERE_SEEN |= {"Kafka"} if on_kafka() else set()
 EMBEDDED_ONLY = 'queue="commands"'
 HERE_SEEN |= {where for where, told in {"PostgreSQL": "POSTGRES", "Redis": "REDIS"}.items() if f"PREPX_TEST_{told}" in os.environ}
 EXPORTERS = {"Strimzi's JMX exporter": os.environ.get("PREPX_TEST_KAFKA_METRICS"), "redis_exporter": os.environ.get("PREPX_TEST_REDIS_METRICS")}
-COUNTED = re.compile(r'\b(?:counter|gauge|histogram)!?\(\s*"((?:prepx|process)_\w+)"')
+# Histograms with exemplars, and where to see them.
+WITH_EXEMPLARS = {"prepx_call_duration_seconds", "prepx_stream_duration_seconds", "prepx_http_request_duration_seconds"}
+# Every request has its trace exported, to nobody.
+TRACED = "[telemetry]\notlp_endpoint = 'http://127.0.0.1:1'\ntraces_ppm = 1000000\n"
+COUNTED = re.compile(r'\b(?:counter|gauge|histogram|Durations::of)!?\(\s*"((?:prepx|process)_\w+)"')
 SELECTOR = re.compile(r"([A-Za-z_:][\w:]*)\s*(\{[^}]*\})?")
 SUFFIXES = ("_bucket", "_count", "_sum")
 
@@ -178,7 +183,7 @@ class Prometheus:
         config.write_text(ours)
         command = [
             program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={directory}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
+            f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage",
         ]
         self.log = open(directory / "log", "wb")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
@@ -204,7 +209,7 @@ class Prometheus:
 def market(tmp_path_factory):
     """A platform with traders, on which everything has been asked once that is asked without a parameter."""
     directory = tmp_path_factory.mktemp("market")
-    market = Server(directory / "data").start(simulate="on")
+    market = Server(directory / "data").start(simulate="on", settings=TRACED)
     made = trader(market, "USD=10000")
     keys = [(OPERATOR["PREPX_KEY_ID"], OPERATOR["PREPX_SECRET_KEY"]), (made.key_id, made.secret_key)]
     paths = requests.get(f"{market.url}/openapi.json", timeout=PATIENCE_S).json()["paths"]
@@ -255,6 +260,25 @@ def test_the_table_is_what_a_platform_exports(market):
         assert (kind, labels) == table[name][:2], name
 
 
+def test_the_page_has_exemplars_for_whoever_reads_openmetrics(market):
+    """By the parser of Prometheus' own client for Python, which refuses what the standard does."""
+    answer = requests.get(f"{market.url}/metrics", headers={"Accept": "application/openmetrics-text"}, timeout=PATIENCE_S)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in openmetrics.text_string_to_metric_families(answer.text)}
+    table = own()
+    for name, family in families.items():
+        kind = table[name + "_total" if family.type == "counter" else name][0]
+        assert family.type == kind, name
+    found = {name for name, family in families.items() for sample in family.samples if sample.exemplar}
+    assert {"prepx_call_duration_seconds", "prepx_http_request_duration_seconds"} <= found <= WITH_EXEMPLARS
+    for name in found:
+        for sample in families[name].samples:
+            if sample.exemplar:
+                assert re.fullmatch(r"[0-9a-f]{32}", sample.exemplar.labels["trace_id"])
+                assert sample.exemplar.value <= float(sample.labels["le"])
+                assert abs(float(sample.exemplar.timestamp) - time.time()) < 3600
+
+
 def sources(expr: str, recorded: dict) -> set[str]:
     """The metrics behind a query, through what is recorded."""
     found = set()
@@ -285,6 +309,13 @@ def test_every_query_is_answered(prometheus):
     until(lambda: [(where, expr) for where, expr in here if not prometheus.query(expr)], "no series")
     unhealthy = [rule for rule in prometheus.rules() if rule["health"] == "err"]
     assert not unhealthy
+
+
+def test_prometheus_keeps_exemplars(prometheus):
+    now = time.time()
+    between = {"start": str(now - 3600), "end": str(now + 3600)}
+    for name in ("prepx_call_duration_seconds_bucket", "prepx_http_request_duration_seconds_bucket"):
+        until(lambda: [] if prometheus.ask("query_exemplars", query=name, **between) else [name], "no exemplars")
 
 
 def test_the_commands_of_runbooks_work(market, prometheus, tmp_path):

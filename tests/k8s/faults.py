@@ -354,6 +354,11 @@ def dashboards_elsewhere(m):
     next(mount for mount in mounts if mount["name"] == "dashboards")["mountPath"] = "/dashboards"
 
 
+@fault(watching.shown, "Grafana asks for exemplars: Prometheus keeps none")
+def exemplars_that_nobody_keeps(m):
+    m.beside.get("StatefulSet", "prometheus")["spec"]["template"]["spec"]["containers"][0]["args"].remove(watching.EXEMPLARS)
+
+
 @fault(runbooks.named, "there is no prepx-redis-0")
 def a_runbook_that_names_nobody(m):
     m.docs.remove(m.get("StatefulSet", "prepx-redis"))

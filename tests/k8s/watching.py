@@ -17,6 +17,7 @@ sys.path.insert(0, str(facts.ROOT / "tests/servers"))
 import debian
 
 PROMETHEUS = ("StatefulSet", "prometheus")
+EXEMPLARS = "--enable-feature=exemplar-storage"
 # Hosts of the cluster's own, as files and settings name them.
 HOST = re.compile(r"\b([a-z][a-z0-9-]*)\.(monitoring|prepx)(?::|, type: A, port: )(\d+)")
 # Who hears of what.
@@ -138,7 +139,7 @@ def pipelines(m: Manifests) -> Iterator[str]:
 
 
 def shown(m: Manifests) -> Iterator[str]:
-    """Grafana reads dashboards where they are mounted, and asks the sources that they name."""
+    """Grafana reads dashboards where they are mounted, and asks the sources that they name for what those have."""
     grafana = m.anywhere("Deployment", "grafana")
     if not grafana:
         return
@@ -151,6 +152,8 @@ def shown(m: Manifests) -> Iterator[str]:
     for uid in re.findall(r"datasourceUid: ([\w-]+)", files["datasources.yml"]):
         if uid not in uids:
             yield f"Grafana's sources name {uid}: there is none"
+    if "exemplarTraceIdDestinations" in files["datasources.yml"] and EXEMPLARS not in containers(m.anywhere(*PROMETHEUS))[0]["args"]:
+        yield "Grafana asks for exemplars: Prometheus keeps none"
 
 
 RULES = [scraped, named, pipelines, shown]

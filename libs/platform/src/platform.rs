@@ -1,15 +1,14 @@
-//! What a service is built from, and what stands around it in its process.
+//! What a service is built from, and the layers around it in its process.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
 use prepx_auth::{
     AuthLayer, Authenticator, Authority, Caller, Policy, RemoteAuthority, Revocations,
 };
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random, SystemClock};
-use prepx_runtime::{Peer, Service, Start, TaskError};
+use prepx_runtime::{Peer, Service, Start, TaskError, scrape};
 use prepx_stage::port::HeadsPort;
 
 use crate::engines;
@@ -171,8 +170,8 @@ impl Platform {
     }
 
     fn metrics(&self) -> Router {
-        let metrics = self.start.metrics.clone();
-        Router::new().route("/metrics", get(async move || metrics.render()))
+        let page = scrape::page(self.start.metrics.clone());
+        Router::new().route("/metrics", page)
     }
 }
 

@@ -5,9 +5,10 @@ use std::array;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
 use tonic::Code;
 
+use crate::exemplars::Durations;
 use crate::method::Method;
 
 /// How many codes gRPC has.
@@ -34,7 +35,7 @@ impl Calls {
 pub(crate) struct Meters {
     method: &'static str,
     in_flight: Gauge,
-    seconds: Histogram,
+    seconds: Durations,
     ended: [OnceLock<Counter>; CODES],
 }
 
@@ -42,9 +43,10 @@ impl Meters {
     fn of(method: &'static Method) -> Meters {
         let path = method.path.as_str();
         // How long a stream lives says nothing about how fast anything is answered.
+        let labels = [("method", path.to_owned())];
         let seconds = match method.streaming {
-            true => metrics::histogram!("prepx_stream_duration_seconds", "method" => path),
-            false => metrics::histogram!("prepx_call_duration_seconds", "method" => path),
+            true => Durations::of("prepx_stream_duration_seconds", &labels),
+            false => Durations::of("prepx_call_duration_seconds", &labels),
         };
         Meters {
             method: path,
@@ -58,9 +60,10 @@ impl Meters {
         self.in_flight.increment(1.0);
     }
 
-    pub(crate) fn ended(&self, code: Code, after: Duration) {
+    /// With the id of its trace, if that was exported.
+    pub(crate) fn ended(&self, code: Code, after: Duration, trace_id: Option<u128>) {
         self.in_flight.decrement(1.0);
-        self.seconds.record(after);
+        self.seconds.record(after, trace_id);
         let counter = || {
             let labels = [("method", self.method), ("code", label(code))];
             metrics::counter!("prepx_calls_total", &labels)
@@ -104,7 +107,7 @@ mod tests {
                 let path = format!("/prepx.trading.v1.TradingService/{path}");
                 let meters = calls.of(Method::of(&path));
                 meters.began();
-                meters.ended(Code::Ok, Duration::from_millis(1));
+                meters.ended(Code::Ok, Duration::from_millis(1), None);
             }
         });
         let page = recorder.handle().render();

@@ -303,11 +303,12 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // Without a status the caller has gone before the end.
         let code = self.code.unwrap_or(tonic::Code::Cancelled);
-        self.meters.ended(code, self.began.elapsed());
-        if let Some((span, request_id)) = self.span.take() {
+        let took = self.began.elapsed();
+        let exported = self.span.take().and_then(|(span, request_id)| {
             let span = span.lasting(self.method.streaming);
-            traced::end(span, self.method, code, &request_id);
-        }
+            traced::end(span, self.method, code, &request_id)
+        });
+        self.meters.ended(code, took, exported);
     }
 }
 

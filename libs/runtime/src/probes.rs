@@ -2,14 +2,13 @@
 //! and profiles, and nothing else.
 
 use axum::Router;
-use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
 use crate::drain::Drain;
 use crate::ready::Health;
 use crate::serve::{self, multiplex};
-use crate::service;
+use crate::{scrape, service};
 
 /// Connections at a time.
 const PROBES_MAX: usize = 64;
@@ -26,8 +25,7 @@ impl Probes {
     /// Answers until it is dropped, also while the process drains: whoever asks then shall hear so.
     pub(crate) fn answer(self, health: &Health, drain: &Drain) -> impl Future<Output = ()> + use<> {
         let grpc = service::routes(health.routed(Router::new(), drain));
-        let metrics = self.metrics;
-        let page = get(async move || metrics.render());
+        let page = scrape::page(self.metrics);
         let http = health.pages(drain).route("/metrics", page);
         #[cfg(target_os = "linux")]
         let http = http.merge(crate::profile::pages());

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use prepx_trace::Trace;
 use serde::Deserialize;
 use tracing::{Span, Subscriber};
@@ -44,6 +44,12 @@ const LOOKUP_BUCKETS_SECONDS: [f64; 13] = [
     0.005,
     0.01,
     0.025,
+];
+
+/// Histograms with bounds of their own.
+const OWN_BUCKETS: [(&str, &[f64]); 2] = [
+    ("prepx_cache_lookup_seconds", &LOOKUP_BUCKETS_SECONDS),
+    ("prepx_stream_duration_seconds", &STREAM_BUCKETS_SECONDS),
 ];
 
 /// The form of log lines.
@@ -214,20 +220,26 @@ impl Drop for Telemetry {
 pub fn metrics() -> Result<PrometheusHandle, Error> {
     static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
     let handle = HANDLE.get_or_init(|| {
-        PrometheusBuilder::new()
-            .set_buckets(&BUCKETS_SECONDS)
-            .and_then(|builder| {
-                let lookups = Matcher::Full("prepx_cache_lookup_seconds".to_owned());
-                builder.set_buckets_for_metric(lookups, &LOOKUP_BUCKETS_SECONDS)
-            })
-            .and_then(|builder| {
-                let streams = Matcher::Full("prepx_stream_duration_seconds".to_owned());
-                builder.set_buckets_for_metric(streams, &STREAM_BUCKETS_SECONDS)
-            })
+        builder()
             .and_then(PrometheusBuilder::install_recorder)
             .map_err(|error| error.to_string())
     });
     handle.clone().map_err(Error::Twice)
+}
+
+/// A recorder whose histograms have our buckets.
+pub(crate) fn builder() -> Result<PrometheusBuilder, BuildError> {
+    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS_SECONDS);
+    OWN_BUCKETS.iter().fold(builder, |builder, (name, bounds)| {
+        let named = Matcher::Full((*name).to_owned());
+        builder?.set_buckets_for_metric(named, bounds)
+    })
+}
+
+/// The upper bounds of a histogram's buckets, without the last one, which is infinite.
+pub(crate) fn bounds(name: &str) -> &'static [f64] {
+    let own = OWN_BUCKETS.iter().find(|(own, _)| *own == name);
+    own.map_or(&BUCKETS_SECONDS, |(_, bounds)| bounds)
 }
 
 /// The span of one call for the lines that are logged while it is answered.

@@ -161,8 +161,13 @@ pub(crate) fn hand_on(headers: &mut HeaderMap) {
     }
 }
 
-/// Ends the span of a call.
-pub(crate) fn end(span: Span, method: &'static Method, code: Code, request_id: &HeaderValue) {
+/// Ends the span of a call. Returns the id of its trace if the span is exported.
+pub(crate) fn end(
+    span: Span,
+    method: &'static Method,
+    code: Code,
+    request_id: &HeaderValue,
+) -> Option<u128> {
     span.end(is_failure(code).then(|| label(code)), || Told {
         kind: Kind::Server,
         name: method.path.trim_start_matches('/').into(),
@@ -171,7 +176,7 @@ pub(crate) fn end(span: Span, method: &'static Method, code: Code, request_id: &
             ("rpc.grpc.status_code", (code as u32).into()),
             ("prepx.request_id", words(request_id)),
         ],
-    });
+    })
 }
 
 /// The request id as an attribute.

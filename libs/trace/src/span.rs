@@ -1,8 +1,8 @@
-//! Spans: begun by whoever does something, and told at their end if they are to be.
+//! Spans: begun when work begins, exported or dropped when it ends.
 //!
-//! Every span is judged by itself, when it ends: it is told if its trace was sampled, if it failed, or if it took
-//! long. What is slow or has failed below makes slow or failed what waits for it, so the way from the edge to the
-//! cause is told, in every process, and nothing has to be kept until a root has ended.
+//! Every span is judged by itself at its end: it is exported if its trace is sampled, if it failed, or if it took long.
+//! Whatever waits for something slow or failed is slow or failed too, so the whole way from the edge to the cause is
+//! exported, in every process, and no span has to be kept until its root has ended.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -14,44 +14,44 @@ use prepx_env::{Clock as _, Random, SystemClock};
 
 use crate::Trace;
 
-/// By how many bits of a trace's id it is decided whether it is sampled: the random ones of W3C's level 2.
+/// How many bits of a trace's id decide whether it is sampled: the random ones of W3C's level 2.
 const RANDOM_BITS: u32 = 56;
-/// An odd number without a pattern, by which the numbers behind drawn ids are apart.
+/// An odd number without a pattern: the distance between the numbers that ids are made from.
 const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Which spans of a process are told.
+/// Which spans of a process are exported.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampling {
     /// How many roots in a million have their whole trace recorded.
     pub sampled_ppm: u32,
-    /// From what duration on a span is that was not sampled.
+    /// From which duration on an unsampled span is exported.
     pub slow: Duration,
-    /// Whether the traces of those who call this process are continued. If not, a call begins one of its own, with
+    /// Whether the traces of callers of this process are continued. If not, a call begins a trace of its own, with
     /// a link to its caller's.
     pub continues: bool,
 }
 
-/// Where spans go that are told. Called by whoever ends one, also on threads that must not wait: it may drop them.
+/// Where exported spans go. Called where a span ends, also on threads that must not wait, so it may drop spans.
 pub trait Sink: Send + Sync {
     /// Takes a span that has ended.
     fn take(&self, span: Ended);
 }
 
-/// What a span is to those beside it, as OpenTelemetry has it.
+/// The kind of a span, as OpenTelemetry has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It answers a call.
     Server,
-    /// It asks somebody and waits for the answer.
+    /// It calls somebody and waits for the answer.
     Client,
-    /// It takes a message of the log.
+    /// It processes a message of the log.
     Consumer,
 }
 
-/// A value that is told of a span. Never personal data: ids and numbers.
+/// The value of an attribute: ids and numbers, never personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A word.
+    /// A text.
     Text(Cow<'static, str>),
     /// A number.
     Number(i64),
@@ -87,29 +87,29 @@ impl From<u16> for Value {
     }
 }
 
-/// What is told of a span besides when and under what it was.
+/// What an exported span says beside its times and its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// What it was.
+    /// Its kind.
     pub kind: Kind,
-    /// Of what it was; there are few names.
+    /// Its name, from a small set.
     pub name: Cow<'static, str>,
-    /// What else there is to know.
+    /// Its attributes.
     pub attributes: Vec<(&'static str, Value)>,
 }
 
-/// A span that is told.
+/// A span that is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The span.
     pub trace: Trace,
-    /// The one above it.
+    /// The id of its parent.
     pub parent: Option<u64>,
     /// A span of another trace that has caused this one.
     pub link: Option<Trace>,
-    /// What it says.
+    /// Its kind, name and attributes.
     pub told: Told,
-    /// How it failed, in the words of a closed set.
+    /// How it failed, from a closed set.
     pub failure: Option<&'static str>,
     /// When it ended.
     pub ended: Micros,
@@ -119,18 +119,18 @@ pub struct Ended {
 
 struct Installed {
     sampling: Sampling,
-    /// Trace ids whose random bits come to less are sampled.
+    /// Trace ids whose random bits are below this are sampled.
     sampled_below: u64,
     sink: Box<dyn Sink>,
     clock: SystemClock,
-    /// Nobody outside can tell what ids come, nor choose one that is sampled.
+    /// Keeps outsiders from predicting ids, or choosing one that is sampled.
     secret: u64,
     drawn: AtomicU64,
 }
 
 static INSTALLED: OnceLock<Installed> = OnceLock::new();
 
-/// Has this process tell spans from now on. Once a process; says whether it was the first time.
+/// Lets this process export spans from now on. Works once per process; returns whether this was the first time.
 pub fn install(sampling: Sampling, sink: Box<dyn Sink>, random: &Random) -> bool {
     let installed = Installed {
         sampled_below: sampled_below(sampling.sampled_ppm),
@@ -155,7 +155,7 @@ fn sampled_below(ppm: u32) -> u64 {
     u64::try_from(share / 1_000_000).unwrap_or(u64::MAX)
 }
 
-/// Spreads a number over all 64 bits; no two come to the same (the finish of SplitMix64).
+/// Mixes a number over all 64 bits, without collisions (the finalizer of SplitMix64).
 const fn spread(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -163,7 +163,7 @@ const fn spread(number: u64) -> u64 {
 }
 
 impl Installed {
-    /// An id that nobody has had. They need not be fit for secrets, so drawing one takes no lock.
+    /// A new id. Ids need not be fit for secrets, so drawing one takes no lock.
     fn draw(&self) -> u64 {
         let number = self.drawn.fetch_add(1, Ordering::Relaxed);
         spread(self.secret.wrapping_add(number.wrapping_mul(STRIDE))).max(1)
@@ -188,24 +188,31 @@ impl Installed {
         }
     }
 
-    fn end(&self, span: Span, failure: Option<&'static str>, tell: impl FnOnce() -> Told) {
+    fn end(
+        &self,
+        span: Span,
+        failure: Option<&'static str>,
+        tell: impl FnOnce() -> Told,
+    ) -> Option<u128> {
         let took = self.clock.monotonic().saturating_sub(span.began);
         let slow = !span.lasting && took >= self.sampling.slow;
-        if span.trace.sampled || failure.is_some() || slow {
-            self.sink.take(Ended {
-                trace: span.trace,
-                parent: span.parent,
-                link: span.link,
-                told: tell(),
-                failure,
-                ended: self.clock.now(),
-                took,
-            });
+        if !span.trace.sampled && failure.is_none() && !slow {
+            return None;
         }
+        self.sink.take(Ended {
+            trace: span.trace,
+            parent: span.parent,
+            link: span.link,
+            told: tell(),
+            failure,
+            ended: self.clock.now(),
+            took,
+        });
+        Some(span.trace.id)
     }
 }
 
-/// Something under way. Dropped without an end, nothing is told of it.
+/// Work in progress. If it is dropped without an end, it is not exported.
 #[derive(Debug)]
 pub struct Span {
     trace: Trace,
@@ -216,15 +223,15 @@ pub struct Span {
 }
 
 impl Span {
-    /// Begins a trace; none where nothing is told.
+    /// Begins a trace; none if this process exports none.
     pub fn root() -> Option<Span> {
         let installed = INSTALLED.get()?;
         let id = installed.draw_trace();
         Some(installed.begin(id, installed.is_sampled(id)))
     }
 
-    /// Begins the trace of something that has an id, for one of several in a row: only if it is sampled, which for the same id
-    /// in the same process is always or never.
+    /// Begins the trace of one of many items, such as a command of a stream, only if it is sampled. For the same id and
+    /// process that is always or never the case.
     pub fn sampled_root(of: u128) -> Option<Span> {
         let installed = INSTALLED.get()?;
         let low = spread(of as u64 ^ installed.secret);
@@ -234,13 +241,13 @@ impl Span {
         sampled.then(|| installed.begin(id, true))
     }
 
-    /// Begins something that belongs to no trace, to be told only if it fails or takes long.
+    /// Begins work that belongs to no trace, to be exported only if it fails or takes long.
     pub fn unsampled_root() -> Option<Span> {
         let installed = INSTALLED.get()?;
         Some(installed.begin(installed.draw_trace(), false))
     }
 
-    /// Begins a part of what another span has asked for; none where nothing is told.
+    /// Begins a child of another span; none if this process exports none.
     pub fn under(parent: Trace) -> Option<Span> {
         let installed = INSTALLED.get()?;
         let mut span = installed.begin(parent.id, parent.sampled);
@@ -248,7 +255,7 @@ impl Span {
         Some(span)
     }
 
-    /// Begins a part of what the task at hand works under.
+    /// Begins a child of the span that the current task works for.
     pub fn under_current() -> Option<Span> {
         Trace::current().and_then(Span::under)
     }
@@ -259,22 +266,20 @@ impl Span {
         Span { link, ..self }
     }
 
-    /// The same for what may take as long as it likes, such as a stream.
+    /// The same for work that may take any time, such as a stream, and is never slow.
     #[must_use]
     pub fn lasting(self, lasting: bool) -> Span {
         Span { lasting, ..self }
     }
 
-    /// What those below it work under.
+    /// Its ids, for its children.
     pub const fn trace(&self) -> Trace {
         self.trace
     }
 
-    /// Ends it. `tell` is called if it is to be told.
-    pub fn end(self, failure: Option<&'static str>, tell: impl FnOnce() -> Told) {
-        if let Some(installed) = INSTALLED.get() {
-            installed.end(self, failure, tell);
-        }
+    /// Ends it. If it is exported, `tell` is called, and the id of its trace returned.
+    pub fn end(self, failure: Option<&'static str>, tell: impl FnOnce() -> Told) -> Option<u128> {
+        INSTALLED.get()?.end(self, failure, tell)
     }
 }
 

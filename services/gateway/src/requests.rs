@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Body;
 use axum::middleware::Next;
 use http::{Request, Response};
-use metrics::{Counter, Gauge, Histogram};
-use prepx_runtime::{guard, traced};
+use metrics::{Counter, Gauge};
+use prepx_runtime::{Durations, guard, traced};
 use prepx_trace::{Kind, Span, Told, Trace};
 use prepx_transcode::{Route, Router};
 use tokio::time::Instant;
@@ -54,7 +54,7 @@ pub struct Requests {
 struct Meters {
     method: String,
     route: String,
-    seconds: OnceLock<Histogram>,
+    seconds: OnceLock<Durations>,
     ended: [OnceLock<Counter>; STATUSES.len()],
 }
 
@@ -85,9 +85,10 @@ impl Requests {
         let meters = page
             .or(route.map(|(_, meters)| meters))
             .unwrap_or(&self.other);
-        meters.seconds().record(began.elapsed());
+        let took = began.elapsed();
+        let exported = under_way.end(meters, &response);
+        meters.seconds().record(took, exported);
         meters.ended(response.status().as_u16()).increment(1);
-        under_way.end(meters, &response);
         response
     }
 }
@@ -125,8 +126,8 @@ impl Meters {
         ]
     }
 
-    fn seconds(&self) -> &Histogram {
-        let made = || metrics::histogram!("prepx_http_request_duration_seconds", &self.labels());
+    fn seconds(&self) -> &Durations {
+        let made = || Durations::of("prepx_http_request_duration_seconds", &self.labels());
         self.seconds.get_or_init(made)
     }
 
@@ -157,8 +158,9 @@ impl<'r> InFlight<'r> {
         self.span.as_ref().map(Span::trace)
     }
 
-    fn end(&mut self, meters: &Meters, response: &Response<Body>) {
-        let Some(span) = self.span.take() else { return };
+    /// Returns the id of its trace if that is exported.
+    fn end(&mut self, meters: &Meters, response: &Response<Body>) -> Option<u128> {
+        let span = self.span.take()?;
         let status = response.status();
         let failure = status.is_server_error().then(|| label(status.as_u16()));
         span.end(failure, || {
@@ -174,7 +176,7 @@ impl<'r> InFlight<'r> {
                 name: format!("{} {}", meters.method, meters.route).into(),
                 attributes: attributes.into_iter().chain(id).collect(),
             }
-        });
+        })
     }
 }
 

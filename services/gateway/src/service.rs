@@ -7,13 +7,13 @@ use axum::body::Body;
 use axum::middleware;
 use axum::routing::get;
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{Request, StatusCode};
 use metrics_exporter_prometheus::PrometheusHandle;
 use prepx_auth::{AuthLayer, Authenticator, ClusterKey, Policy};
 use prepx_cache::Cache;
 use prepx_env::{Clock, Random};
 use prepx_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
-use prepx_runtime::{Drain, Peer, Service, TaskError, guard, refusal};
+use prepx_runtime::{Drain, Peer, Service, TaskError, guard, refusal, scrape};
 use prepx_transcode::{Router, openapi};
 
 use crate::forward::{Forward, PUBLIC, service_of};
@@ -99,13 +99,12 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
         .chain(socket::paths());
     let requests = Arc::new(Requests::new(&router, pages));
     let rest = Arc::new(Rest::new(router, deps.peers, deps.random));
-    let metrics = deps.metrics;
     let routes = axum::Router::new()
         .route(
             "/openapi.json",
             get(async move || refusal::json(StatusCode::OK, document)),
         )
-        .route("/metrics", get(async move || text(metrics.render())))
+        .route("/metrics", scrape::page(deps.metrics))
         .merge(sockets)
         .fallback(async move |request: Request<Body>| rest.answer(request).await)
         .layer(middleware::from_fn(move |request, next| {
@@ -151,12 +150,4 @@ fn limited(service: Service, limits: Limits) -> Service {
             async move { limits.around(request, next).await }
         }))
     })
-}
-
-/// Prometheus' text format.
-fn text(body: String) -> http::Response<Body> {
-    let mut response = http::Response::new(Body::from(body));
-    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, text);
-    response
 }
