@@ -9,7 +9,7 @@ use crate::LIMITER_KEY_BYTES_MAX;
 use crate::limiter::{Limiter, State, Verdict};
 
 const SHARDS: usize = 16;
-/// Keys that are remembered at a time, over all limiters.
+/// How many keys are remembered at most, over all limiters.
 const KEYS_MAX: usize = 131_072;
 const SHARD_KEYS_MAX: usize = KEYS_MAX / SHARDS;
 
@@ -67,8 +67,8 @@ fn whole(limiter: &Limiter, key: &[u8]) -> Key {
     (limiter.name(), key.len() as u8, bytes)
 }
 
-/// Drops what means nothing any more. If that is little, also the quarter that would soonest: a flood
-/// of keys then costs each of them little, and who is blocked longest stays so.
+/// Drops keys that are full again. If those are few, also the quarter that will be full soonest, so that during a flood
+/// of keys each loses little, and the longest blocks stay.
 fn make_room(shard: &mut HashMap<Key, State>, now_ns: u64) {
     shard.retain(|_, state| state.forgotten_at_ns() > now_ns);
     if shard.len() <= SHARD_KEYS_MAX / 4 * 3 {

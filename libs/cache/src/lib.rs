@@ -55,7 +55,7 @@ pub struct Cache {
     far: Option<Far>,
 }
 
-/// What one process keeps.
+/// The values, counts and listeners of one process.
 struct Memory {
     clock: Arc<dyn Clock>,
     removals: Removals,
@@ -63,7 +63,7 @@ struct Memory {
     topics: Topics,
 }
 
-/// The servers that processes share, and the tasks that look after the way to them.
+/// The servers that processes share, and the tasks that keep the connections to them.
 #[derive(Clone)]
 struct Far {
     redis: Arc<Redis>,
@@ -72,7 +72,7 @@ struct Far {
 }
 
 impl Far {
-    /// `None`, and a line in the log, for a location that cannot be.
+    /// `None`, and a line in the log, for an impossible location.
     async fn open(location: &RedisLocation, near: Arc<Memory>) -> Option<Far> {
         match Redis::open(location, near).await {
             Ok((redis, mut tasks)) => Some(Far {
@@ -131,7 +131,7 @@ impl Cache {
         verdict
     }
 
-    /// Forgets what was counted under a key, and a block with it.
+    /// Resets what was counted under a key, and its block.
     pub async fn forgive(&self, limiter: &Limiter, key: &[u8]) {
         self.near.buckets.forgive(limiter, key);
         if let Some(far) = &self.far {
@@ -154,7 +154,7 @@ impl Cache {
     }
 }
 
-/// What one caller may still take, handed to who knows how much it takes.
+/// A limiter's allowance for one caller, for code that only later knows how much is taken.
 #[derive(Clone, Debug)]
 pub struct Allowance {
     cache: Cache,

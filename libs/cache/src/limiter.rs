@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-/// Rates that one limiter can have.
+/// How many rates one limiter can have.
 pub(crate) const RATES_MAX: usize = 2;
 const NS_PER_US: u64 = 1_000;
 
@@ -70,7 +70,7 @@ impl Limiter {
         self
     }
 
-    /// The same with a block: who asks for more than is allowed gets nothing for so long.
+    /// The same with a block: a caller that exceeds it is refused everything for so long.
     #[must_use]
     pub const fn blocking(mut self, block: Duration) -> Limiter {
         self.block = block;
@@ -87,7 +87,7 @@ impl Limiter {
         self.rates.iter().flatten()
     }
 
-    /// How long who asks for too much gets nothing, in microseconds.
+    /// How long a caller that exceeds it is blocked, in microseconds.
     pub(crate) fn block_us(&self) -> u64 {
         u64::try_from(self.block.as_micros()).unwrap_or(u64::MAX)
     }
@@ -202,7 +202,7 @@ impl Verdict {
         }
     }
 
-    /// `retry_after` in milliseconds, rounded up: who waits as told is allowed.
+    /// `retry_after` in milliseconds, rounded up, so that a caller that waits so long is allowed.
     pub fn retry_after_ms(&self) -> u64 {
         u64::try_from(self.retry_after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
     }

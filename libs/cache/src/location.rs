@@ -22,16 +22,16 @@ pub enum Location {
     Redis(RedisLocation),
 }
 
-/// Redis servers and what there is PrepX's.
+/// Redis servers, and which keys on them are PrepX's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisLocation {
     /// The servers to ask first: one, or some of a cluster.
     pub servers: Vec<(String, u16)>,
     /// Whether they are a Redis Cluster.
     pub is_cluster: bool,
-    /// How they are known, where TLS is spoken.
+    /// Whom to trust, if TLS is spoken.
     pub tls: Option<Tls>,
-    /// Who asks them; nobody in particular where it is not said.
+    /// The user and password to sign in with, if any.
     pub login: Option<Login>,
     /// What keys and channels begin with, a colon behind it. Two platforms on one server differ in it.
     pub prefix: String,
@@ -56,7 +56,7 @@ impl Location {
     /// Reads a URL.
     ///
     /// # Errors
-    /// A scheme, a server, a prefix or a parameter that cannot be.
+    /// An invalid scheme, server, prefix or parameter.
     pub fn parse(url: &str) -> Result<Location, UnknownUrl> {
         let location = match url.split_once("://") {
             None if url == "memory:" => Some(Location::Memory),

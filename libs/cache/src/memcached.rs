@@ -17,7 +17,7 @@ use crate::RedisLocation;
 use link::Link;
 use wire::Answer;
 
-/// What servers take for a time from now on; more would be a date to them.
+/// The longest duration that servers take; they would read more as a date.
 const SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 
 pub(crate) struct Memcached {
@@ -25,12 +25,12 @@ pub(crate) struct Memcached {
     prefix: String,
 }
 
-/// A name that nobody else gives to anything else.
+/// A name that is unique to its content.
 pub(crate) struct Name([u8; 32]);
 
 impl Memcached {
-    /// Opens the way to the servers that a location has behind Redis; `None` without any. The tasks
-    /// look after it. Waits for servers no longer than for a command each.
+    /// Connects to the servers that a location has behind Redis; `None` without any. The tasks keep the connections. Waits
+    /// for servers no longer than for a command each.
     pub(crate) async fn open(
         location: &RedisLocation,
         tasks: &mut JoinSet<()>,
@@ -92,7 +92,7 @@ impl Memcached {
     }
 }
 
-/// A server could not be asked.
+/// A server could not be reached.
 pub(crate) struct Away;
 
 impl Name {

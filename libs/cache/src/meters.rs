@@ -18,7 +18,7 @@ struct Outcome {
 }
 
 impl Meters {
-    /// The meters of one level, which times one lookup in so many.
+    /// The metrics of one level, which times one lookup in so many.
     pub(crate) fn of(space: &'static str, level: &'static str, timed_every: u64) -> Meters {
         let labels = [("space", space), ("level", level)];
         let seconds = |outcome| {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 const FAILURES_MAX: u32 = 3;
 /// How long to wait between two tries to reach servers that are away.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
-/// How often servers are asked what they have to tell of themselves.
+/// How often servers are asked for their statistics.
 pub(crate) const REPORTS: Duration = Duration::from_secs(15);
 
 /// What is known of servers at one place.
@@ -45,8 +45,7 @@ impl Presence {
         self.failures.store(0, Ordering::Release);
     }
 
-    /// They have not answered a command in its time, or not what was asked. Says whether they count as
-    /// away from now on.
+    /// They have not answered a command in time, or wrongly. Returns whether they count as away from now on.
     pub(crate) fn fail(&self, why: &str) -> bool {
         metrics::counter!("prepx_cache_failures_total", "level" => self.level).increment(1);
         let is_last = self.failures.fetch_add(1, Ordering::AcqRel) + 1 >= FAILURES_MAX;
@@ -81,20 +80,19 @@ impl Presence {
         }
     }
 
-    /// Calls for a try of whoever looks after them.
+    /// Asks for a trial command soon.
     pub(crate) fn try_soon(&self) {
         self.wanted.notify_one();
     }
 
-    /// Waits until a try is called for.
+    /// Waits until a trial command is asked for.
     pub(crate) async fn wait(&self) {
         self.wanted.notified().await;
         // What has just failed is not tried again at once.
         tokio::time::sleep(PAUSE).await;
     }
 
-    /// One of them has had to let go of so many values since it was started. Every process that asks
-    /// it says the same.
+    /// One of them has evicted so many values since it was started. Every process that asks it gets the same number.
     pub(crate) fn evicted(&self, server: String, count: u64) {
         let labels = [("level", self.level.to_owned()), ("server", server)];
         metrics::counter!("prepx_cache_server_evictions_total", &labels).absolute(count);

@@ -28,19 +28,19 @@ use link::Link;
 use listener::Listener;
 use news::News;
 
-/// How long a lease on a key stands when nobody ends it.
+/// How long a lease on a key lasts if nobody ends it.
 const LEASE: Duration = Duration::from_secs(1);
-/// How long an opening process waits for servers before it goes on without.
+/// How long a starting process waits for servers before it goes on without them.
 const OPENING: Duration = Duration::from_secs(5);
-/// Removals that are tried again when the servers answer. Beyond it, what they kept ends by its own time.
+/// How many removals are tried again when the servers answer. Beyond that, removed values expire on their own.
 const OWED_MAX: usize = 10_000;
 
-/// The engine. One a process; see the module.
+/// The engine, one per process; see the module.
 pub(crate) struct Redis {
     prefix: String,
     link: Arc<Link>,
     scripts: Scripts,
-    /// Tells this process's news and leases from those of others.
+    /// Distinguishes this process's news and leases from those of others.
     origin: [u8; news::ORIGIN_BYTES],
     leases: AtomicU64,
     random: Random,
@@ -55,7 +55,7 @@ struct Scripts {
     take: Script,
 }
 
-/// What a look for a value says.
+/// The result of a look-up.
 pub(crate) enum Look {
     /// The servers are away: nobody knows.
     Away,
@@ -63,13 +63,13 @@ pub(crate) enum Look {
     Absent,
     /// Another process loads it.
     Busy,
-    /// Nothing is kept, and who asked is the one that loads it.
+    /// Nothing is kept, and the caller has the lease to load it.
     Leased(Lease),
     /// The value and the time that it has left.
     Found(Bytes, Duration),
 }
 
-/// The right to leave a value under a key. Dropped, it is given up.
+/// The right to store a value under a key. Dropping it gives it up.
 pub(crate) struct Lease {
     redis: Arc<Redis>,
     key: Bytes,
@@ -78,10 +78,10 @@ pub(crate) struct Lease {
 }
 
 impl Redis {
-    /// Opens the engine in front of which `near` stands. The tasks end with what is returned beside it.
+    /// Opens the engine behind `near`, with the tasks that keep it going; dropping these ends them.
     ///
     /// # Errors
-    /// A location that cannot be; servers that are away are none.
+    /// An invalid location; servers that are away are no error.
     pub(crate) async fn open(
         location: &RedisLocation,
         near: Arc<Memory>,
@@ -126,7 +126,7 @@ impl Redis {
         }
     }
 
-    /// Looks for a value, and becomes the one that loads it if nothing is there.
+    /// Looks for a value, and takes the lease to load it if nothing is there.
     pub(crate) async fn look_or_lease(self: &Arc<Self>, space: &str, key: &[u8]) -> Look {
         let key = self.key('v', space, key);
         let number = self.leases.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -146,7 +146,7 @@ impl Redis {
         found(answer).unwrap_or(Look::Busy)
     }
 
-    /// Keeps a value, or nothing, in place of whatever is kept under a key, and tells everybody.
+    /// Stores a value, or none, in place of what is kept under a key, and tells all processes.
     pub(crate) async fn replace(
         &self,
         space: &'static str,
@@ -163,7 +163,7 @@ impl Redis {
         }
     }
 
-    /// The same, also while the servers count as away; `None` when it was not done, or nobody knows.
+    /// The same, also while the servers count as away; `None` if it was not done, or may not have been.
     async fn replace_anyway(
         &self,
         space: &str,
@@ -257,7 +257,7 @@ impl Redis {
         self.link.settle_soon();
     }
 
-    /// Removes and tells what could not be, before anybody asks servers that were away.
+    /// Makes up for removals that failed while the servers were away, before anybody asks them again.
     async fn pay(&self) {
         let owed = std::mem::take(&mut *self.owed());
         for (space, key) in owed {
@@ -273,7 +273,7 @@ impl Redis {
 }
 
 impl Lease {
-    /// Leaves a value, if nothing has ended the lease.
+    /// Stores a value, if nothing has ended the lease.
     pub(crate) async fn fill(mut self, value: Bytes, ttl: Duration) {
         self.is_used = true;
         self.end(value, ttl).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Counters of removals a space: a removal takes the keys along that share its counter, which are few.
+/// How many counters a space has. A removal also hides the few keys that share its counter.
 const COUNTERS: u16 = 1_024;
 
 /// The counter of a key, the same in every process.
@@ -62,7 +62,7 @@ impl Removed {
         self.0[usize::from(counter(key))].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Where a counter stands.
+    /// The value of a counter.
     pub(crate) fn count(&self, counter: u16) -> u64 {
         self.0[usize::from(counter)].load(Ordering::Acquire)
     }

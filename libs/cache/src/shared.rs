@@ -22,7 +22,7 @@ use crate::third::Third;
 /// How long to wait for another process that loads; longer together than a lease lives.
 const PAUSES_MS: [u64; 11] = [5, 10, 20, 40, 80, 160, 160, 160, 160, 160, 160];
 
-/// What stands behind a space.
+/// What is behind a space.
 pub(crate) struct Shared<V> {
     options: Options<V>,
     far: Far,
@@ -31,7 +31,7 @@ pub(crate) struct Shared<V> {
     meters: Meters,
 }
 
-/// What stands behind Redis for a key, and what was found there.
+/// The level behind Redis for a key, and what was found there.
 struct Behind<'a> {
     third: &'a Third,
     place: Name,
@@ -58,7 +58,7 @@ impl<V> Shared<V> {
         }
     }
 
-    /// The value that another process, or this one earlier, has left.
+    /// The value that another process, or this one earlier, has stored.
     pub(crate) async fn get(&self, key: &[u8]) -> Option<Loaded<V>> {
         let codec = self.options.codec.as_ref()?;
         let began = self.clock.monotonic();
@@ -69,7 +69,7 @@ impl<V> Shared<V> {
         self.behind(key, &look).await?.read(codec)
     }
 
-    /// The same, or what is loaded, which is then left for the others.
+    /// The same, or a value that is loaded now and stored for the others.
     pub(crate) async fn get_or_load<E>(
         &self,
         key: &[u8],
@@ -97,14 +97,14 @@ impl<V> Shared<V> {
         Ok(loaded)
     }
 
-    /// Leaves a value for everybody, and tells those who have another.
+    /// Stores a value for everybody, and tells processes that have another.
     pub(crate) async fn put(&self, key: &[u8], loaded: &Loaded<V>) {
         let value = self.options.codec.as_ref().zip(self.fits(loaded));
         let value = value.map(|(codec, ttl)| ((codec.encode)(&loaded.value), ttl));
         self.far.redis.replace(self.options.name, key, value).await;
     }
 
-    /// Forgets the value, and tells everybody.
+    /// Removes the value, and tells everybody.
     pub(crate) async fn remove(&self, key: &[u8]) {
         self.far.redis.replace(self.options.name, key, None).await;
     }
@@ -119,7 +119,7 @@ impl<V> Shared<V> {
         Look::Busy
     }
 
-    /// Looks behind Redis, which has said so much; not at all where nothing is, or nobody knows where.
+    /// Looks in the level behind Redis, if there is one and the key's name there is known.
     async fn behind(&self, key: &[u8], look: &Look) -> Option<Behind<'_>> {
         let third = self.third.as_ref()?;
         let place = match look {
@@ -134,7 +134,7 @@ impl<V> Shared<V> {
         })
     }
 
-    /// Leaves what was found or loaded where others look for it.
+    /// Stores what was found or loaded where others look for it.
     async fn leave(
         &self,
         codec: &Codec<V>,
@@ -157,7 +157,7 @@ impl<V> Shared<V> {
         }
     }
 
-    /// What was found, with the time that it still has.
+    /// What was found, with the time until it expires.
     fn read(&self, codec: &Codec<V>, look: &Look, began: Duration) -> Option<Loaded<V>> {
         let took = self.clock.monotonic() - began;
         let found = match look {

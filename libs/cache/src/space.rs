@@ -23,39 +23,39 @@ use crate::shared::Shared;
 /// One lookup in so many is timed: timing costs as much as a hit. A prime, so that it is not always that in
 /// which moka tidies up, or never.
 const TIMED_EVERY: u64 = 61;
-/// What an entry costs beside its key and its value, about.
+/// About what an entry costs beside its key and its value, in bytes.
 const ENTRY_BYTES: usize = 200;
 
-/// What a space keeps.
+/// The settings of a space.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<V> {
     /// Its name, which labels its metrics.
     pub name: &'static str,
     /// What its entries may weigh together.
     pub bytes_max: u64,
-    /// The longest that anything is kept, whatever it asks for.
+    /// The longest that any value is kept, whatever time it asks for.
     pub ttl_max: Duration,
     /// How many bytes a value holds on to.
     pub weigh: fn(&V) -> usize,
-    /// How its values look to other processes; without, each process loads its own.
+    /// How its values are encoded for other processes; without that, each process loads its own.
     pub codec: Option<Codec<V>>,
 }
 
-/// How a value looks outside this process.
+/// How a value is encoded outside this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Codec<V> {
     /// Its bytes.
     pub encode: fn(&V) -> Bytes,
-    /// The value; `None` for bytes that are none, such as those of another version: it is loaded anew.
+    /// The value; `None` for invalid bytes, such as those of another version: it is loaded again.
     pub decode: fn(&[u8]) -> Option<V>,
 }
 
-/// A value and the time that it is good for, from now on.
+/// A value and how long it is valid from now on.
 #[derive(Clone, Copy, Debug)]
 pub struct Loaded<V> {
     /// The value.
     pub value: V,
-    /// How long it is good; nothing with no time is kept.
+    /// How long it is valid; zero is not kept at all.
     pub ttl: Duration,
 }
 
@@ -118,7 +118,7 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
         }))
     }
 
-    /// The value under a key, if it is kept and good.
+    /// The value under a key, if it is kept and valid.
     pub async fn get(&self, key: &[u8]) -> Option<V> {
         let inner = &*self.0;
         let inside = inner.removed.inside(key);
@@ -195,7 +195,7 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
         }
     }
 
-    /// What the entries weigh together once what was begun is done.
+    /// The total size of the entries, after pending maintenance.
     pub async fn weight_bytes(&self) -> u64 {
         self.0.entries.run_pending_tasks().await;
         self.0.entries.weighted_size()

@@ -56,7 +56,7 @@ impl Third {
         }
     }
 
-    /// Where values of a key are from now on until it is removed, as Redis says.
+    /// Under which name values of a key are from now on until it is removed, as Redis says.
     pub(crate) async fn place(&self, redis: &Redis, key: &[u8]) -> Option<Name> {
         let counter = removals::counter(key);
         let removals = self.removed.count(counter);
@@ -69,7 +69,7 @@ impl Third {
         Some(self.memcached.name(self.space, key, generation))
     }
 
-    /// Where they are for all that this process has heard.
+    /// The name as far as this process has heard.
     pub(crate) fn place_seen(&self, key: &[u8]) -> Option<Name> {
         let counter = removals::counter(key);
         let seen = self.seen().get(&counter).copied()?;
@@ -77,7 +77,7 @@ impl Third {
             .then(|| self.memcached.name(self.space, key, seen.generation))
     }
 
-    /// What is kept there, and the time that it has left.
+    /// The value under it, and the time until it expires.
     pub(crate) async fn get(&self, place: &Name) -> Option<(Bytes, Duration)> {
         let began = self.clock.monotonic();
         let found = match self.memcached.get(place).await {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-/// Messages of a topic that a listener may be behind by.
+/// How many messages a listener may be behind.
 pub(crate) const BEHIND_MAX: usize = 1_024;
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Topics {
         }
     }
 
-    /// The way to other processes broke: whoever listens may have missed anything.
+    /// The connection to other processes broke: listeners may have missed anything.
     pub(crate) fn missed(&self) {
         for sender in self.senders().values() {
             let _ = sender.send(None);

@@ -13,15 +13,15 @@ use std::time::Duration;
 use metrics::{Counter, Gauge};
 use prepx_env::{Clock, Random};
 
-/// Between two looks at whether a round is due.
+/// How often it is checked whether a round is due.
 const LOOK: Duration = Duration::from_secs(1);
 /// One of so many readers is warmed.
 const BUSIEST_OF: usize = 10;
-/// The most readers of a round.
+/// How many readers a round has at most.
 const WARMED_MAX: usize = 1_000;
-/// The most readers that are counted.
+/// How many readers are counted at most.
 const READERS_MAX: usize = 16_384;
-/// The most different things that are counted of a reader.
+/// How many different things are counted per reader at most.
 const ASKED_MAX: usize = 4;
 
 /// Counts readers `R` and what they ask, `A`, and warms that for the busiest.

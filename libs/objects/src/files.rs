@@ -6,7 +6,7 @@ use prepx_bus::file::Dir;
 
 use crate::Objects;
 
-/// The ending of what is being written. What has it is no object.
+/// The file name ending of objects that are still being written. Such files are not objects.
 const TEMPORARY: &str = ".part";
 
 impl<D: Dir + ?Sized> Objects for D {

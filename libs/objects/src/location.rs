@@ -11,9 +11,9 @@ use crate::Objects;
 /// A place for objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// The files of a directory, which is made when it is not there.
+    /// The files of a directory, which is created if it is not there.
     Directory(PathBuf),
-    /// What in a bucket begins with a prefix.
+    /// The objects of a bucket whose names begin with a prefix.
     Bucket {
         /// The bucket's name.
         name: String,

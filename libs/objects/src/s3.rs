@@ -14,10 +14,10 @@ use tokio::runtime::Runtime;
 
 use crate::Objects;
 
-/// One request, its body included.
+/// How long one request may take, with its body.
 const REQUEST: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
-/// All tries of a call together.
+/// How long all attempts of a call may take together.
 const RETRIES: Duration = Duration::from_secs(120);
 const RETRIES_MAX: usize = 8;
 
@@ -30,7 +30,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Says nothing yet of whether the bucket is there.
+    /// Does not check whether the bucket is there.
     pub(crate) fn open(bucket: &str, prefix: &str) -> io::Result<Bucket> {
         // Where the process has chosen one already, that one is taken.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -125,8 +125,8 @@ pub fn archives(location: Option<&prepx_objects::Location>) -> Result<Option<Arc
     Ok(location.map(open).transpose()?.map(Archives::new))
 }
 
-/// Handles on Kafka for this process, whose name differs from those of all others; topics that are not
-/// there are made.
+/// Handles on Kafka for this process, whose name is unique; missing topics
+/// are created.
 ///
 /// # Errors
 /// Brokers that do not answer, topics of another shape, or a program that was built without Kafka.

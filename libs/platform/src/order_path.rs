@@ -20,7 +20,7 @@ use crate::platform::Platform;
 /// Most reads of a stage's memory that may be under way in a process.
 const READS_MAX: usize = 4_096;
 
-/// The way to the stages, as this process has it.
+/// How this process reaches the stages.
 pub struct OrderPath {
     /// Opens handles on the log.
     pub logs: Logs,
@@ -28,7 +28,7 @@ pub struct OrderPath {
     pub topology: Topology,
     /// The key of the platform.
     pub key: ClusterKey,
-    /// Told of what ends the process.
+    /// Tells what has to end the process.
     pub failure: Failure,
     directory: Directory,
     front: Front,
@@ -39,7 +39,7 @@ pub struct OrderPath {
 }
 
 impl Platform {
-    /// Opens the way to the stages.
+    /// Connects to the stages.
     ///
     /// # Errors
     /// When the log cannot be used, or the platform has no key.

@@ -15,7 +15,7 @@ use crate::engines;
 use crate::part::Part;
 use crate::settings::Settings;
 
-/// What the process of a service has before it has the service.
+/// What a process has before its service is built.
 pub struct Platform {
     /// What was set.
     pub settings: Settings,
@@ -27,9 +27,9 @@ pub struct Platform {
     pub random: Arc<Random>,
     /// The process itself.
     pub start: Start,
-    /// What is kept in memory, or with others.
+    /// The cache, in memory or shared.
     pub cache: Cache,
-    /// Which keys and sessions are good no more.
+    /// Which keys and sessions are revoked.
     pub revocations: Arc<Revocations>,
 }
 
@@ -115,7 +115,7 @@ impl Platform {
         Ok(Arc::new(RemoteAuthority::new(self.peer("user")?)))
     }
 
-    /// Who calls, by this authority.
+    /// Finds out who calls, by this authority.
     pub fn authenticator(&self, authority: Arc<dyn Authority>) -> Arc<Authenticator> {
         let revocations = Arc::clone(&self.revocations);
         let clock = Arc::clone(&self.clock);
@@ -164,7 +164,7 @@ impl Platform {
         Ok(self.for_services(part.service(&self.settings.shared_key()?)))
     }
 
-    /// Hears what other processes revoke.
+    /// Listens to what other processes revoke.
     pub fn listening(&self) -> Service {
         listening(&self.revocations, &self.clock)
     }
@@ -175,7 +175,7 @@ impl Platform {
     }
 }
 
-/// Hears what other processes revoke.
+/// Listens to what other processes revoke.
 pub fn listening(revocations: &Arc<Revocations>, clock: &Arc<dyn Clock>) -> Service {
     let (revocations, clock) = (Arc::clone(revocations), Arc::clone(clock));
     Service::new().task("revocations", async move |drain| {

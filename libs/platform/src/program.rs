@@ -13,7 +13,7 @@ use prepx_runtime::{Service, TaskError};
 use crate::platform::Platform;
 use crate::settings::{DATA_DIR, Settings};
 
-/// What a program says of itself.
+/// A program's name and description.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
     /// Its name, such as `prepx-user`.

@@ -71,7 +71,7 @@ impl Platform {
     }
 }
 
-/// What a process has of what its group shares out.
+/// The parts that a process has of its group's work.
 struct Share<'l> {
     leases: &'l dyn Leases,
     duties: &'l Duties,

@@ -44,7 +44,7 @@ impl Values {
     }
 }
 
-/// What stands before and after the rows.
+/// The text before and after the rows.
 #[derive(Clone, Copy)]
 struct Text {
     into: &'static str,

@@ -26,15 +26,15 @@ pub enum Error {
     /// The URL names no database, or none that can be connected to. It is not repeated, because it may hold a password.
     #[error("the `postgres://` URL cannot be used: {0}")]
     Database(String),
-    /// The layout of shards does not have each partition in one.
+    /// The layout does not have each partition in exactly one shard.
     #[error("partition {0} {1}: each of account_partitions is in exactly one of sql_shards")]
     Layout(u32, &'static str),
-    /// A shard has what the layout has in another one.
+    /// A shard has rows of a partition that the layout has in another one.
     #[error(
         "partition {0} is in another shard than sql_shards says: put it back there; nothing moves it"
     )]
     Misplaced(u32),
-    /// The name of the schema cannot be a file's and a schema's name.
+    /// The name is not valid for a file and a schema.
     #[error("`{0}` is no schema name: use lower-case letters, digits and `_`")]
     Schema(String),
     /// The directory or file cannot be opened.
@@ -54,8 +54,8 @@ pub enum Error {
     /// The database went away while it committed: all of it was done, or nothing.
     #[error("the database went away while it committed, which may have been done: {0}")]
     Unknown(String),
-    /// The rows are older than what the caller knows of: a replica was promoted that had not had all.
-    /// They are made again from the log.
+    /// The rows are older than what the caller has seen: a replica was promoted that lacked some.
+    /// They are written again from the log.
     #[error("the store is behind what was asked for; try again")]
     Behind,
     /// A statement computed for longer than its limit and was stopped; it had no effect.
@@ -76,9 +76,9 @@ pub enum Error {
     /// A consumer was given records that do not follow what it has applied (I2).
     #[error("{consumer} of {topic}/{partition}: {gap}")]
     Gap {
-        /// Who applies.
+        /// The consumer.
         consumer: String,
-        /// Whose records.
+        /// The source.
         topic: String,
         /// Which partition.
         partition: u32,

@@ -39,7 +39,7 @@ pub use query::{Column, Connection, OwnedColumn, Query, Row, Value, query};
 pub use shards::{Layout, Shards};
 pub use tx::{Reader, Tx};
 
-/// What a crash of the machine may take from a schema. A crash of the process takes nothing.
+/// What a schema may lose in a crash of the machine. In a crash of the process it loses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// Rows that the event log replays: the newest transactions may be lost with the power, always
@@ -85,7 +85,7 @@ impl Location {
 pub struct Options {
     /// The schema's name, by rule the service's: lower-case letters, digits and `_`.
     pub schema: String,
-    /// What the schema's rows are worth.
+    /// What the schema may lose in a crash of the machine.
     pub durability: Durability,
     /// How many connections read at the same time.
     pub readers_max: u32,

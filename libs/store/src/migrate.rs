@@ -15,7 +15,7 @@ pub struct Migration {
     pub version: u32,
     /// What it does, as in its file's name.
     pub name: &'static str,
-    /// What it means to the version before.
+    /// What it means to the previous version.
     pub change: Change,
     /// Its statements, one text for every engine. A line that begins with `--pg ` goes on without
     /// those words on PostgreSQL, which has partitions, and is a comment to SQLite; between `--pg /*`
@@ -53,11 +53,11 @@ CREATE TABLE IF NOT EXISTS positions (
     PRIMARY KEY (consumer, topic, source_partition)
 );";
 
-/// A migration that a schema has had, as its table says.
+/// A migration that was applied to a schema, as its table says.
 struct Applied {
     version: u32,
     checksum: Vec<u8>,
-    /// Whether programs go on that do not know it.
+    /// Whether programs that do not know it go on working.
     expands: bool,
 }
 
@@ -108,7 +108,7 @@ fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migra
     Ok(known.get(applied.len()..).unwrap_or_default())
 }
 
-/// Brings a schema to the newest of `migrations`, in a transaction that takes turns with all others.
+/// Migrates a schema to the newest of `migrations`, in a transaction under the schema's lock.
 pub(crate) async fn migrate(tx: &mut Tx, migrations: &[Migration]) -> Result<()> {
     tx.run_all(OWN_TABLES).await?;
     for migration in pending(migrations, &applied(tx).await?)? {

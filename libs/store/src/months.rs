@@ -18,7 +18,7 @@ pub struct Monthly {
     pub column: &'static str,
 }
 
-/// A month that is not made.
+/// A month without a partition.
 struct Month {
     /// `YYYY_MM`.
     name: String,
@@ -28,8 +28,8 @@ struct Month {
 }
 
 impl Pool {
-    /// Makes the month of `now_us` and so many that follow, those of them that are not there; how many
-    /// these were. Takes turns with every write of the schema.
+    /// Makes those partitions that are missing of the month of `now_us` and so many that follow; returns how many. Holds
+    /// the schema's lock.
     pub async fn make_months(&self, of: Monthly, now_us: i64, ahead: u32) -> Result<usize> {
         let mut tx = self.begin().await?;
         let months = missing(&mut tx, of, now_us, ahead).await?;
@@ -68,7 +68,7 @@ async fn missing(tx: &mut Tx, of: Monthly, now_us: i64, ahead: u32) -> Result<Ve
 }
 
 impl Month {
-    /// Makes it, and takes over what everything else has of it.
+    /// Makes it, and moves its rows there from the default partition.
     async fn make(&self, tx: &mut Tx, of: Monthly) -> Result<()> {
         let Tx::Pg(tx) = tx else { return Ok(()) };
         let (Monthly { table, column }, name) = (of, &self.name);

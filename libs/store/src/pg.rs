@@ -24,7 +24,7 @@ use crate::meter::{Meter, Used};
 use crate::position::{Seen, has_seen};
 use crate::{Durability, Error, Options, Result};
 
-/// How long a replica is waited for until it has what a reader must see. Then the primary is read.
+/// How long to wait until a replica has what a reader must see. After that the primary is read.
 const REPLICA_WAIT: Duration = Duration::from_millis(100);
 /// Between two looks at whether a replica has it.
 const REPLICA_PAUSE: Duration = Duration::from_millis(10);
@@ -240,7 +240,7 @@ impl Connections {
     }
 }
 
-/// Creates the schema unless it is there. Its transaction takes turns with every other of the schema.
+/// Creates the schema unless it is there, under the schema's lock.
 pub(crate) async fn create(tx: &mut Transaction<'static, Postgres>, schema: &str) -> Result<()> {
     // Its name was checked; quoted because some, such as `user`, are words of SQL.
     let sql = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""));
@@ -276,7 +276,7 @@ fn begin_read_sql(options: &Options) -> Arc<str> {
     .into()
 }
 
-/// The same wherever it begins.
+/// The same for reads, on a primary or a replica alike.
 fn begin_follow_sql(options: &Options) -> Arc<str> {
     let settings = settings(options);
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}").into()

@@ -92,13 +92,13 @@ impl Plans {
         is_kept.then(|| format!("{directory}/{}.txt", self.engine))
     }
 
-    /// All of them.
+    /// The plans as one text.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// The engine, with its version where plans depend on it.
+/// The engine's name, with its version if plans depend on that.
 async fn engine(tx: &mut Tx) -> Result<String> {
     if let Tx::Sqlite(_) = tx {
         return Ok("sqlite".to_owned());

@@ -4,7 +4,7 @@ use crate::migrate::migrate;
 use crate::position::{has_seen, position};
 use crate::{Error, Location, Migration, Options, Reader, Result, Seen, Source, Tx, pg, sqlite};
 
-/// How often a schema is tried to be made that other processes make too.
+/// How often to try to create a schema that other processes may be creating too.
 const MAKING_TRIES: u32 = 5;
 
 /// An open, migrated schema on one of the engines. Cheap to clone.

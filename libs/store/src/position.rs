@@ -15,7 +15,7 @@ pub struct Source<'a> {
     pub partition: u32,
 }
 
-/// How far a consumer has applied a source: what a reader must see.
+/// How far a consumer has applied a source, which a reader must see.
 pub type Seen = (Source<'static>, u64);
 
 /// Whether what is read on a connection has all of it.

@@ -209,7 +209,7 @@ impl Query {
         rows.iter().map(Row::first).collect()
     }
 
-    /// Runs it; how many rows it has changed.
+    /// Runs it; returns how many rows it has changed.
     pub async fn execute<'c>(self, on: impl Into<Connection<'c>>) -> Result<u64> {
         let on = on.into();
         #[cfg(feature = "suite")]

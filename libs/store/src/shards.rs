@@ -52,7 +52,7 @@ impl Layout {
         })
     }
 
-    /// By how many partitions rows find their shard.
+    /// How many partitions there are.
     pub fn partitions(&self) -> u32 {
         self.shard_of.len().max(1) as u32
     }
@@ -112,7 +112,7 @@ impl Shards {
         &self.pools
     }
 
-    /// Which has what.
+    /// The layout.
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }

@@ -27,7 +27,7 @@ const WRITER_CACHE_KIB: &str = "-16384";
 /// Prepared statements kept a connection: an insert has one for each number of rows that it takes at once.
 const STATEMENTS_KEPT: usize = 256;
 
-/// How long a start lets another one work on a new file before it looks again.
+/// How long to wait before trying again while another process sets up a new file.
 const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(10);
 
 /// An open schema in its file.

@@ -23,7 +23,7 @@ type Connection = BufReader<TcpStream>;
 
 pub(super) struct Link {
     server: (String, u16),
-    /// What a command may take, and a wait for a connection with it.
+    /// How long a command may take, including the wait for a connection.
     timeout: Duration,
     idle: Mutex<Vec<Connection>>,
     turns: Semaphore,
@@ -31,7 +31,7 @@ pub(super) struct Link {
     presence: Presence,
 }
 
-/// A connection that a command has, as operators are told of it.
+/// A connection in use, for the metrics.
 struct Turn<'link>(&'link Gauge);
 
 impl<'link> Turn<'link> {
@@ -48,7 +48,7 @@ impl Drop for Turn<'_> {
 }
 
 impl Link {
-    /// A way that is not open yet.
+    /// A link that is not connected yet.
     pub(super) fn new(server: (String, u16), timeout: Duration) -> Link {
         let (host, port) = &server;
         // Those of all servers count together.
@@ -64,12 +64,12 @@ impl Link {
         }
     }
 
-    /// What tells this server from others.
+    /// The server's address.
     pub(super) fn server(&self) -> &(String, u16) {
         &self.server
     }
 
-    /// Keeps the way open for as long as it is polled.
+    /// Keeps the server connected for as long as it is polled.
     pub(super) async fn keep(self: Arc<Self>) {
         loop {
             while !self.seek().await {
@@ -79,7 +79,7 @@ impl Link {
         }
     }
 
-    /// Says what the server tells of itself, for as long as it is polled.
+    /// Reports the server's statistics, for as long as it is polled.
     pub(super) async fn report(self: Arc<Self>) {
         loop {
             tokio::time::sleep(REPORTS).await;
@@ -90,7 +90,7 @@ impl Link {
         }
     }
 
-    /// Tries the way for everybody, and says whether it is open.
+    /// Makes the trial command for everybody; returns whether the server answers.
     pub(super) async fn seek(&self) -> bool {
         let answer = self.ask_anyway(&wire::ARE_YOU_THERE).await;
         let is_here = matches!(answer, Ok(Answer::Here));
@@ -100,7 +100,7 @@ impl Link {
         is_here
     }
 
-    /// Sends a command; `None` when it was not, or nobody knows.
+    /// Sends a command; `None` if it was not carried out, or may not have been.
     pub(super) async fn ask(&self, command: &Bytes) -> Option<Answer> {
         if self.presence.is_away() {
             return None;

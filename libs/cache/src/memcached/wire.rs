@@ -9,20 +9,20 @@ use std::time::Duration;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
-/// The largest value that is sent or taken, below what a server keeps unless it is told otherwise.
+/// The largest value that is sent or accepted, below the default limit of servers.
 pub(super) const VALUE_BYTES_MAX: usize = 1_000_000;
-/// The longest first line of an answer: errors are told in one.
+/// The longest first line of an answer; errors are in one.
 const LINE_BYTES_MAX: u64 = 4_096;
 
-/// Asks whether a server serves.
+/// Asks whether a server answers.
 pub(super) const ARE_YOU_THERE: Bytes = Bytes::from_static(b"mn\r\n");
 
-/// Asks what a server has to tell of itself.
+/// Asks for a server's statistics.
 pub(super) const HOW_ARE_YOU: Bytes = Bytes::from_static(b"stats\r\n");
-/// Lines that a server tells of itself, at most.
+/// How many lines of statistics are read at most.
 const STATS_MAX: usize = 1_000;
 
-/// What a server says.
+/// A server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It is there.
@@ -35,7 +35,7 @@ pub(super) enum Answer {
     Absent,
     /// A value and the time that it has left.
     Found(Bytes, Duration),
-    /// How many values it has had to let go of since it was started.
+    /// How many values it has evicted since it was started.
     Evicted(u64),
 }
 
@@ -57,7 +57,7 @@ pub(super) fn set(name: &str, value: &[u8], seconds: u64) -> Bytes {
 /// Reads an answer.
 ///
 /// # Errors
-/// A connection that breaks, and bytes that are no answer.
+/// The connection breaks, or the bytes are no answer.
 pub(super) async fn answer(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Answer> {
     let line = line(from).await?;
     let words: Vec<&str> = line.split(' ').collect();
@@ -104,7 +104,7 @@ async fn value(from: &mut (impl AsyncBufRead + Unpin), length: usize) -> io::Res
     Ok(bytes.freeze())
 }
 
-/// Out of what a server tells of itself, a line each.
+/// From a server's statistics, one per line.
 async fn evictions(from: &mut (impl AsyncBufRead + Unpin), mut told: String) -> io::Result<u64> {
     let mut evictions = None;
     for _ in 0..STATS_MAX {

@@ -19,7 +19,7 @@ use crate::presence::{PAUSE, Presence, REPORTS};
 
 /// Commands that wait to be sent; more are refused at once.
 const WAITING_MAX: usize = 10_000;
-/// What a new connection may take.
+/// How long a new connection may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// A client whose connections end with it.
@@ -41,7 +41,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// A way that is not open yet.
+    /// A link that is not connected yet.
     pub(super) fn new(location: &RedisLocation) -> Result<Link, Error> {
         let mut builder = builder(location)?;
         // Jitter keeps many processes from coming back in one moment.
@@ -57,8 +57,8 @@ impl Link {
         })
     }
 
-    /// Keeps the way open for as long as it is polled. `settle` runs each time before others may use
-    /// it, and when it is called for.
+    /// Keeps the servers connected for as long as it is polled. `settle` runs after each connecting, before others may
+    /// use the connections, and when it is asked for.
     pub(super) async fn keep<F: Future<Output = ()>>(self: Arc<Self>, settle: impl Fn() -> F) {
         let mut connection = self.client.0.connect();
         loop {
@@ -75,7 +75,7 @@ impl Link {
         }
     }
 
-    /// Says what the servers tell of themselves, for as long as it is polled.
+    /// Reports the servers' statistics, for as long as it is polled.
     pub(super) async fn report(self: Arc<Self>) {
         loop {
             tokio::time::sleep(REPORTS).await;
@@ -95,7 +95,7 @@ impl Link {
         }
     }
 
-    /// Calls for what [`Link::keep`] settles.
+    /// Has [`Link::keep`] run `settle` soon.
     pub(super) fn settle_soon(&self) {
         self.presence.try_soon();
     }
@@ -108,7 +108,7 @@ impl Link {
         self.presence.is_away()
     }
 
-    /// Runs a script on the server that has a key; `None` when it was not, or nobody knows.
+    /// Runs a script on the server that has a key; `None` if it did not run, or may not have.
     pub(super) async fn run(&self, script: &Script, key: &[u8], args: Vec<Value>) -> Option<Value> {
         if self.is_away() {
             return None;
@@ -138,7 +138,7 @@ impl Link {
         self.judge(answer)
     }
 
-    /// Sends a command; `None` when it was not done, or nobody knows.
+    /// Sends a command; `None` if it was not carried out, or may not have been.
     pub(super) async fn call<F>(&self, command: impl FnOnce(Client) -> F) -> Option<Value>
     where
         F: Future<Output = Result<Value, Error>>,
@@ -164,7 +164,7 @@ impl Link {
     }
 }
 
-/// Out of what a server tells of itself, a line each.
+/// From a server's statistics, one per line.
 fn evictions(told: &str) -> Option<u64> {
     let count = |line: &str| line.strip_prefix("evicted_keys:")?.trim().parse().ok();
     told.lines().find_map(count)
@@ -173,7 +173,7 @@ fn evictions(told: &str) -> Option<u64> {
 /// What all connections to a location have in common.
 ///
 /// # Errors
-/// Files for TLS that are not what they should be.
+/// Invalid files for TLS.
 pub(super) fn builder(location: &RedisLocation) -> Result<Builder, Error> {
     let hosts = location.servers.iter().cloned();
     let server = match (location.is_cluster, location.servers.first()) {

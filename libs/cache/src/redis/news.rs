@@ -10,7 +10,7 @@ const REMOVED: u8 = 2;
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct News {
-    /// The process that tells it, which has acted on it already.
+    /// The sending process, which has acted on it already.
     pub(super) origin: [u8; ORIGIN_BYTES],
     /// A topic, or a space.
     pub(super) name: String,
@@ -51,7 +51,7 @@ impl News {
         bytes.freeze()
     }
 
-    /// `None` for bytes that are none, such as those of another version.
+    /// `None` for bytes that are no message, such as those of another version.
     pub(super) fn decode(mut bytes: Bytes) -> Option<News> {
         let origin = bytes.get(..ORIGIN_BYTES)?.try_into().ok()?;
         bytes.advance(ORIGIN_BYTES);

@@ -19,13 +19,13 @@ use tokio::time::Instant;
 
 use super::database::name;
 
-/// Between two looks at the servers.
+/// How often the servers are asked.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The least time between two looks, whoever asks for one.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-/// A server that takes longer to answer is not there.
+/// A server that takes longer to answer counts as away.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
-/// The longest delay that is told.
+/// The longest delay that is reported.
 const DELAY_MAX: Duration = Duration::from_secs(600);
 /// A replica that is further behind is not read from: whoever tried would wait for nothing.
 const READ_DELAY_MAX: Duration = Duration::from_secs(5);
@@ -132,12 +132,12 @@ impl Members {
         near.get(turn.checked_rem(near.len())?).copied()
     }
 
-    /// Looks again now.
+    /// Asks the servers again now.
     pub(super) fn look(&self) {
         self.look.notify_one();
     }
 
-    /// Looks no more.
+    /// Stops asking.
     pub(super) fn end(&self) {
         self.looking.0.abort();
     }
@@ -254,7 +254,7 @@ struct Server {
     roles: [Gauge; ROLES.len()],
 }
 
-/// What is no replica and not the primary that there is, is away.
+/// A server that is neither the primary nor a replica counts as away.
 const ROLES: [&str; 3] = ["leads", "follows", "away"];
 
 impl Server {
