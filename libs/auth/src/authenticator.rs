@@ -18,13 +18,13 @@ use crate::revoked::Revocations;
 use crate::token::{ACCESS_TOKEN_LIFE, Verified, Verifier};
 use crate::{Credentials, Error, Principal, Result, sealed};
 
-/// What identities may weigh that are kept, by key and by token each: about 50,000 of them.
+/// The size limit of the cached identities in bytes, by key and by token each: about 50,000 of them.
 const IDENTITIES_BYTES_MAX: u64 = 64 << 20;
-/// What an identity weighs beside its token, about.
+/// About the size of an identity beside its token, in bytes.
 const IDENTITY_BYTES: usize = 256;
-/// What exchanged tokens may weigh beside the identities; they matter between processes only.
+/// The size limit of the exchanged tokens in bytes; they matter between processes only.
 const TOKENS_BYTES_MAX: u64 = 4 << 20;
-/// A kept token is renewed when less than this is left, so that it outlives the call it goes with.
+/// A cached token is renewed when less than this is left, so that it outlives the call it is sent with.
 const RENEW_BEFORE_US: i64 = 60_000_000;
 /// The published keys are asked for again at most this often.
 const PUBLISHED_AGE_US_MIN: i64 = 10_000_000;
@@ -55,7 +55,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Authenticates callers. One a process, shared by everything in it.
+/// Authenticates callers. One per process, shared by everything in it.
 pub struct Authenticator {
     authority: Arc<dyn Authority>,
     clock: Arc<dyn Clock>,
@@ -64,13 +64,13 @@ pub struct Authenticator {
     /// By the hash of key id and secret, or of the token: a wrong secret finds nothing.
     keys: Space<Arc<Identity>>,
     tokens: Space<Arc<Identity>>,
-    /// What keys were exchanged for, sealed, by the same hash: for every process.
+    /// The tokens that keys were exchanged for, sealed, by the same hash; shared by all processes.
     exchanged: Space<Bytes>,
     revocations: Arc<Revocations>,
 }
 
 impl Authenticator {
-    /// An authenticator that asks `authority` what it does not know, keeps the answers in `cache` and
+    /// An authenticator that asks `authority` what it does not know, caches the answers in `cache` and
     /// refuses what is among `revocations`.
     pub fn new(
         authority: Arc<dyn Authority>,
@@ -109,12 +109,12 @@ impl Authenticator {
         }
     }
 
-    /// Who sends these headers; `None` without credentials.
+    /// The sender of these headers; `None` without credentials.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Arc<Identity>>> {
         self.identify(&Credentials::from_headers(headers)?).await
     }
 
-    /// Who shows these credentials; `None` without any.
+    /// The caller with these credentials; `None` without any.
     pub async fn identify(&self, credentials: &Credentials) -> Result<Option<Arc<Identity>>> {
         match credentials {
             Credentials::Absent => Ok(None),
@@ -123,8 +123,8 @@ impl Authenticator {
         }
     }
 
-    /// Ends when what stands behind an identity is revoked, at once if it is already. For what outlives
-    /// one request.
+    /// Ends when the key or session behind an identity is revoked, at once if it is already. For work that
+    /// outlives one request.
     pub fn revoked(
         self: &Arc<Self>,
         identity: &Arc<Identity>,
@@ -162,7 +162,7 @@ impl Authenticator {
         self.unless_revoked(asked.map_err(told)?)
     }
 
-    /// Whom a key speaks for, by the token that any process has exchanged it for.
+    /// Whose key it is, by the token that any process has exchanged it for.
     async fn identified(
         &self,
         slot: &[u8],
@@ -202,7 +202,7 @@ impl Authenticator {
         }
     }
 
-    /// Whom a token speaks for, good until so long before its end.
+    /// Whose token it is, valid until so long before its expiry.
     async fn verified(&self, token: String, before_us: i64) -> Result<Loaded<Arc<Identity>>> {
         let now = self.clock.now();
         self.refresh_published_keys(&token, now).await?;
@@ -222,8 +222,8 @@ impl Authenticator {
         })
     }
 
-    /// Asks for the published keys when the token names one that is not known, as after a rotation;
-    /// not more often than is useful, whatever callers make up. Who comes while they are asked for waits.
+    /// Asks for the published keys when the token names an unknown one, as after a rotation, but not more
+    /// often than is useful, whatever callers make up. Callers that come meanwhile wait.
     async fn refresh_published_keys(&self, token: &str, now: Micros) -> Result<()> {
         if self.verifier.knows_key_of(token) {
             return Ok(());

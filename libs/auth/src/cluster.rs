@@ -24,12 +24,12 @@ use crate::{Error, Result, SecretHash};
 
 /// The header that carries it.
 pub const CLUSTER_KEY: &str = "prepx-cluster-key";
-/// So many random bits as text are beyond guessing.
+/// A key of so many characters cannot be guessed.
 const CHARS_MIN: usize = 32;
 const CHARS_MAX: usize = 256;
 
-/// The key of a platform. A peer that is to be shown it is a [`ClusterKey::caller`]; around a service it
-/// is put by [`ClusterKey::layer`].
+/// The key of a platform. [`ClusterKey::caller`] sends it to a peer, [`ClusterKey::layer`] demands it
+/// of a service's callers.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ClusterKey {
@@ -37,11 +37,11 @@ pub struct ClusterKey {
     hash: SecretHash,
 }
 
-/// A peer that is shown the key of the platform: the transport of a generated client of a service which
-/// is asked on nobody's behalf.
+/// A peer that is sent the key of the platform: the transport of a generated client, for calls on
+/// nobody's behalf.
 pub type Caller = InterceptedService<Peer, ClusterKey>;
 
-/// Why a text is no key of a platform. Says nothing of the text.
+/// Why a text is no key of a platform. Does not show the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the cluster key must be {CHARS_MIN} to {CHARS_MAX} visible ASCII characters without spaces, such as \
@@ -53,7 +53,7 @@ impl ClusterKey {
     /// A key as it is configured.
     ///
     /// # Errors
-    /// One that is too short to keep anybody out, or does not fit a header.
+    /// A key that is too short to be safe, or does not fit a header.
     pub fn parse(text: &str) -> std::result::Result<ClusterKey, BadClusterKey> {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible || !(CHARS_MIN..=CHARS_MAX).contains(&text.len()) {
@@ -78,18 +78,18 @@ impl ClusterKey {
         InterceptedService::new(peer, self.clone())
     }
 
-    /// What lets calls with this key through and refuses all others.
+    /// The layer that lets calls with this key through and refuses all others.
     pub fn layer(&self) -> ClusterKeyLayer {
         ClusterKeyLayer(self.hash)
     }
 
-    /// What a shown key is compared with.
+    /// What a caller's key is compared with.
     pub(crate) const fn hash(&self) -> SecretHash {
         self.hash
     }
 }
 
-/// Says that there is one, never which.
+/// Shows that there is one, never which.
 impl fmt::Debug for ClusterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClusterKey")
@@ -156,7 +156,7 @@ where
     }
 }
 
-/// Whether headers show the key of this platform; one that is another's is refused.
+/// Whether headers have the key of this platform; another platform's is refused.
 pub(crate) fn is_shown(key: &SecretHash, headers: &HeaderMap) -> Result<bool> {
     let Some(shown) = headers.get(CLUSTER_KEY) else {
         return Ok(false);

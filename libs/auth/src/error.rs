@@ -7,7 +7,7 @@ use crate::{Role, Scope};
 /// A result of a check.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A refusal. Its text goes to the caller and tells nothing that helps to guess.
+/// A refusal. Its text goes to the caller and has nothing that helps to guess.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The method needs a principal and the request has no credentials.
@@ -25,7 +25,7 @@ pub enum Error {
     /// The token is not one of ours: its form, signature, key, issuer or audience.
     #[error("the access token is not valid: {0}")]
     BadToken(&'static str),
-    /// The token was good once.
+    /// The token has expired.
     #[error("the access token has expired: refresh it or sign in again")]
     Expired,
     /// The session or key behind the token was revoked.
@@ -57,7 +57,7 @@ pub enum Error {
          cluster_key (PREPX_CLUSTER_KEY)"
     )]
     WrongClusterKey,
-    /// The platform itself asks for what belongs to somebody.
+    /// The platform's key was used for a method whose answer depends on who asks.
     #[error(
         "the key of the platform opens only what `data:read` opens: a service that asks for somebody \
          sends that caller's credentials along"
@@ -87,7 +87,7 @@ impl Error {
         }
     }
 
-    /// The stable word for programs, beside the code.
+    /// The stable reason for programs, beside the code.
     pub fn reason(&self) -> &'static str {
         match self {
             Error::Missing => "CREDENTIALS_MISSING",

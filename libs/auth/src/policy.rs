@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodD
 use crate::{Error, Principal, Result, Role, Scope};
 
 const METHOD_OPTION: &str = "prepx.options.v1.method";
-/// Asked by orchestrators and tools, which have no principal; they tell nothing about anybody.
+/// Called by orchestrators and tools, which have no principal; the answers are about nobody.
 const OPEN_SERVICES: [&str; 3] = [
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.",
@@ -25,7 +25,7 @@ pub enum Access {
     Operator,
 }
 
-/// What one method asks.
+/// The rule of one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Who may call.
@@ -35,7 +35,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// What a method without options, or an unknown one, asks: forgetting opens nothing.
+    /// The rule of a method without options, and of an unknown one: forgetting the options opens nothing.
     pub const DEFAULT: Rule = Rule {
         access: Access::Principal,
         scope: None,
@@ -99,7 +99,7 @@ impl Policy {
         rules.collect::<std::result::Result<_, _>>().map(Policy)
     }
 
-    /// What the method at this path asks.
+    /// The rule of the method at this path.
     pub fn rule(&self, path: &str) -> Rule {
         if OPEN_SERVICES.iter().any(|prefix| path.starts_with(prefix)) {
             return Rule {

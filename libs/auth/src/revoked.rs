@@ -15,18 +15,18 @@ const ENTRIES_MAX: usize = 100_000;
 /// The news that something was revoked; each message is the id of a key or session.
 const TOPIC: &str = "revocations";
 
-/// What was revoked: the user service adds, the authenticator asks and listens. One a process; they tell
-/// each other through the cache.
+/// What was revoked: the user service adds to it, the authenticator asks and listens. One per process;
+/// processes tell each other through the cache.
 #[derive(Debug)]
 pub struct Revocations {
     cache: Cache,
     revoked: RwLock<Revoked>,
-    /// Steps after each change, so that who looks again then sees it.
+    /// Steps after each change, so that whoever looks again then sees it.
     changes: watch::Sender<u64>,
 }
 
 impl Revocations {
-    /// Nothing is revoked yet. What will be is told through `cache`.
+    /// Nothing is revoked yet. Later revocations are published through `cache`.
     pub fn new(cache: Cache) -> Revocations {
         let revoked = RwLock::new(Revoked::new(ENTRIES_MAX));
         let changes = watch::Sender::new(0);

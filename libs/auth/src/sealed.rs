@@ -11,7 +11,7 @@ use crate::authenticator::digest;
 
 const NONCE_BYTES: usize = 12;
 
-/// The token, for who shows this key; empty when it cannot be sealed, which then opens for nobody.
+/// The token, encrypted with this key; empty if that fails, which then opens for nobody.
 pub(crate) fn seal(key_id: &str, secret: &str, token: &str) -> Bytes {
     // One token has one nonce, so that no nonce is used for two.
     let nonce = digest(

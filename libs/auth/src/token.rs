@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{Error, Principal, Result, Scopes};
 
-/// How long an access token is good for.
+/// How long an access token is valid.
 pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How far two machines' clocks may differ.
 const LEEWAY_S: i64 = 30;
@@ -59,7 +59,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Draws a key; takes a good part of a second.
+    /// Generates a key, which takes a good part of a second.
     pub fn generate(random: &Random) -> std::result::Result<SigningKey, SigningKeyError> {
         let failed = |error: &dyn fmt::Display| SigningKeyError(error.to_string());
         let key = rsa::RsaPrivateKey::new(&mut Draw(random), KEY_BITS).map_err(|e| failed(&e))?;
@@ -131,7 +131,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// What a good token says.
+/// What a valid token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Who it speaks for.
