@@ -19,6 +19,7 @@ use prepx_domain::message::{Command, ToMatching};
 use prepx_domain::update::{OrderView, Reply};
 use prepx_domain::view::{AccountView, InstrumentView};
 use prepx_domain::{AccountId, Slot};
+use prepx_proto::journal::part::read;
 use prepx_proto::journal::{decode, encode};
 use prepx_proto::owner::v1;
 use prepx_stage::port::{
@@ -234,7 +235,7 @@ impl AccountPort for Ports {
                 },
             );
             let found = found.await?.account;
-            found.map(TryInto::try_into).transpose().map_err(unread)
+            read(found, "GetAccountResponse.account").map_err(unread)
         })
     }
 
@@ -256,7 +257,7 @@ impl AccountPort for Ports {
                 },
             );
             let found = found.await?;
-            wire::orders_of(found.orders).map_err(unread)
+            read(found.orders, "ListOrdersResponse.orders").map_err(unread)
         })
     }
 }
@@ -282,7 +283,7 @@ impl MatchingPort for Ports {
                     .into_inner())
             });
             let found = found.await?;
-            wire::instruments_of(found.instruments).map_err(unread)
+            read(found.instruments, "ListInstrumentsResponse.instruments").map_err(unread)
         })
     }
 }

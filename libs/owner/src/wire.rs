@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use prepx_bus::TopicPartition;
-use prepx_domain::update::{OrderView, Posting};
-use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, Code, Micros};
-use prepx_proto::journal::value::{Choice as _, choice, id, present};
-use prepx_proto::journal::{Error, postings_from_wire, postings_to_wire};
+use prepx_domain::update::Posting;
+use prepx_domain::{AccountId, Code};
+use prepx_proto::journal::part::present;
+use prepx_proto::journal::{Error, Part, postings_from_wire, postings_to_wire};
 use prepx_proto::owner::v1;
+use prepx_proto::{message, oneof};
 use prepx_runtime::status;
 use prepx_stage::Head;
 use prepx_stage::port::{PastOrders, PastQuery, StageBooks, WhichOrders};
@@ -119,19 +119,12 @@ pub fn books_of_parts(
     Ok((head.try_into()?, books))
 }
 
+/// Who writes what only owners are asked.
+struct Owner;
+
 /// Which orders to read, of whom.
 pub fn list_orders(account: AccountId, which: WhichOrders) -> v1::ListOrdersRequest {
-    use v1::list_orders_request::Which as Wire;
-    let which = match which {
-        WhichOrders::Id(order) => Wire::Id(order.raw()),
-        WhichOrders::ClientOrderId(name) => Wire::ClientOrderId(name),
-        WhichOrders::Open => Wire::Open(()),
-        WhichOrders::Remembered => Wire::Remembered(()),
-    };
-    v1::ListOrdersRequest {
-        account: account.raw(),
-        which: Some(which),
-    }
+    (account, which).to_wire()
 }
 
 /// The account and which of its orders to read.
@@ -139,28 +132,25 @@ pub fn list_orders(account: AccountId, which: WhichOrders) -> v1::ListOrdersRequ
 /// # Errors
 /// What is missing, or is no id.
 pub fn listed_orders(wire: v1::ListOrdersRequest) -> Result<(AccountId, WhichOrders), Error> {
-    use v1::list_orders_request::Which as Wire;
-    let which = match present("ListOrdersRequest.which", wire.which)? {
-        Wire::Id(raw) => WhichOrders::Id(id("ListOrdersRequest.id", raw)?),
-        Wire::ClientOrderId(name) => WhichOrders::ClientOrderId(name),
-        Wire::Open(()) => WhichOrders::Open,
-        Wire::Remembered(()) => WhichOrders::Remembered,
-    };
-    Ok((id("ListOrdersRequest.account", wire.account)?, which))
+    Part::from_wire(wire, "the request")
+}
+
+message! {
+    { (account, which) }: (AccountId, WhichOrders) = ListOrdersRequest { account, which } by Owner
+}
+
+oneof! {
+    WhichOrders = ListOrdersRequest.which: list_orders_request::Which {
+        Id(order) = Id,
+        ClientOrderId(name) = ClientOrderId,
+        Open = Open,
+        Remembered = Remembered,
+    } by Owner
 }
 
 /// Which past orders to read, of whom.
 pub fn list_past_orders(account: AccountId, which: PastOrders) -> v1::ListPastOrdersRequest {
-    use v1::list_past_orders_request::Which as Wire;
-    let which = match which {
-        PastOrders::Id(order) => Wire::Id(order.raw()),
-        PastOrders::ClientOrderId(name) => Wire::ClientOrderId(name),
-        PastOrders::Query(query) => Wire::Query(past_query(query)),
-    };
-    v1::ListPastOrdersRequest {
-        account: account.raw(),
-        which: Some(which),
-    }
+    (account, which).to_wire()
 }
 
 /// The account and which of its past orders to read.
@@ -170,55 +160,25 @@ pub fn list_past_orders(account: AccountId, which: PastOrders) -> v1::ListPastOr
 pub fn listed_past_orders(
     wire: v1::ListPastOrdersRequest,
 ) -> Result<(AccountId, PastOrders), Error> {
-    use v1::list_past_orders_request::Which as Wire;
-    let which = match present("ListPastOrdersRequest.which", wire.which)? {
-        Wire::Id(raw) => PastOrders::Id(id("ListPastOrdersRequest.id", raw)?),
-        Wire::ClientOrderId(name) => PastOrders::ClientOrderId(name),
-        Wire::Query(query) => PastOrders::Query(past_query_of(query)?),
-    };
-    Ok((id("ListPastOrdersRequest.account", wire.account)?, which))
+    Part::from_wire(wire, "the request")
 }
 
-fn past_query(query: PastQuery) -> v1::PastQuery {
-    v1::PastQuery {
-        only_ended: query.only_ended,
-        after_us: query.after.map(|at| at.0),
-        until_us: query.until.map(|at| at.0),
-        side: query.side.map(|side| side.number()),
-        symbols: query.symbols,
-        newest_first: query.newest_first,
-        limit: query.limit,
-    }
+message! {
+    { (account, which) }: (AccountId, PastOrders) = ListPastOrdersRequest { account, which } by Owner
 }
 
-fn past_query_of(wire: v1::PastQuery) -> Result<PastQuery, Error> {
-    let side = wire.side.map(|side| choice("PastQuery.side", side));
-    Ok(PastQuery {
-        only_ended: wire.only_ended,
-        after: wire.after_us.map(Micros),
-        until: wire.until_us.map(Micros),
-        side: side.transpose()?,
-        symbols: wire.symbols,
-        newest_first: wire.newest_first,
-        limit: wire.limit,
-    })
+oneof! {
+    PastOrders = ListPastOrdersRequest.which: list_past_orders_request::Which {
+        Id(order) = Id,
+        ClientOrderId(name) = ClientOrderId,
+        Query(query) = Query,
+    } by Owner
 }
 
-/// Orders as they travel.
-pub fn orders(orders: &[OrderView]) -> Vec<prepx_proto::journal::v1::OrderView> {
-    orders.iter().map(Into::into).collect()
-}
-
-/// Orders as they have come.
-pub(crate) fn orders_of(
-    wire: Vec<prepx_proto::journal::v1::OrderView>,
-) -> Result<Vec<OrderView>, Error> {
-    wire.into_iter().map(TryInto::try_into).collect()
-}
-
-/// Instruments as they have come.
-pub(crate) fn instruments_of(wire: Vec<v1::InstrumentView>) -> Result<Vec<InstrumentView>, Error> {
-    wire.into_iter().map(TryInto::try_into).collect()
+message! {
+    PastQuery = PastQuery {
+        only_ended, side, symbols, newest_first, limit; after as after_us, until as until_us
+    } by Owner
 }
 
 /// The refusal of a request that cannot be read.
@@ -253,7 +213,7 @@ impl From<QueryError> for Status {
 #[cfg(test)]
 mod tests {
     use prepx_bus::Topic;
-    use prepx_domain::{OrderId, Side};
+    use prepx_domain::{Micros, OrderId, Side};
     use proptest::option;
     use proptest::prelude::*;
     use proptest::sample::select;

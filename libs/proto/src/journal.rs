@@ -11,8 +11,10 @@ mod command;
 mod error;
 mod market;
 mod matching;
+pub mod part;
 mod reject;
 mod reply;
+mod table;
 pub mod value;
 
 #[cfg(test)]
@@ -20,55 +22,34 @@ pub(crate) mod tests;
 
 use prepx_domain::instrument::Instrument;
 use prepx_domain::message::{Command, ToAccount, ToMatching};
-use prepx_domain::update::{AccountUpdate, MarketUpdate, Reply};
+use prepx_domain::update::{AccountUpdate, MarketUpdate, OrderView, Reply};
 use prost::Message;
 
 pub use crate::generated::prepx::journal::v1;
 pub use account::{postings_from_wire, postings_to_wire};
 pub use error::Error;
+pub use part::{Journal, Part};
 
 /// A value of the domain that is a whole message of the log.
-pub trait Record: Sized {
-    /// How it is written.
-    type Wire: Message + Default + for<'a> From<&'a Self> + TryInto<Self, Error = Error>;
-}
+pub trait Record: Part<Wire: Message + Default> {}
 
-impl Record for AccountUpdate {
-    type Wire = v1::AccountUpdate;
-}
-
-impl Record for Command {
-    type Wire = v1::Command;
-}
-
-impl Record for Instrument {
-    type Wire = v1::Instrument;
-}
-
-impl Record for MarketUpdate {
-    type Wire = v1::MarketUpdate;
-}
-
-impl Record for Reply {
-    type Wire = v1::Reply;
-}
-
-impl Record for ToAccount {
-    type Wire = v1::ToAccount;
-}
-
-impl Record for ToMatching {
-    type Wire = v1::ToMatching;
-}
+impl Record for AccountUpdate {}
+impl Record for Command {}
+impl Record for Instrument {}
+impl Record for MarketUpdate {}
+impl Record for OrderView {}
+impl Record for Reply {}
+impl Record for ToAccount {}
+impl Record for ToMatching {}
 
 /// Appends `value` to `to`. Equal values give equal bytes.
 pub fn encode<T: Record>(value: &T, to: &mut Vec<u8>) {
-    encode_message(&T::Wire::from(value), to);
+    encode_message(&value.to_wire(), to);
 }
 
 /// The value that `bytes` stand for, all of them.
 pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, Error> {
-    decode_message::<T::Wire>(bytes)?.try_into()
+    T::from_wire(decode_message(bytes)?, "the message")
 }
 
 /// Appends `message` to `to`: for stages, whose events and states are no values of the domain but

@@ -3,96 +3,22 @@
 //!
 //! Reading is as strict as that of the log.
 
-use prepx_domain::Micros;
 use prepx_domain::view::{AccountView, Balance, InstrumentView};
 
-use crate::journal::Error;
-use crate::journal::value::{id, pack, present, unpack, uuid};
+use crate::message;
 
 pub use crate::generated::prepx::owner::v1;
 
-impl From<&AccountView> for v1::AccountView {
-    fn from(view: &AccountView) -> Self {
-        v1::AccountView {
-            account: view.account.raw(),
-            user: Some(view.user.into()),
-            opened_at_us: view.opened_at.0,
-            simulated: view.simulated,
-            blocked: view.blocked,
-            suspended: view.suspended,
-            limits: Some(view.limits.into()),
-            balances: view.balances.iter().map(Into::into).collect(),
-            open_orders: view.open_orders,
-        }
+message! {
+    AccountView = AccountView {
+        account, user, simulated, blocked, suspended, limits, balances, open_orders;
+        opened_at as opened_at_us
     }
 }
 
-impl TryFrom<v1::AccountView> for AccountView {
-    type Error = Error;
+message! { Balance = Balance { asset, scale, available_minor, held_minor, cost_minor } }
 
-    fn try_from(wire: v1::AccountView) -> Result<Self, Error> {
-        let balances = wire.balances.into_iter().map(TryInto::try_into);
-        Ok(AccountView {
-            account: id("AccountView.account", wire.account)?,
-            user: uuid("AccountView.user", wire.user)?,
-            opened_at: Micros(wire.opened_at_us),
-            simulated: wire.simulated,
-            blocked: wire.blocked,
-            suspended: wire.suspended,
-            limits: present("AccountView.limits", wire.limits)?.into(),
-            balances: balances.collect::<Result<_, _>>()?,
-            open_orders: wire.open_orders,
-        })
-    }
-}
-
-impl From<&Balance> for v1::Balance {
-    fn from(balance: &Balance) -> Self {
-        v1::Balance {
-            asset: pack(balance.asset),
-            scale: balance.scale,
-            available_minor: balance.available_minor,
-            held_minor: balance.held_minor,
-            cost_minor: balance.cost_minor,
-        }
-    }
-}
-
-impl TryFrom<v1::Balance> for Balance {
-    type Error = Error;
-
-    fn try_from(wire: v1::Balance) -> Result<Self, Error> {
-        Ok(Balance {
-            asset: unpack("Balance.asset", wire.asset)?,
-            scale: wire.scale,
-            available_minor: wire.available_minor,
-            held_minor: wire.held_minor,
-            cost_minor: wire.cost_minor,
-        })
-    }
-}
-
-impl From<&InstrumentView> for v1::InstrumentView {
-    fn from(view: &InstrumentView) -> Self {
-        v1::InstrumentView {
-            instrument: Some((&view.instrument).into()),
-            halted: view.halted,
-            reference_ticks: view.reference_ticks,
-        }
-    }
-}
-
-impl TryFrom<v1::InstrumentView> for InstrumentView {
-    type Error = Error;
-
-    fn try_from(wire: v1::InstrumentView) -> Result<Self, Error> {
-        Ok(InstrumentView {
-            instrument: present("InstrumentView.instrument", wire.instrument)?.try_into()?,
-            halted: wire.halted,
-            reference_ticks: wire.reference_ticks,
-        })
-    }
-}
+message! { InstrumentView = InstrumentView { instrument, halted, reference_ticks } }
 
 #[cfg(test)]
 mod tests {
@@ -103,26 +29,23 @@ mod tests {
 
     use super::*;
     use crate::journal::tests::arbitrary;
-    use crate::journal::{postings_from_wire, postings_to_wire};
+    use crate::journal::{Error, Part, postings_from_wire, postings_to_wire};
 
     /// What `value` is after its way over the wire, as bytes.
-    fn carried<W, T>(value: &T) -> Result<T, Error>
-    where
-        W: Message + Default + for<'a> From<&'a T>,
-        T: TryFrom<W, Error = Error>,
-    {
-        W::decode(W::from(value).encode_to_vec().as_slice())?.try_into()
+    fn carried<T: Part<Wire: Message + Default>>(value: &T) -> Result<T, Error> {
+        let wire = T::Wire::decode(value.to_wire().encode_to_vec().as_slice())?;
+        T::from_wire(wire, "the message")
     }
 
     proptest! {
         #[test]
         fn an_account_comes_back_as_it_was(view in arbitrary::account_view()) {
-            prop_assert_eq!(carried::<v1::AccountView, _>(&view), Ok(view));
+            prop_assert_eq!(carried(&view), Ok(view));
         }
 
         #[test]
         fn an_instrument_comes_back_as_it_was(view in arbitrary::instrument_view()) {
-            prop_assert_eq!(carried::<v1::InstrumentView, _>(&view), Ok(view));
+            prop_assert_eq!(carried(&view), Ok(view));
         }
 
         #[test]
@@ -136,9 +59,9 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_is_an_error() {
-        let empty = AccountView::try_from(v1::AccountView::default());
+        let empty = AccountView::from_wire(v1::AccountView::default(), "");
         assert_eq!(empty, Err(Error::Missing("AccountView.user")));
-        let empty = InstrumentView::try_from(v1::InstrumentView::default());
+        let empty = InstrumentView::from_wire(v1::InstrumentView::default(), "");
         assert_eq!(empty, Err(Error::Missing("InstrumentView.instrument")));
         let nobodys = crate::journal::v1::Posting {
             book: crate::journal::v1::Book::Held as i32,

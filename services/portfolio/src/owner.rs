@@ -2,6 +2,7 @@
 
 use prepx_auth::ClusterKey;
 use prepx_owner::wire;
+use prepx_proto::journal::Part as _;
 use prepx_proto::owner::v1;
 use prepx_proto::owner::v1::order_history_service_server::{
     OrderHistoryService, OrderHistoryServiceServer,
@@ -30,7 +31,7 @@ impl OrderHistoryService for History {
         let asked = wire::listed_past_orders(request.into_inner());
         let (account, which) = asked.map_err(|error| wire::unreadable(&error))?;
         let found = self.0.past_orders(account, which).await.map_err(refused)?;
-        let orders = wire::orders(&found);
+        let orders = found.to_wire();
         Ok(Response::new(v1::ListPastOrdersResponse { orders }))
     }
 }

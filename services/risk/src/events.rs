@@ -7,11 +7,11 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use prepx_account::{Config, Event, Input, Output, Stage};
+use prepx_account::{Config, Event, Input, Output, Snapshot, Stage};
 use prepx_bus::Topic;
 use prepx_domain::message::{Action, Command, ToAccount, ToMatching};
 use prepx_domain::update::Change;
-use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
+use prepx_proto::journal::{Part as _, decode, decode_message, encode, encode_message, v1};
 use prepx_stage::{Codec, DecodeError, Route};
 
 /// The account stage as the log has it.
@@ -67,12 +67,12 @@ impl Codec for AccountCodec {
     }
 
     fn encode_event(&self, event: &Event, to: &mut Vec<u8>) {
-        encode_message(&event::to_wire(event), to);
+        encode_message(&event.to_wire(), to);
     }
 
     fn decode_event(&self, bytes: &[u8]) -> Result<Event, DecodeError> {
         decode_message::<v1::AccountEvent>(bytes)
-            .and_then(event::from_wire)
+            .and_then(|wire| Event::from_wire(wire, "an event"))
             .map_err(|error| DecodeError::new("an event of the account stage", error))
     }
 
@@ -137,7 +137,7 @@ impl Codec for AccountCodec {
     }
 
     fn encode_state(&self, machine: &Stage, to: &mut Vec<u8>) {
-        encode_message(&snapshot::to_wire(machine.export()), to);
+        encode_message(&machine.export().to_wire(), to);
     }
 
     fn decode_state(&self, version: u32, bytes: &[u8]) -> Result<Stage, DecodeError> {
@@ -148,7 +148,7 @@ impl Codec for AccountCodec {
             return Err(DecodeError::new(WHAT, why));
         }
         decode_message::<v1::AccountSnapshot>(bytes)
-            .and_then(snapshot::from_wire)
+            .and_then(|wire| Snapshot::from_wire(wire, "a state"))
             .map(|snapshot| Stage::restore(self.config, snapshot))
             .map_err(|error| DecodeError::new(WHAT, error))
     }

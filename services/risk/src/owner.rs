@@ -4,7 +4,8 @@ use futures::stream::{Iter, iter};
 use prepx_auth::ClusterKey;
 use prepx_domain::AccountId;
 use prepx_owner::{Seats, wire};
-use prepx_proto::journal::value::id;
+use prepx_proto::journal::Part as _;
+use prepx_proto::journal::part::read;
 use prepx_proto::owner::v1;
 use prepx_proto::owner::v1::account_owner_service_server::{
     AccountOwnerService, AccountOwnerServiceServer,
@@ -47,11 +48,11 @@ impl AccountOwnerService for Owner {
         &self,
         request: Request<v1::GetAccountRequest>,
     ) -> Result<Response<v1::GetAccountResponse>, Status> {
-        let account = id("GetAccountRequest.account", request.get_ref().account);
+        let account = read(request.get_ref().account, "GetAccountRequest.account");
         let account = account.map_err(|error| wire::unreadable(&error))?;
         let look = move |owner: &Partition<AccountCodec>| owner.machine().account(account);
         let found = self.look(self.partition_of(account), look).await?;
-        let account = found.as_ref().map(Into::into);
+        let account = found.to_wire();
         Ok(Response::new(v1::GetAccountResponse { account }))
     }
 
@@ -64,7 +65,7 @@ impl AccountOwnerService for Owner {
         let look =
             move |owner: &Partition<AccountCodec>| views::orders(owner.machine(), account, &which);
         let found = self.look(self.partition_of(account), look).await?;
-        let orders = wire::orders(&found);
+        let orders = found.to_wire();
         Ok(Response::new(v1::ListOrdersResponse { orders }))
     }
 
@@ -74,7 +75,7 @@ impl AccountOwnerService for Owner {
     ) -> Result<Response<v1::ListInstrumentsResponse>, Status> {
         let look = |owner: &Partition<AccountCodec>| views::instruments(owner.machine());
         let found = self.look(request.get_ref().partition, look).await?;
-        let instruments = found.iter().map(Into::into).collect();
+        let instruments = found.to_wire();
         Ok(Response::new(v1::ListInstrumentsResponse { instruments }))
     }
 

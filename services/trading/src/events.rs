@@ -10,8 +10,8 @@ mod tests;
 use prepx_bus::Topic;
 use prepx_domain::Hours;
 use prepx_domain::message::{ToAccount, ToMatching};
-use prepx_matching::{Engine, Event, Input, Output};
-use prepx_proto::journal::{decode, decode_message, encode, encode_message, v1};
+use prepx_matching::{Engine, Event, Input, Output, Snapshot};
+use prepx_proto::journal::{Part as _, decode, decode_message, encode, encode_message, v1};
 use prepx_stage::{Codec, DecodeError, Route};
 
 use crate::domain::calendar::{Nyse, ParseError};
@@ -76,12 +76,12 @@ impl Codec for MatchingCodec {
     }
 
     fn encode_event(&self, event: &Event, to: &mut Vec<u8>) {
-        encode_message(&event::to_wire(event), to);
+        encode_message(&event.to_wire(), to);
     }
 
     fn decode_event(&self, bytes: &[u8]) -> Result<Event, DecodeError> {
         decode_message::<v1::MatchingEvent>(bytes)
-            .and_then(event::from_wire)
+            .and_then(|wire| Event::from_wire(wire, "an event"))
             .map_err(|error| DecodeError::new("an event of the matching stage", error))
     }
 
@@ -122,7 +122,7 @@ impl Codec for MatchingCodec {
     }
 
     fn encode_state(&self, machine: &Engine, to: &mut Vec<u8>) {
-        encode_message(&snapshot::to_wire(&machine.export()), to);
+        encode_message(&machine.export().to_wire(), to);
     }
 
     fn decode_state(&self, version: u32, bytes: &[u8]) -> Result<Engine, DecodeError> {
@@ -133,7 +133,7 @@ impl Codec for MatchingCodec {
             return Err(DecodeError::new(WHAT, why));
         }
         let snapshot = decode_message::<v1::MatchingSnapshot>(bytes)
-            .and_then(snapshot::from_wire)
+            .and_then(|wire| Snapshot::from_wire(wire, "a state"))
             .map_err(|error| DecodeError::new(WHAT, error))?;
         snapshot::check(&snapshot).map_err(|why| DecodeError::new(WHAT, why))?;
         Ok(Engine::restore(&snapshot, self.hours.clone()))

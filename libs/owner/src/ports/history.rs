@@ -3,6 +3,7 @@
 use prepx_auth::Caller;
 use prepx_domain::AccountId;
 use prepx_domain::update::OrderView;
+use prepx_proto::journal::part::read;
 use prepx_proto::owner::v1::order_history_service_client::OrderHistoryServiceClient;
 use prepx_stage::port::{Answer, HistoryPort, PastOrders, ReadError};
 
@@ -36,7 +37,7 @@ impl HistoryPort for History {
                 async move { Ok(client.list_past_orders(request).await?.into_inner()) }
             };
             let found = READ.ask(ask).await?;
-            wire::orders_of(found.orders).map_err(unread)
+            read(found.orders, "ListPastOrdersResponse.orders").map_err(unread)
         })
     }
 }

@@ -16,6 +16,7 @@ use prepx_domain::update::Book;
 use prepx_domain::view::Balance;
 use prepx_domain::{Micros, fixture};
 use prepx_env::{Random, SystemClock};
+use prepx_proto::journal::Part as _;
 use prepx_proto::owner::v1::account_owner_service_server::{
     AccountOwnerService, AccountOwnerServiceServer,
 };
@@ -143,7 +144,7 @@ impl AccountOwnerService for Made {
     ) -> Result<Response<v1::GetAccountResponse>, Status> {
         let asked = self.ask()?;
         let known = request.get_ref().account == account().raw();
-        let account = known.then(|| (&view(asked)).into());
+        let account = known.then(|| view(asked).to_wire());
         Ok(Response::new(v1::GetAccountResponse { account }))
     }
 
@@ -154,10 +155,11 @@ impl AccountOwnerService for Made {
         self.ask()?;
         let (account, which) = wire::listed_orders(request.into_inner()).unwrap();
         let named = which == WhichOrders::ClientOrderId("mine".into());
-        let orders = wire::orders(&[OrderView {
+        let order = OrderView {
             account,
             ..fixture::order()
-        }]);
+        };
+        let orders = vec![order.to_wire()];
         let orders = if named { orders } else { Vec::new() };
         Ok(Response::new(v1::ListOrdersResponse { orders }))
     }
@@ -172,7 +174,7 @@ impl AccountOwnerService for Made {
             halted: true,
             reference_ticks: None,
         };
-        let instruments = vec![(&instrument).into()];
+        let instruments = vec![instrument.to_wire()];
         Ok(Response::new(v1::ListInstrumentsResponse { instruments }))
     }
 

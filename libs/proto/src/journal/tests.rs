@@ -9,8 +9,7 @@ use prepx_domain::message::{Command, ToAccount, ToMatching};
 use prepx_domain::update::{AccountUpdate, MarketUpdate, Reply};
 use prepx_domain::{Asset, Side};
 
-use super::value::{pack, unpack};
-use super::{Error, Record, decode, encode, v1};
+use super::{Error, Part, Record, decode, encode, v1};
 
 fn bytes_of<T: Record>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -79,28 +78,28 @@ records! {
 proptest! {
     #[test]
     fn a_packed_name_stands_for_one_asset_only(packed in any::<u64>()) {
-        if let Ok(asset) = unpack("", packed) {
-            prop_assert_eq!(pack(asset), packed);
+        if let Ok(asset) = Asset::from_wire(packed, "") {
+            prop_assert_eq!(asset.to_wire(), packed);
         }
     }
 }
 
 #[test]
 fn names_are_packed_as_the_proto_says() {
-    let packed = |name: &str| pack(name.parse::<Asset>().expect("a name"));
+    let packed = |name: &str| name.parse::<Asset>().expect("a name").to_wire();
     assert_eq!(packed("A"), 1);
     assert_eq!(packed("USD"), 21 + 19 * 40 + 4 * 1_600);
     assert_eq!(packed("////////////"), 40u64.pow(12) - 1);
     // A name with a hole, and one of 13 characters.
     assert!(matches!(
-        unpack("f", 40),
+        Asset::from_wire(40, "f"),
         Err(Error::Name { field: "f", .. })
     ));
     assert!(matches!(
-        unpack("f", 40u64.pow(12)),
+        Asset::from_wire(40u64.pow(12), "f"),
         Err(Error::Name { .. })
     ));
-    assert!(matches!(unpack("f", 0), Err(Error::Name { .. })));
+    assert!(matches!(Asset::from_wire(0, "f"), Err(Error::Name { .. })));
 }
 
 /// What a newer version may have written is refused, never taken for something else.

@@ -1,42 +1,79 @@
-//! The parts that messages are made of: ids, names, enums, order kinds.
-//!
-//! Every function that reads takes the name of the field, as `Message.field`, for its error.
+//! The values that messages are made of: ids, names, enums, times, order kinds.
 
-use prepx_domain::ascii;
+use std::sync::Arc;
+
 use prepx_domain::message::CancelReason;
 use prepx_domain::reject::{Contradiction, Field};
 use prepx_domain::{
     AccountId, Asset, AssetClass, ExecutionId, InstrumentId, Micros, OrderId, OrderKind,
     OrderStatus, SessionCalendar, SessionPhase, Side, Slot, Symbol, TimeInForce, TradeId,
 };
+use uuid::Uuid;
 
-use super::{Error, v1};
+use super::{Error, Part, v1};
 
-/// An id as its 63 bits.
-pub trait Id: Copy {
-    /// The id with these bits; `None` when negative.
-    fn from_raw(raw: i64) -> Option<Self>;
-    /// The 63 bits.
-    fn into_raw(self) -> i64;
+macro_rules! numbers {
+    ($($number:ident)*) => {$(
+        impl Part for $number {
+            type Wire = $number;
+
+            fn to_wire(&self) -> Self::Wire {
+                *self
+            }
+
+            fn from_wire(wire: Self::Wire, _name: &'static str) -> Result<Self, Error> {
+                Ok(wire)
+            }
+        }
+    )*};
 }
 
-/// A closed choice that is written as the number of a protobuf enum.
-pub trait Choice: Sized {
-    /// The number that is written; never 0.
-    fn number(self) -> i32;
-    /// The choice with this number, if this version knows it.
-    fn from_number(number: i32) -> Option<Self>;
+numbers! { bool i64 u32 u64 }
+
+macro_rules! texts {
+    ($($text:ty)*) => {$(
+        impl Part for $text {
+            type Wire = String;
+
+            fn to_wire(&self) -> Self::Wire {
+                String::from(&**self)
+            }
+
+            fn from_wire(wire: Self::Wire, _name: &'static str) -> Result<Self, Error> {
+                Ok(wire.into())
+            }
+        }
+    )*};
+}
+
+texts! { Arc<str> Box<str> }
+
+impl Part for String {
+    type Wire = String;
+
+    fn to_wire(&self) -> Self::Wire {
+        self.clone()
+    }
+
+    fn from_wire(wire: Self::Wire, _name: &'static str) -> Result<Self, Error> {
+        Ok(wire)
+    }
 }
 
 macro_rules! ids {
     ($($id:ident)*) => {$(
-        impl Id for $id {
-            fn from_raw(raw: i64) -> Option<Self> {
-                $id::new(raw)
+        impl Part for $id {
+            type Wire = i64;
+
+            fn to_wire(&self) -> Self::Wire {
+                self.raw()
             }
 
-            fn into_raw(self) -> i64 {
-                self.raw()
+            fn from_wire(wire: Self::Wire, name: &'static str) -> Result<Self, Error> {
+                $id::new(wire).ok_or(Error::OutOfRange {
+                    field: name,
+                    number: i128::from(wire),
+                })
             }
         }
     )*};
@@ -46,17 +83,23 @@ ids! { AccountId ExecutionId InstrumentId OrderId TradeId }
 
 macro_rules! choices {
     ($($name:ident { $($variant:ident)* })*) => {$(
-        impl Choice for $name {
-            fn number(self) -> i32 {
+        /// The number of its enum; never 0.
+        impl Part for $name {
+            type Wire = i32;
+
+            fn to_wire(&self) -> Self::Wire {
                 match self {
                     $($name::$variant => v1::$name::$variant as i32,)*
                 }
             }
 
-            fn from_number(number: i32) -> Option<Self> {
-                match v1::$name::try_from(number) {
-                    $(Ok(v1::$name::$variant) => Some($name::$variant),)*
-                    Ok(v1::$name::Unspecified) | Err(_) => None,
+            fn from_wire(wire: Self::Wire, name: &'static str) -> Result<Self, Error> {
+                match v1::$name::try_from(wire) {
+                    $(Ok(v1::$name::$variant) => Ok($name::$variant),)*
+                    Ok(v1::$name::Unspecified) | Err(_) => Err(Error::Unknown {
+                        field: name,
+                        number: wire,
+                    }),
                 }
             }
         }
@@ -81,76 +124,86 @@ choices! {
     TimeInForce { Day GoodTilCanceled ImmediateOrCancel FillOrKill }
 }
 
-/// The id that was written as `raw`.
-pub fn id<T: Id>(field: &'static str, raw: i64) -> Result<T, Error> {
-    T::from_raw(raw).ok_or(Error::OutOfRange {
-        field,
-        number: i128::from(raw),
-    })
+/// Microseconds since 1970, UTC.
+impl Part for Micros {
+    type Wire = i64;
+
+    fn to_wire(&self) -> Self::Wire {
+        self.0
+    }
+
+    fn from_wire(wire: Self::Wire, _name: &'static str) -> Result<Self, Error> {
+        Ok(Micros(wire))
+    }
 }
 
-/// The id that was written as `raw`, if one was.
-pub fn optional_id<T: Id>(field: &'static str, raw: Option<i64>) -> Result<Option<T>, Error> {
-    raw.map(|raw| id(field, raw)).transpose()
-}
+impl Part for Slot {
+    type Wire = u32;
 
-/// Ids as they are written.
-pub fn raw_ids<T: Id>(ids: &[T]) -> Vec<i64> {
-    ids.iter().map(|&id| id.into_raw()).collect()
-}
+    fn to_wire(&self) -> Self::Wire {
+        self.number().into()
+    }
 
-/// The ids that were written as `raw`.
-pub fn ids<T: Id>(field: &'static str, raw: &[i64]) -> Result<Vec<T>, Error> {
-    raw.iter().map(|&raw| id(field, raw)).collect()
-}
-
-/// The choice that was written as `number`.
-pub fn choice<T: Choice>(field: &'static str, number: i32) -> Result<T, Error> {
-    T::from_number(number).ok_or(Error::Unknown { field, number })
-}
-
-/// A part that must be there.
-pub fn present<T>(field: &'static str, part: Option<T>) -> Result<T, Error> {
-    part.ok_or(Error::Missing(field))
-}
-
-/// The slot that was written as `number`.
-pub fn slot(field: &'static str, number: u32) -> Result<Slot, Error> {
-    u16::try_from(number)
-        .ok()
-        .and_then(Slot::new)
-        .ok_or(Error::OutOfRange {
-            field,
-            number: i128::from(number),
+    fn from_wire(wire: Self::Wire, name: &'static str) -> Result<Self, Error> {
+        let number = u16::try_from(wire).ok();
+        number.and_then(Slot::new).ok_or(Error::OutOfRange {
+            field: name,
+            number: i128::from(wire),
         })
+    }
 }
 
-/// A point in time as it is written.
-pub fn optional_us(at: Option<Micros>) -> Option<i64> {
-    at.map(|at| at.0)
+impl Part for Symbol {
+    type Wire = String;
+
+    fn to_wire(&self) -> Self::Wire {
+        self.as_str().to_owned()
+    }
+
+    fn from_wire(wire: Self::Wire, name: &'static str) -> Result<Self, Error> {
+        let symbol = wire.parse();
+        symbol.map_err(|source| Error::Name {
+            field: name,
+            source,
+        })
+    }
 }
 
-/// The symbol that was written as `text`.
-pub fn symbol(field: &'static str, text: &str) -> Result<Symbol, Error> {
-    text.parse().map_err(|source| Error::Name { field, source })
-}
+impl Part for Uuid {
+    type Wire = v1::Uuid;
 
-impl From<uuid::Uuid> for v1::Uuid {
-    fn from(uuid: uuid::Uuid) -> Self {
-        let (high, low) = uuid.as_u64_pair();
+    fn to_wire(&self) -> Self::Wire {
+        let (high, low) = self.as_u64_pair();
         v1::Uuid { high, low }
     }
-}
 
-impl From<v1::Uuid> for uuid::Uuid {
-    fn from(wire: v1::Uuid) -> Self {
-        uuid::Uuid::from_u64_pair(wire.high, wire.low)
+    fn from_wire(wire: Self::Wire, _name: &'static str) -> Result<Self, Error> {
+        Ok(Uuid::from_u64_pair(wire.high, wire.low))
     }
 }
 
-/// The uuid that must be there.
-pub fn uuid(field: &'static str, wire: Option<v1::Uuid>) -> Result<uuid::Uuid, Error> {
-    present(field, wire).map(uuid::Uuid::from)
+/// A name as one number in base 40, its first character the lowest digit.
+impl Part for Asset {
+    type Wire = u64;
+
+    fn to_wire(&self) -> Self::Wire {
+        let name = self.as_str().bytes().rev();
+        name.fold(0, |packed, byte| packed * BASE + digit(byte))
+    }
+
+    fn from_wire(wire: Self::Wire, name: &'static str) -> Result<Self, Error> {
+        let (mut rest, mut text, mut len) = (wire, [0; 13], 0);
+        while rest > 0 {
+            text[len] = character(rest % BASE);
+            rest /= BASE;
+            len += 1;
+        }
+        let text = std::str::from_utf8(&text[..len]).expect("only ASCII was put in");
+        text.parse().map_err(|source| Error::Name {
+            field: name,
+            source,
+        })
+    }
 }
 
 /// An order's kind as the type and the limit and stop prices that are written.
@@ -218,26 +271,4 @@ const fn character(digit: u64) -> u8 {
         // No name has this character, so that reading fails.
         _ => b' ',
     }
-}
-
-/// An asset's name as one number in base 40, its first character the lowest digit.
-pub fn pack(asset: Asset) -> u64 {
-    asset
-        .as_str()
-        .bytes()
-        .rev()
-        .fold(0, |packed, byte| packed * BASE + digit(byte))
-}
-
-/// The asset that was written as `packed`.
-pub fn unpack(field: &'static str, packed: u64) -> Result<Asset, Error> {
-    let (mut rest, mut name, mut len) = (packed, [0; 13], 0);
-    while rest > 0 {
-        name[len] = character(rest % BASE);
-        rest /= BASE;
-        len += 1;
-    }
-    let name = std::str::from_utf8(&name[..len]).expect("only ASCII was put in");
-    name.parse()
-        .map_err(|source: ascii::Error| Error::Name { field, source })
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prepx_domain::market::Bar;
-use prepx_domain::{Instrument, InstrumentId, Micros, Side, TradeId};
-use prepx_proto::journal::{self, v1};
+use prepx_domain::{InstrumentId, Micros, Side, TradeId};
+use prepx_proto::journal;
 use prepx_store::{Error, Query, Reader, Result, Row, query};
 
 use crate::domain::market::{Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
@@ -159,8 +159,7 @@ fn side_of(code: i64) -> Result<Side> {
 
 fn market_of(row: &Row) -> Result<MarketRow> {
     let bytes: &[u8] = row.get("definition")?;
-    let definition =
-        journal::decode_message::<v1::Instrument>(bytes).and_then(Instrument::try_from);
+    let definition = journal::decode(bytes);
     let moment = |column| -> Result<Option<Micros>> {
         let at_us: i64 = row.get(column)?;
         Ok((at_us != 0).then_some(Micros(at_us)))

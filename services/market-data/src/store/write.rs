@@ -1,7 +1,7 @@
 //! Writing: bulk inserts and pruning.
 
 use prepx_domain::InstrumentId;
-use prepx_proto::journal::{self, v1};
+use prepx_proto::journal;
 use prepx_store::{Result, Tx, query};
 
 use super::Keep;
@@ -23,7 +23,7 @@ async fn markets(tx: &mut Tx, rows: &Rows) -> Result<()> {
         book_at_us = excluded.book_at_us, quote_at_us = excluded.quote_at_us";
     tx.insert_rows(into, 5, newer, &markets, |market, values| {
         let mut definition = Vec::new();
-        journal::encode_message(&v1::Instrument::from(&market.instrument), &mut definition);
+        journal::encode(&market.instrument, &mut definition);
         values
             .push(market.instrument.id.raw())
             .push(definition)

@@ -2,41 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prepx_domain::{ExecutionId, Micros, TradeId};
 use prepx_matching::{BookSnapshot, LiveOrder, SlotIds, Snapshot};
-use prepx_proto::journal::value::{Choice as _, choice, ids, optional_id, present, raw_ids, slot};
-use prepx_proto::journal::{Error, v1};
+use prepx_proto::journal::v1;
+use prepx_proto::message;
 
-use super::event::{live_from_wire, live_to_wire};
+use super::MatchingCodec;
 
-pub(super) fn to_wire(snapshot: &Snapshot) -> v1::MatchingSnapshot {
-    v1::MatchingSnapshot {
-        slots: snapshot.slots.iter().map(ids_to_wire).collect(),
-        books: snapshot.books.iter().map(book_to_wire).collect(),
-        triggered: lives_to_wire(&snapshot.triggered),
-        expiring: raw_ids(&snapshot.expiring),
-        taking: snapshot.taking.as_ref().map(live_to_wire),
-        releases_left: snapshot.releases_left,
-    }
+message! {
+    Snapshot = MatchingSnapshot {
+        slots, books, triggered, expiring, taking, releases_left
+    } by MatchingCodec
 }
 
-pub(super) fn from_wire(wire: v1::MatchingSnapshot) -> Result<Snapshot, Error> {
-    Ok(Snapshot {
-        slots: wire
-            .slots
-            .into_iter()
-            .map(ids_from_wire)
-            .collect::<Result<_, _>>()?,
-        books: wire
-            .books
-            .into_iter()
-            .map(book_from_wire)
-            .collect::<Result<_, _>>()?,
-        triggered: lives_from_wire(wire.triggered)?,
-        expiring: ids("MatchingSnapshot.expiring", &wire.expiring)?,
-        taking: wire.taking.map(live_from_wire).transpose()?,
-        releases_left: wire.releases_left,
-    })
+message! { SlotIds = MatchingIds { slot, trade, execution } by MatchingCodec }
+
+message! {
+    BookSnapshot = BookSnapshot {
+        instrument, halted, last_ticks, reference_ticks, updates, orders, phase, early, kept, late;
+        reference_at as reference_at_us, phase_until as phase_until_us
+    } by MatchingCodec
 }
 
 /// What an engine takes for granted of the state that it goes on from: a state of other bytes than
@@ -102,62 +86,4 @@ fn check_orders(snapshot: &Snapshot) -> Result<(), &'static str> {
         return Err("the orders that expire are not those that await it");
     }
     Ok(())
-}
-
-fn ids_to_wire(last: &SlotIds) -> v1::MatchingIds {
-    v1::MatchingIds {
-        slot: u32::from(last.slot.number()),
-        trade: last.trade.map(TradeId::raw),
-        execution: last.execution.map(ExecutionId::raw),
-    }
-}
-
-fn ids_from_wire(wire: v1::MatchingIds) -> Result<SlotIds, Error> {
-    Ok(SlotIds {
-        slot: slot("MatchingIds.slot", wire.slot)?,
-        trade: optional_id("MatchingIds.trade", wire.trade)?,
-        execution: optional_id("MatchingIds.execution", wire.execution)?,
-    })
-}
-
-fn book_to_wire(book: &BookSnapshot) -> v1::BookSnapshot {
-    v1::BookSnapshot {
-        instrument: Some((&book.instrument).into()),
-        halted: book.halted,
-        last_ticks: book.last_ticks,
-        reference_ticks: book.reference_ticks,
-        reference_at_us: book.reference_at.0,
-        updates: book.updates,
-        orders: lives_to_wire(&book.orders),
-        phase: book.phase.number(),
-        phase_until_us: book.phase_until.0,
-        early: lives_to_wire(&book.early),
-        kept: lives_to_wire(&book.kept),
-        late: lives_to_wire(&book.late),
-    }
-}
-
-fn book_from_wire(wire: v1::BookSnapshot) -> Result<BookSnapshot, Error> {
-    Ok(BookSnapshot {
-        instrument: present("BookSnapshot.instrument", wire.instrument)?.try_into()?,
-        halted: wire.halted,
-        last_ticks: wire.last_ticks,
-        reference_ticks: wire.reference_ticks,
-        reference_at: Micros(wire.reference_at_us),
-        updates: wire.updates,
-        orders: lives_from_wire(wire.orders)?,
-        phase: choice("BookSnapshot.phase", wire.phase)?,
-        phase_until: Micros(wire.phase_until_us),
-        early: lives_from_wire(wire.early)?,
-        kept: lives_from_wire(wire.kept)?,
-        late: lives_from_wire(wire.late)?,
-    })
-}
-
-fn lives_to_wire(orders: &[LiveOrder]) -> Vec<v1::LiveOrder> {
-    orders.iter().map(live_to_wire).collect()
-}
-
-fn lives_from_wire(wire: Vec<v1::LiveOrder>) -> Result<Vec<LiveOrder>, Error> {
-    wire.into_iter().map(live_from_wire).collect()
 }

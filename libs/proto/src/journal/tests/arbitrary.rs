@@ -13,7 +13,7 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use super::samples::CONTRADICTIONS;
-use crate::journal::value::Id;
+use crate::journal::Part;
 
 /// Numbers of every length, with the ends of the range.
 fn number() -> impl Strategy<Value = i64> {
@@ -24,9 +24,9 @@ fn number() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn id<T: Id + std::fmt::Debug>() -> impl Strategy<Value = T> {
+fn id<T: Part<Wire = i64> + std::fmt::Debug>() -> impl Strategy<Value = T> {
     prop_oneof![0..=i64::MAX, Just(0), Just(i64::MAX)]
-        .prop_map(|raw| T::from_raw(raw).expect("not negative"))
+        .prop_map(|raw| T::from_wire(raw, "an id").expect("not negative"))
 }
 
 fn uuid() -> impl Strategy<Value = Uuid> {

@@ -6,14 +6,14 @@ use prepx_domain::update::*;
 use prepx_domain::*;
 use uuid::Uuid;
 
-use crate::journal::value::Id;
+use crate::journal::Part;
 
 const AT: Micros = Micros(1_800_000_000_000_000);
 const COMMAND: Uuid = Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef);
 
 /// The id whose last digits are `n`.
-fn id<T: Id>(n: i64) -> T {
-    T::from_raw((222_163_200_000 << 22) | n).expect("not negative")
+fn id<T: Part<Wire = i64>>(n: i64) -> T {
+    T::from_wire((222_163_200_000 << 22) | n, "an id").expect("not negative")
 }
 
 fn usd() -> Asset {

@@ -3,7 +3,7 @@
 use prepx_domain::ascii::without_slash;
 use prepx_domain::update::{AccountUpdate, Change, OrderView};
 use prepx_domain::{AccountId, Asset, Micros, OrderId};
-use prepx_proto::journal::{self, v1};
+use prepx_proto::journal;
 use prepx_store::{Result, Row, Value, Values};
 use uuid::Uuid;
 
@@ -193,9 +193,8 @@ impl Table {
             return shown(value);
         };
         let decoded = match (self, column) {
-            (Table::Orders, "view") => journal::decode_message::<v1::OrderView>(bytes)
-                .and_then(OrderView::try_from)
-                .map(|view| format!("{view:?}"))
+            (Table::Orders, "view") => journal::decode(bytes)
+                .map(|view: OrderView| format!("{view:?}"))
                 .ok(),
             (Table::Activities, "change") => journal::decode(bytes)
                 .map(|update: AccountUpdate| format!("{update:?}"))
@@ -275,7 +274,7 @@ pub fn transfer(account: AccountId, change: &Change, values: &mut Values) -> boo
 pub fn order(row: &OrderRow, values: &mut Values) {
     let view = &row.view;
     let mut bytes = Vec::new();
-    journal::encode_message(&v1::OrderView::from(view), &mut bytes);
+    journal::encode(view, &mut bytes);
     values
         .push(row.account.raw())
         .push(view.id.raw())

@@ -3,7 +3,7 @@
 use prepx_domain::ascii::without_slash;
 use prepx_domain::update::OrderView;
 use prepx_domain::{AccountId, Micros};
-use prepx_proto::journal::{self, v1};
+use prepx_proto::journal;
 use prepx_stage::port::{PastOrders, PastQuery};
 use prepx_store::{Error as StoreError, Reader, Result, Row, query};
 
@@ -104,8 +104,7 @@ fn narrow(sql: &mut prepx_store::Query, query: &PastQuery) {
 
 fn view_of(row: &Row) -> Result<OrderView> {
     let bytes: &[u8] = row.get("view")?;
-    let view = journal::decode_message::<v1::OrderView>(bytes).and_then(OrderView::try_from);
-    view.map_err(|_| StoreError::Damaged("view"))
+    journal::decode(bytes).map_err(|_| StoreError::Damaged("view"))
 }
 
 fn activity_of(row: &Row) -> Result<Activity> {
