@@ -232,7 +232,7 @@ impl Redis {
 
     /// Tells the other processes.
     pub(crate) async fn publish(&self, topic: &'static str, message: Bytes) {
-        let news = News::told(self.origin, topic, message).encode();
+        let news = News::message(self.origin, topic, message).encode();
         let channel = self.channel();
         self.link
             .call(async |client| client.publish::<Value, _, _>(channel, news).await)

@@ -125,7 +125,7 @@ pub(crate) fn start<C: Codec>(
 /// How a partition's thread goes on.
 enum End {
     /// It was told to end, and has.
-    Told,
+    Stopped,
     /// Tried again after this long.
     Again(Duration, Error),
     /// The process ends.
@@ -153,7 +153,7 @@ impl<C: Codec> Sitter<C> {
             self.looks.try_iter().for_each(drop);
             tries = if was_open { 0 } else { tries + 1 };
             match end {
-                End::Told => break,
+                End::Stopped => break,
                 End::Fatal(error) => self.options.failure.fail(&error.to_string()),
                 End::Again(_, error) if tries == TRIES_MAX => {
                     let why = format!("{seat} could not be taken over {TRIES_MAX} times: {error}");
@@ -180,7 +180,7 @@ impl<C: Codec> Sitter<C> {
         };
         let claim = driver.claim.clone();
         match driver.run() {
-            Ok(()) => (End::Told, true),
+            Ok(()) => (End::Stopped, true),
             Err(error) => (self.end(Some(&claim), error, pause), true),
         }
     }

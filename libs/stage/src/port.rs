@@ -227,22 +227,22 @@ pub trait AuditPort: Send + Sync {
     fn books(&self) -> Answer<Result<StageBooks, ReadError>>;
 }
 
-/// Whoever goes through all that account stages have told, as far back as that is kept.
-pub trait ToldPort: Send + Sync {
+/// Whoever goes through all updates of accounts, as far back as they are kept.
+pub trait UpdatesPort: Send + Sync {
     /// Shows every durable record of `portfolio-updates`, and maybe of other topics, in the order of each partition.
     /// Blocks.
     fn each_record(&self, seen: &mut dyn FnMut(TopicPartition, &Record)) -> Result<(), ReadError>;
 }
 
-/// What a log has of it.
-pub struct Told {
+/// The updates that a log has.
+pub struct LoggedUpdates {
     /// The log.
     pub log: Arc<dyn Log>,
     /// How many partitions there are.
     pub topology: Topology,
 }
 
-impl ToldPort for Told {
+impl UpdatesPort for LoggedUpdates {
     fn each_record(&self, seen: &mut dyn FnMut(TopicPartition, &Record)) -> Result<(), ReadError> {
         let unreadable = |error: prepx_bus::ReadError| ReadError::Unavailable(error.to_string());
         for partition in 0..self.topology.account_partitions {

@@ -44,15 +44,15 @@ pub struct Station<C: Codec> {
     /// Who waits for the commands that are read and not decided, in the order of their offsets.
     asked: VecDeque<(u64, ReplyTo)>,
     /// What is decided and not told, in the order of positions.
-    decided: VecDeque<Told<C>>,
+    decided: VecDeque<PendingReply<C>>,
     /// The end of the last transition.
     head: Position,
     /// The end of the last replies.
     told: Position,
 }
 
-/// A decision that may be told when its position is durable.
-struct Told<C: Codec> {
+/// A reply that may be sent when its position is durable.
+struct PendingReply<C: Codec> {
     position: Position,
     reply_to: ReplyTo,
     reply: Option<Output<C>>,
@@ -188,7 +188,7 @@ impl<C: Codec> Station<C> {
             let asked = self.asked.pop_front();
             let asked = asked.filter(|(offset, _)| *offset == answer.token);
             let (_, reply_to) = asked.expect("an answer is to a command that was read");
-            self.decided.push_back(Told {
+            self.decided.push_back(PendingReply {
                 position,
                 reply_to,
                 reply: answer.reply,
@@ -227,7 +227,7 @@ impl<C: Codec> Station<C> {
     fn replies<'a>(
         &'a self,
         partition: u32,
-        due: impl Iterator<Item = &'a Told<C>>,
+        due: impl Iterator<Item = &'a PendingReply<C>>,
     ) -> (Batch, usize) {
         let codec = self.cell.partition.codec();
         let (mut bytes, mut replies) = (0, Vec::new());

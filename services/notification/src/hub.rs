@@ -30,7 +30,7 @@ pub const SYMBOLS_MAX: usize = 1_000;
 pub const EVERY: &str = "*";
 
 /// What a listener hears.
-pub type Told = Arc<wire::SubscribeResponse>;
+pub type Notification = Arc<wire::SubscribeResponse>;
 
 /// Everyone who listens.
 #[derive(Default)]
@@ -44,7 +44,7 @@ pub struct Hub {
 pub struct Ear {
     hub: Arc<Hub>,
     id: u64,
-    queue: mpsc::Receiver<Told>,
+    queue: mpsc::Receiver<Notification>,
     ending: Arc<OnceLock<Status>>,
 }
 
@@ -61,7 +61,7 @@ pub struct Wishes {
 
 impl Ear {
     /// What comes next; in the end, why nothing more does.
-    pub async fn next(&mut self) -> Result<Told, Status> {
+    pub async fn next(&mut self) -> Result<Notification, Status> {
         match self.queue.recv().await {
             Some(told) => Ok(told),
             None => Err(self.ending.get().cloned().unwrap_or_else(draining)),

@@ -15,7 +15,7 @@ use prepx_domain::view::InstrumentView;
 use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce, text};
 use prepx_env::{Clock, Random};
 use prepx_stage::Following;
-use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, ToldPort};
+use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, UpdatesPort};
 use prepx_trace::Traces;
 use uuid::Uuid;
 
@@ -48,8 +48,8 @@ pub struct Deps {
     pub random: Arc<Random>,
     /// Knows all that the stages have.
     pub audit: Arc<dyn AuditPort>,
-    /// Goes through all that the account stages have told.
-    pub told: Arc<dyn ToldPort>,
+    /// Goes through all updates of accounts.
+    pub updates: Arc<dyn UpdatesPort>,
     /// What the books are made from.
     pub following: Following,
     /// What they may take on the disk; beyond it what simulated accounts did is compacted.

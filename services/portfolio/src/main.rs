@@ -8,7 +8,7 @@ use std::time::Duration;
 use prepx_bus::{Reading, Topic};
 use prepx_platform::{About, main_of};
 use prepx_portfolio::{Deps, build, order_history};
-use prepx_stage::port::Told;
+use prepx_stage::port::LoggedUpdates;
 
 const ABOUT: About = About {
     name: "prepx-portfolio",
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             clock: Arc::clone(&platform.clock),
             random: Arc::clone(&platform.random),
             audit: ports,
-            told: Arc::new(Told {
+            updates: Arc::new(LoggedUpdates {
                 log: path.log("tables", Reading::Unhurried)?,
                 topology: path.topology,
             }),

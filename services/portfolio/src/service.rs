@@ -6,7 +6,7 @@ use prepx_cache::Warmer;
 use prepx_proto::portfolio::v1::admin_service_server::AdminServiceServer;
 use prepx_proto::portfolio::v1::portfolio_service_server::PortfolioServiceServer;
 use prepx_runtime::{Building, Service};
-use prepx_stage::port::ToldPort;
+use prepx_stage::port::UpdatesPort;
 use prepx_store::{Durability, Layout, Options, Shards};
 
 use crate::app::{App, Deps};
@@ -37,20 +37,20 @@ pub async fn migrate(layout: &Layout) -> prepx_store::Result<()> {
     Ok(())
 }
 
-/// Opens the tables of a platform, to compare them with what `told` says of `partitions` of account stages.
+/// Opens the tables of a platform, to compare them with what `updates` say of `partitions` of account stages.
 ///
 /// # Errors
 /// When a schema cannot be opened.
 pub async fn compared(
     layout: &Layout,
     ledger: Ledger,
-    told: Arc<dyn ToldPort>,
+    updates: Arc<dyn UpdatesPort>,
     partitions: u32,
 ) -> prepx_store::Result<Compared> {
     Ok(Compared {
         ledger,
         transfers: Sql::new(transfers(layout).await?),
-        told,
+        updates,
         partitions,
     })
 }
@@ -74,7 +74,7 @@ pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> 
         let compared = Compared {
             ledger,
             transfers: sql.clone(),
-            told: Arc::clone(&deps.told),
+            updates: Arc::clone(&deps.updates),
             partitions: deps.following.topology.account_partitions,
         };
         let books = Books::new(

@@ -152,7 +152,7 @@ impl Wiring<'_> {
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
             audit: stages.audit(),
-            told: stages.told(&settings.data_dir)?,
+            updates: stages.updates(&settings.data_dir)?,
             following: stages.following("ledger", Reading::Unhurried, &self.clock)?,
             bytes_max: settings.shares().map(|shares| shares.portfolio_bytes_max),
             cache: self.cache.clone(),

@@ -9,7 +9,7 @@ pub mod checkpoint;
 mod past;
 #[cfg(test)]
 mod tests;
-mod told;
+mod updates;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use prepx_env::Clock;
 use prepx_stage::Topology;
 
 pub use past::Past;
-pub use told::ToldHere;
+pub use updates::RecordedUpdates;
 
 /// The log's directory in the data directory.
 pub const LOG: &str = "log";

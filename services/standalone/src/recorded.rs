@@ -15,12 +15,12 @@ use prepx_bus::{EmbeddedLog, KafkaLocation, Log, Position};
 use prepx_objects::Location as Objects;
 use prepx_platform::{DATA_DIR, engines};
 use prepx_runtime::config::{self, Sources};
-use prepx_stage::port::{Told, ToldPort};
+use prepx_stage::port::{LoggedUpdates, UpdatesPort};
 use prepx_stage::{Archived, Archives, Seat, Snapshots, Stage, Topology};
 use serde::Deserialize;
 
 use crate::core::{Options, manifest};
-use crate::disk::{LOG, ToldHere};
+use crate::disk::{LOG, RecordedUpdates};
 
 /// How long to wait for what was written, and for a lease to end whose process has died.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -266,18 +266,18 @@ impl Opened {
         }
     }
 
-    /// What account stages have told, as far back as it is recorded.
+    /// The updates of accounts, as far back as they are recorded.
     ///
     /// # Errors
     /// When the directory cannot be opened.
-    pub fn told(&self, data_dir: &Path) -> Result<Arc<dyn ToldPort>> {
+    pub fn updates(&self, data_dir: &Path) -> Result<Arc<dyn UpdatesPort>> {
         Ok(match &self.engine {
-            Engine::Embedded(log) => Arc::new(ToldHere {
+            Engine::Embedded(log) => Arc::new(RecordedUpdates {
                 dir: RealDir::open(&data_dir.join(LOG))?,
                 data_dir: data_dir.to_owned(),
                 log: Arc::clone(log),
             }),
-            Engine::Kafka(..) => Arc::new(Told {
+            Engine::Kafka(..) => Arc::new(LoggedUpdates {
                 log: Arc::clone(&self.log),
                 topology: self.topology,
             }),

@@ -6,10 +6,10 @@
 mod compare;
 mod options;
 mod plan;
+mod quotes;
 mod recording;
 mod run;
 mod summary;
-mod told;
 mod trader;
 mod venue;
 

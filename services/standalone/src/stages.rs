@@ -13,11 +13,13 @@ use prepx_env::{Clock, Random};
 use prepx_owner::BoxError;
 use prepx_platform::engines;
 use prepx_stage::follow::Tail;
-use prepx_stage::port::{AccountPort, AuditPort, HeadsPort, MatchingPort, Told, ToldPort};
+use prepx_stage::port::{
+    AccountPort, AuditPort, HeadsPort, LoggedUpdates, MatchingPort, UpdatesPort,
+};
 use prepx_stage::{Following, Retention, Topology, Watch};
 
 use crate::core::{self, Core, Options};
-use crate::disk::{LOG, ToldHere};
+use crate::disk::{LOG, RecordedUpdates};
 use crate::settings::Settings;
 use crate::stations::{self, Stations};
 
@@ -94,14 +96,14 @@ impl Stages {
     ///
     /// # Errors
     /// When the directory cannot be opened, or the brokers do not answer.
-    pub fn told(&self, data_dir: &Path) -> Result<Arc<dyn ToldPort>, BoxError> {
+    pub fn updates(&self, data_dir: &Path) -> Result<Arc<dyn UpdatesPort>, BoxError> {
         Ok(match self {
-            Stages::OneLog(core) => Arc::new(ToldHere {
+            Stages::OneLog(core) => Arc::new(RecordedUpdates {
                 dir: RealDir::open(&data_dir.join(LOG))?,
                 data_dir: data_dir.to_owned(),
                 log: core.embedded(),
             }),
-            Stages::Apart(stations) => Arc::new(Told {
+            Stages::Apart(stations) => Arc::new(LoggedUpdates {
                 log: stations.log("tables", Reading::Unhurried)?,
                 topology: stations.topology(),
             }),

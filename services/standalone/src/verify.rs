@@ -33,7 +33,7 @@ use prepx_portfolio::audit::{self, Counts, Totals};
 use prepx_portfolio::{Ledger, Projection};
 use prepx_runtime::config::Sources;
 use prepx_stage::follow::Tail;
-use prepx_stage::port::{PastOrders, ToldPort};
+use prepx_stage::port::{PastOrders, UpdatesPort};
 use prepx_stage::{Following, Retention, Skip, Stage, Topology};
 use prepx_store::Layout;
 
@@ -154,10 +154,10 @@ async fn stopped(settings: &Settings, recorded: &Recorded) -> Result<Report> {
     let layout = settings.layout(topology.account_partitions)?;
     let ledger = Ledger::open(&layout).await.context("the ledger")?;
     catch_up(&opened.log, &ledger, topology).await?;
-    let told = opened.told(&settings.data_dir)?;
+    let updates = opened.updates(&settings.data_dir)?;
     let compared = async {
         let compared = compare(&folded, &ledger, topology).await?;
-        let rows = rows(&layout, &ledger, told, topology).await?;
+        let rows = rows(&layout, &ledger, updates, topology).await?;
         Ok::<_, Error>(Report {
             rows: Some(rows),
             ..compared
@@ -300,11 +300,11 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
 async fn rows(
     layout: &Layout,
     ledger: &Ledger,
-    told: Arc<dyn ToldPort>,
+    updates: Arc<dyn UpdatesPort>,
     topology: Topology,
 ) -> Result<Counts> {
     let partitions = topology.account_partitions;
-    let tables = prepx_portfolio::compared(layout, ledger.clone(), told, partitions);
+    let tables = prepx_portfolio::compared(layout, ledger.clone(), updates, partitions);
     let tables = tables.await.context("the transfers")?;
     let compared = tables.compare().await;
     tables.transfers.close().await;

@@ -127,7 +127,7 @@ impl Listener {
             return;
         };
         match news.what {
-            What::Told(message) => self.near.topics.publish(&news.name, message),
+            What::Message(message) => self.near.topics.publish(&news.name, message),
             What::Removed(key) => self.near.removals.add(&news.name, &key),
         }
     }

@@ -4,7 +4,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 pub(super) const ORIGIN_BYTES: usize = 8;
 
-const TOLD: u8 = 1;
+const MESSAGE: u8 = 1;
 const REMOVED: u8 = 2;
 
 /// One message.
@@ -20,14 +20,14 @@ pub(super) struct News {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A message on a topic.
-    Told(Bytes),
+    Message(Bytes),
     /// A key of a space was removed or has a new value.
     Removed(Bytes),
 }
 
 impl News {
-    pub(super) fn told(origin: [u8; ORIGIN_BYTES], topic: &str, message: Bytes) -> News {
-        let (name, what) = (topic.to_owned(), What::Told(message));
+    pub(super) fn message(origin: [u8; ORIGIN_BYTES], topic: &str, message: Bytes) -> News {
+        let (name, what) = (topic.to_owned(), What::Message(message));
         News { origin, name, what }
     }
 
@@ -39,7 +39,7 @@ impl News {
 
     pub(super) fn encode(&self) -> Bytes {
         let (kind, rest) = match &self.what {
-            What::Told(message) => (TOLD, message),
+            What::Message(message) => (MESSAGE, message),
             What::Removed(key) => (REMOVED, key),
         };
         let mut bytes = BytesMut::with_capacity(ORIGIN_BYTES + 3 + self.name.len() + rest.len());
@@ -60,7 +60,7 @@ impl News {
         let name = std::str::from_utf8(bytes.get(..length)?).ok()?.to_owned();
         bytes.advance(length);
         let what = match kind {
-            TOLD => What::Told(bytes),
+            MESSAGE => What::Message(bytes),
             REMOVED => What::Removed(bytes),
             _ => return None,
         };
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn news_are_read_as_they_were_told_and_rubbish_is_none() {
         for news in [
-            News::told(*b"12345678", "weather", Bytes::from_static(b"rain")),
+            News::message(*b"12345678", "weather", Bytes::from_static(b"rain")),
             News::removed(*b"87654321", "of keys", b""),
         ] {
             let bytes = news.encode();

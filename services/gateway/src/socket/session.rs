@@ -15,7 +15,7 @@ use prepx_runtime::status;
 use serde_json::Value;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tonic::Status;
-use wire::subscribe_response::Message as Told;
+use wire::subscribe_response::Message as Update;
 
 use super::data::{self, Heard, Refusal};
 use super::form::Form;
@@ -121,7 +121,7 @@ impl Session {
                 () = sleep_until(deadline), if self.identity.is_none() => self.too_late().await?,
                 _ = heartbeat.tick() => self.beat().await?,
                 said = self.socket.recv() => self.hear(said).await?,
-                told = link::next(&mut self.link) => self.tell(told).await?,
+                update = link::next(&mut self.link) => self.tell(update).await?,
             }
         }
     }
@@ -309,25 +309,24 @@ impl Session {
         Err(End::Close(close_code::POLICY, refusal.1))
     }
 
-    async fn tell(&mut self, told: Result<Told, Status>) -> Step {
-        let told = match told {
-            Ok(told) => told,
+    async fn tell(&mut self, update: Result<Update, Status>) -> Step {
+        let update = match update {
+            Ok(update) => update,
             Err(status) => return self.told_off(&status).await,
         };
-        match (self.protocol, told) {
-            (Protocol::Trading, Told::Subscription(heard)) => {
+        match (self.protocol, update) {
+            (Protocol::Trading, Update::Subscription(heard)) => {
                 self.say(&trading::listening(&heard)).await
             }
-            (Protocol::Trading, Told::TradeUpdate(update)) => {
+            (Protocol::Trading, Update::TradeUpdate(update)) => {
                 let body = self.edge.codecs.trade_update(&update).map_err(fault)?;
                 self.write(Message::text(trading::trade_update(&body)))
                     .await
             }
-            (Protocol::Data(class), Told::Subscription(_)) => self.subscribed(class).await,
-            (Protocol::Data(class), Told::Market(event)) => self.tell_market(class, event).await,
-            (Protocol::Trading, Told::Market(_)) | (Protocol::Data(_), Told::TradeUpdate(_)) => {
-                Ok(())
-            }
+            (Protocol::Data(class), Update::Subscription(_)) => self.subscribed(class).await,
+            (Protocol::Data(class), Update::Market(event)) => self.tell_market(class, event).await,
+            (Protocol::Trading, Update::Market(_))
+            | (Protocol::Data(_), Update::TradeUpdate(_)) => Ok(()),
         }
     }
 
@@ -338,7 +337,7 @@ impl Session {
         while items.len() < ITEMS_MAX {
             match link::next(&mut self.link).now_or_never() {
                 None => break,
-                Some(Ok(Told::Market(event))) => {
+                Some(Ok(Update::Market(event))) => {
                     items.extend(self.edge.codecs.item(&event).map_err(fault)?);
                 }
                 Some(other) => {
@@ -350,8 +349,8 @@ impl Session {
         let message = self.form.items(&items);
         self.write(message).await?;
         match after {
-            None | Some(Ok(Told::Market(_) | Told::TradeUpdate(_))) => Ok(()),
-            Some(Ok(Told::Subscription(_))) => self.subscribed(class).await,
+            None | Some(Ok(Update::Market(_) | Update::TradeUpdate(_))) => Ok(()),
+            Some(Ok(Update::Subscription(_))) => self.subscribed(class).await,
             Some(Err(status)) => self.told_off(&status).await,
         }
     }

@@ -14,7 +14,7 @@ use tonic::Status;
 use wire::Channel;
 use wire::subscribe_response::Message;
 
-use super::{EVERY, QUEUE_MAX, SYMBOLS_MAX, Told, Wishes};
+use super::{EVERY, Notification, QUEUE_MAX, SYMBOLS_MAX, Wishes};
 use crate::domain::market::{Happening, Market};
 use crate::show;
 
@@ -43,7 +43,7 @@ pub(super) struct State {
 
 /// One who listens.
 pub(super) struct Listener {
-    pub(super) queue: mpsc::Sender<Told>,
+    pub(super) queue: mpsc::Sender<Notification>,
     pub(super) ending: Arc<OnceLock<Status>>,
     pub(super) account: Option<AccountId>,
     pub(super) symbols: BTreeSet<(AssetClass, Channel, String)>,
@@ -75,11 +75,11 @@ impl Drop for Counted {
 }
 
 impl State {
-    fn send(&mut self, id: u64, told: &Told) {
+    fn send(&mut self, id: u64, notification: &Notification) {
         let Some(listener) = self.listeners.get(&id) else {
             return;
         };
-        match listener.queue.try_send(Arc::clone(told)) {
+        match listener.queue.try_send(Arc::clone(notification)) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => self.remove(id),
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -192,8 +192,8 @@ impl State {
                 shown.push(event(market, &Happening::Book));
             }
         }
-        for told in shown {
-            self.send(id, &told);
+        for update in shown {
+            self.send(id, &update);
         }
     }
 
@@ -213,7 +213,7 @@ impl State {
             account_ids: listener.account.iter().map(AccountId::to_string).collect(),
             channels: channels.collect(),
         };
-        self.send(id, &told(Message::Subscription(subscription)));
+        self.send(id, &notification(Message::Subscription(subscription)));
     }
 
     pub(super) fn tell_account(&mut self, update: &AccountUpdate) {
@@ -229,9 +229,9 @@ impl State {
         let shown = show::trade_update(update.at, &update.change, &market.instrument);
         let ears: Vec<u64> = ears.iter().copied().collect();
         if let Some(shown) = shown {
-            let told = told(Message::TradeUpdate(shown));
+            let update = notification(Message::TradeUpdate(shown));
             for id in ears {
-                self.send(id, &told);
+                self.send(id, &update);
             }
         }
     }
@@ -295,9 +295,9 @@ impl State {
             if ears.is_empty() {
                 continue;
             }
-            let told = event(market, happening);
+            let update = event(market, happening);
             for ear in ears {
-                self.send(ear, &told);
+                self.send(ear, &update);
             }
         }
         match self.markets.get(&id) {
@@ -307,15 +307,15 @@ impl State {
     }
 }
 
-fn event(market: &Market, happening: &Happening) -> Told {
-    told(Message::Market(wire::MarketEvent {
+fn event(market: &Market, happening: &Happening) -> Notification {
+    notification(Message::Market(wire::MarketEvent {
         channel: show::channel(happening).into(),
         symbol: market.instrument.symbol.to_string(),
         event: Some(show::happening(market, happening)),
     }))
 }
 
-fn told(message: Message) -> Told {
+fn notification(message: Message) -> Notification {
     let message = Some(message);
     Arc::new(wire::SubscribeResponse { message })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use prepx_stage::port::{ReadError, ToldPort};
+use prepx_stage::port::{ReadError, UpdatesPort};
 
 use super::expected::{Counts, Expected, Outcome};
 use crate::store::ledger::Ledger;
@@ -34,8 +34,8 @@ pub struct Compared {
     pub ledger: Ledger,
     /// The transfers.
     pub transfers: Sql,
-    /// What account stages have told.
-    pub told: Arc<dyn ToldPort>,
+    /// The updates of accounts.
+    pub updates: Arc<dyn UpdatesPort>,
     /// How many partitions.
     pub partitions: u32,
 }
@@ -67,8 +67,11 @@ impl Compared {
     async fn look(&self, only: Option<BTreeSet<i64>>) -> Result<Outcome, Error> {
         let opened = Moment::open(&self.ledger, &self.transfers, self.partitions).await?;
         let (mut moment, tables) = opened;
-        let (told, expected) = (Arc::clone(&self.told), Expected::new(tables, only.clone()));
-        let read = tokio::task::spawn_blocking(move || read(&*told, expected));
+        let (updates, expected) = (
+            Arc::clone(&self.updates),
+            Expected::new(tables, only.clone()),
+        );
+        let read = tokio::task::spawn_blocking(move || read(&*updates, expected));
         let ended = |_| Error::Poison("the process is ending".to_owned());
         let mut expected = read.await.map_err(ended)??;
         expected.end_log();
@@ -86,9 +89,9 @@ impl Compared {
     }
 }
 
-fn read(told: &dyn ToldPort, mut expected: Expected) -> Result<Expected, Error> {
+fn read(updates: &dyn UpdatesPort, mut expected: Expected) -> Result<Expected, Error> {
     let mut taken = Ok(());
-    told.each_record(&mut |from, record| {
+    updates.each_record(&mut |from, record| {
         if taken.is_ok() {
             taken = expected.take(from, record);
         }

@@ -1,7 +1,7 @@
 //! Rows of the tables that are not what was told are found: altered, removed or added, in each table.
 
 use prepx_portfolio::audit::{Compared, Counts};
-use prepx_stage::port::Told;
+use prepx_stage::port::LoggedUpdates;
 use prepx_store::{Durability, Migration, Options, Pool, query};
 
 use super::*;
@@ -93,12 +93,12 @@ async fn change(world: &World, sql: &'static str) {
 impl World {
     /// The tables and the log.
     pub async fn compared(&self, ledger: &Ledger) -> Compared {
-        let told = Told {
+        let updates = LoggedUpdates {
             log: self.log.clone(),
             topology: TOPOLOGY,
         };
         let (ledger, partitions) = (ledger.clone(), TOPOLOGY.account_partitions);
-        let opened = prepx_portfolio::compared(&self.layout, ledger, Arc::new(told), partitions);
+        let opened = prepx_portfolio::compared(&self.layout, ledger, Arc::new(updates), partitions);
         opened.await.unwrap()
     }
 }

@@ -17,7 +17,7 @@ use prepx_domain::{AccountId, Micros};
 use prepx_stage::port::Line;
 use serde::{Deserialize, Serialize};
 
-use super::past::{Past, Told};
+use super::past::{LaneHead, Past};
 
 /// The file in the log's directory.
 pub const NAME: &str = "checkpoint";
@@ -59,7 +59,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The last transition of each account partition that is in it.
     pub fn transitions(&self) -> Vec<u64> {
-        self.past.told.values().map(|told| told.seq).collect()
+        self.past.sent.values().map(|head| head.seq).collect()
     }
 }
 
@@ -133,8 +133,8 @@ impl Body {
             next_offsets: (past.next.iter())
                 .map(|(at, next)| (name(at).0, at.partition, *next))
                 .collect(),
-            told: (past.told.iter())
-                .map(|(partition, told)| (*partition, told.number, told.seq))
+            told: (past.sent.iter())
+                .map(|(partition, head)| (*partition, head.number, head.seq))
                 .collect(),
             heads: (past.heads.iter())
                 .map(|(at, head)| {
@@ -161,7 +161,8 @@ impl Body {
         };
         let next =
             |(topic, partition, next): &(String, u32, u64)| Ok((at(topic, *partition)?, *next));
-        let told = |&(partition, number, seq): &(u32, u64, u64)| (partition, Told { number, seq });
+        let sent =
+            |&(partition, number, seq): &(u32, u64, u64)| (partition, LaneHead { number, seq });
         let head = |(topic, partition, next_offset, hash): &(String, u32, u64, String)| {
             let journal = at(topic, *partition)?;
             let head = Head {
@@ -174,7 +175,7 @@ impl Body {
         let past = Past {
             address: self.address,
             next: self.next_offsets.iter().map(next).collect::<Result<_>>()?,
-            told: self.told.iter().map(told).collect(),
+            sent: self.told.iter().map(sent).collect(),
             heads: self.heads.iter().map(head).collect::<Result<_>>()?,
             books: self.books.iter().map(line).collect::<Result<_>>()?,
         };

@@ -20,10 +20,10 @@ use super::checkpoint::Checkpoint;
 
 /// How far the lane of an account partition has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct LaneHead {
     /// The last message.
     pub number: u64,
-    /// The transition that told it.
+    /// The transition that sent it.
     pub seq: u64,
 }
 
@@ -34,8 +34,8 @@ pub struct Past {
     pub address: u64,
     /// Of each partition that has records, the offset of the next.
     pub next: BTreeMap<TopicPartition, u64>,
-    /// Of each account partition, what it has told.
-    pub told: BTreeMap<u32, Told>,
+    /// Of each account partition, how far its lane has come.
+    pub sent: BTreeMap<u32, LaneHead>,
     /// The chains of all journals.
     pub heads: BTreeMap<TopicPartition, Head>,
     /// Every book that is not zero.
@@ -50,7 +50,7 @@ impl Past {
         Past {
             address: 0,
             next: BTreeMap::new(),
-            told: BTreeMap::new(),
+            sent: BTreeMap::new(),
             heads: journals.into_iter().map(head).collect(),
             books: BTreeMap::new(),
         }
@@ -83,18 +83,18 @@ impl Past {
         let partition = run.source.partition;
         for message in run.messages() {
             let (number, bytes) = message?;
-            let told = self.told.entry(partition).or_default();
+            let head = self.sent.entry(partition).or_default();
             // After a takeover the new owner tells again what may not have left.
-            if number <= told.number {
+            if number <= head.number {
                 continue;
             }
             ensure!(
-                number == told.number + 1,
+                number == head.number + 1,
                 "I2: message {number} follows {} on the lane of {}",
-                told.number,
+                head.number,
                 run.source
             );
-            (told.number, told.seq) = (number, run.seq);
+            (head.number, head.seq) = (number, run.seq);
             let update: AccountUpdate = journal::decode(bytes)?;
             for posting in &update.postings {
                 self.post(

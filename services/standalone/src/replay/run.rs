@@ -17,9 +17,9 @@ use prepx_proto::trading::v1::order_command::Action;
 use super::compare;
 use super::options::{Lobster, Recorded, Replay, Speed};
 use super::plan::{Command, Hit, Plan, Ref, State, Step, Take};
+use super::quotes::LiveQuotes;
 use super::recording::Recording;
 use super::summary::Summary;
-use super::told::Told;
 use super::trader::{self, Decision, Quote, Trader};
 use super::venue::{Venue, dollars};
 use crate::progress::bar;
@@ -95,7 +95,7 @@ impl Run {
         // What an earlier replay has left goes out of the book before this one's account is opened, and may be seen later.
         let quoted = self.resting.quote().await?.map_or(0, |quote| quote.at_us);
         let before = quoted.max(self.resting.opened_at_us().await?);
-        let told = match recording.rows.is_empty() {
+        let quotes = match recording.rows.is_empty() {
             true => None,
             false => Some(self.resting.listen().await.context("the quotes")?),
         };
@@ -112,9 +112,9 @@ impl Run {
         }
         self.flush().await?;
         bar.finish_and_clear();
-        match told {
+        match quotes {
             None => self.summary.book.not_compared = Some("no --book was given".into()),
-            Some(told) => self.compare(plan, before, told).await?,
+            Some(quotes) => self.compare(plan, before, quotes).await?,
         }
         let summary = &mut self.summary;
         let counts = &summary.messages;
@@ -138,10 +138,10 @@ impl Run {
     }
 
     /// Demands that the book went through the planned states, once the last of them is seen.
-    async fn compare(&mut self, plan: &Plan, after_us: i64, told: Told) -> Result<()> {
+    async fn compare(&mut self, plan: &Plan, after_us: i64, quotes: LiveQuotes) -> Result<()> {
         let states = plan.steps.iter().flat_map(|step| &step.states);
         let last = states.last().copied().unwrap_or_default();
-        let heard = told.until(&last, CAUGHT_UP_WITHIN, LOOK_AGAIN).await;
+        let heard = quotes.until(&last, CAUGHT_UP_WITHIN, LOOK_AGAIN).await;
         let quotes = match heard {
             Some(mut heard) => {
                 heard.retain(|quote| quote.at_us > after_us);

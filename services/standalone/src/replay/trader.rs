@@ -14,8 +14,8 @@ use prepx_proto::trading::v1::trading_service_client::TradingServiceClient;
 use tonic::Streaming;
 
 use super::plan::State;
+use super::quotes::LiveQuotes;
 use super::recording::Level;
-use super::told::Told;
 use crate::client::{Connection, words};
 
 /// Commands in one batch of the stream.
@@ -187,8 +187,8 @@ impl Trader {
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn listen(&self) -> Result<Told> {
-        Told::listen(&self.connection, &self.symbol).await
+    pub async fn listen(&self) -> Result<LiveQuotes> {
+        LiveQuotes::listen(&self.connection, &self.symbol).await
     }
 
     /// The latest quote; `None` before the first.

@@ -1,4 +1,4 @@
-//! What account stages have told by the archives and segments of a log, from its signed checkpoint on, whether somebody
+//! The updates of accounts by the archives and segments of a log, from its signed checkpoint on, whether somebody
 //! writes to it or not.
 
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result};
 use prepx_bus::embedded::archive;
 use prepx_bus::file::Dir;
 use prepx_bus::{EmbeddedLog, Record, Topic, TopicPartition};
-use prepx_stage::port::{ReadError, ToldPort};
+use prepx_stage::port::{ReadError, UpdatesPort};
 
 use super::{checkpoint, past};
 
 /// The log of a data directory.
-pub struct ToldHere {
+pub struct RecordedUpdates {
     /// The log's directory.
     pub dir: Arc<dyn Dir>,
     /// Where the key is by which checkpoints are signed.
@@ -22,7 +22,7 @@ pub struct ToldHere {
     pub log: Arc<EmbeddedLog>,
 }
 
-impl ToldHere {
+impl RecordedUpdates {
     fn read(&self, seen: &mut dyn FnMut(TopicPartition, &Record)) -> Result<()> {
         let dir = &*self.dir;
         let checkpoint = checkpoint::read(dir, &self.data_dir)?;
@@ -48,7 +48,7 @@ impl ToldHere {
     }
 }
 
-impl ToldPort for ToldHere {
+impl UpdatesPort for RecordedUpdates {
     fn each_record(&self, seen: &mut dyn FnMut(TopicPartition, &Record)) -> Result<(), ReadError> {
         let read = self.read(seen);
         read.map_err(|error| ReadError::Unavailable(format!("the event log: {error:#}")))

@@ -21,20 +21,20 @@ use super::plan::State;
 use super::trader::Quote;
 use crate::client::{Connection, words};
 
-/// What is told of one instrument from now on.
-pub struct Told {
+/// The quotes of one instrument from now on.
+pub struct LiveQuotes {
     quotes: Arc<Mutex<Vec<Quote>>>,
     listening: JoinHandle<()>,
     /// Listening ends with it.
     _requests: mpsc::Sender<wire::SubscribeRequest>,
 }
 
-impl Told {
+impl LiveQuotes {
     /// Begins to listen.
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn listen(connection: &Connection, symbol: &str) -> Result<Told> {
+    pub async fn listen(connection: &Connection, symbol: &str) -> Result<LiveQuotes> {
         let (mut requests, sent) = mpsc::channel(1);
         let quotes = wire::ChannelSymbols {
             channel: wire::Channel::Quotes.into(),
@@ -54,7 +54,7 @@ impl Told {
         first.context("the server ended the quotes")?;
         let quotes = Arc::default();
         let listening = tokio::spawn(hear(told, Arc::clone(&quotes)));
-        Ok(Told {
+        Ok(LiveQuotes {
             quotes,
             listening,
             _requests: requests,
