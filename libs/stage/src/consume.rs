@@ -7,6 +7,9 @@
 //! same place, and reads that need it are refused meanwhile. Only a failed log ends the loop.
 
 mod consumer;
+pub(crate) mod duty;
+pub mod follow;
+pub(crate) mod lag;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -22,12 +25,12 @@ use prepx_env::Clock;
 use tokio::sync::{oneshot, watch};
 
 pub use self::consumer::Consumer;
+use self::duty::Taking;
+use self::follow::{Batch, Blanks, Follower, Tail};
+use self::lag::Lag;
 use self::progress::Place;
 pub(crate) use self::progress::{Places, Wishes};
 pub use self::progress::{Positions, Progress};
-use crate::duty::Taking;
-use crate::follow::{self, Batch, Blanks, Follower, Tail};
-use crate::lag::Lag;
 use crate::{Duties, Duty, Retention, Topology, traced};
 
 /// When no partition had as many messages as this, the consumer pauses.

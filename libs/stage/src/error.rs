@@ -3,9 +3,9 @@
 use prepx_bus::{AppendError, FenceError, ReadError, TopicPartition};
 
 use crate::DecodeError;
+use crate::journal::state::BadRecord;
 use crate::lane::{Gap, Message};
 use crate::snapshot;
-use crate::state::BadRecord;
 use crate::topology::Seat;
 
 /// One input may set off this many more before the machine is taken to be in an endless loop.

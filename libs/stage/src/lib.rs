@@ -5,16 +5,15 @@
 //! all messages that it causes. Refuses: to know what a stage decides, to decide an input
 //! twice, to run a thread for a stage, to read a clock that it was not given.
 //!
-//! | part | modules |
+//! | folder | has |
 //! | --- | --- |
-//! | one partition that decides | [`Partition`], `cell`, `outbox`, `feed` |
-//! | who drives partitions | [`Spine`] (all in one process, ahead of the disk), [`Station`] (one, on durable records) |
-//! | bytes on the log | [`Codec`], `transition`, [`lane`], [`command`] |
-//! | getting a state back | [`Takeover`], [`State`], [`Folded`], [`Standby`], [`snapshot`], [`Keeper`] |
-//! | dropping the log's past | [`Retention`], [`archive`], [`Archivist`] |
-//! | consumers of outputs | [`consume`], [`follow`], [`Duty`], [`Lag`] |
-//! | the stages as services reach them | [`port`], [`desk`] |
-//! | operators | [`shadow`], [`Skip`] |
+//! | `decide/` | one partition that decides ([`Partition`]), and who drives it: [`Spine`] (all in one process, ahead of the disk), [`Station`] (one, on durable records) |
+//! | `journal/` | the bytes on the log: [`Transition`], [`lane`], [`command`]; their fold, [`State`]; an operator's [`Skip`] |
+//! | `recovery/` | getting a state back: [`Takeover`], [`Folded`], [`Standby`], [`snapshot`], [`Keeper`] |
+//! | `past/` | dropping the log's past: [`Retention`], [`archive`], [`Archivist`] |
+//! | `consume/` | consumers of outputs: [`consume`], [`follow`], [`Duty`], [`Lag`] |
+//! | `clients/` | the stages as services reach them: [`port`], [`desk`] |
+//! | `shadow/` | deciding again for comparison: [`shadow`] |
 //!
 //! | invariant | where it is kept |
 //! | --- | --- |
@@ -25,59 +24,42 @@
 //! | I8 only durable is visible | [`Answer`]s carry the position to wait for |
 //! | I10 bounded | [`Partition::is_full`], [`AppendError::Full`](prepx_bus::AppendError::Full) |
 
-pub mod archive;
-mod archivist;
-mod cell;
+mod clients;
 mod clock;
 mod codec;
-pub mod command;
 pub mod consume;
-pub mod desk;
-mod duty;
+mod decide;
 mod error;
-mod feed;
-mod folded;
-pub mod follow;
-mod keeper;
-mod lag;
-pub mod lane;
-mod outbox;
-mod partition;
-pub mod port;
-mod retention;
+mod journal;
+mod past;
+mod recovery;
 pub mod shadow;
-mod skip;
-pub mod snapshot;
-mod spine;
-mod standby;
-mod state;
-mod station;
-mod takeover;
 mod topology;
 mod traced;
-mod transition;
-mod wire;
 
-pub use archive::{Archived, Archives};
-pub use archivist::{ArchivePace, Archivist};
+pub use clients::desk::{self, Desk};
+pub use clients::port;
 pub use clock::SteadyClock;
 pub use codec::{Codec, DecodeError, Event, Input, Output, Route};
+pub use consume::duty::{Duties, Duty, Taking};
+pub use consume::follow;
+pub use consume::lag::Lag;
 pub use consume::{Consumer, Following, Progress, Runner};
-pub use desk::Desk;
-pub use duty::{Duties, Duty, Taking};
+pub use decide::partition::{Answer, Partition};
+pub use decide::spine::{Decided, Spine, Turn};
+pub use decide::station::Station;
 pub use error::Error;
-pub use folded::Folded;
-pub use keeper::{Error as KeeperError, Keeper, Pace};
-pub use lag::Lag;
-pub use lane::Parcel;
-pub use partition::{Answer, Partition};
-pub use retention::Retention;
-pub use skip::Skip;
-pub use snapshot::Snapshots;
-pub use spine::{Decided, Spine, Turn};
-pub use standby::{Origin, Standby};
-pub use state::{BadRecord, FoldError, Head, State};
-pub use station::Station;
-pub use takeover::{Begun, Takeover, Watch};
+pub use journal::command;
+pub use journal::lane::{self, Parcel};
+pub use journal::skip::Skip;
+pub use journal::state::{BadRecord, FoldError, Head, State};
+pub use journal::transition::{Taken, Transition};
+pub use past::archive::{self, Archived, Archives};
+pub use past::archivist::{ArchivePace, Archivist};
+pub use past::retention::Retention;
+pub use recovery::folded::Folded;
+pub use recovery::keeper::{Error as KeeperError, Keeper, Pace};
+pub use recovery::snapshot::{self, Snapshots};
+pub use recovery::standby::{Origin, Standby};
+pub use recovery::takeover::{Begun, Takeover, Watch};
 pub use topology::{Seat, Stage, Topology};
-pub use transition::{Taken, Transition};

@@ -15,11 +15,11 @@ use prepx_domain::{Machine, Micros};
 use crate::DecodeError;
 use crate::codec::{Codec, Event, Input};
 use crate::error::{Error, FOLLOW_UPS_MAX};
-use crate::folded::Folded;
+use crate::journal::state::{BadRecord, FoldError, Head, State};
+use crate::journal::transition::Transition;
+use crate::recovery::folded::Folded;
 use crate::snapshot::Snapshots;
-use crate::state::{BadRecord, FoldError, Head, State};
 use crate::topology::Seat;
-use crate::transition::Transition;
 use inputs::Inputs;
 
 /// How much of a journal is read at once.

@@ -12,9 +12,9 @@ use crate::DecodeError;
 use crate::codec::{Codec, Input};
 use crate::command;
 use crate::error::Error;
+use crate::journal::transition::Taken;
 use crate::lane::Run;
 use crate::topology::Seat;
-use crate::transition::Taken;
 
 /// Messages that an operator has said to go on without, by the journals of their sources.
 type Skips = BTreeSet<(TopicPartition, u64)>;

@@ -17,15 +17,15 @@ use std::sync::Arc;
 use prepx_bus::{AppendError, Batch, Log, Position, Progress, Topic, TopicPartition};
 use prepx_domain::Micros;
 
-use crate::cell::{Cell, Step, Work};
 use crate::codec::{Codec, Output};
 use crate::command::{self, ReplyTo};
+use crate::decide::cell::{Cell, Step, Work};
+use crate::decide::feed;
+use crate::decide::partition::Partition;
+use crate::decide::spine::Turn;
 use crate::error::Error;
-use crate::feed;
-use crate::partition::Partition;
-use crate::spine::Turn;
-use crate::standby::Origin;
-use crate::takeover::Takeover;
+use crate::recovery::standby::Origin;
+use crate::recovery::takeover::Takeover;
 use crate::topology::{Seat, Topology};
 
 /// What is read of each source before it is decided: about as much as a transition takes.

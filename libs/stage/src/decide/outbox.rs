@@ -4,9 +4,9 @@ use prepx_bus::{Batch, Log, TopicPartition};
 use prepx_trace::{Trace, Traces};
 
 use crate::codec::{Codec, Output, Route};
+use crate::journal::wire::put_prefixed;
 use crate::lane;
 use crate::topology::{Seat, Topology};
-use crate::wire::put_prefixed;
 
 /// A run is closed at this size, so that no receiver has to take more than this at once.
 const RUN_BYTES: usize = 64 << 10;

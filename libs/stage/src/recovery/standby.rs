@@ -11,7 +11,7 @@ use prepx_bus::{Log, ReadError};
 
 use crate::codec::Codec;
 use crate::error::Error;
-use crate::folded::{Folded, READ_BYTES};
+use crate::recovery::folded::{Folded, READ_BYTES};
 use crate::snapshot::Snapshots;
 use crate::topology::Seat;
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::journal::transition::{Taken, Transition};
 use crate::lane::Message;
 use crate::topology::Seat;
-use crate::transition::{Taken, Transition};
 
 /// A message that a stage goes on without, because an operator has said so.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use prepx_trace::Trace;
 
 use crate::codec::{Codec, Input};
 use crate::command::ReplyTo;
+use crate::decide::partition::Partition;
 use crate::error::Error;
 use crate::lane::Parcel;
-use crate::partition::Partition;
 
 /// What a partition is to take.
 pub(crate) enum Work<I> {

@@ -6,7 +6,7 @@ use prepx_domain::Micros;
 
 use super::Answer;
 use crate::codec::{Codec, Event, Output};
-use crate::transition::Taken;
+use crate::journal::transition::Taken;
 
 /// The transition that takes inputs or waits to be appended. Kept for its buffers.
 pub(super) struct Open<C: Codec> {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use prepx_bus::{Log, Poisoned, ReadError};
 
 use crate::codec::Codec;
-use crate::retention::Retention;
+use crate::journal::state::{BadRecord, Head};
+use crate::past::retention::Retention;
 use crate::snapshot::{self, KEPT, Snapshots};
-use crate::state::{BadRecord, Head};
 use crate::topology::Seat;
 
 /// The name under which snapshots hold on to what they need of the log.

@@ -12,7 +12,7 @@ use prepx_domain::Micros;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::DecodeError;
-use crate::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
+use crate::journal::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
 
 const VERSION: u8 = 1;
 

@@ -14,7 +14,7 @@ use prepx_bus::{Topic, TopicPartition};
 use prepx_trace::{Trace, Traces};
 
 use crate::DecodeError;
-use crate::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
+use crate::journal::wire::{Reader, all_prefixed, put_partition, put_prefixed, put_varint};
 
 const VERSION: u8 = 1;
 

@@ -15,14 +15,14 @@ use prepx_domain::Slot;
 use prepx_env::Clock;
 use prepx_trace::Trace;
 
-use crate::cell::{Cell, Step, Work};
 use crate::clock::SteadyClock;
 use crate::codec::{Codec, Input, Output};
+use crate::decide::cell::{Cell, Step, Work};
+use crate::decide::feed;
+use crate::decide::partition::{Answer, Partition};
 use crate::error::Error;
-use crate::feed;
-use crate::partition::{Answer, Partition};
+use crate::recovery::takeover::{Takeover, Watch};
 use crate::snapshot::Snapshots;
-use crate::takeover::{Takeover, Watch};
 use crate::topology::{Stage, Topology};
 
 /// Rounds of account → matching → account after which a turn is taken to go in circles.

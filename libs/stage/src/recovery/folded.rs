@@ -6,7 +6,7 @@
 use prepx_bus::{Log, ReadError, Record};
 
 use crate::codec::Codec;
-use crate::state::{BadRecord, FoldError, State};
+use crate::journal::state::{BadRecord, FoldError, State};
 use crate::topology::Seat;
 
 /// How much of a journal is read at once.

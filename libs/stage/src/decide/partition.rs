@@ -18,16 +18,16 @@ use self::deciding::Deciding;
 use self::open::Open;
 use crate::codec::{Codec, Input, Output};
 use crate::command;
+use crate::decide::feed;
+use crate::decide::outbox::Outbox;
 use crate::error::{Error, FOLLOW_UPS_MAX};
-use crate::feed;
+use crate::journal::state::{Head, State};
+use crate::journal::transition::{self, Taken};
+use crate::journal::wire::put_prefixed;
 use crate::lane::{self, Gap, Message, Parcel};
-use crate::outbox::Outbox;
-use crate::state::{Head, State};
-use crate::takeover::Begun;
+use crate::recovery::takeover::Begun;
 use crate::topology::{Seat, Topology};
 use crate::traced::{self, Followed};
-use crate::transition::{self, Taken};
-use crate::wire::put_prefixed;
 
 /// A transition takes no further input when its records have grown to this size.
 const GROUP_BYTES: usize = 256 << 10;

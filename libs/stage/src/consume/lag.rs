@@ -12,8 +12,8 @@ use prepx_bus::{Position, TopicPartition};
 use prepx_env::Clock;
 use tokio::sync::watch;
 
+use crate::consume::duty::Duties;
 use crate::consume::{Places, Wishes};
-use crate::duty::Duties;
 use crate::follow::Tail;
 
 /// The least time between two looks, and so between two marks.

@@ -17,10 +17,10 @@ use prepx_objects::Objects;
 
 use crate::DecodeError;
 use crate::codec::Codec;
-use crate::folded::Folded;
-use crate::state::{Head, State};
+use crate::journal::state::{Head, State};
+use crate::journal::wire::{Reader, put_partition, put_varint};
+use crate::recovery::folded::Folded;
 use crate::topology::Seat;
-use crate::wire::{Reader, put_partition, put_varint};
 
 const MAGIC: &[u8; 4] = b"PXSN";
 const VERSION: u32 = 1;

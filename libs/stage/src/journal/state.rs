@@ -7,10 +7,10 @@ use prepx_domain::{Machine, Micros};
 
 use crate::DecodeError;
 use crate::codec::Codec;
+use crate::decide::outbox::Outbox;
+use crate::journal::transition::{Taken, Transition};
 use crate::lane::Gap;
-use crate::outbox::Outbox;
 use crate::topology::Seat;
-use crate::transition::{Taken, Transition};
 
 /// How far a stage partition has come: what its journal says beside the events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

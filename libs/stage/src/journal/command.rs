@@ -9,7 +9,7 @@
 //! Before the codec's bytes of a command of which a trace is told stands its context (`prepx-trace`).
 
 use crate::DecodeError;
-use crate::wire::{Reader, put_prefixed, put_varint};
+use crate::journal::wire::{Reader, put_prefixed, put_varint};
 
 const VERSION: u8 = 1;
 

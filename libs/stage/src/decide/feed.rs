@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use prepx_bus::{Log, TopicPartition};
 use prepx_trace::Traces;
 
-use crate::cell::Work;
 use crate::codec::{Codec, Input};
 use crate::command;
+use crate::decide::cell::Work;
+use crate::decide::partition::Partition;
 use crate::error::Error;
 use crate::lane::{Message, Parcel, Run};
-use crate::partition::Partition;
 
 const READ_BYTES: usize = 1 << 20;
 

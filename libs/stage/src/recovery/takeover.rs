@@ -7,11 +7,11 @@ use prepx_bus::{Batch, Log, Owner, TopicPartition};
 use prepx_domain::Micros;
 
 use crate::codec::Codec;
+use crate::decide::partition::Partition;
 use crate::error::Error;
-use crate::folded::{Folded, fold_journal};
-use crate::partition::Partition;
-use crate::standby::Origin;
-use crate::state::FoldError;
+use crate::journal::state::FoldError;
+use crate::recovery::folded::{Folded, fold_journal};
+use crate::recovery::standby::Origin;
 use crate::topology::{Seat, Topology};
 
 /// Outputs that are sent again are appended in batches of about this size.

@@ -10,9 +10,9 @@ use prepx_bus::{Log, TopicPartition};
 use prepx_domain::Micros;
 
 use crate::archive::{Archives, Error, Segment};
-use crate::retention::Retention;
+use crate::journal::transition::Transition;
+use crate::past::retention::Retention;
 use crate::topology::Seat;
-use crate::transition::Transition;
 
 /// How many bytes of records a segment has at most, but for a record that is larger alone.
 const SEGMENT_BYTES: usize = 16 << 20;
