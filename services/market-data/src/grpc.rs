@@ -8,8 +8,7 @@ mod single;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use prepx_domain::AssetClass;
-use prepx_domain::market::Bar;
+use prepx_domain::{AssetClass, Instrument};
 use prepx_proto::convert;
 use prepx_proto::market_data::v1 as wire;
 use prepx_proto::market_data::v1::crypto_data_service_server::CryptoDataService;
@@ -18,9 +17,10 @@ use prepx_runtime::status;
 use tonic::{Request, Response, Status};
 
 use crate::app::{App, symbols};
-use crate::domain::market::{MINUTE, Market, Quote, Trade};
+use crate::domain::market::{MINUTE, Market};
 use crate::domain::timeframe::Timeframe;
 use crate::error::Error;
+use crate::past::Past;
 
 /// The questions about one class of instruments.
 pub struct Handler {
@@ -51,12 +51,11 @@ impl Handler {
     async fn bars(&self, request: wire::GetBarsRequest) -> Result<wire::GetBarsResponse, Error> {
         let timeframe = request.timeframe.parse::<Timeframe>();
         let timeframe = timeframe.map_err(|wrong| Error::field("timeframe", wrong.to_string()))?;
-        let query = decode::query(request.into(), self.app.now())?;
-        let found = self.app.past::<Bar>(self.class, &query, timeframe).await?;
-        let (lists, next_page_token) = show::history(found, convert::bar);
-        let bars = lists.map(|(symbol, bars)| (symbol, wire::BarList { bars }));
+        let list = |bars| wire::BarList { bars };
+        let past = self.past(request.into(), timeframe, convert::bar, list);
+        let (bars, next_page_token) = past.await?;
         Ok(wire::GetBarsResponse {
-            bars: bars.collect(),
+            bars,
             next_page_token,
         })
     }
@@ -65,12 +64,11 @@ impl Handler {
         &self,
         request: wire::GetQuotesRequest,
     ) -> Result<wire::GetQuotesResponse, Error> {
-        let query = decode::query(request.into(), self.app.now())?;
-        let found = self.app.past::<Quote>(self.class, &query, ()).await?;
-        let (lists, next_page_token) = show::history(found, show::quote);
-        let quotes = lists.map(|(symbol, quotes)| (symbol, wire::QuoteList { quotes }));
+        let list = |quotes| wire::QuoteList { quotes };
+        let past = self.past(request.into(), (), show::quote, list);
+        let (quotes, next_page_token) = past.await?;
         Ok(wire::GetQuotesResponse {
-            quotes: quotes.collect(),
+            quotes,
             next_page_token,
         })
     }
@@ -79,14 +77,28 @@ impl Handler {
         &self,
         request: wire::GetTradesRequest,
     ) -> Result<wire::GetTradesResponse, Error> {
-        let query = decode::query(request.into(), self.app.now())?;
-        let found = self.app.past::<Trade>(self.class, &query, ()).await?;
-        let (lists, next_page_token) = show::history(found, show::trade);
-        let trades = lists.map(|(symbol, trades)| (symbol, wire::TradeList { trades }));
+        let list = |trades| wire::TradeList { trades };
+        let past = self.past(request.into(), (), show::trade, list);
+        let (trades, next_page_token) = past.await?;
         Ok(wire::GetTradesResponse {
-            trades: trades.collect(),
+            trades,
             next_page_token,
         })
+    }
+
+    /// A page of the past, as `list` has what `show` makes of each item, by symbol; and the token of the next page.
+    async fn past<T: Past, W, L>(
+        &self,
+        asked: decode::Asked,
+        form: T::Form,
+        show: impl Fn(&Instrument, &T) -> W + Send,
+        list: impl Fn(Vec<W>) -> L + Send,
+    ) -> Result<(BTreeMap<String, L>, Option<String>), Error> {
+        let query = decode::query(asked, self.app.now())?;
+        let found = self.app.past::<T>(self.class, &query, form).await?;
+        let (lists, next_page_token) = show::history(found, show);
+        let lists = lists.map(|(symbol, items)| (symbol, list(items)));
+        Ok((lists.collect(), next_page_token))
     }
 
     async fn latest_bars(
