@@ -39,49 +39,6 @@ fn json(status: &wire::Status) -> Result<String> {
 }
 
 fn tables(status: &wire::Status) -> String {
-    let absent = || "-".to_owned();
-    let process = |one: &wire::ProcessStatus| {
-        let state = match one.state() {
-            wire::ProcessState::Serves => "serves",
-            wire::ProcessState::StandsBy => "stands by",
-            wire::ProcessState::Down => "DOWN",
-            wire::ProcessState::Unspecified => "-",
-        };
-        let version = one.version.clone().unwrap_or_else(absent);
-        [
-            one.service.clone(),
-            one.address.clone(),
-            state.to_owned(),
-            version,
-        ]
-    };
-    let partition = |one: &wire::PartitionStatus| {
-        let shown = |number: Option<u64>| number.map_or_else(absent, |number| number.to_string());
-        let owner = one.owner.clone().unwrap_or_else(|| "NOBODY".to_owned());
-        [
-            one.name.clone(),
-            owner,
-            shown(one.epoch.map(u64::from)),
-            shown(one.transition),
-        ]
-    };
-    let lane = |one: &wire::LaneStatus| {
-        [
-            one.from.clone(),
-            one.to.clone(),
-            format!("{} messages", one.lag_messages),
-            String::new(),
-        ]
-    };
-    let consumer = |one: &wire::ConsumerStatus| {
-        let (records, age) = (one.lag_records, one.lag_ms);
-        [
-            one.name.clone(),
-            one.address.clone(),
-            one.partitions.to_string(),
-            format!("{records} records, {age} ms"),
-        ]
-    };
     [
         table(
             ["service", "address", "state", "version"],
@@ -111,6 +68,50 @@ fn tables(status: &wire::Status) -> String {
     .join("\n")
 }
 
+fn process(one: &wire::ProcessStatus) -> [String; 4] {
+    let state = match one.state() {
+        wire::ProcessState::Serves => "serves",
+        wire::ProcessState::StandsBy => "stands by",
+        wire::ProcessState::Down => "DOWN",
+        wire::ProcessState::Unspecified => "-",
+    };
+    [
+        one.service.clone(),
+        one.address.clone(),
+        state.to_owned(),
+        shown(one.version.as_ref()),
+    ]
+}
+
+fn partition(one: &wire::PartitionStatus) -> [String; 4] {
+    let owner = one.owner.clone().unwrap_or_else(|| "NOBODY".to_owned());
+    [
+        one.name.clone(),
+        owner,
+        shown(one.epoch),
+        shown(one.transition),
+    ]
+}
+
+fn lane(one: &wire::LaneStatus) -> [String; 4] {
+    [
+        one.from.clone(),
+        one.to.clone(),
+        format!("{} messages", one.lag_messages),
+        String::new(),
+    ]
+}
+
+fn consumer(one: &wire::ConsumerStatus) -> [String; 4] {
+    let (records, age) = (one.lag_records, one.lag_ms);
+    [
+        one.name.clone(),
+        one.address.clone(),
+        one.partitions.to_string(),
+        format!("{records} records, {age} ms"),
+    ]
+}
+
 fn sql_server(one: &wire::SqlServerStatus) -> [String; 4] {
     let role = match one.role() {
         wire::SqlServerRole::Primary => "primary",
@@ -119,13 +120,22 @@ fn sql_server(one: &wire::SqlServerStatus) -> [String; 4] {
         wire::SqlServerRole::Unspecified => "-",
     };
     let delay = one.delay_ms.map(|delay| format!("{delay} ms"));
-    let delay = delay.unwrap_or_else(|| "-".to_owned());
-    [one.address.clone(), role.to_owned(), delay, String::new()]
+    [
+        one.address.clone(),
+        role.to_owned(),
+        shown(delay),
+        String::new(),
+    ]
 }
 
 fn dead_letters(one: &wire::DeadLettersStatus) -> [String; 4] {
     let letters = one.letters.to_string();
     [one.group.clone(), letters, String::new(), String::new()]
+}
+
+/// What may be unknown.
+fn shown(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Columns that are as wide as they have to be.
