@@ -1,5 +1,11 @@
-//! Tests that cross services, and what tests of several crates share: a collector of traces.
+//! Tests that cross services, and what tests of several crates share: a collector of traces, toy stages.
 
 mod collector;
+#[expect(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "it is as small as a test, and read as one"
+)]
+pub mod toy;
 
 pub use collector::Collector;

@@ -30,11 +30,6 @@ mod release;
 mod seat;
 mod seats;
 mod standing;
-// The toy stages of the stages' own tests.
-#[cfg(test)]
-#[allow(dead_code, clippy::unwrap_used)]
-#[path = "../../stage/tests/it/toy.rs"]
-mod toy;
 pub mod wire;
 
 use std::sync::Arc;

@@ -198,7 +198,7 @@ mod tests {
     use prepx_stage::{Snapshots, Stage, State};
 
     use super::*;
-    use crate::toy::BankCodec;
+    use prepx_tests::toy::BankCodec;
 
     const SETTLED: Duration = Duration::from_secs(3);
     const PARTITIONS: u32 = 4;

@@ -9,7 +9,3 @@ mod kafka;
 mod memory;
 mod process;
 mod scenarios;
-// The toy stages of the stages' own tests.
-#[allow(dead_code)]
-#[path = "../../../stage/tests/it/toy.rs"]
-mod toy;

@@ -10,7 +10,7 @@ use prepx_owner::{Directory, Failure, Front, Logs, Options, QueryError, Seats, S
 use prepx_stage::desk::Bounds;
 use prepx_stage::{Archives, Codec, Pace, Snapshots, Stage, Topology};
 
-use crate::toy::{BankCodec, BankInput, HouseCodec, reply, slot};
+use prepx_tests::toy::{BankCodec, BankInput, HouseCodec, reply, slot};
 
 pub const TOPOLOGY: Topology = Topology {
     account_partitions: 4,

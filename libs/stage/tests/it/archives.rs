@@ -13,8 +13,8 @@ use prepx_stage::{
 };
 
 use crate::ground::{Ground, InMemory, NOW, Stations};
-use crate::toy::{BankCodec, slot};
 use crate::world::{TOPOLOGY, World, account, bytes_of};
+use prepx_tests::toy::{BankCodec, slot};
 
 const OF: i64 = 5;
 const PACE: ArchivePace = ArchivePace {

@@ -16,8 +16,8 @@ use prepx_stage::{
 };
 use prepx_trace::Trace;
 
-use crate::toy::{BankCodec, BankInput, HouseCodec, HouseInput, reply, slot};
 use crate::world::{TOPOLOGY, check_fold, fold};
+use prepx_tests::toy::{BankCodec, BankInput, HouseCodec, HouseInput, reply, slot};
 
 pub const NOW: Micros = Micros(1_800_000_000_000_000);
 

@@ -13,7 +13,6 @@ mod shadows;
 mod skips;
 mod standbys;
 mod stations;
-mod toy;
 mod traces;
 mod world;
 
@@ -21,8 +20,8 @@ use prepx_bus::Log;
 use prepx_bus::Topic;
 use prepx_stage::{Taken, Transition, Turn};
 
-use crate::toy::{BankInput, HouseInput, slot};
 use crate::world::World;
+use prepx_tests::toy::{BankInput, HouseInput, slot};
 
 #[test]
 fn a_command_goes_through_both_stages_and_back_in_one_turn() {

@@ -10,8 +10,8 @@ use prepx_stage::{
 };
 use prepx_trace::Traces;
 
-use crate::toy::{BankCodec, BankInput, HouseCodec, slot};
 use crate::world::{TOPOLOGY, World, account, bytes_of, matching};
+use prepx_tests::toy::{BankCodec, BankInput, HouseCodec, slot};
 
 fn takeover(who: &str, reemit: bool) -> Takeover<'_> {
     let now = Micros(1_800_000_000_000_000);

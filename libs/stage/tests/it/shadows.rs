@@ -13,8 +13,8 @@ use prepx_stage::{
 };
 
 use crate::ground::{Disk, Ground, InMemory, NOW, Stations};
-use crate::toy::{BankCodec, HouseCodec, slot};
 use crate::world::{TOPOLOGY, account};
+use prepx_tests::toy::{BankCodec, HouseCodec, slot};
 
 /// Transitions that were decided again, and those that were only folded. None may differ (I7).
 fn again<C: Codec>(codec: C, seat: Seat, (log, snapshots): (&dyn Log, &Snapshots)) -> (u64, u64)

@@ -9,8 +9,8 @@ use prepx_stage::lane::{self, Message};
 use prepx_stage::{Error, Partition, Snapshots, State, Taken, Takeover, Transition};
 
 use crate::ground::{Disk, Ground, InMemory, NOW, Stations};
-use crate::toy::{BankCodec, POISON, slot};
 use crate::world::{TOPOLOGY, World, account, fold};
+use prepx_tests::toy::{BankCodec, POISON, slot};
 
 fn open_bank(world: &World, partition: u32) -> Partition<BankCodec> {
     let snapshots = Snapshots::new(world.snapshot_dir.clone());
@@ -156,8 +156,8 @@ fn a_message_that_cannot_be_read_is_poison_too() {
     world.log.append(None, &batch).unwrap();
     world.flush();
     let open = |world: &World| {
-        prepx_stage::Spine::<BankCodec, crate::toy::HouseCodec>::open(
-            (Arc::new(BankCodec), Arc::new(crate::toy::HouseCodec)),
+        prepx_stage::Spine::<BankCodec, prepx_tests::toy::HouseCodec>::open(
+            (Arc::new(BankCodec), Arc::new(prepx_tests::toy::HouseCodec)),
             TOPOLOGY,
             world.log.clone(),
             &Snapshots::new(world.snapshot_dir.clone()),

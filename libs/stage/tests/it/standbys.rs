@@ -9,8 +9,8 @@ use prepx_stage::{
 use proptest::prelude::*;
 
 use crate::ground::{Ground, InMemory, NOW, Stations};
-use crate::toy::{BankCodec, slot};
 use crate::world::{TOPOLOGY, World, account, bytes_of};
+use prepx_tests::toy::{BankCodec, slot};
 
 type Bank = Partition<BankCodec>;
 

@@ -7,8 +7,8 @@ use prepx_stage::desk::{Question, Refused};
 use prepx_stage::{Error, Turn, lane};
 
 use crate::ground::{Disk, Ground, InMemory, NOW, Stations, desk};
-use crate::toy::{BankCodec, POISON, slot};
 use crate::world::TOPOLOGY;
+use prepx_tests::toy::{BankCodec, POISON, slot};
 
 fn stations() -> Stations<Disk> {
     Stations::new(Disk::new(8 << 20))

@@ -12,8 +12,8 @@ use prepx_trace::{Ended, Sampling, Sink, Trace};
 
 use crate::awaited;
 use crate::ground::{Disk, Stations};
-use crate::toy::{BankInput, slot};
 use crate::world::{TOPOLOGY, World};
+use prepx_tests::toy::{BankInput, slot};
 
 /// Every span that was told in this process, which has one sink.
 static TOLD: Mutex<Vec<Ended>> = Mutex::new(Vec::new());

@@ -10,7 +10,7 @@ use prepx_domain::Micros;
 use prepx_env::{Clock, ManualClock};
 use prepx_stage::{Codec, Partition, Seat, Snapshots, Spine, Stage, State, Topology, Turn};
 
-use crate::toy::{BankCodec, BankInput, BankOutput, HouseCodec, slot};
+use prepx_tests::toy::{BankCodec, BankInput, BankOutput, HouseCodec, slot};
 
 pub const TOPOLOGY: Topology = Topology {
     account_partitions: 4,
