@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use prepx_domain::Code;
 
-use crate::decode::{Decoder, Fault};
+use crate::decode::Decoder;
 use crate::error::Error;
+use crate::fault::Fault;
 use crate::plan::FieldSet;
 use crate::query::{FieldPath, Reader, write_word};
 use crate::route::{Body, Route};
@@ -96,7 +97,7 @@ impl Call {
             Body::Message(_) if query.is_empty() || ignore_unknown => return Ok(()),
             Body::Message(_) => {
                 let name =
-                    crate::decode::shorten(query.split(['=', '&']).next().unwrap_or_default());
+                    crate::fault::shorten(query.split(['=', '&']).next().unwrap_or_default());
                 let problem = format!("{} takes its fields in the JSON body", route.title());
                 return Err(Fault::field("UNKNOWN_FIELD", &name, problem).into_error());
             }
@@ -132,7 +133,7 @@ fn check_content_type(content_type: Option<&str>) -> Result<(), Error> {
     if json || media.is_empty() || media == "application/x-www-form-urlencoded" {
         return Ok(());
     }
-    let shown = crate::decode::shorten(content_type);
+    let shown = crate::fault::shorten(content_type);
     let message = format!("the body is {shown}; send Content-Type: application/json");
     Err(Error::new(
         Code::Unreadable,

@@ -2,9 +2,10 @@
 
 use prost_reflect::MessageDescriptor;
 
-use crate::decode::{Decoder, Fault};
+use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::error::Error;
+use crate::fault::Fault;
 use crate::plan::{MessageId, Plans};
 use crate::route::{BuildError, malformed_reply};
 

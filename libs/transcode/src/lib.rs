@@ -35,6 +35,7 @@ mod codec;
 mod decode;
 mod encode;
 pub mod error;
+mod fault;
 mod json;
 mod near;
 mod openapi;

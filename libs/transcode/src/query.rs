@@ -6,8 +6,9 @@ use percent_encoding::percent_decode_str;
 use prepx_domain::Code;
 use prost::encoding::encode_key;
 
-use crate::decode::{Fault, check_rivals, unknown_field, wire_type};
+use crate::decode::{check_rivals, wire_type};
 use crate::error::Error;
+use crate::fault::{Fault, unknown_field};
 use crate::plan::{FieldPlan, FieldSet, Kind, MessageId, Plans, Shape, Shared};
 use crate::text;
 use crate::wire::prefix_length;
@@ -201,7 +202,7 @@ impl Reader<'_> {
 /// The fault under the whole name of the parameter.
 fn named(mut fault: Fault, name: &str) -> Fault {
     if let Fault::Field(field) = &mut fault {
-        field.path = crate::decode::shorten(name);
+        field.path = crate::fault::shorten(name);
     }
     fault
 }

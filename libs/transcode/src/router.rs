@@ -139,7 +139,7 @@ impl Router {
                 return capture(route, &whole);
             }
         }
-        let shown = crate::decode::shorten(path);
+        let shown = crate::fault::shorten(path);
         if allowed.is_empty() {
             let message = format!("there is nothing at {shown}; /openapi.json lists all paths");
             return Err(Error::new(Code::NotFound, "UNKNOWN_PATH", message));
