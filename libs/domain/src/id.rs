@@ -9,6 +9,7 @@ use std::fmt;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::field::FieldError;
 use crate::time::Micros;
 
 /// How many permanent slots accounts and symbols hash into.
@@ -148,6 +149,20 @@ macro_rules! ids {
             /// The id behind a client's UUID; `None` when it is not one of this kind.
             pub fn from_uuid(uuid: Uuid) -> Option<Self> {
                 from_uuid(Self::KIND, uuid).map(Self)
+            }
+
+            /// The id that a client wrote into `field`; `None` when it is a UUID, and not one of this kind.
+            ///
+            /// # Errors
+            /// It is no UUID.
+            pub fn parse(field: &'static str, text: &str) -> Result<Option<Self>, FieldError> {
+                match text.parse() {
+                    Ok(uuid) => Ok(Self::from_uuid(uuid)),
+                    Err(_) => {
+                        let message = format!("{field} {text:?} is not a UUID");
+                        Err(FieldError::new(field, message))
+                    }
+                }
             }
         }
 

@@ -9,6 +9,7 @@
 pub mod ascii;
 pub mod code;
 pub mod decimal;
+pub mod field;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 pub mod id;
@@ -26,6 +27,7 @@ pub mod view;
 
 pub use ascii::{Asset, Symbol};
 pub use code::Code;
+pub use field::FieldError;
 pub use id::{AccountId, ExecutionId, InstrumentId, OrderId, Slot, TradeId};
 pub use instrument::{AssetClass, Instrument, SessionCalendar};
 pub use machine::Machine;

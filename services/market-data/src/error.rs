@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prepx_domain::Code;
+use prepx_domain::{Code, FieldError};
 
 /// When a reader who found the store busy should come again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -12,13 +12,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A field is wrong.
-    #[error("{message}")]
-    Field {
-        /// Its name.
-        field: &'static str,
-        /// What was wrong, with which value, and what would be right.
-        message: String,
-    },
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// The past cannot be read.
     #[error("market data cannot be read right now; try again")]
     Store(#[source] Arc<prepx_store::Error>),
@@ -33,13 +28,13 @@ impl From<prepx_store::Error> for Error {
 impl Error {
     /// A wrong field.
     pub fn field(field: &'static str, message: String) -> Error {
-        Error::Field { field, message }
+        FieldError::new(field, message).into()
     }
 
     /// The closed code of this error.
     pub const fn code(&self) -> Code {
         match self {
-            Error::Field { .. } => Code::Invalid,
+            Error::Field(_) => Code::Invalid,
             Error::Store(_) => Code::Unavailable,
         }
     }
@@ -47,7 +42,7 @@ impl Error {
     /// The stable name of the reason, for programs.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Error::Field { .. } => "INVALID_FIELD",
+            Error::Field(_) => "INVALID_FIELD",
             Error::Store(_) => "UNAVAILABLE",
         }
     }
@@ -55,7 +50,7 @@ impl Error {
     /// When to try again, where that can help.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::Field { .. } => None,
+            Error::Field(_) => None,
             Error::Store(error) => error.is_retryable().then_some(RETRY_AFTER),
         }
     }

@@ -35,8 +35,8 @@ impl From<Error> for Status {
         }
         let mut outward = status::Error::new(error.code(), error.reason(), error.to_string())
             .retry_after(error.retry_after());
-        if let Error::Field { field, .. } = &error {
-            outward = outward.with("field", *field);
+        if let Error::Field(wrong) = &error {
+            outward = outward.with("field", wrong.field);
         }
         status::of(&outward)
     }

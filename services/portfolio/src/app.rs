@@ -12,7 +12,9 @@ use prepx_domain::ascii::without_slash;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, InstrumentId, OrderKind, Reject, Side, TimeInForce, text};
+use prepx_domain::{
+    AccountId, FieldError, InstrumentId, OrderKind, Reject, Side, TimeInForce, text,
+};
 use prepx_env::{Clock, Random};
 use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, UpdatesPort};
@@ -22,7 +24,6 @@ use uuid::Uuid;
 use self::midnight::Midnights;
 use crate::audit::{Audit, Counts};
 use crate::books::Books;
-use crate::domain::FieldError;
 use crate::domain::activity::{Activity, Query};
 use crate::domain::closing::Part;
 use crate::domain::holdings::{Holdings, Position};

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use prepx_domain::{Code, Reject};
+use prepx_domain::{Code, FieldError, Reject};
 use prepx_stage::port::{ReadError, SubmitError};
-
-use crate::domain::FieldError;
 
 /// Why a use case of portfolio failed.
 #[derive(Debug, thiserror::Error)]

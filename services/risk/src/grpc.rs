@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use prepx_domain::message::Limits;
 use prepx_domain::view::AccountView;
-use prepx_domain::{AccountId, Code, OrderId, Reject, decimal, text};
+use prepx_domain::{AccountId, Code, FieldError, OrderId, Reject, decimal, text};
 use prepx_proto::risk::v1 as wire;
 use prepx_proto::risk::v1::admin_service_server::AdminService;
 use prepx_runtime::status::{self, invalid};
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use crate::app::{App, Error};
 
@@ -75,10 +74,8 @@ impl AdminService for Handler {
 }
 
 fn account_id(text: &str) -> Result<AccountId, Status> {
-    let uuid = text
-        .parse::<Uuid>()
-        .map_err(|_| invalid("account_id", format!("account_id {text:?} is not a UUID")))?;
-    AccountId::from_uuid(uuid).ok_or_else(|| {
+    let account = AccountId::parse("account_id", text).map_err(wrong)?;
+    account.ok_or_else(|| {
         let message = format!("account not found for {text}");
         status::of(&status::Error::new(
             Code::NotFound,
@@ -89,10 +86,12 @@ fn account_id(text: &str) -> Result<AccountId, Status> {
 }
 
 fn order_id(text: &str) -> Result<OrderId, Status> {
-    let uuid = text
-        .parse::<Uuid>()
-        .map_err(|_| invalid("order_id", format!("order_id {text:?} is not a UUID")))?;
-    OrderId::from_uuid(uuid).ok_or_else(|| Error::Rejected(Reject::UnknownOrder).into())
+    let order = OrderId::parse("order_id", text).map_err(wrong)?;
+    order.ok_or_else(|| Error::Rejected(Reject::UnknownOrder).into())
+}
+
+fn wrong(error: FieldError) -> Status {
+    invalid(error.field, error.message)
 }
 
 /// Limits from their message; what is absent is without limit.

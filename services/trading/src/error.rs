@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use prepx_domain::{Code, Reject};
+use prepx_domain::{Code, FieldError, Reject};
 use prepx_stage::port::{ReadError, SubmitError};
-
-use crate::domain::form;
 
 /// Why a use case of order entry failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The form of the request is wrong.
     #[error(transparent)]
-    Form(#[from] form::Error),
+    Form(#[from] FieldError),
     /// The account stage refused it.
     #[error(transparent)]
     Rejected(#[from] Reject),

@@ -13,7 +13,6 @@ use prepx_runtime::status;
 use tonic::Status;
 
 use crate::app::App;
-use crate::domain::form;
 use crate::error::Error;
 
 /// The services of this crate over one application.
@@ -34,12 +33,6 @@ impl Handler {
     /// The operators' service.
     pub fn admin(&self) -> AdminServiceServer<Handler> {
         AdminServiceServer::new(self.clone())
-    }
-}
-
-impl From<form::Error> for Status {
-    fn from(error: form::Error) -> Status {
-        Error::Form(error).into()
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use prepx_domain::{AccountId, Asset, Instrument};
+use prepx_domain::{AccountId, Asset, FieldError, Instrument};
 
 use super::App;
-use crate::domain::FieldError;
 use crate::domain::holdings::CURRENCY;
 use crate::domain::points::{Asked, Points};
 use crate::domain::worth::Worth;

@@ -1,8 +1,7 @@
 //! How much of a position an order that closes it sells.
 
-use prepx_domain::decimal;
+use prepx_domain::{FieldError, decimal};
 
-use super::FieldError;
 use super::holdings::Position;
 
 /// How much of a position to close.

@@ -2,10 +2,8 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _};
-use prepx_domain::Micros;
 use prepx_domain::market::{MINUTE_US, interval};
-
-use super::FieldError;
+use prepx_domain::{FieldError, Micros};
 
 /// A day in microseconds.
 pub const DAY_US: i64 = 24 * HOUR_US;

@@ -5,13 +5,12 @@ use prepx_domain::decimal::{div_half_even, format};
 use prepx_domain::message::Fill;
 use prepx_domain::update::{Change, OrderEvent, OrderView};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, Asset, Instrument, Micros};
+use prepx_domain::{AccountId, Asset, FieldError, Instrument, Micros};
 use prepx_proto::convert;
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::trading::v1::Sort;
 
 use super::show::AMOUNT_SCALE;
-use crate::domain::FieldError;
 use crate::domain::activity::{Activity, Kind, Place, Query, date_of, day};
 use crate::error::Error;
 

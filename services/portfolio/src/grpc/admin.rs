@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
-use prepx_domain::{AccountId, Reject, decimal};
+use prepx_domain::{AccountId, FieldError, Reject, decimal};
 use prepx_proto::portfolio::v1 as wire;
 use prepx_proto::portfolio::v1::admin_service_server::AdminService;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::{Handler, show};
-use crate::domain::FieldError;
 use crate::domain::transfer::{Direction, Wanted};
 use crate::error::Error;
 use crate::store::Store;
@@ -82,13 +80,8 @@ fn wanted(
     asset: &str,
     amount: &str,
 ) -> Result<Wanted, Error> {
-    let uuid: Uuid = account_id.parse().map_err(|_| {
-        FieldError::new(
-            "account_id",
-            format!("account_id {account_id:?} is not a UUID"),
-        )
-    })?;
-    let account = AccountId::from_uuid(uuid).ok_or(Error::Rejected(Reject::UnknownAccount))?;
+    let account = AccountId::parse("account_id", account_id)?;
+    let account = account.ok_or(Error::Rejected(Reject::UnknownAccount))?;
     let asset = asset
         .parse()
         .map_err(|error| FieldError::new("asset", format!("asset: {error}")))?;

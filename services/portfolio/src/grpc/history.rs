@@ -1,11 +1,10 @@
 //! The history of what an account was worth: which is asked for, and how it looks.
 
-use prepx_domain::Micros;
 use prepx_domain::decimal::format;
+use prepx_domain::{FieldError, Micros};
 use prepx_proto::portfolio::v1 as wire;
 
 use super::activity::of_date;
-use crate::domain::FieldError;
 use crate::domain::holdings::{CURRENCY_SCALE, RATIO_SCALE};
 use crate::domain::points::{Asked, Points};
 use crate::domain::worth::{Point, Worth};

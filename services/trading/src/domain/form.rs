@@ -8,7 +8,7 @@ mod instrument;
 mod order;
 mod replace;
 
-use prepx_domain::{Instrument, Micros, Side, TimeInForce, decimal, text};
+use prepx_domain::{FieldError, Instrument, Micros, Side, TimeInForce, decimal, text};
 
 pub use self::instrument::InstrumentForm;
 pub use self::order::{Intent, OrderForm, Type};
@@ -18,25 +18,12 @@ use crate::domain::calendar::Nyse;
 /// The longest name that a client may give an order.
 const CLIENT_ORDER_ID_CHARS_MAX: usize = 128;
 
-/// A field that is not as it must be; the message says what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Error {
-    /// The field's name as the client wrote it.
-    pub field: &'static str,
-    /// What was wrong, with which value, and what would be right.
-    pub message: String,
-}
-
-fn wrong<T>(field: &'static str, message: impl Into<String>) -> Result<T, Error> {
-    Err(Error {
-        field,
-        message: message.into(),
-    })
+fn wrong<T>(field: &'static str, message: impl Into<String>) -> Result<T, FieldError> {
+    Err(FieldError::new(field, message))
 }
 
 /// An order is for an instrument; which there are is not known here.
-pub fn check_symbol(symbol: &str) -> Result<(), Error> {
+pub fn check_symbol(symbol: &str) -> Result<(), FieldError> {
     match symbol {
         "" => wrong("symbol", "symbol is required, such as AAPL or BTC/USD"),
         _ => Ok(()),
@@ -54,7 +41,7 @@ pub enum Lifetime {
 
 impl Lifetime {
     /// The time in force that the book knows by this.
-    pub fn known(self) -> Result<TimeInForce, Error> {
+    pub fn known(self) -> Result<TimeInForce, FieldError> {
         match self {
             Lifetime::Known(time_in_force) => Ok(time_in_force),
             Lifetime::Auction(name) => wrong(
@@ -66,12 +53,12 @@ impl Lifetime {
 }
 
 /// The side of an order, which has no default.
-pub fn check_side(side: Option<Side>) -> Result<Side, Error> {
+pub fn check_side(side: Option<Side>) -> Result<Side, FieldError> {
     side.map_or_else(|| wrong("side", "side is required: buy or sell"), Ok)
 }
 
 /// A positive number of at most `scale` decimal places, as minor units.
-pub fn positive(field: &'static str, text: &str, scale: u32) -> Result<i64, Error> {
+pub fn positive(field: &'static str, text: &str, scale: u32) -> Result<i64, FieldError> {
     match decimal::parse(text, scale) {
         Ok(minor) if minor > 0 => Ok(minor),
         Ok(_) => wrong(field, format!("{field} is {text}: it must be above 0")),
@@ -80,7 +67,7 @@ pub fn positive(field: &'static str, text: &str, scale: u32) -> Result<i64, Erro
 }
 
 /// A name that a client gives an order, or one that was drawn.
-pub fn check_name(client_order_id: &str) -> Result<(), Error> {
+pub fn check_name(client_order_id: &str) -> Result<(), FieldError> {
     match text::check(client_order_id, 0..=CLIENT_ORDER_ID_CHARS_MAX) {
         Ok(()) => Ok(()),
         Err(error) => wrong("client_order_id", format!("client_order_id {error}")),

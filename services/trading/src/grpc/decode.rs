@@ -5,7 +5,6 @@ use prepx_domain::{AssetClass, Code, Micros, OrderId, SessionCalendar, Side, Tim
 use prepx_proto::trading::v1 as wire;
 use prepx_runtime::status::{self, invalid};
 use tonic::Status;
-use uuid::Uuid;
 
 use crate::app::{OrderQuery, QueryStatus};
 use crate::domain::form::{InstrumentForm, Intent, Lifetime, OrderForm, ReplaceForm, Type};
@@ -17,11 +16,9 @@ const LIMIT_DEFAULT: i32 = 50;
 
 /// An order's id from its UUID. One that is not an order's UUID is an order that does not exist.
 pub fn order_id(text: &str) -> Result<OrderId, Status> {
-    let Ok(uuid) = text.parse::<Uuid>() else {
-        let message = format!("order_id {text:?} is not a UUID");
-        return Err(invalid("order_id", message));
-    };
-    OrderId::from_uuid(uuid).ok_or_else(|| {
+    let order = OrderId::parse("order_id", text);
+    let order = order.map_err(|wrong| invalid(wrong.field, wrong.message))?;
+    order.ok_or_else(|| {
         let message = format!("order not found for {text}");
         status::of(&status::Error::new(
             Code::NotFound,

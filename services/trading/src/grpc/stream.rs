@@ -19,6 +19,7 @@ use wire::command_result::Outcome;
 use super::decode;
 use crate::app::App;
 use crate::domain::form::{self, Lifetime};
+use crate::error::Error;
 
 /// Batches that may be unanswered; further ones wait in the transport.
 const BATCHES_IN_FLIGHT: usize = 64;
@@ -202,10 +203,10 @@ async fn read_place(
     id: Uuid,
     place: wire::PlaceOrder,
 ) -> Result<PlaceOrder, Status> {
-    let side = form::check_side(decode::side(place.side()))?;
+    let side = form::check_side(decode::side(place.side())).map_err(Error::Form)?;
     let time_in_force = match decode::lifetime(place.time_in_force()) {
         None => TimeInForce::GoodTilCanceled,
-        Some(lifetime) => lifetime.known()?,
+        Some(lifetime) => lifetime.known().map_err(Error::Form)?,
     };
     let symbol = place
         .symbol
@@ -264,7 +265,7 @@ fn name(given: String, id: Uuid) -> Result<String, Status> {
     if given.is_empty() {
         return Ok(id.to_string());
     }
-    form::check_name(&given)?;
+    form::check_name(&given).map_err(Error::Form)?;
     Ok(given)
 }
 

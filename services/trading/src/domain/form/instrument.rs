@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use prepx_domain::instrument::MAX_STEPS;
 use prepx_domain::{
-    Asset, AssetClass, Instrument, InstrumentId, Micros, SessionCalendar, Slot, Symbol, ascii,
-    decimal,
+    Asset, AssetClass, FieldError, Instrument, InstrumentId, Micros, SessionCalendar, Slot, Symbol,
+    ascii, decimal,
 };
 
-use super::{Error, positive, wrong};
+use super::{positive, wrong};
 
 /// Decimal places of every asset.
 const SCALE: u32 = 8;
@@ -36,7 +36,7 @@ pub struct InstrumentForm<'a> {
 
 impl InstrumentForm<'_> {
     /// The instrument of this form, with an id that it has if it is listed at `now`.
-    pub fn instrument(&self, now: Micros) -> Result<Instrument, Error> {
+    pub fn instrument(&self, now: Micros) -> Result<Instrument, FieldError> {
         let symbol: Symbol = parse("symbol", self.symbol)?;
         let Some(class) = self.class else {
             return wrong("class", "class is required: us_equity or crypto");
@@ -68,7 +68,7 @@ impl InstrumentForm<'_> {
     }
 
     /// What it trades, and what that is paid in.
-    fn assets(&self, symbol: Symbol) -> Result<(Asset, Asset), Error> {
+    fn assets(&self, symbol: Symbol) -> Result<(Asset, Asset), FieldError> {
         let (base, pair_quote) = match symbol.as_str().split_once('/') {
             Some((base, quote)) => (base, Some(quote)),
             None => (symbol.as_str(), None),
@@ -103,7 +103,7 @@ fn usual_calendar(class: AssetClass) -> SessionCalendar {
     }
 }
 
-fn reference_ticks(instrument: &Instrument, reference: &str) -> Result<i64, Error> {
+fn reference_ticks(instrument: &Instrument, reference: &str) -> Result<i64, FieldError> {
     let reference_minor = positive("reference_price", reference, SCALE)?;
     instrument.price_ticks(reference_minor).or_else(|_| {
         let tick = decimal::format(instrument.tick_minor, SCALE);
@@ -114,7 +114,7 @@ fn reference_ticks(instrument: &Instrument, reference: &str) -> Result<i64, Erro
     })
 }
 
-fn parse<T: FromStr<Err = ascii::Error>>(field: &'static str, text: &str) -> Result<T, Error> {
+fn parse<T: FromStr<Err = ascii::Error>>(field: &'static str, text: &str) -> Result<T, FieldError> {
     text.parse()
         .or_else(|error| wrong(field, format!("{field}: {error}")))
 }

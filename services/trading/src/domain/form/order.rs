@@ -1,9 +1,9 @@
 //! A new order.
 
 use prepx_domain::message::PlaceOrder;
-use prepx_domain::{AccountId, Instrument, Micros, OrderKind, Side, TimeInForce};
+use prepx_domain::{AccountId, FieldError, Instrument, Micros, OrderKind, Side, TimeInForce};
 
-use super::{Error, Lifetime, check_name, check_side, expiry, positive, wrong};
+use super::{Lifetime, check_name, check_side, expiry, positive, wrong};
 use crate::domain::calendar::Nyse;
 
 /// How an order executes, as clients say it.
@@ -69,7 +69,7 @@ impl OrderForm<'_> {
         instrument: &Instrument,
         nyse: &Nyse,
         now: Micros,
-    ) -> Result<PlaceOrder, Error> {
+    ) -> Result<PlaceOrder, FieldError> {
         self.check_taken()?;
         let side = check_side(self.side)?;
         self.check_intent(side)?;
@@ -95,7 +95,7 @@ impl OrderForm<'_> {
     }
 
     /// What this server says it does not take.
-    fn check_taken(&self) -> Result<(), Error> {
+    fn check_taken(&self) -> Result<(), FieldError> {
         if let Some(field) = self.not_simple {
             return wrong(field, format!("{field}: only simple orders are taken here"));
         }
@@ -111,7 +111,7 @@ impl OrderForm<'_> {
         Ok(())
     }
 
-    fn check_intent(&self, side: Side) -> Result<(), Error> {
+    fn check_intent(&self, side: Side) -> Result<(), FieldError> {
         let (name, demanded) = match self.intent {
             None => return Ok(()),
             Some(Intent::BuyToOpen) => ("buy_to_open", Side::Buy),
@@ -134,7 +134,7 @@ impl OrderForm<'_> {
         )
     }
 
-    fn kind(&self, instrument: &Instrument) -> Result<OrderKind, Error> {
+    fn kind(&self, instrument: &Instrument) -> Result<OrderKind, FieldError> {
         let Some(r#type) = self.r#type else {
             return wrong(
                 "type",
@@ -158,7 +158,7 @@ impl OrderForm<'_> {
         })
     }
 
-    fn lifetime(&self) -> Result<TimeInForce, Error> {
+    fn lifetime(&self) -> Result<TimeInForce, FieldError> {
         match self.time_in_force {
             Some(lifetime) => lifetime.known(),
             None => wrong(
@@ -168,7 +168,7 @@ impl OrderForm<'_> {
         }
     }
 
-    fn check_combination(&self, kind: OrderKind, tif: TimeInForce) -> Result<(), Error> {
+    fn check_combination(&self, kind: OrderKind, tif: TimeInForce) -> Result<(), FieldError> {
         if self.post_only && !matches!(kind, OrderKind::Limit { .. }) {
             return wrong("post_only", "post_only goes with limit orders only");
         }
@@ -193,7 +193,7 @@ fn price(
     text: Option<&str>,
     wanted: bool,
     scale: u32,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<i64>, FieldError> {
     match (text, wanted) {
         (None, false) => Ok(None),
         (Some(text), true) => positive(field, text, scale).map(Some),

@@ -2,9 +2,9 @@
 
 use prepx_domain::message::ReplaceOrder;
 use prepx_domain::update::OrderView;
-use prepx_domain::{Instrument, Micros};
+use prepx_domain::{FieldError, Instrument, Micros};
 
-use super::{Error, Lifetime, check_name, expiry, positive, wrong};
+use super::{Lifetime, check_name, expiry, positive, wrong};
 use crate::domain::calendar::Nyse;
 
 /// A change of an order as a client sent it; what is absent stays.
@@ -32,7 +32,7 @@ impl ReplaceForm<'_> {
         instrument: &Instrument,
         nyse: &Nyse,
         now: Micros,
-    ) -> Result<ReplaceOrder, Error> {
+    ) -> Result<ReplaceOrder, FieldError> {
         if self.trail.is_some() {
             return wrong("trail", "trail: trailing stops are not taken here");
         }
