@@ -1,7 +1,7 @@
 //! What moves between books at an event. The state and the postings that others are told come from
 //! this one place, so they cannot differ, and each asset adds up to zero (I3).
 
-use prepx_domain::message::Fill;
+use prepx_domain::message::{BookReplace, Fill};
 use prepx_domain::update::{Book, Posting};
 use prepx_domain::{Asset, Side};
 
@@ -69,16 +69,12 @@ impl Stage {
                 order: book,
                 hold_minor,
                 ..
-            } => {
-                let (from, to) = (Book::Available(book.account), Book::Held(book.account));
-                legs.transfer(self.held_asset(book), *hold_minor, from, to);
             }
-            Event::ReplaceSent {
-                replace,
+            | Event::ReplaceSent {
+                replace: BookReplace { new: book, .. },
                 hold_minor,
                 ..
             } => {
-                let book = &replace.new;
                 let (from, to) = (Book::Available(book.account), Book::Held(book.account));
                 legs.transfer(self.held_asset(book), *hold_minor, from, to);
             }
