@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""A real Apache Kafka for tests: tests/servers/kafka.py run [--nodes N] [--metrics RULES] -- COMMAND...
+"""A real Apache Kafka for tests: tests/servers/kafka.py run [--nodes N] [--tls] [--metrics RULES] -- COMMAND...
 
 Starts N nodes (1, or 3 with replication 3 and min.insync.replicas 2) on free ports of loopback
 with their data in a temporary directory, runs COMMAND with PREPX_TEST_KAFKA set to their URL and
-PREPX_TEST_KAFKA_NODES to N, ends the nodes by their process ids and exits as COMMAND did. With --metrics each
+PREPX_TEST_KAFKA_NODES to N, ends the nodes by their process ids and exits as COMMAND did. With --tls clients
+speak TLS and show a password, which the URL says. With --metrics each
 node tells of itself by the JMX exporter with these rules, at the addresses in PREPX_TEST_KAFKA_METRICS.
 
 Needs Java 17 or newer, and once Maven with a way to Maven Central: the jars of Kafka are kept in
@@ -18,11 +19,14 @@ import socket
 import struct
 import subprocess
 import tempfile
+import urllib.parse
 import uuid
 from dataclasses import dataclass
 
+import authority
 import server
 
+USER, PASSWORD = "prepx", "a/secret"
 VERSION = os.environ.get("KAFKA_VERSION", "4.3.1")
 EXPORTER_VERSION = "1.0.1"
 
@@ -75,7 +79,6 @@ node.id={node + 1}
 controller.quorum.voters={voters}
 listeners=CLIENT://{kafka.LISTEN}:{ports.clients[node]},BROKER://127.0.0.1:{ports.brokers[node]},CONTROLLER://127.0.0.1:{ports.controllers[node]}
 advertised.listeners=CLIENT://{kafka.ADDRESS}:{ports.doors[node]},BROKER://127.0.0.1:{ports.brokers[node]}
-listener.security.protocol.map=CLIENT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=BROKER
 log.dirs={data}
@@ -100,6 +103,16 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 num.network.threads=2
 num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
+"""
+
+
+PROTOCOLS = "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENT:"
+PLAIN = PROTOCOLS + "PLAINTEXT\n"
+SECURED = PROTOCOLS + """SASL_SSL
+listener.name.client.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.client.ssl.keystore.type=PEM
+listener.name.client.ssl.keystore.location={identity}
 """
 
 
@@ -180,11 +193,14 @@ class Kafka(server.Servers):
 
     START_SECONDS_MAX = 120
 
-    def __init__(self, work: pathlib.Path, nodes: int, lasting: bool = False, metrics: pathlib.Path | None = None):
+    def __init__(
+        self, work: pathlib.Path, nodes: int, lasting: bool = False, metrics: pathlib.Path | None = None, tls: bool = False
+    ):
         """Nodes of a Kafka that lasts have both of Java's compilers, which take minutes of a core and halve what a
         request costs after that; for a test that ends within them the first compiler alone is faster."""
         super().__init__(work)
         self.metrics, self.metrics_ports = metrics, server.free_ports(nodes) if metrics else []
+        self.authority = authority.Authority(work / "certificates") if tls else None
         self.compilers = [] if lasting else ["-XX:TieredStopAtLevel=1"]
         ports = server.free_ports(3 * nodes)
         self.ports = Ports(*(ports[at : at + nodes] for at in range(0, 3 * nodes, nodes)), [])
@@ -209,16 +225,31 @@ class Kafka(server.Servers):
     def format(self, node: int, java: list[str], cluster: str) -> pathlib.Path:
         """Prepares the data of one node, and says where its configuration is."""
         config, data = self.work / f"kafka-{node + 1}.properties", self.work / f"data-{node + 1}"
-        config.write_text(properties(node, self.ports, data, type(self)))
+        config.write_text(properties(node, self.ports, data, type(self)) + self.secured())
         make = java + ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", config]
+        if self.authority:
+            make += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
         subprocess.run(make, check=True, capture_output=True)
         return config
+
+    def secured(self) -> str:
+        """How clients are spoken to, where it is not in plain text."""
+        if not self.authority:
+            return PLAIN
+        identity = self.authority.path("identity.pem")
+        if not identity.exists():
+            identity.write_text("".join(path.read_text() for path in reversed(self.authority.server())))
+        return SECURED.format(identity=identity)
 
     def doors(self) -> list[int]:
         return [self.door(f"kafka-{node}", port) for node, port in enumerate(self.ports.clients, 1)]
 
     def url(self) -> str:
-        return "kafka://" + ",".join(f"{self.ADDRESS}:{port}" for port in self.doors())
+        brokers = ",".join(f"{self.ADDRESS}:{port}" for port in self.doors())
+        if not self.authority:
+            return f"kafka://{brokers}"
+        password = urllib.parse.quote(PASSWORD, safe="")
+        return f"kafka+ssl://{USER}:{password}@{brokers}?sslrootcert={self.authority.path('ca.pem')}"
 
     def environment(self) -> dict[str, str]:
         return {
@@ -234,9 +265,10 @@ def main():
     parser.add_argument("--nodes", type=int, choices=[1, 3], default=1)
     parser.add_argument("--lasting", action="store_true", help="with both of Java's compilers: faster after minutes")
     parser.add_argument("--metrics", type=pathlib.Path, help="rules by which each node tells of itself")
+    parser.add_argument("--tls", action="store_true")
     args, command = server.arguments(parser)
     with tempfile.TemporaryDirectory(prefix="prepx-kafka-") as work:
-        server.run(Kafka(pathlib.Path(work), args.nodes, args.lasting, args.metrics), command)
+        server.run(Kafka(pathlib.Path(work), args.nodes, args.lasting, args.metrics, args.tls), command)
 
 
 if __name__ == "__main__":

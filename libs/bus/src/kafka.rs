@@ -91,6 +91,8 @@ impl KafkaLog {
     /// A configuration that cannot work, missing topics, brokers that do not answer.
     pub fn open(location: KafkaLocation, config: Config) -> Result<Arc<KafkaLog>, OpenError> {
         config.validate().map_err(OpenError::Config)?;
+        let checked = location.check();
+        checked.map_err(|file| OpenError::Config(format!("URL has {file}")))?;
         let unavailable = |why: String| OpenError::Unavailable {
             brokers: location.brokers.clone(),
             why,

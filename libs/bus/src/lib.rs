@@ -34,7 +34,7 @@ pub use embedded::{EmbeddedLog, spawn_writer};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaLeases, KafkaLog};
 pub use lease::{Change, LeaseError, Leases};
-pub use location::{KafkaLocation, Location, UnknownUrl};
+pub use location::{KafkaLocation, Location, Mechanism, Security, UnknownUrl};
 pub use log::{
     AppendError, FenceError, Log, Owner, Poisoned, Position, ReadError, Reading, Record, Told,
     WaitError,

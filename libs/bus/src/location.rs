@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "kafka")]
+use prepx_location::Unreadable;
+use prepx_location::{Login, Servers, Tls, shown};
+
 /// Where the event log is, and so which engine serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// `file:DIR`: the embedded log in this directory.
     Embedded(PathBuf),
-    /// `kafka://host:port,host:port[/prefix]`: Apache Kafka.
+    /// `kafka://host:port,host:port[/prefix]`: Apache Kafka, with `kafka+ssl` by TLS.
     Kafka(KafkaLocation),
 }
 
@@ -19,13 +23,54 @@ pub struct KafkaLocation {
     /// What the names of topics and transactional ids begin with, a dot behind it; empty for none.
     /// Two platforms on one cluster differ in it.
     pub prefix: String,
+    /// How brokers are known and who asks them, where TLS is spoken.
+    pub security: Option<Security>,
+}
+
+/// TLS to brokers, and who asks them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// How brokers are known, and the certificate of who asks.
+    pub tls: Tls,
+    /// Who asks, where that is said by a password.
+    pub login: Option<(Login, Mechanism)>,
+}
+
+/// How a password is shown, in Kafka's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mechanism {
+    /// `PLAIN`: as it is, inside TLS.
+    Plain,
+    /// `SCRAM-SHA-256`.
+    Scram256,
+    /// `SCRAM-SHA-512`.
+    #[default]
+    Scram512,
+}
+
+impl Mechanism {
+    /// As Kafka calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Scram256 => "SCRAM-SHA-256",
+            Mechanism::Scram512 => "SCRAM-SHA-512",
+        }
+    }
+
+    fn named(name: &str) -> Option<Mechanism> {
+        let all = [Mechanism::Plain, Mechanism::Scram256, Mechanism::Scram512];
+        all.into_iter().find(|mechanism| mechanism.name() == name)
+    }
 }
 
 /// A URL that names no engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the event log {0:?} is not known: use `file:DIRECTORY` or \
-     `kafka://HOST:PORT,HOST:PORT[/PREFIX]`, a prefix of letters, digits, `-` and `_`"
+    "the event log {0:?} is not known: use `file:DIRECTORY` or `kafka://HOST:PORT,HOST:PORT[/PREFIX]`, a \
+     prefix of letters, digits, `-` and `_`; for TLS `kafka+ssl://`, with `?sslrootcert=FILE` for a CA of your own, \
+     and `USER:PASSWORD@` before the first host (`&sasl=PLAIN` where it is not SCRAM-SHA-512) or \
+     `&sslcert=FILE&sslkey=FILE` where clients have to say who they are"
 )]
 pub struct UnknownUrl(String);
 
@@ -33,35 +78,76 @@ impl Location {
     /// Reads a URL.
     ///
     /// # Errors
-    /// A scheme, a broker or a prefix that cannot be.
+    /// A scheme, a broker, a prefix or a parameter that cannot be.
     pub fn parse(url: &str) -> Result<Location, UnknownUrl> {
-        let location = if let Some(rest) = url.strip_prefix("kafka://") {
-            KafkaLocation::parse(rest).map(Location::Kafka)
-        } else {
-            url.strip_prefix("file:")
+        let location = match url.split_once("://") {
+            Some((scheme @ ("kafka" | "kafka+ssl"), rest)) => {
+                KafkaLocation::parse(scheme == "kafka+ssl", rest).map(Location::Kafka)
+            }
+            _ => url
+                .strip_prefix("file:")
                 .map(|rest| rest.strip_prefix("//").unwrap_or(rest))
                 .filter(|directory| !directory.is_empty())
-                .map(|directory| Location::Embedded(PathBuf::from(directory)))
+                .map(|directory| Location::Embedded(PathBuf::from(directory))),
         };
-        location.ok_or_else(|| UnknownUrl(url.to_owned()))
+        location.ok_or_else(|| UnknownUrl(shown(url)))
     }
 }
 
 impl KafkaLocation {
-    fn parse(rest: &str) -> Option<KafkaLocation> {
-        let (brokers, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let is_broker = |broker: &str| {
-            broker
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-        };
+    /// Whether the files that it names are there.
+    ///
+    /// # Errors
+    /// Names the first that cannot be read.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn check(&self) -> Result<(), Unreadable> {
+        match &self.security {
+            Some(security) => security.tls.check(),
+            None => Ok(()),
+        }
+    }
+
+    fn parse(is_tls: bool, rest: &str) -> Option<KafkaLocation> {
+        let mut told = Servers::parse(rest)?;
+        let prefix = told.path.clone().unwrap_or_default();
         let in_prefix = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let known = brokers.split(',').all(is_broker) && prefix.chars().all(in_prefix);
+        let security = match is_tls {
+            true => Some(Security::take(&mut told)?),
+            // A password is not sent in plain text.
+            false if told.login.is_some() => return None,
+            false => None,
+        };
+        let known = told.is_understood() && prefix.chars().all(in_prefix);
         known.then(|| KafkaLocation {
-            brokers: brokers.to_owned(),
-            prefix: prefix.to_owned(),
+            brokers: brokers(&told.hosts),
+            prefix,
+            security,
         })
     }
+}
+
+impl Security {
+    fn take(told: &mut Servers) -> Option<Security> {
+        let tls = Tls::take(told)?;
+        let mechanism = match told.take("sasl") {
+            None => None,
+            Some(name) => Some(Mechanism::named(&name)?),
+        };
+        let login = match (told.login.take(), mechanism) {
+            (Some(login), mechanism) => Some((login, mechanism.unwrap_or_default())),
+            (None, None) => None,
+            (None, Some(_)) => return None,
+        };
+        Some(Security { tls, login })
+    }
+}
+
+fn brokers(hosts: &[(String, u16)]) -> String {
+    let broker = |(host, port): &(String, u16)| match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    hosts.iter().map(broker).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -74,6 +160,7 @@ mod tests {
             Location::Kafka(KafkaLocation {
                 brokers: brokers.into(),
                 prefix: prefix.into(),
+                security: None,
             })
         };
         for (url, expected) in [
@@ -95,9 +182,33 @@ mod tests {
             "kafka://a",
             "kafka://a:9092,",
             "kafka://a:9/x.y",
+            "kafka://a:9?sslrootcert=/ca",
+            "kafka+ssl://a:9?sasl=PLAIN",
             "nats://a:1",
         ] {
             assert_eq!(Location::parse(wrong), Err(UnknownUrl(wrong.into())));
+        }
+    }
+
+    #[test]
+    fn a_url_says_how_brokers_are_known_and_who_asks() {
+        let security = |url: &str| match Location::parse(url) {
+            Ok(Location::Kafka(location)) => location.security.expect("TLS"),
+            other => panic!("{url}: {other:?}"),
+        };
+        assert_eq!(security("kafka+ssl://a:9/x"), Security::default());
+        let found = security("kafka+ssl://u:p%40w@a:9,b:9/x?sslrootcert=/ca");
+        assert_eq!(found.tls.ca, Some("/ca".into()));
+        let (login, mechanism) = found.login.expect("a password");
+        assert_eq!((&*login.password, mechanism), ("p@w", Mechanism::Scram512));
+        let plain = security("kafka+ssl://u:p@a:9?sasl=PLAIN").login;
+        assert_eq!(plain.expect("a password").1, Mechanism::Plain);
+        for wrong in [
+            "kafka://u:secret@a:9",
+            "kafka+ssl://u:secret@a:9?sasl=GSSAPI",
+        ] {
+            let refused = Location::parse(wrong).unwrap_err().to_string();
+            assert!(!refused.contains("secret"), "{refused}");
         }
     }
 }

@@ -41,7 +41,8 @@ pub struct Settings {
     pub advertise: String,
     /// Where keys are kept. All processes of a service see the same directory.
     pub data_dir: PathBuf,
-    /// The event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`.
+    /// The event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`, by TLS `kafka+ssl://USER:PASSWORD@…?sslrootcert=FILE`
+    /// (ADR 0027).
     pub log_url: String,
     /// Replicas of each topic where this platform makes them.
     pub log_replication: u16,

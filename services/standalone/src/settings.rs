@@ -29,8 +29,8 @@ pub struct Settings {
     pub simulation: simulate::Config,
     /// Where everything is kept.
     pub data_dir: PathBuf,
-    /// Which event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`; the embedded one in the data directory
-    /// when empty.
+    /// Which event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`, by TLS `kafka+ssl://USER:PASSWORD@…?sslrootcert=FILE`
+    /// (ADR 0027); the embedded one in the data directory when empty.
     pub log_url: String,
     /// Replicas of each topic where this platform makes them, on Kafka.
     pub log_replication: u16,

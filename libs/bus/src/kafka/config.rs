@@ -1,11 +1,12 @@
 //! The bounds of a handle on Kafka, and the settings of its clients.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
 use super::leases::Membership;
-use crate::location::KafkaLocation;
+use crate::location::{KafkaLocation, Security};
 use crate::{Reading, Topic, TopicPartition};
 
 /// The bounds of a handle on Kafka.
@@ -130,7 +131,37 @@ pub(super) fn client(location: &KafkaLocation, id: &str) -> ClientConfig {
         .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000");
+    if let Some(security) = &location.security {
+        secure(&mut client, security);
+    }
     client
+}
+
+fn secure(client: &mut ClientConfig, security: &Security) {
+    let protocol = match security.login {
+        Some(_) => "sasl_ssl",
+        None => "ssl",
+    };
+    client.set("security.protocol", protocol);
+    let mut file = |name: &str, path: &Path| {
+        client.set(name, path.to_string_lossy());
+    };
+    // The library then looks where systems have those that browsers know. OpenSSL's own place is not there in images.
+    let probe = Path::new("probe");
+    file(
+        "ssl.ca.location",
+        security.tls.ca.as_deref().unwrap_or(probe),
+    );
+    if let Some((certificate, key)) = &security.tls.own {
+        file("ssl.certificate.location", certificate);
+        file("ssl.key.location", key);
+    }
+    if let Some((login, mechanism)) = &security.login {
+        client
+            .set("sasl.mechanism", mechanism.name())
+            .set("sasl.username", &login.user)
+            .set("sasl.password", &login.password);
+    }
 }
 
 /// An idempotent producer: a record is written once and in order, by all replicas in sync.

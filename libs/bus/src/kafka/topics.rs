@@ -167,6 +167,8 @@ struct Standing {
 
 impl Cluster<'_> {
     fn new(location: &KafkaLocation) -> Result<Cluster<'_>, Error> {
+        let checked = location.check();
+        checked.map_err(|file| unavailable(location, file))?;
         let admin = client(location, "topics").create();
         Ok(Cluster {
             location,

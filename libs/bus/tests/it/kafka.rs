@@ -1,5 +1,7 @@
 //! The Kafka engine passes the suite of the seam, on the servers that `make test-kafka` starts.
 
+mod tls;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -44,10 +46,10 @@ impl Kafka {
         let url = std::env::var("PREPX_TEST_KAFKA");
         let url = url.expect("PREPX_TEST_KAFKA says where Kafka is: run `make test-kafka`");
         let prefix = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let Ok(Location::Kafka(location)) = Location::parse(&format!("{url}/{prefix}")) else {
+        let Ok(Location::Kafka(location)) = Location::parse(&url) else {
             panic!("PREPX_TEST_KAFKA is {url}; kafka://127.0.0.1:9092 would be right");
         };
-        location
+        KafkaLocation { prefix, ..location }
     }
 
     fn handle(&mut self) -> Arc<KafkaLog> {

@@ -25,9 +25,10 @@ impl Kafka {
         let url = std::env::var("PREPX_TEST_KAFKA");
         let url = url.expect("PREPX_TEST_KAFKA says where Kafka is: run `make test-kafka`");
         let prefix = format!("stage-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let Ok(Location::Kafka(location)) = Location::parse(&format!("{url}/{prefix}")) else {
+        let Ok(Location::Kafka(location)) = Location::parse(&url) else {
             panic!("PREPX_TEST_KAFKA is {url}; kafka://127.0.0.1:9092 would be right");
         };
+        let location = KafkaLocation { prefix, ..location };
         let nodes = std::env::var("PREPX_TEST_KAFKA_NODES");
         let nodes = nodes.map_or(1, |nodes| nodes.parse().unwrap());
         let mut declared = topics::Topics::shipped();
