@@ -90,6 +90,21 @@ def unknown_brokers(m):
     m.settings()["PREPX_LOG_URL"] = "kafka://kafka:9092/prepx"
 
 
+@fault(references.brokers, "listens at {9093: True}")
+def plain_text_to_brokers(m):
+    m.settings()["PREPX_LOG_URL"] = "kafka://prepx-kafka-bootstrap:9093/prepx"
+
+
+@fault(references.brokers, "lets nobody through to it")
+def brokers_behind_a_policy(m):
+    m.get("NetworkPolicy", "to-kafka")["spec"]["egress"][0]["ports"][0]["port"] = 9092
+
+
+@fault(references.brokers, "prepx-risk has not the CA")
+def brokers_unknown(m):
+    m.get("Deployment", "prepx-risk")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = []
+
+
 @fault(references.scaling, "it is not there")
 def scales_nothing(m):
     m.get("HorizontalPodAutoscaler", "prepx-user")["spec"]["scaleTargetRef"]["name"] = "user"

@@ -77,6 +77,8 @@ def accounts_and_secrets(m: Manifests) -> Iterator[str]:
     for doc in m.of("ExternalSecret"):
         target = doc["spec"].get("target", {}).get("name", doc["metadata"]["name"])
         secrets[target] = {entry["secretKey"] for entry in doc["spec"]["data"]}
+    # Strimzi makes it.
+    secrets |= {f"{doc['metadata']['name']}-cluster-ca-cert": {"ca.crt"} for doc in m.of("Kafka")}
     for workload in m.workloads:
         spec = pod(workload)["spec"]
         account = spec.get("serviceAccountName")
@@ -91,9 +93,13 @@ def accounts_and_secrets(m: Manifests) -> Iterator[str]:
             if not m.has("ConfigMap", wanted):
                 yield f"{name(workload)} takes the ConfigMap {wanted}: it is not there"
         for volume in spec.get("volumes", []):
-            wanted = volume.get("secret", {}).get("secretName")
-            if wanted and wanted not in secrets:
+            secret = volume.get("secret", {})
+            wanted = secret.get("secretName")
+            if wanted and wanted not in secrets and not secret.get("optional"):
                 yield f"{name(workload)} mounts the Secret {wanted}: it is not there"
+            for item in secret.get("items", []):
+                if wanted in secrets and item["key"] not in secrets[wanted]:
+                    yield f"{name(workload)} mounts {item['key']} of the Secret {wanted}: it is not there"
             wanted = volume.get("configMap", {}).get("name")
             if wanted and not m.has("ConfigMap", wanted):
                 yield f"{name(workload)} mounts the ConfigMap {wanted}: it is not there"
@@ -175,6 +181,35 @@ def hosts(m: Manifests) -> Iterator[str]:
                 yield f"{variable} names port {port} of {host}: it has others"
 
 
+def brokers(m: Manifests) -> Iterator[str]:
+    """Where the URL asks them by TLS, they speak it there, and whoever asks has the CA that it names."""
+    told = re.match(r"(\S+)://[^/]*:(\d+)/[^?]*(.*)", m.settings().get("PREPX_LOG_URL", ""))
+    if not told:
+        return
+    scheme, port, query = told.groups()
+    is_tls = scheme == "kafka+ssl"
+    for doc in m.of("Kafka"):
+        listeners = {one["port"]: one["tls"] for one in doc["spec"]["kafka"]["listeners"]}
+        if listeners.get(int(port)) is not is_tls:
+            yield f"PREPX_LOG_URL asks port {port} by {scheme}: {name(doc)} listens at {listeners}, true by TLS"
+        for policy in m.of("NetworkPolicy"):
+            for rule in policy["spec"].get("egress", []):
+                selected = [peer.get("podSelector", {}).get("matchLabels", {}) for peer in rule.get("to", [])]
+                open_ports = [one["port"] for one in rule.get("ports", [])]
+                if {"strimzi.io/cluster": doc["metadata"]["name"]} in selected and open_ports and int(port) not in open_ports:
+                    yield f"PREPX_LOG_URL asks port {port}: {name(policy)} lets nobody through to it"
+    if not is_tls:
+        return
+    directory = query.removeprefix("?sslrootcert=").rpartition("/")[0]
+    for workload in m.labelled({"prepx.io/uses-kafka": "true"}):
+        secrets = {one["name"]: one["secret"]["secretName"] for one in pod(workload)["spec"].get("volumes", []) if "secret" in one}
+        mounts = {one["mountPath"]: one["name"] for one in containers(workload)[0].get("volumeMounts", [])}
+        if secrets.get(mounts.get(directory)) != "prepx-cluster-ca-cert":
+            yield f"{name(workload)} has not the CA that PREPX_LOG_URL names"
+    if not m.of("Kafka") and not m.has("ExternalSecret", "prepx-cluster-ca-cert"):
+        yield "PREPX_LOG_URL names a CA: there is no Secret that has it"
+
+
 def home(m: Manifests) -> set[str]:
     """What a region has elsewhere: shards of the others, and outside of the home region what is only there."""
     regions = {doc["metadata"].get("labels", {}).get("prepx.io/region") for doc in m.of("Deployment")} - {None}
@@ -233,7 +268,7 @@ def topics(m: Manifests) -> Iterator[str]:
     if not m.of("KafkaTopic"):
         return
     told = m.settings()
-    prefix = told["PREPX_LOG_URL"].rpartition("/")[2]
+    prefix = told["PREPX_LOG_URL"].partition("?")[0].rpartition("/")[2]
     number = lambda key: int(told[f"PREPX_{key}"])
     declared = facts.topics(number("ACCOUNT_PARTITIONS"), number("MATCHING_PARTITIONS"), number("LOG_REPLICATION"))
     here = {doc["metadata"]["name"].removeprefix(f"{prefix}."): doc["spec"] for doc in m.of("KafkaTopic")}
@@ -272,6 +307,7 @@ RULES = [
     flags,
     settings,
     hosts,
+    brokers,
     scaling,
     probes,
     topics,

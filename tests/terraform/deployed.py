@@ -146,7 +146,7 @@ def annotated() -> dict[str, str]:
 
 def secrets(world: World) -> Iterator[str]:
     """Every secret that is read into the cluster has its place."""
-    files = text("k8s/components/secrets/secrets.yaml", "k8s/components/monitoring/stack/secrets.yaml")
+    files = text("k8s/components/secrets/secrets.yaml", "k8s/components/kafka-elsewhere/ca.yaml", "k8s/components/monitoring/stack/secrets.yaml")
     read = set(re.findall(r"remoteRef: \{key: ([\w/]+)", files))
     read |= set(re.findall(r"remoteRef/key, value: ([\w/-]+)", text("k8s/overlays/*/*.yaml")))
     made = set(map(plain, said(world, "modules/secrets").blocks("variable")["names"]["default"]))

@@ -1,7 +1,7 @@
 variable "names" {
-  description = "Names of the secrets, as the ExternalSecrets of k8s/components/secrets have them."
+  description = "Names of the secrets, as the ExternalSecrets of k8s/components/secrets and kafka-elsewhere have them."
   type        = set(string)
-  default     = ["prepx/cluster", "prepx/sql", "prepx/user", "prepx/analytics", "prepx/notification"]
+  default     = ["prepx/cluster", "prepx/sql", "prepx/user", "prepx/analytics", "prepx/notification", "prepx/kafka"]
 }
 
 variable "replica_regions" {
