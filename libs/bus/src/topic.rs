@@ -42,15 +42,15 @@ topics! {
     PortfolioUpdates = 4, "portfolio-updates";
     /// Trades and book deltas.
     MarketData = 5, "market-data";
-    /// Sign-ups, sign-ins and changes of users.
+    /// Sign-ups, sign-ins and changes of users. Nothing writes it yet.
     UserEvents = 6, "user-events";
-    /// Limits hit, kill switches, breakers.
+    /// Limits hit, kill switches, breakers. Nothing writes it yet.
     RiskEvents = 7, "risk-events";
-    /// What is to be pushed, mailed or sent to sockets.
+    /// What is to be pushed, mailed or sent to sockets. Nothing writes it yet.
     NotificationQueue = 8, "notification-queue";
-    /// Behaviour and business events.
+    /// Behaviour and business events. Nothing writes it yet.
     AnalyticsQueue = 9, "analytics-queue";
-    /// Who did what.
+    /// Who did what. Nothing writes it yet.
     AuditLogs = 10, "audit-logs";
     /// Define, halt and resume, to matching partitions.
     InstrumentCommands = 11, "instrument-commands";
