@@ -103,6 +103,8 @@ class Contents(unittest.TestCase):
             self.assertEqual((bom["bomFormat"], bom["metadata"]["component"]["name"]), ("CycloneDX", program))
             names = {component["name"] for component in bom["components"]}
             self.assertLessEqual({"tokio", "tonic", "prepx-domain"}, names)
+            # The system's libraries are known as packages, which is how faults in them are told of.
+            self.assertEqual([name for name in names if ".so" in name], [])
             refs = {component["bom-ref"] for component in bom["components"]}
             self.assertLessEqual({ref for need in bom["dependencies"] for ref in need["dependsOn"]}, refs)
 
