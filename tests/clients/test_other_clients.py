@@ -1,5 +1,6 @@
 """What clients other than alpaca-py send and read, as they do it: seen by running the Go client 3.9.1, the
-JavaScript client 3.1.3 and 4.0.2 and alpaca-trade-api 3.2.0, and from the source of the C# client."""
+JavaScript client 3.1.3 and 4.0.2, alpaca-trade-api 3.2.0, @alpacahq/typescript-sdk 0.0.32-preview,
+@master-chief/alpaca 6.3.20, apca 0.31 (Rust) and lumibot 4.6.30, and from the source of the C# client."""
 
 import msgpack
 import requests
@@ -45,6 +46,18 @@ def test_settings_of_the_go_and_the_c_sharp_client(add_trader, call):
     assert (status, settings["suspend_trade"]) == (200, True), settings
     status, settings = call(trader, "PATCH", "/v2/account/configurations", settings)
     assert status == 200, settings
+
+
+def test_a_body_that_says_it_is_text(server, add_trader, symbol):
+    """As the C# client sends every body, and @master-chief/alpaca."""
+    trader = add_trader("USD=1000")
+    for said in ("text/plain; charset=utf-8", "text/plain;charset=UTF-8"):
+        order = f'{{"symbol":"{symbol}","qty":1,"side":"buy","type":"limit","limit_price":99,"time_in_force":"day"}}'
+        answer = requests.post(
+            f"{server.url}/v2/orders", headers={**keys(trader), "Content-Type": said}, data=order,
+            timeout=PATIENCE_S,
+        )
+        assert (answer.status_code, answer.json()["qty"]) == (200, "1"), answer.text
 
 
 def test_a_history_begins_at_date_start(add_trader, call):

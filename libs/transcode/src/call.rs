@@ -117,8 +117,8 @@ impl Call {
     }
 }
 
-/// JSON, or what clients send when they say nothing of it: nothing at all, or the form type that curl
-/// puts on every `-d`.
+/// JSON, or what clients send when they say nothing of it: nothing at all, the form type that curl puts
+/// on every `-d`, or the plain text of .NET's `StringContent` and of `fetch`.
 fn check_content_type(content_type: Option<&str>) -> Result<(), Error> {
     let Some(content_type) = content_type else {
         return Ok(());
@@ -130,7 +130,8 @@ fn check_content_type(content_type: Option<&str>) -> Result<(), Error> {
         .trim()
         .to_ascii_lowercase();
     let json = media.ends_with("/json") || media.ends_with("+json");
-    if json || media.is_empty() || media == "application/x-www-form-urlencoded" {
+    let unsaid = ["", "application/x-www-form-urlencoded", "text/plain"];
+    if json || unsaid.contains(&media.as_str()) {
         return Ok(());
     }
     let shown = crate::fault::shorten(content_type);
