@@ -28,6 +28,17 @@ def test_the_go_client_replaces_without_a_time_in_force(add_trader, symbol, call
     assert (status, refused["message"]) == (422, "time_in_force is required: day, gtc, ioc or fok")
 
 
+def test_typescript_clients_repeat_the_path(add_trader, symbol, call):
+    """In the body of a replace, as @alpacahq/typescript-sdk and @master-chief/alpaca; in the query of a close, as the latter."""
+    trader = add_trader("USD=1000", f"{symbol}=2")
+    order = trader.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99))
+    change = {"order_id": str(order.id), "qty": "2"}
+    status, new = call(trader, "PATCH", f"/v2/orders/{order.id}", change)
+    assert (status, new["qty"], new["replaces"]) == (200, "2", str(order.id)), new
+    status, closing = call(trader, "DELETE", f"/v2/positions/{symbol}", symbol=symbol)
+    assert (status, closing["side"], closing["qty"]) == (200, "sell", "2"), closing
+
+
 def test_the_go_client_names_a_position_twice(add_trader, symbol, call):
     trader = add_trader(f"{symbol}=2")
     status, position = call(trader, "GET", f"/v2/positions/{symbol}", symbol=symbol)

@@ -86,14 +86,15 @@ impl<'p, 'b> Decoder<'p, 'b> {
                 return Err(unknown_field(plan, &name));
             };
             let bit: FieldSet = 1 << index;
-            if taken & bit != 0 {
-                let problem = "is given by the path; leave it out of the body";
-                return Err(Fault::field("FIELD_TAKEN", &name, problem));
-            }
             if seen & bit != 0 {
                 return Err(Fault::field("DUPLICATE_FIELD", &name, "occurs twice"));
             }
             seen |= bit;
+            // Some clients repeat in the body what the path says; the path is right.
+            if taken & bit != 0 {
+                self.parser.skip()?;
+                continue;
+            }
             let field = &plan.fields[index];
             if self.parser.peek()? == Type::Null {
                 self.parser.null()?;

@@ -81,6 +81,13 @@ fn paths_and_queries_fill_fields() {
         r#"{"qty":"1"}"#,
         expect![[r#"ReplaceOrder order_id:"9",qty:"1""#]],
     );
+    // Some clients repeat in the body what the path says; the path is right.
+    check(
+        "PATCH",
+        "/v2/orders/9",
+        r#"{"order_id":"8","qty":"1"}"#,
+        expect![[r#"ReplaceOrder order_id:"9",qty:"1""#]],
+    );
 }
 
 /// Requests, one a line as `METHOD URL BODY`, and the messages of their errors.
@@ -232,7 +239,6 @@ fn unknown_doubled_and_contradictory_fields_are_refused() {
         POST /v1/echo {"weights":{"a":1,"a":2}}
         POST /v1/echo {"a_value":{"x":1,"x":2}}
         POST /v2/orders?qty=1 {"side":"buy"}
-        PATCH /v2/orders/9 {"order_id":"8"}
         GET /v2/orders/9?order_id=8
         GET /v2/orders?limit=1&limit=2
         GET /v2/orders?simbols=A
@@ -254,7 +260,6 @@ fn unknown_doubled_and_contradictory_fields_are_refused() {
             42210000 DUPLICATE_FIELD: weights.a: occurs twice
             42210000 DUPLICATE_FIELD: a_value.x: occurs twice
             42210000 UNKNOWN_FIELD: qty: POST /v2/orders takes its fields in the JSON body
-            42210000 FIELD_TAKEN: order_id: is given by the path; leave it out of the body
             42210000 DUPLICATE_FIELD: order_id: occurs twice, or is given by the path or the body too
             42210000 DUPLICATE_FIELD: limit: occurs twice, or is given by the path or the body too
             42210000 UNKNOWN_FIELD: simbols: unknown field; did you mean symbols?
