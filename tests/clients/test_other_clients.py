@@ -132,6 +132,17 @@ def test_one_equity_of_which_nothing_is_known(add_trader, symbol, pair, call):
             assert refused["details"]["field"] == "symbols", refused
 
 
+def test_a_day_ends_with_its_last_trade(server, add_trader, symbol, call):
+    """alpaca-trade-api and much that is written with it ask for one day as start and end."""
+    _, buyer = play(add_trader, symbol)
+    day = f"{call(buyer, 'GET', '/v2/clock')[1]['timestamp']:.10}"
+    for what, count in (("bars", 1), ("trades", 3)):
+        query = {"timeframe": "1Day"} if what == "bars" else {}
+        found = lambda end: call(buyer, "GET", f"/v2/stocks/{symbol}/{what}", start=day, end=end, **query)[1][what]
+        eventually(lambda: len(found(day)) == count, True)
+        assert what == "bars" or found(f"{day}T00:00:00Z") == []
+
+
 def test_pairs_have_no_venue(server, add_trader, pair):
     play(add_trader, pair)
     found = requests.get(

@@ -268,6 +268,7 @@ fn takes_numbers(kind: Kind) -> bool {
             | Kind::Bytes
             | Kind::Date
             | Kind::TimestampUs
+            | Kind::EndUs
             | Kind::Enum(_)
             | Kind::Message(_)
     )
@@ -284,6 +285,7 @@ pub(crate) fn wire_type(kind: Kind) -> WireType {
         | Kind::Sint64
         | Kind::Uint64
         | Kind::TimestampUs
+        | Kind::EndUs
         | Kind::Enum(_) => WireType::Varint,
         Kind::Sfixed32 | Kind::Fixed32 | Kind::Float => WireType::ThirtyTwoBit,
         Kind::Sfixed64 | Kind::Fixed64 | Kind::Double => WireType::SixtyFourBit,

@@ -261,7 +261,7 @@ impl<'p, 'a, 'o> Encoder<'p, 'a, 'o> {
             Kind::Bool => b"false",
             Kind::String | Kind::Bytes => b"\"\"",
             Kind::Decimal => b"\"0\"",
-            Kind::Date | Kind::TimestampUs => b"null",
+            Kind::Date | Kind::TimestampUs | Kind::EndUs => b"null",
             _ => b"0",
         };
         self.out.extend_from_slice(text);
@@ -275,7 +275,9 @@ impl<'p, 'a, 'o> Encoder<'p, 'a, 'o> {
             (Kind::Decimal | Kind::Number, value) => return self.decimal(kind, value.text()?),
             (Kind::Bytes, value) => text::write_base64(value.bytes()?, self.out),
             (Kind::Enum(id), value) => self.enumeration(id, value.varint()? as i32),
-            (Kind::TimestampUs, value) => return self.micros(value.varint()? as i64),
+            (Kind::TimestampUs | Kind::EndUs, value) => {
+                return self.micros(value.varint()? as i64);
+            }
             (Kind::Bool, value) => {
                 let text: &[u8] = if value.varint()? == 0 {
                     b"false"

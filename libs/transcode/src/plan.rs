@@ -112,6 +112,8 @@ pub(crate) enum Kind {
     Date,
     /// Microseconds since 1970 in an int64.
     TimestampUs,
+    /// The same; a bare date is the end of that day.
+    EndUs,
     Enum(EnumId),
     Message(MessageId),
 }
@@ -270,7 +272,9 @@ impl Plans {
             (Shared::One, Kind::Bool) => "false",
             (Shared::One, Kind::String | Kind::Bytes) => "\"\"",
             (Shared::One, Kind::Decimal) => "\"0\"",
-            (Shared::One, Kind::Date | Kind::TimestampUs | Kind::Message(_)) => "null",
+            (Shared::One, Kind::Date | Kind::TimestampUs | Kind::EndUs | Kind::Message(_)) => {
+                "null"
+            }
             (Shared::One, Kind::Enum(id)) => self.enums[id].text(0).flatten().unwrap_or("null"),
             (Shared::One, _) => "0",
         };
@@ -306,6 +310,7 @@ impl Plans {
             (Format::Number, Kind::String) => Ok(Kind::Number),
             (Format::Date, Kind::String) => Ok(Kind::Date),
             (Format::TimestampUs, Kind::Int64) => Ok(Kind::TimestampUs),
+            (Format::EndUs, Kind::Int64) => Ok(Kind::EndUs),
             (format, _) => Err(format!(
                 "{} does not go with this type",
                 format.as_str_name_short()
@@ -368,6 +373,7 @@ impl Format {
             Format::Number => "FORMAT_NUMBER",
             Format::TimestampUs => "FORMAT_TIMESTAMP_US",
             Format::Date => "FORMAT_DATE",
+            Format::EndUs => "FORMAT_END_US",
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) enum Format {
     Number = 2,
     TimestampUs = 3,
     Date = 4,
+    EndUs = 5,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

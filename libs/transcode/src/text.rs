@@ -21,6 +21,8 @@ const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_4
 const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// About 10,000 years, the range of google.protobuf.Duration.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
+/// Of "2024-01-02"; whatever has a time is longer.
+const BARE_DATE_LENGTH: usize = 10;
 
 /// Accepts both alphabets' padding habits: browsers leave the padding out.
 const LENIENT: GeneralPurposeConfig =
@@ -60,7 +62,7 @@ pub(crate) fn expected(plans: &Plans, kind: Kind) -> String {
         Kind::Bytes => "a string of base64",
         Kind::Decimal | Kind::Number => "a decimal number such as 12.5",
         Kind::Date => "a date such as 2024-01-02",
-        Kind::TimestampUs => "a time such as 2024-01-02T15:04:05Z",
+        Kind::TimestampUs | Kind::EndUs => "a time such as 2024-01-02T15:04:05Z",
         Kind::Enum(id) => return choices(&plans.enums[id]),
         Kind::Message(id) => match plans.messages[id].shape {
             Shape::Timestamp => "a time such as 2024-01-02T15:04:05Z",
@@ -112,10 +114,8 @@ pub(crate) fn read(plans: &Plans, kind: Kind, text: &str, out: &mut Vec<u8>) -> 
         ),
         Kind::Decimal | Kind::Number => write_bytes(out, read_decimal(text)?.as_bytes()),
         Kind::Date => write_bytes(out, read_date(text)?.to_string().as_bytes()),
-        Kind::TimestampUs => {
-            let moment = read_timestamp(text)?;
-            encode_varint(moment.as_nanos().div_euclid(1_000) as u64, out);
-        }
+        Kind::TimestampUs => encode_varint(micros(read_timestamp(text)?), out),
+        Kind::EndUs => encode_varint(micros(read_end(text)?), out),
         Kind::Enum(id) => {
             let number = *plans.enums[id].numbers.get(text)?;
             encode_varint(i64::from(number) as u64, out);
@@ -235,6 +235,22 @@ fn read_timestamp(text: &str) -> Option<SignedDuration> {
     // A fraction before 1970 belongs to the second before.
     let second = i64::try_from(moment.as_nanos().div_euclid(1_000_000_000)).ok()?;
     TIMESTAMP_SECONDS.contains(&second).then_some(moment)
+}
+
+/// The end of an interval, which belongs to it: of a bare date the last microsecond.
+fn read_end(text: &str) -> Option<SignedDuration> {
+    let moment = read_timestamp(text)?;
+    let bare_date = text.len() <= BARE_DATE_LENGTH;
+    Some(if bare_date {
+        moment + (SignedDuration::from_hours(24) - SignedDuration::from_micros(1))
+    } else {
+        moment
+    })
+}
+
+/// As an `int64` stands on the wire.
+fn micros(moment: SignedDuration) -> u64 {
+    moment.as_nanos().div_euclid(1_000) as u64
 }
 
 /// Whole seconds and nanoseconds, both with the sign.

@@ -76,6 +76,8 @@ fn operations_say_what_they_take_and_give() {
         .iter()
         .map(|parameter| parameter["name"].as_str().unwrap())
         .collect();
-    expect!["status limit after nested symbols side types until date page.size page.token max_age"]
-        .assert_eq(&names.join(" "));
+    expect![
+        "status limit after nested symbols side types until date page.size page.token max_age end"
+    ]
+    .assert_eq(&names.join(" "));
 }

@@ -55,6 +55,15 @@ fn paths_and_queries_fill_fields() {
             r#"ListOrders status:"open",limit:500,after{seconds:1704153600},symbols:["AAPL","BTC/USD","MSFT"],side:SIDE_SELL,types:[ORDER_TYPE_MARKET,ORDER_TYPE_LIMIT],until_us:1704153600000000,date:"2024-02-29",page{size:5,token:"x"},max_age{value:7}"#
         ]],
     );
+    // A bare date is the end of that day where an interval ends.
+    for (end, micros) in [
+        ("2024-01-02", 1_704_239_999_999_999_i64),
+        ("2024-01-02T00:00:00Z", 1_704_153_600_000_000),
+        ("2024-01-02T00:00:00-05:00", 1_704_171_600_000_000),
+    ] {
+        let found = request("GET", &format!("/v2/orders?end={end}"), "").unwrap();
+        assert_eq!(found, format!("ListOrders end:{micros}"));
+    }
     check(
         "GET",
         "/v2/orders?until=&limit=&status=&symbols=",
