@@ -28,6 +28,16 @@ def test_the_go_client_replaces_without_a_time_in_force(add_trader, symbol, call
     assert (status, refused["message"]) == (422, "time_in_force is required: day, gtc, ioc or fok")
 
 
+def test_positions_name_pairs_without_a_slash(add_trader, pair, call):
+    """lumibot takes USD off the end and sells "BTC//USD" otherwise; others look for BTCUSD and buy again."""
+    base = pair.removesuffix("/USD")
+    trader = add_trader(f"{base}=2")
+    [position] = call(trader, "GET", "/v2/positions")[1]
+    assert (position["symbol"], position["qty"]) == (f"{base}USD", "2")
+    status, order = call(trader, "DELETE", f"/v2/positions/{position['symbol']}")
+    assert (status, order["symbol"]) == (200, pair), order
+
+
 def test_typescript_clients_repeat_the_path(add_trader, symbol, call):
     """In the body of a replace, as @alpacahq/typescript-sdk and @master-chief/alpaca; in the query of a close, as the latter."""
     trader = add_trader("USD=1000", f"{symbol}=2")

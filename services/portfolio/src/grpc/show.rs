@@ -1,7 +1,8 @@
 //! Accounts, positions and transfers as the public API shows them.
 
-use prepx_domain::Asset;
+use prepx_domain::ascii::without_slash;
 use prepx_domain::decimal::format;
+use prepx_domain::{Asset, Instrument};
 use prepx_proto::convert;
 use prepx_proto::portfolio::v1 as wire;
 
@@ -70,7 +71,7 @@ pub fn position(position: &Position, last_day_minor: Option<i64>) -> wire::Posit
     );
     wire::Position {
         asset_id: instrument.id.to_string(),
-        symbol: instrument.symbol.to_string(),
+        symbol: position_symbol(instrument),
         exchange: convert::exchange(instrument.class).to_owned(),
         asset_class: convert::asset_class(instrument.class).into(),
         asset_marginable: false,
@@ -88,6 +89,11 @@ pub fn position(position: &Position, last_day_minor: Option<i64>) -> wire::Posit
             .and_then(|before_minor| position.change_ratio(before_minor))
             .map(ratio),
     }
+}
+
+/// Positions name a pair without its slash: clients of the API look for `BTCUSD` among them.
+fn position_symbol(instrument: &Instrument) -> String {
+    without_slash(instrument.symbol.as_str())
 }
 
 pub fn closed(closed: &Closed) -> wire::ClosePositionResult {
@@ -111,7 +117,7 @@ pub fn closed(closed: &Closed) -> wire::ClosePositionResult {
     wire::ClosePositionResult {
         order_id,
         status,
-        symbol: instrument.symbol.to_string(),
+        symbol: position_symbol(instrument),
         body: Some(wire::ClosePositionOutcome {
             outcome: Some(outcome),
         }),
