@@ -106,11 +106,13 @@ def test_one_equity_at_a_time(add_trader, symbol, call):
     stock = lambda rest, **query: call(buyer, "GET", f"/v2/stocks/{symbol}/{rest}", **query)
     eventually(lambda: (stock("quotes/latest")[1].get("quote") or {}).get("bs"), 2)
     _, latest = stock("quotes/latest")
-    venue = {"bx": "Q", "ax": "Q"}
+    # Clients that are made from Alpaca's OpenAPI document refuse a quote or a trade without c and z.
+    venue = {"bx": "Q", "ax": "Q", "c": ["R"], "z": "C"}
     assert latest["symbol"] == symbol
     assert latest["quote"] == {"t": latest["quote"]["t"], "bp": 99, "bs": 2, "ap": 101, "as": 1.5, **venue}
     _, latest = stock("trades/latest")
     assert (latest["symbol"], latest["trade"]["p"], latest["trade"]["x"]) == (symbol, 101, "Q")
+    assert (latest["trade"]["c"], latest["trade"]["z"]) == (["@"], "C")
     _, latest = stock("bars/latest")
     assert (latest["symbol"], latest["bar"]["c"]) == (symbol, 101)
     _, snapshot = stock("snapshot")
@@ -158,7 +160,7 @@ def test_pairs_have_no_venue(server, add_trader, pair):
     found = requests.get(
         f"{server.url}/v1beta3/crypto/us/trades", params={"symbols": pair}, timeout=PATIENCE_S
     ).json()["trades"][pair]
-    assert found and all("x" not in trade for trade in found)
+    assert found and all(not {"x", "c", "z"} & trade.keys() for trade in found)
 
 
 def test_the_go_client_names_every_channel(server, add_trader, symbol):

@@ -19,6 +19,12 @@ const EQUITY_EXCHANGE: &str = "NASDAQ";
 const CRYPTO_EXCHANGE: &str = "CRYPTO";
 /// The letter by which market data names the venue of equities.
 const EQUITY_EXCHANGE_LETTER: &str = "Q";
+/// The tape of what is listed at that venue.
+const EQUITY_TAPE: &str = "C";
+/// The condition of a regular sale on that tape.
+const REGULAR_SALE: &str = "@";
+/// The condition of a regular quote on that tape.
+const REGULAR_QUOTE: &str = "R";
 
 /// The venue of an instrument.
 pub const fn exchange(class: AssetClass) -> &'static str {
@@ -33,6 +39,31 @@ pub fn exchange_letter(class: AssetClass) -> String {
     match class {
         AssetClass::UsEquity => EQUITY_EXCHANGE_LETTER.to_owned(),
         AssetClass::Crypto => String::new(),
+    }
+}
+
+/// The letter of an instrument's tape in market data; pairs have none.
+pub fn tape(class: AssetClass) -> String {
+    match class {
+        AssetClass::UsEquity => EQUITY_TAPE.to_owned(),
+        AssetClass::Crypto => String::new(),
+    }
+}
+
+/// The conditions of a trade; pairs have none.
+pub fn trade_conditions(class: AssetClass) -> Vec<String> {
+    conditions(class, REGULAR_SALE)
+}
+
+/// The conditions of a quote; pairs have none.
+pub fn quote_conditions(class: AssetClass) -> Vec<String> {
+    conditions(class, REGULAR_QUOTE)
+}
+
+fn conditions(class: AssetClass, regular: &str) -> Vec<String> {
+    match class {
+        AssetClass::UsEquity => vec![regular.to_owned()],
+        AssetClass::Crypto => Vec::new(),
     }
 }
 

@@ -94,6 +94,8 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
                 Side::Sell => data::Taker::Seller.into(),
             },
             exchange: convert::exchange_letter(instrument.class),
+            conditions: convert::trade_conditions(instrument.class),
+            tape: convert::tape(instrument.class),
         }),
         Happening::Quote(best) => Event::Quote(quote(instrument, timestamp, best)),
         Happening::Level {
@@ -151,6 +153,8 @@ fn quote(instrument: &Instrument, timestamp: i64, [bid, ask]: &Best) -> data::Qu
         ask_size,
         bid_exchange: convert::exchange_letter(instrument.class),
         ask_exchange: convert::exchange_letter(instrument.class),
+        conditions: convert::quote_conditions(instrument.class),
+        tape: convert::tape(instrument.class),
     }
 }
 

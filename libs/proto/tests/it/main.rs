@@ -326,6 +326,8 @@ fn trades_and_books() {
         id: 7,
         taker: market::Taker::Seller.into(),
         exchange: String::new(),
+        conditions: Vec::new(),
+        tape: String::new(),
     };
     let answer = market::GetLatestTradesResponse {
         trades: [("BTC/USD".to_owned(), trade)].into(),

@@ -251,6 +251,8 @@ mod tests {
             id: 7,
             taker: 1,
             exchange: String::new(),
+            conditions: Vec::new(),
+            tape: String::new(),
         };
         let event = wire::MarketEvent {
             channel: wire::Channel::Trades.into(),

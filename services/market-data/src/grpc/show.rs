@@ -33,6 +33,8 @@ pub fn trade(instrument: &Instrument, trade: &Trade) -> wire::Trade {
         id: trade.id.within_slot(),
         taker: taker.into(),
         exchange: exchange_letter(instrument.class),
+        conditions: convert::trade_conditions(instrument.class),
+        tape: convert::tape(instrument.class),
     }
 }
 
@@ -45,6 +47,8 @@ pub fn quote(instrument: &Instrument, quote: &Quote) -> wire::Quote {
         ask_size: size(instrument, quote.ask_lots),
         bid_exchange: exchange_letter(instrument.class),
         ask_exchange: exchange_letter(instrument.class),
+        conditions: convert::quote_conditions(instrument.class),
+        tape: convert::tape(instrument.class),
     }
 }
 
