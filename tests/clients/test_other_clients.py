@@ -2,6 +2,8 @@
 JavaScript client 3.1.3 and 4.0.2, alpaca-trade-api 3.2.0, @alpacahq/typescript-sdk 0.0.32-preview,
 @master-chief/alpaca 6.3.20, apca 0.31 (Rust) and lumibot 4.6.30, and from the source of the C# client."""
 
+from datetime import datetime, timezone
+
 import msgpack
 import requests
 from websockets.sync.client import connect
@@ -26,6 +28,14 @@ def test_the_go_client_replaces_without_a_time_in_force(add_trader, symbol, call
     order = {"symbol": symbol, "qty": "1", "side": "buy", "type": "market", "time_in_force": ""}
     status, refused = call(trader, "POST", "/v2/orders", order)
     assert (status, refused["message"]) == (422, "time_in_force is required: day, gtc, ioc or fok")
+
+
+def test_the_clock_says_the_time_of_new_york(add_trader, call):
+    """Alpaca's examples for JavaScript, and what is written after them, cut the last six characters off."""
+    clock = call(add_trader(), "GET", "/v2/clock")[1]
+    for name in ("timestamp", "next_open", "next_close"):
+        assert clock[name][-6:] in ("-05:00", "-04:00"), clock
+    assert clock["next_open"][11:19] == "09:30:00" and clock["next_close"][11:19] in ("16:00:00", "13:00:00"), clock
 
 
 def test_positions_name_pairs_without_a_slash(add_trader, pair, call):
@@ -147,7 +157,7 @@ def test_one_equity_of_which_nothing_is_known(add_trader, symbol, pair, call):
 def test_a_day_ends_with_its_last_trade(server, add_trader, symbol, call):
     """alpaca-trade-api and much that is written with it ask for one day as start and end."""
     _, buyer = play(add_trader, symbol)
-    day = f"{call(buyer, 'GET', '/v2/clock')[1]['timestamp']:.10}"
+    day = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     for what, count in (("bars", 1), ("trades", 3)):
         query = {"timeframe": "1Day"} if what == "bars" else {}
         found = lambda end: call(buyer, "GET", f"/v2/stocks/{symbol}/{what}", start=day, end=end, **query)[1][what]

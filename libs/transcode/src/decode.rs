@@ -269,6 +269,7 @@ fn takes_numbers(kind: Kind) -> bool {
             | Kind::Date
             | Kind::TimestampUs
             | Kind::EndUs
+            | Kind::NewYorkUs
             | Kind::Enum(_)
             | Kind::Message(_)
     )
@@ -286,6 +287,7 @@ pub(crate) fn wire_type(kind: Kind) -> WireType {
         | Kind::Uint64
         | Kind::TimestampUs
         | Kind::EndUs
+        | Kind::NewYorkUs
         | Kind::Enum(_) => WireType::Varint,
         Kind::Sfixed32 | Kind::Fixed32 | Kind::Float => WireType::ThirtyTwoBit,
         Kind::Sfixed64 | Kind::Fixed64 | Kind::Double => WireType::SixtyFourBit,

@@ -261,7 +261,7 @@ impl<'p, 'a, 'o> Encoder<'p, 'a, 'o> {
             Kind::Bool => b"false",
             Kind::String | Kind::Bytes => b"\"\"",
             Kind::Decimal => b"\"0\"",
-            Kind::Date | Kind::TimestampUs | Kind::EndUs => b"null",
+            Kind::Date | Kind::TimestampUs | Kind::EndUs | Kind::NewYorkUs => b"null",
             _ => b"0",
         };
         self.out.extend_from_slice(text);
@@ -277,6 +277,10 @@ impl<'p, 'a, 'o> Encoder<'p, 'a, 'o> {
             (Kind::Enum(id), value) => self.enumeration(id, value.varint()? as i32),
             (Kind::TimestampUs | Kind::EndUs, value) => {
                 return self.micros(value.varint()? as i64);
+            }
+            (Kind::NewYorkUs, value) => {
+                let written = text::write_new_york(value.varint()? as i64, self.out);
+                return written.then_some(()).ok_or(Malformed);
             }
             (Kind::Bool, value) => {
                 let text: &[u8] = if value.varint()? == 0 {

@@ -114,6 +114,8 @@ pub(crate) enum Kind {
     TimestampUs,
     /// The same; a bare date is the end of that day.
     EndUs,
+    /// The same as a timestamp, with the offset of New York in answers.
+    NewYorkUs,
     Enum(EnumId),
     Message(MessageId),
 }
@@ -272,9 +274,8 @@ impl Plans {
             (Shared::One, Kind::Bool) => "false",
             (Shared::One, Kind::String | Kind::Bytes) => "\"\"",
             (Shared::One, Kind::Decimal) => "\"0\"",
-            (Shared::One, Kind::Date | Kind::TimestampUs | Kind::EndUs | Kind::Message(_)) => {
-                "null"
-            }
+            (Shared::One, Kind::Date | Kind::Message(_)) => "null",
+            (Shared::One, Kind::TimestampUs | Kind::EndUs | Kind::NewYorkUs) => "null",
             (Shared::One, Kind::Enum(id)) => self.enums[id].text(0).flatten().unwrap_or("null"),
             (Shared::One, _) => "0",
         };
@@ -311,6 +312,7 @@ impl Plans {
             (Format::Date, Kind::String) => Ok(Kind::Date),
             (Format::TimestampUs, Kind::Int64) => Ok(Kind::TimestampUs),
             (Format::EndUs, Kind::Int64) => Ok(Kind::EndUs),
+            (Format::NewYorkUs, Kind::Int64) => Ok(Kind::NewYorkUs),
             (format, _) => Err(format!(
                 "{} does not go with this type",
                 format.as_str_name_short()
@@ -374,6 +376,7 @@ impl Format {
             Format::TimestampUs => "FORMAT_TIMESTAMP_US",
             Format::Date => "FORMAT_DATE",
             Format::EndUs => "FORMAT_END_US",
+            Format::NewYorkUs => "FORMAT_NEW_YORK_US",
         }
     }
 }

@@ -33,6 +33,7 @@ pub(crate) enum Format {
     TimestampUs = 3,
     Date = 4,
     EndUs = 5,
+    NewYorkUs = 6,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

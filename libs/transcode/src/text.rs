@@ -1,12 +1,14 @@
 //! Single values as text: in a path, in a query, in a JSON string or number. Each is read into the
 //! bytes that protobuf has for it, and written from them.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use base64::{alphabet, engine::DecodePaddingMode, engine::GeneralPurposeConfig};
 use jiff::fmt::temporal::Pieces;
-use jiff::tz::Offset;
-use jiff::{SignedDuration, civil};
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, civil};
 use prost::encoding::encode_varint;
 
 use crate::json::number_length;
@@ -19,6 +21,10 @@ const MAX_NUMBER_LENGTH: usize = 64;
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 /// 1970-01-01T00:00:00.
 const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+/// Where the exchange is whose clock clients ask for.
+static NEW_YORK: LazyLock<TimeZone> = LazyLock::new(|| {
+    TimeZone::get("America/New_York").expect("the zone is bundled in the program")
+});
 /// About 10,000 years, the range of google.protobuf.Duration.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 /// Of "2024-01-02"; whatever has a time is longer.
@@ -62,7 +68,7 @@ pub(crate) fn expected(plans: &Plans, kind: Kind) -> String {
         Kind::Bytes => "a string of base64",
         Kind::Decimal | Kind::Number => "a decimal number such as 12.5",
         Kind::Date => "a date such as 2024-01-02",
-        Kind::TimestampUs | Kind::EndUs => "a time such as 2024-01-02T15:04:05Z",
+        Kind::TimestampUs | Kind::EndUs | Kind::NewYorkUs => "a time such as 2024-01-02T15:04:05Z",
         Kind::Enum(id) => return choices(&plans.enums[id]),
         Kind::Message(id) => match plans.messages[id].shape {
             Shape::Timestamp => "a time such as 2024-01-02T15:04:05Z",
@@ -114,7 +120,7 @@ pub(crate) fn read(plans: &Plans, kind: Kind, text: &str, out: &mut Vec<u8>) -> 
         ),
         Kind::Decimal | Kind::Number => write_bytes(out, read_decimal(text)?.as_bytes()),
         Kind::Date => write_bytes(out, read_date(text)?.to_string().as_bytes()),
-        Kind::TimestampUs => encode_varint(micros(read_timestamp(text)?), out),
+        Kind::TimestampUs | Kind::NewYorkUs => encode_varint(micros(read_timestamp(text)?), out),
         Kind::EndUs => encode_varint(micros(read_end(text)?), out),
         Kind::Enum(id) => {
             let number = *plans.enums[id].numbers.get(text)?;
@@ -301,6 +307,26 @@ pub(crate) fn write_timestamp(seconds: i64, nanos: i64, out: &mut Vec<u8>) -> bo
     digits(second % 60, 2, out);
     write_fraction(nanos, out);
     out.extend_from_slice(b"Z\"");
+    true
+}
+
+/// Appends `"2024-01-02T10:04:05-05:00"`, the time and the offset of New York; false when it is not a valid time.
+pub(crate) fn write_new_york(micros: i64, out: &mut Vec<u8>) -> bool {
+    let Ok(moment) = Timestamp::from_microsecond(micros) else {
+        return false;
+    };
+    let offset = i64::from(NEW_YORK.to_offset(moment).seconds());
+    let (second, micro) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    if !write_timestamp(second + offset, micro * 1_000, out) {
+        return false;
+    }
+    // The offset in place of the Z.
+    out.truncate(out.len() - b"Z\"".len());
+    out.push(if offset < 0 { b'-' } else { b'+' });
+    digits(offset.abs() / 3_600, 2, out);
+    out.push(b':');
+    digits(offset.abs() / 60 % 60, 2, out);
+    out.push(b'"');
     true
 }
 

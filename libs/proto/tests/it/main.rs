@@ -132,10 +132,10 @@ fn a_clock_and_a_calendar() {
         "/v2/clock",
         &clock,
         expect![[r#"
-        {"timestamp":"2024-01-02T15:04:05.000006Z",
+        {"timestamp":"2024-01-02T10:04:05.000006-05:00",
         "is_open":true,
         "next_open":null,
-        "next_close":"2024-01-02T15:04:05.000006Z"}"#]],
+        "next_close":"2024-01-02T10:04:05.000006-05:00"}"#]],
     );
     let day = trading::CalendarDay {
         date: "2024-01-02".to_owned(),

@@ -53,7 +53,9 @@ impl Writer<'_> {
             Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
             Kind::Decimal => json!({ "type": "string", "format": "decimal" }),
             Kind::Date => json!({ "type": "string", "format": "date" }),
-            Kind::TimestampUs | Kind::EndUs => json!({ "type": "string", "format": "date-time" }),
+            Kind::TimestampUs | Kind::EndUs | Kind::NewYorkUs => {
+                json!({ "type": "string", "format": "date-time" })
+            }
             Kind::Enum(id) => json!({ "type": "string", "enum": self.plans.enums[id].choices }),
             Kind::Message(id) => self.message_schema(id),
         }
