@@ -206,3 +206,21 @@ def test_a_day_begins_with_what_there_was_at_midnight(add_trader, symbol):
     position = owner.client.get_open_position(symbol)
     assert (position.current_price, position.lastday_price, position.change_today) == ("103", "100", "0.03")
     assert owner.client.get_all_positions() == [position]
+
+
+def test_pairs_have_one_slash_or_none(add_trader, pair, call):
+    """lumibot sent BTC//USD, and with any number of slashes it was taken for BTC/USD."""
+    base = pair.removesuffix("/USD")
+    trader = add_trader("USD=1000", f"{base}=2")
+    order = {"qty": "1", "side": "buy", "type": "limit", "limit_price": "99", "time_in_force": "gtc"}
+    for named in (pair, f"{base}USD"):
+        status, placed = call(trader, "POST", "/v2/orders", {**order, "symbol": named})
+        assert (status, placed["symbol"]) == (200, pair), placed
+    for wrong in (f"{base}//USD", f"/{base}USD", f"{base}USD/", f"{base[0]}/{base[1:]}USD"):
+        status, refused = call(trader, "POST", "/v2/orders", {**order, "symbol": wrong})
+        assert (status, refused["code"]) == (404, 40410000), refused
+        named = wrong.replace("/", "%2F")
+        for path in (f"/v2/positions/{named}", f"/v2/assets/{named}"):
+            assert call(trader, "GET", path)[0] == 404, path
+    assert len(call(trader, "GET", "/v2/orders", symbols=f"{base}USD")[1]) == 2
+    assert call(trader, "GET", "/v2/orders", symbols=f"{base}//USD")[1] == []

@@ -36,9 +36,15 @@ pub enum Error {
     },
 }
 
-/// A symbol as it is looked up: clients may leave out the slash of a pair, so `BTCUSD` finds `BTC/USD`.
+/// A symbol as it is looked up: clients may leave out the slash of a pair, so `BTCUSD` finds `BTC/USD`. More
+/// slashes than that one are left, so that `BTC//USD` finds nothing.
 pub fn without_slash(symbol: &str) -> String {
-    symbol.replace('/', "")
+    symbol.replacen('/', "", 1)
+}
+
+/// Whether a client means a symbol: `BTC/USD` and `BTCUSD` mean `BTC/USD`.
+pub fn is_named(symbol: &str, given: &str) -> bool {
+    given == symbol || given == without_slash(symbol)
 }
 
 impl<const N: usize> Ascii<N> {

@@ -8,13 +8,10 @@ use std::time::Duration;
 
 use prepx_auth::Caller;
 use prepx_cache::Cache;
-use prepx_domain::ascii::without_slash;
 use prepx_domain::message::{Action, Command, PlaceOrder};
 use prepx_domain::update::{Ack, OrderView};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{
-    AccountId, FieldError, InstrumentId, OrderKind, Reject, Side, TimeInForce, text,
-};
+use prepx_domain::{AccountId, FieldError, OrderKind, Reject, Side, TimeInForce, text};
 use prepx_env::{Clock, Random};
 use prepx_stage::Following;
 use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, UpdatesPort};
@@ -126,21 +123,8 @@ impl<S: Store> App<S> {
         account: AccountId,
         symbol_or_id: &str,
     ) -> Result<Position, Error> {
-        let id = symbol_or_id
-            .parse()
-            .ok()
-            .and_then(|uuid: Uuid| InstrumentId::from_uuid(uuid));
-        let symbol = without_slash(symbol_or_id);
-        let wanted = |position: &Position| match id {
-            Some(id) => position.instrument.id == id,
-            None => without_slash(position.instrument.symbol.as_str()) == symbol,
-        };
-        let found = self
-            .holdings(account)
-            .await?
-            .positions
-            .into_iter()
-            .find(wanted);
+        let holdings = self.holdings(account).await?;
+        let found = holdings.position(symbol_or_id).copied();
         found.ok_or_else(|| Error::NoPosition(symbol_or_id.to_owned()))
     }
 

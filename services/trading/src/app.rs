@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prepx_domain::ascii::without_slash;
+use prepx_domain::ascii::is_named;
 use prepx_domain::message::{Action, Command, ToMatching};
 use prepx_domain::update::{Ack, OrderView, Reply};
 use prepx_domain::view::InstrumentView;
@@ -372,6 +372,6 @@ impl OrderQuery {
                 || self
                     .symbols
                     .iter()
-                    .any(|s| without_slash(s) == without_slash(order.symbol.as_str())))
+                    .any(|given| is_named(order.symbol.as_str(), given)))
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use prepx_domain::ascii::without_slash;
+use prepx_domain::ascii::{is_named, without_slash};
 use prepx_domain::view::InstrumentView;
 use prepx_domain::{Instrument, InstrumentId};
 use prepx_stage::port::{MatchingPort, ReadError};
@@ -31,8 +31,11 @@ impl Instruments {
 
     /// The instrument of a symbol, with or without its slash.
     pub async fn by_symbol(&self, symbol: &str) -> Result<Option<Instrument>, ReadError> {
-        self.find(|known| known.get(&without_slash(symbol)).copied())
-            .await
+        self.find(|known| {
+            let found = known.get(&without_slash(symbol)).copied();
+            found.filter(|instrument| is_named(instrument.symbol.as_str(), symbol))
+        })
+        .await
     }
 
     /// The instrument with this id.
@@ -62,7 +65,7 @@ impl Instruments {
         let wanted = without_slash(symbol_or_id);
         let is_wanted = |view: &InstrumentView| match id {
             Some(id) => view.instrument.id == id,
-            None => without_slash(view.instrument.symbol.as_str()) == wanted,
+            None => is_named(view.instrument.symbol.as_str(), symbol_or_id),
         };
         Ok(self.all().await?.into_iter().find(is_wanted))
     }

@@ -1,9 +1,11 @@
 //! What an account has and what that is worth at the last trades. Pure; exact until it is shown.
 
+use prepx_domain::ascii::is_named;
 use prepx_domain::decimal::{div_half_even, power_of_ten};
 use prepx_domain::instrument::Instrument;
 use prepx_domain::view::{AccountView, Balance, InstrumentView};
-use prepx_domain::{Asset, Micros};
+use prepx_domain::{Asset, InstrumentId, Micros};
+use uuid::Uuid;
 
 /// The asset in which accounts are counted.
 pub const CURRENCY: &str = "USD";
@@ -82,6 +84,19 @@ impl Holdings {
     }
 
     /// Cash and positions, in minor units of the currency.
+    /// One position, by symbol (the slash of a pair may be left out) or instrument UUID.
+    pub fn position(&self, symbol_or_id: &str) -> Option<&Position> {
+        let id = symbol_or_id
+            .parse()
+            .ok()
+            .and_then(|uuid: Uuid| InstrumentId::from_uuid(uuid));
+        let wanted = |position: &&Position| match id {
+            Some(id) => position.instrument.id == id,
+            None => is_named(position.instrument.symbol.as_str(), symbol_or_id),
+        };
+        self.positions.iter().find(wanted)
+    }
+
     pub fn equity_minor(&self) -> i64 {
         self.cash_minor.saturating_add(self.positions_minor())
     }
