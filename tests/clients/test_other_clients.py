@@ -224,3 +224,14 @@ def test_pairs_have_one_slash_or_none(add_trader, pair, call):
             assert call(trader, "GET", path)[0] == 404, path
     assert len(call(trader, "GET", "/v2/orders", symbols=f"{base}USD")[1]) == 2
     assert call(trader, "GET", "/v2/orders", symbols=f"{base}//USD")[1] == []
+
+
+def test_the_calendar_says_when_trades_settle(add_trader, call):
+    trader = add_trader()
+    days = lambda **query: [
+        (day["date"], day["settlement_date"]) for day in call(trader, "GET", "/v2/calendar", **query)[1]
+    ]
+    week = {"start": "2025-01-16", "end": "2025-01-21"}
+    settled = [("2025-01-16", "2025-01-17"), ("2025-01-17", "2025-01-21"), ("2025-01-21", "2025-01-22")]
+    assert days(**week) == days(**week, date_type="TRADING") == settled
+    assert days(**week, date_type="SETTLEMENT") == [("2025-01-15", "2025-01-16"), *settled[:2]]

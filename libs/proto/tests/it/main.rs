@@ -143,6 +143,7 @@ fn a_clock_and_a_calendar() {
         close: "16:00".to_owned(),
         session_open: "0400".to_owned(),
         session_close: "2000".to_owned(),
+        settlement_date: "2024-01-03".to_owned(),
     };
     let days = trading::GetCalendarResponse { days: vec![day] };
     check(
@@ -154,7 +155,8 @@ fn a_clock_and_a_calendar() {
         "open":"09:30",
         "close":"16:00",
         "session_open":"0400",
-        "session_close":"2000"}]"#]],
+        "session_close":"2000",
+        "settlement_date":"2024-01-03"}]"#]],
     );
 }
 

@@ -20,6 +20,9 @@ const OPEN: Time = time(9, 30, 0, 0);
 const CLOSE: Time = time(16, 0, 0, 0);
 const EXTENDED_OPEN: Time = time(4, 0, 0, 0);
 const EXTENDED_CLOSE: Time = time(20, 0, 0, 0);
+/// The first days whose trades settle one and two business days later.
+const T_PLUS_1: Date = date(2024, 5, 28);
+const T_PLUS_2: Date = date(2017, 9, 5);
 /// How long after an early close the extended session still runs.
 const EXTENDED_AFTER_EARLY_CLOSE_HOURS: i64 = 4;
 
@@ -129,6 +132,20 @@ impl Nyse {
             .filter_map(|date| self.session(date))
     }
 
+    /// The day on which what trades on a day settles by the rule for that day: one business day later since
+    /// 2024-05-28, two since 2017-09-05, three before. The exchange trades on two holidays of the banks, on which nothing
+    /// settles.
+    pub fn settlement(&self, traded: Date) -> Date {
+        let business_days = match traded {
+            day if day >= T_PLUS_1 => 1,
+            day if day >= T_PLUS_2 => 2,
+            _ => 3,
+        };
+        let settles = |day: &Date| self.session(*day).is_some() && !is_bank_holiday(*day);
+        let mut days = traded.series(1.day()).skip(1).filter(settles);
+        days.nth(business_days - 1).unwrap_or(traded)
+    }
+
     /// The hours for the matching stage: every session from the first day of the data to the end of
     /// the century, by the rule where the data ends.
     pub fn hours(&self) -> Hours {
@@ -212,6 +229,17 @@ fn timestamp(at: Micros) -> Timestamp {
     })
 }
 
+/// Columbus Day and Veterans Day.
+fn is_bank_holiday(date: Date) -> bool {
+    let is_monday = date.weekday() == Weekday::Monday;
+    match (date.month(), date.day()) {
+        (10, 8..=14) => is_monday,
+        (11, 11) => true,
+        (11, 12) => is_monday,
+        _ => false,
+    }
+}
+
 fn parse_line(content: &str) -> Option<(Date, Option<Time>)> {
     let mut words = content.split_whitespace();
     let (kind, date) = (words.next()?, words.next()?.parse().ok()?);
@@ -291,6 +319,26 @@ mod tests {
             [count(2012), count(2020), count(2024), count(2025)],
             [250, 253, 252, 250]
         );
+    }
+
+    #[test]
+    fn trades_settle_on_business_days() {
+        let nyse = Nyse::bundled().expect("it parses");
+        for (traded, settles) in [
+            // Over a weekend, a holiday, Good Friday, and two days on which the exchange trades without the banks.
+            (date(2025, 1, 2), date(2025, 1, 3)),
+            (date(2025, 1, 17), date(2025, 1, 21)),
+            (date(2025, 4, 17), date(2025, 4, 21)),
+            (date(2024, 10, 11), date(2024, 10, 15)),
+            (date(2026, 11, 10), date(2026, 11, 12)),
+            // By the rules of before.
+            (date(2024, 5, 24), date(2024, 5, 29)),
+            (date(2024, 5, 28), date(2024, 5, 29)),
+            (date(2017, 9, 1), date(2017, 9, 7)),
+            (date(2012, 6, 21), date(2012, 6, 26)),
+        ] {
+            assert_eq!(nyse.settlement(traded), settles, "{traded}");
+        }
     }
 
     #[test]

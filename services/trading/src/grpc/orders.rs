@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use futures::Stream;
+use jiff::ToSpan as _;
 use prepx_cache::Allowance;
 use prepx_domain::update::OrderView;
 use prepx_proto::convert;
@@ -13,6 +14,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Handler, decode, stream};
 use crate::app::App;
+
+/// No trade takes longer to settle: three business days, a weekend and holidays.
+const SETTLEMENT_DAYS_MAX: i32 = 14;
 
 impl Handler {
     async fn show(&self, order: &OrderView) -> Result<wire::Order, Status> {
@@ -183,7 +187,19 @@ fn calendar(
         return Ok(wire::GetCalendarResponse { days: Vec::new() });
     };
     let (first, last) = decode::days(request, known)?;
-    let days = nyse.sessions(first, last).map(|session| wire::CalendarDay {
+    // What settles on a day has traded in the days before.
+    let by_settlement = request.date_type() == wire::CalendarDateType::Settlement;
+    let earliest = if by_settlement {
+        first
+            .saturating_sub(SETTLEMENT_DAYS_MAX.days())
+            .max(known.0)
+    } else {
+        first
+    };
+    let sessions = nyse.sessions(earliest, last).filter(|session| {
+        !by_settlement || (first..=last).contains(&nyse.settlement(session.date))
+    });
+    let days = sessions.map(|session| wire::CalendarDay {
         date: session.date.to_string(),
         open: session.open.strftime("%H:%M").to_string(),
         close: session.close.strftime("%H:%M").to_string(),
@@ -194,3 +210,4 @@ fn calendar(
         days: days.collect(),
     })
 }
+        settlement_date: nyse.settlement(session.date).to_string(),
