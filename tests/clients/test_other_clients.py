@@ -235,3 +235,15 @@ def test_the_calendar_says_when_trades_settle(add_trader, call):
     settled = [("2025-01-16", "2025-01-17"), ("2025-01-17", "2025-01-21"), ("2025-01-21", "2025-01-22")]
     assert days(**week) == days(**week, date_type="TRADING") == settled
     assert days(**week, date_type="SETTLEMENT") == [("2025-01-15", "2025-01-16"), *settled[:2]]
+
+
+def test_an_order_names_its_instrument_by_uuid(add_trader, symbol, call):
+    trader = add_trader("USD=1000")
+    asset = call(trader, "GET", f"/v2/assets/{symbol}")[1]["id"]
+    order = {
+        "symbol": asset, "qty": "1", "side": "buy", "type": "limit", "limit_price": "99", "time_in_force": "day",
+    }
+    status, placed = call(trader, "POST", "/v2/orders", order)
+    assert (status, placed["symbol"], placed["asset_id"]) == (200, symbol, asset), placed
+    order["symbol"] = placed["id"]
+    assert call(trader, "POST", "/v2/orders", order)[0] == 404

@@ -18,7 +18,7 @@ use crate::domain::calendar::Nyse;
 use crate::domain::form::{self, InstrumentForm, OrderForm, ReplaceForm};
 use crate::error::Error;
 use crate::history;
-use crate::instruments::Instruments;
+use crate::instruments::{Instruments, instrument_id};
 use crate::traced;
 
 /// What order entry stands on.
@@ -280,10 +280,13 @@ impl App {
         outcome
     }
 
-    /// The instrument of a symbol.
-    pub async fn instrument(&self, symbol: &str) -> Result<Instrument, Error> {
-        let found = self.instruments.by_symbol(symbol).await?;
-        found.ok_or_else(|| Error::UnknownAsset(symbol.to_owned()))
+    /// The instrument of a symbol or a UUID.
+    pub async fn instrument(&self, symbol_or_id: &str) -> Result<Instrument, Error> {
+        let found = match instrument_id(symbol_or_id) {
+            Some(id) => self.instruments.by_id(id).await?,
+            None => self.instruments.by_symbol(symbol_or_id).await?,
+        };
+        found.ok_or_else(|| Error::UnknownAsset(symbol_or_id.to_owned()))
     }
 
     /// The exchange's calendar.

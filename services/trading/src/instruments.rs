@@ -10,6 +10,12 @@ use prepx_domain::{Instrument, InstrumentId};
 use prepx_stage::port::{MatchingPort, ReadError};
 use uuid::Uuid;
 
+/// The instrument that a UUID names, if it is one.
+pub fn instrument_id(text: &str) -> Option<InstrumentId> {
+    let uuid: Uuid = text.parse().ok()?;
+    InstrumentId::from_uuid(uuid)
+}
+
 /// A read-through list of definitions.
 pub struct Instruments {
     matching: Arc<dyn MatchingPort>,
@@ -58,11 +64,7 @@ impl Instruments {
 
     /// The instrument of a symbol or a UUID as it is now.
     pub async fn view(&self, symbol_or_id: &str) -> Result<Option<InstrumentView>, ReadError> {
-        let id = symbol_or_id
-            .parse()
-            .ok()
-            .and_then(|uuid: Uuid| InstrumentId::from_uuid(uuid));
-        let wanted = without_slash(symbol_or_id);
+        let id = instrument_id(symbol_or_id);
         let is_wanted = |view: &InstrumentView| match id {
             Some(id) => view.instrument.id == id,
             None => is_named(view.instrument.symbol.as_str(), symbol_or_id),
