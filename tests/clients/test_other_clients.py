@@ -247,3 +247,16 @@ def test_an_order_names_its_instrument_by_uuid(add_trader, symbol, call):
     assert (status, placed["symbol"], placed["asset_id"]) == (200, symbol, asset), placed
     order["symbol"] = placed["id"]
     assert call(trader, "POST", "/v2/orders", order)[0] == 404
+
+
+def test_orders_of_a_class(add_trader, symbol, pair, call):
+    trader = add_trader("USD=1000")
+    for named in (symbol, pair):
+        trader.client.submit_order(limit(named, OrderSide.BUY, 1, 99))
+    found = lambda **query: sorted(order["symbol"] for order in call(trader, "GET", "/v2/orders", **query)[1])
+    assert found(asset_class="us_equity") == [symbol] and found(asset_class="crypto") == [pair]
+    both = sorted([symbol, pair])
+    assert found(asset_class="us_equity,crypto") == found(asset_class="all") == both
+    assert found(asset_class="us_option") == found(asset_class="crypto", symbols=symbol) == []
+    status, refused = call(trader, "GET", "/v2/orders", asset_class="bonds")
+    assert (status, refused["details"]["field"]) == (422, "asset_class"), refused

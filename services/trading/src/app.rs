@@ -6,7 +6,7 @@ use prepx_domain::ascii::is_named;
 use prepx_domain::message::{Action, Command, ToMatching};
 use prepx_domain::update::{Ack, OrderView, Reply};
 use prepx_domain::view::InstrumentView;
-use prepx_domain::{AccountId, Instrument, Micros, OrderId, Reject, Side};
+use prepx_domain::{AccountId, AssetClass, Instrument, Micros, OrderId, Reject, Side};
 use prepx_env::{Clock, Random};
 use prepx_stage::port::{
     AccountPort, HistoryPort, MatchingPort, PastOrders, SubmitError, WhichOrders,
@@ -287,6 +287,22 @@ impl App {
             None => self.instruments.by_symbol(symbol_or_id).await?,
         };
         found.ok_or_else(|| Error::UnknownAsset(symbol_or_id.to_owned()))
+    }
+
+    /// The symbols of all instruments of these classes, or those of them that are named.
+    pub async fn symbols_of(
+        &self,
+        classes: &[AssetClass],
+        named: &[String],
+    ) -> Result<Vec<String>, Error> {
+        let is_wanted =
+            |symbol: &str| named.is_empty() || named.iter().any(|given| is_named(symbol, given));
+        let views = self.instruments.all().await?;
+        let of_classes = views
+            .iter()
+            .filter(|view| classes.contains(&view.instrument.class));
+        let symbols = of_classes.map(|view| view.instrument.symbol.to_string());
+        Ok(symbols.filter(|symbol| is_wanted(symbol)).collect())
     }
 
     /// The exchange's calendar.

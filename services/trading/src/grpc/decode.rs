@@ -146,6 +146,29 @@ pub fn symbols(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The classes of a list, of which some do not occur here; `None` for all.
+pub fn classes(text: &str) -> Result<Option<Vec<AssetClass>>, Status> {
+    let mut classes = Vec::new();
+    for name in text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        match name {
+            "all" => return Ok(None),
+            "us_equity" => classes.push(AssetClass::UsEquity),
+            "crypto" => classes.push(AssetClass::Crypto),
+            "us_option" => {}
+            _ => {
+                let message =
+                    format!("asset_class has {name:?}: give us_equity, crypto, us_option or all");
+                return Err(invalid("asset_class", message));
+            }
+        }
+    }
+    Ok((!text.is_empty()).then_some(classes))
+}
+
 /// The days from `start` to `end`; what is absent is the end of what is known.
 pub fn days(
     request: &wire::GetCalendarRequest,

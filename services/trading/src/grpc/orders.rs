@@ -43,8 +43,14 @@ impl TradingService for Handler {
         request: Request<wire::GetOrdersRequest>,
     ) -> Result<Response<wire::GetOrdersResponse>, Status> {
         let account = prepx_auth::account(&request)?;
-        let query = decode::order_query(request.get_ref())?;
+        let mut query = decode::order_query(request.get_ref())?;
         let mut orders = Vec::new();
+        if let Some(classes) = decode::classes(&request.get_ref().asset_class)? {
+            query.symbols = self.0.symbols_of(&classes, &query.symbols).await?;
+            if query.symbols.is_empty() {
+                return Ok(Response::new(wire::GetOrdersResponse { orders }));
+            }
+        }
         for order in &self.0.orders(account, &query).await? {
             orders.push(self.show(order).await?);
         }
@@ -205,9 +211,9 @@ fn calendar(
         close: session.close.strftime("%H:%M").to_string(),
         session_open: session.extended_open.strftime("%H%M").to_string(),
         session_close: session.extended_close.strftime("%H%M").to_string(),
+        settlement_date: nyse.settlement(session.date).to_string(),
     });
     Ok(wire::GetCalendarResponse {
         days: days.collect(),
     })
 }
-        settlement_date: nyse.settlement(session.date).to_string(),
