@@ -2,7 +2,7 @@
 JavaScript client 3.1.3 and 4.0.2, alpaca-trade-api 3.2.0, @alpacahq/typescript-sdk 0.0.32-preview,
 @master-chief/alpaca 6.3.20, apca 0.31 (Rust) and lumibot 4.6.30, and from the source of the C# client."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import msgpack
 import requests
@@ -196,16 +196,35 @@ def test_a_stream_with_a_slash_at_its_end(server, add_trader):
         assert '"authorized"' in socket.recv(timeout=PATIENCE_S)
 
 
-def test_a_day_begins_with_what_there_was_at_midnight(add_trader, symbol):
-    seller, owner = add_trader(f"{symbol}=10"), add_trader("USD=1000")
+def test_a_day_begins_with_what_there_was_at_midnight(server, add_trader, symbol, call):
+    """Bots divide by last_equity, also on the first day; Alpaca's document requires the profit of the day."""
+    seller, owner, other = add_trader(f"{symbol}=10"), add_trader("USD=1000"), add_trader("USD=1000")
+    account = lambda trader: call(trader, "GET", "/v2/account")[1]
+    worth = lambda trader: (account(trader)["equity"], account(trader)["last_equity"])
+    # The accounts are of today and began with what was paid in; before the first trade there was the reference price of 100.
+    assert worth(owner) == ("1000", "1000") and worth(seller) == ("1000", "1000")
     seller.client.submit_order(limit(symbol, OrderSide.SELL, 4, 103))
     bought = owner.client.submit_order(limit(symbol, OrderSide.BUY, 4, 103))
     eventually(status_of(owner, bought), OrderStatus.FILLED)
-    # The accounts are of today, and before the first trade there was the reference price of 100.
-    assert (owner.client.get_account().equity, owner.client.get_account().last_equity) == ("1000", "0")
+    assert worth(owner) == ("1000", "1000") and worth(seller) == ("1030", "1000")
     position = owner.client.get_open_position(symbol)
     assert (position.current_price, position.lastday_price, position.change_today) == ("103", "100", "0.03")
+    assert (position.unrealized_intraday_pl, position.unrealized_intraday_plpc) == ("0", "0")
     assert owner.client.get_all_positions() == [position]
+
+    seller.client.submit_order(limit(symbol, OrderSide.SELL, 1, 104))
+    last = other.client.submit_order(limit(symbol, OrderSide.BUY, 1, 104))
+    eventually(status_of(other, last), OrderStatus.FILLED)
+    eventually(lambda: owner.client.get_open_position(symbol).current_price, "104")
+    position = owner.client.get_open_position(symbol)
+    # 4 at 104 for 4 at 103.
+    assert (position.unrealized_intraday_pl, position.unrealized_intraday_plpc) == ("4", "0.00970874")
+    server.admin("deposit", "--account", owner.account_id, "USD=50")
+    assert worth(owner) == ("1054", "1050")
+    shown = account(owner)
+    yesterday = datetime.fromisoformat(call(owner, "GET", "/v2/clock")[1]["timestamp"]).astimezone(timezone.utc)
+    assert shown["balance_asof"] == f"{yesterday - timedelta(days=1):%Y-%m-%d}"
+    assert shown["options_buying_power"] == "0"
 
 
 def test_pairs_have_one_slash_or_none(add_trader, pair, call):

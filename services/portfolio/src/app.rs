@@ -18,6 +18,7 @@ use prepx_stage::port::{AccountPort, AuditPort, MatchingPort, SubmitError, Updat
 use prepx_trace::Traces;
 use uuid::Uuid;
 
+pub use self::midnight::LastEquity;
 use self::midnight::Midnights;
 use crate::audit::{Audit, Counts};
 use crate::books::Books;

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::domain::closing::Part;
-use crate::domain::holdings::Position;
+use crate::domain::holdings::{Holdings, Position};
 use crate::error::Error;
 use crate::store::Store;
 
@@ -25,9 +25,15 @@ use crate::store::Store;
 pub struct Handler<S>(pub Arc<App<S>>);
 
 impl<S: Store> Handler<S> {
-    async fn show(&self, position: &Position) -> wire::Position {
+    /// One of the positions of an account.
+    async fn show(&self, holdings: &Holdings, position: &Position) -> wire::Position {
         let last_day_minor = self.0.last_day_price_minor(&position.instrument).await;
-        show::position(position, last_day_minor)
+        let held = self.0.last_held_minor(holdings).await;
+        let today = held.and_then(|held| {
+            let held_minor = held.get(&position.instrument.base).copied();
+            position.profit_since(held_minor.unwrap_or(0), last_day_minor)
+        });
+        show::position(position, last_day_minor, today)
     }
 }
 
@@ -39,8 +45,8 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
     ) -> Result<Response<wire::Account>, Status> {
         let account = prepx_auth::account(&request)?;
         let holdings = self.0.holdings(account).await?;
-        let last_equity_minor = self.0.last_equity_minor(&holdings).await;
-        Ok(Response::new(show::account(&holdings, last_equity_minor)))
+        let last = self.0.last_equity(&holdings).await;
+        Ok(Response::new(show::account(&holdings, &last)))
     }
 
     async fn get_activities(
@@ -88,8 +94,9 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
         request: Request<wire::GetPositionsRequest>,
     ) -> Result<Response<wire::GetPositionsResponse>, Status> {
         let account = prepx_auth::account(&request)?;
-        let held = self.0.holdings(account).await?.positions;
-        let positions = join_all(held.iter().map(|position| self.show(position))).await;
+        let holdings = self.0.holdings(account).await?;
+        let shown = holdings.positions.iter();
+        let positions = join_all(shown.map(|position| self.show(&holdings, position))).await;
         Ok(Response::new(wire::GetPositionsResponse { positions }))
     }
 
@@ -98,11 +105,11 @@ impl<S: Store + 'static> PortfolioService for Handler<S> {
         request: Request<wire::GetPositionRequest>,
     ) -> Result<Response<wire::Position>, Status> {
         let account = prepx_auth::account(&request)?;
-        let position = self
-            .0
-            .position(account, &request.get_ref().symbol_or_asset_id)
-            .await?;
-        Ok(Response::new(self.show(&position).await))
+        let holdings = self.0.holdings(account).await?;
+        let symbol_or_id = request.into_inner().symbol_or_asset_id;
+        let position = holdings.position(&symbol_or_id);
+        let position = position.ok_or(Error::NoPosition(symbol_or_id))?;
+        Ok(Response::new(self.show(&holdings, position).await))
     }
 
     async fn close_position(

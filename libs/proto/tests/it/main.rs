@@ -244,7 +244,9 @@ fn an_account() {
         "maintenance_margin":"0",
         "last_maintenance_margin":"0",
         "sma":"0",
-        "daytrade_count":0}"#]],
+        "daytrade_count":0,
+        "options_buying_power":"0",
+        "balance_asof":null}"#]],
     );
 }
 

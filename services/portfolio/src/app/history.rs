@@ -25,15 +25,7 @@ impl<S: Store> App<S> {
     pub async fn worth(&self, account: AccountId, points: &Points) -> Result<Worth, Error> {
         let changes = self.books.changes(account, points).await?;
         let changes = changes.ok_or_else(too_much)?;
-        let had: BTreeSet<Asset> = changes.assets().collect();
-        let valued = |instrument: &Instrument| {
-            instrument.quote.as_str() == CURRENCY
-                && instrument.base.as_str() != CURRENCY
-                && had.contains(&instrument.base)
-        };
-        let views = self.deps.matching.instruments().await?;
-        let instruments = views.iter().map(|view| view.instrument).filter(valued);
-        let instruments: Vec<Instrument> = instruments.collect();
+        let instruments = self.valued(changes.assets().collect()).await?;
         if instruments.len() * points.count > PRICES_MAX {
             return Err(too_much());
         }
@@ -43,6 +35,18 @@ impl<S: Store> App<S> {
             found.push(prices.map_err(Error::Prices)?);
         }
         Ok(Worth::of(points, &changes, &found))
+    }
+
+    /// The instruments by whose prices assets are valued.
+    pub(super) async fn valued(&self, assets: BTreeSet<Asset>) -> Result<Vec<Instrument>, Error> {
+        let valued = |instrument: &Instrument| {
+            instrument.quote.as_str() == CURRENCY
+                && instrument.base.as_str() != CURRENCY
+                && assets.contains(&instrument.base)
+        };
+        let views = self.deps.matching.instruments().await?;
+        let instruments = views.iter().map(|view| view.instrument);
+        Ok(instruments.filter(valued).collect())
     }
 }
 

@@ -1,15 +1,20 @@
-//! Values at the last midnight (UTC): what an account was worth, and prices. They do not change for a
-//! day, so they are read once and kept; when they cannot be read, answers go without them.
+//! Values at the last midnight (UTC): what an account had and was worth, and prices. They do not change
+//! for a day, so they are read once and kept; when they cannot be read, answers go without them. Of an
+//! account of today there is nothing at midnight: it began with what was paid in since.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_cache::{Cache, Loaded, Options, Space};
 use prepx_domain::market::interval;
-use prepx_domain::{Instrument, Micros};
+use prepx_domain::{AccountId, Asset, Instrument, Micros};
 
 use super::App;
 use crate::domain::holdings::Holdings;
 use crate::domain::points::{DAY, DAY_US, Points};
+use crate::domain::worth::Prices;
 use crate::error::Error;
 use crate::prices;
 use crate::store::Store;
@@ -21,10 +26,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What the answers of one kind may take.
 const BYTES_MAX: u64 = 8 << 20;
 
+/// How much there was of each asset, in minor units.
+type Held = Arc<BTreeMap<Asset, i64>>;
+
+/// What an account was worth at a midnight.
+pub struct LastEquity {
+    /// Which.
+    pub midnight: Micros,
+    /// In minor units of the currency; `None` when that cannot be read now.
+    pub minor: Option<i64>,
+}
+
 /// What is kept, by kind.
 pub struct Midnights {
     /// By account and midnight, in minor units of the currency.
     worths: Space<i64>,
+    /// By account and midnight.
+    held: Space<Held>,
     /// By instrument and midnight, in quote minor units.
     prices: Space<Option<i64>>,
 }
@@ -33,18 +51,25 @@ impl Midnights {
     /// Nothing yet.
     pub fn new(cache: &Cache) -> Midnights {
         Midnights {
-            worths: space(cache, "worth at midnight"),
-            prices: space(cache, "prices at midnight"),
+            worths: space(cache, "worth at midnight", |_| size_of::<i64>()),
+            held: space(cache, "holdings at midnight", |held| {
+                held.len() * size_of::<(Asset, i64)>()
+            }),
+            prices: space(cache, "prices at midnight", |_| size_of::<Option<i64>>()),
         }
     }
 }
 
-fn space<V: Clone + Send + Sync + 'static>(cache: &Cache, name: &'static str) -> Space<V> {
+fn space<V: Clone + Send + Sync + 'static>(
+    cache: &Cache,
+    name: &'static str,
+    weigh: fn(&V) -> usize,
+) -> Space<V> {
     cache.space(Options {
         name,
         bytes_max: BYTES_MAX,
         ttl_max: TTL,
-        weigh: |_| size_of::<V>(),
+        weigh,
         // Nobody else asks for it.
         codec: None,
     })
@@ -56,9 +81,13 @@ async fn kept<V: Clone + Send + Sync + 'static>(
     key: &str,
     load: impl Future<Output = Result<Loaded<V>, Error>>,
 ) -> Option<V> {
-    let read = tokio::time::timeout(PATIENCE, space.get_or_load(key.as_bytes(), load)).await;
+    in_time(space.get_or_load(key.as_bytes(), load)).await
+}
+
+/// What is read, if that does not take too long.
+async fn in_time<V, E: Display>(read: impl Future<Output = Result<V, E>>) -> Option<V> {
     let lacking = "shown without what there was at the last midnight";
-    match read {
+    match tokio::time::timeout(PATIENCE, read).await {
         Ok(Ok(value)) => return Some(value),
         Ok(Err(error)) => tracing::warn!(%error, "{lacking}"),
         Err(_) => tracing::warn!(after = ?PATIENCE, "{lacking}"),
@@ -67,32 +96,59 @@ async fn kept<V: Clone + Send + Sync + 'static>(
 }
 
 impl<S: Store> App<S> {
-    /// What an account was worth at the last midnight, in minor units of the currency; `None` when that
-    /// cannot be read now.
-    pub async fn last_equity_minor(&self, holdings: &Holdings) -> Option<i64> {
-        let midnight = self.last_midnight();
-        if holdings.opened_at >= midnight {
-            return Some(0);
-        }
-        let account = holdings.account.account;
-        let load = async {
-            let points = Points {
-                first: midnight,
-                width: DAY,
-                count: 1,
+    /// What an account was worth at the last midnight, or with what it began since then.
+    pub async fn last_equity(&self, holdings: &Holdings) -> LastEquity {
+        let (account, today) = (holdings.account.account, self.today());
+        let midnight = today.first;
+        let minor = if holdings.opened_at >= midnight {
+            in_time(Box::pin(self.paid_minor(account, &today))).await
+        } else {
+            let load = async {
+                let worth = Box::pin(self.worth(account, &today)).await?;
+                let (value, ttl) = (worth.base_minor, TTL);
+                Ok::<_, Error>(Loaded { value, ttl })
             };
-            let worth = Box::pin(self.worth(account, &points)).await?;
-            let (value, ttl) = (worth.base_minor, TTL);
+            let key = format!("{account:?} {midnight:?}");
+            kept(&self.midnights.worths, &key, load).await
+        };
+        LastEquity { midnight, minor }
+    }
+
+    /// What was paid in today, less what was paid out, at the prices of the last midnight.
+    async fn paid_minor(&self, account: AccountId, today: &Points) -> Result<i64, Error> {
+        let changes = self.books.changes(account, today).await?;
+        let changes = changes.unwrap_or_default();
+        let mut prices = Vec::new();
+        for instrument in self.valued(changes.paid_assets().collect()).await? {
+            prices.push(Prices {
+                opening_minor: self.last_day_price_minor(&instrument).await,
+                closes_minor: Vec::new(),
+                instrument,
+            });
+        }
+        Ok(changes.paid_minor(&prices))
+    }
+
+    /// How much an account had of each asset at the last midnight, in minor units; `None` when that cannot
+    /// be read now.
+    pub async fn last_held_minor(&self, holdings: &Holdings) -> Option<Held> {
+        let (account, today) = (holdings.account.account, self.today());
+        if holdings.opened_at >= today.first {
+            return Some(Held::default());
+        }
+        let load = async {
+            let changes = Box::pin(self.books.changes(account, &today)).await?;
+            let (value, ttl) = (Arc::new(changes.unwrap_or_default().opening), TTL);
             Ok::<_, Error>(Loaded { value, ttl })
         };
-        let key = format!("{account:?} {midnight:?}");
-        kept(&self.midnights.worths, &key, load).await
+        let key = format!("{account:?} {:?}", today.first);
+        kept(&self.midnights.held, &key, load).await
     }
 
     /// The last price of an instrument before the last midnight, in quote minor units; `None` when there
     /// was none, or that cannot be read now.
     pub async fn last_day_price_minor(&self, instrument: &Instrument) -> Option<i64> {
-        let midnight = self.last_midnight();
+        let midnight = self.today().first;
         let load = async {
             let read = prices::before(&self.deps.market_data, instrument, midnight);
             let read = Box::pin(read).await;
@@ -103,7 +159,12 @@ impl<S: Store> App<S> {
         kept(&self.midnights.prices, &key, load).await.flatten()
     }
 
-    fn last_midnight(&self) -> Micros {
-        interval(self.deps.clock.now(), DAY_US)
+    /// The day that is not over, as the one point of a history.
+    fn today(&self) -> Points {
+        Points {
+            first: interval(self.deps.clock.now(), DAY_US),
+            width: DAY,
+            count: 1,
+        }
     }
 }

@@ -46,6 +46,15 @@ pub struct Position {
     pub value_minor: Option<i64>,
 }
 
+/// By how much something is worth more than it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gain {
+    /// In quote minor units.
+    pub profit_minor: i64,
+    /// That over what it was worth, at [`RATIO_SCALE`]; `None` when that was nothing.
+    pub ratio: Option<i64>,
+}
+
 impl Holdings {
     /// Values what an account has. Assets that no instrument trades against the currency have no
     /// value and are not positions.
@@ -75,15 +84,6 @@ impl Holdings {
         }
     }
 
-    /// The value of all positions, in minor units of the currency, held at the end of its range.
-    pub fn positions_minor(&self) -> i64 {
-        self.positions
-            .iter()
-            .filter_map(|position| position.value_minor)
-            .fold(0, i64::saturating_add)
-    }
-
-    /// Cash and positions, in minor units of the currency.
     /// One position, by symbol (the slash of a pair may be left out) or instrument UUID.
     pub fn position(&self, symbol_or_id: &str) -> Option<&Position> {
         let id = symbol_or_id
@@ -97,6 +97,15 @@ impl Holdings {
         self.positions.iter().find(wanted)
     }
 
+    /// The value of all positions, in minor units of the currency, held at the end of its range.
+    pub fn positions_minor(&self) -> i64 {
+        self.positions
+            .iter()
+            .filter_map(|position| position.value_minor)
+            .fold(0, i64::saturating_add)
+    }
+
+    /// Cash and positions, in minor units of the currency.
     pub fn equity_minor(&self) -> i64 {
         self.cash_minor.saturating_add(self.positions_minor())
     }
@@ -143,6 +152,25 @@ impl Position {
     /// Profit over cost, at [`RATIO_SCALE`]; `None` when there was no cost.
     pub fn profit_ratio(&self) -> Option<i64> {
         ratio(self.profit_minor()?, self.cost_minor)
+    }
+
+    /// Profit since a moment at which there was `held_minor` of it (base minor units) at `before_minor` (quote
+    /// minor units): against that price of what there was, and against its cost of what has come since.
+    pub fn profit_since(&self, held_minor: i64, before_minor: Option<i64>) -> Option<Gain> {
+        let kept_minor = held_minor.clamp(0, self.qty_minor.max(0));
+        let kept_basis_minor = match (kept_minor, before_minor) {
+            (0, _) => 0,
+            (kept_minor, before) => value_minor(&self.instrument, kept_minor, before?)?,
+        };
+        let added_minor = self.qty_minor.checked_sub(kept_minor)?;
+        let exact = i128::from(self.cost_minor).checked_mul(i128::from(added_minor))?;
+        let added_basis_minor = div_half_even(exact, i128::from(self.qty_minor))?;
+        let basis_minor = kept_basis_minor.checked_add(added_basis_minor)?;
+        let profit_minor = self.value_minor?.checked_sub(basis_minor)?;
+        Some(Gain {
+            profit_minor,
+            ratio: ratio(profit_minor, basis_minor),
+        })
     }
 
     /// By how much the last price is above one of before, over that, at [`RATIO_SCALE`]; `None` without

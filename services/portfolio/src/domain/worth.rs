@@ -72,6 +72,20 @@ impl Changes {
         let shifted = self.shifts.iter().map(|shift| shift.asset);
         self.opening.keys().copied().chain(shifted)
     }
+
+    /// Every asset of which something was paid in or out.
+    pub fn paid_assets(&self) -> impl Iterator<Item = Asset> {
+        let paid = self.shifts.iter().filter(|shift| shift.paid_minor != 0);
+        paid.map(|shift| shift.asset)
+    }
+
+    /// What was paid in, less what was paid out, at the prices before the first point, in minor units of the
+    /// currency. What no price is for has no value.
+    pub fn paid_minor(&self, prices: &[Prices]) -> i64 {
+        let marks: Vec<Mark<'_>> = prices.iter().map(Mark::new).collect();
+        let value = |shift: &Shift| value_of(shift.asset, shift.paid_minor, &marks);
+        self.shifts.iter().map(value).fold(0, i64::saturating_add)
+    }
 }
 
 impl Worth {

@@ -6,15 +6,16 @@ use prepx_domain::{Asset, Instrument};
 use prepx_proto::convert;
 use prepx_proto::portfolio::v1 as wire;
 
-use crate::app::Closed;
+use crate::app::{Closed, LastEquity};
 use crate::audit::{Audit, Counts, Total};
-use crate::domain::holdings::{CURRENCY, CURRENCY_SCALE, Holdings, Position, RATIO_SCALE};
+use crate::domain::activity::date_of;
+use crate::domain::holdings::{CURRENCY, CURRENCY_SCALE, Gain, Holdings, Position, RATIO_SCALE};
 use crate::domain::transfer::{Direction, Transfer};
 
 /// Decimal places of the amounts of transfers.
 pub const AMOUNT_SCALE: u32 = 8;
 
-pub fn account(holdings: &Holdings, last_equity_minor: Option<i64>) -> wire::Account {
+pub fn account(holdings: &Holdings, last: &LastEquity) -> wire::Account {
     let money = |minor: i64| format(minor, CURRENCY_SCALE);
     let buying_power = money(holdings.buying_power_minor);
     let (positions, equity) = (
@@ -47,7 +48,7 @@ pub fn account(holdings: &Holdings, last_equity_minor: Option<i64>) -> wire::Acc
         multiplier: "1".to_owned(),
         shorting_enabled: false,
         equity,
-        last_equity: last_equity_minor.map(money),
+        last_equity: last.minor.map(money),
         long_market_value: positions.clone(),
         short_market_value: none(),
         position_market_value: positions.clone(),
@@ -56,10 +57,17 @@ pub fn account(holdings: &Holdings, last_equity_minor: Option<i64>) -> wire::Acc
         last_maintenance_margin: none(),
         sma: none(),
         daytrade_count: 0,
+        options_buying_power: none(),
+        balance_asof: date_of(last.midnight.plus_us(-1)),
     }
 }
 
-pub fn position(position: &Position, last_day_minor: Option<i64>) -> wire::Position {
+/// With the last price of yesterday, and the profit since then.
+pub fn position(
+    position: &Position,
+    last_day_minor: Option<i64>,
+    today: Option<Gain>,
+) -> wire::Position {
     let instrument = &position.instrument;
     let money = |minor: i64| format(minor, instrument.quote_scale);
     let quantity = |minor: i64| format(minor, instrument.base_scale);
@@ -83,6 +91,8 @@ pub fn position(position: &Position, last_day_minor: Option<i64>) -> wire::Posit
         market_value: position.value_minor.map(money),
         unrealized_pl: position.profit_minor().map(money),
         unrealized_plpc: position.profit_ratio().map(ratio),
+        unrealized_intraday_pl: today.map(|gain| money(gain.profit_minor)),
+        unrealized_intraday_plpc: today.and_then(|gain| gain.ratio).map(ratio),
         current_price: position.price_minor.map(money),
         lastday_price: last_day_minor.map(money),
         change_today: last_day_minor

@@ -115,3 +115,28 @@ fn what_has_no_price_has_no_value_and_nothing_put_in_no_ratio() {
         "#]],
     );
 }
+
+#[test]
+fn what_was_paid_in_counts_at_the_prices_before() {
+    let changes = Changes {
+        opening: opening(),
+        shifts: vec![
+            shift(1, "USD", 500 * ONE, 500 * ONE),
+            shift(2, "USD", -90 * ONE, -40 * ONE),
+            shift(2, "BTC", ONE, 0),
+            shift(3, "BTC", 3 * ONE, 3 * ONE),
+            shift(3, "DUST", 7 * ONE, 7 * ONE),
+        ],
+    };
+    let prices = Prices {
+        instrument: coin(),
+        opening_minor: Some(100 * ONE),
+        closes_minor: vec![(MIDNIGHT.plus_us(HOUR_US), 110 * ONE)],
+    };
+    let paid: Vec<_> = changes
+        .paid_assets()
+        .map(|asset| asset.to_string())
+        .collect();
+    assert_eq!(paid, ["USD", "USD", "BTC", "DUST"]);
+    assert_eq!(changes.paid_minor(&[prices]), (500 - 40 + 3 * 100) * ONE);
+}
