@@ -279,3 +279,25 @@ def test_orders_of_a_class(add_trader, symbol, pair, call):
     assert found(asset_class="us_option") == found(asset_class="crypto", symbols=symbol) == []
     status, refused = call(trader, "GET", "/v2/orders", asset_class="bonds")
     assert (status, refused["details"]["field"]) == (422, "asset_class"), refused
+
+
+def test_symbols_that_are_not_listed_are_left_out(add_trader, symbol, pair, call):
+    """Bots ask for lists of hundreds, of which some are gone; apca has a test of its own for it."""
+    _, buyer = play(add_trader, symbol)
+    play(add_trader, pair)
+    for root, known, other in (("/v2/stocks/", symbol, pair), ("/v1beta3/crypto/us/", pair, symbol)):
+        latest = "{}/latest" if root == "/v2/stocks/" else "latest/{}"
+        asked = ",".join([known, *(f"GONE{number}" for number in range(999))])
+        for what in ("bars", "quotes", "trades"):
+            path = root + latest.format(what)
+            eventually(lambda: list(call(buyer, "GET", path, symbols=asked)[1][what]), [known])
+            status, found = call(buyer, "GET", root + what, symbols=asked, timeframe="1Min") if what == "bars" else (
+                call(buyer, "GET", root + what, symbols=asked))
+            assert (status, list(found[what])) == (200, [known]), found
+            assert call(buyer, "GET", path, symbols="GONE") == (200, {what: {}})
+            status, refused = call(buyer, "GET", path, symbols=f"{known},{other}")
+            assert (status, refused["details"]["field"]) == (422, "symbols"), refused
+        found = call(buyer, "GET", f"{root}snapshots", symbols=asked)[1]
+        assert list(found.get("snapshots", found)) == [known]
+        status, refused = call(buyer, "GET", f"{root}snapshots", symbols=f"{asked},MORE")
+        assert (status, refused["details"]["field"]) == (422, "symbols"), refused

@@ -21,7 +21,9 @@ use crate::projection::Shared;
 use crate::store::{Store, View};
 
 /// The most symbols in one request.
-const SYMBOLS_MAX: usize = 100;
+pub const SYMBOLS_MAX: usize = 1_000;
+/// The most where whole books are answered.
+pub const BOOKS_MAX: usize = 100;
 /// How long a read waits for what was durable when it came. What is later is shown as it was: it
 /// carries its time.
 const WAIT: Duration = Duration::from_millis(250);
@@ -113,10 +115,11 @@ impl App {
         self.clock.now()
     }
 
-    /// What `show` makes of each market of a class, by symbol.
+    /// What `show` makes of each market of a class, by symbol. Unknown symbols are left out: bots ask for long lists,
+    /// and one that is not listed must not keep the others from them.
     ///
     /// # Errors
-    /// When a symbol is none of that class.
+    /// When a symbol is of the other class.
     pub async fn newest<T>(
         &self,
         class: AssetClass,
@@ -124,6 +127,23 @@ impl App {
         show: impl Fn(&Market) -> Option<T>,
     ) -> Result<BTreeMap<String, T>, Error> {
         Ok(self.newest_known(class, symbols, show).await?.0)
+    }
+
+    /// Refuses what is none of a class, for who asks for nothing beside it.
+    ///
+    /// # Errors
+    /// When a symbol is none of that class.
+    pub async fn check_listed(
+        &self,
+        class: AssetClass,
+        symbols: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let listed = self.newest(class, symbols, |_| Some(())).await?;
+        let is_missing = |symbol: &&String| !listed.contains_key(*symbol);
+        match symbols.iter().find(is_missing) {
+            Some(symbol) => Err(unknown(symbol, class)),
+            None => Ok(()),
+        }
     }
 
     /// The same, and if everything is known that was durable when it was asked for, which positions are stored with
@@ -142,7 +162,9 @@ impl App {
         for symbol in symbols {
             let of_class =
                 |market: &Market| (market.instrument.class == class).then(|| show(market));
-            let market = self.markets.look(symbol, of_class).flatten();
+            let Some(market) = self.markets.look(symbol, of_class) else {
+                continue;
+            };
             if let Some(newest) = market.ok_or_else(|| unknown(symbol, class))? {
                 shown.insert(symbol.clone(), newest);
             }
@@ -150,10 +172,10 @@ impl App {
         Ok((shown, whole))
     }
 
-    /// A page of the past of instruments of a class.
+    /// A page of the past of instruments of a class; unknown symbols are left out.
     ///
     /// # Errors
-    /// When a symbol is none of that class, or the store fails.
+    /// When a symbol is of the other class, or the store fails.
     pub async fn past<T: Past>(
         &self,
         class: AssetClass,
@@ -280,18 +302,18 @@ async fn read<T: Past>(
     T::fetch(view.get().await?, instrument, form, range).await
 }
 
-/// Reads a comma-separated list of symbols.
-pub fn symbols(text: &str) -> Result<BTreeSet<String>, Error> {
+/// Reads a comma-separated list of symbols, of which there may be `most`.
+pub fn symbols(text: &str, most: usize) -> Result<BTreeSet<String>, Error> {
     let named = text
         .split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty());
     let symbols: BTreeSet<String> = named.map(str::to_owned).collect();
-    if (1..=SYMBOLS_MAX).contains(&symbols.len()) {
+    if (1..=most).contains(&symbols.len()) {
         return Ok(symbols);
     }
     let message = format!(
-        "symbols has {} of them: give 1 to {SYMBOLS_MAX}, separated by commas",
+        "symbols has {} of them: give 1 to {most}, separated by commas",
         symbols.len()
     );
     Err(Error::field("symbols", message))

@@ -16,7 +16,7 @@ use prepx_proto::market_data::v1::stock_data_service_server::StockDataService;
 use prepx_runtime::status;
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, symbols};
+use crate::app::{App, BOOKS_MAX, SYMBOLS_MAX, symbols};
 use crate::domain::market::{MINUTE, Market};
 use crate::domain::timeframe::Timeframe;
 use crate::error::Error;
@@ -142,7 +142,9 @@ impl Handler {
         &self,
         request: wire::GetLatestOrderBooksRequest,
     ) -> Result<wire::GetLatestOrderBooksResponse, Error> {
-        let orderbooks = self.newest(&request.symbols, &request.currency, show::order_book);
+        decode::currency(&request.currency)?;
+        let symbols = symbols(&request.symbols, BOOKS_MAX)?;
+        let orderbooks = self.app.newest(self.class, &symbols, show::order_book);
         Ok(wire::GetLatestOrderBooksResponse {
             orderbooks: orderbooks.await?,
         })
@@ -152,7 +154,10 @@ impl Handler {
         &self,
         request: wire::GetMarketStatesRequest,
     ) -> Result<wire::GetMarketStatesResponse, Error> {
-        let markets = self.newest(&request.symbols, "", show::state);
+        let symbols = symbols(&request.symbols, BOOKS_MAX)?;
+        // Who follows them has to ask again until they are listed here too.
+        self.app.check_listed(self.class, &symbols).await?;
+        let markets = self.app.newest(self.class, &symbols, show::state);
         Ok(wire::GetMarketStatesResponse {
             markets: markets.await?,
         })
@@ -170,7 +175,7 @@ impl Handler {
         })
     }
 
-    /// What `show` makes of each market that is named.
+    /// What `show` makes of each market that is named and known.
     async fn newest<T>(
         &self,
         named: &str,
@@ -178,7 +183,8 @@ impl Handler {
         show: impl Fn(&Market) -> Option<T> + Send,
     ) -> Result<BTreeMap<String, T>, Error> {
         decode::currency(currency)?;
-        self.app.newest(self.class, &symbols(named)?, show).await
+        let symbols = symbols(named, SYMBOLS_MAX)?;
+        self.app.newest(self.class, &symbols, show).await
     }
 }
 

@@ -5,7 +5,7 @@ use prepx_domain::market::interval;
 use prepx_proto::market_data::v1 as wire;
 use prepx_proto::trading::v1::Sort;
 
-use crate::app::{Query, symbols};
+use crate::app::{Query, SYMBOLS_MAX, symbols};
 use crate::domain::market::WIDTHS_US;
 use crate::error::Error;
 use crate::page::{self, Token};
@@ -65,7 +65,7 @@ pub fn query(asked: Asked, now: Micros) -> Result<Query, Error> {
         let message = format!("limit is {limit}: it must be 1 or more");
         Error::field("limit", message)
     })?;
-    let symbols = symbols(&asked.symbols)?;
+    let symbols = symbols(&asked.symbols, SYMBOLS_MAX)?;
     let past = match asked.page_token.as_str() {
         "" => None,
         text => Some(token(text).filter(|token| symbols.contains(&token.symbol))),

@@ -5,16 +5,8 @@ use std::collections::BTreeMap;
 use prepx_proto::market_data::v1 as wire;
 
 use super::Handler;
+use crate::app::{SYMBOLS_MAX, symbols};
 use crate::error::Error;
-
-/// The only symbol of a question.
-fn one(symbols: &str) -> Result<String, Error> {
-    if !symbols.contains(',') {
-        return Ok(symbols.trim().to_owned());
-    }
-    let message = "symbols is a list: give one here, or many as `symbols` of the path without one";
-    Err(Error::field("symbols", message.to_owned()))
-}
 
 /// What was found of the only symbol.
 fn only<T>(found: BTreeMap<String, T>) -> Option<T> {
@@ -22,11 +14,23 @@ fn only<T>(found: BTreeMap<String, T>) -> Option<T> {
 }
 
 impl Handler {
+    /// The only symbol of a question.
+    async fn one(&self, named: &str) -> Result<String, Error> {
+        if named.contains(',') {
+            let message =
+                "symbols is a list: give one here, or many as `symbols` of the path without one";
+            return Err(Error::field("symbols", message.to_owned()));
+        }
+        let symbols = symbols(named, SYMBOLS_MAX)?;
+        self.app.check_listed(self.class, &symbols).await?;
+        Ok(named.trim().to_owned())
+    }
+
     pub(super) async fn single_bars(
         &self,
         request: wire::GetBarsRequest,
     ) -> Result<wire::GetSingleBarsResponse, Error> {
-        let symbol = one(&request.symbols)?;
+        let symbol = self.one(&request.symbols).await?;
         let found = self.bars(request).await?;
         Ok(wire::GetSingleBarsResponse {
             bars: only(found.bars).unwrap_or_default().bars,
@@ -39,7 +43,7 @@ impl Handler {
         &self,
         request: wire::GetQuotesRequest,
     ) -> Result<wire::GetSingleQuotesResponse, Error> {
-        let symbol = one(&request.symbols)?;
+        let symbol = self.one(&request.symbols).await?;
         let found = self.quotes(request).await?;
         Ok(wire::GetSingleQuotesResponse {
             quotes: only(found.quotes).unwrap_or_default().quotes,
@@ -52,7 +56,7 @@ impl Handler {
         &self,
         request: wire::GetTradesRequest,
     ) -> Result<wire::GetSingleTradesResponse, Error> {
-        let symbol = one(&request.symbols)?;
+        let symbol = self.one(&request.symbols).await?;
         let found = self.trades(request).await?;
         Ok(wire::GetSingleTradesResponse {
             trades: only(found.trades).unwrap_or_default().trades,
@@ -65,7 +69,7 @@ impl Handler {
         &self,
         request: wire::GetLatestBarsRequest,
     ) -> Result<wire::GetLatestSingleBarResponse, Error> {
-        let symbol = one(&request.symbols)?;
+        let symbol = self.one(&request.symbols).await?;
         let bar = only(self.latest_bars(request).await?.bars);
         Ok(wire::GetLatestSingleBarResponse { symbol, bar })
     }
@@ -74,7 +78,7 @@ impl Handler {
         &self,
         request: wire::GetLatestQuotesRequest,
     ) -> Result<wire::GetLatestSingleQuoteResponse, Error> {
-        let symbol = one(&request.symbols)?;
+        let symbol = self.one(&request.symbols).await?;
         let quote = only(self.latest_quotes(request).await?.quotes);
         Ok(wire::GetLatestSingleQuoteResponse { symbol, quote })
     }
@@ -83,7 +87,7 @@ impl Handler {
         &self,
         request: wire::GetLatestTradesRequest,
     ) -> Result<wire::GetLatestSingleTradeResponse, Error> {
-        let symbol = one(&request.symbols)?;
+        let symbol = self.one(&request.symbols).await?;
         let trade = only(self.latest_trades(request).await?.trades);
         Ok(wire::GetLatestSingleTradeResponse { symbol, trade })
     }
@@ -92,7 +96,7 @@ impl Handler {
         &self,
         request: wire::GetSnapshotsRequest,
     ) -> Result<wire::GetSingleSnapshotResponse, Error> {
-        let symbol = one(&request.symbols)?;
+        let symbol = self.one(&request.symbols).await?;
         let found = only(self.snapshots(request).await?.snapshots).unwrap_or_default();
         Ok(wire::GetSingleSnapshotResponse {
             symbol,
