@@ -3,6 +3,7 @@ JavaScript client 3.1.3 and 4.0.2, alpaca-trade-api 3.2.0, @alpacahq/typescript-
 @master-chief/alpaca 6.3.20, apca 0.31 (Rust) and lumibot 4.6.30, and from the source of the C# client."""
 
 from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import msgpack
 import requests
@@ -13,6 +14,8 @@ from test_market_data import BAR, VWAP, pair, play  # noqa: F401, a fixture
 from test_streams import ws
 from test_trading import eventually, limit, status_of
 from alpaca.trading.enums import OrderSide, OrderStatus
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 def test_the_go_client_replaces_without_a_time_in_force(add_trader, symbol, call):
@@ -157,12 +160,28 @@ def test_one_equity_of_which_nothing_is_known(add_trader, symbol, pair, call):
 def test_a_day_ends_with_its_last_trade(server, add_trader, symbol, call):
     """alpaca-trade-api and much that is written with it ask for one day as start and end."""
     _, buyer = play(add_trader, symbol)
-    day = f"{datetime.now(timezone.utc):%Y-%m-%d}"
-    for what, count in (("bars", 1), ("trades", 3)):
+    for what, count, zone in (("bars", 1, NEW_YORK), ("trades", 3, timezone.utc)):
         query = {"timeframe": "1Day"} if what == "bars" else {}
+        day = f"{datetime.now(zone):%Y-%m-%d}"
         found = lambda end: call(buyer, "GET", f"/v2/stocks/{symbol}/{what}", start=day, end=end, **query)[1][what]
         eventually(lambda: len(found(day)) == count, True)
         assert what == "bars" or found(f"{day}T00:00:00Z") == []
+
+
+def test_days_of_equities_begin_in_new_york(add_trader, symbol, pair, call):
+    """Bots take the bar that does not begin with today's date in New York for the day before."""
+    for root, named, zone in (("/v2/stocks/", symbol, NEW_YORK), ("/v1beta3/crypto/us/", pair, timezone.utc)):
+        _, buyer = play(add_trader, named)
+        midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        monday, first = midnight - timedelta(days=midnight.weekday()), midnight.replace(day=1)
+        for timeframe, start in (("1Day", midnight), ("1Week", monday), ("1Month", first)):
+            query = {"symbols": named, "timeframe": timeframe, "start": "2026-01-01"}
+            found = lambda: call(buyer, "GET", f"{root}bars", **query)[1]["bars"].get(named, [])
+            said = f"{start.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+            eventually(lambda: [(bar["t"], bar["n"]) for bar in found()], [(said, 3)])
+        snapshot = call(buyer, "GET", f"{root}snapshots", symbols=named)[1]
+        day = snapshot.get("snapshots", snapshot)[named]["dailyBar"]
+        assert (day["t"], day["n"]) == (f"{midnight.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", 3)
 
 
 def test_pairs_have_no_venue(server, add_trader, pair):

@@ -8,6 +8,7 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgpack
 import pytest
@@ -244,7 +245,8 @@ def test_stocks(server, add_trader, symbol, confirmed):
         check_bar(bar, symbol)
         eventually(lambda: len(days), 1)
         check_bar(days[0], symbol)
-        assert (days[0].timestamp.hour, days[0].timestamp.minute) == (0, 0)
+        midnight = days[0].timestamp.astimezone(ZoneInfo("America/New_York"))
+        assert (midnight.hour, midnight.minute) == (0, 0)
 
 
 def test_crypto_with_orderbooks(server, add_trader, pair, confirmed):

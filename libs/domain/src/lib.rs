@@ -8,6 +8,7 @@
 
 pub mod ascii;
 pub mod code;
+pub mod day;
 pub mod decimal;
 pub mod field;
 #[cfg(any(test, feature = "fixture"))]

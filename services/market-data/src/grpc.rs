@@ -52,7 +52,8 @@ impl Handler {
         let timeframe = request.timeframe.parse::<Timeframe>();
         let timeframe = timeframe.map_err(|wrong| Error::field("timeframe", wrong.to_string()))?;
         let list = |bars| wire::BarList { bars };
-        let past = self.past(request.into(), timeframe, convert::bar, list);
+        let form = (timeframe, self.class);
+        let past = self.past(request.into(), form, convert::bar, list);
         let (bars, next_page_token) = past.await?;
         Ok(wire::GetBarsResponse {
             bars,
@@ -94,7 +95,7 @@ impl Handler {
         show: impl Fn(&Instrument, &T) -> W + Send,
         list: impl Fn(Vec<W>) -> L + Send,
     ) -> Result<(BTreeMap<String, L>, Option<String>), Error> {
-        let query = decode::query(asked, self.app.now())?;
+        let query = decode::query(asked, self.class, self.app.now())?;
         let found = self.app.past::<T>(self.class, &query, form).await?;
         let (lists, next_page_token) = show::history(found, show);
         let lists = lists.map(|(symbol, items)| (symbol, list(items)));

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use prepx_cache::Space;
 use prepx_domain::market::{Bar, MINUTE_US, interval};
-use prepx_domain::{InstrumentId, Micros};
+use prepx_domain::{AssetClass, InstrumentId, Micros};
 
 use crate::domain::market::{Quote, Trade};
 use crate::domain::timeframe::Timeframe;
@@ -91,10 +91,10 @@ impl Past for Quote {
 }
 
 impl Past for Bar {
-    type Form = Timeframe;
+    type Form = (Timeframe, AssetClass);
 
-    fn settled(timeframe: Timeframe, end: Micros) -> Micros {
-        timeframe.interval(end).1
+    fn settled((timeframe, class): Self::Form, end: Micros) -> Micros {
+        timeframe.interval(class, end).1
     }
 
     fn space(kept: &Kept) -> &Space<Read<Bar>> {
@@ -112,15 +112,16 @@ impl Past for Bar {
     async fn fetch(
         view: &mut View,
         instrument: InstrumentId,
-        timeframe: Timeframe,
+        (timeframe, class): Self::Form,
         range: Range,
     ) -> Result<(Vec<Bar>, bool), Error> {
+        let interval_of = |at| timeframe.interval(class, at);
         let minute = interval(range.start, MINUTE_US);
-        let (holding, next) = timeframe.interval(minute);
+        let (holding, next) = interval_of(minute);
         let mut from = if holding < minute { next } else { holding };
-        let (_, mut until) = timeframe.interval(range.end);
+        let (_, mut until) = interval_of(range.end);
         if let Some(past) = range.past {
-            let (start, end) = timeframe.interval(past.at);
+            let (start, end) = interval_of(past.at);
             if range.newest_first {
                 until = until.min(start);
             } else {
@@ -128,7 +129,7 @@ impl Past for Bar {
             }
         }
         // One bar more than is wanted, because the last may have been cut.
-        let stored_max = (range.limit + 1) * timeframe.stored_max() as usize;
+        let stored_max = (range.limit + 1) * timeframe.stored_max(class) as usize;
         let stored_range = Range {
             start: from,
             end: until.plus_us(-1),
@@ -137,10 +138,10 @@ impl Past for Bar {
             ..range
         };
         let stored = view
-            .bars(instrument, timeframe.stored_us(), &stored_range)
+            .bars(instrument, timeframe.stored_us(class), &stored_range)
             .await?;
         let cut = stored.len() == stored_range.limit;
-        let mut bars = merged(timeframe, stored, range.newest_first);
+        let mut bars = merged(interval_of, stored, range.newest_first);
         if cut {
             bars.pop();
         }
@@ -149,13 +150,17 @@ impl Past for Bar {
 }
 
 /// Stored bars put together to wider ones, in the same order.
-fn merged(timeframe: Timeframe, mut stored: Vec<Bar>, newest_first: bool) -> Vec<Bar> {
+fn merged(
+    interval_of: impl Fn(Micros) -> (Micros, Micros),
+    mut stored: Vec<Bar>,
+    newest_first: bool,
+) -> Vec<Bar> {
     if newest_first {
         stored.reverse();
     }
     let mut bars: Vec<Bar> = Vec::new();
     for bar in stored {
-        let (start, _) = timeframe.interval(bar.start);
+        let (start, _) = interval_of(bar.start);
         match bars.last_mut() {
             Some(last) if last.start == start => last.add(&bar),
             _ => bars.push(Bar { start, ..bar }),

@@ -8,7 +8,7 @@ use prepx_proto::market_data::v1::stock_data_service_client::StockDataServiceCli
 use prepx_proto::trading::v1::Sort;
 use tonic::Status;
 
-use crate::domain::points::Points;
+use crate::domain::points::{DAY, Points};
 use crate::domain::worth::Prices;
 
 /// The last price of each point, and the one before the first.
@@ -54,10 +54,15 @@ async fn closes(
 ) -> Result<Vec<(Micros, i64)>, Status> {
     let mut closes = Vec::new();
     let mut token = Some(String::new());
+    // Days of points are those of UTC, daily bars of equities those of New York.
+    let (timeframe, bars_max) = match points.width {
+        DAY => ("12Hour", 2 * points.count),
+        width => (width.name, points.count),
+    };
     // A page may be cut short, but none that is followed by another is empty.
-    while let Some(page_token) = token.take().filter(|_| closes.len() <= points.count) {
+    while let Some(page_token) = token.take().filter(|_| closes.len() <= bars_max) {
         let request = data::GetBarsRequest {
-            timeframe: points.width.name.to_owned(),
+            timeframe: timeframe.to_owned(),
             start: Some(points.first.0.max(0)),
             end: Some(points.end().0 - 1),
             limit: Some(i32::MAX),

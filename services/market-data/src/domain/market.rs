@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 
 use prepx_domain::market::{Bar, Book, Gap, MINUTE_US, interval};
 use prepx_domain::update::{MarketChange, MarketUpdate};
-use prepx_domain::{Instrument, InstrumentId, Micros, Side, Symbol, TradeId};
+use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Symbol, TradeId, day};
 
-/// The widths of the bars that are kept, in microseconds: minute, hour and day (UTC).
+/// The widths of the bars that are kept, in microseconds: minute, hour and day. Days of equities, which are not
+/// those of UTC, are made of their hours and not stored.
 pub const WIDTHS_US: [i64; 3] = [MINUTE_US, 60 * MINUTE_US, 24 * 60 * MINUTE_US];
 /// The places of the widths.
 pub const MINUTE: usize = 0;
-const DAY: usize = 2;
+/// That of the hour.
+pub const HOUR: usize = 1;
+/// That of the day.
+pub const DAY: usize = 2;
 
 /// A trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +107,14 @@ impl Market {
     }
 
     fn trade(&mut self, trade: Trade, rows: &mut Rows) {
-        let id = self.instrument.id;
+        let Instrument { id, class, .. } = self.instrument;
         rows.trades.push((id, trade));
         self.last_trade = Some(trade);
         for (place, width_us) in WIDTHS_US.into_iter().enumerate() {
-            let start = interval(trade.at, width_us);
+            let start = match place {
+                DAY => day::start(class, trade.at),
+                _ => interval(trade.at, width_us),
+            };
             let one = Bar::of(start, trade.price_ticks, trade.qty_lots);
             let newest = &mut self.bars[place];
             match newest {
@@ -120,8 +127,9 @@ impl Market {
                     }
                 }
             }
-            if let Some(bar) = newest {
-                rows.bars.insert((id, width_us, bar.start), *bar);
+            let is_stored = place != DAY || class == AssetClass::Crypto;
+            if let Some(bar) = newest.filter(|_| is_stored) {
+                rows.bars.insert((id, width_us, bar.start), bar);
             }
         }
     }

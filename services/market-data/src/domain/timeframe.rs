@@ -1,20 +1,22 @@
 //! Timeframes: how bars are asked for, and which interval a moment falls into. Pure.
 //!
-//! Minutes and hours count from midnight UTC, weeks begin on Monday, months count from January.
+//! Minutes and hours count from midnight UTC. Days, weeks and months are those of the class ([`day`]); weeks
+//! begin on Monday, months count from January.
 
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
-use prepx_domain::Micros;
+use prepx_domain::{AssetClass, Micros, day};
 
 use crate::domain::market::WIDTHS_US;
 
 const MINUTE_US: i64 = WIDTHS_US[0];
 const HOUR_US: i64 = WIDTHS_US[1];
 const DAY_US: i64 = WIDTHS_US[2];
-const EPOCH: Date = Date::constant(1970, 1, 1);
+/// The day on which the clocks are put back is this long.
+const DAY_HOURS_MAX: i64 = 25;
 
 /// The width of the bars that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,27 +74,31 @@ impl FromStr for Timeframe {
 }
 
 impl Timeframe {
-    /// The width of the stored bars that it is made of, in microseconds.
-    pub const fn stored_us(self) -> i64 {
-        match self {
-            Timeframe::Minutes(_) => MINUTE_US,
-            Timeframe::Hours(_) => HOUR_US,
-            Timeframe::Day | Timeframe::Week | Timeframe::Months(_) => DAY_US,
+    /// The width of the stored bars that it is made of, in microseconds. Stored days are of UTC.
+    pub const fn stored_us(self, class: AssetClass) -> i64 {
+        match (self, class) {
+            (Timeframe::Minutes(_), _) => MINUTE_US,
+            (Timeframe::Hours(_), _) | (_, AssetClass::UsEquity) => HOUR_US,
+            (_, AssetClass::Crypto) => DAY_US,
         }
     }
 
     /// How many stored bars one of it has at most.
-    pub const fn stored_max(self) -> i64 {
-        match self {
-            Timeframe::Minutes(count) | Timeframe::Hours(count) => count,
+    pub const fn stored_max(self, class: AssetClass) -> i64 {
+        let days = match self {
+            Timeframe::Minutes(count) | Timeframe::Hours(count) => return count,
             Timeframe::Day => 1,
             Timeframe::Week => 7,
             Timeframe::Months(count) => 31 * count,
+        };
+        match class {
+            AssetClass::UsEquity => DAY_HOURS_MAX * days,
+            AssetClass::Crypto => days,
         }
     }
 
     /// The interval that holds a moment: its start, and that of the next.
-    pub fn interval(self, at: Micros) -> (Micros, Micros) {
+    pub fn interval(self, class: AssetClass, at: Micros) -> (Micros, Micros) {
         let midnight_us = at.0 - at.0.rem_euclid(DAY_US);
         let within = |width_us: i64| {
             let start_us = at.0 - (at.0 - midnight_us) % width_us;
@@ -100,37 +106,27 @@ impl Timeframe {
             let end_us = (start_us + width_us).min(midnight_us + DAY_US);
             (Micros(start_us), Micros(end_us))
         };
-        match self {
-            Timeframe::Minutes(count) => within(count * MINUTE_US),
-            Timeframe::Hours(count) => within(count * HOUR_US),
-            Timeframe::Day => within(DAY_US),
+        let date = day::date(class, at);
+        let (first, length) = match self {
+            Timeframe::Minutes(count) => return within(count * MINUTE_US),
+            Timeframe::Hours(count) => return within(count * HOUR_US),
+            Timeframe::Day => (date, 1.day()),
             Timeframe::Week => {
-                // 1970-01-01 was a Thursday.
-                let past = (midnight_us.div_euclid(DAY_US) + 3).rem_euclid(7);
-                let start_us = midnight_us - past * DAY_US;
-                (Micros(start_us), Micros(start_us + 7 * DAY_US))
+                let past = date.weekday().to_monday_zero_offset();
+                (date.saturating_sub(past.days()), 1.week())
             }
-            Timeframe::Months(count) => months(Micros(midnight_us), count),
-        }
+            Timeframe::Months(count) => (first_month(date, count), count.months()),
+        };
+        (
+            day::midnight(class, first),
+            day::midnight(class, first.saturating_add(length)),
+        )
     }
 }
 
-fn months(midnight: Micros, count: i64) -> (Micros, Micros) {
-    let date = date_of(midnight);
+fn first_month(date: Date, count: i64) -> Date {
     let past = (i64::from(date.month()) - 1) % count;
-    let start = date.first_of_month().saturating_sub(past.months());
-    (
-        at_midnight(start),
-        at_midnight(start.saturating_add(count.months())),
-    )
-}
-
-fn date_of(midnight: Micros) -> Date {
-    EPOCH.saturating_add(midnight.0.div_euclid(DAY_US).days())
-}
-
-fn at_midnight(date: Date) -> Micros {
-    Micros(date.duration_since(EPOCH).as_hours() / 24 * DAY_US)
+    date.first_of_month().saturating_sub(past.months())
 }
 
 #[cfg(test)]
@@ -178,8 +174,55 @@ mod tests {
             ("1Month", "2024-08-01T00:00:00Z", "2024-09-01T00:00:00Z"),
             ("6Month", "2024-07-01T00:00:00Z", "2025-01-01T00:00:00Z"),
         ] {
-            let found = timeframe.parse::<Timeframe>().unwrap().interval(moment);
-            assert_eq!(found, (at(start), at(end)), "{timeframe}");
+            let timeframe: Timeframe = timeframe.parse().unwrap();
+            let found = timeframe.interval(AssetClass::Crypto, moment);
+            assert_eq!(found, (at(start), at(end)), "{timeframe:?}");
+        }
+    }
+
+    #[test]
+    fn days_of_equities_are_those_of_new_york() {
+        for (timeframe, moment, start, end) in [
+            (
+                "5Hour",
+                "2024-08-08T23:59:30Z",
+                "2024-08-08T20:00:00Z",
+                "2024-08-09T00:00:00Z",
+            ),
+            (
+                "1Day",
+                "2024-08-09T03:59:30Z",
+                "2024-08-08T04:00:00Z",
+                "2024-08-09T04:00:00Z",
+            ),
+            (
+                "1Day",
+                "2024-11-03T12:00:00Z",
+                "2024-11-03T04:00:00Z",
+                "2024-11-04T05:00:00Z",
+            ),
+            (
+                "1Week",
+                "2024-11-03T12:00:00Z",
+                "2024-10-28T04:00:00Z",
+                "2024-11-04T05:00:00Z",
+            ),
+            (
+                "1Month",
+                "2024-12-01T04:00:00Z",
+                "2024-11-01T04:00:00Z",
+                "2024-12-01T05:00:00Z",
+            ),
+            (
+                "12Month",
+                "2024-12-01T04:00:00Z",
+                "2024-01-01T05:00:00Z",
+                "2025-01-01T05:00:00Z",
+            ),
+        ] {
+            let timeframe: Timeframe = timeframe.parse().unwrap();
+            let found = timeframe.interval(AssetClass::UsEquity, at(moment));
+            assert_eq!(found, (at(start), at(end)), "{timeframe:?} {moment}");
         }
     }
 
@@ -187,12 +230,15 @@ mod tests {
     fn the_last_day_of_the_calendar_is_in_an_interval() {
         let last = Micros(253_402_300_799_999_999);
         let midnight = Micros(253_402_214_400_000_000);
-        for timeframe in ["1Day", "1Week", "1Month", "12Month"] {
-            let (start, end) = timeframe.parse::<Timeframe>().unwrap().interval(last);
-            assert!(
-                start <= midnight && end >= midnight,
-                "{timeframe}: {start:?} {end:?}"
-            );
+        for class in [AssetClass::Crypto, AssetClass::UsEquity] {
+            for timeframe in ["1Day", "1Week", "1Month", "12Month"] {
+                let timeframe: Timeframe = timeframe.parse().unwrap();
+                let (start, end) = timeframe.interval(class, last);
+                assert!(
+                    start <= last && end >= midnight,
+                    "{class:?} {timeframe:?}: {start:?} {end:?}"
+                );
+            }
         }
     }
 }

@@ -1,12 +1,10 @@
 //! Questions about the past as they come in.
 
-use prepx_domain::Micros;
-use prepx_domain::market::interval;
+use prepx_domain::{AssetClass, Micros, day};
 use prepx_proto::market_data::v1 as wire;
 use prepx_proto::trading::v1::Sort;
 
 use crate::app::{Query, SYMBOLS_MAX, symbols};
-use crate::domain::market::WIDTHS_US;
 use crate::error::Error;
 use crate::page::{self, Token};
 
@@ -45,10 +43,11 @@ macro_rules! asked {
 asked!(GetBarsRequest, GetQuotesRequest, GetTradesRequest);
 
 /// A question, complete and checked.
-pub fn query(asked: Asked, now: Micros) -> Result<Query, Error> {
+pub fn query(asked: Asked, class: AssetClass, now: Micros) -> Result<Query, Error> {
     currency(&asked.currency)?;
-    let [.., day_us] = WIDTHS_US;
-    let start = asked.start_us.map_or(interval(now, day_us), Micros);
+    let start = asked
+        .start_us
+        .map_or_else(|| day::start(class, now), Micros);
     // Of the time to come there is nothing yet.
     let end = asked.end_us.map_or(now.max(start), Micros);
     for (field, at) in [("start", start), ("end", end)] {

@@ -1,12 +1,12 @@
 //! Market data as the public API shows it: exact decimal numbers.
 
-use prepx_domain::market::{Bar, Level, interval};
-use prepx_domain::{Instrument, Micros, Side};
+use prepx_domain::market::{Bar, Level};
+use prepx_domain::{Instrument, Micros, Side, day};
 use prepx_proto::convert::{self, bar, exchange_letter, price, size};
 use prepx_proto::market_data::v1 as wire;
 
 use crate::app::History;
-use crate::domain::market::{MINUTE, Market, Quote, Trade, WIDTHS_US};
+use crate::domain::market::{MINUTE, Market, Quote, Trade};
 
 /// The lists of a page by symbol, and the token of the next.
 pub fn history<T, W>(
@@ -75,12 +75,11 @@ pub fn state(market: &Market) -> Option<wire::MarketState> {
 }
 
 pub fn snapshot(market: &Market, now: Micros) -> wire::Snapshot {
-    let [.., day_us] = WIDTHS_US;
     let instrument = &market.instrument;
     let show = |shown: Bar| bar(instrument, &shown);
     let today = market
         .day()
-        .filter(|day| day.start == interval(now, day_us));
+        .filter(|bar| bar.start == day::start(instrument.class, now));
     let before = if today.is_some() {
         market.day_before
     } else {

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use prepx_domain::market::Bar;
-use prepx_domain::{InstrumentId, Micros, Side, TradeId};
+use prepx_domain::{AssetClass, InstrumentId, Micros, Side, TradeId, day};
 use prepx_proto::journal;
 use prepx_store::{Error, Query, Reader, Result, Row, query};
 
-use crate::domain::market::{Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
+use crate::domain::market::{DAY, HOUR, Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
 use crate::page::{Place, Range};
+
+/// The day on which the clocks are put back has so many.
+const DAY_HOURS_MAX: usize = 25;
 
 /// The markets of instruments as of the last commit.
 pub async fn markets(
@@ -43,14 +46,45 @@ async fn complete(connection: &mut Reader, id: InstrumentId, market: &mut Market
     }
     market.last_trade = trades(connection, id, &newest(1)).await?.pop();
     for (place, width_us) in WIDTHS_US.into_iter().enumerate() {
-        let mut found = bars(connection, id, width_us, &newest(2))
-            .await?
-            .into_iter();
+        let mut found = match (market.instrument.class, place) {
+            (AssetClass::UsEquity, DAY) => newest_days(connection, id).await?.into_iter(),
+            _ => bars(connection, id, width_us, &newest(2))
+                .await?
+                .into_iter(),
+        };
         market.bars[place] = found.next();
         // The last width is the day.
         market.day_before = found.next();
     }
     Ok(())
+}
+
+/// The two newest days with trades of an equity, the newest first: its hours put together.
+async fn newest_days(connection: &mut Reader, id: InstrumentId) -> Result<Vec<Bar>> {
+    let mut days = Vec::new();
+    let mut end = Micros(i64::MAX);
+    while days.len() < 2 {
+        let last = Range { end, ..newest(1) };
+        let Some(last) = bars(connection, id, WIDTHS_US[HOUR], &last).await?.pop() else {
+            break;
+        };
+        let start = day::start(AssetClass::UsEquity, last.start);
+        let whole = Range {
+            start,
+            end,
+            newest_first: false,
+            ..newest(DAY_HOURS_MAX)
+        };
+        let hours = bars(connection, id, WIDTHS_US[HOUR], &whole).await?;
+        let together = |mut day: Bar, hour: Bar| {
+            day.add(&hour);
+            day
+        };
+        let day = hours.into_iter().reduce(together);
+        days.extend(day.map(|day| Bar { start, ..day }));
+        end = start.plus_us(-1);
+    }
+    Ok(days)
 }
 
 const fn newest(limit: usize) -> Range {

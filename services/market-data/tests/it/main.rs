@@ -252,10 +252,11 @@ async fn bars_of_every_width_are_what_a_hand_computes() {
     open.catch_up().await.unwrap();
     let app = open.app();
     let bars = |timeframe: &'static str, query: Query| {
-        let (app, timeframe) = (&app, timeframe.parse().unwrap());
+        let form = (timeframe.parse().unwrap(), AssetClass::Crypto);
+        let app = &app;
         async move {
             let found = app
-                .past::<prepx_domain::market::Bar>(AssetClass::Crypto, &query, timeframe)
+                .past::<prepx_domain::market::Bar>(AssetClass::Crypto, &query, form)
                 .await
                 .unwrap();
             let list = found.lists.into_iter().next().map(|(_, bars)| bars);
@@ -309,6 +310,74 @@ async fn bars_of_every_width_are_what_a_hand_computes() {
             found.reverse();
         }
         assert_eq!(found, minutes);
+    }
+}
+
+#[tokio::test]
+async fn days_of_equities_are_those_of_new_york_from_the_store_too() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut script = Script::default();
+    let share = Instrument {
+        class: AssetClass::UsEquity,
+        ..instrument()
+    };
+    script.push(0, MarketChange::Defined(Box::new(share)));
+    // 04:53 in New York; 19:53 and 21:53, of which the latter is the next day UTC; 00:53 and 10:53 the day after.
+    for (hour, price_ticks, qty_lots) in [
+        (0, 101, 3),
+        (15, 103, 1),
+        (17, 99, 2),
+        (20, 104, 1),
+        (30, 105, 4),
+    ] {
+        script.trade(hour * HOUR_MS, price_ticks, qty_lots);
+    }
+    let world = World::new().await;
+    world.tell(1, &script.updates);
+    let mut open = world.open().await;
+    open.catch_up().await.unwrap();
+    let query = Query {
+        start: Micros(START_US - 48 * 60 * MINUTE_US),
+        end: Micros(START_US + 48 * 60 * MINUTE_US),
+        ..everything(100)
+    };
+    let form = ("1Day".parse().unwrap(), AssetClass::UsEquity);
+    let found = open
+        .app()
+        .past::<prepx_domain::market::Bar>(AssetClass::UsEquity, &query, form)
+        .await
+        .unwrap();
+    let days = &found.lists[0].1;
+    let first = Micros(START_US - (4 * 60 + 53) * MINUTE_US);
+    let shown = |day: &prepx_domain::market::Bar| {
+        let prices = [
+            day.open_ticks,
+            day.high_ticks,
+            day.low_ticks,
+            day.close_ticks,
+        ];
+        (day.start, prices, day.volume_lots, day.trades)
+    };
+    assert_eq!(
+        days.iter().map(shown).collect::<Vec<_>>(),
+        [
+            (first, [101, 103, 99, 99], 6, 3),
+            (
+                first.plus_us(24 * 60 * MINUTE_US),
+                [104, 105, 104, 105],
+                5,
+                2
+            ),
+        ]
+    );
+    for app in [open.app(), world.open().await.app()] {
+        let newest = |market: &Market| Some((market.day_before, market.day()));
+        let symbols = [SYMBOL.to_owned()].into();
+        let found = app
+            .newest(AssetClass::UsEquity, &symbols, newest)
+            .await
+            .unwrap();
+        assert_eq!(found[SYMBOL], (Some(days[0]), Some(days[1])));
     }
 }
 

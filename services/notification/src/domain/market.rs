@@ -6,10 +6,8 @@
 
 use prepx_domain::market::{Bar, Book, Gap, Level, MINUTE_US, interval};
 use prepx_domain::update::{MarketChange, MarketUpdate};
-use prepx_domain::{Instrument, Micros, Side, TradeId};
+use prepx_domain::{AssetClass, Instrument, Micros, Side, TradeId, day};
 
-/// A day in microseconds.
-const DAY_US: i64 = 24 * 60 * MINUTE_US;
 /// How many changes of a market wait for it; beyond, a newer one is needed.
 const PENDING_MAX: usize = 10_000;
 
@@ -47,7 +45,7 @@ pub enum Happening {
     Bar(Bar),
     /// A late trade has changed a minute that was told.
     UpdatedBar(Bar),
-    /// The day (UTC) until the end of a minute with trades.
+    /// The day until the end of a minute with trades.
     Day(Bar),
     /// Trading stopped or goes on.
     Halted(bool),
@@ -70,7 +68,7 @@ impl Whole {
     }
 
     /// Makes a change, `false` when it was there before.
-    fn apply(&mut self, update: &MarketUpdate) -> Result<bool, Gap> {
+    fn apply(&mut self, class: AssetClass, update: &MarketUpdate) -> Result<bool, Gap> {
         if !self.book.advance(update.number, update.number)? {
             return Ok(false);
         }
@@ -85,7 +83,7 @@ impl Whole {
                 qty_lots,
                 ..
             } => {
-                let start = interval(update.at, DAY_US);
+                let start = day::start(class, update.at);
                 let one = Bar::of(start, price_ticks, qty_lots);
                 match &mut self.day {
                     // Time never goes back, so nothing comes too late for its day.
@@ -227,7 +225,7 @@ impl Market {
             }
             Known::All(whole) => {
                 let before = best(&whole.book);
-                match whole.apply(update) {
+                match whole.apply(self.instrument.class, update) {
                     Ok(true) => {}
                     // What was asked for may be ahead of the log as it is followed here.
                     Ok(false) => return,
@@ -279,7 +277,7 @@ impl Market {
             return None;
         }
         for update in pending.iter() {
-            whole.apply(update).ok()?;
+            whole.apply(self.instrument.class, update).ok()?;
         }
         let mut told = vec![Happening::Book];
         if !pending.is_empty() {

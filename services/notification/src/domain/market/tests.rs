@@ -4,6 +4,8 @@ use super::*;
 use crate::fixture::{instrument, level, trade};
 use proptest::prelude::*;
 
+const DAY_US: i64 = 24 * 60 * MINUTE_US;
+
 /// Book and day after the first `count` changes.
 fn fold(updates: &[MarketUpdate], count: usize) -> Whole {
     let mut book = Book::at(0);
@@ -20,7 +22,11 @@ fn fold(updates: &[MarketUpdate], count: usize) -> Whole {
                 price_ticks,
                 qty_lots,
                 ..
-            } => trades.push((interval(update.at, DAY_US), price_ticks, qty_lots)),
+            } => trades.push((
+                day::start(instrument().class, update.at),
+                price_ticks,
+                qty_lots,
+            )),
             _ => {}
         }
     }
