@@ -1,5 +1,6 @@
 """That terraform/ makes what k8s/ asks for: labels, buckets, service accounts, secrets, regions, shards, machines."""
 
+import collections
 import json
 import re
 import tomllib
@@ -175,14 +176,18 @@ def versions(world: World) -> Iterator[str]:
 
 def hosts(world: World) -> Iterator[str]:
     """The mesh answers to the name that clients use, and to those by which each region's health is looked at."""
-    answered = set(re.findall(r"hosts: \[(.*)\]", text("istio/base/gateway.yaml")))
+    answered = collections.defaultdict(set)
+    # Servers of a gateway share the names at a port among them; the routes have all.
+    for port, names in re.findall(r"(?:port: {number: (\d+),.*\n +)?hosts: \[(.*)\]", text("istio/base/gateway.yaml")):
+        answered[port] |= {plain(name.strip()) for name in names.split(",")}
     for root in ("region", "multi-region"):
         module = said(world, root)
         zone = plain(module.blocks("variable")["zone"]["default"])
         host = plain(module.blocks("module")["dns"]["host"]).replace("${var.zone}", zone)
-        for hosts in answered:
-            if not {host, f"*.{host}"} <= {plain(each.strip()) for each in hosts.split(",")}:
-                yield f"{root}: clients ask for {host}, Route 53 for *.{host}; istio/base/gateway.yaml answers to {hosts}"
+        for port, names in answered.items():
+            if not {host, f"*.{host}"} <= names:
+                where = f"at port {port}" if port else "by its routes"
+                yield f"{root}: clients ask for {host}, Route 53 for *.{host}; istio/base/gateway.yaml answers to {names} {where}"
 
 
 RULES = [pools, shards, buckets, accounts, of_regions, tested, secrets, failing_over, versions, hosts]
