@@ -16,7 +16,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanLinks, SpanProcessor as _};
 use prepx_env::Random;
-use prepx_trace::{Ended, Kind, Sampling, Sink, Span, Told, Trace, Value};
+use prepx_trace::{Details, Ended, Kind, Sampling, Sink, Span, Trace, Value};
 use tonic::Code;
 
 use crate::calls::label;
@@ -92,7 +92,7 @@ impl Sink for Collector {
 fn data(span: Ended, instrumentation_scope: InstrumentationScope) -> SpanData {
     let ended_us = u64::try_from(span.ended.0).unwrap_or_default();
     let end_time = UNIX_EPOCH + Duration::from_micros(ended_us);
-    let mut attributes: Vec<_> = span.told.attributes.into_iter().map(attribute).collect();
+    let mut attributes: Vec<_> = span.details.attributes.into_iter().map(attribute).collect();
     if !span.trace.sampled {
         // Who looks at it is to know that what was fast beside it is missing.
         let why = if span.failure.is_some() {
@@ -111,12 +111,12 @@ fn data(span: Ended, instrumentation_scope: InstrumentationScope) -> SpanData {
         span_context: context(span.trace, false),
         parent_span_id: span.parent.map_or(SpanId::INVALID, SpanId::from),
         parent_span_is_remote: false,
-        span_kind: match span.told.kind {
+        span_kind: match span.details.kind {
             Kind::Server => SpanKind::Server,
             Kind::Client => SpanKind::Client,
             Kind::Consumer => SpanKind::Consumer,
         },
-        name: span.told.name,
+        name: span.details.name,
         start_time: end_time.checked_sub(span.took).unwrap_or(UNIX_EPOCH),
         end_time,
         attributes,
@@ -168,7 +168,7 @@ pub(crate) fn end(
     code: Code,
     request_id: &HeaderValue,
 ) -> Option<u128> {
-    span.end(is_failure(code).then(|| label(code)), || Told {
+    span.end(is_failure(code).then(|| label(code)), || Details {
         kind: Kind::Server,
         name: method.path.trim_start_matches('/').into(),
         attributes: vec![

@@ -1,24 +1,24 @@
 //! Spans of an order's way through the log: one for each step that takes a traced message.
 //!
-//! Owns their names and attributes, which are OpenTelemetry's for messaging. Refuses to know whether somebody
-//! collects them.
+//! Owns their names and attributes, which follow OpenTelemetry's conventions for messaging. Refuses to know whether
+//! they are exported.
 
 use prepx_bus::TopicPartition;
-use prepx_trace::{Kind, Span, Told, Trace};
+use prepx_trace::{Details, Kind, Span, Trace};
 
 use crate::follow::Batch;
 use crate::topology::Seat;
 
-/// What is decided now, to what it belongs.
+/// The trace and the subject of the input that is being decided.
 pub(crate) struct Followed {
-    /// What follows from it belongs to this.
+    /// The trace that its outputs continue.
     pub trace: Trace,
-    /// What it is about.
+    /// The order that it is about.
     pub subject: Option<String>,
 }
 
 impl Followed {
-    /// Says what it is about if nobody has.
+    /// Sets the subject, unless it is set already.
     pub fn name(&mut self, subject: impl FnOnce() -> Option<String>) {
         if self.subject.is_none() {
             self.subject = subject();
@@ -26,26 +26,26 @@ impl Followed {
     }
 }
 
-/// What an input belongs to, if that is told, and where its record stands.
+/// An input's trace, if it has one, its partition and its offset.
 #[derive(Clone, Copy)]
 pub(crate) struct At(pub Option<Trace>, pub TopicPartition, pub u64);
 
 impl At {
-    /// What a stage tells of its decision.
-    pub fn decided(&self, by: Seat, seq: u64, events: usize, subject: Option<String>) -> Told {
+    /// The details of the span of a stage's decision.
+    pub fn decided(&self, by: Seat, seq: u64, events: usize, subject: Option<String>) -> Details {
         let At(_, from, offset) = *self;
-        let mut told = processed(from, offset, by.to_string());
-        told.attributes.push(("prepx.seq", seq.into()));
-        told.attributes
-            .push(("prepx.events", (events as u64).into()));
+        let mut details = processed(from, offset, by.to_string());
+        let attributes = &mut details.attributes;
+        attributes.push(("prepx.seq", seq.into()));
+        attributes.push(("prepx.events", (events as u64).into()));
         if let Some(subject) = subject {
-            told.attributes.push(("prepx.order_id", subject.into()));
+            attributes.push(("prepx.order_id", subject.into()));
         }
-        told
+        details
     }
 }
 
-/// Begins a span for each message of a batch of which a trace is told.
+/// Begins a span for each traced message of a batch.
 pub(crate) fn begin(batch: &Batch) -> Vec<(Span, u64)> {
     let runs = batch.runs.iter().filter(|run| !run.traces.is_empty());
     let messages = runs.flat_map(|run| {
@@ -56,16 +56,16 @@ pub(crate) fn begin(batch: &Batch) -> Vec<(Span, u64)> {
     begun.collect()
 }
 
-/// Tells that the messages have taken effect with a consumer.
+/// Ends the spans of messages that a consumer has processed.
 pub(crate) fn end(spans: Vec<(Span, u64)>, from: TopicPartition, consumer: &str) {
     for (span, offset) in spans {
         span.end(None, || processed(from, offset, consumer.to_owned()));
     }
 }
 
-fn processed(from: TopicPartition, offset: u64, by: String) -> Told {
+fn processed(from: TopicPartition, offset: u64, by: String) -> Details {
     let topic = from.topic.name();
-    Told {
+    Details {
         kind: Kind::Consumer,
         name: format!("process {topic}").into(),
         attributes: vec![

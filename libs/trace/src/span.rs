@@ -87,9 +87,9 @@ impl From<u16> for Value {
     }
 }
 
-/// What an exported span says beside its times and its parent.
+/// What an exported span says besides its times and its parent. Built only for a span that is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Details {
     /// Its kind.
     pub kind: Kind,
     /// Its name, from a small set.
@@ -101,14 +101,14 @@ pub struct Told {
 /// A span that is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// The span.
+    /// Its own ids.
     pub trace: Trace,
     /// The id of its parent.
     pub parent: Option<u64>,
-    /// A span of another trace that has caused this one.
+    /// The span of another trace that caused this one.
     pub link: Option<Trace>,
     /// Its kind, name and attributes.
-    pub told: Told,
+    pub details: Details,
     /// How it failed, from a closed set.
     pub failure: Option<&'static str>,
     /// When it ended.
@@ -192,7 +192,7 @@ impl Installed {
         &self,
         span: Span,
         failure: Option<&'static str>,
-        tell: impl FnOnce() -> Told,
+        details: impl FnOnce() -> Details,
     ) -> Option<u128> {
         let took = self.clock.monotonic().saturating_sub(span.began);
         let slow = !span.lasting && took >= self.sampling.slow;
@@ -203,7 +203,7 @@ impl Installed {
             trace: span.trace,
             parent: span.parent,
             link: span.link,
-            told: tell(),
+            details: details(),
             failure,
             ended: self.clock.now(),
             took,
@@ -277,9 +277,13 @@ impl Span {
         self.trace
     }
 
-    /// Ends it. If it is exported, `tell` is called, and the id of its trace returned.
-    pub fn end(self, failure: Option<&'static str>, tell: impl FnOnce() -> Told) -> Option<u128> {
-        INSTALLED.get()?.end(self, failure, tell)
+    /// Ends it. If it is exported, `details` is called for the rest of it, and the id of its trace is returned.
+    pub fn end(
+        self,
+        failure: Option<&'static str>,
+        details: impl FnOnce() -> Details,
+    ) -> Option<u128> {
+        INSTALLED.get()?.end(self, failure, details)
     }
 }
 
@@ -345,17 +349,17 @@ mod tests {
             (false, Some("UNAVAILABLE"), false, 1),
             (false, None, true, 1),
         ];
-        for (sampled, failure, slow, told) in cases {
+        for (sampled, failure, slow, exported) in cases {
             let slow = if slow { Duration::ZERO } else { Duration::MAX };
             let (installed, kept) = installed(0, slow);
             let span = installed.begin(7, sampled);
-            installed.end(span, failure, || Told {
+            installed.end(span, failure, || Details {
                 kind: Kind::Server,
                 name: "a call".into(),
                 attributes: Vec::new(),
             });
             let kept = kept.0.lock().expect("no test panics with it").clone();
-            assert_eq!(kept.len(), told, "{sampled} {failure:?} {slow:?}");
+            assert_eq!(kept.len(), exported, "{sampled} {failure:?} {slow:?}");
         }
     }
 
@@ -363,7 +367,7 @@ mod tests {
     fn what_lasts_is_never_slow() {
         let (installed, kept) = installed(0, Duration::ZERO);
         let span = installed.begin(7, false).lasting(true);
-        installed.end(span, None, || unreachable!("it is not told"));
+        installed.end(span, None, || unreachable!("it is not exported"));
         assert!(kept.0.lock().expect("no test panics with it").is_empty());
     }
 }

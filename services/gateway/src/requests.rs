@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use http::{Request, Response};
 use metrics::{Counter, Gauge};
 use prepx_runtime::{Durations, guard, traced};
-use prepx_trace::{Kind, Span, Told, Trace};
+use prepx_trace::{Details, Kind, Span, Trace};
 use prepx_transcode::{Route, Router};
 use tokio::time::Instant;
 
@@ -171,7 +171,7 @@ impl<'r> InFlight<'r> {
                 ("http.route", meters.route.clone().into()),
                 ("http.response.status_code", status.as_u16().into()),
             ];
-            Told {
+            Details {
                 kind: Kind::Server,
                 name: format!("{} {}", meters.method, meters.route).into(),
                 attributes: attributes.into_iter().chain(id).collect(),
@@ -184,7 +184,7 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
         if let Some(span) = self.span.take() {
-            span.end(None, || Told {
+            span.end(None, || Details {
                 kind: Kind::Server,
                 name: "given up by the caller".into(),
                 attributes: Vec::new(),

@@ -3,7 +3,7 @@
 use prepx_domain::message::Command;
 use prepx_domain::update::{Ack, Reply};
 use prepx_stage::port::SubmitError;
-use prepx_trace::{Kind, Span, Told, Traces};
+use prepx_trace::{Details, Kind, Span, Traces};
 use uuid::Uuid;
 
 /// How a command came out.
@@ -16,7 +16,7 @@ pub struct Single {
 }
 
 impl Single {
-    /// Begins it.
+    /// Begins the span.
     pub fn begin(command: Uuid) -> Single {
         Single {
             span: Span::under_current(),
@@ -24,12 +24,12 @@ impl Single {
         }
     }
 
-    /// What the command belongs to.
+    /// The trace context to submit the command with.
     pub fn traces(&self) -> Traces {
         Traces::of_one(self.span.as_ref().map(Span::trace))
     }
 
-    /// Ends it.
+    /// Ends the span.
     pub fn end(self, outcome: &Outcome) {
         if let Some(span) = self.span {
             end(span, self.command, outcome);
@@ -40,16 +40,16 @@ impl Single {
 /// The spans of a batch of an order-entry stream. Each command that is sampled is a trace of its own, because the call
 /// that brings them may last for hours.
 pub struct Batch {
-    /// With the places and ids of their commands.
+    /// Each with its command's place in the batch and id.
     spans: Vec<(usize, Uuid, Span)>,
-    /// Of all together: told if they fail or take long.
+    /// The span of the whole batch, exported only if it fails or is slow.
     whole: Option<Span>,
-    /// What the commands belong to.
+    /// The trace contexts of the commands.
     traces: Traces,
 }
 
 impl Batch {
-    /// Begins them.
+    /// Begins the spans.
     pub fn begin(commands: &[Command]) -> Batch {
         let (mut spans, mut traces) = (Vec::new(), Traces::default());
         for (place, command) in commands.iter().enumerate() {
@@ -65,16 +65,16 @@ impl Batch {
         }
     }
 
-    /// What the commands belong to, by their places.
+    /// The trace contexts to submit the commands with, by place.
     pub fn traces(&self) -> Traces {
         self.traces.clone()
     }
 
-    /// Ends them.
+    /// Ends the spans.
     pub fn end(self, outcomes: &[Outcome]) {
         if let Some(whole) = self.whole {
             let failure = outcomes.iter().find_map(failure);
-            whole.end(failure, || Told {
+            whole.end(failure, || Details {
                 kind: Kind::Client,
                 name: "submit a batch".into(),
                 attributes: vec![("prepx.commands", (outcomes.len() as u64).into())],
@@ -104,7 +104,7 @@ fn end(span: Span, command: Uuid, outcome: &Outcome) {
         {
             attributes.push(("prepx.reject", reject.reason().into()));
         }
-        Told {
+        Details {
             kind: Kind::Client,
             name: "submit a command".into(),
             attributes,

@@ -1,4 +1,4 @@
-//! What belongs to a trace is followed through both stages, and changes nothing that is decided.
+//! A trace is followed through both stages, and changes nothing that they decide.
 
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::ground::{Disk, Stations};
 use crate::world::{TOPOLOGY, World};
 use prepx_tests::toy::{BankInput, slot};
 
-/// Every span that was told in this process, which has one sink.
-static TOLD: Mutex<Vec<Ended>> = Mutex::new(Vec::new());
+/// Every span that this process has exported; a process has one sink.
+static EXPORTED: Mutex<Vec<Ended>> = Mutex::new(Vec::new());
 
-struct Keeping;
+struct Collector;
 
-impl Sink for Keeping {
+impl Sink for Collector {
     fn take(&self, span: Ended) {
-        TOLD.lock().unwrap().push(span);
+        EXPORTED.lock().unwrap().push(span);
     }
 }
 
@@ -35,7 +35,7 @@ fn install() {
             continues: false,
         };
         let random = Random::from_seed(7);
-        assert!(prepx_trace::install(sampling, Box::new(Keeping), &random));
+        assert!(prepx_trace::install(sampling, Box::new(Collector), &random));
     });
 }
 
@@ -48,12 +48,12 @@ fn trace(id: u128) -> Option<Trace> {
 }
 
 /// The spans of a trace in the order of their ends: what each was, and where its parent stands among them.
-fn told(id: u128) -> Vec<(String, String, Option<usize>)> {
-    let told = TOLD.lock().unwrap();
-    let own: Vec<_> = told.iter().filter(|span| span.trace.id == id).collect();
+fn exported(id: u128) -> Vec<(String, String, Option<usize>)> {
+    let all = EXPORTED.lock().unwrap();
+    let own: Vec<_> = all.iter().filter(|span| span.trace.id == id).collect();
     let place = |of: u64| own.iter().position(|span| span.trace.span == of);
     let by = |span: &Ended| {
-        let attributes = span.told.attributes.iter();
+        let attributes = span.details.attributes.iter();
         let mut by = attributes.filter(|(name, _)| *name == "messaging.consumer.group.name");
         match by.next() {
             Some((_, prepx_trace::Value::Text(by))) => by.to_string(),
@@ -62,7 +62,7 @@ fn told(id: u128) -> Vec<(String, String, Option<usize>)> {
     };
     let shown = |span: &&Ended| {
         let parent = span.parent.and_then(place);
-        (span.told.name.to_string(), by(span), parent)
+        (span.details.name.to_string(), by(span), parent)
     };
     own.iter().map(shown).collect()
 }
@@ -107,7 +107,7 @@ fn a_command_is_followed_through_both_stages() {
     run(trace(0xa11));
     // Each decision is under the one that has caused it.
     let (from, to) = (partition(FROM), partition(TO));
-    let mut spans = told(0xa11);
+    let mut spans = exported(0xa11);
     let house = std::mem::take(&mut spans[1].1);
     assert!(house.starts_with("matching/"), "{house}");
     let expected = [
@@ -221,7 +221,7 @@ async fn a_consumer_tells_what_it_has_taken() {
     let following = awaited::following(world.log.clone());
     let mut reader = Runner::open(following, Reader).await.unwrap();
     reader.catch_up(|_| {}).await.unwrap();
-    let spans = told(0xd44);
+    let spans = exported(0xd44);
     let taken = |under| {
         (
             "process portfolio-updates".to_owned(),
