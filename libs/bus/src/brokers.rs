@@ -23,8 +23,8 @@ use self::sender::Sender;
 use self::world::{Life, Process, World};
 use crate::air::{Air, News, lock};
 use crate::{
-    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Told, Topic,
-    TopicPartition, WaitError, Watermark,
+    AppendError, Batch, EndsCallback, FenceError, Log, Owner, Poisoned, Position, ReadError,
+    Record, Topic, TopicPartition, WaitError, Watermark,
 };
 
 /// The bounds of the handles.
@@ -314,9 +314,9 @@ impl Log for BrokerLog {
         end
     }
 
-    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
+    fn acknowledged_ends(&self, partitions: &[TopicPartition], callback: EndsCallback) {
         let high = |&at: &TopicPartition| self.call().cluster.high(at);
-        told(partitions.iter().map(high).collect());
+        callback(partitions.iter().map(high).collect());
     }
 
     fn accepted_end(&self, partition: TopicPartition) -> u64 {

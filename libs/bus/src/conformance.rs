@@ -58,7 +58,7 @@ pub const CHECKS: &[(&str, Check)] = checks![
     durability::i1_what_was_durable_survives_crashes,
     durability::i2_a_batch_is_whole_or_absent_after_a_crash,
     durability::i8_nothing_is_visible_before_it_is_durable,
-    durability::i8_what_one_was_told_is_before_the_end_that_others_wait_for,
+    durability::i8_acknowledged_ends_are_past_what_was_acknowledged,
     durability::a_durable_prefix_is_causally_closed,
     durability::subscribers_hear_of_what_is_durable,
     ownership::a_fenced_owner_appends_nothing,

@@ -47,8 +47,8 @@ use self::sender::{Sender, Way};
 use crate::air::{Air, News, lock};
 use crate::location::KafkaLocation;
 use crate::{
-    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Told, Topic,
-    TopicPartition, WaitError, Watermark,
+    AppendError, Batch, EndsCallback, FenceError, Log, Owner, Poisoned, Position, ReadError,
+    Record, Topic, TopicPartition, WaitError, Watermark,
 };
 
 /// A handle on a Kafka cluster. See [`Log`] for what it promises.
@@ -340,13 +340,13 @@ impl Log for KafkaLog {
 
     /// The high watermark. What was acknowledged stands before it, because a commit follows the writing of all replicas
     /// in sync; the last stable offset follows the commit some ms later.
-    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
+    fn acknowledged_ends(&self, partitions: &[TopicPartition], callback: EndsCallback) {
         let is_there = |at: &TopicPartition| at.partition < self.count(at.topic);
         if !partitions.iter().all(is_there) {
             return;
         }
         match self.asker() {
-            Ok(asker) => asker.ask(partitions, told),
+            Ok(asker) => asker.ask(partitions, callback),
             Err(why) => drop(self.air.fail(why)),
         }
     }

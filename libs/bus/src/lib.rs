@@ -36,8 +36,8 @@ pub use kafka::{KafkaLeases, KafkaLog};
 pub use lease::{Change, LeaseError, Leases};
 pub use location::{KafkaLocation, Location, Mechanism, Security, UnknownUrl};
 pub use log::{
-    AppendError, FenceError, Log, Owner, Poisoned, Position, ReadError, Reading, Record, Told,
-    WaitError,
+    AppendError, EndsCallback, FenceError, Log, Owner, Poisoned, Position, ReadError, Reading,
+    Record, WaitError,
 };
 pub use topic::{Topic, TopicPartition, UnknownTopic};
 pub use watermark::{Progress, Watermark};

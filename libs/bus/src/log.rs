@@ -204,8 +204,8 @@ impl ReadError {
     }
 }
 
-/// Whoever hears of ends, in the order of the partitions.
-pub type Told = Box<dyn FnOnce(Vec<u64>) + Send>;
+/// Takes the ends of partitions, in the order in which they were asked for.
+pub type EndsCallback = Box<dyn FnOnce(Vec<u64>) + Send>;
 
 /// The event log.
 ///
@@ -295,13 +295,15 @@ pub trait Log: Send + Sync {
     /// and here: a commit marker takes an offset.
     fn end(&self, partition: TopicPartition) -> u64;
 
-    /// Has `told` hear of each partition one past the last offset that anybody was told of by now, at whatever handle, or
-    /// later: who reads up to there has seen all that was acknowledged to others. Before it there may be what is not
-    /// decided yet, and never will be visible. The same as [`Log::end`], but on Kafka, where a commit is acknowledged
-    /// before it is visible; there it takes a round trip, and `told` is called on a thread of the engine, or dropped
-    /// when a partition is not there, brokers do not answer, or too many ask.
-    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
-        told(partitions.iter().map(|&at| self.end(at)).collect());
+    /// Calls `callback` with an offset for each partition that is past every record acknowledged to anybody so far, at
+    /// whatever handle. A reader that has read up to there has seen all of them. It may also be past records of open
+    /// transactions, which may never become visible.
+    ///
+    /// The same as [`Log::end`] except on Kafka, where a commit is acknowledged before it is visible: there it is the high
+    /// watermark, and finding it takes a round trip. `callback` is then called on a thread of the engine, or dropped if a
+    /// partition does not exist, the brokers do not answer, or too many callers wait.
+    fn acknowledged_ends(&self, partitions: &[TopicPartition], callback: EndsCallback) {
+        callback(partitions.iter().map(|&at| self.end(at)).collect());
     }
 
     /// One past the last accepted offset: what the next record of this partition will get, if

@@ -83,8 +83,8 @@ pub fn i8_nothing_is_visible_before_it_is_durable(engine: &mut dyn Engine) {
     }
 }
 
-/// Who asks elsewhere up to where anybody was told, after somebody was, is told of that.
-pub fn i8_what_one_was_told_is_before_the_end_that_others_wait_for(engine: &mut dyn Engine) {
+/// Once a record is acknowledged at one handle, the ends that any other handle is told are past it.
+pub fn i8_acknowledged_ends_are_past_what_was_acknowledged(engine: &mut dyn Engine) {
     let log = engine.open();
     let owner = log
         .fence(JOURNAL, "conformance")
@@ -97,10 +97,10 @@ pub fn i8_what_one_was_told_is_before_the_end_that_others_wait_for(engine: &mut 
         }
         log.wait_durable(position, LONG)
             .expect("the append becomes durable");
-        let (told, ends) = mpsc::channel();
-        let told = Box::new(move |ends| told.send(ends).expect("somebody waits for it"));
-        other.told_ends(&[OUTPUT], told);
-        ends.recv_timeout(LONG).expect("the ends are told")[0]
+        let (sender, ends) = mpsc::channel();
+        let callback = Box::new(move |ends| sender.send(ends).expect("the test waits for it"));
+        other.acknowledged_ends(&[OUTPUT], callback);
+        ends.recv_timeout(LONG).expect("the ends are found")[0]
     });
     // Waits until all of it is visible.
     log.fence(JOURNAL, "conformance")
@@ -112,10 +112,7 @@ pub fn i8_what_one_was_told_is_before_the_end_that_others_wait_for(engine: &mut 
         .iter()
         .zip(ends)
         .find(|(offset, end)| *offset >= end);
-    assert_eq!(
-        late, None,
-        "a record that was told of, and an end before it"
-    );
+    assert_eq!(late, None, "an acknowledged record behind the end");
 }
 
 /// On an engine whose stages run ahead, an effect never survives its cause.

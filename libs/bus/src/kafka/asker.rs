@@ -12,7 +12,7 @@ use std::thread;
 
 use super::reader::Reader;
 use crate::air::Air;
-use crate::{Told, TopicPartition};
+use crate::{EndsCallback, TopicPartition};
 
 /// How many may wait at once.
 const WAITING_MAX: usize = 4_096;
@@ -22,7 +22,7 @@ pub(super) struct Asker(SyncSender<Question>);
 
 struct Question {
     partitions: Vec<TopicPartition>,
-    told: Told,
+    callback: EndsCallback,
 }
 
 impl Asker {
@@ -35,10 +35,13 @@ impl Asker {
         Ok(Asker(asker))
     }
 
-    /// Has the ends told, in the order of the partitions; whoever cannot be answered hears nothing.
-    pub(super) fn ask(&self, partitions: &[TopicPartition], told: Told) {
+    /// Calls `callback` with the ends, in the order of the partitions, or drops it if they cannot be found out.
+    pub(super) fn ask(&self, partitions: &[TopicPartition], callback: EndsCallback) {
         let partitions = partitions.to_vec();
-        let _ = self.0.try_send(Question { partitions, told });
+        let _ = self.0.try_send(Question {
+            partitions,
+            callback,
+        });
     }
 }
 
@@ -59,8 +62,12 @@ fn answer(reader: &Reader, air: &Air, questions: &Receiver<Question>) {
                 }
             };
         }
-        for Question { partitions, told } in asked {
-            told(partitions.iter().map(|partition| ends[partition]).collect());
+        for Question {
+            partitions,
+            callback,
+        } in asked
+        {
+            callback(partitions.iter().map(|partition| ends[partition]).collect());
         }
     }
 }

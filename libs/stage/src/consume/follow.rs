@@ -124,9 +124,9 @@ pub struct Tail {
 impl Tail {
     /// The end of `log`.
     pub fn new(log: Arc<dyn Log>) -> Tail {
-        let (told, news) = watch::channel(());
+        let (sender, news) = watch::channel(());
         log.on_news(Box::new(move || {
-            told.send_replace(());
+            sender.send_replace(());
         }));
         Tail { log, news }
     }
@@ -136,13 +136,13 @@ impl Tail {
         self.log.end(partition)
     }
 
-    /// For each partition, one past the last offset that anybody may have heard of by now, or a later one: what a
-    /// reader who must miss nothing has to see. None when it cannot be found out.
-    pub async fn told_ends(&self, partitions: &[TopicPartition]) -> Option<Vec<u64>> {
-        let (told, ends) = oneshot::channel();
-        // Whoever asked may have gone.
-        let told = Box::new(move |ends| drop(told.send(ends)));
-        self.log.told_ends(partitions, told);
+    /// For each partition, an offset past every record acknowledged to anybody so far: how far to read in order to miss
+    /// nothing. `None` if the log cannot find it out. See [`Log::acknowledged_ends`].
+    pub async fn acknowledged_ends(&self, partitions: &[TopicPartition]) -> Option<Vec<u64>> {
+        let (sender, ends) = oneshot::channel();
+        // The caller may have gone by then.
+        let callback = Box::new(move |ends| drop(sender.send(ends)));
+        self.log.acknowledged_ends(partitions, callback);
         ends.await.ok()
     }
 

@@ -87,9 +87,9 @@ impl Wishes {
 }
 
 impl Progress {
-    /// Waits until the consumer has taken partitions up to an offset each, or seen another process's batches up to
-    /// there, and tells which positions are stored when those are taken: wherever rows are read, that is what must be
-    /// seen. None when it has ended and never will.
+    /// Waits until the consumer has taken each partition up to an offset, or seen another process's batches up to there.
+    /// Returns the positions that are then stored, which is what a store must have before rows are read from it, or
+    /// `None` if the consumer has ended and will never get there.
     pub async fn reached(&self, wanted: &[(TopicPartition, u64)]) -> Option<Positions> {
         let mut watched = self.places.clone();
         loop {
@@ -113,14 +113,15 @@ impl Progress {
         }
     }
 
-    /// The same with everything that anybody was told of these partitions by now. None also when that cannot be found out.
+    /// As [`Self::reached`], with everything in these partitions that was acknowledged to anybody so far. `None` also if
+    /// the log cannot find that out.
     pub async fn caught_up(
         &self,
         tail: &Tail,
         partitions: impl IntoIterator<Item = TopicPartition>,
     ) -> Option<Positions> {
         let partitions: Vec<_> = partitions.into_iter().collect();
-        let ends = tail.told_ends(&partitions).await?;
+        let ends = tail.acknowledged_ends(&partitions).await?;
         let wanted: Positions = partitions.into_iter().zip(ends).collect();
         self.reached(&wanted).await
     }

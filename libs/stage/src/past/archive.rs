@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use prepx_bus::embedded::archive;
 use prepx_bus::{
-    AppendError, Batch, FenceError, Log, Owner, Poisoned, Position, ReadError, Record, Told,
-    TopicPartition, Watermark,
+    AppendError, Batch, EndsCallback, FenceError, Log, Owner, Poisoned, Position, ReadError,
+    Record, TopicPartition, Watermark,
 };
 use prepx_domain::Micros;
 use prepx_objects::Objects;
@@ -275,8 +275,8 @@ impl Log for Archived {
         self.log.end(partition)
     }
 
-    fn told_ends(&self, partitions: &[TopicPartition], told: Told) {
-        self.log.told_ends(partitions, told);
+    fn acknowledged_ends(&self, partitions: &[TopicPartition], callback: EndsCallback) {
+        self.log.acknowledged_ends(partitions, callback);
     }
 
     fn accepted_end(&self, partition: TopicPartition) -> u64 {
