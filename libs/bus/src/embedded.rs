@@ -10,7 +10,10 @@
 
 pub mod archive;
 mod config;
+mod flush;
 pub mod frame;
+mod front;
+mod gather;
 mod index;
 mod partitions;
 mod recover;
@@ -20,17 +23,14 @@ mod segment;
 mod view;
 mod writer;
 
-use std::io;
-use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
-use bytes::{Bytes, BytesMut};
-
 pub use self::config::{Config, OpenError, Retention};
-use self::frame::{Frame, Stamp};
-use self::partitions::PartitionMap;
-use self::segment::Segment;
-use self::view::{Gather, Place, Span, View};
+use self::flush::Back;
+use self::frame::Stamp;
+use self::front::Front;
+use self::gather::{Gather, Place};
+use self::view::View;
 pub use self::writer::{WriterHandle, spawn_writer};
 use crate::file::{Dir, Lock};
 use crate::{
@@ -53,47 +53,12 @@ pub struct EmbeddedLog {
     _lock: Lock,
 }
 
-/// The end that is written to disk.
-struct Back {
-    segment: Arc<Segment>,
-    /// The address that is written next.
-    address: u64,
-}
-
-/// The end that accepts.
-struct Front {
-    buffer: BytesMut,
-    /// The address after the last accepted frame.
-    accepted: u64,
-    partitions: PartitionMap<Accepted>,
-    writer_waits: bool,
-    /// More is appended at once: the writer leaves it to come together.
-    grouping: bool,
-    closing: bool,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Accepted {
-    end: u64,
-    epoch: u32,
-}
-
-/// Memory for frames is taken in pieces of this size.
-const CHUNK_BYTES: usize = 1 << 20;
-
 impl EmbeddedLog {
     /// Opens the log in `dir`, or begins one. A torn tail is cut off, damage is an error.
     pub fn open(dir: Arc<dyn Dir>, config: Config) -> Result<Arc<EmbeddedLog>, OpenError> {
         config.validate()?;
         let lock = dir.lock(&config.holder)?;
         let view = recover::recover(&*dir, &config)?;
-        let mut partitions = PartitionMap::<Accepted>::default();
-        for (at, standing) in view.standings().iter() {
-            *partitions.get_mut(at) = Accepted {
-                end: standing.end,
-                epoch: standing.epoch,
-            };
-        }
         let Some(segment) = view.segments.back().map(Arc::clone) else {
             unreachable!("recovery makes a segment if there is none");
         };
@@ -102,14 +67,7 @@ impl EmbeddedLog {
                 segment,
                 address: view.end,
             }),
-            front: Mutex::new(Front {
-                buffer: BytesMut::new(),
-                accepted: view.end,
-                partitions,
-                writer_waits: false,
-                grouping: false,
-                closing: false,
-            }),
+            front: Mutex::new(Front::new(view.end, &view.standings())),
             arrived: Condvar::new(),
             watermark: Watermark::at(Position(view.end)),
             view: RwLock::new(view),
@@ -118,17 +76,6 @@ impl EmbeddedLog {
             dir,
             _lock: lock,
         }))
-    }
-
-    /// Writes and syncs everything that has been accepted, in one go, and moves the watermark.
-    /// Any failure is for good: what the disk holds then is known only after a restart.
-    pub fn flush(&self) -> Result<Position, Poisoned> {
-        let mut back = lock(&self.back);
-        self.check_alive()?;
-        let frames = lock(&self.front).buffer.split().freeze();
-        self.write_out(&mut back, frames)
-            .map_err(|what| self.poison(&what))?;
-        Ok(self.durable())
     }
 
     fn check_alive(&self) -> Result<(), Poisoned> {
@@ -151,99 +98,6 @@ impl EmbeddedLog {
         let poisoned = Poisoned(what.into());
         self.watermark.fail(poisoned.clone());
         self.watermark.failure().cloned().unwrap_or(poisoned)
-    }
-
-    fn write_out(&self, back: &mut Back, mut frames: Bytes) -> Result<(), String> {
-        while !frames.is_empty() {
-            let fitting = self.fitting(back, &frames);
-            if fitting == 0 {
-                self.roll(back)
-                    .map_err(|error| format!("a new segment: {error}"))?;
-                continue;
-            }
-            let part = frames.split_to(fitting);
-            let position = back.segment.position_of(back.address);
-            back.segment
-                .file
-                .write_at(position, &part)
-                .and_then(|()| back.segment.file.sync())
-                .map_err(|error| {
-                    format!("writing {}: {error}", Segment::name_of(back.segment.base))
-                })?;
-            back.address += part.len() as u64;
-            write(&self.view).publish(part)?;
-            self.watermark.advance(Position(back.address));
-        }
-        Ok(())
-    }
-
-    /// How many bytes of whole frames fit into the segment; a frame always fits into an empty one.
-    fn fitting(&self, back: &Back, frames: &[u8]) -> usize {
-        let position = back.segment.position_of(back.address);
-        let room = self.config.segment_bytes.saturating_sub(position) as usize;
-        if frames.len() <= room {
-            return frames.len();
-        }
-        let mut fitting = 0;
-        while fitting < frames.len() {
-            let size = frame::u32_at(frames, fitting) as usize;
-            let alone = fitting == 0 && back.address == back.segment.base;
-            if fitting + size > room && !alone {
-                break;
-            }
-            fitting += size;
-        }
-        fitting
-    }
-
-    /// Seals the segment and begins the next. Everything in the old one is synced already, so
-    /// that only the last segment of a log can have a torn tail.
-    fn roll(&self, back: &mut Back) -> io::Result<()> {
-        let (base, end) = (back.segment.base, back.address);
-        // Space that was reserved and not used goes back; nothing depends on when.
-        back.segment.file.set_size(back.segment.position_of(end))?;
-        let standings = {
-            let view = read(&self.view);
-            index::write(&*self.dir, base, end, view.index_from(base))?;
-            view.standings()
-        };
-        let next = Segment::create(&*self.dir, end, standings, self.config.segment_bytes)?;
-        back.segment = Arc::new(next);
-        write(&self.view)
-            .segments
-            .push_back(Arc::clone(&back.segment));
-        Ok(())
-    }
-
-    /// Follows the index to the disk, without holding a lock while it reads.
-    fn gather_span(&self, span: &Span, gather: &mut Gather) -> Result<(), ReadError> {
-        let before = gather.want;
-        let frames = span.segment.frames(span.address, span.end);
-        let mut frames = frames.before(span.stop);
-        while frames.address < span.stop {
-            let address = frames.address;
-            let Some(bytes) = frames
-                .next()
-                .map_err(|error| damage(&span.segment, error))?
-            else {
-                break;
-            };
-            let frame = Frame::trust(&bytes, address)
-                .map_err(|error| ReadError::Damaged(error.to_string()))?;
-            // A copy: a record that is kept would keep all that was read around it.
-            let payload = |range: Range<usize>| Bytes::copy_from_slice(&bytes[range]);
-            if !gather.take(&frame, payload) {
-                break;
-            }
-        }
-        if gather.want == before && gather.want < gather.until {
-            let name = Segment::name_of(span.segment.base);
-            return Err(ReadError::Damaged(format!(
-                "{name} lacks offset {}",
-                gather.want
-            )));
-        }
-        Ok(())
     }
 }
 
@@ -352,7 +206,7 @@ impl Log for EmbeddedLog {
             let place = read(&self.view).find(partition, gather.want)?;
             match place {
                 Place::Tail(span) => span.gather(&mut gather),
-                Place::Disk(span) => self.gather_span(&span, &mut gather)?,
+                Place::Disk(span) => span.gather(&mut gather)?,
             }
             if gather.want == before {
                 break;
@@ -382,41 +236,6 @@ impl Log for EmbeddedLog {
 
     fn truncate_before(&self, partition: TopicPartition, offset: u64) -> Result<(), Poisoned> {
         self.retain_from(partition, offset)
-    }
-}
-
-impl Front {
-    /// Whether there is something to write that nothing more is about to join.
-    fn is_due(&self) -> bool {
-        !self.buffer.is_empty() && !self.grouping
-    }
-
-    fn check_owner(&self, owner: Option<Owner>) -> Result<(), AppendError> {
-        let Some(owner) = owner else { return Ok(()) };
-        let current = self
-            .partitions
-            .get(owner.journal)
-            .map_or(0, |accepted| accepted.epoch);
-        match owner.epoch == current && current > 0 {
-            true => Ok(()),
-            false => Err(AppendError::Fenced { owner, current }),
-        }
-    }
-
-    /// Makes room. What was split off shares its chunk with what comes next until that is full;
-    /// a buffer that outgrows its chunk doubles, so that copying stays cheap.
-    fn reserve(&mut self, more: usize) {
-        if self.buffer.capacity() - self.buffer.len() < more {
-            self.buffer
-                .reserve(more.max(self.buffer.len()).max(CHUNK_BYTES));
-        }
-    }
-}
-
-fn damage(segment: &Segment, error: segment::FrameError) -> ReadError {
-    match error {
-        segment::FrameError::Io(error) => ReadError::Io(error),
-        invalid => ReadError::Damaged(format!("{}: {invalid}", Segment::name_of(segment.base))),
     }
 }
 

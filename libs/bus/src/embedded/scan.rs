@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::frame::Frame;
+use super::gather::damaged;
 use super::segment::Segment;
-use super::{EmbeddedLog, damage, read};
+use super::{EmbeddedLog, read};
 use crate::{ReadError, Record, TopicPartition};
 
 impl EmbeddedLog {
@@ -56,7 +57,7 @@ impl EmbeddedLog {
             let mut frames = segment.frames(begin, end);
             loop {
                 let address = frames.address;
-                let next = frames.next().map_err(|error| damage(segment, error))?;
+                let next = frames.next().map_err(|error| damaged(segment, error))?;
                 let Some(bytes) = next else { break };
                 let frame = Frame::trust(&bytes, address)
                     .map_err(|error| ReadError::Damaged(error.to_string()))?;

@@ -4,15 +4,15 @@
 //! after reading, both through [`View::absorb`].
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::frame::{Frame, Kind};
+use super::gather::{Block, Place, Span, TailSpan};
 use super::partitions::PartitionMap;
 use super::segment::{Segment, Standing};
-use crate::{ReadError, Record, TopicPartition};
+use crate::{ReadError, TopicPartition};
 
 /// A partition has an index entry at least this often, so that reading from any offset looks at
 /// no more than this many bytes before it finds it.
@@ -42,110 +42,6 @@ struct Partition {
 pub struct Entry {
     pub offset: u64,
     pub address: u64,
-}
-
-/// Whole frames, as they were written in one go. Cheap to clone.
-#[derive(Clone)]
-struct Block {
-    address: u64,
-    frames: Bytes,
-}
-
-/// Where to look for records.
-pub enum Place {
-    /// In memory.
-    Tail(TailSpan),
-    /// On disk.
-    Disk(Span),
-}
-
-/// Frames in memory, to be looked through after the view is let go of: the writer waits for the view.
-pub struct TailSpan {
-    blocks: Vec<Block>,
-    /// The frame to begin with.
-    address: u64,
-    /// No frame from this address on needs to be looked at.
-    stop: u64,
-}
-
-/// Where to look on disk for records.
-pub struct Span {
-    pub segment: Arc<Segment>,
-    /// The frame to begin with.
-    pub address: u64,
-    /// No frame from this address on needs to be looked at.
-    pub stop: u64,
-    /// The end of the readable part of the segment; above `stop` if a frame straddles that.
-    pub end: u64,
-}
-
-/// Records being gathered for a reader.
-pub struct Gather {
-    partition: TopicPartition,
-    /// The next offset wanted.
-    pub want: u64,
-    /// No offset from here on is wanted.
-    pub until: u64,
-    left_bytes: usize,
-    pub records: Vec<Record>,
-}
-
-impl Gather {
-    pub fn new(partition: TopicPartition, from: u64, until: u64, max_bytes: usize) -> Gather {
-        Gather {
-            partition,
-            want: from,
-            until,
-            left_bytes: max_bytes,
-            records: Vec::new(),
-        }
-    }
-
-    /// Takes what is wanted from a frame, by where in the frame it is; false when there is nothing more
-    /// to take.
-    pub fn take(&mut self, frame: &Frame<'_>, payload: impl Fn(Range<usize>) -> Bytes) -> bool {
-        for record in frame.records() {
-            if record.to != self.partition || record.offset != self.want {
-                continue;
-            }
-            let size = record.payload.len();
-            if self.want >= self.until || (size > self.left_bytes && !self.records.is_empty()) {
-                self.until = self.want;
-                return false;
-            }
-            self.records.push(Record {
-                offset: record.offset,
-                payload: payload(record.payload),
-            });
-            self.left_bytes = self.left_bytes.saturating_sub(size);
-            self.want += 1;
-        }
-        self.want < self.until
-    }
-}
-
-impl TailSpan {
-    /// Takes what is wanted.
-    pub fn gather(&self, gather: &mut Gather) {
-        let mut at = self.address;
-        for block in &self.blocks {
-            while at < block.address + block.frames.len() as u64 {
-                let frame_at = (at - block.address) as usize;
-                let Ok(frame) = Frame::trust(&block.frames[frame_at..], at) else {
-                    unreachable!("blocks hold whole frames that were absorbed");
-                };
-                let payload = |range: Range<usize>| {
-                    block
-                        .frames
-                        .slice(frame_at + range.start..frame_at + range.end)
-                };
-                if at >= self.stop || !gather.take(&frame, payload) {
-                    return;
-                }
-                at = frame.end();
-            }
-        }
-    }
 }
 
 impl View {
