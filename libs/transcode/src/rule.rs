@@ -36,6 +36,21 @@ pub(crate) enum Format {
     NewYorkUs = 6,
 }
 
+impl Format {
+    /// The name in the proto options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Unspecified => "FORMAT_UNSPECIFIED",
+            Format::Decimal => "FORMAT_DECIMAL",
+            Format::Number => "FORMAT_NUMBER",
+            Format::TimestampUs => "FORMAT_TIMESTAMP_US",
+            Format::Date => "FORMAT_DATE",
+            Format::EndUs => "FORMAT_END_US",
+            Format::NewYorkUs => "FORMAT_NEW_YORK_US",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub(crate) enum Absent {
