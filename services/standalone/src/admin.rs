@@ -12,9 +12,10 @@ use prepx_proto::user::v1 as user;
 use prepx_proto::user::v1::user_service_client::UserServiceClient;
 use serde_json::{Value, json};
 
-use crate::cli::{
+use crate::cli::Switch;
+use crate::cli::admin::{
     AccountAction, Action, Admin, Amount, Calendar, Class, InstrumentAction, InstrumentAdd,
-    OrderAction, Switch,
+    OrderAction,
 };
 use crate::client::{self, Connection, words};
 
