@@ -13,6 +13,7 @@ pub(crate) mod lag;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use prepx_bus::TopicPartition;
 use prepx_env::Clock;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 pub use self::consumer::Consumer;
 use self::duty::Taking;
@@ -31,6 +32,7 @@ use self::lag::Lag;
 use self::progress::Place;
 pub(crate) use self::progress::{Places, Wishes};
 pub use self::progress::{Positions, Progress};
+pub use self::thread::on_a_thread;
 use crate::{Duties, Duty, Retention, Topology, traced};
 
 /// When no partition had as many messages as this, the consumer pauses.
@@ -391,31 +393,4 @@ fn alarm(consumer: &str, error: &(dyn std::error::Error + 'static)) {
         error,
         "alarm: a consumer cannot go on; it is tried again"
     );
-}
-
-/// Runs work that may take its time on a thread of its own, which has timers.
-///
-/// # Errors
-/// When no thread can be had, or it panicked.
-pub async fn on_a_thread<T, F>(
-    name: &str,
-    work: impl FnOnce() -> F + Send + 'static,
-) -> io::Result<T>
-where
-    T: Send + 'static,
-    F: Future<Output = T>,
-{
-    let (ended, end) = oneshot::channel();
-    // Consumers ask other processes too.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            // Nobody to tell means that the process is at its end.
-            let _ = ended.send(runtime.block_on(work()));
-        })?;
-    end.await
-        .map_err(|_| io::Error::other(format!("{name} panicked")))
 }
