@@ -3,6 +3,7 @@
 //! Written from the rules and not from the engine, so that the two check each other. It changes its
 //! state as it goes and knows no events; what it tells others must equal what the engine tells.
 
+mod outputs;
 mod replacing;
 mod sessions;
 mod trading;
@@ -10,10 +11,10 @@ mod trading;
 use std::collections::VecDeque;
 
 use prepx_domain::message::{BookOrder, CancelReason, End, Refusal, ToAccount, ToMatching};
-use prepx_domain::update::{MarketChange, MarketUpdate};
+use prepx_domain::update::MarketChange;
 use prepx_domain::{
-    AccountId, ExecutionId, Hours, Instrument, InstrumentId, Micros, OrderId, SessionPhase, Side,
-    Slot, TimeInForce, TradeId,
+    ExecutionId, Hours, Instrument, InstrumentId, Micros, OrderId, SessionPhase, Side, Slot,
+    TimeInForce, TradeId,
 };
 
 use crate::event::{Input, Output};
@@ -174,49 +175,6 @@ impl Reference {
         }
     }
 
-    fn tell(&mut self, account: AccountId, message: ToAccount) {
-        let slot = account.slot();
-        self.outputs.push(Output::Account { slot, message });
-    }
-
-    fn tell_market(&mut self, instrument: InstrumentId, change: MarketChange) {
-        let at = self.now;
-        let market = self.market(instrument);
-        market.updates += 1;
-        let update = MarketUpdate {
-            instrument,
-            number: market.updates,
-            at,
-            change,
-        };
-        self.outputs.push(Output::Market(update));
-    }
-
-    fn tell_level(&mut self, instrument: InstrumentId, side: Side, price_ticks: i64) {
-        let orders = self.side(instrument, side);
-        let here = orders
-            .iter()
-            .filter(|order| order.worst() == Some(price_ticks));
-        let total: i128 = here.map(|order| i128::from(order.left())).sum();
-        let change = MarketChange::Level {
-            side,
-            price_ticks,
-            qty_lots: total.min(i128::from(i64::MAX)) as i64,
-        };
-        self.tell_market(instrument, change);
-    }
-
-    fn tell_end(&mut self, order: &Order, end: End) {
-        let account = order.is.account;
-        let message = ToAccount::Ended {
-            account,
-            order: order.is.order,
-            cum_lots: order.cum_lots,
-            end,
-        };
-        self.tell(account, message);
-    }
-
     fn define(&mut self, instrument: &Instrument) {
         for market in &self.markets {
             if market.is.id == instrument.id || market.is.symbol == instrument.symbol {
@@ -326,11 +284,6 @@ impl Reference {
         !order.triggered && !reached
     }
 
-    fn tell_triggered(&mut self, order: &Order) {
-        let (account, order) = (order.is.account, order.is.order);
-        self.tell(account, ToAccount::Triggered { account, order });
-    }
-
     fn reaches(order: &Order, price: i64) -> bool {
         match (order.is.side, order.worst()) {
             (_, None) => true,
@@ -390,29 +343,6 @@ impl Reference {
             self.tell_triggered(&order);
             order.triggered = true;
             self.triggered.push_back(order);
-        }
-    }
-
-    fn tell_reference(&mut self, instrument: InstrumentId, only_by_time: bool) {
-        let now = self.now;
-        let market = self.market(instrument);
-        let Some(last) = market.last else {
-            return;
-        };
-        let long_ago = now.0 - market.told_at.0 >= 100_000;
-        let tell = match market.told {
-            None => true,
-            Some(told) if told == last => false,
-            Some(told) => long_ago || (!only_by_time && (last - told).abs() * 1_000 >= told),
-        };
-        if tell {
-            market.told = Some(last);
-            market.told_at = now;
-            let message = ToAccount::Reference {
-                instrument,
-                price_ticks: last,
-            };
-            self.outputs.push(Output::Everyone(message));
         }
     }
 

@@ -5,19 +5,8 @@ use prepx_domain::{InstrumentId, SessionPhase, Side};
 
 use super::{Market, Order, Place, Reference};
 use crate::LEVELS_MAX;
-use crate::event::Output;
 
 impl Reference {
-    pub(super) fn tell_session(&mut self, instrument: InstrumentId, phase: SessionPhase) {
-        let message = ToAccount::Session { instrument, phase };
-        self.outputs.push(Output::Everyone(message));
-    }
-
-    pub(super) fn tell_entered(&mut self, order: &Order) {
-        let (account, order) = (order.is.account, order.is.order);
-        self.tell(account, ToAccount::Entered { account, order });
-    }
-
     /// What the clock says, whatever the last timer saw.
     fn phase_now(&self, market: &Market) -> SessionPhase {
         match self.now < market.phase_until {
