@@ -1,8 +1,10 @@
-//! Keeps the chains: hashes what became durable, commits heads, signs roots, lets go of the log.
+//! Keeps the audit chains: hashes durable records, commits the chains' heads, signs roots, releases the log.
 //!
 //! Runs on a thread of its own, once a second: what it does with a megabyte of records never stands
 //! in the way of an order. A failure changes nothing; the same records are taken again and give the
 //! same chain. What operators had stages go on without is listed on the way.
+
+mod run;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,8 +15,6 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use prepx_bus::{Log, ReadError, Record, TopicPartition};
 use prepx_domain::Micros;
 use prepx_env::{Clock, Random};
-use prepx_runtime::{Drain, TaskError};
-use prepx_stage::consume::on_a_thread;
 use prepx_stage::{Duty, Lag, Retention, Seat, Skip, Topology, Transition};
 
 use crate::chain::{Hash, Head, journals};
@@ -26,15 +26,6 @@ use crate::store::{Audit, Move};
 
 /// The name under which the audit holds on to what no signed root covers.
 const CONSUMER: &str = "audit";
-/// Between two passes when there is nothing to take, and after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Between two passes while orders come: hashing a second's records at once would keep a core from the order
-/// path for longer than an order may take.
-const PAUSE_TAKING: Duration = Duration::from_millis(100);
-/// Between two looks at whether the months to come are made.
-const MONTHS_PAUSE: Duration = Duration::from_secs(6 * 3_600);
-/// The same after a failure: roots have where to go meanwhile.
-const MONTHS_PAUSE_FAILED: Duration = Duration::from_secs(60);
 /// Reads of a journal in one pass, so that every journal gets its turn and commits stay frequent.
 const STEPS_A_PASS: usize = 32;
 
@@ -247,90 +238,6 @@ impl Auditor {
         }
         Ok(())
     }
-
-    /// Runs until the process ends, on a thread of its own.
-    pub async fn run(self, drain: Drain) -> std::result::Result<(), TaskError> {
-        let ended = on_a_thread(CONSUMER, move || async move {
-            prepx_env::yield_to_others();
-            self.follow(&drain).await
-        });
-        Ok(ended.await??)
-    }
-
-    /// While it is this process's duty, until the process ends.
-    async fn follow(mut self, drain: &Drain) -> Result<()> {
-        let duty = self.duty.clone();
-        let mut knows_where = duty.is_mine();
-        if !knows_where {
-            self.lag.publish(&BTreeMap::new(), self.heads.len());
-        }
-        loop {
-            let _taking = tokio::select! {
-                taking = duty.taken() => taking,
-                () = drain.stopping() => return Ok(()),
-            };
-            if !std::mem::replace(&mut knows_where, true) {
-                self.carry_on(drain).await?;
-            }
-            if self.keep(&duty, drain).await? {
-                // What was decided until now gets its root; the next start takes what this does not reach.
-                return self.pass(true).await.map(|_| ());
-            }
-            self.lag.publish(&BTreeMap::new(), self.heads.len());
-            knows_where = false;
-        }
-    }
-
-    /// Takes over from another process; tries until it can.
-    async fn carry_on(&mut self, drain: &Drain) -> Result<()> {
-        loop {
-            match self.go_on_from_schema().await {
-                Err(dead @ Error::Poisoned(_)) => return Err(dead),
-                Err(error) if !drain.is_draining() => alarm(&error),
-                _ => return Ok(()),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// Now and then, makes the months to come. Roots do not wait for it.
-    async fn look_at_months(&mut self) {
-        let now = self.clock.monotonic();
-        if self.months_due > now {
-            return;
-        }
-        let pause = match self.audit.make_months(self.clock.now()).await {
-            Ok(_) => MONTHS_PAUSE,
-            Err(error) => {
-                alarm(&error);
-                MONTHS_PAUSE_FAILED
-            }
-        };
-        self.months_due = now + pause;
-    }
-
-    /// Makes passes. Answers whether the process ends; if not, the duty is over.
-    async fn keep(&mut self, duty: &Duty, drain: &Drain) -> Result<bool> {
-        while duty.is_mine() {
-            self.look_at_months().await;
-            let pause = match self.pass(false).await {
-                Ok(Pass::Part) if !drain.is_draining() => continue,
-                Ok(Pass::All) => PAUSE_TAKING,
-                Ok(_) => PAUSE,
-                Err(dead @ Error::Poisoned(_)) => return Err(dead),
-                Err(error) => {
-                    alarm(&error);
-                    PAUSE
-                }
-            };
-            tokio::select! {
-                () = drain.stopping() => return Ok(true),
-                () = duty.over() => break,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-        Ok(false)
-    }
 }
 
 /// Takes what a journal has before `until`, in a bounded number of reads: how many records, and up to where there
@@ -359,10 +266,6 @@ fn skips_of(journal: TopicPartition, record: &Record) -> Vec<Skip> {
     found.map_or_else(Vec::new, |(seat, transition)| {
         Skip::of(seat, transition).collect()
     })
-}
-
-fn alarm(error: &Error) {
-    tracing::error!(%error, "alarm: the audit cannot go on; it is tried again");
 }
 
 /// Where a chain begins that nothing is known of: with the journal, or with what is left of one
