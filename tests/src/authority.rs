@@ -1,4 +1,4 @@
-//! A CA in memory, and the files that processes are given by it.
+//! A certificate authority in memory, and the TLS files that it gives to processes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use tempfile::TempDir;
 /// A day in 2026, when all certificates of these tests are valid.
 const TODAY: Micros = Micros(1_780_000_000_000_000);
 
-/// A CA of its own.
+/// A certificate authority with a key of its own.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
+    /// A new authority under this common name.
     pub fn new(name: &str) -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.distinguished_name.push(DnType::CommonName, name);
@@ -47,7 +48,7 @@ impl Authority {
         [certificate.pem(), key.serialize_pem()]
     }
 
-    /// The files of a process.
+    /// The files of a process of this name.
     pub fn papers(&self, name: &str) -> Papers {
         let papers = Papers {
             directory: tempfile::tempdir().expect("a directory"),
@@ -56,33 +57,36 @@ impl Authority {
         papers
     }
 
-    /// A process of this name.
+    /// The identity of a process of this name.
     pub fn identity(&self, name: &str) -> Arc<Identity> {
         self.papers(name).identity(name)
     }
 }
 
-/// The files of a process.
+/// A directory with a process's certificate, key and CA.
 pub struct Papers {
     directory: TempDir,
 }
 
 impl Papers {
+    /// The path of a file of this name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
+    /// Writes a file.
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("writes");
     }
 
-    /// From now on these.
+    /// Replaces certificate, key and CA.
     pub fn hold(&self, [certificate, key]: &[String; 2], ca: &str) {
         self.write("certificate.pem", certificate);
         self.write("key.pem", key);
         self.write("ca.pem", ca);
     }
 
+    /// The settings that name the files.
     pub fn config(&self) -> Config {
         Config {
             certificate: self.path("certificate.pem"),
@@ -91,11 +95,12 @@ impl Papers {
         }
     }
 
+    /// The identity of the process, as of [`today`].
     pub fn identity(&self, name: &str) -> Arc<Identity> {
         self.identity_at(name, today())
     }
 
-    /// Whose time is another one.
+    /// The identity of the process by another clock.
     pub fn identity_at(&self, name: &str, clock: Arc<dyn Clock>) -> Arc<Identity> {
         Arc::new(Identity::inner(&self.config(), name, clock).expect("is right"))
     }

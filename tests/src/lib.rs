@@ -1,5 +1,7 @@
-//! Tests that cross services, and what tests of several crates share: a collector of traces, toy stages.
+//! Tests that cross services, and what tests of several crates share: a certificate authority, a collector
+//! of traces, toy stages.
 
+pub mod authority;
 mod collector;
 #[expect(
     clippy::unwrap_used,

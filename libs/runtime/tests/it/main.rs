@@ -1,6 +1,5 @@
 //! The runtime as services and clients meet it: over real sockets and within the process.
 
-mod authority;
 mod balanced;
 mod bank;
 mod guarded;

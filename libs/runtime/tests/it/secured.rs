@@ -9,6 +9,7 @@ use axum::routing::get;
 use prepx_runtime::serve::Limits;
 use prepx_runtime::tls::{Config as Tls, Dialer, Identity, PublicConfig};
 use prepx_runtime::{Config, Peer, Probes, guard, listen, telemetry};
+use prepx_tests::authority::{Authority, Papers, today};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,7 +21,6 @@ use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::authority::{Authority, Papers, today};
 use crate::bank::{Bank, client, deposit, withdrawal};
 use crate::hosted::{PATIENCE, Running};
 use crate::sockets::until_closed;

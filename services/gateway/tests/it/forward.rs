@@ -29,11 +29,10 @@ use prepx_proto::user::v1::user_service_client::UserServiceClient;
 use prepx_runtime::serve::Port;
 use prepx_runtime::tls::{Dialer, Identity};
 use prepx_runtime::{Config, Drain, Hosted, Peer, Service, guard, listen, status, telemetry};
+use prepx_tests::authority::Authority;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Code, Request, Response, Status, Streaming};
 use uuid::Uuid;
-
-use crate::authority::Authority;
 
 const NOW: Micros = Micros(1_800_000_000_000_000);
 /// How long what a test waits for may take on a busy machine.
