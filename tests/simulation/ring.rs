@@ -1,4 +1,4 @@
-//! One process: both stages on the spine, typed values between them, ahead of the disk; the disk
+//! One process: both stages on the pipeline, typed values between them, ahead of the disk; the disk
 //! tears, the power fails, the process dies at any change of the disk, somebody takes over.
 
 use std::sync::Arc;
@@ -12,11 +12,12 @@ use prepx_bus::{AppendError, EmbeddedLog, Log, Position};
 use prepx_domain::Micros;
 use prepx_domain::message::Command;
 use prepx_domain::update::Reply;
-use prepx_env::{Clock, ManualClock};
+use prepx_env::{Clock as _, ManualClock};
 use prepx_matching::Input as MatchingInput;
 use prepx_risk::AccountCodec;
 use prepx_stage::{
-    Codec, Error, Keeper, Pace, Partition, Retention, Snapshots, Spine, Stage, Turn,
+    Codec, Error, Keeper, Pace, Partition, Pipeline, PipelineDeps, Retention, Snapshots, Stage,
+    Turn,
 };
 use prepx_trading::MatchingCodec;
 
@@ -24,7 +25,7 @@ use crate::clients::{Clients, Dice};
 use crate::platform::Platform;
 use crate::{Report, START, TOPOLOGY, account, checks, matching};
 
-type Path = Spine<AccountCodec, MatchingCodec>;
+type Path = Pipeline<AccountCodec, MatchingCodec>;
 
 /// An operator's command that nobody waits for.
 const WHIM: u64 = u64::MAX;
@@ -37,7 +38,7 @@ enum Waiting {
 /// What lives and dies with the process.
 pub struct Process {
     pub log: Arc<EmbeddedLog>,
-    pub spine: Path,
+    pub pipeline: Path,
     retention: Retention,
     accounts: Vec<Keeper<AccountCodec>>,
     matching: Vec<Keeper<MatchingCodec>>,
@@ -91,35 +92,35 @@ impl Process {
         };
         let log = EmbeddedLog::open(log_dir.clone(), config).map_err(|_| Died)?;
         let snapshots = Snapshots::new(snapshot_dir.clone());
-        let spine = open_spine(&log, &snapshots, clock)?;
+        let pipeline = open_pipeline(&log, &snapshots, clock)?;
         let as_log = Arc::clone(&log) as Arc<dyn Log>;
         let retention = Retention::new(Arc::clone(&as_log));
         Ok(Process {
             accounts: keepers(account(), Stage::ACCOUNT, &*log, &snapshots, &retention)?,
             matching: keepers(matching(), Stage::MATCHING, &*log, &snapshots, &retention)?,
             log,
-            spine,
+            pipeline,
             retention,
             waiting: Vec::new(),
         })
     }
 }
 
-fn open_spine(
+fn open_pipeline(
     log: &Arc<EmbeddedLog>,
     snapshots: &Snapshots,
     clock: &Arc<ManualClock>,
 ) -> Result<Path, Died> {
-    let spine = Spine::open(
-        (account(), matching()),
-        TOPOLOGY,
-        Arc::clone(log) as Arc<dyn Log>,
+    let deps = PipelineDeps {
+        log: log.clone(),
         snapshots,
-        Arc::clone(clock) as Arc<dyn Clock>,
-        "a simulated process",
-        &(),
-    );
-    spine.map_err(|error| dead_or_wrong(log, &error))
+        topology: TOPOLOGY,
+        clock: clock.clone(),
+        who: "a simulated process",
+        watch: &(),
+    };
+    let pipeline = Pipeline::open((account(), matching()), deps);
+    pipeline.map_err(|error| dead_or_wrong(log, &error))
 }
 
 /// An error of a dying process is what was asked for; any other is a fault of the stages.
@@ -184,7 +185,7 @@ impl World {
                 let whim = Clients::halt_or_resume(&self.dice);
                 let slot = whim.slot();
                 self.process
-                    .spine
+                    .pipeline
                     .submit_matching(WHIM, slot, MatchingInput::Command(whim));
             }
             86..91 => self.snapshot()?,
@@ -200,7 +201,7 @@ impl World {
     }
 
     fn limit_room(&mut self) {
-        self.process.spine.limit_room(self.dice.room_bytes());
+        self.process.pipeline.limit_room(self.dice.room_bytes());
     }
 
     pub fn submit(&mut self) {
@@ -210,7 +211,7 @@ impl World {
 
     pub fn turn(&mut self) -> Result<(), Died> {
         loop {
-            match self.process.spine.turn() {
+            match self.process.pipeline.turn() {
                 Ok(Turn::Idle) => break,
                 Ok(Turn::Blocked) => self.flush()?,
                 Ok(Turn::More) => {}
@@ -218,20 +219,20 @@ impl World {
             }
         }
         let process = &mut self.process;
-        for decided in process.spine.drain_decided() {
+        for decided in process.pipeline.drain_decided() {
             let Some(AccountOutput::Reply(reply)) = decided.reply else {
                 panic!("a command was decided without a reply");
             };
             let waiting = Waiting::Reply(decided.token as usize, reply);
             process.waiting.push((decided.position, waiting));
         }
-        for decided in process.spine.drain_decided_matching() {
+        for decided in process.pipeline.drain_decided_matching() {
             if decided.token != WHIM {
                 let waiting = Waiting::Instrument(decided.token as usize);
                 process.waiting.push((decided.position, waiting));
             }
         }
-        checks::money_is_conserved(process.spine.accounts());
+        checks::money_is_conserved(process.pipeline.accounts());
         Ok(())
     }
 
@@ -263,7 +264,7 @@ impl World {
                 .clock
                 .advance(Duration::from_millis(self.dice.below(1_500))),
         }
-        self.process.spine.tick();
+        self.process.pipeline.tick();
     }
 
     pub fn snapshot(&mut self) -> Result<(), Died> {
@@ -289,8 +290,8 @@ impl World {
 
     /// A second owner on the same log; the first must not get anything in any more.
     fn take_over(&mut self) -> Result<(), Died> {
-        let successor = open_spine(&self.process.log, &self.snapshots(), &self.clock)?;
-        let mut stale = std::mem::replace(&mut self.process.spine, successor);
+        let successor = open_pipeline(&self.process.log, &self.snapshots(), &self.clock)?;
+        let mut stale = std::mem::replace(&mut self.process.pipeline, successor);
         let (at, command) = self.clients.draw(&self.dice, self.clock.now());
         let slot = command.slot;
         stale.submit(at as u64, slot, AccountInput::Command(command), None);
@@ -377,17 +378,17 @@ impl Platform for World {
     }
 
     fn accounts(&self) -> impl Iterator<Item = &Partition<AccountCodec>> {
-        self.process.spine.accounts()
+        self.process.pipeline.accounts()
     }
 
     fn matching(&self) -> impl Iterator<Item = &Partition<MatchingCodec>> {
-        self.process.spine.matching()
+        self.process.pipeline.matching()
     }
 
     fn ask(&mut self, at: usize, command: &Command) {
         let input = AccountInput::Command(command.clone());
-        let spine = &mut self.process.spine;
-        spine.submit(at as u64, command.slot, input, None);
+        let pipeline = &mut self.process.pipeline;
+        pipeline.submit(at as u64, command.slot, input, None);
     }
 
     fn define(&mut self) {
@@ -396,14 +397,14 @@ impl Platform for World {
                 let input = MatchingInput::Command(define.clone());
                 let slot = define.slot();
                 self.process
-                    .spine
+                    .pipeline
                     .submit_matching(token as u64, slot, input);
             }
         }
     }
 
     fn settle(&mut self) {
-        self.process.spine.tick();
+        self.process.pipeline.tick();
         self.turn()
             .and_then(|()| self.flush())
             .expect("the faults have ended");

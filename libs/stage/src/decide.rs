@@ -6,5 +6,5 @@ pub(crate) mod cell;
 pub(crate) mod feed;
 pub(crate) mod outbox;
 pub(crate) mod partition;
-pub(crate) mod spine;
+pub(crate) mod pipeline;
 pub(crate) mod station;

@@ -7,7 +7,7 @@
 //!
 //! | folder | has |
 //! | --- | --- |
-//! | `decide/` | one partition that decides ([`Partition`]), and who drives it: [`Spine`] (all in one process, ahead of the disk), [`Station`] (one, on durable records) |
+//! | `decide/` | one partition that decides ([`Partition`]), and who drives it: [`Pipeline`] (all in one process, ahead of the disk), [`Station`] (one, on durable records) |
 //! | `journal/` | the bytes on the log: [`Transition`], [`lane`], [`command`]; their fold, [`State`]; an operator's [`Skip`] |
 //! | `recovery/` | getting a state back: [`Takeover`], [`Folded`], [`Standby`], [`snapshot`], [`Keeper`] |
 //! | `past/` | dropping the log's past: [`Retention`], [`archive`], [`Archivist`] |
@@ -46,7 +46,7 @@ pub use consume::follow;
 pub use consume::lag::Lag;
 pub use consume::{Consumer, Following, Progress, Runner};
 pub use decide::partition::{Answer, Partition};
-pub use decide::spine::{Decided, Spine, Turn};
+pub use decide::pipeline::{Decided, Pipeline, PipelineDeps, Turn};
 pub use decide::station::Station;
 pub use error::Error;
 pub use journal::command;

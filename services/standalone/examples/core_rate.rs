@@ -14,7 +14,7 @@ use prepx_domain::update::Ack;
 use prepx_domain::{AccountId, InstrumentId, Micros, Slot, Symbol, fixture};
 use prepx_env::{Clock, Random, SystemClock};
 use prepx_stage::port::SubmitError;
-use prepx_standalone::core::{Core, Options, Spine};
+use prepx_standalone::core::{Core, Options, Pipeline};
 use prepx_trace::Traces;
 use uuid::Uuid;
 
@@ -221,8 +221,8 @@ fn main() {
     running.stop().expect("the core stops in peace");
 }
 
-fn events(spine: &Spine) -> u64 {
-    let accounts = spine.accounts().map(|partition| partition.head().events);
-    let matching = spine.matching().map(|partition| partition.head().events);
+fn events(pipeline: &Pipeline) -> u64 {
+    let accounts = pipeline.accounts().map(|partition| partition.head().events);
+    let matching = pipeline.matching().map(|partition| partition.head().events);
     accounts.sum::<u64>() + matching.sum::<u64>()
 }

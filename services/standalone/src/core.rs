@@ -6,7 +6,7 @@
 //! stages or the log fail, [`Core::failed`] says so: the process must end then.
 
 mod driver;
-pub(crate) mod keeping;
+pub(crate) mod keepers;
 pub mod manifest;
 mod options;
 mod ports;
@@ -39,7 +39,7 @@ pub use options::{OpenError, Options};
 pub use running::Running;
 
 /// Both stages as the core runs them.
-pub type Spine = prepx_stage::Spine<AccountCodec, MatchingCodec>;
+pub type Pipeline = prepx_stage::Pipeline<AccountCodec, MatchingCodec>;
 
 /// The way to the stages. Clones are the same way.
 #[derive(Clone)]
@@ -104,15 +104,15 @@ impl Core {
     /// `look` runs on the core's thread: it must be short.
     pub async fn query<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Spine) -> T + Send + 'static,
+        look: impl FnOnce(&Pipeline) -> T + Send + 'static,
     ) -> Result<T, ReadError> {
         let busy = ReadError::Busy {
             retry_after: RETRY_AFTER,
         };
         let pass = self.0.reads.enter(1).ok_or(busy)?;
         let (answer, answered) = oneshot::channel();
-        let look = Box::new(move |spine: &Spine| -> Deliver {
-            let seen = look(spine);
+        let look = Box::new(move |pipeline: &Pipeline| -> Deliver {
+            let seen = look(pipeline);
             Box::new(move || {
                 drop(pass);
                 // Whoever asked may have gone.
@@ -130,7 +130,7 @@ impl Core {
         slot: Slot,
         look: impl FnOnce(&account::Stage) -> T + Send + 'static,
     ) -> Result<T, ReadError> {
-        self.query(move |spine| look(spine.account_partition(slot).machine()))
+        self.query(move |pipeline| look(pipeline.account_partition(slot).machine()))
             .await
     }
 
@@ -140,7 +140,7 @@ impl Core {
         slot: Slot,
         look: impl FnOnce(&matching::Engine) -> T + Send + 'static,
     ) -> Result<T, ReadError> {
-        self.query(move |spine| look(spine.matching_partition(slot).machine()))
+        self.query(move |pipeline| look(pipeline.matching_partition(slot).machine()))
             .await
     }
 
@@ -191,7 +191,7 @@ impl Core {
     /// The end of the last transition that the stages have decided when this is asked; it answers
     /// when that is durable.
     pub async fn head(&self) -> Result<Position, ReadError> {
-        self.query(Spine::head).await
+        self.query(Pipeline::head).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! One stage partition on a log that nobody runs ahead of: the counterpart of the [`Spine`](crate::Spine).
+//! One stage partition on a log that nobody runs ahead of: the counterpart of the [`Pipeline`](crate::Pipeline).
 //!
 //! Owns one partition, how far its inputs are read, and what it has decided but may not tell yet.
 //! Inputs come from durable records only: commands of its own topic, lanes of the other stage, timers.
@@ -22,7 +22,7 @@ use crate::command::{self, ReplyTo};
 use crate::decide::cell::{Cell, Step, Work};
 use crate::decide::feed;
 use crate::decide::partition::Partition;
-use crate::decide::spine::Turn;
+use crate::decide::pipeline::Turn;
 use crate::error::Error;
 use crate::recovery::standby::Origin;
 use crate::recovery::takeover::Takeover;

@@ -181,7 +181,7 @@ fn a_partition_without_a_good_snapshot_is_folded_from_the_archive() {
         "{without}"
     );
     let bank = kept.open(&*kept.archived()).unwrap();
-    let live = kept.world.spine.account_partition(slot(OF)).machine();
+    let live = kept.world.pipeline.account_partition(slot(OF)).machine();
     assert!(
         bytes_of(&BankCodec, bank.machine()) == bytes_of(&BankCodec, live),
         "I1"

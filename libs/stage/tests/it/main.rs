@@ -82,11 +82,11 @@ fn commands_are_recorded_in_the_frame_of_their_decision() {
 fn what_is_for_every_partition_reaches_every_partition_once() {
     let mut world = World::new(4);
     world
-        .spine
+        .pipeline
         .submit_matching(1, slot(3), HouseInput::Gift { amount: 7 });
     world.run();
     let gifts = world
-        .spine
+        .pipeline
         .accounts()
         .map(|bank| bank.machine().balances[&0]);
     assert_eq!(gifts.collect::<Vec<_>>(), [7, 7, 7, 7]);
@@ -99,24 +99,24 @@ fn a_timer_is_recorded_only_when_something_was_due() {
     world.run();
     let seqs = |world: &World| {
         world
-            .spine
+            .pipeline
             .accounts()
             .map(|bank| bank.head().seq)
             .sum::<u64>()
     };
     let before = seqs(&world);
-    world.spine.tick();
+    world.pipeline.tick();
     world.run();
     assert_eq!(
         seqs(&world),
         before + 4,
         "the first hour is due in every bank"
     );
-    world.spine.tick();
+    world.pipeline.tick();
     world.run();
     assert_eq!(seqs(&world), before + 4, "nothing is due twice");
     world.advance_s(3_600);
-    world.spine.tick();
+    world.pipeline.tick();
     world.run();
     assert_eq!(seqs(&world), before + 8);
     world.check();
@@ -126,7 +126,7 @@ fn a_timer_is_recorded_only_when_something_was_due() {
 fn a_full_log_blocks_the_turn_and_loses_nothing() {
     let mut world = World::with_buffer(6, 64 << 10);
     for id in 1..=3_000 {
-        world.spine.submit(
+        world.pipeline.submit(
             id as u64,
             slot(5),
             BankInput::Deposit {
@@ -138,13 +138,13 @@ fn a_full_log_blocks_the_turn_and_loses_nothing() {
         );
     }
     let mut blocked = 0;
-    while world.spine.turn().unwrap() == Turn::Blocked {
+    while world.pipeline.turn().unwrap() == Turn::Blocked {
         blocked += 1;
         world.flush();
     }
     assert!(blocked > 1, "the buffer was never full");
     assert_eq!(world.balance(5), 3_000);
-    assert_eq!(world.spine.drain_decided().count(), 3_000);
+    assert_eq!(world.pipeline.drain_decided().count(), 3_000);
     world.check();
 }
 

@@ -59,7 +59,7 @@ fn what_was_durable_is_there_after_a_crash_and_what_was_under_way_arrives() {
         world.run();
         world.check();
         let deposited: i64 = world
-            .spine
+            .pipeline
             .accounts()
             .flat_map(|bank| bank.machine().decided.iter())
             .filter(|&(&id, _)| id < 100)
@@ -93,7 +93,7 @@ fn a_fenced_owner_appends_nothing_more() {
     let mut successor = open_bank(&world, slot(5).partition(4)).unwrap();
     assert_eq!(successor.machine().balances[&5], 100);
     world.deposit(2, 5, 100);
-    let error = world.spine.turn().unwrap_err();
+    let error = world.pipeline.turn().unwrap_err();
     assert!(
         matches!(error, Error::Append(AppendError::Fenced { .. })),
         "{error}"
@@ -268,7 +268,7 @@ fn snapshots_are_folded_from_and_a_damaged_one_falls_back_to_the_one_before() {
             world.run();
         }
         world.flush();
-        let events = world.spine.account_partition(slot(5)).head().events;
+        let events = world.pipeline.account_partition(slot(5)).head().events;
         assert!(keeper.is_due(&*world.log, events));
         keeper.snapshot(&*world.log, &retention).unwrap();
         assert!(!keeper.is_due(&*world.log, events));
@@ -276,7 +276,10 @@ fn snapshots_are_folded_from_and_a_damaged_one_falls_back_to_the_one_before() {
     world.deposit(4, 5, 1);
     world.run();
     world.flush();
-    let live = bytes_of(&BankCodec, world.spine.account_partition(slot(5)).machine());
+    let live = bytes_of(
+        &BankCodec,
+        world.pipeline.account_partition(slot(5)).machine(),
+    );
     assert_eq!(
         world.log.start(account(at).journal()),
         21,

@@ -6,7 +6,7 @@ use expect_test::expect;
 use prepx_bus::{Batch, Log, Topic};
 use prepx_domain::Micros;
 use prepx_stage::lane::{self, Message};
-use prepx_stage::{Error, Partition, Snapshots, State, Taken, Takeover, Transition};
+use prepx_stage::{Error, Partition, PipelineDeps, Snapshots, State, Taken, Takeover, Transition};
 
 use crate::ground::{Disk, Ground, InMemory, NOW, Stations};
 use crate::world::{TOPOLOGY, World, account, fold};
@@ -43,7 +43,7 @@ fn skip(world: &World, partition: u32, message: &str) -> Result<(), Error> {
 }
 
 fn check_stops(world: &mut World, expected: &str) {
-    assert_eq!(world.spine.turn().unwrap_err().to_string(), expected);
+    assert_eq!(world.pipeline.turn().unwrap_err().to_string(), expected);
 }
 
 /// Three credits on one lane, in one record; the one in the middle cannot be decided.
@@ -89,7 +89,7 @@ fn a_poison_input_stops_its_partition_until_an_operator_has_it_skipped() {
 #[test]
 fn a_skip_is_on_the_journal_with_its_reason_and_in_snapshots() {
     let mut world = poisoned();
-    world.spine.turn().unwrap_err();
+    world.pipeline.turn().unwrap_err();
     world.flush();
     world.crash();
     let partition = slot(8).partition(4);
@@ -117,14 +117,14 @@ fn a_skip_is_on_the_journal_with_its_reason_and_in_snapshots() {
     world.run();
     world.check();
     assert_eq!(world.balance(8), 120);
-    let bank = world.spine.account_partition(slot(8));
+    let bank = world.pipeline.account_partition(slot(8));
     assert!(bank.head().skips.is_empty(), "it has been passed");
 }
 
 #[test]
 fn only_what_has_yet_to_be_taken_can_be_skipped() {
     let mut world = poisoned();
-    world.spine.turn().unwrap_err();
+    world.pipeline.turn().unwrap_err();
     world.flush();
     world.crash();
     let partition = slot(8).partition(4);
@@ -156,14 +156,16 @@ fn a_message_that_cannot_be_read_is_poison_too() {
     world.log.append(None, &batch).unwrap();
     world.flush();
     let open = |world: &World| {
-        prepx_stage::Spine::<BankCodec, prepx_tests::toy::HouseCodec>::open(
+        prepx_stage::Pipeline::<BankCodec, prepx_tests::toy::HouseCodec>::open(
             (Arc::new(BankCodec), Arc::new(prepx_tests::toy::HouseCodec)),
-            TOPOLOGY,
-            world.log.clone(),
-            &Snapshots::new(world.snapshot_dir.clone()),
-            world.clock.clone(),
-            "a test",
-            &(),
+            PipelineDeps {
+                log: world.log.clone(),
+                snapshots: &Snapshots::new(world.snapshot_dir.clone()),
+                topology: TOPOLOGY,
+                clock: world.clock.clone(),
+                who: "a test",
+                watch: &(),
+            },
         )
     };
     let refused = open(&world).err().unwrap().to_string();

@@ -94,8 +94,8 @@ fn records(world: &World, topic: Topic) -> Vec<Vec<u8>> {
 fn run(trace: Option<Trace>) -> World {
     let mut world = World::new(31);
     world.deposit(1, FROM, 100);
-    world.spine.submit(2, slot(FROM), transfer(), trace);
-    while world.spine.turn().unwrap() != Turn::Idle {}
+    world.pipeline.submit(2, slot(FROM), transfer(), trace);
+    while world.pipeline.turn().unwrap() != Turn::Idle {}
     world.flush();
     world.check();
     world
@@ -175,7 +175,7 @@ fn i7_stations_follow_it_through_records_alone() {
             .collect::<Vec<_>>()
     };
     let (from, to) = (partition(FROM), partition(TO));
-    let found = names(told(0xc33));
+    let found = names(exported(0xc33));
     assert_eq!(
         found[0],
         ("process trading-commands".into(), format!("account/{from}"))

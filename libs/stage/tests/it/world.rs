@@ -1,4 +1,4 @@
-//! A spine of toy stages on a disk that can fail.
+//! A pipeline of toy stages on a disk that can fail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,10 @@ use prepx_bus::embedded::Config;
 use prepx_bus::faulty::FaultyDir;
 use prepx_bus::{EmbeddedLog, Log, Record, Topic, TopicPartition};
 use prepx_domain::Micros;
-use prepx_env::{Clock, ManualClock};
-use prepx_stage::{Codec, Partition, Seat, Snapshots, Spine, Stage, State, Topology, Turn};
+use prepx_env::ManualClock;
+use prepx_stage::{
+    Codec, Partition, Pipeline, PipelineDeps, Seat, Snapshots, Stage, State, Topology, Turn,
+};
 
 use prepx_tests::toy::{BankCodec, BankInput, BankOutput, HouseCodec, slot};
 
@@ -22,7 +24,7 @@ pub struct World {
     pub snapshot_dir: Arc<FaultyDir>,
     pub log: Arc<EmbeddedLog>,
     pub clock: Arc<ManualClock>,
-    pub spine: Spine<BankCodec, HouseCodec>,
+    pub pipeline: Pipeline<BankCodec, HouseCodec>,
     buffer_bytes: u64,
 }
 
@@ -38,19 +40,21 @@ fn open_log(dir: &Arc<FaultyDir>, buffer_bytes: u64) -> Arc<EmbeddedLog> {
     EmbeddedLog::open(dir.clone(), config).unwrap()
 }
 
-fn open_spine(
+fn open_pipeline(
     log: &Arc<EmbeddedLog>,
     snapshots: &Arc<FaultyDir>,
     clock: &Arc<ManualClock>,
-) -> Spine<BankCodec, HouseCodec> {
-    Spine::open(
+) -> Pipeline<BankCodec, HouseCodec> {
+    Pipeline::open(
         (Arc::new(BankCodec), Arc::new(HouseCodec)),
-        TOPOLOGY,
-        Arc::clone(log) as Arc<dyn Log>,
-        &Snapshots::new(snapshots.clone()),
-        Arc::clone(clock) as Arc<dyn Clock>,
-        "a test",
-        &(),
+        PipelineDeps {
+            log: log.clone(),
+            snapshots: &Snapshots::new(snapshots.clone()),
+            topology: TOPOLOGY,
+            clock: clock.clone(),
+            who: "a test",
+            watch: &(),
+        },
     )
     .unwrap()
 }
@@ -64,13 +68,13 @@ impl World {
         let (log_dir, snapshot_dir) = (FaultyDir::new(seed), FaultyDir::new(!seed));
         let log = open_log(&log_dir, buffer_bytes);
         let clock = Arc::new(ManualClock::new(Micros(1_800_000_000_000_000)));
-        let spine = open_spine(&log, &snapshot_dir, &clock);
+        let pipeline = open_pipeline(&log, &snapshot_dir, &clock);
         World {
             log_dir,
             snapshot_dir,
             log,
             clock,
-            spine,
+            pipeline,
             buffer_bytes,
         }
     }
@@ -80,7 +84,7 @@ impl World {
         self.log_dir = self.log_dir.crash();
         self.snapshot_dir = self.snapshot_dir.crash();
         self.log = open_log(&self.log_dir, self.buffer_bytes);
-        self.spine = open_spine(&self.log, &self.snapshot_dir, &self.clock);
+        self.pipeline = open_pipeline(&self.log, &self.snapshot_dir, &self.clock);
     }
 
     pub fn deposit(&mut self, id: i64, account: i64, amount: i64) {
@@ -89,7 +93,7 @@ impl World {
             account,
             amount,
         };
-        self.spine.submit(id as u64, slot(account), input, None);
+        self.pipeline.submit(id as u64, slot(account), input, None);
     }
 
     pub fn transfer(&mut self, id: i64, from: i64, to: i64, amount: i64) {
@@ -99,15 +103,15 @@ impl World {
             to,
             amount,
         };
-        self.spine.submit(id as u64, slot(from), input, None);
+        self.pipeline.submit(id as u64, slot(from), input, None);
     }
 
     /// Takes a turn, flushing whenever the log is full; the replies by command, in their order.
     pub fn run(&mut self) -> Vec<(i64, bool)> {
-        while self.spine.turn().unwrap() == Turn::Blocked {
+        while self.pipeline.turn().unwrap() == Turn::Blocked {
             self.flush();
         }
-        let decided = self.spine.drain_decided();
+        let decided = self.pipeline.drain_decided();
         let reply = |decided: prepx_stage::Decided<BankOutput>| match decided.reply {
             Some(BankOutput::Reply { id, done }) => {
                 assert_eq!(id as u64, decided.token, "the reply to another command");
@@ -127,13 +131,13 @@ impl World {
     }
 
     pub fn balance(&self, account: i64) -> i64 {
-        let bank = self.spine.account_partition(slot(account)).machine();
+        let bank = self.pipeline.account_partition(slot(account)).machine();
         bank.balances.get(&account).copied().unwrap_or_default()
     }
 
     /// All money of all banks.
     pub fn total(&self) -> i64 {
-        self.spine
+        self.pipeline
             .accounts()
             .flat_map(|bank| bank.machine().balances.values())
             .sum()
@@ -142,10 +146,10 @@ impl World {
     /// That the fold of every journal is the live state, head and bytes (I6).
     pub fn check(&self) {
         self.flush();
-        for bank in self.spine.accounts() {
+        for bank in self.pipeline.accounts() {
             check_fold(&BankCodec, &*self.log, bank);
         }
-        for house in self.spine.matching() {
+        for house in self.pipeline.matching() {
             assert!(
                 house.machine().queue.is_empty(),
                 "a follow-up was forgotten"

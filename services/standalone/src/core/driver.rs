@@ -1,4 +1,4 @@
-//! The core's thread: takes what the ring holds, lets the spine decide it, and hands the answers
+//! The core's thread: takes what the ring holds, lets the pipeline decide it, and hands the answers
 //! to whoever releases them when they are durable.
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use prepx_stage::{Decided, Turn};
 use prepx_trace::Traces;
 use tokio::sync::oneshot;
 
-use super::keeping::Progress;
-use super::{Spine, account, matching};
+use super::keepers::Progress;
+use super::{Pipeline, account, matching};
 
 /// How often the stages look whether an order expires.
 const TICK: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ const TURN_COMMANDS: usize = 2_048;
 const ROOM_WAIT: Duration = Duration::from_millis(100);
 
 /// A look into the memory of the stages; what it returns hands the result over.
-pub(super) type Look = Box<dyn FnOnce(&Spine) -> Deliver + Send>;
+pub(super) type Look = Box<dyn FnOnce(&Pipeline) -> Deliver + Send>;
 
 /// What the ring carries.
 pub(super) enum Request {
@@ -65,7 +65,7 @@ pub(super) enum Error {
 }
 
 pub(super) struct Driver {
-    pub spine: Spine,
+    pub pipeline: Pipeline,
     pub ring: Receiver<Request>,
     pub log: Arc<dyn Log>,
     pub clock: Arc<dyn Clock>,
@@ -117,7 +117,7 @@ impl Driver {
             }
             let now = self.clock.monotonic();
             if now >= next_tick {
-                self.spine.tick();
+                self.pipeline.tick();
                 next_tick = now + TICK;
             }
             self.decide()?;
@@ -145,7 +145,7 @@ impl Driver {
                 } => {
                     let token = self.turn.instruments.len() as u64;
                     let input = matching::Input::Command(command);
-                    self.spine.submit_matching(token, slot, input);
+                    self.pipeline.submit_matching(token, slot, input);
                     self.turn.instruments.push((answer, pass));
                 }
                 Request::Look(look) => self.turn.looks.push(look),
@@ -174,13 +174,13 @@ impl Driver {
             self.turn.tokens.push((group, place));
             let slot = command.slot;
             let input = account::Input::Command(command);
-            self.spine.submit(token, slot, input, traces.of(place));
+            self.pipeline.submit(token, slot, input, traces.of(place));
         }
     }
 
     /// Takes a turn to its end, waiting for the disk where the log has no room.
     fn decide(&mut self) -> Result<(), Error> {
-        while self.spine.turn()? == Turn::Blocked {
+        while self.pipeline.turn()? == Turn::Blocked {
             let next = prepx_bus::Position(self.log.durable().0 + 1);
             match self.log.wait_durable(next, ROOM_WAIT) {
                 Err(WaitError::Poisoned(poisoned)) => return Err(poisoned.into()),
@@ -194,13 +194,13 @@ impl Driver {
     /// turn is durable.
     fn answer(&mut self) {
         let turn = &mut self.turn;
-        for Decided { token, reply, .. } in self.spine.drain_decided() {
+        for Decided { token, reply, .. } in self.pipeline.drain_decided() {
             let (group, place) = turn.tokens[token as usize];
             if let Some(account::Output::Reply(reply)) = reply {
                 turn.groups[group].replies[place] = Some(reply);
             }
         }
-        self.spine.drain_decided_matching().for_each(drop);
+        self.pipeline.drain_decided_matching().for_each(drop);
         turn.tokens.clear();
         let groups = turn.groups.drain(..).map(|group| -> Deliver {
             Box::new(move || {
@@ -215,9 +215,9 @@ impl Driver {
                 let _ = answer.send(());
             })
         });
-        let spine = &self.spine;
-        let looks = turn.looks.drain(..).map(|look| look(spine));
-        let head = spine.head();
+        let pipeline = &self.pipeline;
+        let looks = turn.looks.drain(..).map(|look| look(pipeline));
+        let head = pipeline.head();
         self.release
             .hold(head, groups.chain(instruments).chain(looks));
         self.release.advance(self.log.durable());
@@ -225,11 +225,11 @@ impl Driver {
     }
 
     fn publish(&self) {
-        let heads = self.spine.accounts().map(|owner| owner.head().events);
+        let heads = self.pipeline.accounts().map(|owner| owner.head().events);
         for (progress, events) in self.progress.accounts.iter().zip(heads) {
             progress.store(events, Ordering::Relaxed);
         }
-        let heads = self.spine.matching().map(|owner| owner.head().events);
+        let heads = self.pipeline.matching().map(|owner| owner.head().events);
         for (progress, events) in self.progress.matching.iter().zip(heads) {
             progress.store(events, Ordering::Relaxed);
         }

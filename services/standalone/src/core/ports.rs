@@ -12,7 +12,7 @@ use prepx_stage::port::{
 use prepx_stage::{Head, Seat, Stage};
 use prepx_trace::Traces;
 
-use super::{Core, Spine, account};
+use super::{Core, Pipeline, account};
 
 const SILENT: &str = "the stage gave no reply";
 
@@ -63,8 +63,8 @@ impl MatchingPort for Core {
     /// is asked, because it has them all in one place.
     fn instruments(&self) -> Answer<Result<Vec<InstrumentView>, ReadError>> {
         let core = self.clone();
-        let look = |spine: &Spine| {
-            let first = spine.accounts().next();
+        let look = |pipeline: &Pipeline| {
+            let first = pipeline.accounts().next();
             first.map_or_else(Vec::new, |first| views::instruments(first.machine()))
         };
         Box::pin(async move { core.query(look).await })
@@ -78,9 +78,9 @@ impl AuditPort for Core {
     }
 }
 
-fn stage_books(spine: &Spine) -> StageBooks {
+fn stage_books(pipeline: &Pipeline) -> StageBooks {
     let mut found = StageBooks::default();
-    for (number, partition) in (0u32..).zip(spine.accounts()) {
+    for (number, partition) in (0u32..).zip(pipeline.accounts()) {
         found.add(views::books(number, partition));
     }
     found
@@ -102,8 +102,12 @@ impl HeadsPort for Core {
     }
 }
 
-fn heads(spine: &Spine) -> Vec<(Seat, Head)> {
-    let accounts = spine.accounts().map(|one| (one.seat(), one.head().clone()));
-    let matching = spine.matching().map(|one| (one.seat(), one.head().clone()));
+fn heads(pipeline: &Pipeline) -> Vec<(Seat, Head)> {
+    let accounts = pipeline
+        .accounts()
+        .map(|one| (one.seat(), one.head().clone()));
+    let matching = pipeline
+        .matching()
+        .map(|one| (one.seat(), one.head().clone()));
     accounts.chain(matching).collect()
 }

@@ -14,22 +14,22 @@ use prepx_bus::{EmbeddedLog, Log, Progress as LogProgress, spawn_writer};
 use prepx_env::Clock;
 use prepx_owner::{Failure, Gate, Release};
 use prepx_risk::AccountCodec;
-use prepx_stage::{Retention, Snapshots, Topology, Watch};
+use prepx_stage::{PipelineDeps, Retention, Snapshots, Topology, Watch};
 use prepx_trading::MatchingCodec;
 
 use super::driver::{Driver, Gathered, Request};
-use super::keeping::{Keeping, Progress};
+use super::keepers::{self, Keepers, Progress};
 use super::options::{OpenError, Options};
 use super::timed::Timed;
-use super::{Core, Shared, Spine, manifest};
+use super::{Core, Pipeline, Shared, manifest};
 use crate::disk::{self, Dropper};
 
 /// The core's threads. To be stopped; dropped without, they run until the process ends.
 pub struct Running {
     core: Core,
     driver: JoinHandle<()>,
-    keeping: JoinHandle<()>,
-    stop_keeping: mpsc::Sender<()>,
+    keepers: JoinHandle<()>,
+    stop_keepers: mpsc::Sender<()>,
     writer: WriterHandle,
 }
 
@@ -50,7 +50,6 @@ impl Core {
         };
         let log_dir = open_dir(options.data_dir.join(disk::LOG))?;
         let snapshots = Snapshots::new(open_dir(options.data_dir.join("snapshots"))?);
-        let who = options.log.holder.clone();
         // The log's lock is the data directory's.
         let timed = Timed::dir(log_dir.clone(), &clock);
         let embedded = EmbeddedLog::open(timed, options.log.clone())?;
@@ -62,15 +61,15 @@ impl Core {
             Arc::new(AccountCodec::new(config)),
             Arc::new(MatchingCodec::bundled()?),
         );
-        let spine = Spine::open(
-            codecs.clone(),
+        let deps = PipelineDeps {
+            log: Arc::clone(&log),
+            snapshots: &snapshots,
             topology,
-            Arc::clone(&log),
-            &snapshots,
-            Arc::clone(&clock),
-            &who,
+            clock: Arc::clone(&clock),
+            who: &options.log.holder,
             watch,
-        )?;
+        };
+        let pipeline = Pipeline::open(codecs.clone(), deps)?;
         let retention = Arc::new(Retention::new(Arc::clone(&log)));
         let progress = Progress::of(topology);
         let dropper = options.bound.map(|shares| Dropper {
@@ -80,19 +79,18 @@ impl Core {
             shares,
             clock: Arc::clone(&clock),
         });
-        let keeping = Keeping::open(
-            (&codecs.0, &codecs.1),
+        let deps = keepers::Deps {
+            log: Arc::clone(&log),
+            retention: Arc::clone(&retention),
+            snapshots,
             topology,
-            &log,
-            &snapshots,
-            &retention,
-            progress.clone(),
-            options.snapshots,
-        )?
-        .dropping(dropper);
+            pace: options.snapshots,
+        };
+        let keepers =
+            Keepers::open((&codecs.0, &codecs.1), deps, progress.clone())?.dropping(dropper);
         let parts = Parts {
-            spine,
-            keeping,
+            pipeline,
+            keepers,
             log,
             clock,
             progress,
@@ -103,8 +101,8 @@ impl Core {
 
 /// What the threads take with them.
 struct Parts {
-    spine: Spine,
-    keeping: Keeping,
+    pipeline: Pipeline,
+    keepers: Keepers,
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     progress: Progress,
@@ -132,7 +130,7 @@ fn start(
     // Gates are narrower than the ring, which is therefore never full; one place is for the stop.
     let (ring, requests) = mpsc::sync_channel(options.commands_max + options.reads_max + 1);
     let driver = Driver {
-        spine: parts.spine,
+        pipeline: parts.pipeline,
         ring: requests,
         log: parts.log,
         clock: parts.clock,
@@ -141,18 +139,18 @@ fn start(
         turn: Gathered::default(),
     };
     let writer = spawn_writer(Arc::clone(&embedded))?;
-    let told = failure.clone();
+    let failed = failure.clone();
     let driver = thread::Builder::new().name("core".into()).spawn(move || {
-        let _alarm = told.alarm();
+        let _alarm = failed.alarm();
         if let Err(error) = driver.run() {
-            told.fail(&error.to_string());
+            failed.fail(&error.to_string());
         }
     })?;
-    let (stop_keeping, stop) = mpsc::channel();
-    let keeping = parts.keeping;
-    let keeping = thread::Builder::new()
+    let (stop_keepers, stop) = mpsc::channel();
+    let keepers = parts.keepers;
+    let keepers = thread::Builder::new()
         .name("keeper".into())
-        .spawn(move || keeping.run(&stop))?;
+        .spawn(move || keepers.run(&stop))?;
     let core = Core(Arc::new(Shared {
         ring,
         commands: Gate::new("commands", options.commands_max),
@@ -166,8 +164,8 @@ fn start(
     let running = Running {
         core: core.clone(),
         driver,
-        keeping,
-        stop_keeping,
+        keepers,
+        stop_keepers,
         writer,
     };
     Ok((core, running))
@@ -181,8 +179,8 @@ impl Running {
         shared.closed.store(true, Ordering::Release);
         // A core that is gone needs no telling.
         let _ = shared.ring.send(Request::Stop);
-        drop(self.stop_keeping);
-        let joined = [self.driver.join(), self.keeping.join()];
+        drop(self.stop_keepers);
+        let joined = [self.driver.join(), self.keepers.join()];
         let flushed = self.writer.stop();
         if let Some(failure) = shared.failure.get() {
             return Err(failure);

@@ -1,5 +1,5 @@
-//! The thread that makes snapshots, of durable records and beside the stages, and that drops the
-//! oldest archives where the disk is bounded.
+//! The thread that makes snapshots from durable records, beside the stages, and drops the oldest archives where disk space
+//! is bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,68 +33,75 @@ impl Progress {
     }
 }
 
-pub(crate) struct Keeping {
-    log: Arc<dyn Log>,
-    retention: Arc<Retention>,
+/// What the keepers of all partitions share.
+pub(crate) struct Deps {
+    pub log: Arc<dyn Log>,
+    pub retention: Arc<Retention>,
+    pub snapshots: Snapshots,
+    pub topology: Topology,
+    pub pace: Pace,
+}
+
+impl Deps {
+    /// The keepers of a stage's partitions, by number.
+    fn keepers<C: Codec>(
+        &self,
+        codec: &Arc<C>,
+        stage: Stage,
+    ) -> Result<Vec<Keeper<C>>, KeeperError> {
+        let open = |seat| {
+            let (codec, snapshots) = (Arc::clone(codec), self.snapshots.clone());
+            Keeper::open(
+                codec,
+                seat,
+                &*self.log,
+                snapshots,
+                &self.retention,
+                self.pace,
+            )
+        };
+        self.topology.seats(stage).map(open).collect()
+    }
+}
+
+/// The keepers of all partitions of both stages.
+pub(crate) struct Keepers {
+    deps: Deps,
     progress: Progress,
     accounts: Vec<Keeper<AccountCodec>>,
     matching: Vec<Keeper<MatchingCodec>>,
     dropper: Option<Dropper>,
 }
 
-impl Keeping {
+impl Keepers {
+    /// Opens the keepers, which hold the log until their first snapshots.
     pub fn open(
         (accounts, matching): (&Arc<AccountCodec>, &Arc<MatchingCodec>),
-        topology: Topology,
-        log: &Arc<dyn Log>,
-        snapshots: &Snapshots,
-        retention: &Arc<Retention>,
+        deps: Deps,
         progress: Progress,
-        pace: Pace,
-    ) -> Result<Keeping, KeeperError> {
-        fn keepers<C: Codec>(
-            codec: &Arc<C>,
-            seats: impl Iterator<Item = prepx_stage::Seat>,
-            log: &dyn Log,
-            snapshots: &Snapshots,
-            retention: &Retention,
-            pace: Pace,
-        ) -> Result<Vec<Keeper<C>>, KeeperError> {
-            seats
-                .map(|seat| {
-                    let snapshots = snapshots.clone();
-                    Keeper::open(Arc::clone(codec), seat, log, snapshots, retention, pace)
-                })
-                .collect()
-        }
-        let (accounts_seats, matching_seats) = (
-            topology.seats(Stage::ACCOUNT),
-            topology.seats(Stage::MATCHING),
-        );
-        Ok(Keeping {
-            accounts: keepers(accounts, accounts_seats, &**log, snapshots, retention, pace)?,
-            matching: keepers(matching, matching_seats, &**log, snapshots, retention, pace)?,
-            log: Arc::clone(log),
-            retention: Arc::clone(retention),
+    ) -> Result<Keepers, KeeperError> {
+        Ok(Keepers {
+            accounts: deps.keepers(accounts, Stage::ACCOUNT)?,
+            matching: deps.keepers(matching, Stage::MATCHING)?,
+            deps,
             progress,
             dropper: None,
         })
     }
 
     /// The same with a bound on the disk.
-    pub fn dropping(self, dropper: Option<Dropper>) -> Keeping {
-        Keeping { dropper, ..self }
+    pub fn dropping(self, dropper: Option<Dropper>) -> Keepers {
+        Keepers { dropper, ..self }
     }
 
     /// Runs until the other end of `stop` is gone.
     pub fn run(mut self, stop: &Receiver<()>) {
         while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-            let (log, retention) = (&*self.log, &*self.retention);
             for (keeper, events) in self.accounts.iter_mut().zip(&self.progress.accounts) {
-                keep(keeper, log, retention, events.load(Ordering::Relaxed));
+                keep(keeper, &self.deps, events.load(Ordering::Relaxed));
             }
             for (keeper, events) in self.matching.iter_mut().zip(&self.progress.matching) {
-                keep(keeper, log, retention, events.load(Ordering::Relaxed));
+                keep(keeper, &self.deps, events.load(Ordering::Relaxed));
             }
             if let Some(Err(error)) = self.dropper.as_ref().map(Dropper::look) {
                 let error = format!("{error:#}");
@@ -105,11 +112,11 @@ impl Keeping {
 }
 
 /// A snapshot that fails costs nothing but a longer restart and space: it is tried again.
-fn keep<C: Codec>(keeper: &mut Keeper<C>, log: &dyn Log, retention: &Retention, events: u64) {
-    if !keeper.is_due(log, events) {
+fn keep<C: Codec>(keeper: &mut Keeper<C>, deps: &Deps, events: u64) {
+    if !keeper.is_due(&*deps.log, events) {
         return;
     }
-    if let Err(error) = keeper.snapshot(log, retention) {
+    if let Err(error) = keeper.snapshot(&*deps.log, &deps.retention) {
         tracing::error!(%error, "a snapshot failed; it is tried again");
     }
 }

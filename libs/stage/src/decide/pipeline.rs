@@ -1,17 +1,17 @@
 //! The order path of one process: account → matching → account, on one thread, over typed values.
 //!
-//! Owns all partitions of both stages and the messages between them. One call of [`Spine::turn`] takes what
-//! was submitted through both stages until nothing is left to do, and appends a transition for every group;
-//! nothing waits for the disk. That is sound only on a log whose durable prefix is causally closed
-//! ([`Log::runs_ahead`]): what a partition took from another is never durable before what it was taken from.
+//! Owns all partitions of both stages and the messages between them. One call of [`Pipeline::turn`] takes the
+//! submitted commands through both stages until nothing is left to do, and appends a transition for every group
+//! of inputs; nothing waits for the disk. That is sound only on a log whose durable prefix is causally closed
+//! ([`Log::runs_ahead`]): an input that one partition received from another is never durable before the
+//! transition that sent it.
 //!
-//! No threads, no sockets, no clock of its own: the core's thread and the simulation drive the
-//! same code.
+//! Has no threads, sockets or clock of its own: the core's thread and the simulation drive the same code.
 
 use std::sync::Arc;
 
 use prepx_bus::{Log, Position, TopicPartition};
-use prepx_domain::Slot;
+use prepx_domain::{Micros, Slot};
 use prepx_env::Clock;
 use prepx_trace::Trace;
 
@@ -25,34 +25,50 @@ use crate::recovery::takeover::{Takeover, Watch};
 use crate::snapshot::Snapshots;
 use crate::topology::{Stage, Topology};
 
-/// Rounds of account → matching → account after which a turn is taken to go in circles.
+/// After this many rounds of account → matching → account a turn is taken to be endless.
 const ROUNDS_MAX: u32 = 10_000;
 
-/// What a turn has come to.
+/// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Nothing is left to do.
     Idle,
     /// The log's buffer is full. Nothing is lost: go on when the watermark has moved.
     Blocked,
-    /// There may be more, and others are to have their turn before it. Only a
-    /// [`Station`](crate::Station) says so.
+    /// There may be more to do, but others should have their turn first. Only a
+    /// [`Station`](crate::Station) returns this.
     More,
 }
 
 /// A command whose decision is on its way to the disk.
 #[derive(Debug)]
 pub struct Decided<O> {
-    /// What the caller named the command by.
+    /// The token that the command was submitted with.
     pub token: u64,
-    /// It may be told when this is durable (I8).
+    /// The reply may be released once this is durable (I8).
     pub position: Position,
     /// The reply, if the stage gave one.
     pub reply: Option<O>,
 }
 
+/// What a [`Pipeline`] is opened with, besides the codecs of its stages.
+pub struct PipelineDeps<'a> {
+    /// Where the journals are. Its stages must be allowed to run ahead ([`Log::runs_ahead`]).
+    pub log: Arc<dyn Log>,
+    /// Where recovery begins.
+    pub snapshots: &'a Snapshots,
+    /// How many partitions each stage has.
+    pub topology: Topology,
+    /// The time of decisions.
+    pub clock: Arc<dyn Clock>,
+    /// Which process takes over, for people.
+    pub who: &'a str,
+    /// Is told how the recovery proceeds.
+    pub watch: &'a dyn Watch,
+}
+
 /// Both stages. See the module's documentation.
-pub struct Spine<A: Codec, M: Codec> {
+pub struct Pipeline<A: Codec, M: Codec> {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     steady: SteadyClock,
@@ -63,54 +79,49 @@ pub struct Spine<A: Codec, M: Codec> {
     head: Position,
 }
 
-/// The partitions of one stage, with what they have yet to take and what they have decided.
+/// The partitions of one stage, their undecided inputs and their decisions.
 struct Bank<C: Codec> {
     codec: Arc<C>,
     cells: Vec<Cell<C>>,
     decided: Vec<Decided<Output<C>>>,
 }
 
-impl<A, M> Spine<A, M>
+impl<A, M> Pipeline<A, M>
 where
     A: Codec<Sends = <M as Codec>::Receives>,
     M: Codec<Sends = <A as Codec>::Receives>,
 {
-    /// Takes all partitions over and puts what they had not taken yet before them. The first
+    /// Takes over all partitions and queues the inputs that they have not decided yet. The first
     /// [`Self::turn`] records the new epochs.
+    ///
+    /// # Errors
+    /// When a journal cannot be fenced, read or folded.
+    ///
+    /// # Panics
+    /// If the log's stages may not run ahead ([`Log::runs_ahead`]).
     pub fn open(
         (accounts, matching): (Arc<A>, Arc<M>),
-        topology: Topology,
-        log: Arc<dyn Log>,
-        snapshots: &Snapshots,
-        clock: Arc<dyn Clock>,
-        who: &str,
-        watch: &dyn Watch,
-    ) -> Result<Spine<A, M>, Error> {
+        deps: PipelineDeps<'_>,
+    ) -> Result<Pipeline<A, M>, Error> {
         assert!(
-            log.runs_ahead(),
+            deps.log.runs_ahead(),
             "stages that run ahead of the disk need a log whose durable prefix is causally closed"
         );
-        let mut steady = SteadyClock::new(&*clock);
-        let takeover = Takeover {
-            who,
-            now: steady.now(&*clock),
-            reemit: false,
-            watch,
-        };
-        let open = (&*log, snapshots, takeover);
-        Ok(Spine {
-            accounts: Bank::open(accounts, Stage::ACCOUNT, topology, open)?,
-            matching: Bank::open(matching, Stage::MATCHING, topology, open)?,
-            head: log.durable(),
-            topology,
+        let mut steady = SteadyClock::new(&*deps.clock);
+        let now = steady.now(&*deps.clock);
+        Ok(Pipeline {
+            accounts: Bank::open(accounts, Stage::ACCOUNT, &deps, now)?,
+            matching: Bank::open(matching, Stage::MATCHING, &deps, now)?,
+            head: deps.log.durable(),
+            topology: deps.topology,
             steady,
-            clock,
-            log,
+            clock: deps.clock,
+            log: deps.log,
         })
     }
 
-    /// Puts a command before the account partition of its slot. It is named by `token` when it
-    /// has been decided, and belongs to `trace` if that is told.
+    /// Queues a command for the account partition of its slot. `token` comes back with the decision; `trace` is
+    /// the trace that the command belongs to, if any.
     pub fn submit(&mut self, token: u64, slot: Slot, input: Input<A>, trace: Option<Trace>) {
         let partition = slot.partition(self.topology.account_partitions);
         let work = Work::Command {
@@ -121,7 +132,7 @@ where
         self.accounts.put(partition, work);
     }
 
-    /// Puts an operator's command before the matching partition of its slot.
+    /// Queues an operator's command for the matching partition of its slot.
     pub fn submit_matching(&mut self, token: u64, slot: Slot, input: Input<M>) {
         let partition = slot.partition(self.topology.matching_partitions);
         let work = Work::Command {
@@ -132,16 +143,16 @@ where
         self.matching.put(partition, work);
     }
 
-    /// Lets every partition look whether something is due, at the next turn.
+    /// Has every partition check its timers at the next turn.
     pub fn tick(&mut self) {
         self.accounts.tick();
         self.matching.tick();
     }
 
-    /// Decides everything that is there, in both stages, until nothing is left. After an error
-    /// the spine is good for nothing more.
+    /// Decides everything that is queued, in both stages, until nothing is left. After an error the pipeline must
+    /// not be used again.
     pub fn turn(&mut self) -> Result<Turn, Error> {
-        // What a turn decides is told together: it may as well be written together.
+        // The decisions of a turn are released together, so they may as well be written together.
         self.log.begin_group();
         let turn = self.rounds();
         self.log.end_group();
@@ -179,13 +190,12 @@ where
         self.matching.decided.drain(..)
     }
 
-    /// The end of the last transition: what is read from memory now may be told when this is
-    /// durable (I8).
+    /// The end of the last transition: what is read from memory now may be shown once this is durable (I8).
     pub fn head(&self) -> Position {
         self.head
     }
 
-    /// As [`Partition::limit_room`], of every partition.
+    /// [`Partition::limit_room`] for every partition.
     pub fn limit_room(&mut self, bytes: usize) {
         let accounts = self.accounts.cells.iter_mut();
         accounts.for_each(|cell| cell.partition.limit_room(bytes));
@@ -215,7 +225,7 @@ where
         &self.matching.cells[partition as usize].partition
     }
 
-    /// Whether the wall clock has been stepped and is not followed.
+    /// Whether the wall clock has jumped and is not being followed.
     pub fn is_clock_stepped(&self) -> bool {
         self.steady.is_stepped()
     }
@@ -224,7 +234,7 @@ where
 #[derive(Clone, Copy)]
 struct Round<'a> {
     log: &'a dyn Log,
-    now: prepx_domain::Micros,
+    now: Micros,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -238,12 +248,19 @@ impl<C: Codec> Bank<C> {
     fn open(
         codec: Arc<C>,
         stage: Stage,
-        topology: Topology,
-        (log, snapshots, takeover): (&dyn Log, &Snapshots, Takeover<'_>),
+        deps: &PipelineDeps<'_>,
+        now: Micros,
     ) -> Result<Bank<C>, Error> {
+        let (log, topology) = (&*deps.log, deps.topology);
+        let takeover = Takeover {
+            who: deps.who,
+            now,
+            reemit: false,
+            watch: deps.watch,
+        };
         let open = |seat| {
             let codec = Arc::clone(&codec);
-            let partition = Partition::open(codec, seat, topology, log, snapshots, takeover)?;
+            let partition = Partition::open(codec, seat, topology, log, deps.snapshots, takeover)?;
             let inbox = feed::unread(&partition, log)?;
             Ok(Cell::new(partition, inbox))
         };
@@ -266,7 +283,7 @@ impl<C: Codec> Bank<C> {
         self.cells.iter_mut().for_each(Cell::tick);
     }
 
-    /// Takes every partition through its inbox.
+    /// Has every partition decide its inbox.
     fn run<D: Codec<Receives = C::Sends>>(
         &mut self,
         round: Round<'_>,
@@ -297,7 +314,7 @@ impl<C: Codec> Bank<C> {
         Ok(ran)
     }
 
-    /// Puts what a partition of the other stage has just sent before the partitions here.
+    /// Queues here what a partition of the other stage has just sent.
     fn take_over<D: Codec<Sends = C::Receives>>(&mut self, sender: &mut Partition<D>) {
         let (codec, cells) = (&self.codec, &mut self.cells);
         sender.drain_sent(
