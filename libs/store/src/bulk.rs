@@ -4,9 +4,9 @@
 //! for any number of rows.
 
 use sqlx::postgres::PgArguments;
-use sqlx::{Arguments, AssertSqlSafe, PgConnection, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, PgConnection, Sqlite, SqliteConnection};
 
-use crate::query::sqlite;
+use crate::query::arguments;
 use crate::{Connection, Result, Tx, Value};
 
 /// SQLite's own limit on values bound to one statement.
@@ -96,7 +96,7 @@ async fn insert_lists<T>(
         let list = vec![row.as_str(); size].join(",");
         let sql = format!("{} VALUES {list} {}", text.into, text.tail);
         while let Some((chunk, rest)) = rows.split_at_checked(size) {
-            let values = sqlite(Values::of(chunk, columns, bind).0);
+            let values = arguments::<Sqlite>(Values::of(chunk, columns, bind).0);
             #[cfg(feature = "suite")]
             {
                 let shown = format!("{} VALUES … {}", text.into, text.tail);

@@ -10,9 +10,9 @@ use std::fmt::{Debug, Write as _};
 use futures::future::LocalBoxFuture;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection};
 
-use crate::query::{pg, sqlite};
+use crate::query::arguments;
 use crate::{Connection, Pool, Query, Result, Tx, query};
 
 tokio::task_local! {
@@ -127,9 +127,17 @@ impl Query {
         match &mut on {
             _ if !is_asked() => {}
             Connection::Sqlite(on) => {
-                explain_sqlite(on, &self.sql, &self.sql, &sqlite(self.values.clone())).await?;
+                explain_sqlite(
+                    on,
+                    &self.sql,
+                    &self.sql,
+                    &arguments::<Sqlite>(self.values.clone()),
+                )
+                .await?;
             }
-            Connection::Pg(on) => explain_pg(on, &self.sql, &pg(self.values.clone())).await?,
+            Connection::Pg(on) => {
+                explain_pg(on, &self.sql, &arguments::<Postgres>(self.values.clone())).await?
+            }
         }
         Ok(on)
     }

@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use std::convert::identity;
 
 use futures::TryStreamExt as _;
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Database, Encode, PgConnection, Postgres, Row as _, Sqlite,
+    SqliteConnection, Type,
+};
 
 use crate::{Error, Result};
 
@@ -131,12 +134,14 @@ impl Query {
         let on = self.explained(on).await?;
         Ok(match on {
             Connection::Sqlite(on) => {
-                let rows = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
+                let rows =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Sqlite>(self.values));
                 let rows = rows.fetch_all(on).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             Connection::Pg(on) => {
-                let rows = sqlx::query_with(AssertSqlSafe(self.sql), pg(self.values));
+                let rows =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Postgres>(self.values));
                 let rows = rows.fetch_all(on).await?;
                 rows.into_iter().map(Row::Pg).collect()
             }
@@ -151,14 +156,16 @@ impl Query {
     ) -> Result<()> {
         match on.into() {
             Connection::Sqlite(on) => {
-                let rows = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
+                let rows =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Sqlite>(self.values));
                 let mut rows = rows.fetch(on);
                 while let Some(row) = rows.try_next().await? {
                     each(Row::Sqlite(row))?;
                 }
             }
             Connection::Pg(on) => {
-                let rows = sqlx::query_with(AssertSqlSafe(self.sql), pg(self.values));
+                let rows =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Postgres>(self.values));
                 let mut rows = rows.fetch(on);
                 while let Some(row) = rows.try_next().await? {
                     each(Row::Pg(row))?;
@@ -175,11 +182,13 @@ impl Query {
         let on = self.explained(on).await?;
         Ok(match on {
             Connection::Sqlite(on) => {
-                let row = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
+                let row =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Sqlite>(self.values));
                 row.fetch_optional(on).await?.map(Row::Sqlite)
             }
             Connection::Pg(on) => {
-                let row = sqlx::query_with(AssertSqlSafe(self.sql), pg(self.values));
+                let row =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Postgres>(self.values));
                 row.fetch_optional(on).await?.map(Row::Pg)
             }
         })
@@ -216,11 +225,13 @@ impl Query {
         let on = self.explained(on).await?;
         Ok(match on {
             Connection::Sqlite(on) => {
-                let change = sqlx::query_with(AssertSqlSafe(self.sql), sqlite(self.values));
+                let change =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Sqlite>(self.values));
                 change.execute(on).await?.rows_affected()
             }
             Connection::Pg(on) => {
-                let change = sqlx::query_with(AssertSqlSafe(self.sql), pg(self.values));
+                let change =
+                    sqlx::query_with(AssertSqlSafe(self.sql), arguments::<Postgres>(self.values));
                 change.execute(on).await?.rows_affected()
             }
         })
@@ -278,24 +289,15 @@ impl Row {
     }
 }
 
-/// The values as SQLite takes them.
-pub(crate) fn sqlite(values: Vec<Value>) -> SqliteArguments {
-    let mut arguments = SqliteArguments::default();
+/// Values as an engine takes them.
+pub(crate) fn arguments<E: Database>(values: Vec<Value>) -> E::Arguments
+where
+    Option<i64>: for<'q> Encode<'q, E> + Type<E>,
+    Option<String>: for<'q> Encode<'q, E> + Type<E>,
+    Option<Vec<u8>>: for<'q> Encode<'q, E> + Type<E>,
+{
+    let mut arguments = E::Arguments::default();
     arguments.reserve(values.len(), 0);
-    for value in values {
-        let added = match value {
-            Value::Int(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-        };
-        added.expect("numbers, text and bytes are encoded without failing");
-    }
-    arguments
-}
-
-/// The values as PostgreSQL takes them.
-pub(crate) fn pg(values: Vec<Value>) -> PgArguments {
-    let mut arguments = PgArguments::default();
     for value in values {
         let added = match value {
             Value::Int(value) => arguments.add(value),
