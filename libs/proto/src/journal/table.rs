@@ -1,24 +1,48 @@
-//! Tables of fields: how a value stands for a message, said once for both directions.
+//! Tables of fields: how a value corresponds to its message on the log, written once and used in both directions.
 //!
-//! A field that is forgotten on either side does not compile, and neither does a variant of an enum or a member of a
-//! oneof. What does not correspond field by field implements [`Part`](super::Part) by hand.
+//! [`message!`] is for structs, [`oneof!`] for enums. Each makes an implementation of [`Part`](super::Part) that names every
+//! field: one that is forgotten on either side does not compile, and neither does a variant of an enum or a member of a
+//! oneof. Types that do not correspond field by field implement `Part` by hand.
 
-/// A value and its message. First come fields of one name, then those whose names differ, then an order's kind, which
-/// takes three fields of the message:
+/// A struct and its message, field by field:
 ///
 /// ```text
-/// message! { BookReplace = BookReplace { old, new } }
 /// message! { MarketUpdate = MarketUpdate { instrument, number, change; at as at_us } }
-/// message! { BookOrder = BookOrder { order, side } where kind in (r#type, limit_ticks, stop_ticks) }
 /// ```
 ///
-/// A value that is no plain struct gives its shape and type. A type of a stage's own names the codec that writes it:
+/// The left name is the value's type, the right one the message's in the module `v1` at the call. Fields before the
+/// semicolon have the same name on both sides; `at as at_us` maps the value's field `at` to the message's field `at_us`. The
+/// line above is short for
 ///
 /// ```text
-/// message! { (slot, LastIds { account, order }): (Slot, LastIds) = AccountIds { slot, account, order } by AccountCodec }
+/// impl Part for MarketUpdate {
+///     type Wire = v1::MarketUpdate;
+///
+///     fn to_wire(&self) -> v1::MarketUpdate {
+///         let MarketUpdate { instrument, number, change, at } = self;
+///         v1::MarketUpdate {
+///             instrument: write(instrument),
+///             number: write(number),
+///             change: write(change),
+///             at_us: write(at),
+///         }
+///     }
+///
+///     fn from_wire(wire: v1::MarketUpdate, _: &'static str) -> Result<MarketUpdate, Error> {
+///         let instrument = read(wire.instrument, "MarketUpdate.instrument")?;
+///         // … and so on for `number`, `change` and `at` …
+///         Ok(MarketUpdate { instrument, number, change, at })
+///     }
+/// }
 /// ```
 ///
-/// Messages are those of the module `v1` where the table stands.
+/// `where kind in (r#type, limit_ticks, stop_ticks)` after the fields maps an order's kind to three fields of the message.
+/// A value that is not a plain struct gives its pattern and its type. A type of a stage's own names the stage's codec:
+///
+/// ```text
+/// message! { BookOrder = BookOrder { order, side } where kind in (r#type, limit_ticks, stop_ticks) }
+/// message! { { (slot, LastIds { account, order }) }: (Slot, LastIds) = AccountIds { slot, account, order } by AccountCodec }
+/// ```
 #[macro_export]
 macro_rules! message {
     ($value:ident = $message:ident {
@@ -66,23 +90,70 @@ macro_rules! message {
     };
 }
 
-/// An enum and its oneof, variant by variant. The first form is for a message that has nothing else, the second for the
-/// oneof alone, the third for functions where some fields stand elsewhere in the message:
+/// An enum and its oneof, variant by variant:
 ///
 /// ```text
-/// oneof! { End = End { end: end::End { Filled = Filled, Canceled(reason) = Canceled } } }
-/// oneof! { Action = Command.action: command::Action { CancelAll { account } = CancelAllOfAccount } }
 /// oneof! {
-///     fn to_oneof(), from_oneof(envelope: Envelope)
-///     Event = AccountEvent.event: account_event::Event { Withdrawn { account, asset | cause } = Withdrawn(Movement) }
-///     else { … more arms that write … } { … more arms that read … }
+///     OrderEvent = OrderChange.event: order_change::Event {
+///         New = New,
+///         Ended(end) = Ended,
+///         Fill { fill, position_minor } = Fill(OrderFill),
+///     }
 /// }
 /// ```
 ///
-/// A variant's fields are those of the message in parentheses after its member, with names as in [`message!`]; without
-/// such a message its only field is the member itself, and without fields the member is empty. `where halted: true`
-/// tells apart members that stand for one variant. A field after `|` is read by the function of its name of what is
-/// given to the third form.
+/// To the left of `=` is a variant of the enum, to the right the member of the oneof. What a member holds follows from the
+/// variant: nothing if that has no fields; its only field; or a message, in parentheses, whose fields are named as in
+/// [`message!`]. The table above is short for
+///
+/// ```text
+/// impl Part for OrderEvent {
+///     type Wire = v1::order_change::Event;
+///
+///     fn to_wire(&self) -> Oneof {
+///         match self {
+///             OrderEvent::New => Oneof::New(()),
+///             OrderEvent::Ended(end) => Oneof::Ended(end.to_wire()),
+///             OrderEvent::Fill { fill, position_minor } => Oneof::Fill(v1::OrderFill {
+///                 fill: write(fill),
+///                 position_minor: write(position_minor),
+///             }),
+///         }
+///     }
+///
+///     fn from_wire(wire: Oneof, _: &'static str) -> Result<OrderEvent, Error> {
+///         Ok(match wire {
+///             Oneof::New(()) => OrderEvent::New,
+///             Oneof::Ended(wire) => OrderEvent::Ended(Part::from_wire(wire, "OrderChange.Ended")?),
+///             Oneof::Fill(wire) => OrderEvent::Fill {
+///                 fill: read(wire.fill, "OrderFill.fill")?,
+///                 position_minor: read(wire.position_minor, "OrderFill.position_minor")?,
+///             },
+///         })
+///     }
+/// }
+/// ```
+///
+/// The head of a table has three forms. In the one above the value stands for the oneof alone. Here it stands for a message
+/// that has nothing but the oneof:
+///
+/// ```text
+/// oneof! { End = End { end: end::End { Filled = Filled, Canceled(reason) = Canceled } } }
+/// ```
+///
+/// The third makes two functions, for an enum some of whose fields are elsewhere in the message around the oneof. A field
+/// after `|` is not written, and is read by the method of its name of the argument `envelope`. `else` adds arms, first to
+/// the `match` that writes and then to the one that reads:
+///
+/// ```text
+/// oneof! {
+///     fn to_oneof(), from_oneof(envelope: Envelope)
+///     Event = AccountEvent.event: account_event::Event { Withdrawn { account, asset | cause } = Withdrawn(Movement) }
+///     else { … } { … }
+/// }
+/// ```
+///
+/// `where halted: true` among a variant's fields tells apart members that stand for the same variant.
 #[macro_export]
 macro_rules! oneof {
     ($value:ident = $message:ident {
@@ -150,7 +221,8 @@ macro_rules! oneof {
         }
     };
 
-    // The two matches.
+    // What follows is internal. `@write` and `@read` are the two matches of the example above; `@pattern` and `@payload` are
+    // the left and the right side of an arm that writes, `@value` is the right side of an arm that reads.
     (@write $from:expr, $value:ident, $oneof:ident {
         $($variant:ident $(($inner:ident))? $({ $($fields:tt)* })?
             = $member:ident $(($message:ident))?),* $(,)?
@@ -177,7 +249,7 @@ macro_rules! oneof {
         }
     };
 
-    // A variant as a pattern.
+    // A variant as a pattern that binds its fields.
     (@pattern $value:ident $variant:ident) => {
         $value::$variant
     };
@@ -191,7 +263,7 @@ macro_rules! oneof {
         $value::$variant { $($field,)* $($($own,)+)? $($fixed: $literal,)? $($given: _)? }
     };
 
-    // What its member has.
+    // What a member holds: nothing, a field's own wire form, or a message.
     (@payload ()) => {
         ()
     };
@@ -216,7 +288,7 @@ macro_rules! oneof {
         }
     };
 
-    // The variant that a member stands for.
+    // The variant that a member stands for; the same three cases.
     (@value $wire:ident, $given:expr, $name:expr, () $value:ident $variant:ident) => {{
         let () = $wire;
         $value::$variant
