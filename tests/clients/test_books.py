@@ -251,7 +251,7 @@ def test_an_audit_row_that_was_changed_under_a_running_platform_is_found(tmp_pat
         "UPDATE roots SET body = substr(body, 1, 40) WHERE number = 1",
         "UPDATE roots SET body = ? WHERE number = 1", body,
     )
-    assert "audit: the schema audit is damaged: root 1 has no bytes of a root" in torn
+    assert "audit: the schema audit is damaged: the bytes of root 1 are not a root" in torn
     gone = tampered(
         "UPDATE roots SET number = 1000000 WHERE number = 1",
         "UPDATE roots SET number = 1 WHERE number = 1000000",

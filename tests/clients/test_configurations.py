@@ -20,7 +20,7 @@ def assert_suspended(refused):
     assert isinstance(refused, APIError)
     assert (refused.status_code, refused.code) == (403, 40320000)
     assert refused.message == (
-        "trading is suspended by the account's owner: only cancels are taken until suspend_trade is false"
+        "trading is suspended by the account's owner: only cancels are accepted until suspend_trade is false"
     )
 
 
@@ -42,7 +42,7 @@ def test_an_owner_stops_trading_and_goes_on(server, add_trader, symbol):
     server.admin("kill-switch", "--account", owner.account_id, "on")
     assert changed(owner.client, suspend_trade=False).suspend_trade is False
     blocked = error_of(lambda: owner.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99)))
-    assert blocked.message == "the account is stopped by an operator: only cancels are taken"
+    assert blocked.message == "the account is stopped by an operator: only cancels are accepted"
     server.admin("kill-switch", "--account", owner.account_id, "off")
     assert owner.client.submit_order(limit(symbol, OrderSide.BUY, 1, 99)).status == OrderStatus.NEW
 

@@ -144,7 +144,7 @@ fn rule_of(
         "" => None,
         name => Some(
             name.parse()
-                .map_err(|()| wrong(format!("`{name}` is no scope")))?,
+                .map_err(|()| wrong(format!("`{name}` is not a scope")))?,
         ),
     };
     Ok(Rule { access, scope })

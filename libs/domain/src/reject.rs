@@ -66,13 +66,13 @@ pub enum Contradiction {
     #[error("client_order_id must have 1 to 128 characters")]
     ClientOrderIdLength,
     /// Post-only of an order that is none of a limit.
-    #[error("post-only is for limit orders: this type takes what rests")]
+    #[error("post-only is for limit orders: an order of this type takes liquidity")]
     PostOnlyType,
     /// Post-only of an order that never rests.
     #[error("post-only needs time_in_force day or gtc: ioc and fok never rest")]
     PostOnlyTimeInForce,
     /// Extended hours for an order that does not take part in them.
-    #[error("extended_hours goes with limit orders of time_in_force day or gtc only")]
+    #[error("extended_hours is for limit orders with time_in_force day or gtc only")]
     ExtendedHours,
     /// A stop that could not wait.
     #[error("a stop waits for its price: it needs time_in_force day or gtc")]
@@ -81,7 +81,7 @@ pub enum Contradiction {
     #[error("the order would have expired already: its session is over")]
     Expired,
     /// A new stop price for a stop that waits no more.
-    #[error("stop_price cannot be changed: the stop has been set off already")]
+    #[error("stop_price cannot be changed: the stop has triggered already")]
     StopSetOff,
     /// A user's command for the slot of another one.
     #[error("the command's slot must be the hash of its user")]
@@ -116,15 +116,15 @@ pub enum Reject {
         available_minor: i64,
     },
     /// An operator or a limit has stopped the account.
-    #[error("the account is stopped by an operator: only cancels are taken")]
+    #[error("the account is stopped by an operator: only cancels are accepted")]
     AccountBlocked,
     /// The account's owner has stopped trading.
     #[error(
-        "trading is suspended by the account's owner: only cancels are taken until suspend_trade is false"
+        "trading is suspended by the account's owner: only cancels are accepted until suspend_trade is false"
     )]
     TradeSuspended,
-    /// The instrument is halted: only cancels are taken.
-    #[error("{0} is halted: only cancels are taken")]
+    /// The instrument is halted: only cancels are accepted.
+    #[error("{0} is halted: only cancels are accepted")]
     Halted(Symbol),
     /// The instrument's session is not on, and the order could not wait for it.
     #[error(
@@ -154,7 +154,7 @@ pub enum Reject {
         scale: Scale,
     },
     /// A number is larger than the exact arithmetic of orders and balances carries.
-    #[error("{field} is larger than can be carried here: {}", most(*field))]
+    #[error("{field} is too large: {}", most(*field))]
     TooLarge {
         /// Which field.
         field: Field,
@@ -175,7 +175,7 @@ pub enum Reject {
         scale: Scale,
     },
     /// Larger than the account's limit for the quantity of one order.
-    #[error("qty {} is above this account's limit of {} an order", format(*.asked_minor, *.scale), format(*.limit_minor, *.scale))]
+    #[error("qty {} is above this account's limit of {} per order", format(*.asked_minor, *.scale), format(*.limit_minor, *.scale))]
     OrderQuantityLimit {
         /// Asked, in base minor units.
         asked_minor: i64,
@@ -185,7 +185,7 @@ pub enum Reject {
         scale: Scale,
     },
     /// Larger than the account's limit for the money of one order.
-    #[error("the order's value of {} is above this account's limit of {} an order", format_grouped(*.asked_minor, *.scale), format_grouped(*.limit_minor, *.scale))]
+    #[error("the order's value of {} is above this account's limit of {} per order", format_grouped(*.asked_minor, *.scale), format_grouped(*.limit_minor, *.scale))]
     OrderNotionalLimit {
         /// Asked, in quote minor units.
         asked_minor: i64,
@@ -195,7 +195,7 @@ pub enum Reject {
         scale: Scale,
     },
     /// As many orders are open as the account may have.
-    #[error("{limit} orders are open, as many as this account may have: cancel one first")]
+    #[error("{limit} orders are open, which is this account's limit: cancel one first")]
     OpenOrdersLimit {
         /// The limit.
         limit: u32,
@@ -219,7 +219,7 @@ pub enum Reject {
     DuplicateClientOrderId(String),
     /// The account has as many remembered client order ids as it may.
     #[error(
-        "{limit} client order ids of the last 24 hours are remembered, as many as an account may have: try later"
+        "the account has used {limit} client order ids in the last 24 hours, which is the limit: try later"
     )]
     TooManyClientOrderIds {
         /// The bound.
@@ -265,7 +265,7 @@ pub enum Reject {
     },
     /// The command was stamped further in the future than clocks may differ.
     #[error(
-        "the command is stamped {ahead_s} s in the future and at most {limit_s} s are taken: set the sender's clock"
+        "the command is stamped {ahead_s} s in the future and at most {limit_s} s are allowed: set the sender's clock"
     )]
     Ahead {
         /// How far ahead, in seconds.

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// PostgreSQL has no text with it.
-    #[error("has the character U+0000, which is not taken")]
+    #[error("has the character U+0000, which is not allowed")]
     Zero,
     /// It is too long, or too short.
     #[error("has {chars} characters: give {least} to {most}")]
@@ -51,6 +51,9 @@ mod tests {
         let told = |text| check(text, 1..=3).unwrap_err().to_string();
         assert_eq!(told(""), "has 0 characters: give 1 to 3");
         assert_eq!(told("abcd"), "has 4 characters: give 1 to 3");
-        assert_eq!(told("a\0b"), "has the character U+0000, which is not taken");
+        assert_eq!(
+            told("a\0b"),
+            "has the character U+0000, which is not allowed"
+        );
     }
 }

@@ -19,7 +19,7 @@ pub struct AccountView {
     pub opened_at: Micros,
     /// Whether it belongs to the simulated population.
     pub simulated: bool,
-    /// Whether it is stopped: only cancels are taken.
+    /// Whether it is stopped: only cancels are accepted.
     pub blocked: bool,
     /// Whether its owner has stopped trading: new orders are refused.
     pub suspended: bool,

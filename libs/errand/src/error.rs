@@ -16,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] prepx_store::Error),
     /// The outcomes of attempts cannot be appended.
-    #[error("what came of an attempt cannot be appended: {0}")]
+    #[error("the outcome of an attempt cannot be appended: {0}")]
     Append(#[from] AppendError),
     /// A message is not understood.
     #[error(transparent)]
@@ -36,7 +36,7 @@ impl From<Poisoned> for Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Not a message at all.
-    #[error("the bytes are no message: {0}")]
+    #[error("the bytes are not a valid message: {0}")]
     Message(#[from] prost::DecodeError),
     /// A part is missing or of another form.
     #[error("{0} is missing, or not of the form that this version knows")]

@@ -35,16 +35,16 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] prepx_store::Error),
     /// Nothing was decided.
-    #[error("the event log did not take it: {0}")]
+    #[error("the event log did not accept it: {0}")]
     Append(#[from] AppendError),
     /// The decision may not be on the log.
-    #[error("the event log did not say that it has it: {0}")]
+    #[error("the event log did not confirm it: {0}")]
     Wait(#[from] WaitError),
     /// It is on the log, but has not been carried out yet.
-    #[error("it is on the log, and the process that delivers has not done it within {WAIT:?}")]
+    #[error("it is on the log, but the delivering process has not done it within {WAIT:?}")]
     Late,
     /// A thread was lost.
-    #[error("a thread was lost: {0}")]
+    #[error("a thread panicked: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 

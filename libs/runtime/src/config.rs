@@ -35,7 +35,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file says something that there is not, or that is of the wrong type.
-    #[error("the configuration {} is not right: {message}", path.display())]
+    #[error("the configuration {} is invalid: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum Error {
         message: String,
     },
     /// A variable likewise.
-    #[error("the variable {name}={value:?} is not right: {message}")]
+    #[error("the variable {name}={value:?} is invalid: {message}")]
     Variable {
         /// Its name.
         name: String,
@@ -53,7 +53,7 @@ pub enum Error {
         message: String,
     },
     /// A flag likewise.
-    #[error("the flags are not right: {0}")]
+    #[error("the flags are invalid: {0}")]
     Flags(String),
     /// The values do not fit together, or one is out of its range.
     #[error("{0}")]

@@ -46,7 +46,7 @@ enum Error {
     Busy,
     #[error("memory is not sampled: start the process with _RJEM_MALLOC_CONF=prof:true")]
     NotSampled,
-    #[error("no profile can be taken: {0}; it takes a directory to write to, by TMPDIR")]
+    #[error("no profile can be taken: {0}; it needs a directory to write to, set by TMPDIR")]
     Sampling(#[from] ::pprof::Error),
     #[error("jemalloc gives no profile: {0}")]
     Memory(#[from] tikv_jemalloc_ctl::Error),

@@ -350,7 +350,7 @@ impl Server {
             .path_and_query()
             .map_or("", |path| path.as_str());
         let (bytes, limit) = (fields + path.len(), self.limits.header_bytes);
-        let message = || format!("the header has {bytes} bytes; at most {limit} are taken");
+        let message = || format!("the header has {bytes} bytes; at most {limit} are allowed");
         (bytes > limit).then(|| Error::new(Code::HeaderTooLarge, "HEADER_TOO_LARGE", message()))
     }
 

@@ -97,7 +97,7 @@ pub enum Error {
     },
     /// There is no such message to skip.
     #[error(
-        "{message} is no input that {seat} has yet to take: the error with which it stopped names it"
+        "{message} is not an input that {seat} has yet to take: the error with which it stopped names it"
     )]
     NothingToSkip {
         /// Who was to take it.

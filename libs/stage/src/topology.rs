@@ -72,7 +72,7 @@ impl FromStr for Seat {
             Some(stage.seat(partition.parse().ok()?))
         };
         parse().ok_or_else(|| {
-            format!("{text:?} is no partition of a stage such as account/2 or matching/0")
+            format!("{text:?} is not a partition of a stage, such as account/2 or matching/0")
         })
     }
 }

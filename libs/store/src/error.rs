@@ -21,7 +21,9 @@ pub struct Gap {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL names no engine that is served.
-    #[error("`{0}` is no store: give `sqlite:DIRECTORY` or `postgres://USER@HOST:PORT/DATABASE`")]
+    #[error(
+        "`{0}` is not a store: give `sqlite:DIRECTORY` or `postgres://USER@HOST:PORT/DATABASE`"
+    )]
     Url(String),
     /// The URL names no database, or none that can be connected to. It is not repeated, because it may hold a password.
     #[error("the `postgres://` URL cannot be used: {0}")]
@@ -35,7 +37,7 @@ pub enum Error {
     )]
     Misplaced(u32),
     /// The name is not valid for a file and a schema.
-    #[error("`{0}` is no schema name: use lower-case letters, digits and `_`")]
+    #[error("`{0}` is not a schema name: use lower-case letters, digits and `_`")]
     Schema(String),
     /// The directory or file cannot be opened.
     #[error("cannot open {path}: {source}")]
@@ -49,10 +51,12 @@ pub enum Error {
     #[error("the store is busy: no connection or lock within the wait limit; try again")]
     Busy,
     /// The database cannot be reached, or has just gone away: nothing was done.
-    #[error("the database is away: {0}")]
+    #[error("the database cannot be reached: {0}")]
     Away(String),
     /// The database went away while it committed: all of it was done, or nothing.
-    #[error("the database went away while it committed, which may have been done: {0}")]
+    #[error(
+        "the connection to the database was lost during a commit, which may have taken effect: {0}"
+    )]
     Unknown(String),
     /// The rows are older than what the caller has seen: a replica was promoted that lacked some.
     /// They are written again from the log.
@@ -95,7 +99,7 @@ pub enum Error {
     },
     /// A newer binary has migrated this schema, and taken away or changed what this one may need.
     #[error(
-        "the schema is at version {found}, this binary knows {known} and cannot go on under {contract}: start a newer binary"
+        "the schema is at version {found}, this binary knows {known} and cannot work with {contract}: start a newer binary"
     )]
     Newer {
         /// The newest version applied.

@@ -145,7 +145,7 @@ impl Router {
             return Err(Error::new(Code::NotFound, "UNKNOWN_PATH", message));
         }
         let allow = allowed.into_iter().collect::<Vec<&str>>().join(", ");
-        let message = format!("{shown} does not take {method}, but {allow}");
+        let message = format!("{shown} does not allow {method}, only {allow}");
         Err(Error::new(Code::MethodNotAllowed, "METHOD_NOT_ALLOWED", message).with("allow", allow))
     }
 }

@@ -276,7 +276,7 @@ fn first(log: &dyn Log, journal: TopicPartition) -> Head {
 
 fn decode(number: u64, signed: &Signed) -> Result<Root> {
     Root::decode(&signed.body)
-        .ok_or_else(|| Error::Damaged(format!("root {number} has no bytes of a root")))
+        .ok_or_else(|| Error::Damaged(format!("the bytes of root {number} are not a root")))
 }
 
 /// The key that signed the newest root, or a new one when there is no root.

@@ -120,7 +120,7 @@ impl Handler {
 
     fn show(&self, number: u64, signed: &Signed) -> Result<wire::AuditRoot, Error> {
         let root = Root::decode(&signed.body)
-            .ok_or_else(|| Error::Damaged(format!("root {number} has no bytes of a root")))?;
+            .ok_or_else(|| Error::Damaged(format!("the bytes of root {number} are not a root")))?;
         Ok(wire::AuditRoot {
             number: root.number,
             created_at: root.created_at.0,

@@ -41,7 +41,9 @@ pub enum Difference {
     #[error("root {0} is missing")]
     MissingRoot(u64),
     /// A root that this program did not write.
-    #[error("root {0} is no root: it does not say its number and one head of each journal")]
+    #[error(
+        "root {0} is not a valid root: it does not say its number and one head of each journal"
+    )]
     MalformedRoot(u64),
     /// A root that does not follow the one before.
     #[error("root {0} is not linked to the root before it")]

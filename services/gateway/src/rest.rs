@@ -166,7 +166,7 @@ async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
     if fits {
         return Ok(bytes);
     }
-    let message = format!("the body has more than {limit} bytes, the limit here");
+    let message = format!("the body has more than {limit} bytes, which is the limit");
     Err(Error::new(Code::TooLarge, "BODY_TOO_LARGE", message))
 }
 

@@ -27,7 +27,7 @@ pub enum Error {
     #[error("position does not exist: {0}")]
     NoPosition(String),
     /// Prices of the past do not come.
-    #[error("the prices of the past cannot be read right now; try again")]
+    #[error("past prices cannot be read right now; try again")]
     Prices(#[source] tonic::Status),
     /// The idempotency key stands for another transfer.
     #[error(

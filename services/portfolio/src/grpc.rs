@@ -154,7 +154,7 @@ impl From<Error> for Status {
             tracing::error!(%cause, "the store of transfers failed");
         }
         if let Error::Prices(cause) = &error {
-            tracing::error!(%cause, "market-data does not tell the prices of the past");
+            tracing::error!(%cause, "market-data does not return past prices");
         }
         let mut outward = status::Error::new(error.code(), error.reason(), error.to_string())
             .retry_after(error.retry_after());

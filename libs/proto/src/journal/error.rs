@@ -7,7 +7,7 @@ use prepx_domain::ascii;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not a message at all.
-    #[error("the bytes are no message: {0}")]
+    #[error("the bytes are not a valid message: {0}")]
     Malformed(#[from] prost::DecodeError),
     /// A part without which the value means nothing, or one that a newer version wrote.
     #[error("{0} is missing, or of a kind that this version does not know")]
@@ -29,7 +29,7 @@ pub enum Error {
         number: i128,
     },
     /// A text that is no name of an asset or an instrument.
-    #[error("{field} is no name: {source}")]
+    #[error("{field} is not a valid name: {source}")]
     Name {
         /// The message and field.
         field: &'static str,

@@ -31,7 +31,7 @@ use crate::peer::{self, Peer};
 pub enum DialError {
     /// The address is not one, or not one for how processes talk here.
     #[error(
-        "{url:?} is no address of a service: {problem}; it must be one such as {scheme}://10.0.0.5:9001"
+        "{url:?} is not the address of a service: {problem}; it must be one such as {scheme}://10.0.0.5:9001"
     )]
     Address {
         /// As it was given.
@@ -107,7 +107,7 @@ impl Dialer {
             }
             (None, Some("https")) => return Err(wrong("tls is not set".to_owned())),
             (_, Some("http" | "https")) if uri.host().is_some() => {}
-            _ => return Err(wrong("it is no URL of HTTP".to_owned())),
+            _ => return Err(wrong("it is not an HTTP URL".to_owned())),
         }
         let endpoint = peer::endpoint(url).map_err(|why| wrong(why.to_string()))?;
         let secured = match &self.0 {

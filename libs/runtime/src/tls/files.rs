@@ -295,7 +295,9 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     }
     let found = fs::metadata(path).map_err(|why| format!("it cannot be read: {why}"))?;
     if !found.is_file() || found.len() > FILE_BYTES_MAX {
-        return Err(format!("it is no file of at most {FILE_BYTES_MAX} bytes"));
+        return Err(format!(
+            "it is not a file of at most {FILE_BYTES_MAX} bytes"
+        ));
     }
     fs::read(path).map_err(|why| format!("it cannot be read: {why}"))
 }

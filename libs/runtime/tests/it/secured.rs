@@ -366,8 +366,12 @@ async fn addresses_fit_how_processes_talk() {
     for (dialer, url, words) in [
         (&mutual, "http://127.0.0.1:9", ["plain text", "https://"]),
         (&plain, "https://127.0.0.1:9", ["tls is not set", "http://"]),
-        (&plain, "127.0.0.1:9", ["no URL", "http://10.0.0.5:9001"]),
-        (&mutual, "https://", ["https://", "no address"]),
+        (
+            &plain,
+            "127.0.0.1:9",
+            ["not an HTTP URL", "http://10.0.0.5:9001"],
+        ),
+        (&mutual, "https://", ["https://", "not the address"]),
     ] {
         let opened = dialer.balanced("prepx-bank", &[url]);
         let said = opened.expect_err("does not fit").to_string();

@@ -56,7 +56,7 @@ pub struct Question<W> {
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// Too many wait (I10).
-    #[error("{0} commands wait for a reply, the most that may")]
+    #[error("{0} commands wait for a reply, which is the limit")]
     Waiting(usize),
     /// The log does not take it.
     #[error(transparent)]

@@ -28,7 +28,7 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// The queue is full: nothing was accepted (I10).
-    #[error("the order path is busy and took nothing; try again in {} ms", retry_after.as_millis())]
+    #[error("the order path is busy and accepted nothing; try again in {} ms", retry_after.as_millis())]
     Busy {
         /// When to try again.
         retry_after: Duration,

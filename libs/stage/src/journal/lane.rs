@@ -154,8 +154,9 @@ impl FromStr for Message {
                 number: number.parse().ok()?,
             })
         };
-        parse()
-            .ok_or_else(|| format!("{text:?} is no message of a lane such as account-journal/2#57"))
+        parse().ok_or_else(|| {
+            format!("{text:?} is not a message of a lane, such as account-journal/2#57")
+        })
     }
 }
 

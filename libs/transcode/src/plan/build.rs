@@ -61,7 +61,7 @@ impl Plans {
                 .map_err(|problem| format!("field {}: {problem}", descriptor.name()))?;
             for name in rule.aliases.iter().chain([&field.name]) {
                 if names.insert(name.clone(), index).is_some() {
-                    return Err(format!("two fields are called {name:?} outside"));
+                    return Err(format!("two fields have the JSON name {name:?}"));
                 }
             }
             numbers.push((field.number, index));
@@ -169,7 +169,7 @@ impl Plans {
             (Format::TimestampUs, Kind::Int64) => Ok(Kind::TimestampUs),
             (Format::EndUs, Kind::Int64) => Ok(Kind::EndUs),
             (Format::NewYorkUs, Kind::Int64) => Ok(Kind::NewYorkUs),
-            (format, _) => Err(format!("{} does not go with this type", format.name())),
+            (format, _) => Err(format!("{} does not fit this type", format.name())),
         }
     }
 }

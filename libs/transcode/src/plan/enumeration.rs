@@ -60,7 +60,7 @@ impl Plans {
                 {
                     let name = descriptor.full_name();
                     return Err(format!(
-                        "enum {name}: two values are called {spoken:?} outside"
+                        "enum {name}: two values have the JSON name {spoken:?}"
                     ));
                 }
             }

@@ -100,12 +100,12 @@ fn no_path_and_no_method_are_told_apart() {
     check(
         "PUT",
         "/v2/orders",
-        expect!["40510000 /v2/orders does not take PUT, but DELETE, GET, POST"],
+        expect!["40510000 /v2/orders does not allow PUT, only DELETE, GET, POST"],
     );
     check(
         "PUT",
         "/v2/orders:by_client_order_id",
-        expect!["40510000 /v2/orders:by_client_order_id does not take PUT, but GET"],
+        expect!["40510000 /v2/orders:by_client_order_id does not allow PUT, only GET"],
     );
     check(
         "GET",
@@ -121,7 +121,7 @@ fn no_path_and_no_method_are_told_apart() {
     );
     let error = DESK.find(&Method::PUT, "/v2/orders/1").unwrap_err();
     assert_eq!(error.allow(), Some("DELETE, GET, PATCH"));
-    expect![[r#"{"code":40510000,"message":"/v2/orders/1 does not take PUT, but DELETE, GET, PATCH","reason":"METHOD_NOT_ALLOWED","request_id":"r-1","details":{"allow":"DELETE, GET, PATCH"}}"#]].assert_eq(&shown(&error));
+    expect![[r#"{"code":40510000,"message":"/v2/orders/1 does not allow PUT, only DELETE, GET, PATCH","reason":"METHOD_NOT_ALLOWED","request_id":"r-1","details":{"allow":"DELETE, GET, PATCH"}}"#]].assert_eq(&shown(&error));
 }
 
 #[test]
@@ -285,11 +285,11 @@ fn messages_without_a_json_form_are_refused_at_build_time() {
     );
     unsound(
         &over("int32 a = 1 [(prepx.options.v1.field).format = FORMAT_DECIMAL];"),
-        expect!["t.S.A: t.M: field a: FORMAT_DECIMAL does not go with this type"],
+        expect!["t.S.A: t.M: field a: FORMAT_DECIMAL does not fit this type"],
     );
     unsound(
         &over("int32 a = 1; int32 b = 2 [(prepx.options.v1.field).name = \"a\"];"),
-        expect![[r#"t.S.A: t.M: two fields are called "a" outside"#]],
+        expect![[r#"t.S.A: t.M: two fields have the JSON name "a""#]],
     );
     unsound(
         &over("enum E { X = 0; } E a = 1;"),
@@ -299,7 +299,7 @@ fn messages_without_a_json_form_are_refused_at_build_time() {
     );
     unsound(
         &over("enum E { E_X = 0; E_Y = 1 [(prepx.options.v1.value).name = \"x\"]; } E a = 1;"),
-        expect![[r#"t.S.A: t.M: field a: enum t.M.E: two values are called "x" outside"#]],
+        expect![[r#"t.S.A: t.M: field a: enum t.M.E: two values have the JSON name "x""#]],
     );
     unsound(
         &over("option (prepx.options.v1.object).flatten = true; int32 a = 1; int32 b = 2;"),

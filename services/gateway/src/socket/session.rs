@@ -174,7 +174,7 @@ impl Session {
             },
             // Too large, or no WebSocket at all: where the next message begins is not known.
             Some(Err(error)) => {
-                tracing::debug!(%error, "a socket sent what cannot be read");
+                tracing::debug!(%error, "a socket sent an unreadable message");
                 self.refuse(data::INVALID_SYNTAX).await?;
                 Err(End::Close(
                     close_code::SIZE,
@@ -388,6 +388,6 @@ fn restart() -> End {
 }
 
 fn fault(error: prepx_transcode::Error) -> End {
-    tracing::error!(%error, "what is told has no JSON form");
+    tracing::error!(%error, "an event has no JSON form");
     End::Close(close_code::ERROR, "internal error")
 }

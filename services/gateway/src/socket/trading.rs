@@ -42,7 +42,7 @@ pub fn read(message: &Value) -> Result<Ask, &'static str> {
                 streams.iter().any(|name| name == TRADE_UPDATES),
             ))
         }
-        _ => Err("action is authenticate or listen"),
+        _ => Err("action must be authenticate or listen"),
     }
 }
 

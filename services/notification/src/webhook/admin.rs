@@ -150,10 +150,7 @@ fn named(ids: &[String], all: bool) -> Result<Option<Vec<Uuid>>, Status> {
     let read = |id: &String| {
         id.parse().map_err(|_| {
             let named: String = id.chars().take(64).collect();
-            invalid(
-                "ids",
-                format!("`{named}` is no UUID, which letters are named by"),
-            )
+            invalid("ids", format!("`{named}` is not the UUID of a letter"))
         })
     };
     Ok(Some(ids.iter().map(read).collect::<Result<_, _>>()?))
@@ -204,7 +201,7 @@ fn place(token: &str) -> Result<Option<Place>, Status> {
             id,
         })
     };
-    let message = "page_token is none of ours: give next_page_token as the page before had it";
+    let message = "page_token is invalid: give the next_page_token of the page before";
     read()
         .map(Some)
         .ok_or_else(|| invalid("page_token", message))

@@ -63,7 +63,7 @@ pub enum Problem {
     #[error("it has {0} bytes, {URL_BYTES_MAX} at most are allowed")]
     Long(usize),
     /// No URL.
-    #[error("it is no URL such as https://example.com/events")]
+    #[error("it is not a URL such as https://example.com/events")]
     Form,
     /// Another scheme.
     #[error("it begins with `{0}://`: https:// would be right")]
@@ -72,7 +72,7 @@ pub enum Problem {
     #[error("it names a user: events are signed instead, leave it out")]
     User,
     /// It has a part that no server sees.
-    #[error("it has a fragment (`#`), which no server is sent: leave it out")]
+    #[error("it has a fragment (`#`), which is never sent to a server: leave it out")]
     Fragment,
     /// Port 0.
     #[error("it names the port 0: 1 to 65535 would be right, or none")]

@@ -14,10 +14,12 @@ pub enum Error {
     #[error("url: {0}")]
     Url(#[from] Problem),
     /// No such event.
-    #[error("events: {0} is none; they are new, fill, partial_fill, canceled, rejected and so on")]
+    #[error(
+        "events: {0} is not an event; they are new, fill, partial_fill, canceled, rejected and so on"
+    )]
     UnknownEvent(i32),
     /// The account has as many as it may.
-    #[error("there are {0} webhooks already, as many as an account may have: delete one first")]
+    #[error("there are {0} webhooks already, which is the limit of an account: delete one first")]
     TooMany(u32),
     /// The account has no such webhook.
     #[error("there is no webhook `{0}`")]

@@ -63,7 +63,7 @@ pub enum Failure {
     #[error("no TLS connection: {0}")]
     Tls(&'static str),
     /// It did not speak HTTP, or hung up.
-    #[error("no answer: the connection ended, or what came is no HTTP")]
+    #[error("no answer: the connection ended, or the answer was not HTTP")]
     Http,
 }
 
@@ -197,10 +197,12 @@ fn insecure(error: &io::Error) -> &'static str {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name"
             }
-            CertificateError::UnknownIssuer => "nobody who is trusted has issued its certificate",
-            _ => "its certificate is not good",
+            CertificateError::UnknownIssuer => {
+                "its certificate is not issued by a trusted authority"
+            }
+            _ => "its certificate is invalid",
         },
-        Some(_) => "no common ground, TLS 1.3 is needed",
+        Some(_) => "no common TLS version or cipher; TLS 1.3 is needed",
         None => "the connection ended",
     }
 }

@@ -94,7 +94,7 @@ pub struct Books {
 pub struct Market {
     /// Its definition.
     pub instrument: Instrument,
-    /// Whether only cancels are taken.
+    /// Whether only cancels are accepted.
     pub halted: bool,
     /// Which orders trade, as the market has told.
     pub phase: SessionPhase,

@@ -33,7 +33,7 @@ pub enum Error {
     },
     /// Positions in it are those of another event log.
     #[error(
-        "the data in {path} belong to {theirs}, and {wanted} was asked for: use another data \
+        "the data in {path} belong to {theirs}, but {wanted} was asked for: use another data \
          directory, or the log that it was made with"
     )]
     OtherLog {

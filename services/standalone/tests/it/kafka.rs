@@ -253,7 +253,7 @@ fn a_partition_that_somebody_has_is_left_alone_and_one_that_nobody_has_goes_on_w
     let (code, words) = skip(&url, &snapshots);
     assert_eq!(code, Some(1), "it was passed: {words}");
     assert!(
-        words.contains("no input that matching/0 has yet to take"),
+        words.contains("not an input that matching/0 has yet to take"),
         "{words}"
     );
 

@@ -163,7 +163,7 @@ fn an_operator_skips_a_poison_input_and_the_platform_goes_on() {
     let (code, words) = skip("account-journal/0#2", "not there");
     assert_eq!(code, Some(1));
     assert!(
-        words.contains("no input that matching/0 has yet to take"),
+        words.contains("not an input that matching/0 has yet to take"),
         "{words}"
     );
     assert_eq!(

@@ -13,7 +13,7 @@ use crate::platform::{Key, Platform};
 fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, name: &str) {
     let status = answer.expect_err("it is refused");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    let words = format!("{name} has the character U+0000, which is not taken");
+    let words = format!("{name} has the character U+0000, which is not allowed");
     assert_eq!(status.message(), words);
 }
 

@@ -38,7 +38,7 @@ fn an_order_that_says_nonsense_is_told_what_would_be_right() {
             (ask.post_only, ask.kind) = (true, OrderKind::Market)
         }),
         expect![[r#"
-            reply: CONTRADICTION post-only is for limit orders: this type takes what rests
+            reply: CONTRADICTION post-only is for limit orders: an order of this type takes liquidity
         "#]],
     );
     check(
@@ -97,7 +97,7 @@ fn what_does_not_exist_or_fit_is_refused_by_name() {
     check(
         place(&mut desk, |ask| ask.qty_minor = i64::MAX - 7),
         expect![[r#"
-            reply: TOO_LARGE qty is larger than can be carried here: an order has at most 281474976710656 lots and holds at most 9223372036854775807 of the smallest units of what it pays
+            reply: TOO_LARGE qty is too large: an order has at most 281474976710656 lots and holds at most 9223372036854775807 of the smallest units of what it pays
         "#]],
     );
     check(
@@ -112,7 +112,7 @@ fn what_does_not_exist_or_fit_is_refused_by_name() {
             ask.qty_minor = (1 << 48) * 100;
         }),
         expect![[r#"
-            reply: ORDER_QUANTITY_LIMIT qty 281474976710656 is above this account's limit of 100000000000000 an order
+            reply: ORDER_QUANTITY_LIMIT qty 281474976710656 is above this account's limit of 100000000000000 per order
         "#]],
     );
     check(
@@ -226,13 +226,13 @@ fn limits_of_an_account() {
     check(
         desk.buy(21, 100),
         expect![[r#"
-        reply: ORDER_QUANTITY_LIMIT qty 21 is above this account's limit of 20 an order
+        reply: ORDER_QUANTITY_LIMIT qty 21 is above this account's limit of 20 per order
     "#]],
     );
     check(
         desk.buy(16, 1_000),
         expect![[r#"
-        reply: ORDER_NOTIONAL_LIMIT the order's value of 160.00 is above this account's limit of 150.00 an order
+        reply: ORDER_NOTIONAL_LIMIT the order's value of 160.00 is above this account's limit of 150.00 per order
     "#]],
     );
     check(
@@ -252,7 +252,7 @@ fn limits_of_an_account() {
     check(
         desk.sell(1, 1_000),
         expect![[r#"
-        reply: OPEN_ORDERS_LIMIT 2 orders are open, as many as this account may have: cancel one first
+        reply: OPEN_ORDERS_LIMIT 2 orders are open, which is this account's limit: cancel one first
     "#]],
     );
     desk.end(1, End::Canceled(CancelReason::Requested));
@@ -287,19 +287,19 @@ fn a_stopped_account_can_only_cancel() {
     check(
         desk.buy(1, 1_000),
         expect![[r#"
-        reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are taken
+        reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are accepted
     "#]],
     );
     check(
         desk.amend(1, 2, 1_000),
         expect![[r#"
-        reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are taken
+        reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are accepted
     "#]],
     );
     check(
         desk.withdraw("USD", 1),
         expect![[r#"
-        reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are taken
+        reply: ACCOUNT_BLOCKED the account is stopped by an operator: only cancels are accepted
     "#]],
     );
     assert!(
@@ -336,7 +336,7 @@ fn an_account_that_its_owner_suspended_can_only_cancel() {
     check(
         desk.buy(1, 1_000),
         expect![[r#"
-            reply: TRADE_SUSPENDED trading is suspended by the account's owner: only cancels are taken until suspend_trade is false
+            reply: TRADE_SUSPENDED trading is suspended by the account's owner: only cancels are accepted until suspend_trade is false
         "#]],
     );
     assert!(
@@ -366,13 +366,13 @@ fn a_halted_instrument_takes_only_cancels() {
     check(
         desk.buy(1, 1_000),
         expect![[r#"
-        reply: HALTED ACME is halted: only cancels are taken
+        reply: HALTED ACME is halted: only cancels are accepted
     "#]],
     );
     check(
         desk.amend(1, 2, 1_000),
         expect![[r#"
-        reply: HALTED ACME is halted: only cancels are taken
+        reply: HALTED ACME is halted: only cancels are accepted
     "#]],
     );
     assert!(desk.cancel(1).starts_with("to market: cancel o1"));

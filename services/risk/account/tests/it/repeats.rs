@@ -169,7 +169,7 @@ fn i2_commands_from_before_the_memory_are_stale() {
     check(
         refused,
         expect![[r#"
-        reply: AHEAD the command is stamped 59 s in the future and at most 10 s are taken: set the sender's clock
+        reply: AHEAD the command is stamped 59 s in the future and at most 10 s are allowed: set the sender's clock
     "#]],
     );
 }
@@ -220,13 +220,13 @@ fn the_memory_of_client_order_ids_is_bounded() {
     check(
         desk.buy(1, 1_000),
         expect![[r#"
-        reply: TOO_MANY_CLIENT_ORDER_IDS 2 client order ids of the last 24 hours are remembered, as many as an account may have: try later
+        reply: TOO_MANY_CLIENT_ORDER_IDS the account has used 2 client order ids in the last 24 hours, which is the limit: try later
     "#]],
     );
     check(
         desk.amend(2, 2, 1_000),
         expect![[r#"
-        reply: TOO_MANY_CLIENT_ORDER_IDS 2 client order ids of the last 24 hours are remembered, as many as an account may have: try later
+        reply: TOO_MANY_CLIENT_ORDER_IDS the account has used 2 client order ids in the last 24 hours, which is the limit: try later
     "#]],
     );
     desk.now = desk.now.plus_us(25 * HOUR_US);

@@ -117,7 +117,7 @@ fn what_must_trade_at_once_is_refused_while_its_session_is_not_on() {
     };
     let refusal = desk.command(Action::Place(extended));
     expect![[r#"
-        reply: CONTRADICTION extended_hours goes with limit orders of time_in_force day or gtc only
+        reply: CONTRADICTION extended_hours is for limit orders with time_in_force day or gtc only
     "#]]
     .assert_eq(&refusal);
 }

@@ -170,7 +170,7 @@ impl OrderForm<'_> {
 
     fn check_combination(&self, kind: OrderKind, tif: TimeInForce) -> Result<(), FieldError> {
         if self.post_only && !matches!(kind, OrderKind::Limit { .. }) {
-            return wrong("post_only", "post_only goes with limit orders only");
+            return wrong("post_only", "post_only is for limit orders only");
         }
         if self.post_only && !tif.rests() {
             return wrong(
@@ -181,7 +181,7 @@ impl OrderForm<'_> {
         if self.extended_hours && !(matches!(kind, OrderKind::Limit { .. }) && tif.rests()) {
             return wrong(
                 "extended_hours",
-                "extended_hours goes with limit orders of time_in_force day or gtc only",
+                "extended_hours is for limit orders with time_in_force day or gtc only",
             );
         }
         Ok(())
@@ -198,10 +198,7 @@ fn price(
         (None, false) => Ok(None),
         (Some(text), true) => positive(field, text, scale).map(Some),
         (None, true) => wrong(field, format!("{field} is required for this type of order")),
-        (Some(_), false) => wrong(
-            field,
-            format!("{field} does not go with this type of order"),
-        ),
+        (Some(_), false) => wrong(field, format!("{field} is not for this type of order")),
     }
 }
 
@@ -311,7 +308,7 @@ mod tests {
                 stop_price: Some("1"),
                 ..limit_buy()
             },
-            expect!["stop_price: stop_price does not go with this type of order"],
+            expect!["stop_price: stop_price is not for this type of order"],
         );
     }
 
