@@ -1,13 +1,13 @@
 //! The analytics service: the audit chain.
 //!
-//! Every journal partition has a chain of hashes over its durable records, and every so often all
-//! chains' heads go into a root that is numbered, linked to the root before and signed. Whoever
-//! keeps one root can prove later that nothing before it was changed, removed or reordered.
+//! Every journal partition has a chain of hashes over its durable records. At intervals the heads of all chains go
+//! into a root, which is numbered, linked to the previous root and signed. Whoever keeps one root can prove later that
+//! nothing before it was changed, removed or reordered.
 //!
-//! Beside the chain stands a list of what operators had stages go on without, as the journals say it.
+//! Beside the chains is a list of the inputs that operators had stages skip, as the journals record them.
 //!
-//! Owns the schema `audit` and the key in `audit.key`. Refuses to know what else is inside a record, and
-//! to let the log go of a record before a signed root covers it.
+//! Owns the schema `audit` and the key in `audit.key`. Refuses to interpret records beyond that, and to let the log drop a
+//! record before a signed root covers it.
 
 mod auditor;
 mod chain;

@@ -1,4 +1,4 @@
-//! `prepx-analytics`: the audit as a program of its own. One process keeps it, the others stand by.
+//! `prepx-analytics`: the audit as a program of its own. One process keeps the chains, the others stand by.
 
 use std::process::ExitCode;
 use std::sync::Arc;

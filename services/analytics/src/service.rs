@@ -1,4 +1,4 @@
-//! Wiring: the schema, the key, the auditor, and what the service answers.
+//! Wiring: the schema, the key, the auditor, and the gRPC service.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! The gateway: HTTP and JSON in front of the services, by the descriptors alone.
+//! The gateway: HTTP and JSON in front of the services, driven by their descriptors alone.
 //!
-//! It owns no state and decides nothing: a request becomes one gRPC call of the service whose route
-//! it is, with the client's credentials, and the reply becomes JSON. A WebSocket becomes one stream of
-//! the notification service. A gRPC call for a service in another process is handed on as it is.
+//! It owns no state and makes no decisions: a request becomes one gRPC call of the service that its route belongs to, with the
+//! client's credentials, and the reply becomes JSON. A WebSocket becomes one stream of the notification service. A gRPC
+//! call for a service in another process is forwarded unchanged.
 
 mod forward;
 mod health;

@@ -1,4 +1,4 @@
-//! `prepx-gateway`: the one port of a platform whose services are programs of their own.
+//! `prepx-gateway`: the single port of a platform whose services run as programs of their own.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Wiring: the routes of the services that there are.
+//! Wiring: the routes of the available services.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

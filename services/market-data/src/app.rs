@@ -1,4 +1,4 @@
-//! The use cases of market-data: the newest of instruments from memory, the past from the store.
+//! The use cases of market-data: current data from memory, past data from the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use crate::store::{Store, View};
 
 /// The most symbols in one request.
 pub const SYMBOLS_MAX: usize = 1_000;
-/// The most where whole books are answered.
+/// The most symbols in one request for whole books.
 pub const BOOKS_MAX: usize = 100;
-/// How long a read waits for what was durable when it came. What is later is shown as it was: it
+/// How long a read waits for everything that was durable when it arrived. After that it shows what is known, which
 /// carries its time.
 const WAIT: Duration = Duration::from_millis(250);
-/// How long it waits beyond that for an instrument that is not known: it may have been listed just now.
+/// How long it waits beyond that for an unknown instrument, which may just have been listed.
 const WAIT_FOR_UNKNOWN: Duration = Duration::from_secs(2);
-/// How long a read of the past waits for the process that stores it.
+/// How long a read of past data waits for the process that stores it.
 const WAIT_FOR_STORED: Duration = Duration::from_secs(2);
 
-/// What market-data stands on.
+/// The dependencies of market-data.
 pub struct Deps {
-    /// What it is made from.
+    /// The log that it is projected from.
     pub following: Following,
-    /// Tells the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Keeps what was read of the past.
+    /// The cache of past data.
     pub cache: Cache,
-    /// What it may take on the disk; beyond it the oldest goes.
+    /// How much disk space it may use; beyond that the oldest rows are deleted.
     pub bytes_max: Option<u64>,
 }
 
@@ -54,25 +54,25 @@ pub struct App {
     progress: Progress,
 }
 
-/// What is asked for of the past.
+/// A request for past data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// In the order of their lists.
+    /// The symbols, in the order of the request.
     pub symbols: BTreeSet<String>,
     /// First moment.
     pub start: Micros,
     /// Last moment.
     pub end: Micros,
-    /// Which end comes first.
+    /// The order of the items.
     pub newest_first: bool,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub past: Option<Token>,
     /// At most this many items.
     pub limit: usize,
 }
 
 impl Query {
-    /// What to ask for of one symbol, `None` when earlier pages had all of it.
+    /// What to ask the store for one symbol; `None` if earlier pages had all of it.
     fn of(&self, symbol: &str, limit: usize) -> Option<Range> {
         let past = match &self.past {
             Some(token) if symbol < token.symbol.as_str() => return None,
@@ -89,7 +89,7 @@ impl Query {
     }
 }
 
-/// A page of the past.
+/// A page of past data.
 pub struct History<T> {
     /// Items by instrument; none is empty.
     pub lists: Vec<(Instrument, Vec<T>)>,
@@ -98,7 +98,7 @@ pub struct History<T> {
 }
 
 impl App {
-    /// Over what it stands on.
+    /// Market data over its dependencies.
     pub fn new(deps: Deps, store: Store, markets: Shared, progress: Progress) -> App {
         App {
             tail: deps.following.tail,
@@ -110,13 +110,13 @@ impl App {
         }
     }
 
-    /// The time.
+    /// The time now.
     pub fn now(&self) -> Micros {
         self.clock.now()
     }
 
-    /// What `show` makes of each market of a class, by symbol. Unknown symbols are left out: bots ask for long lists,
-    /// and one that is not listed must not keep the others from them.
+    /// Applies `show` to each market of a class, by symbol. Unknown symbols are left out: bots ask for long lists, and one
+    /// unlisted symbol must not fail the rest.
     ///
     /// # Errors
     /// When a symbol is of the other class.
@@ -129,10 +129,10 @@ impl App {
         Ok(self.newest_known(class, symbols, show).await?.0)
     }
 
-    /// Refuses what is none of a class, for who asks for nothing beside it.
+    /// Refuses a symbol of another class, for requests of a single symbol.
     ///
     /// # Errors
-    /// When a symbol is none of that class.
+    /// When the symbol is not of that class.
     pub async fn check_listed(
         &self,
         class: AssetClass,
@@ -172,7 +172,7 @@ impl App {
         Ok((shown, whole))
     }
 
-    /// A page of the past of instruments of a class; unknown symbols are left out.
+    /// A page of past data of instruments of a class; unknown symbols are left out.
     ///
     /// # Errors
     /// When a symbol is of the other class, or the store fails.
@@ -211,7 +211,7 @@ impl App {
         })
     }
 
-    /// Reads the past of an instrument, and keeps it for who asks for the same.
+    /// Reads past data of an instrument through the cache.
     async fn read_once<T: Past>(
         &self,
         view: &mut Viewed<'_>,
@@ -292,7 +292,7 @@ impl Viewed<'_> {
     }
 }
 
-/// Reads the past of an instrument.
+/// Reads past data of an instrument from the store.
 async fn read<T: Past>(
     view: &mut Viewed<'_>,
     instrument: InstrumentId,

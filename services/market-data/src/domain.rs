@@ -1,4 +1,4 @@
-//! The rules of market-data, pure: what changes make of markets, and how time is cut into bars. No I/O, no clock, no
+//! The rules of market-data, pure: how changes affect markets, and how time is divided into bars. No I/O, no clock, no
 //! randomness.
 
 pub mod market;

@@ -1,13 +1,11 @@
-//! The market-data service: trades, quotes, books and bars, as they are now and as they were.
+//! The market-data service: trades, quotes, books and bars, current and past.
 //!
-//! Everything is a projection of what the matching stages tell on `market-data`, and can be made
-//! again from the log as far as that reaches back. It refuses to show what is not durable (I8), and
-//! to go on past a change that is missing.
+//! All of it is a projection of the topic `market-data`, which the matching stages write, and can be rebuilt from the log as
+//! far as that reaches back. It refuses to show what is not durable (I8), and to continue past a missing change.
 //!
-//! The newest of everything is in memory; the past is in the schema `market_data`. Trades and quotes
-//! are kept by number of rows for each instrument, quotes at one a millisecond; bars are kept for
-//! ever. The book is stored level by level with the position on the log in the same transaction
-//! (I2), so a start reads it and goes on from there.
+//! Current data is in memory; past data is in the schema `market_data`. Trades and quotes are kept up to a number of rows per
+//! instrument, quotes at most one per millisecond; bars are kept for ever. The book is stored level by level, with the
+//! position on the log in the same transaction (I2), so a restart reads it and continues from there.
 
 mod app;
 mod counted;

@@ -1,5 +1,5 @@
-//! `prepx-market-data`: market data as a program of its own. Its processes share the partitions out, and each shows all
-//! of them.
+//! `prepx-market-data`: market data as a program of its own. Its processes divide the partitions among them, and each
+//! answers for all of them.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Wiring: the schema, the projection, the application, and what it answers.
+//! Wiring: the schema, the projection, the application, and the gRPC service.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! The notification service: tells listeners what happens to their account and in the markets.
+//! The notification service: streams to listeners what happens to their account and in the markets.
 //!
-//! Everything comes from the log: nothing is told that is not durable (I8), and
-//! an account's events only to its own listeners (I9). A listener has one bounded queue; one that does
-//! not keep up is told so and ended, and nobody else notices (I10). Of what streams tell nothing is stored: who
-//! was away asks for orders and history, or has a [`webhook`], which is sent each event until it takes it.
+//! Everything comes from the log: nothing is sent before it is durable (I8), and an account's events go only to its own
+//! listeners (I9). Each listener has one bounded queue. One that does not keep up is told so and disconnected, and
+//! nobody else notices (I10). Nothing that is streamed is stored: a client that was away asks for orders and history, or has
+//! a [`webhook`], which is sent each event until it accepts it.
 
 mod books;
 mod domain;

@@ -1,4 +1,4 @@
-//! `prepx-notification`: the streams as a program of its own. Each process tells its own listeners.
+//! `prepx-notification`: the streams as a program of its own. Each process serves its own listeners.
 
 // The layout of its nested futures is as deep as that when they are optimised.
 #![recursion_limit = "256"]

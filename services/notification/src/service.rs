@@ -1,4 +1,4 @@
-//! Wiring: the hub, what feeds it, and how it is heard.
+//! Wiring: the hub, the followers that feed it, and the gRPC service.
 
 use std::sync::Arc;
 

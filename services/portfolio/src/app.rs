@@ -29,41 +29,41 @@ use crate::domain::transfer::{Transfer, Wanted};
 use crate::error::Error;
 use crate::store::Store;
 
-/// How often, and how many times, to look whether cancelled orders have let go of what they held.
+/// How often, and how many times, to check whether cancelled orders have released their holds.
 const RELEASE_POLL: Duration = Duration::from_millis(5);
 const RELEASE_POLLS_MAX: u32 = 200;
-/// The longest name of a transfer.
+/// The longest idempotency key, in characters.
 const KEY_CHARS_MAX: usize = 128;
 
-/// What portfolio stands on.
+/// The dependencies of portfolio.
 pub struct Deps {
     /// Decides commands and knows accounts.
     pub accounts: Arc<dyn AccountPort>,
     /// Knows instruments and last prices.
     pub matching: Arc<dyn MatchingPort>,
-    /// Tells the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Draws command ids.
+    /// The source of command ids.
     pub random: Arc<Random>,
-    /// Knows all that the stages have.
+    /// Reads the balances of all stages, for comparing.
     pub audit: Arc<dyn AuditPort>,
-    /// Goes through all updates of accounts.
+    /// Reads all updates of accounts, for comparing.
     pub updates: Arc<dyn UpdatesPort>,
-    /// What the books are made from.
+    /// The log that the books are projected from.
     pub following: Following,
-    /// What they may take on the disk; beyond it what simulated accounts did is compacted.
+    /// How much disk space they may use; beyond that the history of simulated accounts is compacted.
     pub bytes_max: Option<u64>,
-    /// Keeps what was read of the books.
+    /// The cache of what was read from the books.
     pub cache: Cache,
-    /// How often what the busiest accounts ask for most is read before they do; never when zero.
+    /// How often to prefetch what the busiest accounts ask for; never when zero.
     pub warm_every: Duration,
-    /// The market-data service, which knows the prices of the past.
+    /// The market-data service, which knows past prices.
     pub market_data: Caller,
 }
 
-/// A position that was to be closed, and what became of it.
+/// A position that was to be closed, and the outcome.
 pub struct Closed {
-    /// What.
+    /// The position.
     pub position: Position,
     /// The order that sells it.
     pub outcome: Result<OrderView, Error>,
@@ -88,7 +88,7 @@ impl<S: Store> App<S> {
         }
     }
 
-    /// What changed an account, with the instruments that it trades.
+    /// The activities of an account, with the instruments that it trades.
     pub async fn activities(
         &self,
         query: &Query,
@@ -106,7 +106,7 @@ impl<S: Store> App<S> {
         Ok(self.books.audit(&*self.deps.audit).await?)
     }
 
-    /// Every row of the tables beside the log: how many there are, or the first difference in words.
+    /// Compares every row of the tables with the log: how many rows there are, or the first difference in words.
     pub async fn compare_tables(&self) -> Result<Result<Counts, String>, Error> {
         Ok(self.books.compare_tables().await?)
     }
@@ -167,8 +167,7 @@ impl<S: Store> App<S> {
         Ok(closed)
     }
 
-    /// Moves money in or out under the caller's own name for it; a repeat books nothing and gets
-    /// the first answer.
+    /// Moves money in or out under an idempotency key; a repeat books nothing and gets the first answer.
     pub async fn transfer(&self, wanted: Wanted, key: &str) -> Result<Transfer, Error> {
         text::check(key, 1..=KEY_CHARS_MAX).map_err(|error| {
             FieldError::new("idempotency_key", format!("idempotency_key {error}"))
@@ -236,7 +235,7 @@ impl<S: Store> App<S> {
         }
     }
 
-    /// Waits until nothing is held, at most for a second; what is still held then is not sold.
+    /// Waits until nothing is held, but at most a second; what is still held then is not sold.
     async fn wait_for_release(&self, account: AccountId) -> Result<(), Error> {
         for _ in 0..RELEASE_POLLS_MAX {
             let view = self.deps.accounts.account(account).await?;
@@ -271,7 +270,7 @@ impl<S: Store> App<S> {
     }
 }
 
-/// The stage answered something else than was asked: a fault of ours, whose effect is unknown.
+/// The stage answered a different question: a bug, whose effect is unknown.
 fn unexpected(ack: &Ack) -> Error {
     Error::Submit(SubmitError::Unknown(format!(
         "the account stage answered {ack:?}"

@@ -1,11 +1,10 @@
 //! The portfolio service: what accounts have, what it is worth, and money in and out.
 //!
-//! Balances are the account stage's and only it changes them; this service shows them and remembers
-//! under which name money was moved, so that no transfer is booked twice.
+//! Balances belong to the account stage, and only it changes them. This service shows them, and remembers the idempotency
+//! key of every transfer, so that none is booked twice.
 //!
-//! Its books (postings, orders, activities) are a projection of what the account stages tell, and
-//! can be made again from the log at any time. What an account was worth over time comes from them and
-//! from the prices that market-data has recorded.
+//! Its books (postings, orders, activities) are a projection of the account stages' updates and can be rebuilt from the log
+//! at any time. What an account was worth over time follows from them and from the prices that market-data has recorded.
 
 mod app;
 pub mod audit;

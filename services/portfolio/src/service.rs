@@ -1,4 +1,4 @@
-//! Wiring: the schemas, the projection, the application, and what it answers.
+//! Wiring: the schemas, the projection, the application, and the gRPC services.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What operators and owners do with accounts: stop them, let them trade again, and limit them.
+//! The controls that operators and owners have over accounts: stop them, let them trade again, and limit them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use prepx_env::{Clock, Random};
 use prepx_stage::port::{AccountPort, ReadError, SubmitError};
 use prepx_trace::Traces;
 
-/// What the controls of accounts stand on.
+/// The dependencies of the controls.
 pub struct Deps {
     /// Decides commands and knows accounts.
     pub accounts: Arc<dyn AccountPort>,
-    /// Tells the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Draws command ids.
+    /// The source of command ids.
     pub random: Arc<Random>,
 }
 
@@ -26,10 +26,10 @@ pub enum Error {
     /// The account stage refused it.
     #[error(transparent)]
     Rejected(#[from] Reject),
-    /// A command has no decision. Every one of these may be sent again: a repeat changes nothing.
+    /// A command got no decision. It may be sent again: a repeat changes nothing.
     #[error("{0}; it is safe to ask again")]
     Submit(#[from] SubmitError),
-    /// A read has no answer.
+    /// A read got no answer.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -72,7 +72,7 @@ impl App {
         App(deps)
     }
 
-    /// The account with what is set for it.
+    /// An account's controls.
     pub async fn account(&self, account: AccountId) -> Result<AccountView, Error> {
         let view = self.0.accounts.account(account).await?;
         view.ok_or(Error::Rejected(Reject::UnknownAccount))
@@ -93,7 +93,7 @@ impl App {
         self.account(account).await
     }
 
-    /// Stops trading by the account's owner, or lets it go on; open orders stay.
+    /// Suspends or resumes trading for the account's owner; open orders stay.
     pub async fn set_suspended(
         &self,
         account: AccountId,
@@ -104,7 +104,7 @@ impl App {
         self.account(account).await
     }
 
-    /// Sets what the account may do at most.
+    /// Sets the limits of an account.
     pub async fn set_limits(
         &self,
         account: AccountId,
@@ -115,14 +115,14 @@ impl App {
         self.account(account).await
     }
 
-    /// Has the market asked to end an order, whoever's it is. It ends a moment later: by the market,
-    /// or because it does not live there.
+    /// Asks the market to end an order of any account. The order ends a moment later: by the market, or because
+    /// the market does not know it.
     pub async fn end_order(&self, order: OrderId, reason: String) -> Result<(), Error> {
         self.decide(order.slot(), vec![Action::EndOrder { order, reason }])
             .await
     }
 
-    /// Has the actions decided in their order; the first refusal is the answer.
+    /// Submits the actions in order; the first refusal is the answer.
     async fn decide(&self, slot: Slot, actions: Vec<Action>) -> Result<(), Error> {
         let stamped_at = self.0.clock.now();
         let command = |action| Command {

@@ -1,8 +1,6 @@
-//! The risk service: the controls of accounts, their owners' and the operators', and what the account
-//! stage writes on the log.
+//! The risk service: the controls that owners and operators have over accounts, and the account stage's codec for the log.
 //!
-//! The stage's rules are the pure crate beside this one, `account`. This crate refuses to hold
-//! balances of its own.
+//! The stage's rules are in the pure crate beside this one, `account`. This crate refuses to hold balances of its own.
 
 mod app;
 mod events;

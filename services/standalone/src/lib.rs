@@ -1,5 +1,5 @@
-//! `prepx`: every service in one process, the command line around them, and the order path: the core
-//! that runs both stages on one thread over the embedded log, or the stations on Apache Kafka.
+//! `prepx`: every service in one process, its command line, and the order path: the core, which runs both stages on one thread
+//! over the embedded log, or stations on Apache Kafka.
 
 pub mod admin;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The use cases of order entry, one function each: check the form, have it decided, answer.
+//! The use cases of order entry, one function each: check the form, submit the command, answer.
 
 use std::sync::Arc;
 
@@ -21,17 +21,17 @@ use crate::history;
 use crate::instruments::{Instruments, instrument_id};
 use crate::traced;
 
-/// What order entry stands on.
+/// The dependencies of order entry.
 pub struct Deps {
     /// Decides commands and knows orders.
     pub accounts: Arc<dyn AccountPort>,
-    /// Knows the orders that the account stage has forgotten.
+    /// Knows orders that the account stage no longer remembers.
     pub history: Arc<dyn HistoryPort>,
     /// Knows instruments.
     pub matching: Arc<dyn MatchingPort>,
-    /// Tells the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Draws command ids.
+    /// The source of command ids.
     pub random: Arc<Random>,
 }
 
@@ -46,7 +46,7 @@ pub struct App {
 /// Which orders a listing shows.
 #[derive(Clone, Debug)]
 pub struct OrderQuery {
-    /// Living ones, ended ones or both.
+    /// Open ones, ended ones or both.
     pub status: QueryStatus,
     /// At most this many.
     pub limit: usize,
@@ -62,10 +62,10 @@ pub struct OrderQuery {
     pub symbols: Vec<String>,
 }
 
-/// Which orders by where they stand.
+/// Which orders, by state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryStatus {
-    /// Living.
+    /// Open.
     Open,
     /// Ended.
     Closed,
@@ -181,7 +181,7 @@ impl App {
         found.ok_or_else(|| Error::UnknownOrder(order.to_string()))
     }
 
-    /// The newest order of the account with this name.
+    /// The newest order of the account with this client order id.
     pub async fn order_by_name(&self, account: AccountId, name: &str) -> Result<OrderView, Error> {
         let both = (
             WhichOrders::ClientOrderId(name.to_owned()),
@@ -289,7 +289,7 @@ impl App {
         found.ok_or_else(|| Error::UnknownAsset(symbol_or_id.to_owned()))
     }
 
-    /// The symbols of all instruments of these classes, or those of them that are named.
+    /// The symbols of all instruments of these classes, or of those among them that are named.
     pub async fn symbols_of(
         &self,
         classes: &[AssetClass],
@@ -310,7 +310,7 @@ impl App {
         &self.nyse
     }
 
-    /// The time.
+    /// The time now.
     pub fn now(&self) -> Micros {
         self.deps.clock.now()
     }
@@ -366,7 +366,7 @@ impl App {
     }
 }
 
-/// The stage answered something else than was asked: a fault of ours, whose effect is unknown.
+/// The stage answered a different question: a bug, whose effect is unknown.
 fn unexpected(ack: &Ack) -> Error {
     let source = SubmitError::Unknown(format!("the account stage answered {ack:?}"));
     Error::Submit {
@@ -376,7 +376,7 @@ fn unexpected(ack: &Ack) -> Error {
 }
 
 impl OrderQuery {
-    /// Whether the query asks for this order.
+    /// Whether the query matches this order.
     pub fn shows(&self, order: &OrderView) -> bool {
         let status = match self.status {
             QueryStatus::Open => !order.status.is_final(),

@@ -1,4 +1,4 @@
-//! What order entry knows by itself: calendars and the form of orders. Pure.
+//! What order entry decides by itself, pure: calendars and the form of orders.
 
 pub mod calendar;
 pub mod form;

@@ -1,7 +1,7 @@
 //! The trading service: order entry, instruments and the market clock.
 //!
-//! It checks the form of what traders ask and has the stages decide it. It refuses to know balances:
-//! those are the account stage's.
+//! It checks the form of traders' requests and has the stages decide them. It refuses to know balances, which belong to the
+//! account stage.
 
 pub mod app;
 mod counted;

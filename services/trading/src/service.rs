@@ -1,4 +1,4 @@
-//! Wiring: the application and what it answers.
+//! Wiring: the application and the gRPC services.
 
 use std::sync::Arc;
 

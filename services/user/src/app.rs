@@ -1,4 +1,4 @@
-//! The use cases: load, decide, commit.
+//! The use cases of the user service: load, decide, commit.
 
 mod keys;
 mod sessions;
@@ -22,7 +22,7 @@ use crate::{Config, Deps, Error, Result, domain};
 pub use sessions::Tokens;
 pub use signing::Signer;
 
-/// What the use cases work with.
+/// The dependencies of the use cases.
 pub struct App<S> {
     config: Config,
     store: S,
@@ -38,7 +38,7 @@ pub struct App<S> {
     revocations: Arc<Revocations>,
 }
 
-/// A user whose address was opened, for the user itself and for operators.
+/// A user with the decrypted address, for the user and for operators.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The user.
@@ -48,7 +48,7 @@ pub struct Profile {
 }
 
 impl<S: Store> App<S> {
-    /// Over an open store and vault; draws the signing keys that a first start needs.
+    /// The use cases over an open store and vault; creates the signing keys at the first start.
     pub(crate) async fn new(config: Config, deps: Deps, store: S, vault: Vault) -> Result<App<S>> {
         let Deps {
             accounts,
@@ -76,7 +76,7 @@ impl<S: Store> App<S> {
         Ok(app)
     }
 
-    /// Makes a user with a password and a trading account.
+    /// Creates a user with a password and a trading account.
     pub async fn sign_up(&self, email: &str, password: String) -> Result<Profile> {
         let email = Email::parse(email)?;
         password::check(&password, &email)?;
@@ -94,7 +94,7 @@ impl<S: Store> App<S> {
         })
     }
 
-    /// Makes a trader without a password, with an account and a key that may do all a trader may.
+    /// Creates a trader without a password, with an account and a key that has all of a trader's rights.
     pub async fn add_account(&self, email: &str, simulated: bool) -> Result<(User, ApiKey)> {
         let email = Email::parse(email)?;
         self.refuse_taken(&email).await?;
@@ -109,8 +109,8 @@ impl<S: Store> App<S> {
         Ok((user, issued))
     }
 
-    /// Makes a user with this very key unless the key exists: the fixed keys of development and the
-    /// first keys of a new platform.
+    /// Creates a user with a given key unless the key exists: for the fixed keys of development and the first keys of a
+    /// new platform.
     pub(crate) async fn ensure(&self, role: Role, email: &str, issued: &ApiKey) -> Result<()> {
         if self.store.key(&issued.key_id).await?.is_some() {
             return Ok(());
@@ -127,7 +127,7 @@ impl<S: Store> App<S> {
         }
     }
 
-    /// The user as it sees itself.
+    /// The calling user.
     pub async fn profile(&self, user_id: Uuid) -> Result<Profile> {
         let user = self.store.user(user_id).await?;
         let user = user.ok_or_else(|| Error::UnknownUser(user_id.to_string()))?;
@@ -135,7 +135,7 @@ impl<S: Store> App<S> {
         Ok(Profile { user, email })
     }
 
-    /// Erases a user's personal data and ends whatever could act for the user.
+    /// Erases a user's personal data, and ends all sessions and keys.
     pub async fn erase(&self, user_id: &str) -> Result<()> {
         let unknown = || Error::UnknownUser(user_id.chars().take(64).collect());
         let id = Uuid::try_parse(user_id).map_err(|_| unknown())?;
@@ -165,8 +165,8 @@ impl<S: Store> App<S> {
         }
     }
 
-    /// A user who is not stored yet, whose account is open. An account whose user is then not stored
-    /// belongs to nobody and stays empty.
+    /// Opens an account for a user who is not stored yet. If the user is never stored, the account belongs to nobody and
+    /// stays empty.
     async fn open(
         &self,
         id: Uuid,

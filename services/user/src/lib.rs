@@ -1,12 +1,12 @@
 //! The user service: users, their credentials, sign-in sessions and API keys.
 //!
-//! It owns all personal data of the platform, under a key a user, so that erasing a user is deleting
-//! a key; everything else knows users by id only. It signs the access tokens that all other services
-//! verify. It refuses to hold balances or orders: a user's trading account is opened in the account
-//! stage, before the user is stored, so every stored trader has one.
+//! It owns all personal data of the platform, encrypted under a key per user, so that erasing a user means deleting a key;
+//! everything else knows users by id only. It signs the access tokens that all other services verify. It refuses to hold
+//! balances or orders: a user's trading account is opened in the account stage before the user is stored, so every
+//! stored trader has one.
 //!
-//! Passwords are argon2id behind a semaphore (I10); API keys are random and kept as hashes; refresh
-//! tokens are used once; answers to wrong credentials tell nothing (I9).
+//! Passwords are hashed with argon2id behind a semaphore (I10); API keys are random and stored as hashes; refresh tokens
+//! work once; the answer to wrong credentials does not say what was wrong (I9).
 
 mod accounts;
 mod app;

@@ -1,4 +1,4 @@
-//! Wiring: from configuration and what the process has to a service that can be hosted.
+//! Wiring: from the configuration and the process's resources to a service that can be hosted.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! Markets in memory: what each change makes of book, quote, last trade and bars, and the rows that
-//! have to be written for it. Pure.
+//! Markets in memory, pure: how each change affects book, quote, last trade and bars, and the rows to store for it.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! Timeframes: how bars are asked for, and which interval a moment falls into. Pure.
+//! Timeframes, pure: how requests name the length of bars, and which interval a moment falls into.
 //!
-//! Minutes and hours count from midnight UTC. Days, weeks and months are those of the class ([`day`]); weeks
-//! begin on Monday, months count from January.
+//! Minutes and hours count from midnight UTC. Days, weeks and months are those of the asset class ([`day`]); weeks begin on
+//! Monday, months count from January.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
-//! One instrument's live market: what each change means to those who listen. Pure.
+//! One instrument's live market, pure: what each change means to listeners.
 //!
-//! Streams begin at the end of the log, so a book and a day that began before have to be asked for. Until they are
-//! there, their changes wait here, and both go on from where they were asked for by the numbers of those.
-//! The minute in which the process began is not told as a bar, because it would be wrong.
+//! Streams begin at the end of the log, so books and days that began earlier have to be asked for. Until the answers
+//! arrive, changes wait here; both are then joined by their numbers. The minute in which the process began is not sent as
+//! a bar, because it would be incomplete.
 
 use prepx_domain::market::{Bar, Book, Gap, Level, MINUTE_US, interval};
 use prepx_domain::update::{MarketChange, MarketUpdate};

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::prices;
 use crate::store::Store;
 
-/// The most prices of one history: points times instruments.
+/// The most prices that one history needs: points times instruments.
 const PRICES_MAX: usize = 200_000;
 
 impl<S: Store> App<S> {
@@ -21,7 +21,7 @@ impl<S: Store> App<S> {
         Ok(Points::of(asked, self.deps.clock.now())?)
     }
 
-    /// What an account was worth, by the books and the recorded prices.
+    /// What an account was worth over time, from the books and the recorded prices.
     pub async fn worth(&self, account: AccountId, points: &Points) -> Result<Worth, Error> {
         let changes = self.books.changes(account, points).await?;
         let changes = changes.ok_or_else(too_much)?;

@@ -1,6 +1,7 @@
-//! Values at the last midnight (UTC): what an account had and was worth, and prices. They do not change
-//! for a day, so they are read once and kept; when they cannot be read, answers go without them. Of an
-//! account of today there is nothing at midnight: it began with what was paid in since.
+//! Values at the last midnight (UTC): what an account had and was worth, and prices.
+//!
+//! They do not change for a day, so they are read once and cached; when they cannot be read, answers leave them out. An
+//! account opened today has no values at midnight: its day begins with what was paid in since.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -19,11 +20,11 @@ use crate::error::Error;
 use crate::prices;
 use crate::store::Store;
 
-/// No longer than that is anybody's last midnight the same.
+/// How long a last midnight stays the last.
 const TTL: Duration = Duration::from_hours(24);
-/// How long an answer waits for it at most: what is now does not come from SQL, and must not wait for that.
+/// How long an answer waits for these values: its current values do not come from SQL and must not wait for it.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What the answers of one kind may take.
+/// The size of the cache of one kind of values.
 const BYTES_MAX: u64 = 8 << 20;
 
 /// How much there was of each asset, in minor units.
@@ -31,13 +32,13 @@ type Held = Arc<BTreeMap<Asset, i64>>;
 
 /// What an account was worth at a midnight.
 pub struct LastEquity {
-    /// Which.
+    /// The midnight.
     pub midnight: Micros,
     /// In minor units of the currency; `None` when that cannot be read now.
     pub minor: Option<i64>,
 }
 
-/// What is kept, by kind.
+/// The caches, by kind of value.
 pub struct Midnights {
     /// By account and midnight, in minor units of the currency.
     worths: Space<i64>,
@@ -48,7 +49,7 @@ pub struct Midnights {
 }
 
 impl Midnights {
-    /// Nothing yet.
+    /// Empty caches.
     pub fn new(cache: &Cache) -> Midnights {
         Midnights {
             worths: space(cache, "worth at midnight", |_| size_of::<i64>()),
@@ -75,7 +76,7 @@ fn space<V: Clone + Send + Sync + 'static>(
     })
 }
 
-/// What is kept under a key, loaded if need be.
+/// The cached value of a key, loaded if necessary.
 async fn kept<V: Clone + Send + Sync + 'static>(
     space: &Space<V>,
     key: &str,
@@ -84,7 +85,7 @@ async fn kept<V: Clone + Send + Sync + 'static>(
     in_time(space.get_or_load(key.as_bytes(), load)).await
 }
 
-/// What is read, if that does not take too long.
+/// The value read, unless that takes too long.
 async fn in_time<V, E: Display>(read: impl Future<Output = Result<V, E>>) -> Option<V> {
     let lacking = "shown without what there was at the last midnight";
     match tokio::time::timeout(PATIENCE, read).await {
@@ -96,7 +97,7 @@ async fn in_time<V, E: Display>(read: impl Future<Output = Result<V, E>>) -> Opt
 }
 
 impl<S: Store> App<S> {
-    /// What an account was worth at the last midnight, or with what it began since then.
+    /// What an account was worth at the last midnight, or what it began with since.
     pub async fn last_equity(&self, holdings: &Holdings) -> LastEquity {
         let (account, today) = (holdings.account.account, self.today());
         let midnight = today.first;
@@ -159,7 +160,7 @@ impl<S: Store> App<S> {
         kept(&self.midnights.prices, &key, load).await.flatten()
     }
 
-    /// The day that is not over, as the one point of a history.
+    /// The current day as the single point of a history.
     fn today(&self) -> Points {
         Points {
             first: interval(self.deps.clock.now(), DAY_US),

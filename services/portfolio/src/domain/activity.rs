@@ -1,4 +1,4 @@
-//! Activities: what changed an account, in the order in which it happened. Pure.
+//! Activities, pure: what changed an account, in the order in which it happened.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};

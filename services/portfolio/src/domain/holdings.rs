@@ -1,4 +1,4 @@
-//! What an account has and what that is worth at the last trades. Pure; exact until it is shown.
+//! What an account has and what it is worth at the last trades, pure; exact until it is displayed.
 
 use prepx_domain::ascii::is_named;
 use prepx_domain::decimal::{div_half_even, power_of_ten};

@@ -1,4 +1,4 @@
-//! Which time a history covers, and how it is cut into points. Pure.
+//! Which time a history covers, and how it is divided into points. Pure.
 
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _};

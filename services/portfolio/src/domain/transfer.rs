@@ -1,4 +1,4 @@
-//! Money in and out: what was asked under which idempotency key, so that a repeat books nothing.
+//! Transfers in and out under idempotency keys, so that a repeat books nothing.
 
 use prepx_domain::message::{Action, Command};
 use prepx_domain::{AccountId, Asset, Micros};

@@ -1,5 +1,5 @@
-//! What an account was worth over time: its holdings at the end of each point, at the prices of that time.
-//! Pure; exact until it is shown.
+//! What an account was worth over time, pure: its holdings at the end of each point, at the prices of that time; exact until
+//! it is displayed.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;

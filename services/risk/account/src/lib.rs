@@ -1,13 +1,12 @@
 //! The account stage: cash, holds, positions, limits and orders of accounts, pure.
 //!
-//! It owns what an account has, what its open orders hold of that, and where each order stands. It
-//! decides whether a command is accepted, and turns what the market says into money. It refuses
-//! everything by a typed reason with numbers, keeps no history beyond what is bounded in number and
-//! time, and reads no clock: `now` and ids come with the input.
+//! It owns what an account has, how much of that its open orders hold, and the state of each order. It decides whether a
+//! command is accepted, and turns executions into cash and positions. Every refusal is a typed reason with numbers. It keeps
+//! no history beyond a bound in number and time, and reads no clock: `now` and ids come with the input.
 //!
-//! Its invariants: every event's postings add up to zero for each asset (I3); total = available +
-//! held, and an account without open orders holds nothing (I4); a repeated command is told the first
-//! decision and changes nothing (I2). [`Stage::check_invariants`] asserts them over a whole state.
+//! Its invariants: the postings of every event add up to zero for each asset (I3); total = available + held, and an account
+//! without open orders holds nothing (I4); a repeated command gets the first decision and changes nothing (I2).
+//! [`Stage::check_invariants`] asserts them over a whole state.
 
 #![deny(clippy::float_arithmetic)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]

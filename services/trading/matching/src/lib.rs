@@ -1,16 +1,15 @@
 //! The matching stage: price-time priority books of one partition's instruments, pure.
 //!
-//! It owns the books, the waiting stops, expiry, and the ids of trades and executions. It refuses
-//! nothing that the account stage can check: money, holdings, limits and the form of orders are
-//! checked before an order comes here.
+//! It owns the books, the pending stops, expiry, and the ids of trades and executions. It refuses nothing that the account
+//! stage can check: money, holdings, limits and the form of orders are checked before an order comes here.
 //!
-//! - **I5** Price-time priority; a book never stands crossed; the engine equals the slow, obvious
-//!   book of `reference` on every input.
-//! - **I7** Nothing here depends on a clock, on chance or on where things lie in memory: the same
-//!   inputs give the same events, and a restored snapshot goes on exactly as its original.
+//! - **I5** Price-time priority; a book never stands crossed; the engine equals the slow, obvious book of `reference` on
+//!   every input.
+//! - **I7** Nothing here depends on a clock, on randomness or on memory addresses: the same inputs give the same events, and
+//!   a restored snapshot continues exactly like its original.
 //!
-//! The steady state allocates nothing: orders, levels and trie nodes come from slabs that keep
-//! their memory, queues are links inside orders, and events go to a buffer of the caller.
+//! In the steady state nothing is allocated: orders, levels and trie nodes come from slabs that keep their memory, queues
+//! are links inside orders, and events go to a buffer of the caller.
 
 mod apply;
 mod arrive;

@@ -1,8 +1,8 @@
-//! What clients and operators send as text and enums, checked as far as it can be without knowing accounts, and turned
-//! into the exact numbers of a command.
+//! The text and enums of clients' and operators' requests, checked as far as possible without knowing accounts, and
+//! converted into the exact numbers of a command.
 //!
-//! Owns what every form has in common. Refuses what contradicts itself, what is not supported yet, and numbers
-//! finer than the asset. The account stage judges the rest: steps, limits, collar, balance.
+//! Owns what all requests have in common. Refuses what contradicts itself, what is not supported, and numbers finer than the
+//! asset. The account stage judges the rest: steps, limits, collar, balance.
 
 mod instrument;
 mod order;

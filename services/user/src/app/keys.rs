@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked, and exchanged for access tokens.
+//! API keys: creating, listing, revoking, and exchanging them for access tokens.
 
 use futures::future::BoxFuture;
 use prepx_auth::{Authority, JwkSet, Principal, Scopes};
@@ -14,7 +14,7 @@ const KEYS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 64;
 
 impl<S: Store> App<S> {
-    /// Makes a key for the caller, with its secret, which exists only in this answer.
+    /// Creates a key for the caller. Its secret is in this answer only.
     pub async fn create_key(
         &self,
         caller: &Principal,
@@ -43,7 +43,7 @@ impl<S: Store> App<S> {
         Ok(self.store.keys(caller.user_id).await?)
     }
 
-    /// Revokes one of the caller's keys, for this process at once.
+    /// Revokes one of the caller's keys; in this process with immediate effect.
     pub async fn revoke_key(&self, caller: &Principal, key_id: &str) -> Result<()> {
         let now = self.clock.now();
         if !self.store.revoke_key(caller.user_id, key_id, now).await? {
@@ -53,7 +53,7 @@ impl<S: Store> App<S> {
         Ok(())
     }
 
-    /// An access token for a key, and its end. Unknown, revoked and wrong are one answer.
+    /// An access token for a key, and when it expires. Unknown, revoked and wrong keys get the same answer.
     pub async fn exchange_key(&self, key_id: &str, secret: &str) -> Result<(String, Micros)> {
         let wrong = || Error::Auth(prepx_auth::Error::WrongKey);
         // A data directory that once ran with fixed keys is not open to everybody later.
@@ -70,7 +70,7 @@ impl<S: Store> App<S> {
     }
 }
 
-/// The scopes that the caller asks for, all of its own if none; never one that it lacks.
+/// The scopes that the caller asks for, or all of its own if none; never one that it lacks.
 fn wanted(caller: &Principal, names: &[String]) -> Result<Scopes> {
     if names.is_empty() {
         return Ok(caller.scopes);

@@ -24,29 +24,29 @@ pub struct Tokens {
     pub session: Session,
     /// The signed token.
     pub access_token: String,
-    /// For how many seconds it is good.
+    /// For how many seconds it is valid.
     pub expires_in_s: i64,
     /// The token that gets the next ones, once.
     pub refresh_token: String,
-    /// Whose session it is.
+    /// The session's user.
     pub profile: Profile,
 }
 
-/// How often a password may be tried for one address: the same for addresses that nobody has, so that
-/// the answer tells nothing. A right password forgives the wrong ones before it.
+/// How often a password may be tried for one address. Unknown addresses are limited alike, so that the answer reveals
+/// nothing. A right password resets the count.
 pub(super) fn sign_ins(config: &Config) -> Limiter {
     let window = Duration::from_secs(u64::from(config.sign_in_window_s));
     Limiter::new("sign_in", Rate::new(config.sign_in_tries_max, window)).blocking(window)
 }
 
-/// Counts sessions for operators. Who is signed in renews a session once in the life of an access token, so those
-/// begun and renewed in that time are the active ones.
+/// Counts sessions for operators. A client that is signed in renews its session once in the life of an access token, so
+/// the sessions begun or renewed in that time are the active ones.
 fn count(event: &'static str) {
     metrics::counter!("prepx_sessions_total", "event" => event).increment(1);
 }
 
 impl<S: Store> App<S> {
-    /// Starts a session. Unknown addresses take the same way, time and answer as wrong passwords.
+    /// Starts a session. Unknown addresses take the same path and time, and get the same answer, as wrong passwords.
     pub async fn sign_in(&self, email: &str, password: String) -> Result<Tokens> {
         // What cannot be an address cannot be anybody's; telling so tells nothing.
         let email = Email::parse(email)?;

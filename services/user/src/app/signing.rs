@@ -1,5 +1,5 @@
-//! The keys of access tokens: drawn at the first start, replaced when old, published while any token
-//! that they signed may live.
+//! The keys that sign access tokens: created at the first start, rotated when old, and published as long as a token that
+//! they signed may be valid.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -22,7 +22,7 @@ impl Signer {
         Signer::default()
     }
 
-    /// A token by the newest key, signed off the async threads because it takes milliseconds.
+    /// Signs a token with the newest key, off the async threads because it takes milliseconds.
     pub(crate) async fn sign(&self, principal: Principal, now: Micros) -> Result<(String, Micros)> {
         let key = self.keys().first().cloned();
         let key = key.ok_or_else(|| Error::Fault("there is no signing key".to_owned()))?;
@@ -53,8 +53,8 @@ impl Signer {
 }
 
 impl<S: Store> App<S> {
-    /// The public keys that tokens are verified with, newest first: those of the store, because another
-    /// process of this service may have drawn one. When it cannot be read, those that are known here.
+    /// The public keys that verify tokens, newest first: those of the store, because another process of this service may
+    /// have created one; if it cannot be read, those known here.
     pub async fn published(&self) -> JwkSet {
         if let Err(error) = self.read_signing_keys().await {
             tracing::warn!(%error, "the signing keys cannot be read");
@@ -62,8 +62,8 @@ impl<S: Store> App<S> {
         self.signer.published()
     }
 
-    /// Reads the keys, and draws a new one when there is none or the newest is old. The one before
-    /// stays published until the next rotation, long after its last token has ended; older ones go.
+    /// Reads the keys, and creates one if there is none or the newest is old. The previous one stays published until the
+    /// next rotation, long after its last token has expired; older ones are deleted.
     pub async fn rotate_signing_keys(&self) -> Result<()> {
         let now = self.clock.now();
         let life_us = i64::from(self.config.signing_key_days) * DAY_US;

@@ -1,4 +1,4 @@
-//! E-mail addresses in the one form in which they are compared.
+//! E-mail addresses in the normal form in which they are compared.
 
 use std::fmt;
 

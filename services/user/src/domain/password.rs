@@ -1,6 +1,6 @@
-//! What a password must be: long enough, and not one that everybody tries first.
+//! The rules for passwords: long enough, and not among the most common.
 //!
-//! Length and a list of the usual ones, no rules about digits and signs, as NIST SP 800-63B advises.
+//! A minimum length and a list of common passwords, but no rules about digits and symbols, as NIST SP 800-63B advises.
 
 use crate::domain::Email;
 
