@@ -31,10 +31,10 @@ use crate::verify::Verify;
   prepx start --dev --listen 127.0.0.1:0
                                     fixed demo keys, a free port
   prepx admin account add --email me@example.com --deposit USD=10000
-  prepx status                      how every part of it is
+  prepx status                      the state of every part
   prepx verify                      check the books of ./prepx-data
 
-Exit codes: 0 done, 1 it failed, 2 the command line is wrong.")]
+Exit codes: 0 success, 1 failure, 2 the command line is wrong.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,21 +46,21 @@ pub struct Cli {
 pub enum Command {
     /// Run the platform: HTTP, gRPC and WebSocket on one port.
     Start(Start),
-    /// Operate a platform that runs.
+    /// Operate a running platform.
     Admin(Admin),
-    /// Show how every part of a platform that runs is.
+    /// Show the state of every part of a running platform.
     Status(Status),
-    /// Live through a recorded market and compare.
+    /// Replay a recorded market and compare the outcome.
     Replay(Replay),
     /// Check that the books are right.
     Verify(Verify),
-    /// Decide again what was decided, with this version or another, and show what differs.
+    /// Decide recorded inputs again, with this version or another, and show what differs.
     Shadow(Shadow),
-    /// Help a partition of a stage over an input that has stopped it.
+    /// Get a stage's partition past an input that has stopped it.
     Stage(Stage),
-    /// Look at what could not be delivered, have it tried again or forget it.
+    /// List what could not be delivered, retry it or drop it.
     DeadLetters(DeadLetters),
-    /// Show and make the topics of the event log on Apache Kafka.
+    /// Show and create the topics of the event log on Apache Kafka.
     Topics(Topics),
     /// Bring the tables of all services up to date.
     Schemas(Schemas),
@@ -70,7 +70,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Prints `ready http://HOST:PORT` (https with `public_tls`) on stdout when it serves. SIGTERM
-drains: what is under way is answered, then it ends with 0.
+drains: requests in progress are answered, then it exits with 0.
 
 Examples:
   prepx start
@@ -82,34 +82,34 @@ pub struct Start {
     /// loopback only.
     #[arg(long)]
     pub dev: bool,
-    /// Where data is kept; created when it is not there.
-    #[arg(long, value_name = "DIR", help = format!("Where data is kept; made when it is not there [default: {DATA_DIR}]"))]
+    /// The data directory; created if it does not exist.
+    #[arg(long, value_name = "DIR", help = format!("The data directory; created if it does not exist [default: {DATA_DIR}]"))]
     pub data_dir: Option<PathBuf>,
-    /// Where to listen; port 0 picks a free one.
+    /// The address to listen on; port 0 picks a free port.
     #[arg(long, value_name = "HOST:PORT", value_parser = config::address)]
     pub listen: Option<std::net::SocketAddr>,
-    /// Whether a population of simulated traders keeps a market alive.
+    /// Whether simulated traders keep a market going.
     #[arg(long, value_name = "on|off")]
     pub simulate: Option<Switch>,
-    /// Settings in TOML; flags and PREPX_* variables come before them.
+    /// Settings in TOML; flags and PREPX_* variables override them.
     #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
-/// Which platform to look at.
+/// Which platform to show.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every process, who owns which partition of the stages under which epoch, and how far the lanes
-between them and the consumers of the event log are behind; how many letters of each group are dead,
-which `prepx dead-letters` lists. Neither a lag nor a dead letter is a problem by itself; what
-is: a process that does not answer, a service of which none takes calls, a partition that nobody
-owns. Of the gateways only the one that is asked is shown.
+    after_help = "Shows every process; which process owns which partition of the stages, and its epoch; how far the lanes
+between stages and the consumers of the event log lag behind; and the number of dead letters of each
+group, which `prepx dead-letters` lists. A lag or a dead letter is not a problem by itself. These are:
+a process that does not answer, a service without a process that accepts calls, a partition without an
+owner. Of the gateways only the one that answers is shown.
 
 Examples:
   prepx status
   prepx status --url https://prepx.example.com --json
 
-Exit codes: 0 all is well, 1 it is not or nobody answers, 2 the command line is wrong."
+Exit codes: 0 no problems, 1 problems or no answer, 2 the command line is wrong."
 )]
 pub struct Status {
     /// Which platform, and as whom.
@@ -120,10 +120,10 @@ pub struct Status {
     pub json: bool,
 }
 
-/// A platform that runs, and the operator's key to it.
+/// A running platform, and the operator's key to it.
 #[derive(Clone, Debug, Args)]
 pub struct Target {
-    /// Where the platform serves.
+    /// The platform's URL.
     #[arg(
         long,
         env = "PREPX_URL",
@@ -132,7 +132,7 @@ pub struct Target {
         default_value = "http://127.0.0.1:8080"
     )]
     pub url: String,
-    /// Whom to believe there.
+    /// The CA to trust there.
     #[command(flatten)]
     pub believed: Believed,
     /// An operator's key.
@@ -157,18 +157,18 @@ pub struct Target {
 }
 
 impl Target {
-    /// A connection of the operator's.
+    /// A connection with the operator's key.
     ///
     /// # Errors
-    /// When the URL, the CA or the key is not right.
+    /// When the URL, the CA or the key is invalid.
     pub fn connection(&self) -> anyhow::Result<Connection> {
         self.connection_as(&self.key_id, &self.secret_key)
     }
 
-    /// A connection of somebody else's.
+    /// A connection with another key.
     ///
     /// # Errors
-    /// When the URL, the CA or the key is not right.
+    /// When the URL, the CA or the key is invalid.
     pub fn connection_as(&self, key_id: &str, secret_key: &str) -> anyhow::Result<Connection> {
         Connection::new(&self.url, &self.believed.ca, key_id, secret_key)
     }

@@ -13,10 +13,10 @@ use prepx_transcode::Codec;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Status};
 
-/// Whom to believe to be a platform.
+/// Which CA to trust.
 #[derive(Clone, Debug, Args)]
 pub struct Believed {
-    /// With an https URL: the CA that the platform's certificate is of, in PEM.
+    /// With an https URL: the CA that issued the platform's certificate, in PEM.
     #[arg(
         long,
         env = "PREPX_CA",
@@ -95,7 +95,7 @@ impl Connection {
 /// An answer as the JSON API has it. `name` is the whole name of the message.
 ///
 /// # Errors
-/// When it has no JSON, which is a fault of ours.
+/// When it has no JSON form, which is a bug.
 pub fn json(name: &str, message: &impl prost::Message) -> Result<String> {
     let form = prepx_proto::descriptors().get_message_by_name(name);
     let codec = Codec::build(&form.with_context(|| format!("the protos have no {name}"))?)?;
@@ -111,7 +111,7 @@ fn deepest(refusal: &Status) -> String {
     last.unwrap_or_else(|| refusal.message().to_owned())
 }
 
-/// What a person is told of a refusal.
+/// A refusal in words.
 pub fn words(refusal: Status) -> anyhow::Error {
     if refusal.details().is_empty() {
         // No service of ours said this: it is the connection, and its own words help.

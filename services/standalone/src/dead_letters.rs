@@ -44,7 +44,7 @@ pub enum Action {
   prepx dead-letters list
   prepx dead-letters list --group webhooks --json")]
     List {
-        /// Of this group only.
+        /// Only letters of this group.
         #[arg(long)]
         group: Option<String>,
     },
@@ -56,12 +56,12 @@ pub enum Action {
         #[arg(long, value_name = "UUID")]
         id: String,
     },
-    /// Have them tried again, from the first attempt on.
+    /// Retry them, beginning with the first attempt.
     #[command(after_help = "Examples:
   prepx dead-letters replay --id 018bcfe5-…
   prepx dead-letters replay --group webhooks --all")]
     Replay(Which),
-    /// Forget them.
+    /// Drop them.
     #[command(after_help = "Examples:
   prepx dead-letters drop --id 018bcfe5-…
   prepx dead-letters drop --all")]
@@ -72,10 +72,10 @@ pub enum Action {
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Which {
-    /// Of this group only.
+    /// Only letters of this group.
     #[arg(long)]
     pub group: Option<String>,
-    /// UUID of a letter; may be repeated. One that is not there is passed over.
+    /// UUID of a letter; may be repeated. Unknown ones are ignored.
     #[arg(long, value_name = "UUID", required_unless_present = "all")]
     pub id: Vec<String>,
     /// All of them.
@@ -83,7 +83,7 @@ pub struct Which {
     pub all: bool,
 }
 
-/// Does it and prints what came of it.
+/// Carries it out and prints the outcome.
 ///
 /// # Errors
 /// When the server refuses it or cannot be reached.

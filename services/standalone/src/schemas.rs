@@ -32,13 +32,13 @@ pub struct Schemas {
 /// What can be done with the schemas.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Make what is missing, and print which schemas are up to date.
+    /// Create and migrate schemas, and print which are up to date.
     #[command(after_help = "Examples:
   prepx schemas apply --config prepx.toml
   PREPX_SQL_URL=postgres://prepx:secret@10.0.0.3/prepx prepx schemas apply --json")]
     Apply {
-        /// The settings of the services, of which `sql_url` and `sql_shards` say where; PREPX_* variables come
-        /// before them.
+        /// The settings of the services, of which `sql_url` and `sql_shards` say where; PREPX_* variables override
+        /// them.
         #[arg(long, env = "PREPX_CONFIG", value_name = "FILE")]
         config: Option<PathBuf>,
         /// Print JSON: a line of each schema.
@@ -47,10 +47,10 @@ pub enum Action {
     },
 }
 
-/// Does it.
+/// Carries it out.
 ///
 /// # Errors
-/// Settings that are not right, and the first schema that cannot be opened.
+/// Invalid settings, and the first schema that cannot be opened.
 pub fn run(options: Schemas) -> Result<()> {
     let Action::Apply { config, json } = options.action;
     let sources = Sources::of_process(config, Default::default());

@@ -46,16 +46,16 @@ pub struct Shadow {
     /// Where it is recorded.
     #[command(flatten)]
     pub recorded: Recorded,
-    /// The program that decides; this one if not given.
+    /// The program that decides; this one by default.
     #[arg(long, value_name = "BINARY")]
     pub with: Option<PathBuf>,
     /// Only this partition: account/N or matching/N.
     #[arg(long, value_name = "STAGE/N")]
     pub partition: Option<Seat>,
-    /// The first transition; from the oldest snapshot on if not given.
+    /// The first transition; by default the first after the oldest snapshot.
     #[arg(long, value_name = "SEQ", requires = "partition")]
     pub from: Option<u64>,
-    /// The last transition; to the end of the journal if not given.
+    /// The last transition; by default the last of the journal.
     #[arg(long, value_name = "SEQ", requires = "partition")]
     pub to: Option<u64>,
     /// Print JSON: a line for each difference, then the totals.
@@ -66,7 +66,7 @@ pub struct Shadow {
 /// Decides again and prints what differs.
 ///
 /// # Errors
-/// That something differs, or what kept it from looking.
+/// That something differs, or why it could not be checked.
 pub fn run(options: Shadow) -> Result<()> {
     if let (Some(from), Some(to)) = (options.from, options.to) {
         ensure!(from <= to, "--from {from} is behind --to {to}");
@@ -140,7 +140,7 @@ fn run_other(program: &Path, options: &Shadow) -> Result<()> {
 struct Totals {
     partitions: u64,
     transitions: u64,
-    /// Of those, whose inputs the log has let go of.
+    /// How many of those have inputs that are no longer on the log.
     folded: u64,
     events: u64,
     differences: u64,

@@ -30,11 +30,11 @@ pub struct Stage {
 /// What can be done with a stage.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Go on without an input that a stage cannot take.
+    /// Skip an input that a stage cannot process.
     Skip(Skip),
 }
 
-/// Which input to go on without.
+/// Which input to skip.
 #[derive(Debug, Args)]
 #[command(
     after_help = "A message from one stage to the other that cannot be decided stops its partition at
@@ -54,13 +54,13 @@ pub struct Skip {
     /// Where the partition's journal is.
     #[command(flatten)]
     pub recorded: Recorded,
-    /// Which partition has stopped: account/N or matching/N.
+    /// The partition that has stopped: account/N or matching/N.
     #[arg(long, value_name = "STAGE/N")]
     pub partition: Seat,
-    /// Which message: the journal of its sender and its number on the lane.
+    /// The message: the journal of its sender and its number on the lane.
     #[arg(long, value_name = "JOURNAL/N#NUMBER")]
     pub input: Message,
-    /// Why, for those who read the journal later; 1 to 1,000 characters.
+    /// The reason, for readers of the journal; 1 to 1,000 characters.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// Print JSON.
@@ -68,10 +68,10 @@ pub struct Skip {
     pub json: bool,
 }
 
-/// Does it.
+/// Carries it out.
 ///
 /// # Errors
-/// What kept it from being done; nothing has changed then.
+/// Why it could not be done; nothing has changed then.
 pub fn run(options: Stage) -> Result<()> {
     let Action::Skip(skip) = options.action;
     let chars = skip.reason.trim().chars().count();

@@ -29,12 +29,12 @@ pub struct Topics {
 /// What can be done with the topics.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Print what differs from what is declared.
+    /// Print how the topics differ from what is declared.
     #[command(after_help = "Examples:
   prepx topics plan --url kafka://a:9092,b:9092,c:9092/prod
   prepx topics plan --url kafka://127.0.0.1:9092/test --replication 1")]
     Plan(Target),
-    /// Make the difference, and print what was done.
+    /// Create what is missing, and print what was done.
     #[command(after_help = "Examples:
   prepx topics apply --url kafka://a:9092,b:9092,c:9092/prod
   prepx topics apply --url kafka://127.0.0.1:9092/test --replication 1")]
@@ -66,7 +66,7 @@ pub struct Target {
     pub partitions_of_others: Option<NonZeroU32>,
 }
 
-/// Does it.
+/// Carries it out.
 ///
 /// # Errors
 /// Brokers that do not answer, and differences that are never made in place.

@@ -78,11 +78,11 @@ pub struct Verify {
         value_name = "URL"
     )]
     pub sql_url: Option<String>,
-    /// A platform that runs: its ledger beside its stages at one moment, its signed roots, and the
+    /// A running platform: compares its ledger with its stages at one moment, and checks its signed roots and the
     /// records behind the newest.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Whom to believe there.
+    /// The CA to trust there.
     #[command(flatten)]
     pub believed: Believed,
     /// With --url: an operator's key.
@@ -104,7 +104,7 @@ pub struct Verify {
 /// Checks and prints the totals.
 ///
 /// # Errors
-/// The first difference, or what kept it from looking.
+/// The first difference, or why it could not be checked.
 pub fn run(options: Verify) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -143,7 +143,7 @@ fn settings_of(options: &Verify) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Verifies a platform that nobody runs.
+/// Verifies a platform that is not running.
 async fn stopped(settings: &Settings, recorded: &Recorded) -> Result<Report> {
     let opened = recorded.open("prepx verify")?;
     let topology = opened.topology;

@@ -28,7 +28,7 @@ pub struct Admin {
 /// What an operator can do.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// List instruments, and show them.
+    /// Add and show instruments.
     #[command(
         subcommand,
         after_help = "Examples:
@@ -36,7 +36,7 @@ pub enum Action {
   prepx admin instrument list"
     )]
     Instrument(InstrumentAction),
-    /// Make accounts.
+    /// Create accounts.
     #[command(
         subcommand,
         after_help = "Examples:
@@ -62,7 +62,7 @@ pub enum Action {
   prepx admin order end --id 018bcfe5-… --reason \"lost by a skip, see ticket\""
     )]
     Order(OrderAction),
-    /// Stop an instrument: it takes cancels only.
+    /// Halt an instrument: it accepts cancels only.
     #[command(after_help = "Examples:
   prepx admin halt --symbol BTC/USD")]
     Halt {
@@ -97,7 +97,7 @@ pub enum Action {
 /// What an operator can do with instruments.
 #[derive(Debug, Subcommand)]
 pub enum InstrumentAction {
-    /// List an instrument. Repeating it with the same values changes nothing.
+    /// Add an instrument. Repeating it with the same values changes nothing.
     Add(InstrumentAdd),
     /// Show all instruments.
     #[command(after_help = "Examples:
@@ -106,7 +106,7 @@ pub enum InstrumentAction {
     List,
 }
 
-/// An instrument to list.
+/// An instrument to add.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   prepx admin instrument add --symbol BTC/USD --class crypto --tick 0.01 --lot 0.0001 --reference-price 60000
@@ -115,22 +115,22 @@ pub struct InstrumentAdd {
     /// AAPL, or BTC/USD for a pair.
     #[arg(long)]
     pub symbol: String,
-    /// What kind of thing it is.
+    /// The asset class.
     #[arg(long)]
     pub class: Class,
-    /// Prices are multiples of it.
+    /// The tick size: prices are multiples of it.
     #[arg(long)]
     pub tick: String,
-    /// Quantities are multiples of it.
+    /// The lot size: quantities are multiples of it.
     #[arg(long)]
     pub lot: String,
-    /// What it is paid with: from the pair, else USD.
+    /// The quote asset; by default that of the pair, or USD.
     #[arg(long)]
     pub quote: Option<String>,
-    /// When it trades: always for crypto, nyse for equities.
+    /// When it trades; by default always for crypto, nyse for equities.
     #[arg(long)]
     pub calendar: Option<Calendar>,
-    /// The price to start from before the first trade.
+    /// The reference price before the first trade.
     #[arg(long, value_name = "PRICE")]
     pub reference_price: Option<String>,
 }
@@ -157,8 +157,8 @@ pub enum Calendar {
 /// What an operator can do with accounts.
 #[derive(Debug, Subcommand)]
 pub enum AccountAction {
-    /// Make a user with a trading account and an API key; prints account_id, key_id, secret_key.
-    #[command(after_help = "The secret is shown this once.
+    /// Create a user with a trading account and an API key; prints account_id, key_id, secret_key.
+    #[command(after_help = "The secret is shown only once.
 
 Examples:
   prepx admin account add --email bot@example.com
@@ -167,7 +167,7 @@ Examples:
         /// E-mail address of the user.
         #[arg(long)]
         email: String,
-        /// What to pay in at once.
+        /// What to pay in right away.
         #[arg(long, value_name = "ASSET=AMOUNT", value_parser = parse_amount)]
         deposit: Vec<Amount>,
     },
@@ -176,10 +176,10 @@ Examples:
 /// What an operator can do with orders.
 #[derive(Debug, Subcommand)]
 pub enum OrderAction {
-    /// End an order of any account, also one that the market has lost by `prepx stage skip`.
+    /// End an order of any account, also one that the market lost through `prepx stage skip`.
     #[command(
-        after_help = "The market cancels the order; where it does not know it, what the order holds is let
-go of all the same. The reason is on the journal, so the audit chain covers it.
+        after_help = "The market cancels the order; if the market does not know it, its hold is released all the
+same. The reason is in the journal, so the audit chain covers it.
 
 Examples:
   prepx admin order end --id 018bcfe5-… --reason \"lost by a skip, see ticket\""
@@ -188,23 +188,23 @@ Examples:
         /// UUID of the order.
         #[arg(long, value_name = "UUID")]
         id: String,
-        /// Why, for those who read the journal later; 1 to 1,000 characters.
+        /// The reason, for readers of the journal; 1 to 1,000 characters.
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
 }
 
-/// So much of an asset. The server has the last word on the number; what is none at all is refused
-/// before anything is made.
+/// An amount of an asset. The server decides whether the number is valid; what is not a positive number is refused here,
+/// before anything is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {
-    /// Which asset.
+    /// The asset.
     pub asset: String,
     /// How much, in decimal.
     pub amount: String,
 }
 
-/// Decimal places of amounts.
+/// The most decimal places of an amount.
 const AMOUNT_SCALE: u32 = 8;
 
 fn parse_amount(text: &str) -> Result<Amount, String> {

@@ -56,35 +56,35 @@ fn every_command_says_what_it_is_for() {
     expect![[r#"
         prepx: A trading platform that its owner runs. Bots that speak the Alpaca API trade on it unchanged
         prepx start: Run the platform: HTTP, gRPC and WebSocket on one port
-        prepx admin: Operate a platform that runs
-        prepx status: Show how every part of a platform that runs is
-        prepx replay: Live through a recorded market and compare
+        prepx admin: Operate a running platform
+        prepx status: Show the state of every part of a running platform
+        prepx replay: Replay a recorded market and compare the outcome
         prepx verify: Check that the books are right
-        prepx shadow: Decide again what was decided, with this version or another, and show what differs
-        prepx stage: Help a partition of a stage over an input that has stopped it
-        prepx dead-letters: Look at what could not be delivered, have it tried again or forget it
-        prepx topics: Show and make the topics of the event log on Apache Kafka
+        prepx shadow: Decide recorded inputs again, with this version or another, and show what differs
+        prepx stage: Get a stage's partition past an input that has stopped it
+        prepx dead-letters: List what could not be delivered, retry it or drop it
+        prepx topics: Show and create the topics of the event log on Apache Kafka
         prepx schemas: Bring the tables of all services up to date
-        prepx admin instrument: List instruments, and show them
-        prepx admin account: Make accounts
+        prepx admin instrument: Add and show instruments
+        prepx admin account: Create accounts
         prepx admin deposit: Pay into an account
         prepx admin order: End orders
-        prepx admin halt: Stop an instrument: it takes cancels only
+        prepx admin halt: Halt an instrument: it accepts cancels only
         prepx admin resume: Let an instrument trade again
         prepx admin kill-switch: Stop an account (it can only cancel), or let it trade again
         prepx replay lobster: Order by order, as LOBSTER writes NASDAQ's markets
-        prepx stage skip: Go on without an input that a stage cannot take
+        prepx stage skip: Skip an input that a stage cannot process
         prepx dead-letters list: Print them, oldest first
         prepx dead-letters show: Print one with its payload, its attempts and their headers
-        prepx dead-letters replay: Have them tried again, from the first attempt on
-        prepx dead-letters drop: Forget them
-        prepx topics plan: Print what differs from what is declared
-        prepx topics apply: Make the difference, and print what was done
-        prepx schemas apply: Make what is missing, and print which schemas are up to date
-        prepx admin instrument add: List an instrument. Repeating it with the same values changes nothing
+        prepx dead-letters replay: Retry them, beginning with the first attempt
+        prepx dead-letters drop: Drop them
+        prepx topics plan: Print how the topics differ from what is declared
+        prepx topics apply: Create what is missing, and print what was done
+        prepx schemas apply: Create and migrate schemas, and print which are up to date
+        prepx admin instrument add: Add an instrument. Repeating it with the same values changes nothing
         prepx admin instrument list: Show all instruments
-        prepx admin account add: Make a user with a trading account and an API key; prints account_id, key_id, secret_key
-        prepx admin order end: End an order of any account, also one that the market has lost by `prepx stage skip`
+        prepx admin account add: Create a user with a trading account and an API key; prints account_id, key_id, secret_key
+        prepx admin order end: End an order of any account, also one that the market lost through `prepx stage skip`
     "#]].assert_eq(&said);
 }
 
