@@ -1,4 +1,4 @@
-//! Who is asking, and whether they may: principals, access tokens, API keys and the checks on them.
+//! Authentication and authorization: principals, access tokens, API keys and the checks on them.
 //!
 //! How trust travels (I9: every query carries the principal):
 //!
@@ -14,12 +14,11 @@
 //!    headers, and checks the method's [`Policy`], which comes from the options in the protos. A
 //!    method without options needs a principal.
 //!
-//! Calls between services that are on nobody's behalf carry no principal but the [`ClusterKey`] of the platform. Of the
-//! methods that clients may call, it opens those that `data:read` opens, whose answers are the same for everybody.
+//! Calls that services make on their own behalf carry the platform's [`ClusterKey`] instead of a principal. Of the methods
+//! that clients may call, it grants access to those that need `data:read`, whose answers are the same for everybody.
 //!
-//! A revoked key or session is refused at once in the process that revokes it, and the streams that
-//! were opened with it end; other processes refuse it when its access token expires, at most 15 minutes
-//! later.
+//! A revoked key or session is refused immediately by the process that revokes it, and the streams opened with it end;
+//! other processes refuse it when its access token expires, at most 15 minutes later.
 //!
 //! This crate stores nothing and reads no clock. Passwords belong to the user service.
 

@@ -1,10 +1,10 @@
-//! The event log: the seam ([`Log`]) under every stage and projection, with two engines: the embedded one, a
-//! write-ahead log for all topics, and, behind the feature `kafka`, Apache Kafka. Beside it [`Leases`] decide
-//! which process works on which partition.
+//! The event log under every stage and projection: the trait [`Log`] with two engines, the embedded one, which is a
+//! write-ahead log for all topics, and Apache Kafka, behind the feature `kafka`. [`Leases`] decide which process works on
+//! which partition.
 //!
-//! Owns: topics and their partitions, atomic batches, offsets, fencing of stale owners, the
-//! durable watermark, retention. Refuses: to know what is inside a record, to read a clock, to
-//! show anybody a record that is not durable (I8), to buffer without a bound (I10).
+//! Owns: topics and their partitions, atomic batches, offsets, fencing of stale owners, the durable watermark, retention.
+//! Refuses: to interpret records, to read a clock, to show a record that is not durable (I8), to buffer without a bound
+//! (I10).
 //!
 //! | invariant | where it is kept |
 //! | --- | --- |

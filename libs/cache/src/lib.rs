@@ -1,16 +1,16 @@
-//! The cache behind one seam: values that are kept for a while, rate limits, publish and subscribe.
+//! The cache: values that are kept for a while, rate limits, publish and subscribe.
 //!
-//! A URL chooses the engine: the process's own memory; Redis behind it, single or cluster, shared by many processes; and
-//! Memcached behind that. Code that holds a [`Cache`] does not know which it is. [`conformance`] is what all of them pass:
+//! A URL chooses the engine: the process's own memory; behind it Redis, single or cluster, shared by many processes; and
+//! behind that Memcached. Code that holds a [`Cache`] does not know which it is. [`conformance`] tests them all:
 //!
-//! - [`Space`]: values under keys, bounded in bytes and time, loaded once however many ask;
-//! - [`Cache::take`]: whether one more is within a [`Limiter`], counted in one atomic step;
-//! - [`Cache::publish`] and [`Cache::subscribe`]: news for whoever listens, bounded, at most once;
+//! - [`Space`]: values under keys, bounded in bytes and time, loaded once however many callers ask;
+//! - [`Cache::take`]: whether one more event is within a [`Limiter`], counted atomically;
+//! - [`Cache::publish`] and [`Cache::subscribe`]: messages to all subscribers, bounded, at most once;
 //! - [`Warmer`]: loads what the busiest readers ask for most before they ask.
 //!
-//! Nothing that matters lives only here. The answer may always be "not kept" or "some news were missed", and no call
-//! fails: while the servers are away, each process keeps values and counts for itself. So the cache refuses to be a store
-//! or a log. Time comes from the [`Clock`] that it is opened with, and on a server from that server.
+//! The cache is never the only place of anything that matters. The answer may always be "not cached" or "some messages were
+//! missed", and no call fails: while the servers cannot be reached, each process caches and counts for itself. So the cache
+//! refuses to be a store or a log. Time comes from the [`Clock`] that it is opened with, and on a server from that server.
 
 mod buckets;
 pub mod conformance;

@@ -1,8 +1,8 @@
-//! The trading vocabulary that every service speaks: ids, exact numbers, instruments, orders, the
-//! closed set of error codes, and the messages that the account and matching stages exchange.
+//! The trading vocabulary that all services share: ids, exact numbers, instruments, orders, the closed set of error
+//! codes, and the messages that the account and matching stages exchange.
 //!
 //! Pure: no clock, no randomness, no I/O, no floating point, no wire format. Money and quantities
-//! are `i64` minor units, prices `i64` ticks; every step that can leave their range is checked.
+//! are `i64` minor units, prices `i64` ticks; every operation that can leave their range is checked.
 
 #![deny(clippy::float_arithmetic)]
 

@@ -1,5 +1,5 @@
-//! The clock and randomness. Nothing else in PrepX reads them, which a lint enforces, so a simulation that replaces this
-//! crate's values controls all of them (I7). Also what a thread tells the scheduler.
+//! The clock and randomness, and a thread's scheduling priority. Nothing else in PrepX reads a clock or draws a random
+//! number, which a lint enforces, so a simulation that replaces this crate's values controls all of them (I7).
 
 mod clock;
 mod random;

@@ -1,20 +1,20 @@
 //! Errands: effects outside the platform that follow from what stages publish and may fail, such as webhooks.
 //!
-//! A *group* of consumers follows its input and makes errands of every message. Each errand is tried once. If it fails, it
-//! goes through the retry topics of the group, each with a longer delay, and at last to its topic of dead letters, from
-//! where operators have it tried again or drop it.
+//! A *group* of consumers follows its input and turns every message into errands. Each errand is tried once. If it fails,
+//! it goes through the group's retry topics, each with a longer delay, and finally to its topic of dead letters, from
+//! which operators can retry or drop it.
 //!
-//! It owns the attempts, their order, and what is on the topics of a group. It refuses to lose an errand: the outcome of an
-//! attempt is durable on the log before the position moves, so a process that takes over from one that died in between
-//! tries again, under the same id (at least once). It is not for stages and books: a retry changes the order of events,
-//! which lanes must keep (I2).
+//! It owns the attempts, their order, and the topics of a group. It refuses to lose an errand: the outcome of an attempt is
+//! durable on the log before the position moves, so a process that takes over from one that died in between tries again,
+//! under the same id (at least once). It is not for stages and the ledger: a retry changes the order of events, which lanes
+//! must keep (I2).
 //!
 //! | bound (I10) | where |
 //! | --- | --- |
 //! | one target's share of a turn | [`Settings::turn`] |
-//! | what waits in a retry topic | [`Settings::waiting_max`]; beyond it an errand is dead at once |
-//! | dead letters | [`Settings::letters_max`]; beyond it the oldest are forgotten |
-//! | how much of an embedded log waiting errands hold | `retries`: they are carried forward |
+//! | errands in a retry topic | [`Settings::waiting_max`]; beyond it an errand becomes a dead letter immediately |
+//! | dead letters | [`Settings::letters_max`]; beyond it the oldest are dropped |
+//! | how much of an embedded log waiting errands retain | `retries`: they are carried forward |
 
 mod error;
 mod group;

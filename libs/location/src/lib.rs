@@ -1,7 +1,7 @@
 //! How a URL names servers: `SCHEME://USER:PASSWORD@HOST:PORT,HOST:PORT/PATH?NAME=VALUE&NAME=VALUE`.
 //!
-//! Owns that form, which the engines behind all seams have in common, and the names of what TLS to
-//! them needs ([`Tls`]). Refuses to connect, to know an engine, and to show a password.
+//! Owns that form, which the engines of log, store and cache have in common, and the settings of TLS to them ([`Tls`]).
+//! Refuses to connect, to know an engine, and to show a password.
 
 mod tls;
 

@@ -1,7 +1,7 @@
-//! Object storage behind one seam: whole objects by name, in a directory or in a bucket that speaks S3.
+//! Object storage: whole objects by name, in a directory or in an S3 bucket.
 //!
-//! Owns: that an object is there completely or not at all, and survives a power failure once it is there. Refuses: to know
-//! what is in an object, to change part of one, and to lock anything: callers decide who may write what.
+//! Owns: that an object exists completely or not at all, and survives a power failure once it exists. Refuses: to interpret
+//! objects, to change part of one, and to lock anything: callers decide who may write what.
 
 mod files;
 mod location;

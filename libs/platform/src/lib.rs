@@ -1,7 +1,7 @@
-//! What the program of every service is made of: settings, engines, and the layers around its routes.
+//! What the programs of all services share: settings, engines, and the layers around the routes.
 //!
-//! Owns the settings that all services of a platform have in common, and how engines, peers and the running process are
-//! made from them. Refuses to know a service: each has a `main.rs` that puts it together.
+//! Owns the settings that all services of a platform have in common, and how engines, peers and the process are set up
+//! from them. Refuses to know a service: each has a `main.rs` that puts it together.
 
 pub mod engines;
 mod order_path;

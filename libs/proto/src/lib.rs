@@ -1,9 +1,9 @@
-//! What services say to each other and to clients: the messages, clients and servers generated
-//! from `proto/`, and the descriptors with comments and options.
+//! The wire formats: the messages, clients and servers generated from `proto/`, and the descriptors with comments and
+//! options.
 //!
-//! A package `prepx.<service>.v<n>` is the module `<service>::v<n>`. What is on the event log stands for
-//! values of the domain one to one, in [`journal`], and what owners of stages answer in [`owner`]; orders, instruments and bars take their public form in
-//! [`convert`]. There is no other logic here.
+//! A package `prepx.<service>.v<n>` is the module `<service>::v<n>`. [`journal`] converts between the domain and the
+//! messages on the event log, [`owner`] between the domain and the answers of stages' owners, [`convert`] from the domain to
+//! the public form of orders, instruments and bars. There is no other logic here.
 
 use std::sync::LazyLock;
 

@@ -1,8 +1,8 @@
-//! How a service starts, serves, reports and ends.
+//! How a service starts, serves, reports and drains.
 //!
-//! A service builds a [`Service`]: gRPC services, HTTP routes and tasks, behind a [`guard`]. [`run`]
-//! hosts one or several in a process on one port. Services call each other through a [`Peer`], in
-//! process or elsewhere, and refuse through [`status`]. This crate knows no service and no principal.
+//! A service builds a [`Service`]: gRPC services, HTTP routes and tasks, behind a [`guard`]. [`run`] hosts one or several in
+//! a process on one port. Services call each other through a [`Peer`], in the same process or over the network, and
+//! return errors through [`status`]. This crate refuses to know a service or a principal.
 
 mod allocator;
 mod balance;

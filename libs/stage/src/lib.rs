@@ -1,16 +1,15 @@
 //! Event-sourced stages: journals, lanes, transitions, snapshots, takeover.
 //!
-//! Owns how a pure [`Machine`](prepx_domain::Machine) becomes a stage that survives: every group
-//! of inputs becomes one [`Transition`] in the journal of its partition, in one atomic batch with
-//! all messages that it causes. Refuses: to know what a stage decides, to decide an input
-//! twice, to run a thread for a stage, to read a clock that it was not given.
+//! Owns how a pure [`Machine`](prepx_domain::Machine) becomes a durable stage: every group of inputs becomes one
+//! [`Transition`] in the journal of its partition, in one atomic batch with all messages that it causes. Refuses: to know
+//! what a stage decides, to decide an input twice, to run a thread for a stage, to read a clock that it was not given.
 //!
 //! | folder | has |
 //! | --- | --- |
-//! | `decide/` | one partition that decides ([`Partition`]), and who drives it: [`Pipeline`] (all in one process, ahead of the disk), [`Station`] (one, on durable records) |
+//! | `decide/` | one partition that decides ([`Partition`]), and its drivers: [`Pipeline`] (all partitions in one process, ahead of the disk), [`Station`] (one partition, on durable records) |
 //! | `journal/` | the bytes on the log: [`Transition`], [`lane`], [`command`]; their fold, [`State`]; an operator's [`Skip`] |
-//! | `recovery/` | getting a state back: [`Takeover`], [`Folded`], [`Standby`], [`snapshot`], [`Keeper`] |
-//! | `past/` | dropping the log's past: [`Retention`], [`archive`], [`Archivist`] |
+//! | `recovery/` | restoring a state: [`Takeover`], [`Folded`], [`Standby`], [`snapshot`], [`Keeper`] |
+//! | `past/` | truncating and archiving the log: [`Retention`], [`archive`], [`Archivist`] |
 //! | `consume/` | consumers of outputs: [`consume`], [`follow`], [`Duty`], [`Lag`] |
 //! | `clients/` | the stages as services reach them: [`port`], [`desk`] |
 //! | `shadow/` | deciding again for comparison: [`shadow`] |

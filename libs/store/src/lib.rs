@@ -1,12 +1,12 @@
-//! The SQL store behind one seam: pools, migrations, transactions and consumer positions.
+//! The SQL store: pools, migrations, transactions and consumer positions, on SQLite or PostgreSQL.
 //!
-//! A URL says where the schemas of all services are, in SQLite or in PostgreSQL; a service opens its
-//! own schema and gets a [`Pool`]. A statement is one text for both engines ([`query`]). Where they must
-//! differ (bulk writes, partitions, what only a file has), the types here have variants.
+//! A URL says where the schemas of all services are; a service opens its own schema and gets a [`Pool`]. A statement has
+//! one text for both engines ([`query`]). Where they must differ (bulk writes, partitions, what only a file has), the types
+//! here have variants.
 //!
-//! It owns how a schema is opened, migrated, written by one writer and read by many, and how rows
-//! and a consumer's position commit together (I2). It refuses to know any table of a service, to
-//! hide SQL behind objects, and to retry: whether a retry can help is part of each [`Error`].
+//! It owns how a schema is opened, migrated, written by one writer and read by many, and how rows and a consumer's position
+//! commit together (I2). It refuses to know any table of a service, to hide SQL behind objects, and to retry: whether a
+//! retry can help is part of each [`Error`].
 
 mod bulk;
 mod error;

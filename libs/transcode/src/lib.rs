@@ -1,9 +1,8 @@
 //! HTTP/JSON to gRPC and back, from descriptors alone: no handler per route.
 //!
-//! Routes come from `google.api.http`, and everything that proto3 JSON cannot say from the options of
-//! `prepx/options/v1/options.proto`, where the defaults are written down too. Requests become
-//! protobuf bytes and replies become JSON without a message type in between, along plans that are
-//! computed once when the router is built.
+//! Routes come from `google.api.http`, and everything that proto3 JSON cannot express from the options of
+//! `prepx/options/v1/options.proto`, which also documents the defaults. Requests become protobuf bytes and replies become
+//! JSON without a message type in between, following plans that are computed once when the router is built.
 //!
 //! ```text
 //! let router = Router::build(&pool)?;                    // once; fails on any route that is not sound
@@ -26,9 +25,8 @@
 //! respond(error.http_status(), error.to_json(request_id));           // {"code":40410000,"message":…}
 //! ```
 //!
-//! What this refuses: methods whose requests are streams have no HTTP form; they are gRPC only. It
-//! knows nothing of connections, principals or time, and allocates no more than a small multiple of
-//! the body's size, which is bounded before any of it is read.
+//! Refuses methods whose requests are streams: they are gRPC only. It knows nothing of connections, principals or time, and
+//! allocates no more than a small multiple of the body's size, which is bounded before any of it is read.
 
 mod call;
 mod codec;
