@@ -1,10 +1,10 @@
 //! The loop around every consumer of stage outputs (projections, streams, sinks).
 //!
-//! Owns the consumer's thread, its retries, what it releases on the log, and its lag; [`progress`] owns how far
-//! it has come. Where processes divide the partitions among them ([`Duties`]), one process takes each
-//! partition; the others follow it too if their consumer wants to see it ([`Consumer::see`]), but write
-//! nothing. Refuses to skip anything: what a consumer cannot take is reported loudly and tried again from the
-//! same place, and reads that need it are refused meanwhile. Only a failed log ends the loop.
+//! Owns the consumer's thread, its retries, its releases of the log, and its lag; [`progress`] owns how far it has come.
+//! Where processes divide the partitions among them ([`Duties`]), one process takes each partition; the others follow it
+//! if their consumer wants to see it ([`Consumer::see`]), but write nothing. Refuses to skip anything: a batch that a
+//! consumer cannot process raises an alarm and is tried again, and reads that need it are refused meanwhile. Only a
+//! failed log ends the loop.
 
 mod consumer;
 pub(crate) mod duty;
@@ -35,41 +35,41 @@ pub use self::progress::{Positions, Progress};
 pub use self::thread::on_a_thread;
 use crate::{Duties, Duty, Retention, Topology, traced};
 
-/// When no partition had as many messages as this, the consumer pauses.
+/// The consumer pauses when no partition had as many messages as this.
 const FULL_BATCH: usize = 4_096;
-/// The least pause, however many wait for what comes after it.
+/// The least pause, however many readers wait.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// How long after a failure it is tried again.
+/// The pause after a failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What consumers follow.
+/// What consumers need to follow the log.
 #[derive(Clone)]
 pub struct Following {
     /// The end of the log.
     pub tail: Tail,
-    /// Where they say how far they have come.
+    /// Where they release the log.
     pub retention: Arc<Retention>,
-    /// How many partitions there are.
+    /// The number of partitions.
     pub topology: Topology,
     /// The clock for the age of a lag.
     pub clock: Arc<dyn Clock>,
-    /// Which partitions this process takes.
+    /// The partitions that this process takes.
     pub duties: Duties,
 }
 
-/// Why an attempt has ended.
+/// Why an attempt ended.
 enum Stop<E> {
     Log(follow::Error),
     Consumer(E),
 }
 
-/// Why a consumer has ended before it was asked to.
+/// Why a consumer ended before it was stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log has failed.
     #[error(transparent)]
     Log(#[from] follow::Error),
-    /// No thread can be had, or it panicked.
+    /// The thread could not be started, or panicked.
     #[error("the thread of a consumer: {0}")]
     Thread(#[from] io::Error),
 }
@@ -81,17 +81,17 @@ pub struct Runner<C> {
     follower: Follower,
     progress: watch::Sender<Places>,
     wishes: Arc<Wishes>,
-    /// One for each partition that this process takes.
+    /// For each partition that this process takes.
     takings: BTreeMap<TopicPartition, Taking>,
-    /// Batches since the log was last let go of.
+    /// Batches since the log was last released.
     unreleased: u32,
     /// Whether somebody waits for an offset.
     hurried: bool,
 }
 
 impl<C: Consumer> Runner<C> {
-    /// Finds out where the consumer stands. Speaks up at the log for what it still needs, so it is
-    /// to be made before anything lets go of the log.
+    /// Reads the consumer's positions, and registers with [`Retention`] what it still needs, so this must happen before
+    /// anything releases the log.
     ///
     /// # Errors
     /// The consumer's own, or that the log has failed.
@@ -118,12 +118,12 @@ impl<C: Consumer> Runner<C> {
         }
     }
 
-    /// Who takes.
+    /// The consumer.
     pub const fn consumer(&self) -> &C {
         &self.consumer
     }
 
-    /// Takes everything that is durable now; shows each batch before it is taken.
+    /// Processes everything that is durable now; calls `seen` with each batch first.
     ///
     /// # Errors
     /// The first one, without trying again.
@@ -140,7 +140,7 @@ impl<C: Consumer> Runner<C> {
         Ok(())
     }
 
-    /// Runs on a thread of its own until `stop`; what it does never stands in the way of an order.
+    /// Runs on a thread of its own until `stop`.
     ///
     /// # Errors
     /// When the log has failed.
@@ -170,11 +170,10 @@ impl<C: Consumer> Runner<C> {
         }
     }
 
-    /// Takes what comes while it is this process's to take, and begins anew after every failure but the
-    /// log's.
+    /// Runs attempts, each until the duty ends or a failure; only a failure of the log ends it.
     async fn go_on(&mut self) -> follow::Error {
         let name = self.consumer.name();
-        // While another process takes all, what was found out when this one was made gets old.
+        // While another process takes everything, the positions read by `open` become stale.
         let mut knows_where = C::SEES || self.whole_duty().is_mine();
         loop {
             let ended = self.attempt(&mut knows_where).await;
@@ -190,12 +189,12 @@ impl<C: Consumer> Runner<C> {
         }
     }
 
-    /// The duty of a consumer that does not see what others take: of all or nothing.
+    /// The duty of a consumer that does not see what others take: all partitions or none.
     fn whole_duty(&self) -> Duty {
         self.following.duties.of(0).clone()
     }
 
-    /// Goes on from where it stands until it has to find that out anew.
+    /// Processes batches until the positions have to be read again.
     async fn attempt(&mut self, knows_where: &mut bool) -> Result<(), Stop<C::Error>> {
         let duty = self.whole_duty();
         let _taking = match C::SEES {
@@ -236,7 +235,7 @@ impl<C: Consumer> Runner<C> {
         !C::SEES || self.takings.contains_key(&partition)
     }
 
-    /// Whether a partition has become this process's to take.
+    /// Starts taking a partition if it is this process's duty; returns whether this is new.
     fn take_up(&mut self, partition: TopicPartition) -> bool {
         if self.takes(partition) {
             return false;
@@ -246,8 +245,8 @@ impl<C: Consumer> Runner<C> {
         taking.is_some_and(|taking| self.takings.insert(partition, taking).is_none())
     }
 
-    /// Lets go of partitions that are another process's to take by now, and finds out where those stand that have become
-    /// this one's: whoever had them may not have come as far as was seen here.
+    /// Gives up partitions that are now another process's duty, and reads the positions of those that are now this one's:
+    /// their previous process may not have come as far as was seen here.
     async fn settle(&mut self) -> Result<(), Stop<C::Error>> {
         let duties = &self.following.duties;
         let over = |of: &TopicPartition, _: &mut Taking| !duties.of(of.partition).is_mine();
@@ -273,7 +272,7 @@ impl<C: Consumer> Runner<C> {
     async fn take_all(&mut self) -> Result<std::convert::Infallible, Stop<C::Error>> {
         let mut moved = self.following.duties.watch();
         loop {
-            // Taken note of before looking, so that what comes after the look wakes.
+            // Marked before looking, so that changes after the look wake this.
             moved.mark_unchanged();
             self.settle().await?;
             let first = tokio::select! {
@@ -294,15 +293,15 @@ impl<C: Consumer> Runner<C> {
             if largest < FULL_BATCH && pauses {
                 tokio::select! {
                     () = self.pause() => {}
-                    // Somebody may wait for what is to be let go of.
+                    // Another process may wait for a partition that must be given up.
                     _ = moved.changed() => {}
                 }
             }
         }
     }
 
-    /// The next batch. Whoever waits for an offset that no record stands before is told meanwhile that
-    /// the consumer has come so far.
+    /// The next batch. Meanwhile, readers that wait for an offset without a record before it are told that the consumer
+    /// has reached it.
     async fn next(&mut self) -> Result<Batch, follow::Error> {
         loop {
             if std::mem::take(&mut self.hurried) {
@@ -333,7 +332,7 @@ impl<C: Consumer> Runner<C> {
         });
     }
 
-    /// Lets more come together, but not longer than [`PAUSE_MIN`] when somebody waits for it.
+    /// Waits for more messages, but no longer than [`PAUSE_MIN`] when somebody waits for the consumer.
     async fn pause(&mut self) {
         tokio::time::sleep(PAUSE_MIN).await;
         let rest = C::PAUSE.saturating_sub(PAUSE_MIN);
@@ -365,7 +364,7 @@ impl<C: Consumer> Runner<C> {
         self.release().await
     }
 
-    /// Lets go of the log behind what the consumer has taken.
+    /// Releases the log behind the consumer's positions.
     async fn release(&mut self) -> Result<(), Stop<C::Error>> {
         self.consumer.sync().await.map_err(Stop::Consumer)?;
         self.unreleased = 0;

@@ -1,4 +1,4 @@
-//! What a consumer of stage outputs implements: where it stands, and how it takes a batch.
+//! What a consumer of stage outputs implements: its position, and how it processes a batch.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,57 +7,56 @@ use prepx_bus::TopicPartition;
 
 use crate::follow::{self, Batch};
 
-/// Whoever takes what stages tell.
+/// A consumer of stage outputs, such as a projection.
 pub trait Consumer: Send + 'static {
-    /// Why it cannot take something.
+    /// Why it cannot process something.
     type Error: std::error::Error + From<follow::Error> + Send + Sync + 'static;
 
-    /// Its name on the log. Those of one name that take different partitions are one.
+    /// Its name on the log. Processes with the same name that take different partitions are one consumer.
     const NAME: &'static str;
-    /// How much later than the log a store may be while nobody waits for it: many small commits cost
-    /// more than few large, in time and in what is written; but what has come together is work for a core, which
-    /// orders then have to share. Zero: not at all.
+    /// How far the store may lag behind the log while nobody waits for it. Many small commits cost more time and
+    /// more writes than few large ones, but a large batch occupies a core that the order path shares. Zero means that it
+    /// never pauses.
     const PAUSE: Duration;
-    /// The log is let go of after so many batches, of at most about a mebibyte each, because with a
-    /// store it costs a sync.
+    /// After how many batches, of at most about a mebibyte each, the log is released. Not after each, because with a
+    /// store that costs a sync.
     const BATCHES_BETWEEN_RELEASES: u32;
-    /// Whether it lets others go first where cores are scarce: what it lags by then, it catches up
-    /// with when there is room.
+    /// Whether its thread has a lower priority than others. It then lags while cores are busy, and catches up later.
     const YIELDS: bool = true;
 
-    /// Whether it sees what other processes take ([`Self::see`]). One that does not waits until everything is
-    /// its to take.
+    /// Whether it follows the partitions that other processes take too ([`Self::see`]). A consumer that does not waits
+    /// until all partitions are its own.
     const SEES: bool = false;
 
-    /// Its name in metrics, in alarms and on its thread.
+    /// Its name in metrics, alarms and on its thread.
     fn name(&self) -> String {
         Self::NAME.to_owned()
     }
 
-    /// Whether somebody waits for everything that it takes, so that it does not pause.
+    /// Whether somebody waits for its progress, so that it must not pause.
     fn is_awaited(&self) -> bool {
         false
     }
 
-    /// What it follows.
+    /// The partitions that it follows.
     fn sources(&self) -> Vec<TopicPartition>;
 
-    /// Where it stands in a partition: what to read from. Asked of all at the beginning and after each failure, and of
-    /// one when it becomes this process's to take.
+    /// Its position in a partition: the offset to read from. Called for all partitions at the start and after each
+    /// failure, and for one when this process begins to take it.
     fn resume(
         &mut self,
         partition: TopicPartition,
     ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 
-    /// Makes ready for the first batch after [`Self::resume`] of all.
+    /// Called after [`Self::resume`] of all partitions, before the first batch.
     fn prepare(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
 
-    /// Takes a batch, all of it or nothing.
+    /// Processes a batch, all of it or nothing.
     fn take(&mut self, batch: Batch) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Another process takes this batch: what readers here have to know of it.
+    /// Called with a batch that another process takes, for what readers here must know of it.
     ///
     /// # Errors
     /// When it cannot be understood.
@@ -65,12 +64,12 @@ pub trait Consumer: Send + 'static {
         Ok(())
     }
 
-    /// Makes what was taken survive the loss of power: otherwise the consumer could fall back
-    /// behind where the log begins once it is let go of.
+    /// Makes everything processed so far survive a power failure. Called before the log is released: otherwise the
+    /// consumer's position could fall back before the start of the log.
     fn sync(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
 
-    /// Something has failed and everything since [`Self::resume`] begins anew.
+    /// Called after a failure: whatever happened since [`Self::resume`] is repeated.
     fn interrupted(&mut self) {}
 }

@@ -1,26 +1,25 @@
-//! Which of several processes takes the stages' outputs: one takes everything ([`Duty`]), or they divide the
-//! partitions among them ([`Duties`]).
+//! Which of several processes takes the stages' outputs: one takes all of them ([`Duty`]), or they divide the partitions
+//! among them ([`Duties`]).
 //!
-//! Owns when a consumer takes a partition and when it has let go. Refuses to be what keeps two processes
-//! apart: a lease only says whose duty it is, and positions that commit with effects refuse whoever is
-//! late (I2).
+//! Owns when a consumer may take a partition and when it has stopped. Refuses to guarantee that only one process does:
+//! a lease only assigns the duty, and positions that commit together with effects reject a late process (I2).
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// A process's duty. Clones are the same.
+/// Whether this process should take something. Clones share the state.
 #[derive(Clone)]
 pub struct Duty(Arc<Shared>);
 
 struct Shared {
     mine: watch::Sender<bool>,
     taking: watch::Sender<usize>,
-    /// Told when this duty, or one that is shared out with it, comes or is over.
+    /// Notified when this duty, or another of the same [`Duties`], begins or ends.
     moved: Arc<watch::Sender<()>>,
 }
 
-/// Held while a consumer takes.
+/// Held while a consumer takes. See [`Duty::is_free`].
 pub struct Taking(Arc<Shared>);
 
 impl Duty {
@@ -29,7 +28,7 @@ impl Duty {
         Duty::new(true, Arc::default())
     }
 
-    /// The duty of a process that waits until it is given one.
+    /// The duty of a process that stands by until [`Self::begin`].
     pub fn standing_by() -> Duty {
         Duty::new(false, Arc::default())
     }
@@ -42,12 +41,12 @@ impl Duty {
         }))
     }
 
-    /// Says that it has come.
+    /// Assigns it to this process.
     pub fn begin(&self) {
         self.say(true);
     }
 
-    /// Says that it is over. Whoever takes lets go; [`Self::is_free`] tells when.
+    /// Takes it from this process. The consumer then stops; [`Self::is_free`] says when it has.
     pub fn end(&self) {
         self.say(false);
     }
@@ -57,7 +56,7 @@ impl Duty {
         self.0.moved.send_replace(());
     }
 
-    /// Whether nobody takes here.
+    /// Whether no consumer holds a [`Taking`].
     pub fn is_free(&self) -> bool {
         *self.0.taking.borrow() == 0
     }
@@ -67,20 +66,20 @@ impl Duty {
         *self.0.mine.borrow()
     }
 
-    /// Whether it is this process's duty, as it changes.
+    /// Watches whether it is this process's duty.
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.0.mine.subscribe()
     }
 
-    /// Takes it up if it is this process's.
+    /// Starts taking if it is this process's duty.
     pub fn take_up(&self) -> Option<Taking> {
-        // Counted before looking, so that whoever ends the duty sees it.
+        // Counted before looking, so that a concurrent `end` sees it.
         self.0.taking.send_modify(|taking| *taking += 1);
         let taking = Taking(Arc::clone(&self.0));
         self.is_mine().then_some(taking)
     }
 
-    /// Waits for the duty and takes it up.
+    /// Waits until it is this process's duty and starts taking.
     pub async fn taken(&self) -> Taking {
         loop {
             self.until(true).await;
@@ -90,13 +89,13 @@ impl Duty {
         }
     }
 
-    /// Ends when the duty is over.
+    /// Waits until it is not this process's duty.
     pub async fn over(&self) {
         self.until(false).await;
     }
 
     async fn until(&self, mine: bool) {
-        // The sender is held here: it is never gone.
+        // The sender is held here, so it is never dropped.
         let _ = self.watch().wait_for(|now| *now == mine).await;
     }
 }
@@ -107,7 +106,7 @@ impl Drop for Taking {
     }
 }
 
-/// Whose duty each partition of a topic is. Clones are the same.
+/// The duties of a topic's partitions. Clones share the state.
 #[derive(Clone)]
 pub struct Duties(Arc<[Duty]>);
 
@@ -119,7 +118,7 @@ impl From<Duty> for Duties {
 }
 
 impl Duties {
-    /// So many duties of a process that waits until it is given each.
+    /// The duties of a process that stands by for each partition.
     pub fn standing_by(partitions: u32) -> Duties {
         let moved = Arc::<watch::Sender<()>>::default();
         let duty = |_| Duty::new(false, Arc::clone(&moved));
@@ -134,9 +133,9 @@ impl Duties {
         }
     }
 
-    /// Tells when any of them has come or is over.
+    /// Watches for any of them to begin or end.
     pub fn watch(&self) -> watch::Receiver<()> {
-        // Whoever made them has one at least.
+        // There is at least one.
         self.0[0].0.moved.subscribe()
     }
 }

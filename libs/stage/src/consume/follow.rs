@@ -1,11 +1,11 @@
-//! How consumers that are no stage (projections, streams, sinks) follow the stages' outputs.
+//! How consumers that are not stages (projections, streams, sinks) follow the stages' outputs.
 //!
-//! Owns reading the durable records of partitions in order, splitting lane records into messages, and waiting
-//! for more without polling. Refuses: to remember how far a consumer has come (that belongs beside the
-//! consumer's effects, in one transaction with them, I2), and to show what is not durable (I8).
+//! Owns reading the durable records of partitions in order, splitting lane records into messages, and waiting for more
+//! without polling. Refuses: to remember how far a consumer has come (that belongs into one transaction with the
+//! consumer's effects, I2), and to show what is not durable (I8).
 //!
-//! A consumer keeps two numbers for each partition: the offset to read from next, and for each lane the
-//! last number that it took. [`consume`](crate::consume) is the loop around it.
+//! A consumer keeps, for each partition, the offset to read from next, and for each lane the last number that it took.
+//! [`consume`](crate::consume) is the loop around it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,29 +21,29 @@ use crate::lane::Run as Record;
 /// How much is read at once, unless one record alone is larger.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Why following has to stop. None of these goes away by itself.
+/// Why following has to stop. None of these resolves itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The log could not be read, or no longer has what is wanted.
+    /// The log could not be read, or no longer has the records.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The log has failed.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
-    /// A record is no lane record.
+    /// A record is not a lane record.
     #[error(transparent)]
     Poison(#[from] Poison<DecodeError>),
 }
 
-/// What is not understood: a newer version wrote it, or it is damaged.
+/// A record that cannot be decoded: a newer version wrote it, or it is damaged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{partition} at offset {offset}: {source}")]
 pub struct Poison<E> {
-    /// Where.
+    /// Its partition.
     pub partition: TopicPartition,
-    /// Which record.
+    /// Its offset.
     pub offset: u64,
-    /// Why.
+    /// Why it cannot be decoded.
     pub source: E,
 }
 
@@ -52,9 +52,9 @@ pub struct Poison<E> {
 pub struct Message {
     /// The transition that caused it, in the sender's journal.
     pub seq: u64,
-    /// Where its record stands in the followed partition.
+    /// The offset of its record in the followed partition.
     pub offset: u64,
-    /// What the stage's codec wrote.
+    /// The bytes that the stage's codec wrote.
     pub payload: Bytes,
 }
 
@@ -67,7 +67,7 @@ pub struct Run {
     pub first: u64,
     /// In the order of their numbers.
     pub messages: Vec<Message>,
-    /// The traces that they belong to, as far as they are sampled.
+    /// The sampled traces that they belong to.
     pub traces: Traces,
 }
 
@@ -78,7 +78,7 @@ impl Run {
     }
 }
 
-/// Durable records of one partition, taken apart.
+/// Durable records of one partition, split into messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Which partition.
@@ -87,18 +87,18 @@ pub struct Batch {
     pub from: u64,
     /// The offset to read from when this batch has taken effect.
     pub next: u64,
-    /// What was there. A number that does not follow the one before begins a new run: it is a
-    /// repeat after a takeover, or a gap, and the consumer finds out which.
+    /// The messages. A number that does not follow the previous one begins a new run: it is a repeat after a takeover, or
+    /// a gap, and the consumer finds out which.
     pub runs: Vec<Run>,
 }
 
 impl Batch {
-    /// How many messages.
+    /// The number of messages.
     pub fn len(&self) -> usize {
         self.runs.iter().map(|run| run.messages.len()).sum()
     }
 
-    /// One of its messages is not understood.
+    /// The error for a message that cannot be decoded.
     pub fn poison<E>(&self, message: &Message, source: E) -> Poison<E> {
         Poison {
             partition: self.partition,
@@ -107,14 +107,14 @@ impl Batch {
         }
     }
 
-    /// Whether there is none. Even then `next` is to be noted.
+    /// Whether it has no messages. Even then `next` must be recorded.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 }
 
-/// The moving end of a log. Clones are the same; a process makes one for each handle, because a log
-/// never forgets whom it has to tell.
+/// The moving end of a log. Clones share it. A process makes one for each handle, because a subscription to a log
+/// lasts as long as the log.
 #[derive(Clone)]
 pub struct Tail {
     log: Arc<dyn Log>,
@@ -151,8 +151,7 @@ impl Tail {
         self.log.durable()
     }
 
-    /// Follows partitions, each from an offset on: where a consumer's position stands, or
-    /// [`Self::end`] for one that only wants what is new.
+    /// Follows partitions, each from an offset on: a consumer's position, or [`Self::end`] for only new records.
     pub fn follow(&self, from: impl IntoIterator<Item = (TopicPartition, u64)>) -> Follower {
         Follower {
             tail: self.clone(),
@@ -162,7 +161,7 @@ impl Tail {
     }
 }
 
-/// Partitions, each with an offset up to which nothing more stands.
+/// Partitions, each with an offset before which there are no more records.
 pub type Blanks = Vec<(TopicPartition, u64)>;
 
 /// Reads partitions in turns.
@@ -177,11 +176,10 @@ impl Follower {
     /// until one has. At most about a mebibyte, so a consumer that lags catches up in bounded
     /// steps.
     ///
-    /// Dropped before it is done, nothing is lost: it may stand in a `select!` beside the end of
-    /// the process. Reads the log on the calling thread, so a busy consumer has a thread of its own.
+    /// Cancel-safe. Reads the log on the calling thread, so a busy consumer needs a thread of its own.
     pub async fn next(&mut self) -> Result<Batch, Error> {
         loop {
-            // Taken note of before looking, so that what comes after the look wakes.
+            // Marked before looking, so that news after the look wake this.
             self.tail.news.mark_unchanged();
             let failed = self.tail.log.watermark().failure().cloned();
             if let Some(batch) = self.look()? {
@@ -197,7 +195,7 @@ impl Follower {
         }
     }
 
-    /// As [`Self::next`], but `None` when nothing durable is at hand.
+    /// As [`Self::next`], but `None` when no durable record is at hand.
     pub fn look(&mut self) -> Result<Option<Batch>, Error> {
         for _ in 0..self.partitions.len() {
             let (partition, from) = self.next_turn();
@@ -209,9 +207,8 @@ impl Follower {
         Ok(None)
     }
 
-    /// As [`Self::look`], but asks the log of partitions that are `wanted`, so that of those `None` is certain. With it
-    /// those that were found to have no record between where reading stands and an offset: what transactions leave on
-    /// Kafka takes offsets too.
+    /// As [`Self::look`], but for the `wanted` partitions it asks the log, so that `None` is certain for those. Also
+    /// returns up to which offset each of those was found to have no records: transaction markers take offsets on Kafka.
     pub(crate) fn search(
         &mut self,
         wanted: &BTreeSet<TopicPartition>,
@@ -235,7 +232,7 @@ impl Follower {
         Ok((blanks, None))
     }
 
-    /// Goes on with a partition that is followed from another offset.
+    /// Continues a followed partition from another offset.
     pub(crate) fn resume(&mut self, partition: TopicPartition, from: u64) {
         let mut all = self.partitions.iter_mut();
         if let Some(followed) = all.find(|(of, _)| *of == partition) {
@@ -243,13 +240,13 @@ impl Follower {
         }
     }
 
-    /// The partition whose turn it is, and where it is read from.
+    /// The partition whose turn it is, and the offset to read from.
     fn next_turn(&mut self) -> (TopicPartition, u64) {
         self.turn = self.turn % self.partitions.len() + 1;
         self.partitions[self.turn - 1]
     }
 
-    /// The records of the partition whose turn it is, unless there are none; reading goes on behind them.
+    /// The batch of the partition whose turn it is, unless there are no records; reading continues behind them.
     fn taken_apart(
         &mut self,
         partition: TopicPartition,
@@ -288,7 +285,7 @@ fn take_apart(
     Ok(batch)
 }
 
-/// Appends the messages of a record, to the last run if they go on where that ends.
+/// Appends the messages of a record, to the last run if they continue it.
 fn take(offset: u64, payload: &Bytes, runs: &mut Vec<Run>) -> Result<(), DecodeError> {
     let record = Record::decode(payload)?;
     for message in record.traced() {

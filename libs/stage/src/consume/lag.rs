@@ -1,8 +1,8 @@
 //! How far a consumer is behind the durable end of the log, as metrics.
 //!
-//! Records are counted exactly. The age of the lag is estimated by marks: from time to time the ends of the
-//! followed partitions are noted with the time and the log's position, and the oldest mark that the consumer
-//! has not passed says how old, and how far back, the oldest record is at least.
+//! Records are counted exactly. The age of the lag is estimated by marks: from time to time the ends of the followed
+//! partitions are noted together with the time and the log's position. The oldest mark that the consumer has not passed
+//! gives a lower bound for the age of the oldest record and for its distance on the log.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::consume::duty::Duties;
 use crate::consume::{Places, Wishes};
 use crate::follow::Tail;
 
-/// The least time between two looks, and so between two marks.
+/// The least time between two measurements, and so between two marks.
 const PACE: Duration = Duration::from_millis(100);
-/// The most time between two looks: a consumer that stands still falls behind all the same.
+/// The most time between two measurements: a consumer that stands still falls behind all the same.
 const LOOK: Duration = Duration::from_secs(1);
-/// Most marks; at that many every second one is forgotten.
+/// The most marks; when there are that many, every second one is dropped.
 const MARKS_MAX: usize = 1_024;
 
 type Ends = BTreeMap<TopicPartition, u64>;
@@ -31,12 +31,12 @@ struct Mark {
     ends: Ends,
 }
 
-/// How far behind.
+/// How far a consumer is behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Behind {
-    /// Durable records that were not taken.
+    /// Durable records that it has not taken.
     pub records: u64,
-    /// How far back on the log the oldest of them is, at least.
+    /// How far the oldest of them is from the end of the log, at least.
     pub positions: u64,
     /// How old the oldest of them is, at least.
     pub age: Duration,
@@ -48,12 +48,12 @@ pub struct Lag {
     tail: Tail,
     clock: Arc<dyn Clock>,
     marks: VecDeque<Mark>,
-    /// What the marks are of.
+    /// The partitions that the marks cover.
     taken: Vec<TopicPartition>,
 }
 
 impl Lag {
-    /// The lag of a consumer that has only begun.
+    /// The lag of a consumer that has just started.
     pub fn new(consumer: &str, tail: &Tail, clock: &Arc<dyn Clock>) -> Lag {
         Lag {
             consumer: consumer.to_owned(),
@@ -64,8 +64,8 @@ impl Lag {
         }
     }
 
-    /// Publishes the lag as the consumer moves, and when it does not: one that is behind and stands still is told to
-    /// hurry, because there may be no record before the end (`Follower::search`).
+    /// Publishes the lag whenever the consumer moves, and regularly while it does not. A consumer that is behind and does
+    /// not move is asked to search, because there may be no record before the end (`Follower::search`).
     pub(crate) async fn watch(
         mut self,
         mut progress: watch::Receiver<Places>,
@@ -84,17 +84,17 @@ impl Lag {
                 Ok(Ok(())) => {}
                 Err(_) if behind.records > 0 => wishes.hurry(next.into_keys()),
                 Err(_) => {}
-                // The consumer is gone, and whoever runs it ends.
+                // The consumer has been dropped, and its runner ends.
                 Ok(Err(_)) => std::future::pending().await,
             }
         }
     }
 
-    /// Publishes how far a consumer that has come to `next` is behind, in the partitions that it takes here, of `of` in
-    /// all: what is left of the others is not left here. The answer is that too.
+    /// Publishes and returns how far a consumer is behind. `next` are its positions in the partitions that this process
+    /// takes, of `of` in all; the others do not count.
     pub fn publish(&mut self, next: &Ends, of: usize) -> Behind {
         if !self.taken.iter().eq(next.keys()) {
-            // What was noted is of what was taken then.
+            // The marks are of other partitions.
             self.marks.clear();
             self.taken = next.keys().copied().collect();
         }

@@ -1,8 +1,7 @@
 //! How far a consumer has come, and waiting for it.
 //!
-//! Owns what a reader can ask of a running consumer: whether it has come so far, to hurry, what the process
-//! that takes a partition has stored of it, and to look again at where it stands. Refuses to wait for a
-//! consumer that has ended.
+//! Owns what a reader can ask of a running consumer: whether it has reached an offset, to hurry, what is stored of a
+//! partition, and to check its position again. Refuses to wait for a consumer that has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -14,9 +13,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::follow::Tail;
 
-/// How often somebody who waits for an offset asks for it again.
+/// How often a waiting reader asks the consumer again.
 const HURRY: Duration = Duration::from_millis(50);
-/// How often to look whether another process has stored what was seen here.
+/// How often to check whether another process has stored what was seen here.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Partitions, each with the offset to read from next.
@@ -28,12 +27,11 @@ pub(crate) type Places = BTreeMap<TopicPartition, Place>;
 /// How far a consumer has come in a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The offset up to which there is nothing more to take.
+    /// The offset before which there is nothing more to take.
     pub next: u64,
-    /// The offset up to which what it has stored says that it has taken. Behind it there may be offsets
-    /// that no record stands at.
+    /// The position that it has stored. Between it and `next` there may be offsets without records.
     pub stored: u64,
-    /// Whether this process takes the partition. If not, another one has to have stored it.
+    /// Whether this process takes the partition. If not, another process stores it.
     pub is_taken: bool,
 }
 
@@ -54,25 +52,25 @@ pub struct Progress {
     pub(super) wishes: Arc<Wishes>,
 }
 
-/// What is asked of a consumer by those who wait for it.
+/// What waiting readers ask of a consumer.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
-    /// Rung when it should end its pause.
+    /// Notified when it should end its pause.
     pub(super) hurry: Notify,
-    /// The partitions in which somebody waits for an offset, before which there may be no record.
+    /// The partitions in which somebody waits for an offset that no record may precede.
     wanted: Mutex<BTreeSet<TopicPartition>>,
-    /// Rung when it should find out anew where it stands.
+    /// Notified when it should check its stored positions again.
     pub(super) doubt: Notify,
 }
 
 impl Wishes {
-    /// Somebody waits for what is to come of partitions.
+    /// Asks it to hurry in these partitions.
     pub(crate) fn hurry(&self, wanted: impl IntoIterator<Item = TopicPartition>) {
         self.want(wanted);
         self.hurry.notify_one();
     }
 
-    /// They are still to be looked for.
+    /// Keeps asking for these partitions.
     pub(super) fn want(&self, wanted: impl IntoIterator<Item = TopicPartition>) {
         self.locked().extend(wanted);
     }
@@ -105,7 +103,7 @@ impl Progress {
                     |one: &(TopicPartition, u64)| Some((one.0, of(one)?.stored.min(one.1)));
                 return Some(wanted.iter().filter_map(stored).collect());
             }
-            // Again and again: there may be no record before the offset, and on Kafka it takes a while until that is certain.
+            // Repeatedly: there may be no record before the offset, and on Kafka it takes a while until that is certain.
             self.wishes.hurry(left);
             if let Ok(gone) = tokio::time::timeout(HURRY, watched.changed()).await {
                 gone.ok()?;
@@ -126,10 +124,10 @@ impl Progress {
         self.reached(&wanted).await
     }
 
-    /// What `read` finds in a store that has to have partitions as far as was said here. Where another process takes
-    /// one of them, that one may still have to store it: as long as the store `is_behind` it is read again, for so
-    /// long at most. What is missing though this process has stored it was lost, and the consumer finds out where it
-    /// stands. None when it did not come in time.
+    /// Runs `read` on a store that must have reached the positions seen here. If another process takes one of the
+    /// partitions, it may not have stored it yet: while the store `is_behind`, it is read again, but no longer than
+    /// `at_most`. If this process takes all of them, what is missing was lost, and the consumer checks its stored
+    /// positions again. `None` when the store did not catch up in time.
     pub async fn stored<T, E, F: Future<Output = Result<T, E>>>(
         &self,
         partitions: &[TopicPartition],
@@ -154,7 +152,7 @@ impl Progress {
         tokio::time::timeout(at_most, Box::pin(looked)).await.ok()
     }
 
-    /// Which positions this process has stored by now, of the partitions that it takes.
+    /// The positions stored so far in the partitions that this process takes.
     pub fn taken(&self) -> Positions {
         let places = self.places.borrow();
         let taken = places.iter().filter(|(_, at)| at.is_taken);

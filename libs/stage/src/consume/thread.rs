@@ -1,14 +1,14 @@
-//! A thread for work that may take its time, away from the order path.
+//! A thread for work that must not block the order path.
 
 use std::future::Future;
 use std::io;
 
 use tokio::sync::oneshot;
 
-/// Runs work that may take its time on a thread of its own, which has timers.
+/// Runs `work` on a thread of its own, with a tokio runtime.
 ///
 /// # Errors
-/// When no thread can be had, or it panicked.
+/// When the thread cannot be started, or panicked.
 pub async fn on_a_thread<T, F>(
     name: &str,
     work: impl FnOnce() -> F + Send + 'static,
@@ -18,14 +18,14 @@ where
     F: Future<Output = T>,
 {
     let (ended, end) = oneshot::channel();
-    // Consumers ask other processes too.
+    // Everything is enabled, because consumers call other processes.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            // Nobody to tell means that the process is at its end.
+            // Nobody listens any more when the process ends.
             let _ = ended.send(runtime.block_on(work()));
         })?;
     end.await
