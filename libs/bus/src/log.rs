@@ -1,4 +1,4 @@
-//! The seam: what the embedded log and Apache Kafka can both do, and not one thing more.
+//! The trait [`Log`]: what both the embedded log and Apache Kafka can do, and nothing more.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,30 +8,29 @@ use bytes::Bytes;
 
 use crate::{Batch, Progress, TopicPartition, Watermark};
 
-/// A record as readers see it.
+/// A record as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Where the record stands in its partition. Offsets rise strictly; the embedded log's are
-    /// dense from 0, Kafka's have holes (a commit marker takes one), so the next one to read is
-    /// always `offset + 1`, and density is proved by lane numbers, not by offsets.
+    /// Its place in the partition. Offsets increase strictly. Those of the embedded log are dense from 0, Kafka's have
+    /// gaps (a commit marker takes one), so reading continues at `offset + 1`, and lane numbers, not offsets, prove that
+    /// nothing is missing.
     pub offset: u64,
-    /// The bytes as they were appended.
+    /// Its bytes.
     pub payload: Bytes,
 }
 
-/// The right to append to one journal: whoever fenced it last. A clone is the same right.
+/// The right to append to one journal, which belongs to whoever fenced it last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// The journal that is owned.
+    /// The journal.
     pub journal: TopicPartition,
-    /// Rises with every fence of the journal, from 1; never falls, whatever crashes.
+    /// Increases with every fence of the journal, from 1; never decreases, whatever crashes.
     pub epoch: u32,
 }
 
 /// Where an accepted batch ends in the order of one log handle. Monotone over all partitions.
 ///
-/// Only good for waiting at the handle that gave it. To be stored across restarts there are
-/// offsets.
+/// Only valid for waiting at the handle that returned it. Store offsets to continue after a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
@@ -41,43 +40,43 @@ impl fmt::Display for Position {
     }
 }
 
-/// How soon a handle is to have what others write.
+/// How soon a handle must see what others write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
-    /// At once: somebody waits for what comes of it.
+    /// Immediately: somebody waits for the result.
     #[default]
     Prompt,
-    /// Some ms later, many records at a time, which costs brokers and readers less: for what only follows.
+    /// Some ms later, many records at a time, which costs brokers and readers less: for consumers that nobody waits for.
     Unhurried,
 }
 
-/// The log has failed for good: nothing more is accepted, and the process should end (I8).
+/// The log has failed permanently: nothing more is accepted, and the process should end (I8).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event log has failed and takes nothing more until the process is restarted: {0}")]
+#[error("the event log has failed and accepts nothing more until the process is restarted: {0}")]
 pub struct Poisoned(pub Arc<str>);
 
-/// Why a batch was not accepted. Nothing of it was.
+/// Why a batch was not accepted. No part of it was.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Somebody else has fenced the journal: this owner is stale and must stop.
+    /// Another owner has fenced the journal: this one is stale and must stop.
     #[error("epoch {} of {} is fenced: the epoch is {current} now", owner.epoch, owner.journal)]
     Fenced {
-        /// Who tried.
+        /// The stale owner.
         owner: Owner,
-        /// The epoch that holds, as far as this handle knows: 0 when it has never fenced the
-        /// journal; one more than the owner's when somebody elsewhere has.
+        /// The current epoch as far as this handle knows: 0 when it has never fenced the journal; one more than the
+        /// owner's when another handle has.
         current: u32,
     },
     /// A record for a journal that the caller does not own.
-    #[error("{journal} takes records of its fenced owner only")]
+    #[error("{journal} accepts records of its fenced owner only")]
     NotOwner {
         /// The journal of the record.
         journal: TopicPartition,
     },
-    /// The buffer is full: try again when the watermark has moved (I10).
+    /// The buffer is full: try again after the watermark has moved (I10).
     #[error("the event log's buffer holds {buffered_bytes} of {limit_bytes} bytes; try later")]
     Full {
-        /// What is accepted and not yet durable.
+        /// How much is accepted and not yet durable.
         buffered_bytes: u64,
         /// The bound.
         limit_bytes: u64,
@@ -90,7 +89,7 @@ pub enum AppendError {
         /// The bound.
         limit_bytes: u64,
     },
-    /// A batch without records has no place in the order.
+    /// A batch without records.
     #[error("an empty batch cannot be appended")]
     Empty,
     /// A partition number beyond what the topic has, or can have.
@@ -105,18 +104,18 @@ pub enum AppendError {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FenceError {
     /// Only journals have owners.
-    #[error("{0} is no journal and has no owner")]
+    #[error("{0} is not a journal and has no owner")]
     NotAJournal(TopicPartition),
     /// A partition number beyond what the topic has, or can have.
     #[error("{0} is beyond the partitions of its topic, {max} at most", max = TopicPartition::COUNT_MAX)]
     UnknownPartition(TopicPartition),
-    /// The brokers do not answer, or somebody else has fenced the journal meanwhile. Whether a later
-    /// epoch holds now is unknown: who still wants the journal tries again.
+    /// The brokers do not answer, or another owner has fenced the journal meanwhile. The current epoch is unknown; the
+    /// caller may try again.
     #[error("{journal} could not be fenced, try again: {why}")]
     Unavailable {
         /// The journal.
         journal: TopicPartition,
-        /// What stood in the way.
+        /// The cause.
         why: String,
     },
     /// The log is dead.
@@ -127,20 +126,19 @@ pub enum FenceError {
 /// Why a wait ended before the position was durable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitError {
-    /// Not yet durable: whether it will be is unknown.
+    /// Not durable yet; whether it will be is unknown.
     #[error("position {wanted} was not durable after {timeout_ms} ms; {durable} is")]
     Timeout {
-        /// What was waited for.
+        /// The position waited for.
         wanted: Position,
-        /// What is durable.
+        /// The durable position.
         durable: Position,
-        /// How long was waited.
+        /// How long the wait was.
         timeout_ms: u128,
     },
-    /// The batch was accepted, and its owner was fenced before it was known to be durable. Nobody may be
-    /// told of it here: but for a commit that stood while its answer was lost it will never be visible, and
-    /// that one is for whoever owns the journal now to find. Only engines whose stages do not run ahead
-    /// ([`Log::runs_ahead`]) can answer this.
+    /// The batch was accepted, but its owner was fenced before it was known to be durable. It must not be acknowledged
+    /// here. It will never be visible, unless it was committed and only the answer was lost; the journal's new owner
+    /// then finds it. Only engines whose stages do not run ahead ([`Log::runs_ahead`]) return this.
     #[error("the batch at position {0} is lost here: its owner has been fenced")]
     Fenced(Position),
     /// The log is dead.
@@ -151,12 +149,12 @@ pub enum WaitError {
 /// Why a partition could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The offset is gone by retention.
+    /// Retention has removed the offset.
     #[error("{partition} starts at offset {start}; {wanted} was removed or archived")]
     Truncated {
         /// The partition.
         partition: TopicPartition,
-        /// What was asked for.
+        /// The offset asked for.
         wanted: u64,
         /// The first offset that can be read.
         start: u64,
@@ -166,15 +164,15 @@ pub enum ReadError {
     PastEnd {
         /// The partition.
         partition: TopicPartition,
-        /// What was asked for.
+        /// The offset asked for.
         wanted: u64,
         /// One past the last durable offset.
         end: u64,
     },
-    /// What was durable does not read back as it was written.
+    /// A durable record does not read back as it was written.
     #[error("the log is damaged: {0}")]
     Damaged(String),
-    /// The disk or the network said no.
+    /// The disk or the network failed.
     #[error("cannot read the log: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -211,39 +209,38 @@ pub type EndsCallback = Box<dyn FnOnce(Vec<u64>) + Send>;
 ///
 /// Contract of every engine (the `conformance` module holds it to account):
 ///
-/// - A batch is atomic: all of it becomes visible or nothing, whatever crashes when. On Kafka one
-///   partition may show its part a moment before another does; a fence waits for that moment.
-/// - Within a partition records of one owner, or of nobody, are seen in the order in which their
-///   batches were accepted; the embedded log keeps that order over all owners.
-/// - [`Log::read`] and [`Log::end`] know durable records only. What is durable can be read at the
-///   handle that appended it, on Kafka unless another owner's transaction before it is open still.
-/// - When [`Log::fence`] has returned, the journal's content at [`Log::end`] is final for every
-///   earlier epoch: batches of stale owners are in it whole or will never be.
+/// - A batch is atomic: all of it becomes visible or nothing, whatever crashes. On Kafka one partition may show its part
+///   slightly before another does; a fence waits until all do.
+/// - Within a partition, records of one owner, or without an owner, are seen in the order in which their batches were
+///   accepted; the embedded log keeps that order over all owners.
+/// - [`Log::read`] and [`Log::end`] see durable records only. A durable record can be read at the handle that appended
+///   it; on Kafka, unless another owner's transaction before it is still open.
+/// - After [`Log::fence`] returns, the journal up to [`Log::end`] is final for every earlier epoch: a batch of a stale
+///   owner is in it whole, or will never be.
 pub trait Log: Send + Sync {
-    /// Makes the caller the owner of a journal: durably raises its epoch, so that every append
-    /// with a lower one is refused from now on. `who` is for people: which process took over.
-    /// Blocks for a sync (embedded) or a round trip (Kafka).
+    /// Makes the caller the owner of a journal: durably increments its epoch, so that every append with a lower one is
+    /// refused from now on. `who` names the process that takes over, for people. Blocks for a sync (embedded) or a round
+    /// trip (Kafka).
     fn fence(&self, journal: TopicPartition, who: &str) -> Result<Owner, FenceError>;
 
-    /// Whether nobody had fenced the journal after this owner when this was called, at whatever handle.
-    /// Blocks for a round trip (Kafka), or more while brokers are away.
+    /// Whether the owner was still the journal's owner when this was called, whatever handle may have fenced it. Blocks for
+    /// a round trip (Kafka), or longer while brokers cannot be reached.
     fn holds(&self, owner: Owner) -> Result<bool, ReadError>;
 
-    /// Accepts a batch, or refuses it and leaves nothing behind. Returns before it is durable.
+    /// Accepts a batch, or refuses all of it. Returns before it is durable.
     ///
-    /// With an owner, the batch may hold records of that owner's journal and of any topic that
-    /// is no journal; without one, of topics that are no journals.
+    /// With an owner, the batch may contain records of that owner's journal and of topics that are not journals; without
+    /// one, only of topics that are not journals.
     fn append(&self, owner: Option<Owner>, batch: &Batch) -> Result<Position, AppendError>;
 
-    /// More is appended at once, until [`Self::end_group`]: it need not be on its way before, so that
-    /// one write and one sync serve all of it. Not for longer than that takes, and never nested.
-    /// Engines that gain nothing by it do nothing.
+    /// Begins a group of appends that follow immediately: none has to be written before [`Self::end_group`], so that one
+    /// write and one sync serve all of them. Groups must be short and never nested. Engines that do not benefit ignore it.
     fn begin_group(&self) {}
 
-    /// Nothing more is coming: what has been appended since [`Self::begin_group`] is on its way.
+    /// Ends the group: what was appended since [`Self::begin_group`] is written now.
     fn end_group(&self) {}
 
-    /// The durable watermark: to wait on, or to be called by.
+    /// The durable watermark, to wait for or subscribe to.
     fn watermark(&self) -> &Watermark;
 
     /// Durable records of a partition from offset `from` on: as many as fit into `max_bytes` of
@@ -255,8 +252,8 @@ pub trait Log: Send + Sync {
         max_bytes: usize,
     ) -> Result<Vec<Record>, ReadError>;
 
-    /// As [`Self::read`], and where to go on: behind the last record, or, where there is none, at the durable end;
-    /// nothing stands between. For those who must know: asking may take a round trip.
+    /// As [`Self::read`], and the offset to continue at: behind the last record or, if there is none, the durable end;
+    /// there are no records in between. May take a round trip.
     fn search(
         &self,
         partition: TopicPartition,
@@ -269,9 +266,9 @@ pub trait Log: Send + Sync {
         Ok((records, next))
     }
 
-    /// As [`Self::read`], but only what is at hand: nobody is asked, so empty does not mean that there
-    /// is nothing. What has arrived since is told by [`Self::on_news`]. For those who follow a
-    /// partition and may look often.
+    /// As [`Self::read`], but returns only records that have arrived already, without asking brokers, so an empty result
+    /// does not mean that there are none. [`Self::on_news`] tells when more arrive. For consumers that follow a partition
+    /// and look often.
     fn poll(
         &self,
         partition: TopicPartition,
@@ -281,18 +278,18 @@ pub trait Log: Send + Sync {
         self.read(partition, from, max_bytes)
     }
 
-    /// Has `hook` called whenever [`Self::poll`] of a partition that gave nothing may give something,
-    /// whoever appended it, and when the log fails. As [`Watermark::subscribe`] does: on threads of
-    /// the engine, so it must be short and must not call the log; for as long as the log lives.
+    /// Calls `hook` whenever [`Self::poll`] of a partition that returned nothing may return something, whoever appended it,
+    /// and when the log fails. As with [`Watermark::subscribe`], the hook runs on threads of the engine, so it must be short
+    /// and must not call the log; it lasts as long as the log.
     fn on_news(&self, hook: Box<dyn Fn() + Send + Sync>) {
         self.watermark().subscribe(move |_| hook());
     }
 
-    /// The first offset that can be read: 0, or what retention left.
+    /// The first offset that can be read: 0, or the first that retention left.
     fn start(&self, partition: TopicPartition) -> u64;
 
-    /// One past the last durable offset. On Kafka no record need be between the last one read
-    /// and here: a commit marker takes an offset.
+    /// One past the last durable offset. On Kafka there may be no record between the last one read and this: a commit
+    /// marker takes an offset.
     fn end(&self, partition: TopicPartition) -> u64;
 
     /// Calls `callback` with an offset for each partition that is past every record acknowledged to anybody so far, at
@@ -306,19 +303,18 @@ pub trait Log: Send + Sync {
         callback(partitions.iter().map(|&at| self.end(at)).collect());
     }
 
-    /// One past the last accepted offset: what the next record of this partition will get, if
-    /// nobody else appends to it meanwhile. The same as [`Log::end`] unless
-    /// [`Log::runs_ahead`].
+    /// One past the last accepted offset: the offset of the next record of this partition, if nobody else appends to it
+    /// meanwhile. The same as [`Log::end`] unless [`Log::runs_ahead`].
     fn accepted_end(&self, partition: TopicPartition) -> u64;
 
-    /// Whether any durable prefix of this log is causally closed over all its partitions, so
-    /// that a stage may act on its own accepted batches before they are durable. True for the
-    /// embedded log, false for Kafka: there everyone waits for the watermark first.
+    /// Whether every durable prefix of this log is causally closed over all its partitions, so that a stage may act on its
+    /// own accepted batches before they are durable. True for the embedded log, false for Kafka, where every stage waits for
+    /// the watermark first.
     fn runs_ahead(&self) -> bool;
 
-    /// Nothing before `offset` is needed any more. Space is given back when the engine can (a
-    /// segment at a time, or by its own retention); readers of earlier offsets get
-    /// [`ReadError::Truncated`] from now on. Never goes beyond the durable end.
+    /// Declares that nothing before `offset` is needed any more. The engine frees space when it can (a segment at a time,
+    /// or by its own retention); reads of earlier offsets get [`ReadError::Truncated`] from now on. Never goes beyond the
+    /// durable end.
     fn truncate_before(&self, partition: TopicPartition, offset: u64) -> Result<(), Poisoned>;
 
     /// The last durable position.
@@ -326,7 +322,7 @@ pub trait Log: Send + Sync {
         self.watermark().position()
     }
 
-    /// Waits until `position` is durable, at most for `timeout`.
+    /// Waits until `position` is durable, but no longer than `timeout`.
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
         match self.watermark().wait(position, timeout) {
             Progress::Failed(poisoned) => Err(poisoned.into()),
