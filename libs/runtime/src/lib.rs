@@ -47,4 +47,4 @@ pub use method::Method;
 pub use peer::{Peer, Process};
 pub use probes::Probes;
 pub use room::{Room, Taken, Usage};
-pub use service::{Building, Service, TaskError};
+pub use service::{Building, GrpcService, Service, TaskError};

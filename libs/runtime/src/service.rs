@@ -18,7 +18,7 @@ use crate::guard::{self, Limits};
 use crate::peer::Peer;
 use crate::ready::{self, Standing};
 
-/// Why a task has failed.
+/// Why a task failed.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a service's crate gives whoever builds it. An `async fn` is compiled again in every crate that awaits it,
@@ -28,14 +28,40 @@ pub type Building<T> = BoxFuture<'static, T>;
 type Wrap = Box<dyn FnOnce(Router) -> Router + Send>;
 type Run = Box<dyn FnOnce(Drain) -> BoxFuture<'static, Result<(), TaskError>> + Send>;
 
-/// Something that runs beside the answers: a consumer, a timer.
+/// A gRPC service that can be routed to, such as those that tonic generates.
+pub trait GrpcService:
+    tower::Service<
+        Request<tonic::body::Body>,
+        Response: IntoResponse,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> GrpcService for S where
+    S: tower::Service<
+            Request<tonic::body::Body>,
+            Response: IntoResponse,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Something that runs beside the routes: a consumer, a timer.
 pub(crate) struct Task {
     pub(crate) name: &'static str,
     pub(crate) run: Run,
 }
 
-/// What a service answers over gRPC and HTTP, and its tasks. Several make one that a single process
-/// hosts.
+/// The gRPC services, HTTP routes and tasks of a service. Several can be joined into one that a single process hosts.
 #[derive(Default)]
 pub struct Service {
     pub(crate) names: Vec<&'static str>,
@@ -47,41 +73,22 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that does nothing yet.
+    /// A service without routes and tasks.
     pub fn new() -> Service {
         Service::default()
     }
 
-    /// The same with one gRPC service more.
+    /// The same with one more gRPC service.
     #[must_use]
-    pub fn grpc<S>(mut self, service: S) -> Service
-    where
-        S: tower::Service<Request<tonic::body::Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Response: IntoResponse,
-        S::Future: Send + 'static,
-    {
+    pub fn grpc<S: GrpcService + NamedService>(mut self, service: S) -> Service {
         self.grpc = route(self.grpc, S::NAME, service);
         self.names.push(S::NAME);
         self
     }
 
-    /// The same with a gRPC service more that is answered elsewhere: `service` hands its calls on.
+    /// The same with one more gRPC service, whose calls `service` forwards to another process.
     #[must_use]
-    pub fn forwarded<S>(mut self, name: &'static str, service: S) -> Service
-    where
-        S: tower::Service<Request<tonic::body::Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Response: IntoResponse,
-        S::Future: Send + 'static,
-    {
+    pub fn forwarded(mut self, name: &'static str, service: impl GrpcService) -> Service {
         self.grpc = route(self.grpc, name, service);
         self.names.push(name);
         self
@@ -175,17 +182,8 @@ impl Service {
     }
 }
 
-/// The router with a gRPC service more.
-pub(crate) fn route<S>(grpc: Router, name: &str, service: S) -> Router
-where
-    S: tower::Service<Request<tonic::body::Body>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Response: IntoResponse,
-    S::Future: Send + 'static,
-{
+/// The router with one more gRPC service.
+pub(crate) fn route(grpc: Router, name: &str, service: impl GrpcService) -> Router {
     // As tonic's own router does it, but without its fallback: two of them cannot be merged.
     let path = format!("/{name}/{{*rest}}");
     let service = service.map_request(|request: Request<Body>| request.map(tonic::body::Body::new));
