@@ -1,18 +1,17 @@
-//! The time that a stage records: the wall clock, unless that has been moved.
+//! The time that a stage records: the wall clock, unless that has jumped.
 
 use std::time::Duration;
 
 use prepx_domain::Micros;
 use prepx_env::Clock;
 
-/// A wall clock that is further than this from where the monotonic clock says it should be has
-/// been stepped by somebody, and is not followed.
+/// A wall clock that deviates from the monotonic clock by more than this has jumped, and is not followed.
 const STEP_MAX_US: i64 = 1_000_000;
 
 /// Follows a wall clock as long as it agrees with the monotonic clock.
 ///
-/// Slow corrections are followed. A step is not: from then on time goes on by the monotonic clock,
-/// until the wall clock is back or the process is started again by somebody who knows why.
+/// Slow corrections are followed. After a jump the monotonic clock is followed instead, until the wall clock is back or an
+/// operator restarts the process.
 #[derive(Debug)]
 pub struct SteadyClock {
     anchor_wall: Micros,
@@ -21,7 +20,7 @@ pub struct SteadyClock {
 }
 
 impl SteadyClock {
-    /// Begins with what the wall clock says now.
+    /// A clock that starts at the current wall-clock time.
     pub fn new(clock: &dyn Clock) -> SteadyClock {
         SteadyClock {
             anchor_wall: clock.now(),
@@ -49,7 +48,7 @@ impl SteadyClock {
         wall
     }
 
-    /// Whether the wall clock has been stepped and is not followed.
+    /// Whether the wall clock has jumped and is not being followed.
     pub fn is_stepped(&self) -> bool {
         self.stepped
     }

@@ -1,4 +1,4 @@
-//! Why a stage partition cannot be opened, or cannot go on.
+//! Why a stage partition cannot be opened or cannot continue.
 
 use prepx_bus::{AppendError, FenceError, ReadError, TopicPartition};
 
@@ -8,10 +8,10 @@ use crate::lane::{Gap, Message};
 use crate::snapshot;
 use crate::topology::Seat;
 
-/// One input may set off this many more before the machine is taken to be in an endless loop.
+/// After this many follow-ups of one input the machine is taken to be in an endless loop.
 pub(crate) const FOLLOW_UPS_MAX: u32 = 1 << 20;
 
-/// Why a stage partition cannot be opened, or cannot go on.
+/// Why a stage partition cannot be opened or cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The journal could not be taken over.
@@ -20,25 +20,25 @@ pub enum Error {
     /// The log could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The journal does not fold.
+    /// The journal cannot be folded.
     #[error(transparent)]
     BadRecord(#[from] BadRecord),
     /// No snapshot could be read.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
-    /// The journal's events do not lead to the outputs that were numbered when they were decided.
+    /// The outputs derived from the journal's events do not have the numbers that were recorded.
     #[error("{journal}: {number} messages were sent to {to}, {derived} follow from the journal")]
     Derived {
         /// The journal.
         journal: TopicPartition,
-        /// Where the lane goes.
+        /// The lane's destination.
         to: TopicPartition,
-        /// The last number that the journal says.
+        /// The last number in the journal.
         number: u64,
-        /// The last number that the events lead to.
+        /// The last number derived from the events.
         derived: u64,
     },
-    /// A record holds no inputs: another version wrote it, or it is damaged.
+    /// A record cannot be decoded as inputs: another version wrote it, or it is damaged.
     #[error("{journal} has stopped: the record of {from} at offset {offset}: {source}")]
     Unreadable {
         /// Who was to take it.
@@ -50,8 +50,7 @@ pub enum Error {
         /// Why.
         source: DecodeError,
     },
-    /// A message of a lane cannot be taken: it will come again at every start until an operator has
-    /// it skipped.
+    /// A message of a lane cannot be processed: it comes again at every start, until an operator skips it.
     #[error(
         "{seat} has stopped at a poison input, {message}, which stands in {from} at offset {offset}: \
          {why}. It comes again at every start; to go on without it, for good: prepx stage skip \
@@ -69,7 +68,7 @@ pub enum Error {
         /// What went wrong.
         why: String,
     },
-    /// A command that is on the log cannot be decided: it will come again at every start.
+    /// A command on the log cannot be decided: it comes again at every start.
     #[error(
         "{seat} has stopped at a command that it cannot decide, which stands in {from} at offset \
          {offset}: {why}. It comes again at every start"
@@ -84,7 +83,7 @@ pub enum Error {
         /// What went wrong.
         why: String,
     },
-    /// Deciding an input that is not on the log panicked. It is gone with the process.
+    /// Deciding an input that is not on the log panicked. The input is lost with the process.
     #[error(
         "{seat} has stopped: it cannot decide a command, which was not recorded and has had no \
          effect: {why}"
@@ -113,13 +112,13 @@ pub enum Error {
         /// What is missing.
         source: Gap,
     },
-    /// One input led to ever more decisions.
+    /// One input led to endless follow-ups.
     #[error("{journal} has stopped: one input led to more than {FOLLOW_UPS_MAX} decisions")]
     Endless {
         /// Whose machine.
         journal: TopicPartition,
     },
-    /// The log takes no transition of this owner.
+    /// The log refuses this owner's transitions.
     #[error(transparent)]
     Append(#[from] AppendError),
 }

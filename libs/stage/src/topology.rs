@@ -1,18 +1,18 @@
-//! Which topics each stage has, and how many partitions.
+//! The topics and partitions of the stages.
 
 use std::fmt;
 use std::str::FromStr;
 
 use prepx_bus::{Topic, TopicPartition};
 
-/// A stage by its topics.
+/// A stage, identified by its topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Where its transitions are.
+    /// The topic of its transitions.
     pub journal: Topic,
-    /// Where commands of clients and operators to it are recorded.
+    /// The topic of clients' and operators' commands to it.
     pub commands: Topic,
-    /// Where it receives the lanes of the other stage.
+    /// The topic on which it receives lanes from the other stage.
     pub lanes: Topic,
 }
 
@@ -78,12 +78,12 @@ impl FromStr for Seat {
 }
 
 impl Seat {
-    /// Whose journal it is; none if it is nobody's.
+    /// The seat that a journal belongs to; `None` for other topics.
     pub fn of_journal(journal: TopicPartition) -> Option<Seat> {
         Seat::by(|stage| stage.journal, journal)
     }
 
-    /// Who receives lanes there; none if nobody does.
+    /// The seat that receives lanes there; `None` for other topics.
     pub fn of_lanes(lanes: TopicPartition) -> Option<Seat> {
         Seat::by(|stage| stage.lanes, lanes)
     }
@@ -94,29 +94,28 @@ impl Seat {
         Some(stage.seat(at.partition))
     }
 
-    /// Its journal, which is also its name as the source of a lane.
+    /// Its journal, which also identifies it as the source of a lane.
     pub const fn journal(self) -> TopicPartition {
         self.stage.journal.partition(self.partition)
     }
 
-    /// Where commands to it are recorded.
+    /// The partition of commands to it.
     pub const fn commands(self) -> TopicPartition {
         self.stage.commands.partition(self.partition)
     }
 
-    /// Where it receives lanes.
+    /// The partition on which it receives lanes.
     pub const fn lanes(self) -> TopicPartition {
         self.stage.lanes.partition(self.partition)
     }
 }
 
-/// How many partitions each stage has. Written once when the data is created: partition counts
-/// never change in place.
+/// The number of partitions of each stage. Written once, when the data is created: partition counts never change in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// Partitions of the account stage and of everything that goes by account.
+    /// Partitions of the account stage and of all topics by account.
     pub account_partitions: u32,
-    /// Partitions of the matching stage and of everything that goes by instrument.
+    /// Partitions of the matching stage and of all topics by instrument.
     pub matching_partitions: u32,
 }
 

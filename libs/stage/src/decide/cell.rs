@@ -1,7 +1,7 @@
 //! One partition with its inbox: the loop that both drivers of partitions share.
 //!
-//! Owns how a transition is filled and what a panic of the machine means. Refuses: to know where inputs come
-//! from, and what happens to a transition once the log has accepted it.
+//! Owns how a transition is filled and how a panic of the machine is handled. Refuses: to know where inputs come from, and
+//! what happens to a transition once the log has accepted it.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -17,15 +17,15 @@ use crate::decide::partition::Partition;
 use crate::error::Error;
 use crate::lane::Parcel;
 
-/// What a partition is to take.
+/// An input for a partition.
 pub(crate) enum Work<I> {
-    /// A command that came straight from its sender.
+    /// A command that came directly from its sender.
     Command {
         token: u64,
         input: I,
         trace: Option<Trace>,
     },
-    /// A command that is on the log, and who waits for its reply there.
+    /// A command from the log, and who waits for its reply there.
     Recorded {
         offset: u64,
         reply_to: Option<ReplyTo>,
@@ -38,13 +38,13 @@ pub(crate) enum Work<I> {
     Timer,
 }
 
-/// What one step has come to.
+/// The outcome of a step.
 pub(crate) enum Step {
-    /// There was nothing to take.
+    /// The inbox was empty.
     Idle,
-    /// The log has no room. Nothing is lost: step again when the watermark has moved.
+    /// The log is full. Nothing is lost: step again after the watermark has moved.
     Blocked,
-    /// Inputs were taken; the position of their transition, if anything was to be recorded.
+    /// Inputs were taken; the position of their transition, if there was anything to record.
     Went(Option<Position>),
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Cell<C: Codec> {
 }
 
 impl<C: Codec> Cell<C> {
-    /// The cell of a partition that has just been opened: the transition of the new epoch is to be appended.
+    /// The cell of a partition that has just been opened, whose first transition, of the new epoch, must be appended.
     pub fn new(partition: Partition<C>, inbox: VecDeque<Work<Input<C>>>) -> Cell<C> {
         Cell {
             partition,
@@ -66,15 +66,14 @@ impl<C: Codec> Cell<C> {
         }
     }
 
-    /// Lets the partition look whether something is due, once its inbox is taken. Asked again
-    /// before that, it looks once.
+    /// Has the partition check its timers after its inbox. Repeated calls before that count once.
     pub fn tick(&mut self) {
         if !matches!(self.inbox.back(), Some(Work::Timer)) {
             self.inbox.push_back(Work::Timer);
         }
     }
 
-    /// Takes as much of the inbox as one transition holds and appends that.
+    /// Fills one transition from the inbox and appends it.
     pub fn step(&mut self, log: &dyn Log, now: Micros) -> Result<Step, Error> {
         if !self.blocked && self.inbox.is_empty() && !self.partition.has_more() {
             return Ok(Step::Idle);
@@ -89,8 +88,8 @@ impl<C: Codec> Cell<C> {
         }
     }
 
-    /// Fills the open transition. A machine that panics is damaged and so is its partition: this
-    /// says at which input, and the owner ends with it.
+    /// Fills the open transition. If the machine panics, its partition is damaged: the error says at which input, and ends
+    /// the owner.
     fn fill_or_stop(&mut self, log: &dyn Log, now: Micros) -> Result<(), Error> {
         let filled = catch_unwind(AssertUnwindSafe(|| self.fill(log, now)));
         filled.unwrap_or_else(|panic| Err(self.partition.panicked(words_of(&*panic))))
@@ -130,7 +129,7 @@ impl<C: Codec> Cell<C> {
     }
 }
 
-/// What a panic said, on one line.
+/// The message of a panic, on one line.
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

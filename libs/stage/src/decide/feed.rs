@@ -1,4 +1,4 @@
-//! Inputs read from the log: what a partition has not taken yet.
+//! Inputs read from the log that a partition has not taken yet.
 
 use std::collections::VecDeque;
 
@@ -14,8 +14,8 @@ use crate::lane::{Message, Parcel, Run};
 
 const READ_BYTES: usize = 1 << 20;
 
-/// Everything durable that the partition has not taken. After a crash that is what was under way:
-/// bounded by what may be accepted and not yet handed on.
+/// All durable inputs that the partition has not taken. After a crash these were in progress, so they are bounded by what
+/// may be accepted and not yet handed on.
 pub(crate) fn unread<C: Codec>(
     partition: &Partition<C>,
     log: &dyn Log,
@@ -37,10 +37,9 @@ pub(crate) fn unread<C: Codec>(
 }
 
 impl<C: Codec> Partition<C> {
-    /// Takes durable records that it has not taken from its commands or its lanes, whichever
-    /// `from` is: at least one if there is one, no more than `max_bytes` or the open transition
-    /// hold. Commands are answered under their offset. For owners whose inputs come through the
-    /// log.
+    /// Takes durable records that it has not taken yet from its commands or its lanes, whichever `from` is: at least one if
+    /// there is one, and no more than fit into `max_bytes` and the open transition. Commands are answered under their
+    /// offset. For owners whose inputs come through the log.
     pub fn take_unread(
         &mut self,
         log: &dyn Log,
@@ -86,7 +85,7 @@ impl<C: Codec> Partition<C> {
     }
 }
 
-/// What a record of the partition's commands or lanes is, whichever `from` is.
+/// Decodes a record of the partition's commands or lanes, whichever `from` is.
 pub(crate) fn decode<C: Codec>(
     partition: &Partition<C>,
     from: TopicPartition,
@@ -142,7 +141,7 @@ pub(crate) fn decode<C: Codec>(
     }))
 }
 
-/// Whether a message is durable on one of the partition's lanes and has yet to be taken.
+/// Whether a message is durable on one of the partition's lanes and not taken yet.
 pub(crate) fn stands_before<C: Codec>(
     partition: &Partition<C>,
     log: &dyn Log,

@@ -1,4 +1,4 @@
-//! The messages of one transition: outputs gathered into runs, lane by lane.
+//! The messages of one transition: outputs collected into runs, lane by lane.
 
 use prepx_bus::{Batch, Log, TopicPartition};
 use prepx_trace::{Trace, Traces};
@@ -8,7 +8,7 @@ use crate::journal::wire::put_prefixed;
 use crate::lane;
 use crate::topology::{Seat, Topology};
 
-/// A run is closed at this size, so that no receiver has to take more than this at once.
+/// A run ends at this size, which bounds what a receiver has to take at once.
 const RUN_BYTES: usize = 64 << 10;
 
 /// Messages of one transition on one lane, as bytes and as typed values.
@@ -43,7 +43,7 @@ pub(crate) struct Outbox<C: Codec> {
 }
 
 impl<C: Codec> Outbox<C> {
-    /// An empty outbox that goes on after the last numbers of `sent`.
+    /// An empty outbox that continues after the last numbers of `sent`.
     pub fn new(
         seat: Seat,
         topology: Topology,
@@ -72,8 +72,7 @@ impl<C: Codec> Outbox<C> {
         self.lanes = sent.into_iter().map(lane).collect();
     }
 
-    /// Takes an output, which belongs to `trace` if that is told; gives it back if it is a reply, which
-    /// has no lane.
+    /// Takes an output, which belongs to `trace` if given; returns it if it is a reply, which has no lane.
     pub fn push(
         &mut self,
         codec: &C,
@@ -179,7 +178,7 @@ impl<C: Codec> Outbox<C> {
         }
     }
 
-    /// Finds out which offsets the records will have if they are appended now.
+    /// Determines which offsets the records will have if they are appended now.
     pub fn foresee_offsets(&mut self, log: &dyn Log) {
         for at in 0..self.runs.len() {
             let to = self.runs[at].to;

@@ -1,8 +1,8 @@
 //! The owner of one stage partition: takes inputs, decides, and appends transitions.
 //!
-//! Owns the live state. Refuses: to take an input out of order; to go on after an error (every error here
-//! except a full log is final: the partition is damaged in memory and must be opened again); to show anybody
-//! what it has decided (that is for whoever watches the log's durable end, I8).
+//! Owns the live state. Refuses: to take an input out of order; to continue after an error (every error except a full log
+//! is final: the partition is damaged in memory and must be opened again); to release its decisions (its driver does when
+//! they are durable, I8).
 
 mod deciding;
 mod open;
@@ -33,10 +33,10 @@ const GROUP_BYTES: usize = 256 << 10;
 /// Nor when it has taken this many inputs.
 const GROUP_INPUTS: usize = 512;
 
-/// What became of a command once its transition is accepted by the log.
+/// The outcome of a command whose transition the log has accepted.
 #[derive(Debug)]
 pub struct Answer<O> {
-    /// What the caller named the command by.
+    /// The token that the command was submitted with.
     pub token: u64,
     /// The reply, if the stage gave one.
     pub reply: Option<O>,
@@ -49,7 +49,7 @@ pub struct Partition<C: Codec> {
     owner: Owner,
     pub(crate) state: State<C>,
     pub(crate) outbox: Outbox<C>,
-    /// Records that may not have left before the takeover; they are appended first.
+    /// Records that may not have been sent before the takeover; they are appended first.
     pub(crate) backlog: VecDeque<Batch>,
     pub(crate) begun: Begun,
     open: Open<C>,
@@ -57,9 +57,9 @@ pub struct Partition<C: Codec> {
     deciding: Option<Deciding>,
     /// A transition takes nothing more when its records have grown to this size.
     room_bytes: usize,
-    /// How many decisions have followed from the last input, until the last of them.
+    /// How many follow-ups the last input has had so far.
     follow_ups: u32,
-    /// The trace of the last input and of all that follows from it, if it is sampled.
+    /// The trace of the last input and its follow-ups, if it is sampled.
     followed: Option<Followed>,
 }
 
@@ -88,7 +88,7 @@ impl<C: Codec> Partition<C> {
         }
     }
 
-    /// Begins a transition that is recorded even if it takes nothing.
+    /// Begins a transition that is recorded even if it takes no input.
     pub(crate) fn begin_epoch(&mut self, log: &dyn Log, now: Micros) -> Result<(), Error> {
         self.begin(log, now)?;
         self.open.begun = true;
@@ -114,26 +114,26 @@ impl<C: Codec> Partition<C> {
         &self.codec
     }
 
-    /// The machine as it is now; ahead of what is durable.
+    /// The machine's current state, which may not be durable yet.
     pub fn machine(&self) -> &C::Machine {
         &self.state.machine
     }
 
-    /// How far the partition has come; ahead of what is durable.
+    /// How far the partition has come, which may not be durable yet.
     pub fn head(&self) -> &Head {
         &self.state.head
     }
 
-    /// The state as it is now; ahead of what is durable.
+    /// The current state, which may not be durable yet.
     pub fn state(&self) -> &State<C> {
         &self.state
     }
 
-    /// Begins a transition at `now`, or at the time of the last one if that is later, with what follows
-    /// from the one before and had no room there. Does nothing if one is open.
+    /// Begins a transition at `now`, or at the time of the last one if that is later, with the follow-ups that had no room
+    /// in the last one. Does nothing if one is open.
     ///
     /// # Errors
-    /// When what follows does not end.
+    /// When the follow-ups do not end.
     pub fn begin(&mut self, log: &dyn Log, now: Micros) -> Result<(), Error> {
         if self.open.begun {
             return Ok(());
@@ -148,20 +148,18 @@ impl<C: Codec> Partition<C> {
         self.go_on(false)
     }
 
-    /// Whether more follows from what was decided. It comes before the next input, whichever transition
-    /// that is in.
+    /// Whether there are follow-ups to decide. They come before the next input, in this transition or the next.
     pub(crate) fn has_more(&self) -> bool {
         self.state.machine.follow_up().is_some()
     }
 
-    /// Whether the open transition is to be appended before it takes more.
+    /// Whether the open transition must be appended before it takes more.
     pub fn is_full(&self) -> bool {
         let open = &self.open;
         open.sealed || open.inputs >= GROUP_INPUTS || !self.has_room()
     }
 
-    /// Has transitions end earlier than they need, as soon as they have grown to so many bytes: for
-    /// simulations of what takes more than one.
+    /// Limits transitions to so many bytes, for simulations of work that takes more than one.
     pub fn limit_room(&mut self, bytes: usize) {
         self.room_bytes = bytes.clamp(1, GROUP_BYTES);
     }
@@ -200,12 +198,12 @@ impl<C: Codec> Partition<C> {
         decided
     }
 
-    /// What the input at hand is about, if it is traced.
+    /// The subject of the current input, if it is traced.
     fn subject(&self) -> Option<String> {
         self.followed.as_ref()?.subject.clone()
     }
 
-    /// Decides what follows from what was decided, as far as the open transition has room.
+    /// Decides follow-ups, as far as the open transition has room.
     fn go_on(&mut self, answering: bool) -> Result<(), Error> {
         while self.has_room() {
             let Some(next) = self.state.machine.follow_up() else {
@@ -307,9 +305,8 @@ impl<C: Codec> Partition<C> {
         self.open.answers.drain(..)
     }
 
-    /// What the last appended transition sent to the other stage, as it is to be handed over in
-    /// this process, on a log that runs ahead. What is not asked for is forgotten with the next
-    /// transition: its records are on the log.
+    /// What the last appended transition sent to the other stage, for handing it over within this process on a log that
+    /// runs ahead. Whatever is not drained before the next transition is dropped: its records are on the log.
     pub fn drain_sent<I>(
         &mut self,
         mut hand_over: impl FnMut(TopicPartition, Parcel<I>),

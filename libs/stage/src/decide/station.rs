@@ -1,15 +1,14 @@
 //! One stage partition on a log that nobody runs ahead of: the counterpart of the [`Pipeline`](crate::Pipeline).
 //!
-//! Owns one partition, how far its inputs are read, and what it has decided but may not tell yet.
-//! Inputs come from durable records only: commands of its own topic, lanes of the other stage, timers.
-//! What is there becomes one transition with everything that follows from it. The next one may be
-//! decided while that is in flight, because batches of one owner keep their order: if one is lost, all
-//! behind it are, and this station with them. Replies go to `command-replies` when the transition that
-//! they follow from is durable (I8).
+//! Owns one partition, how far its inputs are read, and the decisions that it may not release yet. Inputs come from durable
+//! records only (commands of its own topic, lanes of the other stage) and from timers. The inputs at hand become one
+//! transition with everything that follows from them. The next one may be decided while that is in flight, because batches
+//! of one owner keep their order: if one is lost, so are all behind it, and this station with them. A reply goes to
+//! `command-replies` when its transition is durable (I8).
 //!
-//! Refuses: to go on after an error. Its driver drops it then, with everything that was not durable; a new
-//! station finds the journal as it is. No thread and no clock of its own: a process drives it when the log has
-//! news, the simulation whenever it wants to.
+//! Refuses to continue after an error: its driver then drops it, with everything that was not durable, and a new station
+//! continues from the journal. It has no thread and no clock of its own: a process drives it when the log has news, the
+//! simulation whenever it wants to.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,27 +27,27 @@ use crate::recovery::standby::Origin;
 use crate::recovery::takeover::Takeover;
 use crate::topology::{Seat, Topology};
 
-/// What is read of each source before it is decided: about as much as a transition takes.
+/// How much is read of each source at once: about as much as a transition takes.
 const READ_BYTES: usize = 256 << 10;
-/// A turn decides no more transitions than this, so that reads of its memory have their turn.
+/// The most transitions of a turn, so that reads of its memory get their turn.
 const TRANSITIONS_MAX: usize = 16;
-/// A record of replies is closed at this size.
+/// A record of replies ends at this size.
 const REPLIES_BYTES: usize = 64 << 10;
 
 /// The owner of one partition. See the module's documentation.
 pub struct Station<C: Codec> {
     log: Arc<dyn Log>,
     cell: Cell<C>,
-    /// Where to read commands and lanes on; ahead of what is taken by what the inbox has.
+    /// The next offsets to read of commands and lanes; ahead of what is taken by the contents of the inbox.
     sources: [(TopicPartition, u64); 2],
-    /// Who waits for the commands that are read and not decided, in the order of their offsets.
+    /// Who waits for the commands that are read but not decided, in the order of their offsets.
     asked: VecDeque<(u64, ReplyTo)>,
-    /// What is decided and not told, in the order of positions.
+    /// Replies that are decided but not sent, in the order of positions.
     decided: VecDeque<PendingReply<C>>,
     /// The end of the last transition.
     head: Position,
     /// The end of the last replies.
-    told: Position,
+    replied: Position,
 }
 
 /// A reply that may be sent when its position is durable.
@@ -59,8 +58,8 @@ struct PendingReply<C: Codec> {
 }
 
 impl<C: Codec> Station<C> {
-    /// Takes a partition over. The first [`Self::turn`] records the new epoch, and sends again what may
-    /// not have left if `takeover` says so.
+    /// Takes a partition over. The first [`Self::turn`] records the new epoch and, if `takeover` says so, sends again what
+    /// may not have been sent.
     ///
     /// `log` is a handle of its own: one whose batch is lost to a fence is good for nothing more.
     ///
@@ -79,7 +78,7 @@ impl<C: Codec> Station<C> {
         Ok(Station {
             sources: [seat.commands(), seat.lanes()].map(source),
             head: log.durable(),
-            told: log.durable(),
+            replied: log.durable(),
             cell: Cell::new(partition, VecDeque::new()),
             asked: VecDeque::new(),
             decided: VecDeque::new(),
@@ -87,12 +86,12 @@ impl<C: Codec> Station<C> {
         })
     }
 
-    /// Lets the partition look whether something is due, at the next turn.
+    /// Has the partition check its timers at the next turn.
     pub fn tick(&mut self) {
         self.cell.tick();
     }
 
-    /// Tells what has become durable, then decides what is at hand, in a bounded number of transitions.
+    /// Sends the replies of what has become durable, then decides the inputs at hand, in a bounded number of transitions.
     ///
     /// # Errors
     /// Whatever ends this owner: a fence, a failed log, a gap, an input that cannot be decided.
@@ -100,8 +99,8 @@ impl<C: Codec> Station<C> {
         self.go_on(now).map_err(|error| self.judge(error))
     }
 
-    /// Whoever has been fenced and does not know it reads answers to what only its successor has asked.
-    /// Its machine cannot decide them, but nothing is wrong with them, and nobody is to skip one.
+    /// An owner that has been fenced without knowing it reads answers to requests of its successor. Its machine cannot
+    /// decide them, but they are not poison, and nobody must skip one.
     fn judge(&self, error: Error) -> Error {
         let owner = self.cell.partition.owner();
         match error {
@@ -115,7 +114,7 @@ impl<C: Codec> Station<C> {
     }
 
     fn go_on(&mut self, now: Micros) -> Result<Turn, Error> {
-        self.tell()?;
+        self.send_replies()?;
         for _ in 0..TRANSITIONS_MAX {
             self.read()?;
             match self.cell.step(&*self.log, now)? {
@@ -128,14 +127,14 @@ impl<C: Codec> Station<C> {
         Ok(Turn::More)
     }
 
-    /// Tells what has become durable and decides nothing more: for an owner that is to let go. Whether all that
-    /// it has decided is durable and told by now, and that too.
+    /// Sends the replies of what has become durable and decides nothing more: for an owner that gives its partition up.
+    /// Returns whether everything it has decided is now durable and sent.
     ///
     /// # Errors
     /// As [`Self::turn`].
     pub fn settle(&mut self) -> Result<bool, Error> {
-        self.tell()?;
-        let last = self.head.max(self.told);
+        self.send_replies()?;
+        let last = self.head.max(self.replied);
         Ok(self.decided.is_empty() && last <= self.log.durable())
     }
 
@@ -144,7 +143,7 @@ impl<C: Codec> Station<C> {
         self.cell.partition.limit_room(bytes);
     }
 
-    /// The partition as it is now: what is read from it may be told when [`Self::head`] is durable.
+    /// The current partition: what is read from it may be shown once [`Self::head`] is durable.
     pub fn partition(&self) -> &Partition<C> {
         &self.cell.partition
     }
@@ -154,7 +153,7 @@ impl<C: Codec> Station<C> {
         self.head
     }
 
-    /// Takes what is at hand of each source, once all before it is decided.
+    /// Reads each source, once everything read before is decided.
     fn read(&mut self) -> Result<(), Error> {
         let Cell {
             partition, inbox, ..
@@ -180,11 +179,11 @@ impl<C: Codec> Station<C> {
         Ok(())
     }
 
-    /// A transition is accepted: its answers wait for it to be durable.
+    /// Queues the answers of an accepted transition until it is durable.
     fn note(&mut self, position: Position) {
         self.head = position;
         for answer in self.cell.partition.drain_answers() {
-            // Both are in the order of offsets, and whoever is answered has asked.
+            // Both are in the order of offsets.
             let asked = self.asked.pop_front();
             let asked = asked.filter(|(offset, _)| *offset == answer.token);
             let (_, reply_to) = asked.expect("an answer is to a command that was read");
@@ -196,26 +195,26 @@ impl<C: Codec> Station<C> {
         }
     }
 
-    /// Sends the replies to what is durable; those that find no room stay for the next turn.
-    fn tell(&mut self) -> Result<(), Error> {
+    /// Sends the replies of durable transitions; those that do not fit into the log stay for the next turn.
+    fn send_replies(&mut self) -> Result<(), Error> {
         let progress = self.log.watermark().progress();
         let durable = self.log.durable();
         loop {
             let due = self.decided.iter();
-            let due = due.take_while(|told| told.position <= durable);
-            let Some(to) = due.clone().next().map(|told| told.reply_to.partition) else {
+            let due = due.take_while(|reply| reply.position <= durable);
+            let Some(to) = due.clone().next().map(|reply| reply.reply_to.partition) else {
                 break;
             };
-            let (batch, told) = self.replies(to, due);
+            let (batch, count) = self.replies(to, due);
             match self.log.append(None, &batch) {
                 Err(AppendError::Full { .. }) => break,
-                // Who waited hears of it by asking again: the decision stands.
+                // The caller gets the decision by asking again.
                 Err(AppendError::UnknownPartition(partition)) => {
-                    tracing::error!(%partition, "replies are wanted where nothing can be");
+                    tracing::error!(%partition, "replies are wanted in a partition that does not exist");
                 }
-                sent => self.told = sent?,
+                sent => self.replied = sent?,
             }
-            self.decided.drain(..told);
+            self.decided.drain(..count);
         }
         match progress {
             Progress::Failed(poisoned) => Err(AppendError::Poisoned(poisoned).into()),
@@ -223,7 +222,7 @@ impl<C: Codec> Station<C> {
         }
     }
 
-    /// One record with the neighbouring replies that go to the same partition, and how many they are.
+    /// One record with the consecutive replies to the same partition, and how many they are.
     fn replies<'a>(
         &'a self,
         partition: u32,
@@ -231,16 +230,19 @@ impl<C: Codec> Station<C> {
     ) -> (Batch, usize) {
         let codec = self.cell.partition.codec();
         let (mut bytes, mut replies) = (0, Vec::new());
-        for told in due {
-            if told.reply_to.partition != partition || bytes > REPLIES_BYTES {
+        for pending in due {
+            if pending.reply_to.partition != partition || bytes > REPLIES_BYTES {
                 break;
             }
             let mut reply = Vec::new();
-            if let Some(output) = &told.reply {
+            if let Some(output) = &pending.reply {
                 codec.encode_output(output, &mut reply);
             }
             bytes += reply.len();
-            replies.push((told.reply_to.token, told.reply.as_ref().map(|_| reply)));
+            replies.push((
+                pending.reply_to.token,
+                pending.reply.as_ref().map(|_| reply),
+            ));
         }
         let mut batch = Batch::new();
         batch.push_with(Topic::CommandReplies.partition(partition), |to| {

@@ -16,8 +16,8 @@ use crate::lane::{self, Gap, Message, Parcel};
 use crate::traced;
 
 impl<C: Codec> Partition<C> {
-    /// Takes a command that came straight from its sender; it is recorded with the transition. For
-    /// logs that run ahead ([`Log::runs_ahead`]), where its offset is known before.
+    /// Takes a command that came directly from its sender; it is recorded with the transition. For logs that run ahead
+    /// ([`Log::runs_ahead`]), where its offset is known in advance.
     pub fn take_command(
         &mut self,
         token: u64,
@@ -39,8 +39,7 @@ impl<C: Codec> Partition<C> {
         self.decide(input, true, traced::At(trace, to, offset))
     }
 
-    /// Takes the next command that is on the log. It is answered under its offset if it is
-    /// `answered`.
+    /// Takes the next command of the log. If `answered`, its answer is named by its offset.
     pub(crate) fn take_recorded(
         &mut self,
         offset: u64,
@@ -69,8 +68,8 @@ impl<C: Codec> Partition<C> {
         Ok(())
     }
 
-    /// Takes messages of a lane, as many as the open transition has room for, but one at least; those that
-    /// were taken before change nothing. Says whether none are left, which come again in the same parcel.
+    /// Takes messages of a lane, as many as the open transition has room for, but at least one; repeats change nothing.
+    /// Returns whether none are left; if some are, pass the same parcel again.
     pub fn take_parcel(&mut self, parcel: &Parcel<Input<C>>) -> Result<bool, Error> {
         let last = self.state.head.received.get(&parcel.source).copied();
         let last = last.unwrap_or_default();
@@ -138,7 +137,7 @@ impl<C: Codec> Partition<C> {
         })
     }
 
-    /// Lets the machine look whether something is due. Recorded only if something was.
+    /// Has the machine check its timers. Recorded only if something was due.
     pub fn take_timer(&mut self) -> Result<(), Error> {
         let before = self.open.event_count;
         let timer = self.codec.timer();
