@@ -1,7 +1,7 @@
-//! The stages as services reach them, wherever they run: in this process through the core's rings,
-//! elsewhere through the log and the owners' addresses. Nothing above this seam knows which.
+//! The interfaces through which services use the stages, wherever these run: in this process through the core's rings,
+//! elsewhere through the log and the owners' addresses. Callers do not know which.
 //!
-//! Nothing is answered that is not durable (I8).
+//! No answer shows anything that is not durable (I8).
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,13 +18,13 @@ use prepx_trace::Traces;
 
 use crate::{Head, Seat, Topology};
 
-/// How much of what was told is read at once.
+/// How much of the log is read at once.
 const READ_BYTES: usize = 4 << 20;
 
 /// An answer that arrives later. Dropping it does not stop a write that has begun.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Why a command has no decision.
+/// Why a command got no decision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// The queue is full: nothing was accepted (I10).
@@ -36,14 +36,14 @@ pub enum SubmitError {
     /// This process is draining or has no owner for the slot: nothing was accepted.
     #[error("the order path is not open here: {0}; nothing was accepted, try again")]
     Closed(String),
-    /// It was accepted and its decision did not arrive: it may or may not take effect.
+    /// It was accepted, but its decision did not arrive: it may or may not take effect.
     #[error("the outcome is unknown: {0}; ask for the order, or send the same command again")]
     Unknown(String),
 }
 
 impl SubmitError {
-    /// The closed code of this error. Never one that clients resend by themselves once a command was
-    /// accepted: that would double it.
+    /// The code of this error. Once a command was accepted, never a code on which clients resend by themselves: that would
+    /// double it.
     pub const fn code(&self) -> Code {
         match self {
             SubmitError::Busy { .. } => Code::TooManyRequests,
@@ -69,7 +69,7 @@ impl SubmitError {
     }
 }
 
-/// Why a read has no answer.
+/// Why a read got no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Too many reads wait (I10).
@@ -84,7 +84,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The closed code of this error.
+    /// The code of this error.
     pub const fn code(&self) -> Code {
         match self {
             ReadError::Busy { .. } => Code::TooManyRequests,
@@ -114,25 +114,25 @@ impl ReadError {
 pub enum WhichOrders {
     /// The one with this id.
     Id(OrderId),
-    /// The newest with this name.
+    /// The newest with this client order id.
     ClientOrderId(String),
-    /// Those that live.
+    /// The open ones.
     Open,
-    /// Those that live and those that ended lately, as far as the owner remembers.
+    /// The open ones, and those that ended recently, as far as the owner remembers.
     Remembered,
 }
 
 /// The account stage.
 pub trait AccountPort: Send + Sync {
-    /// Has commands decided, in their order; one outcome for each, in the same order. `traces` says what
-    /// they belong to, by their places, as far as that is told.
+    /// Submits commands, which are decided in order; returns one outcome for each, in the same order. `traces` has the
+    /// traces of those that belong to one, by index.
     fn submit(
         &self,
         commands: Vec<Command>,
         traces: Traces,
     ) -> Answer<Vec<Result<Reply, SubmitError>>>;
 
-    /// The account as it is now, if it is known.
+    /// An account's current state; `None` if it does not exist.
     fn account(&self, account: AccountId) -> Answer<Result<Option<AccountView>, ReadError>>;
 
     /// Orders of an account, oldest first; empty when there are none.
@@ -145,7 +145,7 @@ pub trait AccountPort: Send + Sync {
 
 /// The matching stage.
 pub trait MatchingPort: Send + Sync {
-    /// Has an operator's command on an instrument decided; returns when it is durable.
+    /// Submits an operator's command on an instrument; returns when the decision is durable.
     fn command(&self, command: ToMatching) -> Answer<Result<(), SubmitError>>;
 
     /// All instruments, in the order of their symbols.
@@ -157,7 +157,7 @@ pub trait MatchingPort: Send + Sync {
 pub enum PastOrders {
     /// The one with this id.
     Id(OrderId),
-    /// The newest with this name.
+    /// The newest with this client order id.
     ClientOrderId(String),
     /// Those that match.
     Query(PastQuery),
@@ -166,7 +166,7 @@ pub enum PastOrders {
 /// A page of past orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastQuery {
-    /// Only those that nothing more happens to.
+    /// Only those that have ended.
     pub only_ended: bool,
     /// Only those accepted after this moment.
     pub after: Option<Micros>,
@@ -176,16 +176,16 @@ pub struct PastQuery {
     pub side: Option<Side>,
     /// Only these symbols, with or without slash; all when empty.
     pub symbols: Vec<String>,
-    /// Which end comes first.
+    /// Whether the newest come first.
     pub newest_first: bool,
     /// At most this many.
     pub limit: u32,
 }
 
-/// The orders of all time, which the account stage does not remember for ever. What an account was
-/// told before it asks is in it; of orders that live, the stage knows more.
+/// All orders ever, of which the account stage remembers only some. It includes everything that was acknowledged to an
+/// account before the read; the stage knows more about open orders.
 pub trait HistoryPort: Send + Sync {
-    /// Past orders of an account, in the order that was asked for.
+    /// Past orders of an account, in the requested order.
     fn past_orders(
         &self,
         account: AccountId,
@@ -193,25 +193,24 @@ pub trait HistoryPort: Send + Sync {
     ) -> Answer<Result<Vec<OrderView>, ReadError>>;
 }
 
-/// A book of the ledger: the partition of the account stage that keeps it, which, and of which
-/// asset.
+/// A book of the ledger: the partition of the account stage that keeps it, the book, and its asset.
 pub type Line = (u32, Book, Asset);
 
-/// What all account stages have at one vector of journal positions.
+/// The books of all account stages at one vector of journal positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StageBooks {
     /// The last transition of each partition.
     pub positions: Vec<u64>,
-    /// In minor units; books that come to zero are left out.
+    /// Totals in minor units, without those that are zero.
     pub books: BTreeMap<Line, i64>,
-    /// How many accounts there are.
+    /// The number of accounts.
     pub accounts: u64,
-    /// The first thing that is wrong with the stages' own state (I3, I4).
+    /// The first violation of an invariant in the stages' own state (I3, I4).
     pub flaw: Option<String>,
 }
 
 impl StageBooks {
-    /// Adds those of the partition that comes next.
+    /// Adds the books of another partition.
     pub fn add(&mut self, next: StageBooks) {
         self.positions.extend(next.positions);
         self.books.extend(next.books);
@@ -220,21 +219,20 @@ impl StageBooks {
     }
 }
 
-/// Whoever compares the books with the stages. An operator's tool: it walks everything that the
-/// stages have.
+/// Reads the books of all stages, for comparing them with the ledger. For operators only: it walks the stages' whole state.
 pub trait AuditPort: Send + Sync {
-    /// What the stages have now.
+    /// The stages' current books.
     fn books(&self) -> Answer<Result<StageBooks, ReadError>>;
 }
 
-/// Whoever goes through all updates of accounts, as far back as they are kept.
+/// Reads all updates of accounts, as far back as they are kept.
 pub trait UpdatesPort: Send + Sync {
-    /// Shows every durable record of `portfolio-updates`, and maybe of other topics, in the order of each partition.
-    /// Blocks.
+    /// Calls back with every durable record of `portfolio-updates`, and possibly of other topics, in the order of each
+    /// partition. Blocks.
     fn each_record(&self, seen: &mut dyn FnMut(TopicPartition, &Record)) -> Result<(), ReadError>;
 }
 
-/// The updates that a log has.
+/// The updates on a log.
 pub struct LoggedUpdates {
     /// The log.
     pub log: Arc<dyn Log>,
@@ -263,11 +261,11 @@ impl UpdatesPort for LoggedUpdates {
     }
 }
 
-/// Whoever shows operators how far the stages have come.
+/// Shows operators how far the stages have come.
 pub trait HeadsPort: Send + Sync {
-    /// Every partition of the stages that this process has a share in.
+    /// Every partition of the stages that may run in this process.
     fn seats(&self) -> Vec<Seat>;
 
-    /// How far those that it owns have come. One that cannot be looked into now is left out.
+    /// How far the partitions that it owns have come, without those that cannot be read now.
     fn heads(&self) -> Answer<Vec<(Seat, Head)>>;
 }
