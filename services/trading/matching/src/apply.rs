@@ -24,7 +24,7 @@ impl Engine {
                 price_ticks,
                 at,
             } => {
-                let book = self.told(instrument, 0);
+                let book = self.count_updates_of(instrument, 0);
                 book.reference_ticks = Some(price_ticks);
                 book.reference_at = at;
             }
@@ -85,8 +85,8 @@ impl Engine {
         self.by_instrument.insert(instrument.id, at);
     }
 
-    /// The instrument's book, after `updates` more market updates.
-    pub(crate) fn told(&mut self, instrument: InstrumentId, updates: u64) -> &mut Book {
+    /// Counts market updates of an instrument and returns its book.
+    pub(crate) fn count_updates_of(&mut self, instrument: InstrumentId, updates: u64) -> &mut Book {
         let at = self.known_book_at(instrument);
         let book = &mut self.books[at as usize];
         book.updates += updates;

@@ -19,9 +19,9 @@ pub(crate) struct Book {
     pub(crate) continuous_until: Micros,
     /// The last trade, in ticks.
     pub(crate) last_ticks: Option<i64>,
-    /// What account partitions know as the reference price, in ticks.
+    /// The reference price that account partitions have, in ticks.
     pub(crate) reference_ticks: Option<i64>,
-    /// When they were last told.
+    /// When it was last sent.
     pub(crate) reference_at: Micros,
     /// How many market updates there have been.
     pub(crate) updates: u64,

@@ -1,7 +1,7 @@
-//! What the matching stage is told, what it decides, and what it tells others.
+//! The inputs, events and outputs of the matching stage.
 //!
-//! Events are journalled: flat, plain data with final numbers. They name orders and instruments by
-//! id only, never by a place in memory, so that any version can fold them.
+//! Events are journalled: flat, plain data with final numbers. They refer to orders and instruments by id only, never by
+//! an index into memory, so that any version can fold them.
 
 use prepx_domain::message::{BookOrder, End, Refusal, ToAccount, ToMatching};
 use prepx_domain::update::MarketUpdate;
@@ -10,28 +10,28 @@ use prepx_domain::{
     TradeId,
 };
 
-/// What happens to the stage.
+/// An input of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A message of an account partition or an operator.
     Command(ToMatching),
-    /// Time has passed: orders expire, held-back reference prices leave.
+    /// The timer: orders expire, held-back reference prices are sent.
     Timer,
     /// The stop that [`follow_up`](prepx_domain::Machine::follow_up) named now reaches the book.
     Triggered(OrderId),
-    /// The order that [`follow_up`](prepx_domain::Machine::follow_up) named now goes on trading.
+    /// The order that [`follow_up`](prepx_domain::Machine::follow_up) named now continues to trade.
     Taking(OrderId),
     /// The parked order that [`follow_up`](prepx_domain::Machine::follow_up) named now reaches the
     /// book.
     Entering(OrderId),
 }
 
-/// What the stage decided.
+/// An event that the stage decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An instrument trades from now on.
     Defined(Instrument),
-    /// Continuous trading stopped or goes on.
+    /// Continuous trading stopped or resumed.
     Halted {
         /// Which instrument.
         instrument: InstrumentId,
@@ -57,22 +57,22 @@ pub enum Event {
         /// Which level, in ticks.
         price_ticks: i64,
     },
-    /// An order waits for its session, the last of those that do.
+    /// An order waits for its session, behind those that do already.
     Parked {
         /// The order.
         live: LiveOrder,
         /// Whether it reaches the book in extended hours, not only in the regular session.
         early: bool,
-        /// Whether its account is told.
-        told: bool,
+        /// Whether its account is notified.
+        notify: bool,
     },
-    /// Parked orders reach their books now, at most so many before the next timer.
+    /// Parked orders begin to reach their books, at most so many before the next timer.
     ReleaseBegan {
         /// How many.
         orders_max: u32,
     },
-    /// An order reaches the book of which its account was told that it had to wait for it: the
-    /// events that follow say what becomes of it.
+    /// An order reaches the book after its account was notified that it had to wait. The events that follow say what
+    /// happens to it.
     Entered {
         /// Whose order.
         account: AccountId,
@@ -81,7 +81,7 @@ pub enum Event {
         /// Whether it had been parked; otherwise the session began while it was on its way.
         parked: bool,
     },
-    /// Account partitions learn the last trade's price.
+    /// The last trade's price is sent to the account partitions as the new reference price.
     Reference {
         /// Which instrument.
         instrument: InstrumentId,
@@ -105,10 +105,10 @@ pub enum Event {
         /// Whether it had waited, and now queues for the book; otherwise it triggered on arrival.
         waited: bool,
     },
-    /// An order has traded as often as one decision allows, and goes on before anything else happens.
+    /// An order has traded as often as one decision allows, and continues before anything else happens.
     Paused(LiveOrder),
-    /// A triggered stop leaves the queue and arrives at the book, or an order goes on that had paused: the
-    /// events that follow say what becomes of it.
+    /// A triggered stop leaves the queue and arrives at the book, or a paused order continues. The events that follow say
+    /// what happens to it.
     Released {
         /// Which order.
         order: OrderId,
@@ -258,14 +258,14 @@ pub struct Party {
     pub left_lots: i64,
 }
 
-/// What the stage tells others.
+/// An output of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// To the account partition of a slot.
     Account {
         /// Whose partition.
         slot: Slot,
-        /// What it is told.
+        /// The message.
         message: ToAccount,
     },
     /// To every account partition.

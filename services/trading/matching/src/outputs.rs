@@ -109,9 +109,11 @@ impl<'a> Teller<'a> {
                 side,
                 price_ticks,
             } => self.level(self.book(instrument), 0, side, price_ticks),
-            Event::Parked { ref live, told, .. } => {
+            Event::Parked {
+                ref live, notify, ..
+            } => {
                 let BookOrder { account, order, .. } = live.order;
-                if told {
+                if notify {
                     self.account(account, ToAccount::Parked { account, order });
                 }
             }

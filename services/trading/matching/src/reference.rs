@@ -1,7 +1,7 @@
 //! The slow, obvious book (I5): one list of orders, scanned from end to end for every question.
 //!
 //! Written from the rules and not from the engine, so that the two check each other. It changes its
-//! state as it goes and knows no events; what it tells others must equal what the engine tells.
+//! state as it goes and knows no events; its outputs must equal those of the engine.
 
 mod outputs;
 mod replacing;
@@ -53,8 +53,8 @@ struct Market {
     phase: SessionPhase,
     phase_until: Micros,
     last: Option<i64>,
-    told: Option<i64>,
-    told_at: Micros,
+    reference: Option<i64>,
+    reference_at: Micros,
     updates: u64,
 }
 
@@ -188,14 +188,14 @@ impl Reference {
             phase,
             phase_until,
             last: None,
-            told: instrument.seed_reference_ticks,
-            told_at: Micros(0),
+            reference: instrument.seed_reference_ticks,
+            reference_at: Micros(0),
             updates: 0,
         });
         self.outputs
             .push(Output::Everyone(ToAccount::Defined(*instrument)));
-        self.tell_market(instrument.id, MarketChange::Defined(Box::new(*instrument)));
-        self.tell_session(instrument.id, phase);
+        self.publish(instrument.id, MarketChange::Defined(Box::new(*instrument)));
+        self.send_session(instrument.id, phase);
     }
 
     fn set_halted(&mut self, instrument: InstrumentId, halted: bool) {
@@ -207,12 +207,12 @@ impl Reference {
             market.halted = halted;
             let message = ToAccount::Halted { instrument, halted };
             self.outputs.push(Output::Everyone(message));
-            self.tell_market(instrument, MarketChange::Halted(halted));
+            self.publish(instrument, MarketChange::Halted(halted));
         }
     }
 
     fn place(&mut self, order: &BookOrder) {
-        let told = order.awaits_session;
+        let was_notified = order.awaits_session;
         let order = Order {
             is: BookOrder {
                 awaits_session: false,
@@ -226,15 +226,15 @@ impl Reference {
             awaited: 0,
         };
         match self.open_market(order.is.instrument) {
-            Err(refusal) => self.tell_end(&order, End::Rejected(refusal)),
+            Err(refusal) => self.send_end(&order, End::Rejected(refusal)),
             Ok(_) if order.is.expires_at.is_some_and(|at| at <= self.now) => {
-                self.tell_end(&order, End::Expired);
+                self.send_end(&order, End::Expired);
             }
             Ok(market) => match self.waits(&order, &market) {
-                Some(place) => self.park(order, place, told),
+                Some(place) => self.park(order, place, was_notified),
                 None => {
-                    if told {
-                        self.tell_entered(&order);
+                    if was_notified {
+                        self.send_entered(&order);
                     }
                     self.enter(order);
                 }
@@ -251,10 +251,10 @@ impl Reference {
         }
         if order.is.kind.stop().is_some() && !order.triggered {
             order.triggered = true;
-            self.tell_triggered(&order);
+            self.send_triggered(&order);
         }
         if let Some(refusal) = self.refusal(&order, &market) {
-            self.tell_end(&order, End::Rejected(refusal));
+            self.send_end(&order, End::Rejected(refusal));
             return;
         }
         if order.is.time_in_force == TimeInForce::FillOrKill {
@@ -265,7 +265,7 @@ impl Reference {
                 } else {
                     CancelReason::NotWhole
                 };
-                self.tell_end(&order, End::Canceled(reason));
+                self.send_end(&order, End::Canceled(reason));
                 return;
             }
         }
@@ -340,7 +340,7 @@ impl Reference {
         for mut order in reached {
             let at = self.position(order.is.order);
             self.orders.remove(at);
-            self.tell_triggered(&order);
+            self.send_triggered(&order);
             order.triggered = true;
             self.triggered.push_back(order);
         }
@@ -356,7 +356,7 @@ impl Reference {
         self.orders.push(order);
         if place == Place::Book {
             let price = order.worst().expect("it rests");
-            self.tell_level(order.is.instrument, order.is.side, price);
+            self.publish_level(order.is.instrument, order.is.side, price);
         }
     }
 
@@ -389,7 +389,7 @@ impl Reference {
         }
         for at in 0..self.markets.len() {
             let instrument = self.markets[at].is.id;
-            self.tell_reference(instrument, true);
+            self.send_reference(instrument, true);
         }
         self.begin_sessions();
         if opens {

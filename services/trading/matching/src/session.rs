@@ -90,7 +90,7 @@ impl Engine {
     pub(crate) fn apply_session(&mut self, event: &Event) {
         match *event {
             Event::Halted { instrument, halted } => {
-                let book = self.told(instrument, 1);
+                let book = self.count_updates_of(instrument, 1);
                 book.halted = halted;
                 self.look_at_session(self.known_book_at(instrument));
             }
@@ -99,7 +99,7 @@ impl Engine {
                 phase,
                 until,
             } => {
-                let book = self.told(instrument, 0);
+                let book = self.count_updates_of(instrument, 0);
                 (book.phase, book.phase_until) = (phase, until);
                 self.look_at_session(self.known_book_at(instrument));
             }

@@ -14,7 +14,7 @@ oneof! {
         Reference { instrument, price_ticks; at as at_us } = Reference(ReferenceTold),
         SessionChanged { instrument, phase; until as until_us } = SessionChanged(SessionChanged),
         LevelParked { instrument, side, price_ticks } = LevelParked(LevelParked),
-        Parked { live, early, told } = Parked(OrderParked),
+        Parked { live, early; notify as told } = Parked(OrderParked),
         ReleaseBegan { orders_max } = ReleaseBeganOrdersMax,
         Entered { account, order, parked } = Entered(OrderEntered),
         Rested(live) = Rested,

@@ -46,12 +46,12 @@ impl Engine {
         events: &mut Vec<Event>,
     ) {
         let wait = self.wait(book, order, now);
-        let told = order.awaits_session;
+        let was_notified = order.awaits_session;
         let order = &BookOrder {
             awaits_session: false,
             ..*order
         };
-        if wait.is_none() && told {
+        if wait.is_none() && was_notified {
             events.push(Event::Entered {
                 account: order.account,
                 order: order.order,
@@ -60,7 +60,7 @@ impl Engine {
         }
         let arrival = Arrival::new(self, book, order, now, events);
         match wait {
-            Some(wait) => arrival.park(wait, told),
+            Some(wait) => arrival.park(wait, was_notified),
             None => arrival.enter(),
         }
     }
@@ -90,7 +90,7 @@ impl Engine {
 
 impl Arrival<'_> {
     /// Waits for its session, unless it had to trade at once.
-    fn park(mut self, wait: Wait, told: bool) {
+    fn park(mut self, wait: Wait, was_notified: bool) {
         if wait.closed && !self.order.time_in_force.rests() {
             return self.end(End::Rejected(Refusal::SessionClosed));
         }
@@ -98,7 +98,7 @@ impl Arrival<'_> {
         self.push(Event::Parked {
             live,
             early: wait.early,
-            told: wait.closed && !told,
+            notify: wait.closed && !was_notified,
         });
     }
 

@@ -1,4 +1,4 @@
-//! What the slow, obvious book tells others.
+//! The outputs of the slow, obvious book.
 
 use prepx_domain::message::{End, ToAccount};
 use prepx_domain::update::{MarketChange, MarketUpdate};
@@ -8,12 +8,12 @@ use super::{Order, Reference};
 use crate::event::Output;
 
 impl Reference {
-    pub(super) fn tell(&mut self, account: AccountId, message: ToAccount) {
+    pub(super) fn send(&mut self, account: AccountId, message: ToAccount) {
         let slot = account.slot();
         self.outputs.push(Output::Account { slot, message });
     }
 
-    pub(super) fn tell_market(&mut self, instrument: InstrumentId, change: MarketChange) {
+    pub(super) fn publish(&mut self, instrument: InstrumentId, change: MarketChange) {
         let at = self.now;
         let market = self.market(instrument);
         market.updates += 1;
@@ -26,7 +26,7 @@ impl Reference {
         self.outputs.push(Output::Market(update));
     }
 
-    pub(super) fn tell_level(&mut self, instrument: InstrumentId, side: Side, price_ticks: i64) {
+    pub(super) fn publish_level(&mut self, instrument: InstrumentId, side: Side, price_ticks: i64) {
         let orders = self.side(instrument, side);
         let here = orders
             .iter()
@@ -37,10 +37,10 @@ impl Reference {
             price_ticks,
             qty_lots: total.min(i128::from(i64::MAX)) as i64,
         };
-        self.tell_market(instrument, change);
+        self.publish(instrument, change);
     }
 
-    pub(super) fn tell_end(&mut self, order: &Order, end: End) {
+    pub(super) fn send_end(&mut self, order: &Order, end: End) {
         let account = order.is.account;
         let message = ToAccount::Ended {
             account,
@@ -48,39 +48,39 @@ impl Reference {
             cum_lots: order.cum_lots,
             end,
         };
-        self.tell(account, message);
+        self.send(account, message);
     }
 
-    pub(super) fn tell_triggered(&mut self, order: &Order) {
+    pub(super) fn send_triggered(&mut self, order: &Order) {
         let (account, order) = (order.is.account, order.is.order);
-        self.tell(account, ToAccount::Triggered { account, order });
+        self.send(account, ToAccount::Triggered { account, order });
     }
 
-    pub(super) fn tell_session(&mut self, instrument: InstrumentId, phase: SessionPhase) {
+    pub(super) fn send_session(&mut self, instrument: InstrumentId, phase: SessionPhase) {
         let message = ToAccount::Session { instrument, phase };
         self.outputs.push(Output::Everyone(message));
     }
 
-    pub(super) fn tell_entered(&mut self, order: &Order) {
+    pub(super) fn send_entered(&mut self, order: &Order) {
         let (account, order) = (order.is.account, order.is.order);
-        self.tell(account, ToAccount::Entered { account, order });
+        self.send(account, ToAccount::Entered { account, order });
     }
 
-    pub(super) fn tell_reference(&mut self, instrument: InstrumentId, only_by_time: bool) {
+    pub(super) fn send_reference(&mut self, instrument: InstrumentId, only_by_time: bool) {
         let now = self.now;
         let market = self.market(instrument);
         let Some(last) = market.last else {
             return;
         };
-        let long_ago = now.0 - market.told_at.0 >= 100_000;
-        let tell = match market.told {
+        let long_ago = now.0 - market.reference_at.0 >= 100_000;
+        let is_due = match market.reference {
             None => true,
-            Some(told) if told == last => false,
-            Some(told) => long_ago || (!only_by_time && (last - told).abs() * 1_000 >= told),
+            Some(sent) if sent == last => false,
+            Some(sent) => long_ago || (!only_by_time && (last - sent).abs() * 1_000 >= sent),
         };
-        if tell {
-            market.told = Some(last);
-            market.told_at = now;
+        if is_due {
+            market.reference = Some(last);
+            market.reference_at = now;
             let message = ToAccount::Reference {
                 instrument,
                 price_ticks: last,

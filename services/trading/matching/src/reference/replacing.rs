@@ -20,7 +20,7 @@ impl Reference {
                 new: replace.new.order,
                 refusal,
             };
-            self.tell(account, message);
+            self.send(account, message);
         }
     }
 
@@ -72,18 +72,18 @@ impl Reference {
             new: new.order,
             cum_lots,
         };
-        self.tell(new.account, message);
+        self.send(new.account, message);
         // An order that stays in its level, though it goes to the end of it, is told as one change.
         let stays = waits.is_none() && self.comes_to_rest(&order) && order.worst() == old.worst();
         if old.place == Place::Book && (keeps_place || !stays) {
             let price = old.worst().expect("it rests");
-            self.tell_level(new.instrument, new.side, price);
+            self.publish_level(new.instrument, new.side, price);
         }
         if keeps_place {
             return Ok(());
         }
         if new.expires_at.is_some_and(|at| at <= self.now) {
-            self.tell_end(&order, End::Expired);
+            self.send_end(&order, End::Expired);
         } else if let Some(place) = waits {
             self.park(order, place, false);
         } else {
@@ -116,16 +116,16 @@ impl Reference {
         if let Some(at) = living {
             self.end_standing(at, End::Canceled(CancelReason::Requested));
         } else if answered {
-            self.tell(account, ToAccount::Absent { account, order: id });
+            self.send(account, ToAccount::Absent { account, order: id });
         }
     }
 
     pub(super) fn end_standing(&mut self, at: usize, end: End) {
         let order = self.orders.remove(at);
-        self.tell_end(&order, end);
+        self.send_end(&order, end);
         if order.place == Place::Book {
             let price = order.worst().expect("it rests");
-            self.tell_level(order.is.instrument, order.is.side, price);
+            self.publish_level(order.is.instrument, order.is.side, price);
         }
     }
 }

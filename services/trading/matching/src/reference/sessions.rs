@@ -29,17 +29,17 @@ impl Reference {
         }
     }
 
-    pub(super) fn park(&mut self, order: Order, place: Place, told: bool) {
+    pub(super) fn park(&mut self, order: Order, place: Place, was_notified: bool) {
         let market = *self.market(order.is.instrument);
         let closed = !self.phase_now(&market).admits(order.is.extended_hours);
         if closed && !order.is.time_in_force.rests() {
-            self.tell_end(&order, End::Rejected(Refusal::SessionClosed));
+            self.send_end(&order, End::Rejected(Refusal::SessionClosed));
             return;
         }
         self.stand(order, place);
-        if closed && !told {
+        if closed && !was_notified {
             let (account, order) = (order.is.account, order.is.order);
-            self.tell(account, ToAccount::Parked { account, order });
+            self.send(account, ToAccount::Parked { account, order });
         }
     }
 
@@ -72,7 +72,7 @@ impl Reference {
         self.releases_left -= 1;
         let at = self.position(order.is.order);
         self.orders.remove(at);
-        self.tell_entered(&order);
+        self.send_entered(&order);
         Some(order)
     }
 
@@ -90,7 +90,7 @@ impl Reference {
             }
             self.markets[at].phase = phase;
             self.markets[at].phase_until = until;
-            self.tell_session(market.is.id, phase);
+            self.send_session(market.is.id, phase);
         }
     }
 
@@ -114,7 +114,7 @@ impl Reference {
                         self.stand(order, Place::Kept);
                     }
                 }
-                self.tell_level(instrument, side, price);
+                self.publish_level(instrument, side, price);
             }
         }
         true

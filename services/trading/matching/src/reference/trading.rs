@@ -64,7 +64,7 @@ impl Reference {
         if order.left() > 0 && may_rest {
             self.stand(order, Place::Book);
         } else if order.left() > 0 {
-            self.tell_end(&order, End::Canceled(end));
+            self.send_end(&order, End::Canceled(end));
         }
         self.follow(market, &prices);
     }
@@ -75,7 +75,7 @@ impl Reference {
             if market.phase == SessionPhase::Regular {
                 self.trigger(market.is.id, *low, *high);
             }
-            self.tell_reference(market.is.id, false);
+            self.send_reference(market.is.id, false);
         }
     }
 
@@ -114,11 +114,11 @@ impl Reference {
                 cum_lots: order.cum_lots,
                 maker: resting,
             };
-            self.tell(order.is.account, ToAccount::Fill(fill));
+            self.send(order.is.account, ToAccount::Fill(fill));
         }
         for order in [&maker, taker] {
             if order.left() == 0 {
-                self.tell_end(order, End::Filled);
+                self.send_end(order, End::Filled);
             }
         }
         let change = MarketChange::Trade {
@@ -127,8 +127,8 @@ impl Reference {
             qty_lots: qty,
             taker: taker.is.side,
         };
-        self.tell_market(instrument.id, change);
-        self.tell_level(instrument.id, maker.is.side, price);
+        self.publish(instrument.id, change);
+        self.publish_level(instrument.id, maker.is.side, price);
         self.market(instrument.id).last = Some(price);
     }
 }

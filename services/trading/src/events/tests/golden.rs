@@ -108,7 +108,7 @@ fn events() -> Vec<Event> {
         Event::Parked {
             live: live(2, OrderKind::Market),
             early: true,
-            told: true,
+            notify: true,
         },
         Event::ReleaseBegan { orders_max: 4_096 },
         Event::Entered {
