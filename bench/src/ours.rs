@@ -143,7 +143,7 @@ pub struct Ours {
     events: Vec<Event>,
     outputs: Vec<Output>,
     tells: bool,
-    foresees: bool,
+    prefetches: bool,
     number: usize,
 }
 
@@ -154,15 +154,15 @@ impl Ours {
             events: Vec::with_capacity(1_024),
             outputs: Vec::with_capacity(8_192),
             tells,
-            foresees: true,
+            prefetches: true,
             number: 0,
         }
     }
 
-    /// An engine whose inputs come one at a time: there is nothing to foresee.
+    /// An engine whose inputs come one at a time: there is nothing to prefetch.
     pub fn singly() -> Ours {
         Ours {
-            foresees: false,
+            prefetches: false,
             ..Ours::new(false)
         }
     }
@@ -184,8 +184,8 @@ impl Peer for Ours {
         self.number += 1;
         let now = now(self.number);
         self.outputs.clear();
-        if self.foresees {
-            self.engine.foresee(parcel, at);
+        if self.prefetches {
+            self.engine.prefetch(parcel, at);
         }
         let outputs = self.tells.then_some(&mut self.outputs);
         step(&mut self.engine, input, now, &mut self.events, outputs);

@@ -179,7 +179,7 @@ impl<C: Codec> Outbox<C> {
     }
 
     /// Determines which offsets the records will have if they are appended now.
-    pub fn foresee_offsets(&mut self, log: &dyn Log) {
+    pub fn assign_offsets(&mut self, log: &dyn Log) {
         for at in 0..self.runs.len() {
             let to = self.runs[at].to;
             let before = self.runs[..at].iter().filter(|run| run.to == to).count();

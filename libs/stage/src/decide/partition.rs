@@ -264,7 +264,7 @@ impl<C: Codec> Partition<C> {
         }
         self.seal();
         if log.runs_ahead() {
-            self.outbox.foresee_offsets(log);
+            self.outbox.assign_offsets(log);
         }
         let position = log.append(Some(self.owner), &self.open.batch)?;
         self.open.clear();

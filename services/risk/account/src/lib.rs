@@ -65,6 +65,6 @@ impl Machine for Stage {
     }
 
     fn outputs(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
-        self.tell(event, now, outputs);
+        self.emit(event, now, outputs);
     }
 }

@@ -1,4 +1,4 @@
-//! What others are told of an event, derived from the event and the state after it.
+//! The outputs of an event, derived from the event and the state after it.
 
 use prepx_domain::message::{End, ToMatching};
 use prepx_domain::update::{AccountUpdate, Ack, Change, OrderEvent, OrderView, Posting, Reply};
@@ -9,22 +9,22 @@ use crate::commands::Decision;
 use crate::event::Event;
 use crate::state::Stage;
 
-/// What the stage tells others.
+/// An output of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// To the matching partition of the instrument's slot.
     ToMatching(ToMatching),
-    /// To everybody who follows accounts.
+    /// To all consumers of `portfolio-updates`.
     Update(AccountUpdate),
-    /// To whoever sent the command.
+    /// To the sender of the command.
     Reply(Reply),
 }
 
 impl Stage {
-    /// Appends what others are told of an event that has just been folded.
-    pub(crate) fn tell(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
-        self.tell_matching(event, outputs);
-        self.tell_accounts(event, now, outputs);
+    /// Appends the outputs of an event that has just been applied.
+    pub(crate) fn emit(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
+        self.emit_to_matching(event, outputs);
+        self.emit_updates(event, now, outputs);
         match event {
             Event::Refused { command, reject } => outputs.push(Output::Reply(Reply {
                 command: *command,
@@ -41,7 +41,7 @@ impl Stage {
         }
     }
 
-    fn tell_matching(&self, event: &Event, outputs: &mut Vec<Output>) {
+    fn emit_to_matching(&self, event: &Event, outputs: &mut Vec<Output>) {
         match event {
             Event::Placed { order, .. } => {
                 outputs.push(Output::ToMatching(ToMatching::Place(*order)));
@@ -70,7 +70,7 @@ impl Stage {
         }
     }
 
-    fn tell_accounts(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
+    fn emit_updates(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
         let mut postings = Vec::new();
         self.post(event, |posting| postings.push(posting));
         debug_assert!(is_balanced(&postings), "I3: {postings:?} of {event:?}");

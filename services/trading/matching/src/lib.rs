@@ -17,11 +17,11 @@ mod book;
 mod decide;
 mod event;
 mod fifo;
-mod foresee;
 mod index;
 mod ladder;
 mod orders;
 mod outputs;
+mod prefetch;
 #[cfg(any(test, feature = "reference"))]
 pub mod reference;
 mod session;
@@ -158,8 +158,8 @@ impl Machine for Engine {
     }
 
     #[inline]
-    fn foresee(&self, parcel: &[Input], at: usize) {
-        self.foresee_inputs(parcel, at);
+    fn prefetch(&self, parcel: &[Input], at: usize) {
+        self.prefetch_inputs(parcel, at);
     }
 
     fn apply(&mut self, event: &Event) {
@@ -175,6 +175,6 @@ impl Machine for Engine {
     }
 
     fn outputs(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
-        self.tell(event, now, outputs);
+        self.emit(event, now, outputs);
     }
 }

@@ -169,20 +169,20 @@ impl Orders {
         Some((at, self.get(at)))
     }
 
-    /// Asks memory for what tells where `id` is.
-    pub(crate) fn foresee_index(&self, id: OrderId) {
+    /// Prefetches the index entry of `id`.
+    pub(crate) fn prefetch_index_of(&self, id: OrderId) {
         self.index.prefetch(id);
     }
 
-    /// Asks memory for the order of this id.
-    pub(crate) fn foresee_order(&self, id: OrderId) {
+    /// Prefetches the order of this id.
+    pub(crate) fn prefetch_order(&self, id: OrderId) {
         if let Some(at) = self.index.guess(id) {
             prefetch_index(&self.hot, at as usize);
         }
     }
 
-    /// Asks memory for what is touched when the order of this id leaves its place.
-    pub(crate) fn foresee_neighbours(&self, id: OrderId) {
+    /// Prefetches what is touched when the order of this id leaves its place.
+    pub(crate) fn prefetch_neighbours(&self, id: OrderId) {
         let Some(at) = self.index.guess(id) else {
             return;
         };

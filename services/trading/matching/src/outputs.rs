@@ -1,4 +1,4 @@
-//! What others are told of an event, from the event and the state after it.
+//! The outputs of an event, derived from the event and the state after it.
 
 use prepx_domain::message::{BookOrder, End, Fill, ToAccount};
 use prepx_domain::update::{MarketChange, MarketUpdate};
@@ -11,24 +11,24 @@ use crate::event::{Event, LiveOrder, Output, Party, Standing, Trade};
 use crate::orders::Place;
 
 impl Engine {
-    pub(crate) fn tell(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
-        let mut teller = Teller {
+    pub(crate) fn emit(&self, event: &Event, now: Micros, outputs: &mut Vec<Output>) {
+        let mut emitter = Emitter {
             engine: self,
             now,
             outputs,
         };
-        teller.tell(event);
+        emitter.emit(event);
     }
 }
 
-struct Teller<'a> {
+struct Emitter<'a> {
     engine: &'a Engine,
     now: Micros,
     outputs: &'a mut Vec<Output>,
 }
 
-impl<'a> Teller<'a> {
-    fn tell(&mut self, event: &Event) {
+impl<'a> Emitter<'a> {
+    fn emit(&mut self, event: &Event) {
         match *event {
             Event::Defined(ref instrument) => self.defined(instrument),
             Event::Halted { instrument, halted } => {

@@ -95,7 +95,7 @@ impl<C: Codec> Partition<C> {
                 tracing::warn!(%source, number, to = %self.seat, "a message is skipped, as an operator said");
                 continue;
             }
-            self.state.machine.foresee(inputs, at);
+            self.state.machine.prefetch(inputs, at);
             let message = Message { source, number };
             self.deciding = Some(Deciding::Message(message, from, offset));
             let trace = parcel.traces.of(repeats as usize + at);

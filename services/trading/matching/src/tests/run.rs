@@ -53,7 +53,7 @@ pub(super) struct Run {
     pub(super) engine: Engine,
     folded: Engine,
     reference: Reference,
-    /// The last inputs. They are foreseen as if they came again: what they name lives or does not.
+    /// The last inputs. They are prefetched as if they came again: the orders that they name are open or not.
     recent: VecDeque<Input>,
 }
 

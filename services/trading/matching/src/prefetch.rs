@@ -1,9 +1,9 @@
-//! Asks memory early for what the next inputs of a parcel will touch.
+//! Prefetches the memory that the next inputs of a parcel will touch.
 //!
-//! With a million orders nearly everything that an input touches lies outside the processor's caches,
-//! and shows only step by step: the index names the order, the order names its neighbours and its
-//! pair. One input alone has to wait for each step; beside the inputs before it nobody waits.
-//! Nothing here decides or changes anything, and a wrong guess costs no more than a cache line.
+//! With a million orders nearly everything that an input touches is outside the processor's caches, and is found only step
+//! by step: the index leads to the order, the order to its neighbours and its pair. A single input has to wait for each
+//! step; prefetching does the steps while earlier inputs are decided. Nothing here decides or changes anything, and a
+//! wrong guess costs no more than a cache line.
 
 use prepx_domain::OrderId;
 use prepx_domain::message::{BookReplace, ToMatching};
@@ -11,36 +11,36 @@ use prepx_domain::message::{BookReplace, ToMatching};
 use crate::Engine;
 use crate::event::Input;
 
-/// So many inputs ahead, the index is asked for.
+/// How many inputs ahead the index is prefetched.
 const INDEX_AHEAD: usize = 6;
-/// So many inputs ahead, the order that the index names.
+/// How many inputs ahead the order is prefetched that the index leads to.
 const ORDER_AHEAD: usize = 4;
-/// So many inputs ahead, what that order names.
+/// How many inputs ahead that order's neighbours are prefetched.
 const NEIGHBOURS_AHEAD: usize = 2;
-/// Fewer orders than this stay in the caches by themselves.
+/// Fewer orders than this fit into the caches anyway.
 const ORDERS_MIN: usize = 8 << 10;
 
 impl Engine {
     #[inline]
-    pub(crate) fn foresee_inputs(&self, parcel: &[Input], at: usize) {
+    pub(crate) fn prefetch_inputs(&self, parcel: &[Input], at: usize) {
         if parcel.len() > 1 && self.orders.hot.len() >= ORDERS_MIN {
             self.look_ahead(parcel, at);
         }
     }
 
-    // Apart, so that a small book pays for no more than the question whether it is one.
+    // Not inlined, so that a small book pays for the condition only.
     #[inline(never)]
     pub(crate) fn look_ahead(&self, parcel: &[Input], at: usize) {
         for input in comes_in_sight(parcel, at, INDEX_AHEAD) {
             for order in [lives(input), arrives(input)].into_iter().flatten() {
-                self.orders.foresee_index(order);
+                self.orders.prefetch_index_of(order);
             }
         }
         for order in comes_in_sight(parcel, at, ORDER_AHEAD).filter_map(lives) {
-            self.orders.foresee_order(order);
+            self.orders.prefetch_order(order);
         }
         for order in comes_in_sight(parcel, at, NEIGHBOURS_AHEAD).filter_map(lives) {
-            self.orders.foresee_neighbours(order);
+            self.orders.prefetch_neighbours(order);
         }
     }
 }
