@@ -1,8 +1,7 @@
-//! What the stages send each other, and what clients send to the account stage.
+//! The messages between the stages, and the commands of clients to the account stage.
 //!
-//! Commands go to the account stage by slot; accepted orders go by lane to matching, by instrument; what matching decides
-//! goes by lane back to the account partitions. Every number is final: a receiver never recomputes what the sender has
-//! computed.
+//! Commands go to the account stage by slot; accepted orders go by lane to matching, by instrument; executions go by lane
+//! back to the account partitions. Every number is final: a receiver never recomputes what the sender has computed.
 
 mod account;
 mod command;

@@ -5,16 +5,16 @@ use crate::instrument::Instrument;
 use crate::order::Side;
 use crate::session::SessionPhase;
 
-/// What the account partitions are told (`order-executions`).
+/// A message to the account stage, on `order-executions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToAccount {
     /// An instrument trades from now on (to every account partition).
     Defined(Instrument),
-    /// Continuous trading stopped or goes on (to every account partition).
+    /// Continuous trading was halted or resumed (to every account partition).
     Halted {
         /// Which instrument.
         instrument: InstrumentId,
-        /// Whether it is stopped.
+        /// Whether it is halted.
         halted: bool,
     },
     /// The price that holds and collars are computed from (to every account partition; at most
@@ -32,7 +32,7 @@ pub enum ToAccount {
         /// Which orders trade from now on.
         phase: SessionPhase,
     },
-    /// An order waits for its session: it trades with nothing and is not on the book.
+    /// An order waits for its session; it is not on the book.
     Parked {
         /// Whose order.
         account: AccountId,
@@ -53,15 +53,15 @@ pub enum ToAccount {
         /// Which order.
         order: OrderId,
     },
-    /// No such order lives, and everything about it has been told before this on the same lane: if
-    /// it is open to its account, a message about it was skipped.
+    /// No such order is open in matching, and everything about it was sent before this on the same lane: if the account has
+    /// it open, a message about it was skipped.
     Absent {
         /// Whose order.
         account: AccountId,
         /// Which order.
         order: OrderId,
     },
-    /// Some of an order has traded.
+    /// Part of an order has traded.
     Fill(Fill),
     /// A replacement took the old order's place. The old order ends with this: no [`Ended`] follows.
     ///
@@ -71,29 +71,29 @@ pub enum ToAccount {
         account: AccountId,
         /// Ended.
         old: OrderId,
-        /// Lives.
+        /// Open.
         new: OrderId,
         /// What the old one has traded, in lots; the new one starts from here.
         cum_lots: i64,
     },
-    /// A replacement was refused; the old order lives unchanged or has ended by itself.
+    /// A replacement was refused; the old order is unchanged, or has ended by itself.
     ReplaceRejected {
         /// Whose orders.
         account: AccountId,
         /// Unchanged.
         old: OrderId,
-        /// Never lived.
+        /// Never opened.
         new: OrderId,
         /// Why.
         refusal: Refusal,
     },
-    /// Nothing more happens to an order: what is left of its hold goes back. Follows every fill.
+    /// An order has ended; the rest of its hold is released. Follows every fill.
     Ended {
         /// Whose order.
         account: AccountId,
         /// Which order.
         order: OrderId,
-        /// What it has traded in all, in lots.
+        /// Its total traded quantity, in lots.
         cum_lots: i64,
         /// How it ended.
         end: End,
@@ -115,7 +115,7 @@ pub struct Fill {
     pub instrument: InstrumentId,
     /// Which way.
     pub side: Side,
-    /// At which price, in ticks.
+    /// The price, in ticks.
     pub price_ticks: i64,
     /// How much, in lots.
     pub qty_lots: i64,
@@ -123,7 +123,7 @@ pub struct Fill {
     pub notional_minor: i64,
     /// What this side pays of it, in quote minor units.
     pub fee_minor: i64,
-    /// What the order has traded in all, this included, in lots.
+    /// The order's total traded quantity, including this fill, in lots.
     pub cum_lots: i64,
     /// Whether the order was resting.
     pub maker: bool,
@@ -132,11 +132,11 @@ pub struct Fill {
 /// How an order ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// All of it traded.
+    /// It traded in full.
     Filled,
     /// Cancelled.
     Canceled(CancelReason),
-    /// Its time was over.
+    /// It expired.
     Expired,
     /// Refused by the market on arrival.
     Rejected(Refusal),
@@ -145,22 +145,22 @@ pub enum End {
 /// Why an order was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CancelReason {
-    /// Its owner or an operator asked.
+    /// Its owner or an operator asked for it.
     Requested,
-    /// What was left of an immediate-or-cancel or market order found nothing to trade with.
+    /// The rest of an immediate-or-cancel or market order found nothing to trade with.
     Unfilled,
-    /// A fill-or-kill order could not trade whole.
+    /// A fill-or-kill order could not trade in full.
     NotWhole,
     /// It would have traded with another order of its own account; the newer one is cancelled.
     SelfTrade,
-    /// What was left could trade only beyond its protect price.
+    /// The rest could trade only beyond its protect price.
     ProtectPrice,
 }
 
-/// Why matching refuses an order that was acknowledged.
+/// Why matching refuses an acknowledged order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// It must not take, and would have.
+    /// It is post-only and would have taken liquidity.
     PostOnlyWouldTrade,
     /// It would have traded outside the price band.
     OutsideCollar {
@@ -169,15 +169,15 @@ pub enum Refusal {
         /// The highest price allowed, in ticks.
         high_ticks: i64,
     },
-    /// Trading stopped meanwhile.
+    /// Trading was halted meanwhile.
     Halted,
-    /// It had to trade at once, and its session was over meanwhile.
+    /// It had to trade immediately, and its session ended meanwhile.
     SessionClosed,
-    /// The instrument is not known here.
+    /// The instrument is unknown.
     UnknownInstrument,
-    /// The order to replace is not living any more.
+    /// The order to replace is no longer open.
     NotLiving,
-    /// The new quantity is not more than what has traded.
+    /// The new quantity is not above what has traded.
     QuantityTraded {
         /// What has traded, in lots.
         cum_lots: i64,

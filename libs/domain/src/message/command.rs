@@ -10,17 +10,17 @@ use crate::time::Micros;
 /// A command of a client or an operator to the account stage (`trading-commands`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// Drawn once by whoever sends it; a repeat carries the same and gets the first decision.
+    /// Drawn once by the sender; a repeat carries the same id and gets the first decision.
     pub id: Uuid,
-    /// When it was first stamped. One that is older than the stage's memory is refused as stale.
+    /// When the sender first stamped it. A command older than the stage's memory is refused as stale.
     pub stamped_at: Micros,
-    /// The slot that it goes to: that of the account, or of the user when it opens one.
+    /// The slot that it goes to: that of the account, or of the user when it opens an account.
     pub slot: Slot,
-    /// What is asked.
+    /// The action.
     pub action: Action,
 }
 
-/// What a command asks of the account stage.
+/// The action of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Open an account for a user.
@@ -30,7 +30,7 @@ pub enum Action {
         /// Marks an account of the simulated population.
         simulated: bool,
     },
-    /// Add to a balance from the outside world.
+    /// Deposit from the outside world.
     Deposit {
         /// Whose balance.
         account: AccountId,
@@ -39,7 +39,7 @@ pub enum Action {
         /// How much, in minor units of the asset; positive.
         amount_minor: i64,
     },
-    /// Take from a balance to the outside world.
+    /// Withdraw to the outside world.
     Withdraw {
         /// Whose balance.
         account: AccountId,
@@ -50,24 +50,24 @@ pub enum Action {
     },
     /// Place an order.
     Place(PlaceOrder),
-    /// Replace an order by a new one.
+    /// Replace an order with a new one.
     Replace(ReplaceOrder),
-    /// Ask the market to end an order.
+    /// Cancel an order.
     Cancel {
         /// Whose order.
         account: AccountId,
         /// Either id of a replaced pair.
         order: OrderId,
     },
-    /// End an order of any account as an operator: also one that the market does not know, because a
-    /// message about it was skipped.
+    /// End an order of any account, as an operator. Also one that the market does not know because a message about it was
+    /// skipped.
     EndOrder {
         /// Either id of a replaced pair; its slot is the command's.
         order: OrderId,
         /// Why, in the operator's words.
         reason: String,
     },
-    /// Ask the market to end every open order of an account.
+    /// Cancel every open order of an account.
     CancelAll {
         /// Whose orders.
         account: AccountId,
@@ -79,11 +79,11 @@ pub enum Action {
         /// Whether it is stopped: a stopped account can only cancel.
         blocked: bool,
     },
-    /// Stop trading by the account's owner, or go on. Independent of what operators set.
+    /// Suspend or resume trading for the account's owner. Independent of the operators' block.
     SetTradeSuspended {
         /// Which account.
         account: AccountId,
-        /// Whether new orders are refused; cancels and money in and out are not touched.
+        /// Whether new orders are refused; cancels, deposits and withdrawals are not affected.
         suspended: bool,
     },
     /// Change what an account may do.
@@ -95,7 +95,7 @@ pub enum Action {
     },
 }
 
-/// What an account may do at most. Every limit is inclusive.
+/// The limits of an account. All are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest order, in minor units of the base asset.
@@ -108,7 +108,7 @@ pub struct Limits {
     pub position_minor: i64,
 }
 
-/// The order that a client asks for, before the instrument's steps are applied.
+/// A client's order, before it is converted to ticks and lots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceOrder {
     /// Whose order.
@@ -117,9 +117,9 @@ pub struct PlaceOrder {
     pub symbol: Symbol,
     /// Buy or sell.
     pub side: Side,
-    /// Kind, with prices in quote minor units.
+    /// The type, with prices in quote minor units.
     pub kind: OrderKind,
-    /// How long it lives.
+    /// How long it stays open.
     pub time_in_force: TimeInForce,
     /// How much, in base minor units.
     pub qty_minor: i64,
@@ -127,20 +127,20 @@ pub struct PlaceOrder {
     pub post_only: bool,
     /// Whether it trades in extended hours too.
     pub extended_hours: bool,
-    /// When it ends by itself; `None` for never.
+    /// When it expires; `None` for never.
     pub expires_at: Option<Micros>,
-    /// The client's own name for it, at most 128 characters; drawn by the server when absent.
+    /// The client's id for it, at most 128 characters; drawn by the server if absent.
     pub client_order_id: String,
 }
 
-/// A change of a living order; what is `None` stays.
+/// A change of an open order; `None` leaves a field unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplaceOrder {
     /// Whose order.
     pub account: AccountId,
     /// The order to replace.
     pub order: OrderId,
-    /// The new total quantity, what has traded included, in base minor units.
+    /// The new total quantity, including what has traded, in base minor units.
     pub qty_minor: Option<i64>,
     /// The new limit price in quote minor units.
     pub limit_minor: Option<i64>,
@@ -148,6 +148,6 @@ pub struct ReplaceOrder {
     pub stop_minor: Option<i64>,
     /// The new time in force, with when it ends.
     pub time_in_force: Option<(TimeInForce, Option<Micros>)>,
-    /// The client's own name for the new order; drawn by the server when absent.
+    /// The client's id for the new order; drawn by the server if absent.
     pub client_order_id: String,
 }

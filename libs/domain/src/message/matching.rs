@@ -5,15 +5,15 @@ use crate::instrument::Instrument;
 use crate::order::{OrderKind, Side, TimeInForce};
 use crate::time::Micros;
 
-/// What matching is told (`order-processing` from account partitions, `instrument-commands` from
-/// operators).
+/// A message to the matching stage, on `order-processing` from account partitions or on `instrument-commands` from
+/// operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToMatching {
     /// Start trading an instrument. A second definition of one that exists is ignored.
     Define(Instrument),
-    /// Stop continuous trading; orders on the book stay, cancels still work.
+    /// Halt continuous trading; orders on the book stay, cancels still work.
     Halt(InstrumentId),
-    /// Go on with continuous trading.
+    /// Resume continuous trading.
     Resume(InstrumentId),
     /// An accepted order.
     Place(BookOrder),
@@ -25,16 +25,16 @@ pub enum ToMatching {
         account: AccountId,
         /// Which instrument.
         instrument: InstrumentId,
-        /// Either id of a replaced pair; whichever lives is ended.
+        /// Either id of a replaced pair; whichever is open is ended.
         order: OrderId,
-        /// Whether it is answered by [`ToAccount::Absent`](super::ToAccount::Absent) when no such order lives. Not for clients'
-        /// cancels: those that come late are ignored.
+        /// Whether it is answered by [`Absent`](super::ToAccount::Absent) if no such order is open. Not set for clients'
+        /// cancels: those that come too late are ignored.
         answered: bool,
     },
 }
 
 impl ToMatching {
-    /// The slot whose matching partition it is for.
+    /// The slot of the matching partition that it is for.
     pub const fn slot(&self) -> Slot {
         let instrument = match self {
             ToMatching::Define(instrument) => instrument.id,
@@ -48,7 +48,7 @@ impl ToMatching {
     }
 }
 
-/// An order as the book takes it, its money held already.
+/// An order as matching receives it, with its money already held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BookOrder {
     /// Allotted by the account stage.
@@ -59,9 +59,9 @@ pub struct BookOrder {
     pub instrument: InstrumentId,
     /// Buy or sell.
     pub side: Side,
-    /// Kind, with prices in ticks.
+    /// The type, with prices in ticks.
     pub kind: OrderKind,
-    /// How long it lives.
+    /// How long it stays open.
     pub time_in_force: TimeInForce,
     /// How much, in lots.
     pub qty_lots: i64,
@@ -72,18 +72,18 @@ pub struct BookOrder {
     pub post_only: bool,
     /// Whether it trades in extended hours too.
     pub extended_hours: bool,
-    /// Whether its account was told that its session had not begun: it is told when the order
-    /// reaches the book. Only of orders that are placed; those that live have forgotten it.
+    /// Whether its account was notified that its session has not begun, and must be notified when it reaches the book. Only
+    /// set while an order is being placed.
     pub awaits_session: bool,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires_at: Option<Micros>,
 }
 
-/// A replacement as the book takes it.
+/// A replacement as matching receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BookReplace {
-    /// The order that lives.
+    /// The open order.
     pub old: OrderId,
-    /// The new order, whole; its quantity is the total, what the old one has traded included.
+    /// The complete new order; its quantity is the total, including what the old one has traded.
     pub new: BookOrder,
 }
