@@ -1,8 +1,8 @@
-//! Follows what the stages tell, from the end of the log on.
+//! Follows the stages' outputs, from the end of the log on, and feeds the hub.
 //!
-//! Nothing is told that is not durable (I8), and nothing twice: repeats on a lane are left out. After
-//! a gap, or anything that cannot be read, every listener is ended and clients begin anew; a stream
-//! that is missing something is never passed off as whole.
+//! Nothing is sent that is not durable (I8), and nothing twice: repeats on a lane are left out. After a gap, or a record that
+//! cannot be read, every listener is ended and clients have to start again, because a stream must never silently miss
+//! something.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,9 +22,10 @@ use prepx_stage::{Following, lane};
 
 use crate::hub::Hub;
 
-/// How long after its end a minute is told, so that its last trades are in it.
+/// How long after its end a minute is sent, so that its last trades are in it.
 const GRACE_US: i64 = 200_000;
-/// Why following was interrupted.
+
+/// Why the feed was interrupted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log could not be followed.
@@ -33,9 +34,9 @@ pub enum Error {
     /// Something is missing on a lane.
     #[error("{partition}: {source}")]
     Gap {
-        /// Where.
+        /// The partition.
         partition: TopicPartition,
-        /// Which lane and numbers.
+        /// The lane and the numbers.
         source: lane::Gap,
     },
     /// A message is not understood.
@@ -46,16 +47,16 @@ pub enum Error {
     Instruments(#[from] ReadError),
 }
 
-/// What the streams are made of.
+/// What the feed reads.
 pub struct Sources {
-    /// What they follow.
+    /// The log.
     pub following: Following,
-    /// Who knows the instruments.
+    /// Knows the instruments.
     pub matching: Arc<dyn MatchingPort>,
 }
 
-/// Tells the hub what the log has.
-pub struct Telling {
+/// The consumer that publishes the log's changes through the hub.
+pub struct Feed {
     sources: Sources,
     hub: Arc<Hub>,
     lanes: Lanes,
@@ -65,13 +66,13 @@ pub struct Telling {
 #[derive(Default)]
 struct Lanes(HashMap<(TopicPartition, TopicPartition), u64>);
 
-impl Consumer for Telling {
+impl Consumer for Feed {
     type Error = Error;
 
     const NAME: &'static str = "notification";
     const PAUSE: Duration = Duration::from_millis(10);
     const BATCHES_BETWEEN_RELEASES: u32 = 64;
-    /// Somebody may wait for the news.
+    // Clients wait for what it sends.
     const YIELDS: bool = false;
 
     fn is_awaited(&self) -> bool {
@@ -86,7 +87,7 @@ impl Consumer for Telling {
         (of(Topic::PortfolioUpdates).chain(of(Topic::MarketData))).collect()
     }
 
-    /// At its end.
+    /// The end of the partition: streams show only what is new.
     async fn resume(&mut self, partition: TopicPartition) -> Result<u64, Error> {
         Ok(self.sources.following.tail.end(partition))
     }
@@ -96,7 +97,7 @@ impl Consumer for Telling {
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), Error> {
-        self.tell(batch).await
+        self.publish(batch).await
     }
 
     fn interrupted(&mut self) {
@@ -105,19 +106,19 @@ impl Consumer for Telling {
     }
 }
 
-impl Telling {
-    /// From here on.
+impl Feed {
+    /// Opens a feed that starts at the end of the log.
     ///
     /// # Errors
     /// When the log has failed.
-    pub async fn open(sources: Sources, hub: Arc<Hub>) -> Result<Runner<Telling>, Error> {
+    pub async fn open(sources: Sources, hub: Arc<Hub>) -> Result<Runner<Feed>, Error> {
         let following = sources.following.clone();
-        let telling = Telling {
+        let feed = Feed {
             sources,
             hub,
             lanes: Lanes::default(),
         };
-        Runner::open(following, telling).await
+        Runner::open(following, feed).await
     }
 
     async fn define(&self) -> Result<(), Error> {
@@ -128,7 +129,7 @@ impl Telling {
         Ok(())
     }
 
-    async fn tell(&mut self, batch: Batch) -> Result<(), Error> {
+    async fn publish(&mut self, batch: Batch) -> Result<(), Error> {
         let mut fresh = Vec::with_capacity(batch.len());
         for run in batch.runs {
             fresh.extend(self.lanes.fresh(batch.partition, run)?);
@@ -140,9 +141,9 @@ impl Telling {
                     |update: &&MarketUpdate| !matches!(update.change, MarketChange::Defined(_));
                 let named = updates.iter().filter(is_named);
                 self.know(named.map(|update| update.instrument)).await?;
-                self.hub.tell_markets(&updates);
+                self.hub.publish_markets(&updates);
             }
-            // Whoever begins to listen hears of what becomes durable after that.
+            // A new listener receives only what becomes durable later.
             _ if !self.hub.hears_accounts() => {}
             _ => {
                 let updates: Vec<AccountUpdate> = decode(batch.partition, &fresh)?;
@@ -151,13 +152,13 @@ impl Telling {
                     _ => None,
                 });
                 self.know(named).await?;
-                self.hub.tell_accounts(&updates);
+                self.hub.publish_accounts(&updates);
             }
         }
         Ok(())
     }
 
-    /// Asks for the instruments when one is not known.
+    /// Asks for the instruments if one is unknown.
     async fn know(&self, named: impl Iterator<Item = InstrumentId>) -> Result<(), Error> {
         for instrument in named {
             if !self.hub.knows(instrument) {
@@ -169,8 +170,7 @@ impl Telling {
 }
 
 impl Lanes {
-    /// The messages of a run that were not there before. A lane is followed from where it is first
-    /// heard of.
+    /// The messages of a run that are not repeats. A lane is followed from its first message seen here.
     fn fresh(&mut self, partition: TopicPartition, run: Run) -> Result<Vec<Message>, Error> {
         let (source, first, count) = (run.source, run.first, run.messages.len() as u64);
         let lane = self.0.entry((partition, source));
@@ -186,17 +186,15 @@ impl Lanes {
 ///
 /// # Errors
 /// When the log has failed.
-pub async fn run(telling: Runner<Telling>, hub: Arc<Hub>, drain: Drain) -> Result<(), TaskError> {
+pub async fn run(feed: Runner<Feed>, hub: Arc<Hub>, drain: Drain) -> Result<(), TaskError> {
     let draining = drain.clone();
-    telling
-        .run(async move { draining.draining().await })
-        .await?;
+    feed.run(async move { draining.draining().await }).await?;
     hub.end();
     drain.stopping().await;
     Ok(())
 }
 
-/// Tells the minutes that are over, until the process drains.
+/// Publishes the minutes that are over, until the process drains.
 ///
 /// # Errors
 /// Never.

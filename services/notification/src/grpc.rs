@@ -16,7 +16,7 @@ use wire::Channel;
 use wire::subscribe_request::Change;
 use wire::subscribe_response::Message;
 
-use crate::hub::{EVERY, Ear, Hub, SYMBOLS_MAX, Wishes};
+use crate::hub::{EVERY, Hub, SYMBOLS_MAX, Subscription, SubscriptionChange};
 
 /// The longest symbol.
 const SYMBOL_BYTES_MAX: usize = 32;
@@ -29,7 +29,7 @@ struct Session {
     identity: Arc<Identity>,
     /// `None` when the listener has said all that it wants to say.
     requests: Option<Streaming<wire::SubscribeRequest>>,
-    ear: Ear,
+    subscription: Subscription,
 }
 
 #[tonic::async_trait]
@@ -45,7 +45,7 @@ impl NotificationService for Handler {
         let session = Session {
             identity: Arc::clone(identity),
             requests: Some(request.into_inner()),
-            ear: self.0.listener()?,
+            subscription: self.0.listener()?,
         };
         let told = stream::unfold(Some(session), |session| async {
             let mut session = session?;
@@ -66,12 +66,12 @@ impl NotificationService for Handler {
     ) -> Result<Response<Self::ListenToTradesStream>, Status> {
         let account = prepx_auth::account(&request)?;
         from_now(request.get_ref())?;
-        let ear = self.0.listener()?;
-        ear.listen(Some(account));
-        let told = stream::unfold(Some(ear), |ear| async {
-            let mut ear = ear?;
-            match next_trade(&mut ear).await {
-                Ok(update) => Some((Ok(update), Some(ear))),
+        let subscription = self.0.listener()?;
+        subscription.listen(Some(account));
+        let told = stream::unfold(Some(subscription), |subscription| async {
+            let mut subscription = subscription?;
+            match next_trade(&mut subscription).await {
+                Ok(update) => Some((Ok(update), Some(subscription))),
                 Err(status) => Some((Err(status), None)),
             }
         });
@@ -99,9 +99,9 @@ fn from_now(request: &wire::ListenToTradesRequest) -> Result<(), Status> {
     }
 }
 
-async fn next_trade(ear: &mut Ear) -> Result<wire::TradeUpdate, Status> {
+async fn next_trade(subscription: &mut Subscription) -> Result<wire::TradeUpdate, Status> {
     loop {
-        let told = Arc::unwrap_or_clone(ear.next().await?);
+        let told = Arc::unwrap_or_clone(subscription.next().await?);
         if let Some(Message::TradeUpdate(update)) = told.message {
             let at = update.timestamp;
             return Ok(wire::TradeUpdate { at, ..update });
@@ -114,14 +114,14 @@ impl Session {
     async fn next(&mut self) -> Result<wire::SubscribeResponse, Status> {
         loop {
             let Some(requests) = &mut self.requests else {
-                return Ok(Arc::unwrap_or_clone(self.ear.next().await?));
+                return Ok(Arc::unwrap_or_clone(self.subscription.next().await?));
             };
             tokio::select! {
                 request = requests.message() => match request? {
                     Some(request) => self.change(request)?,
                     None => self.requests = None,
                 },
-                told = self.ear.next() => return Ok(Arc::unwrap_or_clone(told?)),
+                told = self.subscription.next() => return Ok(Arc::unwrap_or_clone(told?)),
             }
         }
     }
@@ -135,12 +135,12 @@ impl Session {
             )),
             Some(Change::Account(change)) => {
                 let account = account(principal, &change.account_id)?;
-                self.ear.listen(change.listen.then_some(account));
+                self.subscription.listen(change.listen.then_some(account));
                 Ok(())
             }
             Some(Change::Market(change)) => {
                 permit(principal, Scope::DataRead)?;
-                self.ear.change(wishes(&change)?)
+                self.subscription.change(market_change(&change)?)
             }
         }
     }
@@ -170,13 +170,13 @@ pub(crate) fn permit(principal: &Principal, scope: Scope) -> Result<(), Status> 
     Err(status::of(&error))
 }
 
-fn wishes(change: &wire::ChangeMarket) -> Result<Wishes, Status> {
+fn market_change(change: &wire::ChangeMarket) -> Result<SubscriptionChange, Status> {
     let class = match change.class() {
         WireClass::UsEquity => AssetClass::UsEquity,
         WireClass::Crypto => AssetClass::Crypto,
         _ => return Err(invalid("class", "class is required: us_equity or crypto")),
     };
-    Ok(Wishes {
+    Ok(SubscriptionChange {
         class,
         more: symbols(&change.subscribe)?,
         less: symbols(&change.unsubscribe)?,

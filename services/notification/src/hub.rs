@@ -1,8 +1,8 @@
-//! Who listens to what, and how it is told: one bounded queue a listener.
+//! The hub: listeners, their subscriptions, and a bounded queue for each listener.
 //!
-//! Everything is behind one lock that is held for the time of a look-up and a copy, so an answer to a
-//! change of a listener's wishes comes before anything that the change brings. Nobody waits for a
-//! listener: one whose queue is full hears what is in it, then why it ends (I10).
+//! Everything is behind one lock, held only for a look-up and a copy, so the answer to a change of a subscription comes
+//! before anything that the change brings. Nobody waits for a listener: one whose queue is full receives what is in it,
+//! then why it is ended (I10).
 
 mod state;
 
@@ -22,66 +22,66 @@ use wire::Channel;
 use self::state::{Counted, Listener, State};
 use crate::domain::market::Whole;
 
-/// What may wait for one listener.
+/// How many notifications may wait for one listener.
 const QUEUE_MAX: usize = 4_096;
 /// Symbols that one listener may name, over all channels.
 pub const SYMBOLS_MAX: usize = 1_000;
-/// Stands for every symbol of a class.
+/// Every symbol of a class.
 pub const EVERY: &str = "*";
 
-/// What a listener hears.
+/// A message to listeners.
 pub type Notification = Arc<wire::SubscribeResponse>;
 
-/// Everyone who listens.
+/// All listeners.
 #[derive(Default)]
 pub struct Hub {
     state: Mutex<State>,
-    /// Book and day of a market have to be asked for.
+    /// Notified when book and day of a market have to be asked for.
     awaited: Notify,
 }
 
-/// A listener's end of its queue. Dropping it ends listening.
-pub struct Ear {
+/// A listener's end of its queue. Dropping it unsubscribes.
+pub struct Subscription {
     hub: Arc<Hub>,
     id: u64,
     queue: mpsc::Receiver<Notification>,
     ending: Arc<OnceLock<Status>>,
 }
 
-/// A change of what a listener hears in the markets of a class.
+/// A change of a subscription to the markets of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wishes {
+pub struct SubscriptionChange {
     /// The class.
     pub class: AssetClass,
-    /// What to hear as well.
+    /// Channels and symbols to subscribe to.
     pub more: Vec<(Channel, String)>,
-    /// What to hear no more.
+    /// Channels and symbols to unsubscribe from.
     pub less: Vec<(Channel, String)>,
 }
 
-impl Ear {
-    /// What comes next; in the end, why nothing more does.
+impl Subscription {
+    /// The next notification, or why there are no more.
     pub async fn next(&mut self) -> Result<Notification, Status> {
         match self.queue.recv().await {
-            Some(told) => Ok(told),
+            Some(notification) => Ok(notification),
             None => Err(self.ending.get().cloned().unwrap_or_else(draining)),
         }
     }
 
-    /// Begins or ends to hear of an account's orders. The caller has seen to it that it is the
-    /// listener's own (I9).
+    /// Subscribes to an account's orders, or to none. The caller must have checked that the account is the listener's own
+    /// (I9).
     pub fn listen(&self, account: Option<AccountId>) {
         self.hub.state().listen(self.id, account);
     }
 
-    /// Changes what is heard of markets.
+    /// Changes the subscription to markets.
     ///
     /// # Errors
-    /// When it would be too many symbols; then nothing has changed.
-    pub fn change(&self, wishes: Wishes) -> Result<(), Status> {
+    /// When there would be too many symbols; nothing has changed then.
+    pub fn change(&self, change: SubscriptionChange) -> Result<(), Status> {
         let any_awaited = {
             let mut state = self.hub.state();
-            state.change(self.id, wishes)?;
+            state.change(self.id, change)?;
             !state.awaited.is_empty()
         };
         if any_awaited {
@@ -91,7 +91,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.state().remove(self.id);
     }
@@ -102,11 +102,11 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A listener that hears nothing yet.
+    /// A new listener without subscriptions.
     ///
     /// # Errors
-    /// When the process ends.
-    pub fn listener(self: &Arc<Self>) -> Result<Ear, Status> {
+    /// When the process is draining.
+    pub fn listener(self: &Arc<Self>) -> Result<Subscription, Status> {
         let mut state = self.state();
         if state.ended {
             return Err(draining());
@@ -124,7 +124,7 @@ impl Hub {
         };
         state.listeners.insert(id, listener);
         let hub = Arc::clone(self);
-        Ok(Ear {
+        Ok(Subscription {
             hub,
             id,
             queue,
@@ -132,7 +132,7 @@ impl Hub {
         })
     }
 
-    /// Takes note of instruments. The minutes of those that are new are complete from `bars_from` on.
+    /// Adds instruments. The minutes of new ones are complete from `bars_from` on.
     pub fn define(&self, views: &[InstrumentView], bars_from: Micros) {
         let any_awaited = {
             let mut state = self.state();
@@ -161,20 +161,20 @@ impl Hub {
         !self.state().accounts.is_empty()
     }
 
-    /// Tells what happened to accounts.
-    pub fn tell_accounts(&self, updates: &[AccountUpdate]) {
+    /// Publishes changes of accounts.
+    pub fn publish_accounts(&self, updates: &[AccountUpdate]) {
         let mut state = self.state();
         for update in updates {
-            state.tell_account(update);
+            state.publish_account(update);
         }
     }
 
-    /// Tells what happened in markets.
-    pub fn tell_markets(&self, updates: &[MarketUpdate]) {
+    /// Publishes changes of markets.
+    pub fn publish_markets(&self, updates: &[MarketUpdate]) {
         let any_awaited = {
             let mut state = self.state();
             for update in updates {
-                state.tell_market(update);
+                state.publish_market(update);
             }
             !state.awaited.is_empty()
         };
@@ -183,12 +183,12 @@ impl Hub {
         }
     }
 
-    /// Tells the minutes that are over.
+    /// Publishes the minutes that are over.
     pub fn close_minutes(&self, now: Micros) {
         let mut state = self.state();
         for id in state.minutes.clone() {
             let closed = state.markets.get_mut(&id).map(|m| m.close_minute(now));
-            state.tell(id, &closed.unwrap_or_default());
+            state.publish(id, &closed.unwrap_or_default());
         }
     }
 
@@ -204,27 +204,28 @@ impl Hub {
         markets.map(|market| market.instrument).collect()
     }
 
-    /// Takes book and day that were asked for; `None` when nobody knows a book. Whether that is settled.
+    /// Takes book and day that were asked for; `None` if nobody knows a book. Returns false if they have to be asked for
+    /// again.
     pub fn take(&self, id: InstrumentId, whole: Option<Whole>) -> bool {
         let mut state = self.state();
         let Some(market) = state.markets.get_mut(&id) else {
             return true;
         };
-        let told = match whole {
+        let events = match whole {
             Some(whole) => market.take(whole),
             None if market.take_nothing() => None,
             None => Some(Vec::new()),
         };
-        let Some(told) = told else {
+        let Some(events) = events else {
             return false;
         };
         state.awaited.remove(&id);
-        state.tell(id, &told);
+        state.publish(id, &events);
         true
     }
 
-    /// Ends every listener, after what it has in its queue, and forgets the markets: something of the
-    /// log was missed, and clients are to begin anew.
+    /// Ends every listener, after what is in its queue, and drops the markets: something of the log was missed, and clients
+    /// have to start again.
     pub fn interrupt(&self) {
         let mut state = self.state();
         state.end_all(&interrupted());
@@ -233,7 +234,7 @@ impl Hub {
         state.minutes.clear();
     }
 
-    /// Ends every listener and lets nobody in.
+    /// Ends every listener and refuses new ones.
     pub fn end(&self) {
         let mut state = self.state();
         state.ended = true;

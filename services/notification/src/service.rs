@@ -7,7 +7,7 @@ use prepx_proto::notification::v1::notification_service_server::NotificationServ
 use prepx_runtime::{Building, Service};
 
 use crate::books;
-use crate::follow::{self, Error, Sources, Telling};
+use crate::follow::{self, Error, Feed, Sources};
 use crate::grpc::Handler;
 use crate::hub::Hub;
 
@@ -27,14 +27,12 @@ pub fn build(deps: Deps) -> Building<Result<Service, Error>> {
     Box::pin(async move {
         let hub = Arc::new(Hub::default());
         let clock = Arc::clone(&deps.sources.following.clock);
-        let telling = Telling::open(deps.sources, Arc::clone(&hub)).await?;
+        let feed = Feed::open(deps.sources, Arc::clone(&hub)).await?;
         let (told, asking, counted) = (Arc::clone(&hub), Arc::clone(&hub), Arc::clone(&hub));
         let peer = deps.market_data;
         Ok(Service::new()
             .grpc(NotificationServiceServer::new(Handler(hub)))
-            .task("notification", move |drain| {
-                follow::run(telling, told, drain)
-            })
+            .task("notification", move |drain| follow::run(feed, told, drain))
             .task("notification-minutes", move |drain| {
                 follow::close_minutes(counted, clock, drain)
             })

@@ -11,7 +11,7 @@ use prepx_proto::notification::v1 as wire;
 use wire::market_event::Event;
 use wire::{Channel, TradeEvent};
 
-use crate::domain::market::{Best, Happening, Market};
+use crate::domain::market::{Best, Market, MarketEvent};
 
 /// What an account hears of a change; `None` of what is not about an order, or says nothing that was
 /// not said: a stop that is set off goes on as the order that it is, and the end of a filled order is
@@ -61,25 +61,25 @@ const fn trade_event(order: &OrderView, event: &OrderEvent) -> Option<TradeEvent
     })
 }
 
-/// The channel on which something is told.
-pub const fn channel(happening: &Happening) -> Channel {
-    match happening {
-        Happening::Trade { .. } => Channel::Trades,
-        Happening::Quote(_) => Channel::Quotes,
-        Happening::Level { .. } | Happening::Book => Channel::Orderbooks,
-        Happening::Bar(_) => Channel::Bars,
-        Happening::UpdatedBar(_) => Channel::UpdatedBars,
-        Happening::Day(_) => Channel::DailyBars,
-        Happening::Halted(_) => Channel::Statuses,
+/// The channel on which an event is sent.
+pub const fn channel(event: &MarketEvent) -> Channel {
+    match event {
+        MarketEvent::Trade { .. } => Channel::Trades,
+        MarketEvent::Quote(_) => Channel::Quotes,
+        MarketEvent::Level { .. } | MarketEvent::Book => Channel::Orderbooks,
+        MarketEvent::Bar(_) => Channel::Bars,
+        MarketEvent::UpdatedBar(_) => Channel::UpdatedBars,
+        MarketEvent::Day(_) => Channel::DailyBars,
+        MarketEvent::Halted(_) => Channel::Statuses,
     }
 }
 
-/// What the listeners of a market hear.
-pub fn happening(market: &Market, happening: &Happening) -> Event {
+/// An event of a market, as its listeners receive it.
+pub fn market_event(market: &Market, event: &MarketEvent) -> Event {
     let instrument = &market.instrument;
     let timestamp = market.at().0;
-    match happening {
-        Happening::Trade {
+    match event {
+        MarketEvent::Trade {
             trade,
             price_ticks,
             qty_lots,
@@ -97,8 +97,8 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
             conditions: convert::trade_conditions(instrument.class),
             tape: convert::tape(instrument.class),
         }),
-        Happening::Quote(best) => Event::Quote(quote(instrument, timestamp, best)),
-        Happening::Level {
+        MarketEvent::Quote(best) => Event::Quote(quote(instrument, timestamp, best)),
+        MarketEvent::Level {
             side,
             level: changed,
             number,
@@ -116,11 +116,11 @@ pub fn happening(market: &Market, happening: &Happening) -> Event {
                 number: *number,
             })
         }
-        Happening::Book => Event::Orderbook(book(market)),
-        Happening::Bar(bar) | Happening::UpdatedBar(bar) | Happening::Day(bar) => {
+        MarketEvent::Book => Event::Orderbook(book(market)),
+        MarketEvent::Bar(bar) | MarketEvent::UpdatedBar(bar) | MarketEvent::Day(bar) => {
             Event::Bar(convert::bar(instrument, bar))
         }
-        Happening::Halted(halted) => Event::Status(status(timestamp, *halted)),
+        MarketEvent::Halted(halted) => Event::Status(status(timestamp, *halted)),
     }
 }
 

@@ -8,15 +8,15 @@ use prepx_domain::market::{Bar, Book, Gap, Level, MINUTE_US, interval};
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{AssetClass, Instrument, Micros, Side, TradeId, day};
 
-/// How many changes of a market wait for it; beyond, a newer one is needed.
+/// How many changes may wait for a book; beyond that, a newer book is needed.
 const PENDING_MAX: usize = 10_000;
 
-/// A side's best and the other's.
+/// The best bid and the best ask.
 pub type Best = [Option<Level>; 2];
 
-/// Something to tell.
+/// An event of a market, for its listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum MarketEvent {
     /// A trade.
     Trade {
         /// Its number.
@@ -28,7 +28,7 @@ pub enum Happening {
         /// The side that arrived.
         taker: Side,
     },
-    /// The best bid and ask are these now.
+    /// The new best bid and ask.
     Quote(Best),
     /// A level of the book has a new size.
     Level {
@@ -39,19 +39,19 @@ pub enum Happening {
         /// The number of the change.
         number: u64,
     },
-    /// The whole book can be shown.
+    /// The whole book is now known.
     Book,
     /// A minute is over.
     Bar(Bar),
-    /// A late trade has changed a minute that was told.
+    /// A late trade has changed a minute that was sent already.
     UpdatedBar(Bar),
-    /// The day until the end of a minute with trades.
+    /// The day so far, at the end of a minute with trades.
     Day(Bar),
-    /// Trading stopped or goes on.
+    /// Trading was halted or resumed.
     Halted(bool),
 }
 
-/// What a market is made of that began before this process did, as of one change.
+/// Book and day of a market that began before this process, as of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whole {
     /// The book, and the number of the change.
@@ -100,14 +100,14 @@ impl Whole {
 /// What is known of book and day.
 #[derive(Debug)]
 enum Known {
-    /// Nothing, and nobody wants to know.
+    /// Nothing, and nobody subscribes to them.
     Nothing,
-    /// They have been asked for. What is as of change `floor` or later will do.
+    /// They have been asked for; they must be as of change `floor` or later.
     Awaited {
         floor: u64,
         pending: Vec<MarketUpdate>,
     },
-    /// All of it.
+    /// Everything.
     All(Whole),
 }
 
@@ -116,19 +116,21 @@ enum Known {
 pub struct Market {
     /// What is traded.
     pub instrument: Instrument,
-    /// The last change that went by.
+    /// The number of the last change.
     seen: u64,
     /// When that was.
     at: Micros,
     known: Known,
-    /// No minute that begins earlier is complete.
+    /// Minutes that begin earlier are incomplete.
     bars_from: Micros,
+    /// The current minute, if it has trades.
     open: Option<Bar>,
-    told: Option<Bar>,
+    /// The last minute that was sent.
+    last_bar: Option<Bar>,
 }
 
 impl Market {
-    /// A market that began before this process did; its minutes are complete from `bars_from` on.
+    /// A market that began before this process; its minutes are complete from `bars_from` on.
     pub const fn new(instrument: Instrument, bars_from: Micros) -> Market {
         Market {
             instrument,
@@ -137,11 +139,11 @@ impl Market {
             known: Known::Nothing,
             bars_from,
             open: None,
-            told: None,
+            last_bar: None,
         }
     }
 
-    /// When its last change was.
+    /// The time of its last change.
     pub const fn at(&self) -> Micros {
         self.at
     }
@@ -154,12 +156,12 @@ impl Market {
         }
     }
 
-    /// Whether a minute is running.
+    /// Whether the current minute has trades.
     pub const fn has_open_minute(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Says that book or day are wanted. Whether they have to be asked for.
+    /// Requests book and day. Returns whether they have to be asked for.
     pub fn want(&mut self) -> bool {
         if matches!(self.known, Known::Nothing) {
             let (floor, pending) = (self.seen, Vec::new());
@@ -168,11 +170,11 @@ impl Market {
         matches!(self.known, Known::Awaited { .. })
     }
 
-    /// Takes note of a change and says what it means. `watched` tells whether anyone wants book or day.
-    pub fn apply(&mut self, update: &MarketUpdate, watched: bool) -> Vec<Happening> {
-        let mut told = Vec::new();
+    /// Applies a change and returns its events. `watched` says whether anybody subscribes to book or day.
+    pub fn apply(&mut self, update: &MarketUpdate, watched: bool) -> Vec<MarketEvent> {
+        let mut events = Vec::new();
         if update.number <= self.seen {
-            return told;
+            return events;
         }
         let is_gap = self.seen != 0 && update.number != self.seen + 1;
         if is_gap {
@@ -192,27 +194,27 @@ impl Market {
                 self.bars_from = interval(update.at, MINUTE_US);
             }
             MarketChange::Defined(_) | MarketChange::Level { .. } => {}
-            MarketChange::Halted(halted) => told.push(Happening::Halted(halted)),
+            MarketChange::Halted(halted) => events.push(MarketEvent::Halted(halted)),
             MarketChange::Trade {
                 trade,
                 price_ticks,
                 qty_lots,
                 taker,
             } => {
-                told.push(Happening::Trade {
+                events.push(MarketEvent::Trade {
                     trade,
                     price_ticks,
                     qty_lots,
                     taker,
                 });
-                self.trade(update.at, price_ticks, qty_lots, &mut told);
+                self.trade(update.at, price_ticks, qty_lots, &mut events);
             }
         }
-        self.change(update, watched, &mut told);
-        told
+        self.change(update, watched, &mut events);
+        events
     }
 
-    fn change(&mut self, update: &MarketUpdate, watched: bool, told: &mut Vec<Happening>) {
+    fn change(&mut self, update: &MarketUpdate, watched: bool, events: &mut Vec<MarketEvent>) {
         match &mut self.known {
             Known::Nothing => {}
             Known::Awaited { floor, pending } => {
@@ -244,20 +246,20 @@ impl Market {
                     qty_lots,
                 };
                 let number = update.number;
-                told.push(Happening::Level {
+                events.push(MarketEvent::Level {
                     side,
                     level,
                     number,
                 });
                 let after = best(&whole.book);
                 if before != after {
-                    told.push(Happening::Quote(after));
+                    events.push(MarketEvent::Quote(after));
                 }
             }
         }
     }
 
-    /// What came turned out to be older than what had gone by before it was asked for.
+    /// Called when the answer is older than changes that were already seen when it was asked for.
     fn ask_again(&mut self, update: &MarketUpdate, watched: bool) {
         self.known = match watched {
             true => Known::Awaited {
@@ -268,8 +270,8 @@ impl Market {
         };
     }
 
-    /// Takes what was asked for; `None` when it is older than what has gone by, or was not asked for.
-    pub fn take(&mut self, mut whole: Whole) -> Option<Vec<Happening>> {
+    /// Takes book and day; `None` if they are too old or were not asked for.
+    pub fn take(&mut self, mut whole: Whole) -> Option<Vec<MarketEvent>> {
         let Known::Awaited { floor, pending } = &mut self.known else {
             return None;
         };
@@ -279,15 +281,15 @@ impl Market {
         for update in pending.iter() {
             whole.apply(self.instrument.class, update).ok()?;
         }
-        let mut told = vec![Happening::Book];
+        let mut events = vec![MarketEvent::Book];
         if !pending.is_empty() {
-            told.push(Happening::Quote(best(&whole.book)));
+            events.push(MarketEvent::Quote(best(&whole.book)));
         }
         self.known = Known::All(whole);
-        Some(told)
+        Some(events)
     }
 
-    /// Takes note that nobody knows a book yet. Whether to ask again.
+    /// Records that nobody knows a book yet. Returns whether to ask again.
     pub fn take_nothing(&mut self) -> bool {
         let is_level = |update: &MarketUpdate| matches!(update.change, MarketChange::Level { .. });
         match &self.known {
@@ -300,41 +302,47 @@ impl Market {
         }
     }
 
-    fn trade(&mut self, at: Micros, price_ticks: i64, qty_lots: i64, told: &mut Vec<Happening>) {
+    fn trade(
+        &mut self,
+        at: Micros,
+        price_ticks: i64,
+        qty_lots: i64,
+        events: &mut Vec<MarketEvent>,
+    ) {
         let start = interval(at, MINUTE_US);
         if start < self.bars_from {
             return;
         }
         let one = Bar::of(start, price_ticks, qty_lots);
-        if let Some(late) = self.told.as_mut().filter(|late| late.start == start) {
+        if let Some(late) = self.last_bar.as_mut().filter(|late| late.start == start) {
             late.add(&one);
-            told.push(Happening::UpdatedBar(*late));
+            events.push(MarketEvent::UpdatedBar(*late));
             return;
         }
         match &mut self.open {
             Some(bar) if bar.start == start => bar.add(&one),
             open => {
                 let over = open.replace(one);
-                self.tell(over, told);
+                self.end_minute(over, events);
             }
         }
     }
 
-    /// Tells the minute that is over at `now`, if one is.
-    pub fn close_minute(&mut self, now: Micros) -> Vec<Happening> {
+    /// The events of the minute that is over at `now`, if there is one.
+    pub fn close_minute(&mut self, now: Micros) -> Vec<MarketEvent> {
         let over = self.open.take_if(|bar| bar.start.plus_us(MINUTE_US) <= now);
-        let mut told = Vec::new();
-        self.tell(over, &mut told);
-        told
+        let mut events = Vec::new();
+        self.end_minute(over, &mut events);
+        events
     }
 
-    /// Tells a minute that is over, and the day until then, before anything of the next is in it.
-    fn tell(&mut self, over: Option<Bar>, told: &mut Vec<Happening>) {
+    /// Adds the events of a minute that is over: its bar and the day so far, before anything of the next is in it.
+    fn end_minute(&mut self, over: Option<Bar>, events: &mut Vec<MarketEvent>) {
         let Some(bar) = over else { return };
-        self.told = over;
-        told.push(Happening::Bar(bar));
+        self.last_bar = over;
+        events.push(MarketEvent::Bar(bar));
         if let Known::All(Whole { day: Some(day), .. }) = &self.known {
-            told.push(Happening::Day(*day));
+            events.push(MarketEvent::Day(*day));
         }
     }
 }

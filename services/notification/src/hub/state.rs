@@ -1,4 +1,4 @@
-//! What is behind the hub's lock: listeners, found by what they listen to, and the markets.
+//! The hub's state, behind its lock: listeners, by what they subscribe to, and the markets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -14,34 +14,34 @@ use tonic::Status;
 use wire::Channel;
 use wire::subscribe_response::Message;
 
-use super::{EVERY, Notification, QUEUE_MAX, SYMBOLS_MAX, Wishes};
-use crate::domain::market::{Happening, Market};
+use super::{EVERY, Notification, QUEUE_MAX, SYMBOLS_MAX, SubscriptionChange};
+use crate::domain::market::{Market, MarketEvent};
 use crate::show;
 
-/// The channels on which what began before this process is told.
+/// The channels that show what began before this process.
 const WHOLE: [Channel; 3] = [Channel::Quotes, Channel::Orderbooks, Channel::DailyBars];
 
 /// A channel of a class.
 type Topic = (AssetClass, Channel);
-/// Those who listen to something.
-type Ears = BTreeSet<u64>;
+/// The ids of listeners.
+type Ids = BTreeSet<u64>;
 
-/// Who listens, to what, and the markets that they hear of.
+/// The listeners, their subscriptions, and the markets.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) last: u64,
     pub(super) ended: bool,
     pub(super) listeners: HashMap<u64, Listener>,
-    pub(super) accounts: HashMap<AccountId, Ears>,
-    pub(super) topics: HashMap<Topic, HashMap<String, Ears>>,
+    pub(super) accounts: HashMap<AccountId, Ids>,
+    pub(super) topics: HashMap<Topic, HashMap<String, Ids>>,
     pub(super) markets: HashMap<InstrumentId, Market>,
-    /// Those whose book and day have to be asked for.
+    /// The markets whose book and day have to be asked for.
     pub(super) awaited: BTreeSet<InstrumentId>,
-    /// Those with a minute that is not over.
+    /// The markets with a minute that is not over.
     pub(super) minutes: BTreeSet<InstrumentId>,
 }
 
-/// One who listens.
+/// A listener.
 pub(super) struct Listener {
     pub(super) queue: mpsc::Sender<Notification>,
     pub(super) ending: Arc<OnceLock<Status>>,
@@ -50,7 +50,7 @@ pub(super) struct Listener {
     pub(super) counted: Counted,
 }
 
-/// A listener as operators count it, until it is dropped.
+/// Counts a listener in the metrics until it is dropped.
 pub(super) struct Counted {
     listeners: Gauge,
     too_slow: Counter,
@@ -96,29 +96,29 @@ impl State {
             return;
         };
         if let Some(account) = listener.account {
-            self.deafen_account(id, account);
+            self.unsubscribe_account(id, account);
         }
         for (class, channel, symbol) in &listener.symbols {
-            self.deafen(id, (*class, *channel), symbol);
+            self.unsubscribe(id, (*class, *channel), symbol);
         }
     }
 
-    fn deafen(&mut self, id: u64, topic: Topic, symbol: &str) {
+    fn unsubscribe(&mut self, id: u64, topic: Topic, symbol: &str) {
         let Some(symbols) = self.topics.get_mut(&topic) else {
             return;
         };
-        if let Some(ears) = symbols.get_mut(symbol) {
-            ears.remove(&id);
-            if ears.is_empty() {
+        if let Some(listeners) = symbols.get_mut(symbol) {
+            listeners.remove(&id);
+            if listeners.is_empty() {
                 symbols.remove(symbol);
             }
         }
     }
 
-    fn deafen_account(&mut self, id: u64, account: AccountId) {
-        if let Some(ears) = self.accounts.get_mut(&account) {
-            ears.remove(&id);
-            if ears.is_empty() {
+    fn unsubscribe_account(&mut self, id: u64, account: AccountId) {
+        if let Some(listeners) = self.accounts.get_mut(&account) {
+            listeners.remove(&id);
+            if listeners.is_empty() {
                 self.accounts.remove(&account);
             }
         }
@@ -137,7 +137,7 @@ impl State {
             return;
         };
         if let Some(before) = std::mem::replace(&mut listener.account, account) {
-            self.deafen_account(id, before);
+            self.unsubscribe_account(id, before);
         }
         if let Some(account) = account {
             self.accounts.entry(account).or_default().insert(id);
@@ -145,8 +145,8 @@ impl State {
         self.acknowledge(id);
     }
 
-    pub(super) fn change(&mut self, id: u64, wishes: Wishes) -> Result<(), Status> {
-        let Wishes { class, more, less } = wishes;
+    pub(super) fn change(&mut self, id: u64, change: SubscriptionChange) -> Result<(), Status> {
+        let SubscriptionChange { class, more, less } = change;
         let Some(listener) = self.listeners.get_mut(&id) else {
             return Ok(());
         };
@@ -163,7 +163,7 @@ impl State {
         }
         listener.symbols = symbols;
         for (channel, symbol) in &less {
-            self.deafen(id, (class, *channel), symbol);
+            self.unsubscribe(id, (class, *channel), symbol);
         }
         for (channel, symbol) in &fresh {
             let heard = self.topics.entry((class, *channel)).or_default();
@@ -178,7 +178,7 @@ impl State {
         Ok(())
     }
 
-    /// Sees to it that book and day of a symbol are known, and shows the books that are.
+    /// Requests book and day of a symbol's markets, and sends the books that are known if `show`.
     fn want(&mut self, id: u64, class: AssetClass, symbol: &str, show: bool) {
         let mut shown = Vec::new();
         for (instrument, market) in &mut self.markets {
@@ -189,7 +189,7 @@ impl State {
             if market.want() {
                 self.awaited.insert(*instrument);
             } else if show {
-                shown.push(event(market, &Happening::Book));
+                shown.push(market_notification(market, &MarketEvent::Book));
             }
         }
         for update in shown {
@@ -216,8 +216,8 @@ impl State {
         self.send(id, &notification(Message::Subscription(subscription)));
     }
 
-    pub(super) fn tell_account(&mut self, update: &AccountUpdate) {
-        let Some(ears) = self.accounts.get(&update.account) else {
+    pub(super) fn publish_account(&mut self, update: &AccountUpdate) {
+        let Some(listeners) = self.accounts.get(&update.account) else {
             return;
         };
         let Change::Order { order, .. } = &update.change else {
@@ -227,16 +227,16 @@ impl State {
             return;
         };
         let shown = show::trade_update(update.at, &update.change, &market.instrument);
-        let ears: Vec<u64> = ears.iter().copied().collect();
+        let listeners: Vec<u64> = listeners.iter().copied().collect();
         if let Some(shown) = shown {
             let update = notification(Message::TradeUpdate(shown));
-            for id in ears {
+            for id in listeners {
                 self.send(id, &update);
             }
         }
     }
 
-    pub(super) fn tell_market(&mut self, update: &MarketUpdate) {
+    pub(super) fn publish_market(&mut self, update: &MarketUpdate) {
         let id = update.instrument;
         if let MarketChange::Defined(instrument) = &update.change {
             let new = || Market::new(**instrument, update.at);
@@ -249,14 +249,14 @@ impl State {
         let Some(market) = self.markets.get_mut(&id) else {
             return;
         };
-        let happenings = market.apply(update, watched);
+        let events = market.apply(update, watched);
         if watched && market.book().is_none() {
             self.awaited.insert(id);
         }
-        self.tell(id, &happenings);
+        self.publish(id, &events);
     }
 
-    /// Takes note of an instrument that is new. Some may listen already: they came before it was known.
+    /// Adds an instrument if it is new. It may have listeners already.
     pub(super) fn define(&mut self, instrument: Instrument, bars_from: Micros) {
         if self.markets.contains_key(&instrument.id) {
             return;
@@ -268,36 +268,36 @@ impl State {
         self.markets.insert(instrument.id, market);
     }
 
-    /// Whether anybody wants book or day of an instrument.
+    /// Whether anybody subscribes to book or day of an instrument.
     fn is_watched(&self, instrument: &Instrument) -> bool {
         let mut channels = WHOLE.into_iter();
-        channels.any(|channel| !self.ears(instrument, channel).is_empty())
+        channels.any(|channel| !self.listeners_of(instrument, channel).is_empty())
     }
 
-    /// Those who listen to a channel of an instrument, by its name or by all names; each once.
-    fn ears(&self, instrument: &Instrument, channel: Channel) -> Vec<u64> {
+    /// The listeners to a channel of an instrument, by its symbol or by all symbols; each once.
+    fn listeners_of(&self, instrument: &Instrument, channel: Channel) -> Vec<u64> {
         let Some(symbols) = self.topics.get(&(instrument.class, channel)) else {
             return Vec::new();
         };
         let of = |symbol: &str| symbols.get(symbol).into_iter().flatten();
         let named = of(instrument.symbol.as_str());
         let every = of(EVERY);
-        let ears: Ears = named.chain(every).copied().collect();
-        ears.into_iter().collect()
+        let listeners: Ids = named.chain(every).copied().collect();
+        listeners.into_iter().collect()
     }
 
-    pub(super) fn tell(&mut self, id: InstrumentId, happenings: &[Happening]) {
-        for happening in happenings {
+    pub(super) fn publish(&mut self, id: InstrumentId, events: &[MarketEvent]) {
+        for event in events {
             let Some(market) = self.markets.get(&id) else {
                 return;
             };
-            let ears = self.ears(&market.instrument, show::channel(happening));
-            if ears.is_empty() {
+            let listeners = self.listeners_of(&market.instrument, show::channel(event));
+            if listeners.is_empty() {
                 continue;
             }
-            let update = event(market, happening);
-            for ear in ears {
-                self.send(ear, &update);
+            let update = market_notification(market, event);
+            for id in listeners {
+                self.send(id, &update);
             }
         }
         match self.markets.get(&id) {
@@ -307,11 +307,11 @@ impl State {
     }
 }
 
-fn event(market: &Market, happening: &Happening) -> Notification {
+fn market_notification(market: &Market, event: &MarketEvent) -> Notification {
     notification(Message::Market(wire::MarketEvent {
-        channel: show::channel(happening).into(),
+        channel: show::channel(event).into(),
         symbol: market.instrument.symbol.to_string(),
-        event: Some(show::happening(market, happening)),
+        event: Some(show::market_event(market, event)),
     }))
 }
 

@@ -45,8 +45,8 @@ fn order_of(account: AccountId) -> AccountUpdate {
     }
 }
 
-fn wish(channel: Channel, symbol: &str) -> Wishes {
-    Wishes {
+fn wish(channel: Channel, symbol: &str) -> SubscriptionChange {
+    SubscriptionChange {
         class: AssetClass::Crypto,
         more: vec![(channel, symbol.to_owned())],
         less: Vec::new(),
@@ -54,9 +54,9 @@ fn wish(channel: Channel, symbol: &str) -> Wishes {
 }
 
 /// What waits in a queue, by kind; `end` and the reason when it has ended.
-fn heard(ear: &mut Ear) -> Vec<String> {
+fn heard(subscription: &mut Subscription) -> Vec<String> {
     let mut heard = Vec::new();
-    while let Some(told) = ear.next().now_or_never() {
+    while let Some(told) = subscription.next().now_or_never() {
         match told.map(Arc::unwrap_or_clone) {
             Ok(told) => heard.push(match told.message.unwrap() {
                 Message::Subscription(_) => "subscription".to_owned(),
@@ -82,26 +82,28 @@ fn i9_an_account_is_told_to_its_own_listeners_only() {
     );
     own.listen(Some(account(1)));
     other.listen(Some(account(2)));
-    hub.tell_accounts(&[order_of(account(1))]);
+    hub.publish_accounts(&[order_of(account(1))]);
     assert_eq!(heard(&mut own), ["subscription", "New"]);
     assert_eq!(heard(&mut other), ["subscription"]);
     assert!(heard(&mut none).is_empty());
     own.listen(None);
-    hub.tell_accounts(&[order_of(account(1))]);
+    hub.publish_accounts(&[order_of(account(1))]);
     assert_eq!(heard(&mut own), ["subscription"], "no more");
 }
 
 #[test]
 fn who_listens_before_an_instrument_is_known_hears_its_book_too() {
     let hub = Arc::new(Hub::default());
-    let mut ear = hub.listener().unwrap();
-    ear.change(wish(Channel::Orderbooks, EVERY)).unwrap();
+    let mut subscription = hub.listener().unwrap();
+    subscription
+        .change(wish(Channel::Orderbooks, EVERY))
+        .unwrap();
     assert_eq!(hub.awaited(), []);
     hub.define(&[view()], Micros(0));
     assert!(hub.markets_awaited().now_or_never().is_some());
     assert_eq!(hub.awaited(), [instrument()]);
     assert!(hub.take(instrument().id, Some(Whole::at(3))));
-    assert_eq!(heard(&mut ear), ["subscription", "Orderbooks"]);
+    assert_eq!(heard(&mut subscription), ["subscription", "Orderbooks"]);
     hub.define(&[view()], Micros(0));
     assert_eq!(hub.awaited(), [], "what is known stays as it is");
 }
@@ -109,13 +111,18 @@ fn who_listens_before_an_instrument_is_known_hears_its_book_too() {
 #[test]
 fn a_market_is_told_by_name_and_by_all_names_once() {
     let hub = hub();
-    let mut ear = hub.listener().unwrap();
-    ear.change(wish(Channel::Trades, "BTC/USD")).unwrap();
-    ear.change(wish(Channel::Trades, EVERY)).unwrap();
+    let mut subscription = hub.listener().unwrap();
+    subscription
+        .change(wish(Channel::Trades, "BTC/USD"))
+        .unwrap();
+    subscription.change(wish(Channel::Trades, EVERY)).unwrap();
     let mut other = hub.listener().unwrap();
     other.change(wish(Channel::Trades, "ETH/USD")).unwrap();
-    hub.tell_markets(&[trade(1, 0, 100, 1)]);
-    assert_eq!(heard(&mut ear), ["subscription", "subscription", "Trades"]);
+    hub.publish_markets(&[trade(1, 0, 100, 1)]);
+    assert_eq!(
+        heard(&mut subscription),
+        ["subscription", "subscription", "Trades"]
+    );
     assert_eq!(heard(&mut other), ["subscription"]);
 }
 
@@ -123,12 +130,12 @@ fn a_market_is_told_by_name_and_by_all_names_once() {
 fn i10_a_slow_listener_hears_what_waits_and_why_it_ends_and_others_hear_all() {
     let hub = hub();
     let (mut slow, mut quick) = (hub.listener().unwrap(), hub.listener().unwrap());
-    for ear in [&slow, &quick] {
-        ear.change(wish(Channel::Trades, EVERY)).unwrap();
+    for subscription in [&slow, &quick] {
+        subscription.change(wish(Channel::Trades, EVERY)).unwrap();
     }
     let mut told = 0;
     for number in 1..=QUEUE_MAX as u64 + 10 {
-        hub.tell_markets(&[trade(number, 0, 100, 1)]);
+        hub.publish_markets(&[trade(number, 0, 100, 1)]);
         told += heard(&mut quick)
             .iter()
             .filter(|what| *what == "Trades")
@@ -143,12 +150,14 @@ fn i10_a_slow_listener_hears_what_waits_and_why_it_ends_and_others_hear_all() {
 #[test]
 fn a_book_is_asked_for_and_shown_whole_before_its_changes() {
     let hub = hub();
-    let mut ear = hub.listener().unwrap();
-    hub.tell_markets(&[level(4, true, 99, 5)]);
-    ear.change(wish(Channel::Orderbooks, "BTC/USD")).unwrap();
+    let mut subscription = hub.listener().unwrap();
+    hub.publish_markets(&[level(4, true, 99, 5)]);
+    subscription
+        .change(wish(Channel::Orderbooks, "BTC/USD"))
+        .unwrap();
     assert_eq!(hub.awaited(), [instrument()]);
-    hub.tell_markets(&[level(5, true, 98, 5)]);
-    assert_eq!(heard(&mut ear), ["subscription"]);
+    hub.publish_markets(&[level(5, true, 98, 5)]);
+    assert_eq!(heard(&mut subscription), ["subscription"]);
     let id = instrument().id;
     assert!(
         !hub.take(id, Some(Whole::at(3))),
@@ -157,8 +166,8 @@ fn a_book_is_asked_for_and_shown_whole_before_its_changes() {
     assert!(!hub.take(id, None), "there is one: a change of it has come");
     assert!(hub.take(id, Some(Whole::at(4))));
     assert!(hub.awaited().is_empty());
-    hub.tell_markets(&[level(6, true, 98, 0)]);
-    assert_eq!(heard(&mut ear), ["Orderbooks", "Orderbooks"]);
+    hub.publish_markets(&[level(6, true, 98, 0)]);
+    assert_eq!(heard(&mut subscription), ["Orderbooks", "Orderbooks"]);
     let mut later = hub.listener().unwrap();
     later.change(wish(Channel::Orderbooks, EVERY)).unwrap();
     assert_eq!(
@@ -171,16 +180,16 @@ fn a_book_is_asked_for_and_shown_whole_before_its_changes() {
 #[test]
 fn too_many_symbols_change_nothing() {
     let hub = hub();
-    let mut ear = hub.listener().unwrap();
+    let mut subscription = hub.listener().unwrap();
     let many = (0..=SYMBOLS_MAX).map(|n| (Channel::Trades, format!("S{n}")));
-    let wishes = Wishes {
+    let change = SubscriptionChange {
         class: AssetClass::Crypto,
         more: many.collect(),
         less: Vec::new(),
     };
-    let refused = ear.change(wishes).unwrap_err();
+    let refused = subscription.change(change).unwrap_err();
     assert_eq!(status::read(&refused).reason, "TOO_MANY_SYMBOLS");
-    assert!(heard(&mut ear).is_empty());
+    assert!(heard(&mut subscription).is_empty());
 }
 
 #[test]

@@ -101,9 +101,9 @@ proptest! {
 fn the_day_so_far_is_told_with_each_minute_that_had_trades() {
     let mut market = Market::new(instrument(), Micros(0));
     let midnight_s = 86_400_i64;
-    let day = |happenings: Vec<Happening>| -> Vec<(i64, i64, i64, u64)> {
-        let day = |happening| match happening {
-            Happening::Day(day) => Some((
+    let day = |events: Vec<MarketEvent>| -> Vec<(i64, i64, i64, u64)> {
+        let day = |event| match event {
+            MarketEvent::Day(day) => Some((
                 day.start.0 / DAY_US,
                 day.open_ticks,
                 day.volume_lots,
@@ -111,7 +111,7 @@ fn the_day_so_far_is_told_with_each_minute_that_had_trades() {
             )),
             _ => None,
         };
-        happenings.into_iter().filter_map(day).collect()
+        events.into_iter().filter_map(day).collect()
     };
     let at = |number, second: i64, price, qty| trade(number, second * 1_000_000, price, qty);
     assert_eq!(
@@ -144,9 +144,9 @@ fn quotes_come_when_the_best_changes_and_levels_always() {
     market.want();
     market.take(Whole::at(0));
     let told = |market: &mut Market, update| {
-        let happenings = market.apply(&update, true);
-        let is_quote = |happening: &Happening| matches!(happening, Happening::Quote(_));
-        (happenings.len(), happenings.iter().any(is_quote))
+        let events = market.apply(&update, true);
+        let is_quote = |event: &MarketEvent| matches!(event, MarketEvent::Quote(_));
+        (events.len(), events.iter().any(is_quote))
     };
     assert_eq!(told(&mut market, level(1, true, 99, 5)), (2, true));
     assert_eq!(told(&mut market, level(2, true, 98, 5)), (1, false));
@@ -163,13 +163,13 @@ fn quotes_come_when_the_best_changes_and_levels_always() {
 #[test]
 fn a_minute_is_told_once_and_again_when_a_late_trade_changes_it() {
     let mut market = Market::new(instrument(), Micros(MINUTE_US));
-    let minutes = |happenings: Vec<Happening>| -> Vec<(&'static str, i64, i64)> {
-        let minute = |happening| match happening {
-            Happening::Bar(bar) => Some(("b", bar.start.0 / MINUTE_US, bar.volume_lots)),
-            Happening::UpdatedBar(bar) => Some(("u", bar.start.0 / MINUTE_US, bar.volume_lots)),
+    let minutes = |events: Vec<MarketEvent>| -> Vec<(&'static str, i64, i64)> {
+        let minute = |event| match event {
+            MarketEvent::Bar(bar) => Some(("b", bar.start.0 / MINUTE_US, bar.volume_lots)),
+            MarketEvent::UpdatedBar(bar) => Some(("u", bar.start.0 / MINUTE_US, bar.volume_lots)),
             _ => None,
         };
-        happenings.into_iter().filter_map(minute).collect()
+        events.into_iter().filter_map(minute).collect()
     };
     let mut numbers = 1..;
     let mut at = |market: &mut Market, seconds: i64, qty| {
