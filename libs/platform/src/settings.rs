@@ -19,85 +19,84 @@ use serde::de::DeserializeOwned;
 use crate::engines::{self, SqlShard, wrong};
 use crate::peers::Peers;
 
-/// Where data is kept unless something else is said.
+/// The default data directory.
 pub const DATA_DIR: &str = "prepx-data";
-/// How often what is asked for most is read ahead unless something else is said.
+/// The default interval of prefetching, in seconds.
 pub const WARM_SECONDS: u32 = 300;
 
 /// The settings of a service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Whether the fixed keys of development are in force.
+    /// Whether the fixed keys of development are valid.
     pub dev: bool,
-    /// Where to serve; port 0 picks a free one.
+    /// The address to listen on; port 0 picks a free port.
     #[serde(deserialize_with = "config::listen")]
     pub listen: SocketAddr,
-    /// Where to tell an orchestrator in plain text how this process is, and nothing else; nowhere when it
-    /// is not set.
+    /// The address of the health probes, which is plain HTTP and serves nothing else; none when not set.
     #[serde(deserialize_with = "config::listen")]
     pub probe_listen: Option<SocketAddr>,
-    /// The URL at which other processes reach this one; where it listens when empty.
+    /// The URL at which other processes reach this one; the address that it listens on when empty.
     pub advertise: String,
-    /// Where keys are kept. All processes of a service see the same directory.
+    /// The directory of keys. All processes of a service must see the same directory.
     pub data_dir: PathBuf,
-    /// The event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`, by TLS `kafka+ssl://USER:PASSWORD@…?sslrootcert=FILE`
-    /// (ADR 0027).
+    /// The event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`, with TLS `kafka+ssl://USER:PASSWORD@…?sslrootcert=FILE` (ADR
+    /// 0027).
     pub log_url: String,
-    /// Replicas of each topic where this platform makes them.
+    /// Replicas of each topic, when this platform creates it.
     pub log_replication: u16,
-    /// Partitions of each topic that PrepX itself neither writes nor reads, where this platform makes them: few, where
-    /// brokers have few cores. As many as the file of topics gives each when it is not set.
+    /// Partitions of each topic that PrepX itself neither writes nor reads, when this platform creates it; few are better
+    /// for brokers with few cores. By default as many as the file of topics declares.
     pub log_partitions_of_others: Option<NonZeroU32>,
-    /// Partitions of everything that goes by account.
+    /// Partitions of the account stage and of all topics by account.
     pub account_partitions: u32,
-    /// Partitions of everything that goes by instrument.
+    /// Partitions of the matching stage and of all topics by instrument.
     pub matching_partitions: u32,
-    /// Where snapshots of the stages are: `s3://BUCKET[/PREFIX]`, or `file:DIRECTORY`, which all owners see; in
-    /// the data directory when empty.
+    /// Where snapshots of the stages are: `s3://BUCKET[/PREFIX]`, or `file:DIRECTORY`, which all owners must see; in the
+    /// data directory when empty.
     pub snapshot_url: String,
-    /// Where the journals of the stages are archived, as `snapshot_url` says it, and nowhere when empty. What is archived
-    /// and older than a week leaves the log.
+    /// Where the journals of the stages are archived, in the form of `snapshot_url`; nowhere when empty. Records that are
+    /// archived and older than a week are dropped from the log.
     pub archive_url: String,
-    /// Most partitions of its stage that a process has a copy of while another one owns them, so that it takes them
-    /// over at once; 0 for none.
+    /// The most partitions of its stage of which a process keeps a copy while another process owns them, so that it can
+    /// take them over quickly; 0 for none.
     pub standby_partitions: usize,
-    /// Most bytes that the snapshots of those copies have together; in memory they take a few times as much.
+    /// The most bytes of the snapshots of those copies together; in memory they take a few times as much.
     pub standby_bytes: u64,
-    /// Where the services' schemas are: `postgres://USER:PASSWORD@HOST/DATABASE`, by TLS with
-    /// `?sslmode=verify-full&sslrootcert=/etc/prepx/sql-ca.crt` (ADR 0027); in SQLite in the data directory when empty.
+    /// The SQL store: `postgres://USER:PASSWORD@HOST/DATABASE`, with TLS
+    /// `?sslmode=verify-full&sslrootcert=/etc/prepx/sql-ca.crt` (ADR 0027); SQLite in the data directory when empty.
     pub sql_url: String,
-    /// Where those schemas are whose rows go by account, when they are shared out.
+    /// Where the schemas with rows by account are, when they are sharded.
     pub sql_shards: Vec<SqlShard>,
-    /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
-    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, and `?memcached=HOST:PORT` behind either; `rediss` and
-    /// `rediss-cluster` by TLS, with `?sslrootcert=/etc/prepx/redis-ca.crt` (ADR 0027).
+    /// The cache, which also counts requests and carries news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
+    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, with `?memcached=HOST:PORT` for Memcached behind either; `rediss`
+    /// and `rediss-cluster` with TLS, with `?sslrootcert=/etc/prepx/redis-ca.crt` (ADR 0027).
     pub cache_url: String,
-    /// How often what the busiest tenth of accounts asks for most is read before they ask, in seconds; 0 for never.
+    /// How often to prefetch what the busiest tenth of accounts asks for most, in seconds; 0 for never.
     pub warm_seconds: u32,
-    /// Where the other services are.
+    /// The URLs of the other services.
     pub peers: Peers,
-    /// Who this process is to the other services; nothing between them is encrypted when it is not set.
+    /// The certificate for other services; without it there is no TLS between them.
     pub tls: tls::Config,
-    /// Who the gateway is to clients; it speaks plain text to them when it is not set.
+    /// The gateway's certificate for clients; without it there is no TLS.
     pub public_tls: tls::PublicConfig,
     /// The key that all services of the platform share.
     pub cluster_key: Option<ClusterKey>,
-    /// After how long without a sign of life what a process owns goes to another one.
+    /// After how long without a heartbeat a process loses what it owns to another one.
     pub lease_timeout_ms: u64,
-    /// How long what is under way may take once the end has begun.
+    /// How long requests in progress may take once draining has begun.
     pub drain_timeout_ms: u64,
-    /// What to take on from outside.
+    /// The limits of connections from outside.
     pub limits: serve::Limits,
-    /// What a service takes on.
+    /// The limits of a service.
     pub calls: guard::Limits,
-    /// What to report.
+    /// Logs, metrics and traces.
     pub telemetry: telemetry::Config,
-    /// The user service's own part.
+    /// The user service's settings.
     pub user: toml::Table,
-    /// The gateway's own part.
+    /// The gateway's settings.
     pub rate_limits: toml::Table,
-    /// The part of webhooks, which is the notification service's.
+    /// The settings of webhooks, which belong to the notification service.
     pub webhooks: toml::Table,
 }
 
@@ -169,10 +168,10 @@ impl config::Settings for Settings {
     }
 }
 
-/// The fixed keys of development are published: they are for this machine.
+/// Checks that the fixed keys of development, which are public, are used on this machine only.
 ///
 /// # Errors
-/// When others could reach it.
+/// When other machines could reach the process.
 pub fn dev_is_at_home(dev: bool, listen: IpAddr) -> Result<(), Error> {
     if dev && !listen.is_loopback() {
         return Err(Error::Invalid(format!(
@@ -184,7 +183,7 @@ pub fn dev_is_at_home(dev: bool, listen: IpAddr) -> Result<(), Error> {
 }
 
 impl Settings {
-    /// The runtime's part, of a process that is called by these.
+    /// The runtime's settings of a process that is called by these.
     pub fn host(&self, callers: Callers) -> prepx_runtime::Config {
         prepx_runtime::Config {
             listen: self.listen,
@@ -198,16 +197,16 @@ impl Settings {
         }
     }
 
-    /// A service's own part.
+    /// A service's own settings.
     ///
     /// # Errors
-    /// Names what is not right.
+    /// Names the invalid setting.
     pub fn section<T: DeserializeOwned>(name: &str, table: &toml::Table) -> Result<T, Error> {
         let read = table.clone().try_into();
         read.map_err(|error: toml::de::Error| wrong(name, &error.message()))
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     pub fn topology(&self) -> Topology {
         Topology {
             account_partitions: self.account_partitions,
@@ -218,7 +217,7 @@ impl Settings {
     /// The event log that processes share.
     ///
     /// # Errors
-    /// When there is none.
+    /// When it is not set.
     pub fn shared_log(&self) -> Result<KafkaLocation, Error> {
         let location = engines::log_location(&self.log_url, &self.data_dir);
         let location = location.map_err(|problem| wrong("log_url", &problem))?;
@@ -232,7 +231,7 @@ impl Settings {
     /// The key of the platform.
     ///
     /// # Errors
-    /// When there is none.
+    /// When it is not set.
     pub fn shared_key(&self) -> Result<ClusterKey, Error> {
         self.cluster_key.clone().ok_or_else(|| {
             let words = "it is not set: all services of a platform share one of 32 characters or more, \
@@ -241,10 +240,10 @@ impl Settings {
         })
     }
 
-    /// Where the journals of the stages are archived, if they are.
+    /// The archives of the stages' journals, if there are any.
     ///
     /// # Errors
-    /// A URL that names no object storage.
+    /// A URL that does not name an object storage.
     pub fn archive_location(&self) -> Result<Option<Objects>, Error> {
         match &*self.archive_url {
             "" => Ok(None),
@@ -254,7 +253,7 @@ impl Settings {
         }
     }
 
-    /// How much a process stands by for.
+    /// The limits of the copies that a process keeps.
     pub fn standbys(&self) -> Standbys {
         Standbys {
             partitions: self.standby_partitions,
@@ -262,10 +261,10 @@ impl Settings {
         }
     }
 
-    /// Where the snapshots of the stages are.
+    /// The snapshots of the stages.
     ///
     /// # Errors
-    /// A URL that names no object storage.
+    /// A URL that does not name an object storage.
     pub fn snapshot_location(&self) -> Result<Objects, Error> {
         match &*self.snapshot_url {
             "" => Ok(Objects::Directory(self.data_dir.join("snapshots"))),

@@ -1,5 +1,5 @@
-//! What an operator may set for the whole platform in one process: flags, `PREPX_*` variables and a
-//! TOML file say the same things by the same names.
+//! The settings of the whole platform in one process. Flags, `PREPX_*` variables and a TOML file have the same settings
+//! under the same names.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -19,57 +19,55 @@ use crate::{cli, simulate};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Whether the fixed keys of development are in force.
+    /// Whether the fixed keys of development are valid.
     pub dev: bool,
-    /// Whether a population of simulated traders keeps a market alive: `true`, or `"on"` as the flag
-    /// says it.
+    /// Whether simulated traders keep a market going: `true`, or `"on"` as with the flag.
     #[serde(deserialize_with = "switch")]
     pub simulate: bool,
-    /// How that population acts.
+    /// How simulated traders act.
     pub simulation: simulate::Config,
-    /// Where everything is kept.
+    /// The data directory.
     pub data_dir: PathBuf,
-    /// Which event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`, by TLS `kafka+ssl://USER:PASSWORD@…?sslrootcert=FILE`
-    /// (ADR 0027); the embedded one in the data directory when empty.
+    /// The event log: `kafka://HOST:PORT,HOST:PORT/PREFIX`, with TLS `kafka+ssl://USER:PASSWORD@…?sslrootcert=FILE` (ADR
+    /// 0027); the embedded one in the data directory when empty.
     pub log_url: String,
-    /// Replicas of each topic where this platform makes them, on Kafka.
+    /// Replicas of each topic on Kafka, when this platform creates it.
     pub log_replication: u16,
-    /// Partitions of each topic that PrepX itself neither writes nor reads, where this platform makes them: few, where
-    /// brokers have few cores. As many as the file of topics gives each when it is not set.
+    /// Partitions of each topic that PrepX itself neither writes nor reads, when this platform creates it; few are better
+    /// for brokers with few cores. By default as many as the file of topics declares.
     pub log_partitions_of_others: Option<NonZeroU32>,
-    /// Where the services' schemas are: `sqlite:DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`, by TLS
-    /// with `?sslmode=verify-full&sslrootcert=/etc/prepx/sql-ca.crt` (ADR 0027). In the data directory when empty.
+    /// The SQL store: `sqlite:DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`, with TLS
+    /// `?sslmode=verify-full&sslrootcert=/etc/prepx/sql-ca.crt` (ADR 0027); SQLite in the data directory when empty.
     pub sql_url: String,
-    /// Where those schemas are whose rows go by account, when they are shared out.
+    /// Where the schemas with rows by account are, when they are sharded.
     pub sql_shards: Vec<engines::SqlShard>,
-    /// What caches, counts requests and tells news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
-    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, and `?memcached=HOST:PORT` behind either; `rediss`
-    /// and `rediss-cluster` by TLS, with `?sslrootcert=/etc/prepx/redis-ca.crt` (ADR 0027).
+    /// The cache, which also counts requests and carries news: `memory:`, `redis://HOST:PORT[/PREFIX]` or
+    /// `redis-cluster://HOST:PORT,HOST:PORT[/PREFIX]`, with `?memcached=HOST:PORT` for Memcached behind either; `rediss`
+    /// and `rediss-cluster` with TLS, with `?sslrootcert=/etc/prepx/redis-ca.crt` (ADR 0027).
     pub cache_url: String,
-    /// How often what the busiest tenth of accounts asks for most is read before they ask, in seconds; 0 for never.
+    /// How often to prefetch what the busiest tenth of accounts asks for most, in seconds; 0 for never.
     pub warm_seconds: u32,
-    /// Where to serve; port 0 picks a free one.
+    /// The address to listen on; port 0 picks a free port.
     #[serde(deserialize_with = "config::listen")]
     pub listen: SocketAddr,
-    /// Where to tell an orchestrator in plain text how this process is, and nothing else; nowhere when it
-    /// is not set.
+    /// The address of the health probes, which is plain HTTP and serves nothing else; none when not set.
     #[serde(deserialize_with = "config::listen")]
     pub probe_listen: Option<SocketAddr>,
-    /// Who it is to clients; plain text is spoken when it is not set.
+    /// The certificate for clients; without it there is no TLS.
     pub public_tls: tls::PublicConfig,
-    /// How long what is under way may take once the end has begun.
+    /// How long requests in progress may take once draining has begun.
     pub drain_timeout_ms: u64,
-    /// What to take on from outside.
+    /// The limits of connections from outside.
     pub limits: serve::Limits,
-    /// What the services take on together.
+    /// The limits of all services together.
     pub calls: guard::Limits,
-    /// How many requests are taken on from whom; off unless a profile is chosen.
+    /// Rate limits; off unless a profile is chosen.
     pub rate_limits: prepx_gateway::RateLimits,
-    /// What to report.
+    /// Logs, metrics and traces.
     pub telemetry: telemetry::Config,
-    /// The user service's part.
+    /// The user service's settings.
     pub user: prepx_user::Config,
-    /// The part of webhooks.
+    /// The settings of webhooks.
     pub webhooks: prepx_notification::webhook::Config,
 }
 
@@ -122,7 +120,7 @@ impl Checked for Settings {
     }
 }
 
-/// A truth as it is, or a switch in the words of the command line.
+/// A boolean, or a switch as on the command line.
 fn switch<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -139,10 +137,10 @@ fn switch<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
 }
 
 impl Settings {
-    /// Reads the command line, the variables and the file.
+    /// Reads the command line, the environment variables and the file.
     ///
     /// # Errors
-    /// Names the source that is not right, and what would be.
+    /// Names the invalid source, and what would be right.
     pub fn load(options: &cli::Start) -> Result<Settings, Error> {
         let mut flags = toml::Table::new();
         if options.dev {
@@ -165,30 +163,30 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Where the services' schemas are.
+    /// The location of the services' schemas.
     ///
     /// # Errors
-    /// When the URL names no store.
+    /// When the URL does not name a store.
     pub fn location(&self) -> prepx_store::Result<prepx_store::Location> {
         engines::sql_location(&self.sql_url, &self.data_dir)
     }
 
-    /// Where the schemas are whose rows go by so many account partitions.
+    /// The shards of the schemas with rows by account, for this many account partitions.
     ///
     /// # Errors
-    /// When a URL names no store, or the shards do not have each partition once.
+    /// When a URL does not name a store, or the shards do not have each partition exactly once.
     pub fn layout(&self, partitions: u32) -> prepx_store::Result<prepx_store::Layout> {
         let shards = engines::sql_layout(&self.sql_shards, partitions)?;
         Ok(shards.unwrap_or(self.location()?.into()))
     }
 
-    /// How the disk is shared out; `None` when everything is kept.
+    /// How disk space is divided; `None` when everything is kept.
     pub fn shares(&self) -> Option<Shares> {
         let bytes_max = self.simulation.disk_bytes_max;
         self.simulate.then(|| Shares::of(bytes_max))
     }
 
-    /// The runtime's part.
+    /// The runtime's settings.
     pub fn host(&self) -> prepx_runtime::Config {
         prepx_runtime::Config {
             listen: self.listen,
