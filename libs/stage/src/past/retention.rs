@@ -1,18 +1,18 @@
-//! Which part of the log is still needed, and by whom.
+//! Which part of the log is still needed, and by which consumers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prepx_bus::{Log, Poisoned, TopicPartition};
 
-/// Gives the log back what is behind every consumer.
+/// Drops what every consumer has passed.
 ///
-/// A consumer is whoever reads a partition and would miss records: a snapshot that is folded on
-/// from, a projection, a sink. Each says by name how far it has come. A partition that nobody has
-/// spoken for is never cut, so that a consumer yet to come finds it whole.
+/// A consumer is anything that still needs records of a partition: a snapshot from which a fold continues, a projection, a
+/// sink. Each reports its position under its name. A partition without a registered consumer is never truncated, so that a
+/// later consumer finds it whole.
 pub struct Retention {
     log: Arc<dyn Log>,
-    /// What of the log is this process's to cut.
+    /// Which part of the log this process may truncate.
     cuts: Cuts,
     floors: Mutex<BTreeMap<TopicPartition, BTreeMap<String, u64>>>,
 }
@@ -24,8 +24,8 @@ enum Cuts {
 }
 
 impl Retention {
-    /// The retention of `log`, with no consumers yet. All consumers register ([`Self::release`] with where they
-    /// stand, 0 if nowhere) before the first of them moves on.
+    /// The retention of `log`, without consumers. All consumers must register ([`Self::release`] with their positions, 0 if
+    /// they have none) before the first of them moves on.
     pub fn new(log: Arc<dyn Log>) -> Retention {
         Retention {
             log,
@@ -34,7 +34,8 @@ impl Retention {
         }
     }
 
-    /// The retention of a log that others follow too: nobody here knows what they need, so nothing is dropped.
+    /// The retention of a log that other processes follow too: this one does not know what they need, so nothing is
+    /// dropped.
     pub fn shared(log: Arc<dyn Log>) -> Retention {
         Retention {
             cuts: Cuts::Nothing,
@@ -42,8 +43,8 @@ impl Retention {
         }
     }
 
-    /// The retention of such a log whose journals are archived: those are dropped, and nothing else. The archivist
-    /// makes sure that others have had their time.
+    /// The retention of such a log whose journals are archived: only those are dropped. The archivist leaves others enough
+    /// time to read them.
     pub fn of_journals(log: Arc<dyn Log>) -> Retention {
         Retention {
             cuts: Cuts::Journals,
@@ -51,7 +52,7 @@ impl Retention {
         }
     }
 
-    /// `consumer` needs nothing before `offset` any more. Its first word, which says where it stands, cuts nothing.
+    /// Records that `consumer` needs nothing before `offset` any more. Its first call only registers it.
     pub fn release(
         &self,
         consumer: &str,

@@ -1,7 +1,7 @@
-//! A state folded from durable records, and where its fold continues: the basis of snapshots, of standbys and
-//! of a new owner's state.
+//! A state folded from durable records, and where its fold continues: the basis of snapshots, standbys and a new owner's
+//! state.
 //!
-//! Owns the one way along a journal: every record in order, each folded by [`State`], which checks its hash.
+//! Owns the only way to read a journal: every record in order, folded by [`State`], which checks its hash.
 
 use prepx_bus::{Log, ReadError, Record};
 
@@ -12,22 +12,22 @@ use crate::topology::Seat;
 /// How much of a journal is read at once.
 pub(crate) const READ_BYTES: usize = 4 << 20;
 
-/// A state, and where its fold goes on.
+/// A state, and where its fold continues.
 pub struct Folded<C: Codec> {
-    /// Whose state.
+    /// The partition.
     pub seat: Seat,
     /// The state.
     pub state: State<C>,
     /// The offset of the first journal record that is not in it.
     pub next_offset: u64,
-    /// Which snapshot it began with; 0 when with none. Rises with every snapshot of a partition.
+    /// The generation of the snapshot that it began with, 0 for none. Increases with every snapshot of a partition.
     pub generation: u64,
     /// The size of that snapshot.
     pub bytes: u64,
 }
 
 impl<C: Codec> Folded<C> {
-    /// Nothing has been folded.
+    /// The initial state.
     pub(crate) fn initial(codec: &C, seat: Seat) -> Folded<C> {
         Folded {
             seat,
@@ -38,11 +38,10 @@ impl<C: Codec> Folded<C> {
         }
     }
 
-    /// Folds what the journal has from here to where its durable end is now. `passed` is told where the fold stands,
-    /// piece by piece.
+    /// Folds the journal from here to its current durable end. `passed` is called with the progress.
     ///
     /// # Errors
-    /// When a record cannot be read, or does not follow what was folded before.
+    /// When a record cannot be read, or does not follow the ones before.
     pub fn fold_to_end<E>(
         &mut self,
         codec: &C,
@@ -59,7 +58,7 @@ impl<C: Codec> Folded<C> {
         fold_journal((log, self.seat), (next, end), fold, passed)
     }
 
-    /// Folds records that follow each other in the journal, from here on.
+    /// Folds consecutive records of the journal, from here on.
     pub(crate) fn fold(&mut self, codec: &C, records: &[Record]) -> Result<(), BadRecord> {
         let (state, next) = (&mut self.state, &mut self.next_offset);
         let mut fold = |record: &[u8]| state.fold(codec, record);
@@ -69,7 +68,7 @@ impl<C: Codec> Folded<C> {
     }
 }
 
-/// Gives `fold` every durable record of a journal from `next` on, until there is none or `next` has come to `end`.
+/// Calls `fold` with every durable record of a journal from `next` on, until there are no more or `next` has reached `end`.
 pub(crate) fn fold_journal<E>(
     (log, seat): (&dyn Log, Seat),
     (next, end): (&mut u64, u64),

@@ -1,9 +1,9 @@
-//! The shadow fold: snapshots made from durable records, beside the owner and not by it.
+//! Snapshots, made from durable records by a fold of their own, not by the owner.
 //!
-//! A bug that let memory and journal drift apart would be written into a snapshot of the owner's
-//! memory; a fold of the journal cannot inherit it. The shadow lives only while a snapshot is
-//! made: the one before is loaded, the records since are folded, the result is written. So every
-//! snapshot is proved readable by the next, and no second copy of the state stays in memory.
+//! If a bug let memory and journal diverge, a snapshot of the owner's memory would preserve the error; a fold of the
+//! journal does not. The fold exists only while a snapshot is made: the previous snapshot is loaded, the records since are
+//! folded, and the result is written. So every snapshot is proved readable by the next, and no second copy of the state
+//! stays in memory.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::past::retention::Retention;
 use crate::snapshot::{self, KEPT, Snapshots};
 use crate::topology::Seat;
 
-/// The name under which snapshots hold on to what they need of the log.
+/// The consumer name under which snapshots retain what they need of the log.
 const CONSUMER: &str = "snapshots";
 
 /// When a snapshot is due.
@@ -23,8 +23,7 @@ const CONSUMER: &str = "snapshots";
 pub struct Pace {
     /// After this many events, so that a restart has a bounded number of them to fold.
     pub events: u64,
-    /// After the log has grown by this much altogether, so that a quiet partition does not hold
-    /// on to old segments.
+    /// After the whole log has grown by this much, so that a quiet partition does not retain old segments.
     pub log_bytes: u64,
 }
 
@@ -37,20 +36,19 @@ impl Default for Pace {
     }
 }
 
-/// A snapshot is not made before its size is this small a part of the journal since: an event is
-/// taken for so many bytes of snapshot, so that a large state is not written over and over.
+/// How many bytes of snapshot one event justifies, so that a large state is not written too often.
 const SNAPSHOT_BYTES_PER_EVENT: u64 = 64;
 
-/// Why a snapshot could not be made. The partition itself is not concerned.
+/// Why a snapshot could not be made. The partition itself is not affected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The journal could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The journal does not fold.
+    /// The journal cannot be folded.
     #[error(transparent)]
     BadRecord(#[from] BadRecord),
-    /// The directory of snapshots failed.
+    /// The snapshots could not be read or written.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
     /// The log is dead.
@@ -72,7 +70,7 @@ pub struct Keeper<C: Codec> {
 }
 
 impl<C: Codec> Keeper<C> {
-    /// Finds the snapshots that are there, and holds on to what they need of the log.
+    /// Finds the existing snapshots, and retains what they need of the log.
     pub fn open(
         codec: Arc<C>,
         seat: Seat,
@@ -98,7 +96,7 @@ impl<C: Codec> Keeper<C> {
         Ok(keeper)
     }
 
-    /// Whether a snapshot is due, when the owner has come to `events` events.
+    /// Whether a snapshot is due when the owner has decided `events` events.
     pub fn is_due(&self, log: &dyn Log, events: u64) -> bool {
         let since = match self.marks.first() {
             Some((_, head, _)) => events.saturating_sub(head.events),
@@ -114,7 +112,7 @@ impl<C: Codec> Keeper<C> {
         since >= enough || (grown >= self.pace.log_bytes && holds_back)
     }
 
-    /// Makes a snapshot of what is durable now and lets go of what only older ones needed.
+    /// Makes a snapshot of what is durable now, and releases what only older ones needed.
     pub fn snapshot(&mut self, log: &dyn Log, retention: &Retention) -> Result<(), Error> {
         let log_position = log.durable().0;
         let mut shadow = self.snapshots.load(&*self.codec, self.seat)?;
@@ -140,7 +138,7 @@ impl<C: Codec> Keeper<C> {
         Ok(self.release(retention)?)
     }
 
-    /// Everything behind the older of the two snapshots can go; with fewer, nothing can.
+    /// Releases what is behind the older of the two snapshots; with fewer snapshots, nothing.
     fn release(&self, retention: &Retention) -> Result<(), Poisoned> {
         let seat = self.seat;
         let oldest = self.marks.get(KEPT - 1);

@@ -1,7 +1,7 @@
-//! Snapshots: a stage partition's state as an object, where a fold can begin.
+//! Snapshots: a stage partition's state as an object, from which a fold can start.
 //!
-//! Owns their format, and that the two newest good ones are kept. A damaged one is passed over in favour of
-//! the one before. Refuses to be the truth: a snapshot holds nothing that the journal does not.
+//! Owns their format, and that the two newest good ones are kept. A damaged one is skipped in favour of the previous one.
+//! Refuses to be a source of truth: a snapshot contains nothing that does not follow from the journal.
 //!
 //! Layout, version 1: `PXSN`, version (4 bytes), version of the state's bytes (4 bytes), journal,
 //! next offset, epoch, seq, now (8 bytes), state hash (8 bytes), events, the three maps of the
@@ -30,10 +30,10 @@ pub(crate) const KEPT: usize = 2;
 /// Why snapshots could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The place of snapshots said no.
+    /// The object storage failed.
     #[error("snapshot {name}: {source}")]
     Io {
-        /// The snapshot, or what was done.
+        /// The snapshot, or the operation.
         name: String,
         /// Why.
         source: io::Error,
@@ -45,7 +45,7 @@ fn failed(name: &str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { name, source }
 }
 
-/// The snapshots of all partitions, in one place.
+/// The snapshots of all partitions.
 #[derive(Clone)]
 pub struct Snapshots {
     objects: Arc<dyn Objects>,
@@ -67,8 +67,8 @@ impl Snapshots {
         )
     }
 
-    /// The state from which a journal can be folded that is the furthest back: the initial one where the log, with what is
-    /// archived of it, has the whole journal, or else the oldest good snapshot behind which nothing is missing.
+    /// The oldest state from which the journal can be folded: the initial one if the log, with its archives, has the whole
+    /// journal, or else the oldest good snapshot after which nothing is missing.
     pub fn oldest<C: Codec>(
         &self,
         codec: &C,
@@ -113,7 +113,7 @@ impl Snapshots {
         Ok(Folded::initial(codec, seat))
     }
 
-    /// Writes a snapshot durably; the answer is its size.
+    /// Writes a snapshot durably and returns its size.
     pub fn write<C: Codec>(
         &self,
         codec: &C,
@@ -129,7 +129,7 @@ impl Snapshots {
         Ok(bytes.len() as u64)
     }
 
-    /// Makes durable that the files are there. Whoever wrote the newest may have been killed just before.
+    /// Makes the existence of the files durable. The process that wrote the newest may have been killed before it did.
     pub(crate) fn settle(&self) -> Result<(), Error> {
         self.objects.settle().map_err(failed("settle"))
     }

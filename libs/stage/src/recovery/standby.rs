@@ -1,9 +1,9 @@
 //! A copy of a partition's state beside its owner, so that a takeover has to fold only the newest records.
 //!
-//! Owns the copy: begun from the newest snapshot, kept up by the same fold that makes snapshots, and given to
-//! whoever takes the partition over. It has seen durable records only, so it is never ahead of what a new
-//! owner finds. Refuses: to go on after a gap or a bad record (the copy is dropped, and takeovers are cold
-//! until there is another one), and to hold up a takeover while it reads.
+//! Owns the copy: started from the newest snapshot, kept current by the same fold that makes snapshots, and handed to the
+//! new owner of the partition. It contains durable records only, so it is never ahead of what a new owner finds. Refuses:
+//! to continue after a gap or a bad record (the copy is dropped, and takeovers are cold until there is another one), and to
+//! block a takeover while it reads.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,16 +15,16 @@ use crate::recovery::folded::{Folded, READ_BYTES};
 use crate::snapshot::Snapshots;
 use crate::topology::Seat;
 
-/// A copy is weighed again when it has folded this many times its weight, but not before [`WEIGH_BYTES`].
+/// A copy's size is measured again when it has folded this many times its size, but not before [`WEIGH_BYTES`].
 const WEIGH_TIMES: u64 = 4;
 const WEIGH_BYTES: u64 = 64 << 20;
 
-/// What a takeover may begin with.
+/// What a takeover starts from.
 pub trait Origin<C: Codec> {
-    /// The cold way.
+    /// The snapshots, for a cold takeover.
     fn snapshots(&self) -> &Snapshots;
 
-    /// The warm way: a copy that has stood by, if there is one. It is the caller's from now on.
+    /// Takes the standby's copy, if there is one, for a warm takeover.
     fn take_copy(&self) -> Option<Folded<C>> {
         None
     }
@@ -46,14 +46,14 @@ pub struct Standby<C: Codec> {
 
 struct Copy<C: Codec> {
     folded: Folded<C>,
-    /// The size of its snapshot, when it was weighed last.
+    /// The last measured size of its snapshot.
     bytes: u64,
-    /// How much of the journal it has folded since.
+    /// How many bytes of the journal it has folded since.
     folded_bytes: u64,
 }
 
 impl<C: Codec> Standby<C> {
-    /// The standby of a partition, with no copy yet.
+    /// The standby of a partition, without a copy.
     pub fn new(codec: Arc<C>, seat: Seat, snapshots: Snapshots) -> Standby<C> {
         Standby {
             codec,
@@ -68,10 +68,10 @@ impl<C: Codec> Standby<C> {
         self.seat
     }
 
-    /// Makes the copy from the newest snapshot, if there is none.
+    /// Makes the copy from the newest snapshot, unless there is one.
     ///
     /// # Errors
-    /// When the place of snapshots fails.
+    /// When the snapshots cannot be read.
     pub fn load(&self) -> Result<(), Error> {
         if self.lock().is_none() {
             let folded = self.snapshots.load(&*self.codec, self.seat)?;
@@ -84,10 +84,10 @@ impl<C: Codec> Standby<C> {
         Ok(())
     }
 
-    /// Folds what the log has at hand of the journal, a bounded piece at once; whether that was anything.
+    /// Folds a bounded number of the journal's records that are at hand; returns whether there were any.
     ///
     /// # Errors
-    /// When the journal cannot be read, or does not follow. Unless it may do better the next time, the copy is gone then.
+    /// When the journal cannot be read, or does not follow the copy. The copy is dropped then, unless a retry may help.
     pub fn follow(&self, log: &dyn Log) -> Result<bool, Error> {
         let followed = self.step(log);
         if let Err(error) = &followed
@@ -118,18 +118,18 @@ impl<C: Codec> Standby<C> {
         Ok(!records.is_empty())
     }
 
-    /// The offset of the first record of the journal that is not in the copy; none when there is no copy.
+    /// The offset of the first record of the journal that is not in the copy; `None` without a copy.
     pub fn next_offset(&self) -> Option<u64> {
         let copy = self.lock();
         copy.as_ref().map(|copy| copy.folded.next_offset)
     }
 
-    /// About how large the copy's snapshot is; none when there is no copy.
+    /// About how large the copy's snapshot is; `None` without a copy.
     pub fn bytes(&self) -> Option<u64> {
         self.lock().as_ref().map(|copy| copy.bytes)
     }
 
-    /// Gives the copy up.
+    /// Drops the copy.
     pub fn forget(&self) {
         *self.lock() = None;
     }

@@ -1,5 +1,5 @@
-//! How a partition gets its owner: fence, begin from the standby's copy or else from the newest good snapshot,
-//! read the journal to its end, and send again what may not have left.
+//! How a partition gets a new owner: fence, start from the standby's copy or the newest good snapshot, fold the journal to
+//! its end, and send again what may not have been sent.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::topology::{Seat, Topology};
 /// Outputs that are sent again are appended in batches of about this size.
 const REEMIT_BYTES: usize = 1 << 20;
 
-/// Who hears how far the fold of a journal has come; `()` does not listen.
+/// Is told the progress of folding a journal; `()` ignores it.
 pub trait Watch {
-    /// How many of the records that were there have been folded.
+    /// Called when `records` of the journal's `of` records have been folded.
     fn folded(&self, seat: Seat, records: u64, of: u64);
 }
 
@@ -34,29 +34,29 @@ pub struct Takeover<'a> {
     pub who: &'a str,
     /// The time now.
     pub now: Micros,
-    /// Whether everything that follows from the journal after the snapshot is sent again. Needed
-    /// where outputs may have been lost apart from their journal, as after restoring a journal
-    /// from its archive; a transition and its outputs are one atomic batch otherwise.
+    /// Whether all outputs of the journal after the snapshot are sent again. Needed only if outputs may have been lost
+    /// without their journal, as after restoring a journal from its archive; otherwise a transition and its outputs are one
+    /// atomic batch.
     pub reemit: bool,
-    /// Who hears how it goes on.
+    /// Is told the progress.
     pub watch: &'a dyn Watch,
 }
 
-/// What a takeover began with, and what was left to fold.
+/// How a takeover began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Begun {
-    /// Whether with a copy that had stood by, and not with a snapshot.
+    /// Whether it started from a standby's copy, not from a snapshot.
     pub warm: bool,
-    /// How many records of the journal were folded then.
+    /// How many records of the journal had to be folded.
     pub records: u64,
 }
 
 impl<C: Codec> Partition<C> {
-    /// Takes a partition over: fences the owner before, folds the journal to its end, and begins
-    /// the first transition of the new epoch, which the caller appends before anything else.
+    /// Takes a partition over: fences the previous owner, folds the journal to its end, and begins the first transition of
+    /// the new epoch, which the caller must append before anything else.
     ///
     /// # Errors
-    /// When the journal cannot be fenced, read or folded. A copy that does not serve is no error: it is cold then.
+    /// When the journal cannot be fenced, read or folded. An unusable copy is not an error: the takeover is cold then.
     pub fn open(
         codec: Arc<C>,
         seat: Seat,
@@ -129,7 +129,7 @@ impl<C: Codec> Partition<C> {
         }
     }
 
-    /// Folds a record and puts what it sent into the backlog.
+    /// Folds a record and adds its outputs to the backlog.
     fn fold_again(&mut self, record: &[u8]) -> Result<(), FoldError> {
         let (codec, outbox) = (&self.codec, &mut self.outbox);
         self.state.fold_into(codec, record, outbox)?;
