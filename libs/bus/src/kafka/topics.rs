@@ -134,7 +134,7 @@ pub fn apply(location: &KafkaLocation, topics: &Topics) -> Result<Vec<Change>, E
     let cluster = Cluster::new(location)?;
     let plan = cluster.plan(topics)?;
     refuse(&plan)?;
-    if cluster.create(&plan)? {
+    if cluster.create(topics, &plan)? {
         // Another process may have made them in our place, and in another shape.
         refuse(&cluster.plan(topics)?)?;
     }
@@ -290,8 +290,13 @@ impl Cluster<'_> {
     }
 
     /// Whether there was something to make.
-    fn create(&self, plan: &[Change]) -> Result<bool, Error> {
+    fn create(&self, topics: &Topics, plan: &[Change]) -> Result<bool, Error> {
         let nodes = self.nodes()?;
+        let after = |name: &str| {
+            let mut shorts = topics.names();
+            let short = shorts.find(|short| self.names.named(short) == name);
+            short.map_or(0, |short| topics.nodes_after(short, nodes.len() / 2))
+        };
         let made = plan.iter().filter_map(|change| match change {
             Change::Create {
                 name,
@@ -299,7 +304,8 @@ impl Cluster<'_> {
                 replication,
                 config,
             } => {
-                let places = places(&nodes, *partitions, usize::from(*replication));
+                let replicas = usize::from(*replication);
+                let places = places(&nodes, after(name), *partitions, replicas);
                 Some((name, config, *partitions as i32, *replication, places))
             }
             _ => None,
@@ -370,14 +376,14 @@ impl Cluster<'_> {
     }
 }
 
-/// Where the replicas of each partition are, the leader first: a partition of a topic is where that of the same
-/// number is of every other. What a stage's partition reads and writes has one leader so, and a transaction is one
+/// Where the replicas of each partition are, the leader first: those of one number on the same nodes, in every topic that
+/// begins as many nodes `after`. What a stage's partition reads and writes has one leader so, and a transaction is one
 /// request to one node. None where there are fewer nodes than replicas, which the brokers refuse better.
 /// `nodes` is those of the cluster twice over.
-fn places(nodes: &[i32], partitions: u32, replication: usize) -> Option<Vec<&[i32]>> {
+fn places(nodes: &[i32], after: usize, partitions: u32, replication: usize) -> Option<Vec<&[i32]>> {
     let count = nodes.len() / 2;
     let place = |partition: u32| {
-        let first = partition as usize % count;
+        let first = (partition as usize + after) % count;
         &nodes[first..first + replication]
     };
     (replication <= count).then(|| (0..partitions).map(place).collect())
@@ -403,10 +409,12 @@ mod tests {
     #[test]
     fn partitions_of_one_number_are_in_one_place() {
         let nodes = [4, 5, 7, 4, 5, 7];
-        let placed = places(&nodes, 4, 2).unwrap();
+        let placed = places(&nodes, 0, 4, 2).unwrap();
         assert_eq!(placed, [[4, 5], [5, 7], [7, 4], [4, 5]]);
-        let all = places(&nodes, 2, 3).unwrap();
+        let all = places(&nodes, 0, 2, 3).unwrap();
         assert_eq!(all, [[4, 5, 7], [5, 7, 4]]);
-        assert_eq!(places(&nodes, 1, 4), None);
+        let next_to_them = places(&nodes, 2, 2, 2).unwrap();
+        assert_eq!(next_to_them, [[7, 4], [4, 5]]);
+        assert_eq!(places(&nodes, 0, 1, 4), None);
     }
 }

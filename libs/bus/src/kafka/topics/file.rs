@@ -26,6 +26,7 @@ struct Defaults {
     min_in_sync: u16,
     keep: Keep,
     retention_hours: u32,
+    place: Place,
     record_bytes_max: u32,
 }
 
@@ -37,12 +38,21 @@ enum Keep {
     Told,
 }
 
+/// On which nodes a partition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    Together,
+    Apart,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     partitions: Option<u32>,
     keep: Option<Keep>,
     retention_hours: Option<u32>,
+    place: Option<Place>,
 }
 
 impl Topics {
@@ -121,6 +131,18 @@ impl Topics {
         own.unwrap_or(self.defaults.partitions)
     }
 
+    /// How many nodes after that of partition n of the topics that are together partition n of this one begins, of `nodes`:
+    /// none for those, for the others in turn.
+    pub(super) fn nodes_after(&self, name: &str, nodes: usize) -> usize {
+        let place_of = |entry: &Entry| entry.place.unwrap_or(self.defaults.place);
+        let apart = |(_, entry): &(&String, &Entry)| place_of(entry) == Place::Apart;
+        let mut apart = self.topics.iter().filter(apart);
+        match apart.position(|(of, _)| of == name) {
+            Some(turn) if nodes > 1 => 1 + turn % (nodes - 1),
+            _ => 0,
+        }
+    }
+
     /// What the topic is configured with; the rest is the cluster's.
     pub(super) fn config(&self, name: &str) -> BTreeMap<String, String> {
         let entry = self.topics.get(name);
@@ -171,6 +193,29 @@ mod tests {
     }
 
     #[test]
+    fn what_stages_read_or_write_is_in_one_place_and_nothing_else_is_there() {
+        let topics = Topics::shipped();
+        let mut taken: [Vec<&str>; 3] = Default::default();
+        for name in topics.names() {
+            taken[topics.nodes_after(name, 3)].push(name);
+            assert_eq!(topics.nodes_after(name, 1), 0);
+        }
+        let together = [
+            "account-journal",
+            "command-replies",
+            "instrument-commands",
+            "market-data",
+            "matching-journal",
+            "order-executions",
+            "order-processing",
+            "portfolio-updates",
+            "trading-commands",
+        ];
+        assert_eq!(taken[0], together);
+        assert!(taken[1].len().abs_diff(taken[2].len()) <= 1, "{taken:?}");
+    }
+
+    #[test]
     fn the_shipped_file_has_every_topic() {
         let topics = Topics::parse(SHIPPED).unwrap();
         for topic in Topic::ALL {
@@ -204,7 +249,7 @@ mod tests {
             format!(
                 "[defaults]\npartitions = {partitions}\nreplication = {replication}\n\
                  min_in_sync = 2\nkeep = \"hours\"\nretention_hours = 1\n\
-                 record_bytes_max = 1\n[topics.a]\n"
+                 place = \"apart\"\nrecord_bytes_max = 1\n[topics.a]\n"
             )
         };
         assert!(Topics::parse(&file(2, 1)).is_ok());
