@@ -324,6 +324,10 @@ impl Log for KafkaLog {
         Ok(records)
     }
 
+    fn leave(&self, partition: TopicPartition) {
+        self.reader.leave(partition);
+    }
+
     fn on_news(&self, hook: Box<dyn Fn() + Send + Sync>) {
         self.news.subscribe(hook);
     }

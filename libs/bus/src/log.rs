@@ -278,6 +278,10 @@ pub trait Log: Send + Sync {
         self.read(partition, from, max_bytes)
     }
 
+    /// Nobody follows a partition here until it is polled or read again: an engine that prefetches it stops doing so. What
+    /// was read stays where it was.
+    fn leave(&self, _partition: TopicPartition) {}
+
     /// Calls `hook` whenever [`Self::poll`] of a partition that returned nothing may return something, whoever appended it,
     /// and when the log fails. As with [`Watermark::subscribe`], the hook runs on threads of the engine, so it must be short
     /// and must not call the log; it lasts as long as the log.

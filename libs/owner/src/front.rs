@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long the commands that were accepted may take to be answered when the process ends.
 const DRAIN: Duration = Duration::from_secs(5);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// How often a front at rest looks where the replies end, so that it need not read all of what it has missed.
+const REST_LOOK: Duration = Duration::from_secs(2);
 
 type Waiter = oneshot::Sender<Option<Bytes>>;
 
@@ -34,6 +36,9 @@ pub struct Front(Arc<Shared>);
 
 struct Shared {
     desk: Mutex<Desk<Waiter>>,
+    log: Arc<dyn Log>,
+    replies: TopicPartition,
+    rest_after: Duration,
     clock: Arc<dyn Clock>,
     bell: Arc<Bell>,
     failure: Failure,
@@ -57,6 +62,9 @@ impl Front {
         let desk = Desk::open(Arc::clone(log), replies, random.next_u64(), bounds);
         let front = Front(Arc::new(Shared {
             desk: Mutex::new(desk),
+            log: Arc::clone(log),
+            replies,
+            rest_after: bounds.rest_after,
             clock: Arc::clone(clock),
             bell: Arc::default(),
             failure: failure.clone(),
@@ -94,9 +102,18 @@ impl Front {
             input,
             repeats,
         };
-        let asked = lock(&self.0.desk).ask(question, self.0.clock.monotonic());
+        let (asked, waiting) = {
+            let mut desk = lock(&self.0.desk);
+            (desk.ask(question, self.0.clock.monotonic()), desk.waiting())
+        };
         match asked {
-            Ok(()) => Ok(awaited),
+            Ok(()) => {
+                // The first has to wake it from its rest.
+                if waiting == 1 {
+                    self.0.bell.ring();
+                }
+                Ok(awaited)
+            }
             Err((_, Refused::Waiting(_) | Refused::Log(AppendError::Full { .. }))) => {
                 let retry_after = RETRY_AFTER;
                 Err(SubmitError::Busy { retry_after })
@@ -143,11 +160,40 @@ impl Shared {
     fn run(&self) {
         let _alarm = self.failure.alarm();
         while !self.stopped.load(Ordering::Acquire) {
-            self.bell.wait(LOOK);
-            if let Err(error) = self.hear() {
+            if let Err(error) = self.hear_until_nobody_waits() {
                 self.failure.fail(&error.to_string());
                 break;
             }
+            self.rest();
+        }
+    }
+
+    /// Until nobody has waited for a while, or the end.
+    fn hear_until_nobody_waits(&self) -> Result<(), prepx_stage::desk::Error> {
+        let mut awaited = self.clock.monotonic();
+        while !self.stopped.load(Ordering::Acquire) {
+            self.bell.wait(LOOK);
+            self.hear()?;
+            let now = self.clock.monotonic();
+            if lock(&self.desk).waiting() > 0 {
+                awaited = now;
+            } else if now.saturating_sub(awaited) >= self.rest_after {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Until somebody waits, or the end. A process that asks little would otherwise have brokers answer a fetch for each
+    /// transaction, with replies to others.
+    fn rest(&self) {
+        self.log.leave(self.replies);
+        let ended =
+            || self.stopped.load(Ordering::Acquire) || self.log.watermark().failure().is_some();
+        while lock(&self.desk).waiting() == 0 && !ended() {
+            let end = self.log.end(self.replies);
+            lock(&self.desk).skip_to(end);
+            self.bell.wait(REST_LOOK);
         }
     }
 

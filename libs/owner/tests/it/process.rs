@@ -213,6 +213,8 @@ impl Client {
         let bounds = Bounds {
             repeat_after: Duration::from_millis(500),
             give_up_after: LONG,
+            // Almost every command finds it at rest.
+            rest_after: Duration::ZERO,
             ..Bounds::default()
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

@@ -28,6 +28,8 @@ pub struct Bounds {
     pub repeat_after: Duration,
     /// After this long nobody waits any more.
     pub give_up_after: Duration,
+    /// After this long without anybody who waits, replies need not be fetched: all of them are to others.
+    pub rest_after: Duration,
 }
 
 impl Default for Bounds {
@@ -36,6 +38,7 @@ impl Default for Bounds {
             waiting_max: 16_384,
             repeat_after: Duration::from_secs(2),
             give_up_after: Duration::from_secs(12),
+            rest_after: Duration::from_secs(10),
         }
     }
 }
@@ -190,6 +193,14 @@ impl<W> Desk<W> {
         match progress {
             Progress::Failed(poisoned) if heard.is_empty() => Err(poisoned.into()),
             _ => Ok(heard),
+        }
+    }
+
+    /// Goes on hearing at `end`, which was the end of the replies some time ago, unless somebody waits: whoever asks
+    /// later is answered behind it.
+    pub fn skip_to(&mut self, end: u64) {
+        if self.waiting.is_empty() {
+            self.next = end.max(self.next);
         }
     }
 

@@ -267,6 +267,10 @@ impl Log for Archived {
         self.log.poll(partition, from, max_bytes)
     }
 
+    fn leave(&self, partition: TopicPartition) {
+        self.log.leave(partition);
+    }
+
     fn on_news(&self, hook: Box<dyn Fn() + Send + Sync>) {
         self.log.on_news(hook);
     }
