@@ -197,18 +197,22 @@ class Kafka(server.Servers):
         self, work: pathlib.Path, nodes: int, lasting: bool = False, metrics: pathlib.Path | None = None, tls: bool = False
     ):
         """Nodes of a Kafka that lasts have both of Java's compilers, which take minutes of a core and halve what a
-        request costs after that; for a test that ends within them the first compiler alone is faster."""
+        request costs after that; for a test that ends within them the first compiler alone is faster. They have a
+        heap, too, whose young part holds what waits for replicas until it is garbage: in a small one that became old, and a
+        full collection stopped a node for a tenth of a second every twenty."""
         super().__init__(work)
         self.metrics, self.metrics_ports = metrics, server.free_ports(nodes) if metrics else []
         self.authority = authority.Authority(work / "certificates") if tls else None
-        self.compilers = [] if lasting else ["-XX:TieredStopAtLevel=1"]
+        self.machine = ["-Xms384m", "-Xmx384m", "-Xmn256m"]
+        if not lasting:
+            self.machine = ["-Xms64m", "-Xmx256m", "-XX:TieredStopAtLevel=1"]
         ports = server.free_ports(3 * nodes)
         self.ports = Ports(*(ports[at : at + nodes] for at in range(0, 3 * nodes, nodes)), [])
 
     def start(self):
-        java = ["java", "-XX:+UseSerialGC", *self.compilers, "-Xshare:auto"]
+        java = ["java", "-XX:+UseSerialGC", *self.machine, "-Xshare:auto"]
         java += ["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        java += ["-Xms64m", "-Xmx256m", "-cp", f"{jars()}/*"]
+        java += ["-cp", f"{jars()}/*"]
         # Not one that begins with a dash, which the tool would take for an option.
         cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         self.ports.doors = self.doors()
