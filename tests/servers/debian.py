@@ -25,6 +25,8 @@ def program(package: str, path: str, data: str = "") -> pathlib.Path:
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing: {name} is fetched by it from Debian's {SUITE}")
+    if not os.path.exists(KEYRING):
+        sys.exit(f"Debian's keys are missing, by which {name} is checked: apt-get install debian-archive-keyring")
 
     def fetch(work: pathlib.Path) -> pathlib.Path:
         root, made = unpacked(package, work), work / name
@@ -37,9 +39,9 @@ def program(package: str, path: str, data: str = "") -> pathlib.Path:
 
 
 def mirror() -> str:
-    """Where this machine's packages come from."""
+    """Where this machine's packages come from, where it is a Debian."""
     told = subprocess.run(["apt-cache", "policy"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"^\s*\d+ (https?://\S+) [a-z]+/main", told, re.MULTILINE)
+    found = re.search(r"^\s*\d+ (https?://\S+) [a-z]+/main .*\n\s*release .*\bo=Debian\b", told, re.MULTILINE)
     return found.group(1) if found else "http://deb.debian.org/debian"
 
 

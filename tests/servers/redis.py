@@ -7,7 +7,8 @@ by their process ids and exits as COMMAND did. With --tls they speak nothing but
 their clients and a password, and the URL says it all. With --exporter a Redis exporter serves metrics of the first
 one at the address in PREPX_TEST_REDIS_METRICS.
 
-Needs `redis-server` (Debian: apt-get install redis-server), or what REDIS_SERVER names: Valkey does.
+Needs `redis-server` (Debian: apt-get install redis-server), or what REDIS_SERVER names. With `valkey-server` and none on the
+system it is that of a newer Debian.
 """
 
 import argparse
@@ -34,8 +35,10 @@ PASSWORD = "a/secret"
 
 def program() -> str:
     """The server to run."""
-    wanted = os.environ.get("REDIS_SERVER", "redis-server")
+    wanted = os.environ.get("REDIS_SERVER") or "redis-server"
     found = shutil.which(wanted)
+    if not found and wanted == "valkey-server":
+        return str(debian.program("valkey-server", "/usr/bin/valkey-server"))
     if not found:
         sys.exit(f"{wanted} is missing: apt-get install redis-server, or set REDIS_SERVER")
     return found
