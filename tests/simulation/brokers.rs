@@ -1,6 +1,6 @@
 //! Many processes on brokers that do what Apache Kafka may: every partition is a station of its own,
-//! every client's command and its reply go through the log. Seats move, owners die with a transaction
-//! open, are paused and come back, go on without knowing; answers of the brokers and replies are lost;
+//! every client's command and its reply go through the log. Seats move, by the leases of a group or by accident;
+//! owners die with a transaction open, are paused and come back, go on without knowing; answers of the brokers and replies are lost;
 //! commands are delivered again.
 
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use prepx_stage::{Codec, Desk, Keeper, Pace, Partition, Retention, Snapshots, St
 use prepx_trading::MatchingCodec;
 
 use crate::clients::{Clients, Dice};
+use crate::group::Moves;
 use crate::platform::Platform;
 use crate::seats::{Ground, Seats};
 use crate::{Report, START, TOPOLOGY, account, checks, matching};
@@ -60,8 +61,17 @@ pub fn run(seed: u64, steps: u64) -> Report {
     run_tallied(seed, steps).0
 }
 
-/// And how often the brokers did what is not smooth, and somebody had stood by for what was taken over.
-pub fn run_tallied(seed: u64, steps: u64) -> (Report, Tally, u64) {
+/// What a run has met that does not go smoothly.
+pub struct Met {
+    pub tally: Tally,
+    /// How often somebody had stood by for what was taken over.
+    pub warm: u64,
+    /// How often partitions changed hands by the group's word, of both stages.
+    pub moves: [Moves; 2],
+}
+
+/// And what it has met.
+pub fn run_tallied(seed: u64, steps: u64) -> (Report, Met) {
     let mut world = World::new(seed);
     if !world.dice.one_in(4) {
         world.fund();
@@ -137,7 +147,12 @@ impl World {
                 true => self.instruct(Asked::Whim, &Clients::halt_or_resume(&self.dice)),
                 false => self.define(),
             },
-            91..97 => self.replace_owner(),
+            91..94 => self.replace_owner(),
+            94..97 => {
+                let (accounts, matching, ground) = self.ground();
+                accounts.rebalance(&ground);
+                matching.rebalance(&ground);
+            }
             97 => {
                 let (accounts, matching, ground) = self.ground();
                 accounts.turn_stale(&ground);
@@ -279,7 +294,7 @@ impl World {
     }
 
     /// The faults end: everybody asks until they are told, everything arrives, all must agree.
-    fn finish(mut self) -> (Report, Tally, u64) {
+    fn finish(mut self) -> (Report, Met) {
         self.brokers.set_rough(false);
         let (accounts, matching, ground) = self.ground();
         accounts.end_stale(&ground);
@@ -289,9 +304,12 @@ impl World {
         self.settle();
         self.fill();
         self.come_to_rest();
-        let tally = self.brokers.tally();
-        let warm = self.accounts.warm + self.matching.warm;
-        (self.agree(), tally, warm)
+        let met = Met {
+            tally: self.brokers.tally(),
+            warm: self.accounts.warm + self.matching.warm,
+            moves: [self.accounts.moves, self.matching.moves],
+        };
+        (self.agree(), met)
     }
 }
 

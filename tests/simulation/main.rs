@@ -11,6 +11,7 @@ mod checks;
 mod clients;
 mod crashes;
 mod deaths;
+mod group;
 mod platform;
 mod ring;
 mod seats;
@@ -159,13 +160,20 @@ fn runs_have_orders_trades_and_takeovers_and_differ() {
 /// Nor would runs on brokers that only do what is asked of them.
 #[test]
 fn runs_on_brokers_meet_everything_that_brokers_do() {
-    let (mut tallies, mut warm) = (Vec::new(), 0);
-    for (_, tally, more) in (0..40).map(|seed| brokers::run_tallied(seed, STEPS)) {
-        tallies.push(tally);
-        warm += more;
-    }
+    let met: Vec<_> = (0..40)
+        .map(|seed| brokers::run_tallied(seed, STEPS).1)
+        .collect();
+    let warm: u64 = met.iter().map(|met| met.warm).sum();
     assert!(warm > 40, "{warm} takeovers had somebody who stood by");
-    let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+    let moves = met.iter().flat_map(|met| met.moves);
+    let (handed_over, lost) = moves.fold((0, 0), |(handed_over, lost), moves| {
+        (handed_over + moves.handed_over, lost + moves.lost)
+    });
+    assert!(
+        handed_over > 40 && lost > 20,
+        "by leases {handed_over} partitions were handed over, {lost} lost"
+    );
+    let sum = |of: fn(&Tally) -> u64| met.iter().map(|met| of(&met.tally)).sum::<u64>();
     let seen = Tally {
         committed: sum(|tally| tally.committed),
         aborted: sum(|tally| tally.aborted),

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use prepx_bus::brokers::{BrokerLog, Brokers};
-use prepx_bus::{AppendError, Log};
+use prepx_bus::{AppendError, Change, Log};
 use prepx_domain::Micros;
 use prepx_stage::{Codec, Error, Partition, Seat, Snapshots, Stage, Standby, Station, Takeover};
 
 use crate::TOPOLOGY;
 use crate::clients::Dice;
+use crate::group::{Moves, Worker, Workers};
 
 /// What a process needs to own a partition.
 pub struct Ground<'a> {
@@ -29,6 +30,9 @@ pub struct Seats<C: Codec> {
     standbys: Vec<Standby<C>>,
     /// How many takeovers have begun with that.
     pub warm: u64,
+    /// Who may own them.
+    workers: Workers,
+    pub moves: Moves,
     living: Vec<Option<Process<C>>>,
     stale: Vec<Process<C>>,
 }
@@ -42,6 +46,8 @@ impl<C: Codec> Seats<C> {
             living: standbys.iter().map(|_| None).collect(),
             standbys,
             warm: 0,
+            workers: Workers::new(TOPOLOGY.partitions(stage.journal)),
+            moves: Moves::default(),
             codec,
             stale: Vec::new(),
         }
@@ -89,9 +95,16 @@ impl<C: Codec> Seats<C> {
         }
     }
 
-    /// Every seat that nobody has is taken. The weather must be calm.
+    /// Everybody hears of every lease, and every seat that nobody has is taken. The weather must be calm.
     pub fn fill(&mut self, ground: &Ground<'_>) {
+        while self
+            .workers
+            .all()
+            .into_iter()
+            .any(|who| self.hear(who, ground))
+        {}
         for at in 0..self.standbys.len() {
+            assert!(self.workers.holder(at).is_some(), "it is granted to nobody");
             if self.living[at].is_none() {
                 self.living[at] = self.open(at, ground);
                 assert!(self.living[at].is_some(), "the brokers are there");
@@ -102,7 +115,7 @@ impl<C: Codec> Seats<C> {
     /// An owner has a turn, or somebody tries to become it.
     pub fn turn(&mut self, at: usize, ground: &Ground<'_>) {
         let Some(mut process) = self.living[at].take() else {
-            if ground.dice.one_in(2) {
+            if self.workers.holder(at).is_some() && ground.dice.one_in(2) {
                 self.living[at] = self.open(at, ground);
             }
             return;
@@ -133,6 +146,49 @@ impl<C: Codec> Seats<C> {
             process.log.pause(true);
             self.stale.push(process);
         }
+    }
+
+    /// The processes that share the stage become more or fewer, or one is not heard of; some of them hear what follows.
+    pub fn rebalance(&mut self, ground: &Ground<'_>) {
+        if ground.dice.one_in(3) {
+            let dead = self.workers.stir(ground.dice);
+            dead.into_iter().for_each(|at| self.kill(at));
+        }
+        for who in self.workers.all() {
+            if ground.dice.one_in(2) {
+                self.hear(who, ground);
+            }
+        }
+    }
+
+    /// A process hears of a change and does as libs/owner does; whether there was one.
+    fn hear(&mut self, who: Worker, ground: &Ground<'_>) -> bool {
+        let change = self.workers.hear(who);
+        match change {
+            Some(Change::Granted(granted)) => {
+                let at = granted as usize;
+                // The former owner may not have heard yet that it is none.
+                self.stale.extend(self.living[at].take());
+                self.living[at] = self.open(at, ground);
+            }
+            Some(Change::Revoked(revoked)) => {
+                let at = revoked as usize;
+                if self.workers.let_go(who, at) {
+                    self.hand_over(at, ground);
+                    self.moves.handed_over += 1;
+                }
+                self.workers.release(who, revoked);
+            }
+            Some(Change::Lost(lost)) => {
+                let at = lost as usize;
+                if self.workers.let_go(who, at) {
+                    self.stale.extend(self.living[at].take());
+                    self.moves.lost += 1;
+                }
+            }
+            None => {}
+        }
+        change.is_some()
     }
 
     /// A seat moves: its owner hands it over, dies, is paused, or is not told.
