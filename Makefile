@@ -7,7 +7,7 @@ REDIS_TESTS = $(CARGO) test $(REDIS) --test it -- redis::
 MEMCACHED_TESTS = $(CARGO) test $(REDIS) --test it -- memcached::
 
 .PHONY: run dev test test-kafka test-redis test-postgres test-s3 test-mesh binaries debug-binaries cluster cluster-build cluster-down \
-	chaos images test-images image-root dependencies lint fmt soak bench preflight preflight-kafka preflight-test
+	chaos chaos-alone images test-images image-root dependencies lint fmt soak bench preflight preflight-kafka preflight-test
 
 ## Build and start PrepX: data in ./prepx-data, one port, a live simulated market.
 run: preflight
@@ -19,7 +19,14 @@ dev: preflight
 	@tools/dev.py --build "$(CARGO) build --locked --bin prepx" \
 		--run "$(or $(CARGO_TARGET_DIR),target)/debug/prepx start --dev --data-dir $(DEV_DATA)" libs services proto Cargo.toml Cargo.lock
 
-## Everything that CI runs. The client tests use the program that the process tests have built.
+# Faults under load at `prepx start` with engines of its own, which needs no server. So many rounds meet each fault once, that of
+# the clock where libfaketime is.
+CHAOS_ALONE_ROUNDS ?= 9
+CHAOS_ALONE = PREPX_CLUSTER=$(CURDIR)/target/chaos/alone tests/cluster/cluster.py run --embedded --links --clocks found \
+	--binaries $(or $(CARGO_TARGET_DIR),target)/debug -- tests/chaos/chaos.py --seconds-max 3 \
+	--history $(CURDIR)/target/chaos/alone.jsonl --rounds
+
+## Everything that CI runs. The client tests and the short chaos use the program that the process tests have built.
 test: preflight-test lint
 	$(CARGO) test --workspace --locked
 	$(PYTHON) -m unittest discover tests/chaos
@@ -28,6 +35,7 @@ test: preflight-test lint
 	tests/k8s/run
 	tests/terraform/run
 	tests/clients/run
+	$(CHAOS_ALONE) $(CHAOS_ALONE_ROUNDS)
 
 ## The event log, the stages and all of prepx on a real Apache Kafka: CONTRIBUTING.md says what it needs.
 KAFKA_CRATES = -p prepx-bus -p prepx-stage -p prepx-owner
@@ -142,6 +150,11 @@ chaos: cluster-build
 	$(PYTHON) -W ignore -m unittest discover tests/cluster
 	tests/cluster/cluster.py run --links --clocks --binaries $(BINARIES) -- tests/chaos/chaos.py --rounds $(CHAOS_ROUNDS)
 
+## The same at one process that needs no server, as `make test` has it.
+chaos-alone: preflight-test
+	$(CARGO) build --locked --bin prepx
+	$(CHAOS_ALONE) $(CHAOS_ALONE_ROUNDS)
+
 ## Formatting and lints, warnings as errors.
 lint:
 	$(CARGO) fmt --all --check
@@ -156,6 +169,7 @@ soak: preflight-test
 	$(CARGO) test --workspace --locked --no-run
 	PREPX_SEEDS=100000 $(CARGO) test --workspace --locked --test simulation
 	CRASH_ROUNDS=200 tests/clients/run -k crash
+	$(CHAOS_ALONE) 100
 	$(MAKE) chaos CHAOS_ROUNDS=200
 
 ## Benchmarks against the peers, in one run; fills the table of bench/README.md.

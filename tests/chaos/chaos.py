@@ -4,7 +4,9 @@
 A round: new accounts place and cancel orders; a part meets a fault and is made well, while more accounts
 are made; when every account has had an order acknowledged again and every part is well, all is read, all
 orders are cancelled, all is read again and `prepx verify` looks at the books. What happened is a history in
-a file, which tests/chaos/check.py judges after each round. The cluster is left as it is when something is wrong.
+a file, which tests/chaos/check.py judges after each round. A program with engines of its own ends after the
+last one, for `prepx verify` to look at what it leaves on the disk. The cluster is left as it is when something
+is wrong.
 
 The ways, of services, nodes of Kafka, primaries of PostgreSQL, PgBouncers and masters of Redis:
   kill      SIGKILL, and started again after a while
@@ -13,7 +15,8 @@ The ways, of services, nodes of Kafka, primaries of PostgreSQL, PgBouncers and m
   promote   a primary of PostgreSQL is killed, its replica promoted; it comes back and follows
   failover  a master of Redis is killed, and comes back when a replica has taken its place
   usurp     an owner of partitions is paused until others own them, and wakes up: needs two of a service
-  fill      a node of Kafka or a primary can write nothing more, as with a full disk, until it can
+  second    `prepx start` with engines of its own is paused and started a second time on its data, which is refused
+  fill      a node of Kafka, a primary or `prepx start` can write nothing more, as with a full disk, until it can
   jump      the wall clock of a service jumps by a minute or an hour, and back: needs --clocks of the cluster
 Of links, when the cluster was started with --links:
   cut       connections through one are broken off, and no new ones taken
@@ -29,6 +32,7 @@ import collections
 import os
 import pathlib
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -84,7 +88,7 @@ class Run(loads.Load):
             time.sleep(fault.seconds)
             self.heal(fault)
             healed = time.monotonic()
-            until("every account is served again", lambda: all(c.since(healed) for c in load))
+            until("every account is served again", lambda: self.serves(load, healed))
             faults.until_well(self.programs, self.url)
             self.history.note("healed")
             self.note_owners()
@@ -97,6 +101,11 @@ class Run(loads.Load):
         joining.join(SECONDS_MAX)
         self.look(load + newcomers)
         return max(caller.longest_wait(struck) for caller in load)
+
+    def serves(self, load: list[callers.Caller], moment: float) -> bool:
+        """Whether every account has had an order acknowledged that was placed after a moment; what has ended is started."""
+        faults.start_again(self.programs, self.url)
+        return all(caller.since(moment) for caller in load)
 
     def join(self, newcomers: list[callers.Caller], over: threading.Event):
         """Makes accounts until the fault is over: what users and transfers have acknowledged must be there."""
@@ -119,6 +128,14 @@ class Run(loads.Load):
 
         until("every partition is owned", all_are_owned)
         self.history.note("owners", seats=[vars(seat) for seat in found])
+
+    def verify_at_rest(self):
+        """A program with engines of its own ends, and what it leaves on the disk is looked at."""
+        for part in self.programs:
+            if faults.is_alone(part, self.programs):
+                part.send(signal.SIGTERM)
+                part.wait_end(SECONDS_MAX)
+                self.verify("--data-dir", str(state.HOME / "services/data"))
 
     def heal(self, fault: faults.Fault):
         fault.heal()
@@ -153,6 +170,10 @@ def main():
         help="only in this way, which may be given more than once [every way in turn]",
     )
     parser.add_argument(
+        "--seconds-max", type=float, choices=faults.LASTS_SECONDS, default=max(faults.LASTS_SECONDS), metavar="SECONDS",
+        help="a fault lasts no longer: 0.5, 3 or 8 [8]",
+    )
+    parser.add_argument(
         "--prepx", default=os.environ.get("BINARY_UNDER_TEST", ROOT / "target/release/prepx"),
         help="the program that operates the platform [target/release/prepx]",
     )
@@ -167,7 +188,7 @@ def main():
     waits = collections.defaultdict(list)
     for number in range(args.rounds):
         run.history.round = number + 1
-        fault = faults.draw(number, run.programs, args.only, args.way, run.chance)
+        fault = faults.draw(number, run.programs, args.only, args.way, run.chance, args.seconds_max)
         shown = f"round {number + 1}: {fault.way} {fault.name()} for {fault.seconds} s"
         try:
             waited = run.round(fault)
@@ -178,6 +199,9 @@ def main():
         if not is_right(args.history):
             sys.exit(f"round {number + 1} is not right; --seed {args.seed} draws the same faults")
         waits[f"{fault.way} {fault.name().rstrip('-0123456789')}"].append(waited)
+    run.verify_at_rest()
+    if not is_right(args.history):
+        sys.exit("what it has left on the disk is not right")
     print_waits(waits)
 
 

@@ -1,9 +1,10 @@
 """What is done to the parts of a cluster, and how they are made well again."""
 
+import pathlib
 import random
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import clocks
 import links
@@ -21,18 +22,22 @@ START_AGAIN_SECONDS = 0.5
 SIGNALS = {"kill": signal.SIGKILL, "drain": signal.SIGTERM, "pause": signal.SIGSTOP}
 # In turn, so that few rounds meet many kinds.
 PLAN = (
-    ("prepx", "kill"), ("postgres", "promote"), ("prepx", "usurp"), ("link", "cut"), ("kafka", "kill"),
-    ("prepx", "drain"), ("redis", "failover"), ("link", "slow"), ("prepx", "pause"), ("postgres", "kill"),
-    ("link", "silence"), ("prepx", "kill"), ("kafka", "pause"), ("redis", "kill"), ("prepx", "drain"),
+    ("prepx", "kill"), ("postgres", "promote"), ("prepx", "usurp"), ("prepx", "second"), ("link", "cut"), ("kafka", "kill"),
+    ("prepx", "fill"), ("prepx", "drain"), ("redis", "failover"), ("link", "slow"), ("prepx", "pause"), ("postgres", "kill"),
+    ("link", "silence"), ("prepx", "jump"), ("prepx", "kill"), ("kafka", "pause"), ("redis", "kill"), ("prepx", "drain"),
     ("link", "narrow"), ("postgres", "pause"), ("prepx", "jump"), ("redis", "pause"), ("kafka", "fill"),
-    ("prepx", "pause"), ("prepx", "jump"), ("postgres", "fill"),
+    ("prepx", "pause"), ("postgres", "fill"),
 )
 # Of one link, and of all links to one kind of server.
 OF_ONE = {"cut": Quality(is_cut=True), "silence": Quality(is_silent=True)}
 OF_ALL = {"slow": Quality(delay_ms=100), "narrow": Quality(bytes_a_second=64 << 10)}
 SERVERS = ("kafka", "postgres", "redis", "memcached")
 JUMPS_SECONDS = (3600, 60, -60, -3600)
+# Shorter than a session, about as long, and much longer.
+LASTS_SECONDS = (0.5, 3.0, 8.0)
 WELL = Quality()
+# What a second program on the same data says.
+REFUSAL = "is in use by"
 
 
 @dataclass
@@ -113,6 +118,29 @@ class Usurpation(Fault):
 
 
 @dataclass
+class SecondStart(Fault):
+    """A program that has engines of its own is paused, so that it seems dead, and started a second time on its data: the
+    second is refused, and the first goes on as if nothing had been."""
+
+    def strike(self):
+        self.part.send(signal.SIGSTOP)
+        elsewhere = [word.replace(f":{self.part.port}", ":0") for word in self.part.command]
+        log = pathlib.Path(f"{self.part.log}.second")
+        log.unlink(missing_ok=True)
+        second = replace(self.part, command=elsewhere, log=str(log))
+        second.start()
+        try:
+            second.wait_end(HEAL_SECONDS_MAX)
+        finally:
+            second.send(signal.SIGKILL)
+        if second.child.returncode != 1 or REFUSAL not in log.read_text():
+            raise RuntimeError(f"a second start on the same data ended with {second.child.returncode}; {log} has more")
+
+    def heal(self):
+        self.part.send(signal.SIGCONT)
+
+
+@dataclass
 class BadLinks(Fault):
     """Links are cut, silent, slow or narrow for a while; the part is the program that serves them."""
 
@@ -131,7 +159,7 @@ class BadLinks(Fault):
 
 @dataclass
 class FullDisk(Fault):
-    """A server can write nothing more; when there is space again it is started, should it have ended."""
+    """A program can write nothing more; when there is space again it is started, should it have ended."""
 
     def strike(self):
         self.part.limit_files(0)
@@ -158,22 +186,22 @@ class WrongClock(Fault):
         clocks.set_ahead(self.part, 0)
 
 
-def draw(number: int, programs: list[Program], prefix: str, ways: list[str], chance: random.Random) -> Fault:
+def draw(
+    number: int, programs: list[Program], prefix: str, ways: list[str], chance: random.Random, seconds_max: float
+) -> Fault:
     """The fault of a round, in one of so many ways or in any, at what has a name that begins so."""
     plan = [
-        (kind, way)
+        found
         for kind, way in PLAN
         if (kind.startswith(prefix) or prefix.startswith(kind)) and (not ways or way in ways)
+        # Not everything can be done to every platform: a single owner has nobody who takes over.
+        if (found := possible(kind, way, programs, prefix))
     ]
-    turn = number % max(len(plan), 1)
-    # Not everything can be done to every cluster: a single owner has nobody who takes over.
-    for kind, way in plan[turn:] + plan[:turn]:
-        if found := possible(kind, way, programs, prefix):
-            fault = chance.choice(found)
-            # Shorter than a session, about as long, and much longer.
-            fault.seconds = chance.choice((0.5, 3.0, 8.0))
-            return fault
-    raise SystemExit(f"nothing here begins with '{prefix}' and can meet {' or '.join(ways) or 'a fault'}")
+    if not plan:
+        raise SystemExit(f"nothing here begins with '{prefix}' and can meet {' or '.join(ways) or 'a fault'}")
+    fault = chance.choice(plan[number % len(plan)])
+    fault.seconds = chance.choice([seconds for seconds in LASTS_SECONDS if seconds <= seconds_max])
+    return fault
 
 
 def possible(kind: str, way: str, programs: list[Program], prefix: str) -> list[Fault]:
@@ -189,12 +217,13 @@ def possible(kind: str, way: str, programs: list[Program], prefix: str) -> list[
             others = lambda part: [p for p in programs if p.name.startswith("redis") and p is not part]
             return [Failover(part, way, others(part)) for part in parts if is_master(part)]
         case "usurp":
-            owners = {seat.owner for seat in status.seats(programs)}
-            has_twin = lambda part: sum(service(part) == service(p) for p in programs) > 1
-            return [Usurpation(part, way, programs) for part in parts if part.name in owners and has_twin(part)]
+            twins = [part for part in parts if any(service(part) == service(p) for p in programs if p is not part)]
+            owners = {seat.owner for seat in status.seats(programs)} if twins else set()
+            return [Usurpation(part, way, programs) for part in twins if part.name in owners]
+        case "second":
+            return [SecondStart(part, way) for part in parts if is_alone(part, programs)]
         case "fill":
-            has_disk = lambda part: serves(part) and not part.name.endswith("pgbouncer")
-            return [FullDisk(part, way) for part in parts if has_disk(part)]
+            return [FullDisk(part, way) for part in parts if has_disk(part, programs)]
         case "jump":
             settable = [part for part in parts if clocks.can_be_set(part)]
             return [WrongClock(part, way, seconds) for part in settable for seconds in JUMPS_SECONDS]
@@ -215,6 +244,18 @@ def bad_links(way: str, programs: list[Program], prefix: str) -> list[Fault]:
 
 def kind_of(link: str) -> str:
     return next((server for server in SERVERS if link.startswith(server)), "services")
+
+
+def is_alone(part: Program, programs: list[Program]) -> bool:
+    """Whether a part is the whole platform, which has its data to itself."""
+    return part.name == "prepx" and not any(program.name.startswith(SERVERS) for program in programs)
+
+
+def has_disk(part: Program, programs: list[Program]) -> bool:
+    """Whether what must not be lost is in files of this part."""
+    if part.name.startswith("prepx"):
+        return is_alone(part, programs)
+    return serves(part) and not part.name.endswith("pgbouncer")
 
 
 def serves(part: Program) -> bool:
@@ -238,22 +279,28 @@ def is_of_one_shard(part: Program, other: Program) -> bool:
 
 
 def service(part: Program) -> str:
-    return part.name.rpartition("-")[0]
+    """What a part is one of."""
+    return part.name.rpartition("-")[0] or part.name
 
 
 def until_well(programs: list[Program], url: str):
-    """Waits until every part says that it is well, and starts again what has ended of itself: whoever
-    restarts services in production does that too."""
+    """Waits until every part says that it is well, and starts again what has ended: whoever restarts services in
+    production does that too."""
     deadline = time.monotonic() + HEAL_SECONDS_MAX
     while ill := {program.name: told for program in programs if not well(told := status.health(program))}:
         if time.monotonic() > deadline:
             raise RuntimeError(f"not well again within {HEAL_SECONDS_MAX} s: {ill}")
-        for program in programs:
-            if not program.is_running():
-                program.start()
-        state.write(programs, url)
+        start_again(programs, url)
         time.sleep(START_AGAIN_SECONDS)
     state.write(programs, url)
+
+
+def start_again(programs: list[Program], url: str):
+    """Starts what has ended of itself, such as after a while without space on its disk."""
+    if ended := [program for program in programs if not program.is_running()]:
+        for program in ended:
+            program.start()
+        state.write(programs, url)
 
 
 def well(told: str) -> bool:

@@ -84,7 +84,11 @@ class Load:
             callers.patiently(lambda: cancel_all(caller.api), SECONDS_MAX)
         self.read(load, lambda found: not any(order["status"] in OPEN for order in found["orders"]))
         journals = ["--config", str(self.settings)] if self.settings and self.settings.exists() else []
-        done = self.command("verify", "--url", self.url, *journals, "--json")
+        self.verify("--url", self.url, *journals)
+
+    def verify(self, *place: str):
+        """Notes what `prepx verify` finds at a place."""
+        done = self.command("verify", *place, "--json")
         self.history.note("verify", code=done.returncode, said=done.stderr.strip())
 
     def read(self, load: list[callers.Caller], wanted):

@@ -13,20 +13,22 @@ FILE = "FAKETIME_TIMESTAMP_FILE"
 SECONDS_MAX = 1
 
 
-def library() -> str:
+def library() -> str | None:
+    """Where libfaketime is, if it is there."""
     for pattern in LIBRARIES:
         if found := sorted(pathlib.Path("/").glob(pattern.lstrip("/"))):
             return str(found[0])
-    sys.exit("libfaketime is missing: apt-get install libfaketime")
+    return None
 
 
 def environment(directory: pathlib.Path, name: str) -> dict[str, str]:
     """What a process with a clock of its own is started with. Time spans go on as they do: only what the wall
     clock shows is set."""
+    preloaded = library() or sys.exit("libfaketime is missing: apt-get install libfaketime")
     file = directory / name
     file.write_text("+0\n")
     return {
-        "LD_PRELOAD": library(),
+        "LD_PRELOAD": preloaded,
         FILE: str(file),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_CACHE_DURATION": str(SECONDS_MAX),

@@ -4,13 +4,14 @@
 `up` starts three nodes of Kafka, two shards of PostgreSQL (a primary, a replica that streams from it, a
 PgBouncer before each), six nodes of Redis, a Memcached and so many processes of each service, on free ports of
 loopback, with all that they write in .cluster. It writes the gateway's URL to .cluster/url and prints
-`ready URL`, how every part is, and the keys. `down` ends exactly what was started, and removes it. `run -- COMMAND...` starts everything, runs a
-command with PREPX_URL set, ends everything, and exits as the command did.
+`ready URL`, how every part is, and the keys. `down` ends exactly what was started, and removes it. `run --
+COMMAND...` starts everything, runs a command with PREPX_URL set, ends everything, and exits as the command did.
+With `--embedded` the platform is one process, `prepx start`, without any server.
 
 Books and transfers are in both shards, by account partition; the other schemas are in the first.
 
 Needs what tests/servers/*.py need: apt-get install openjdk-17-jre-headless maven postgresql redis-server
-libfaketime (that one for --clocks).
+libfaketime (that one for --clocks); with --embedded nothing but Python.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import time
 import state
 from state import HOME, ROOT
 
+import clocks
 import engines
 import services
 import status
@@ -92,29 +94,26 @@ def beside(programs: list[state.Program], command: subprocess.Popen) -> int:
 
 def start(args: argparse.Namespace, note) -> str:
     """Starts everything; says where the gateway serves."""
-    kind = services.OneProcess if args.one_process else services.Services
+    kind = services.OneProcess if args.one_process or args.embedded else services.Services
     missing = [binary for binary in kind.wanted(args.binaries) if not binary.exists()]
     if missing:
         sys.exit(f"{missing[0]} is not there: `make cluster` builds it")
     links = Links(HOME) if args.links else None
-    groups = engines.declared(links, args.lasting)
+    groups = {} if args.embedded else engines.declared(links, args.lasting)
     work = HOME / "services"
     work.mkdir()
-    urls = {
-        "log_url": f"{groups['kafka'].url()}/cluster",
-        "sql_url": groups["postgres-1"].url(),
-        "sql_shards": engines.sql_shards(groups, args.partitions),
-        "cache_url": f"{groups['redis'].url()}?memcached={groups['memcached'].url()}",
-    }
+    urls = engines.settings(groups, args.partitions) if groups else {}
+    own_clocks = args.clocks == "needed" or (args.clocks == "found" and clocks.library() is not None)
     platform = kind(
-        work, args.binaries, args.replicas, args.partitions, urls, args.tls, args.clocks, args.archive_url
+        work, args.binaries, args.replicas, args.partitions, urls, args.tls, own_clocks, args.archive_url
     )
     platform.on_start = note
     if links:
         platform.door, links.on_start = links.before, note
-        platform.peers(platform.door)
+        platform.name_doors()
         links.start()
-    engines.start(groups, note)
+    if groups:
+        engines.start(groups, note)
     platform.start()
     return platform.url()
 
@@ -203,10 +202,12 @@ def main():
         )
         starting.add_argument(
             "--links", action="store_true",
-            help="links that chaos makes bad, before all servers and between the gateway and the services",
+            help="links that chaos makes bad, before all servers and between the gateway and the services; "
+            "before `prepx start` where that is all",
         )
         starting.add_argument(
-            "--clocks", action="store_true", help="clocks of their own for the services, which chaos sets"
+            "--clocks", nargs="?", const="needed", default="", choices=("needed", "found"),
+            help="clocks of their own for the services, which chaos sets; `found`: where libfaketime is there [needed]",
         )
         starting.add_argument(
             "--archive-url", default="", metavar="URL",
@@ -216,7 +217,11 @@ def main():
             "--lasting", action="store_true",
             help="Kafka's nodes with both of Java's compilers: slower for their first minutes, then twice as fast",
         )
-        starting.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
+        shapes = starting.add_mutually_exclusive_group()
+        shapes.add_argument("--one-process", action="store_true", help="`prepx start` for all services")
+        shapes.add_argument(
+            "--embedded", action="store_true", help="`prepx start` with the engines that it has in it, and no server"
+        )
         starting.add_argument(
             "--tls", action="store_true",
             help="mutual TLS among the services, with certificates of a CA made for this cluster",
@@ -228,8 +233,8 @@ def main():
     args.command = sys.argv[end + 1 :]
     if "binaries" in args:
         args.binaries = args.binaries.resolve()
-    if "tls" in args and args.tls and args.one_process:
-        parser.error("one process has nobody to show a certificate to: --tls or --one-process")
+    if "tls" in args and args.tls and (args.one_process or args.embedded):
+        parser.error("one process has nobody to show a certificate to: without --tls")
     if bool(args.command) != (args.run is run):
         parser.error("say what to run after --, and only with run")
     # A caller that ends us has us end what was started.

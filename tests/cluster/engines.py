@@ -18,6 +18,8 @@ from links import Links
 
 NODES = 3
 SHARDS = 2
+# Of each topic that nobody here reads: a follower's fetch costs its leader what it has partitions.
+PARTITIONS_OF_OTHERS = 1
 # Connections of PgBouncer to a server: many more than two cores can use at once.
 POOL = 20
 SMALL = {"shared_buffers": "32MB", "max_connections": 100, "max_wal_size": "256MB"}
@@ -42,6 +44,18 @@ def declared(links: Links | None, lasting: bool = False) -> dict[str, Servers]:
         for group, servers in groups.items():
             servers.door = lambda name, port, group=group: links.before(full_name(group, name), port)
     return groups
+
+
+def settings(groups: dict[str, Servers], partitions: int) -> dict:
+    """Where everything is, as the settings of the platform say it."""
+    return {
+        "log_url": f"{groups['kafka'].url()}/cluster",
+        "log_replication": NODES,
+        "log_partitions_of_others": PARTITIONS_OF_OTHERS,
+        "sql_url": groups["postgres-1"].url(),
+        "sql_shards": sql_shards(groups, partitions),
+        "cache_url": f"{groups['redis'].url()}?memcached={groups['memcached'].url()}",
+    }
 
 
 def sql_shards(groups: dict[str, Servers], partitions: int) -> list[dict]:

@@ -19,10 +19,6 @@ SERVICES = [
 ]
 OPERATOR = ("operator", "operator-secret")
 TRADER = ("demo", "demo-secret")
-REPLICATION = 3
-# Of each topic that nobody here reads: a follower's fetch costs its leader what it has partitions.
-PARTITIONS_OF_OTHERS = 1
-MAKING = {"log_replication": REPLICATION, "log_partitions_of_others": PARTITIONS_OF_OTHERS}
 PARTITIONS = 4
 START_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 30
@@ -86,6 +82,10 @@ class Services(server.Servers):
         gateway.until(lambda: known() and listed(), START_SECONDS_MAX)
         gateway.until(lambda: not problems(gateway.port), START_SECONDS_MAX)
 
+    def name_doors(self):
+        """Asks for every door once, before anything has been started."""
+        self.peers(self.door)
+
     def config(self, service: str, settings: dict) -> pathlib.Path:
         """What is true of all of them, who this one is, and by which doors the gateway reaches the others."""
         name, own = f"prepx-{service}", {}
@@ -97,7 +97,7 @@ class Services(server.Servers):
 
     def settings(self) -> dict:
         """What is true of all of them."""
-        return self.engines | MAKING | {
+        return self.engines | {
             "account_partitions": self.partitions,
             "matching_partitions": self.partitions,
             "data_dir": str(self.work / "data"),
@@ -136,21 +136,32 @@ class Services(server.Servers):
 
 
 class OneProcess(Services):
-    """`prepx start`, which has all services in it."""
+    """`prepx start`, which has all services in it, and where no engines are named those too."""
 
     @staticmethod
     def wanted(binaries: pathlib.Path) -> list[pathlib.Path]:
         return [binaries / "prepx"]
 
     def start(self):
-        config = self.configured("prepx", self.engines | MAKING)
+        config = self.configured("prepx", self.engines)
         port = self.ports["gateway"][0]
+        env = {}
+        if self.clocks:
+            self.clocks.mkdir()
+            env = clocks.environment(self.clocks, "prepx")
         command = [self.binaries / "prepx", "start", "--dev", "--simulate", "off"]
         command += ["--config", config, "--listen", f"127.0.0.1:{port}"]
         command += ["--data-dir", self.work / "data"]
-        program = self.spawn("prepx", command, port)
+        program = self.spawn("prepx", command, port, env=env)
         program.until(program.listens, START_SECONDS_MAX)
         self.until_all_partitions_answer()
+
+    def name_doors(self):
+        self.url()
+
+    def url(self) -> str:
+        """Its callers come by a door, as there are none within."""
+        return f"http://127.0.0.1:{self.door('prepx', self.ports['gateway'][0])}"
 
 
 def probe(program: server.Program, path: str) -> int:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests/servers"))
 
 from server import Program  # noqa: E402
 
-HOME = pathlib.Path(os.environ.get("PREPX_CLUSTER", ROOT / ".cluster"))
+HOME = pathlib.Path(os.environ.get("PREPX_CLUSTER", ROOT / ".cluster")).absolute()
 FILE = HOME / "state.json"
 URL = HOME / "url"
 LOCK = HOME / "lock"
@@ -23,7 +23,7 @@ LOCK = HOME / "lock"
 @contextlib.contextmanager
 def turn():
     """Only one at a time starts or ends the cluster of a directory."""
-    HOME.mkdir(exist_ok=True)
+    HOME.mkdir(parents=True, exist_ok=True)
     with open(LOCK, "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -135,10 +135,12 @@ class Program:
         # What the tests are told is not meant for it.
         ours = {name: value for name, value in os.environ.items() if not name.startswith("PREPX_")}
         with open(self.log, "ab") as log:
-            # A session of its own: Ctrl-C reaches the command first, and the servers through us.
+            # A session of its own: Ctrl-C reaches the command first, and the servers through us. The signals that Python
+            # ignores it ignores too: whoever writes behind a limit of files is told so, as with a full disk, and lives on.
             self.child = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=ours | self.env, start_new_session=True, **self.run_as,
+                env=ours | self.env, start_new_session=True, restore_signals=False,
+                **self.run_as,
             )
         self.pid, self.born = self.child.pid, born(self.child.pid)
 
