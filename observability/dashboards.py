@@ -169,6 +169,7 @@ def order_path() -> list[dict]:
         *queues(),
         panel("Records not taken", "short", ("max by (consumer) (prepx_consumer_lag_records)", "{{consumer}}")),
         panel("Bytes not taken", "bytes", ("max by (consumer) (prepx_consumer_lag_positions)", "{{consumer}}")),
+        panel("Lanes: messages not taken", "short", ("max by (to) (prepx:lane_lag_messages)", "longest to {{to}}"), ("sum(prepx:lane_lag_messages)", "all")),
     ]
 
 

@@ -31,7 +31,7 @@ RUNBOOKS = ROOT / "docs/runbooks"
 ADDED = {"job", "instance", "le", "edge", "service", "window"}
 # Words of PromQL that look like names of metrics.
 WORDS = set(
-    "abs and avg avg_over_time by clamp_max deriv group_left group_right histogram_quantile ignoring increase label_replace max min on or rate "
+    "abs and avg avg_over_time by clamp_max clamp_min deriv group_left group_right histogram_quantile ignoring increase label_replace max min on or rate "
     "sort sum time topk unless vector without bool".split()
 )
 # What is there to be asked for, by the words of the table: more on real servers (tests/servers/*.py run), and where those are told of.

@@ -4,6 +4,7 @@
 //! from them. Refuses to know a service: each has a `main.rs` that puts it together.
 
 pub mod engines;
+mod lanes;
 mod order_path;
 mod part;
 mod peers;
@@ -12,6 +13,7 @@ mod program;
 mod settings;
 mod standby;
 
+pub use lanes::lanes;
 pub use order_path::OrderPath;
 pub use part::Part;
 pub use peers::Peers;

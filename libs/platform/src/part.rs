@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 /// How long looking into the partitions of a stage may take: they show only what is durable, and the log may
 /// be away. Then this process owns nothing that it could prove, and says so.
-const HEADS_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const HEADS_WAIT: Duration = Duration::from_secs(1);
 
 /// A process, as operators are shown it.
 pub struct Part {
@@ -60,7 +60,8 @@ impl PartService for Part {
     }
 }
 
-fn owned_of(seat: Seat, head: &Head) -> v1::Owned {
+/// What is told of a partition that is owned here.
+pub(crate) fn owned_of(seat: Seat, head: &Head) -> v1::Owned {
     // What goes to consumers that are no stage is not among the lanes: they tell their lag themselves.
     let lanes = |numbers: &BTreeMap<TopicPartition, u64>,
                  of: fn(TopicPartition) -> Option<Seat>| {

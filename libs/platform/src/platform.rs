@@ -12,6 +12,7 @@ use prepx_runtime::{Peer, Service, Start, TaskError, scrape};
 use prepx_stage::port::HeadsPort;
 
 use crate::engines;
+use crate::lanes::lanes;
 use crate::part::Part;
 use crate::settings::Settings;
 
@@ -151,7 +152,7 @@ impl Platform {
         service.guarded(self.settings.calls.clone(), Arc::clone(&self.random))
     }
 
-    /// What this process tells gateways of itself. `stages` are those that it has a share in.
+    /// What this process tells gateways of itself, and counts of its lanes. `stages` are those that it has a share in.
     ///
     /// # Errors
     /// When the platform has no key.
@@ -159,9 +160,10 @@ impl Platform {
         let part = Part {
             address: self.address(),
             metrics: self.start.metrics.clone(),
-            stages,
+            stages: stages.clone(),
         };
-        Ok(self.for_services(part.service(&self.settings.shared_key()?)))
+        let part = part.service(&self.settings.shared_key()?);
+        Ok(self.for_services(part).and(lanes(stages)))
     }
 
     /// Listens to what other processes revoke.

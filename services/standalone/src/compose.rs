@@ -88,8 +88,9 @@ pub async fn compose(
         random: Arc::clone(random),
         drain: start.drain.clone(),
     })?;
+    let lanes = prepx_platform::lanes(stages.heads());
     Ok(Composed {
-        service: services.and(gateway).and(told),
+        service: services.and(gateway).and(told).and(lanes),
         peer,
         first_keys: user.first_keys,
     })
