@@ -374,6 +374,12 @@ def exemplars_that_nobody_keeps(m):
     m.beside.get("StatefulSet", "prometheus")["spec"]["template"]["spec"]["containers"][0]["args"].remove(watching.EXEMPLARS)
 
 
+@fault(watching.shown, "by the exemplars' label traceID")
+def exemplars_by_another_label(m):
+    files = next(doc["data"] for doc in m.beside.docs if doc["kind"] == "ConfigMap" and "datasources.yml" in doc["data"])
+    files["datasources.yml"] = files["datasources.yml"].replace("name: trace_id", "name: traceID")
+
+
 @fault(runbooks.named, "there is no prepx-redis-0")
 def a_runbook_that_names_nobody(m):
     m.docs.remove(m.get("StatefulSet", "prepx-redis"))

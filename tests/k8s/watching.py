@@ -18,6 +18,7 @@ import debian
 
 PROMETHEUS = ("StatefulSet", "prometheus")
 EXEMPLARS = "--enable-feature=exemplar-storage"
+EXEMPLARS_TOLD = facts.ROOT / "libs/runtime/src/exemplars.rs"
 # Hosts of the cluster's own, as files and settings name them.
 HOST = re.compile(r"\b([a-z][a-z0-9-]*)\.(monitoring|prepx)(?::|, type: A, port: )(\d+)")
 # Who hears of what.
@@ -148,12 +149,17 @@ def shown(m: Manifests) -> Iterator[str]:
     for provider in yaml.safe_load(files["dashboards.yml"])["providers"]:
         if provider["options"]["path"] not in mounts:
             yield f"Grafana reads dashboards in {provider['options']['path']}: nothing is mounted there"
-    uids = {source["uid"] for source in yaml.safe_load(files["datasources.yml"])["datasources"]}
+    sources = yaml.safe_load(files["datasources.yml"])["datasources"]
+    uids = {source["uid"] for source in sources}
     for uid in re.findall(r"datasourceUid: ([\w-]+)", files["datasources.yml"]):
         if uid not in uids:
             yield f"Grafana's sources name {uid}: there is none"
     if "exemplarTraceIdDestinations" in files["datasources.yml"] and EXEMPLARS not in containers(m.anywhere(*PROMETHEUS))[0]["args"]:
         yield "Grafana asks for exemplars: Prometheus keeps none"
+    for source in sources:
+        for link in source.get("jsonData", {}).get("exemplarTraceIdDestinations", ()):
+            if f'"{{{{{link["name"]}=' not in EXEMPLARS_TOLD.read_text():
+                yield f"Grafana looks for traces by the exemplars' label {link['name']}: the programs have no such"
 
 
 RULES = [scraped, named, pipelines, shown]
