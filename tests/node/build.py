@@ -15,6 +15,7 @@ import engine
 import gomodules
 import kafka
 import postgres
+import s3
 import server
 import tools
 from control_plane import CONTROL_PLANE
@@ -50,6 +51,7 @@ def main():
     # There is no network where the tests run to fetch these by.
     kafka.jars()
     postgres.pgbouncer()
+    s3.python()
     print(server.kept(f"node-{gomodules.key(HERE, *MODULES)}", install))
     gomodules.forget()
 

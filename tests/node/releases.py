@@ -1,5 +1,7 @@
 """New versions of services by Argo Rollouts, as the files of k8s/components/rollouts have them."""
 
+import json
+
 import versions
 from callers import until
 from deployed import Platform
@@ -58,10 +60,26 @@ class Rollouts:
     def offer(self, tag: str, faults: dict[str, str] = {}, name: str = NAME):
         """A new version; until the controller has begun."""
         platform = self.platform
-        versions.take(platform.node, platform.work / "images", name, tag, faults)
+        versions.take(platform.node, platform.work / "images", name, tag, faults=faults)
         before = self.status(name)["currentPodHash"]
         self.image(tag, name)
         until("the rollout has begun", lambda: self.status(name)["currentPodHash"] != before, SECONDS_MAX)
+
+    def tag(self, name: str = NAME) -> str:
+        """Of the version that is wanted."""
+        return self.platform.get("deployment", name)["spec"]["template"]["spec"]["containers"][0]["image"].rsplit(":", 1)[1]
+
+    def shadow_by(self, tag: str):
+        """What the same commit does to the program that decides again first."""
+        path = "/spec/metrics/0/provider/job/spec/template/spec/containers/0/image"
+        change = [{"op": "replace", "path": path, "value": versions.name_of("prepx", tag)}]
+        self.platform.asked("patch", "analysistemplate", "prepx-shadow", "--type=json", "-p", json.dumps(change))
+
+    def shadowed(self) -> str:
+        """What the last of its pods said."""
+        pods = self.platform.get("pods", "-l", "app.kubernetes.io/name=prepx-shadow")["items"]
+        last = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+        return self.platform.asked("logs", last["metadata"]["name"])
 
     def metrics(self, name: str = NAME) -> dict[str, str]:
         """What the looks at the last version have come to, by their names."""

@@ -1,10 +1,12 @@
 """Argo Rollouts by the files of k8s/components/rollouts, judged by a real Prometheus: a good version goes through its steps, a bad one is
 given up by itself, and whoever places orders meanwhile loses none."""
 
+import re
 import sys
 import time
 
 import pytest
+import versions
 from callers import until
 from deployed import REPLICAS
 from releases import NAME
@@ -58,6 +60,33 @@ def test_a_bad_version_is_given_up(platform, rollouts, kind):
         until("the version before has all pods", rollouts.is_settled, SECONDS_MAX)
     assert metric in reasons
     assert orders.share_failed() < FAILED_MAX, orders.why
+
+
+OWNER = "prepx-trading"
+
+
+def test_a_version_that_decides_otherwise_owns_nothing(platform, rollouts):
+    """It opens accounts with another limit; of those that there are it decides that again, and is given up before it has a pod."""
+    versions.take(platform.node, platform.work / "images", "prepx", "otherwise", rule=versions.ANOTHER)
+    before = rollouts.tag(OWNER)
+    rollouts.shadow_by("otherwise")
+    with platform.under_load(OWNER, "none") as orders:
+        rollouts.offer("otherwise", name=OWNER)
+        version, owners = rollouts.status(OWNER)["currentPodHash"], []
+
+        def is_given_up() -> bool:
+            owners.extend(pod for pod in platform.pods("trading") if pod["metadata"]["labels"]["rollouts-pod-template-hash"] == version)
+            return rollouts.status(OWNER).get("abort")
+
+        until("it is given up", is_given_up, SECONDS_MAX)
+        reasons, said = rollouts.given_up(OWNER), rollouts.shadowed()
+        rollouts.shadow_by(before)
+        rollouts.image(before, OWNER)
+        until("the version before is the one that is wanted", lambda: rollouts.is_settled(OWNER), SECONDS_MAX)
+    assert (reasons, owners) == (["decides-alike"], [])
+    print(said[-2000:], file=sys.stderr)
+    assert re.search(r"recorded is Opened.*, decided Opened", said) and re.search(r"events of .* transitions .*: \d+ differ$", said, re.M)
+    assert orders.failed() == 0, orders.why
 
 
 GATEWAY = "prepx-gateway"

@@ -2,6 +2,7 @@
 version of a service that owns partitions takes its place."""
 
 import math
+import re
 import sys
 import time
 
@@ -66,7 +67,10 @@ def test_calls_are_shared_out_by_the_weights_of_a_rollout(platform, rollouts, si
             return rollouts.is_settled(NAME)
 
         until("it is promoted", is_over, SECONDS_MAX)
-    print(f"{NAME} was promoted after {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    shadowed = rollouts.shadowed().splitlines()[-1]
+    print(f"{NAME} was promoted after {time.monotonic() - begun:.0f} s; shadowed before: {shadowed}", file=sys.stderr)
+    # It had something to decide again, and nothing came out otherwise.
+    assert re.fullmatch(r"[1-9]\d* events of .*: all are as they were recorded", shadowed)
     for weight in STEPS:
         share, calls = shares.of(weight, version)
         print(f"at {weight} %: {share:.2%} of {calls} calls", file=sys.stderr)

@@ -30,6 +30,11 @@ def environment_of_moto(work: pathlib.Path) -> pathlib.Path:
     return home
 
 
+def python() -> pathlib.Path:
+    """Python with the server in it."""
+    return server.kept(f"moto-{MOTO}", environment_of_moto) / "bin/python"
+
+
 class S3(server.Servers):
     """One server with one bucket."""
 
@@ -40,8 +45,7 @@ class S3(server.Servers):
     def start(self):
         """Until the bucket is there."""
         # Called as a module: the scripts of an environment know the place where it was made.
-        python = server.kept(f"moto-{MOTO}", environment_of_moto) / "bin/python"
-        moto = self.spawn("moto", [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", self.port], self.port)
+        moto = self.spawn("moto", [python(), "-m", "moto.server", "-H", self.LISTEN, "-p", self.port], self.port)
         moto.until(self.make_bucket, self.START_SECONDS_MAX)
 
     def make_bucket(self) -> bool:
@@ -58,7 +62,7 @@ class S3(server.Servers):
     def environment(self) -> dict[str, str]:
         return {
             "PREPX_TEST_S3": self.url(),
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ENDPOINT_URL": f"http://{self.ADDRESS}:{self.port}",
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
