@@ -82,7 +82,7 @@ def text(number: int, value: str) -> bytes:
     return bytes([number << 3 | 2, len(coded)]) + coded
 
 
-def many(count: int, client: Callable[[], Callable[[], object]]) -> Counter:
+def many(count: int, client: Callable[[], Callable[[], object]], callers: int = CALLERS) -> Counter:
     """What so many calls end with, of clients that call one after another, each with its own connection."""
     kept = threading.local()
 
@@ -91,5 +91,5 @@ def many(count: int, client: Callable[[], Callable[[], object]]) -> Counter:
             kept.call = client()
         return kept.call()
 
-    with ThreadPoolExecutor(CALLERS) as callers:
-        return Counter(callers.map(one, range(count), chunksize=100))
+    with ThreadPoolExecutor(callers) as threads:
+        return Counter(threads.map(one, range(count)))

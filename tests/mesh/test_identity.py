@@ -2,7 +2,6 @@
 theirs; and whose token at the edge is not one of ours is turned away there."""
 
 import http.client
-import json
 import pathlib
 import socket
 import ssl
