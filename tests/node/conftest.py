@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -22,10 +23,15 @@ def platform():
     tools = pathlib.Path(os.environ["PREPX_NODE_TOOLS"])
     on = node.Node(work / "node", tools, os.environ["PREPX_NODE_GROUP"])
     stores = Stores(work / "stores")
-    prepx = pathlib.Path(os.environ["BINARIES_UNDER_TEST"], "prepx").resolve()
-    platform = Platform(work, on, stores, prepx)
+    platform = Platform(work, on, stores, pathlib.Path(os.environ["BINARIES_UNDER_TEST"]).resolve())
     try:
-        on.start()
+        with ThreadPoolExecutor() as beside:
+            images = beside.submit(platform.make_images)
+            on.start()
+            started = beside.submit(stores.start)
+            images.result()
+            platform.take_images()
+            started.result()
         platform.start()
         yield platform
     finally:

@@ -1,16 +1,17 @@
 """The services as pods of the node, and callers who place orders by their public API meanwhile."""
 
 import contextlib
-import itertools
-import json
 import pathlib
 import random
+import shutil
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 
+import dockerfile
 import node
 import yaml
 from stores import NAMESPACE, Stores
@@ -22,12 +23,15 @@ import loads
 from callers import until
 
 HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 SERVICES = ["gateway", "user", "trading", "risk", "portfolio", "market-data", "analytics", "notification"]
 # Who needs something else to be there comes later, as Argo CD has it by waves.
 LATER = ("Job", "Deployment", "HorizontalPodAutoscaler", "Rollout")
 REPLICAS = 2
 CALLERS = 4
 ACKNOWLEDGED_MIN = 20
+# What is read meanwhile, of each account by a caller for each: money, positions, and what was paid last for an instrument.
+READ = ("/v2/account", "/v2/positions", f"/v2/stocks/trades/latest?symbols={loads.SYMBOLS[0]}")
 SECONDS_MAX = 240
 
 
@@ -40,19 +44,29 @@ class Load(loads.Load):
 class Platform:
     """What runs on a node, and who calls it."""
 
-    def __init__(self, work: pathlib.Path, on: node.Node, stores: Stores, prepx: pathlib.Path):
-        self.work, self.node, self.stores, self.prepx = work, on, stores, prepx
+    def __init__(self, work: pathlib.Path, on: node.Node, stores: Stores, binaries: pathlib.Path):
+        self.work, self.node, self.stores, self.binaries = work, on, stores, binaries
         self.load: loads.Load | None = None
 
-    def start(self):
-        self.stores.start()
+    def make_images(self):
+        """All of the Dockerfile, as `make images` makes them."""
+        root, programs = self.work / "root", list(dockerfile.images())
+        subprocess.run([ROOT / "images/collect", self.binaries, root, *programs], check=True)
+        made = [ROOT / "images/build", root, self.work / "images", *programs]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(root)
+
+    def take_images(self):
         for image in sorted((self.work / "images").glob("*.tar")):
             self.node.take(image)
+
+    def start(self):
+        """By images and stores that are there."""
         documents = self.built("pods")
         self.node.apply([one for one in documents if one["kind"] not in LATER] + self.stores.documents())
         self.node.apply([one for one in documents if one["kind"] == "Job"])
         for job in ("prepx-topics", "prepx-schemas"):
-            until(f"{job} is complete", lambda: node.condition(self.get("job", job), "Complete"), SECONDS_MAX)
+            until(f"{job} is complete", lambda: node.condition(self.get("jobs", job), "Complete"), SECONDS_MAX)
         self.node.apply([one for one in documents if one["kind"] in LATER and one["kind"] != "Job"])
         for service in SERVICES:
             until(f"all pods of {service} are ready", lambda: self.is_ready(service), SECONDS_MAX)
@@ -62,8 +76,8 @@ class Platform:
         """What kustomize makes of a folder of these tests."""
         return list(yaml.safe_load_all(self.node.run("kustomize", "build", HERE / folder)))
 
-    def get(self, kind: str, *words) -> dict:
-        return self.node.get(kind, "-n", NAMESPACE, *words)
+    def get(self, kind: str, name: str = "", labels: str = "") -> dict:
+        return self.node.api.get(kind, name, NAMESPACE, labels)
 
     def asked(self, *words) -> str:
         return self.node.asked("-n", NAMESPACE, *words)
@@ -71,7 +85,7 @@ class Platform:
     def pods(self, service: str = "") -> list[dict]:
         """Those of a service, or of all, that are not about to end."""
         selector = f"app.kubernetes.io/name=prepx-{service}" if service else "app.kubernetes.io/part-of=prepx"
-        found = self.get("pods", "-l", selector)["items"]
+        found = self.get("pods", labels=selector)["items"]
         return [pod for pod in found if not is_ending(pod)]
 
     def nobody_ends(self) -> bool:
@@ -85,19 +99,9 @@ class Platform:
     def evict_all(self):
         """All pods that there are by now, as soon as the budgets let each go."""
         waiting = [pod["metadata"]["name"] for pod in self.pods()]
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
         def one_more() -> bool:
-            for name in list(waiting):
-                eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
-                try:
-                    self.node.asked("create", "--raw", f"{path}/{name}/eviction", "-f", "-", told=json.dumps(eviction))
-                except RuntimeError as error:
-                    if "disruption budget" in str(error):
-                        continue
-                    if "not found" not in str(error):
-                        raise
-                waiting.remove(name)
+            waiting[:] = [name for name in waiting if not self.node.api.evict(name, NAMESPACE)]
             return not waiting
 
         until("all pods are evicted", one_more, SECONDS_MAX)
@@ -107,9 +111,9 @@ class Platform:
 
     def new_load(self, gateway: str = "") -> loads.Load:
         """Callers come in at the Service of the gateway, or where they are told."""
-        gateway = gateway or f"{self.get('service', 'prepx-gateway')['spec']['clusterIP']}:9000"
+        gateway = gateway or f"{self.get('services', 'prepx-gateway')['spec']['clusterIP']}:9000"
         told = history.History(self.work / f"history-{gateway}.jsonl")
-        load = Load(f"http://{gateway}", [gateway], self.prepx, told, random.getrandbits(32), None)
+        load = Load(f"http://{gateway}", [gateway], self.binaries / "prepx", told, random.getrandbits(32), None)
         load.list_instruments()
         return load
 
@@ -119,7 +123,7 @@ class Platform:
         load = self.load
         load.history.round += 1
         all_callers = [callers.patiently(load.newcomer, SECONDS_MAX) for _ in range(CALLERS)]
-        readers = [Reader(callers.Api(load.gateways, key_of(caller))) for caller in all_callers]
+        readers = [Reader(callers.Api(load.gateways, key_of(caller)), path) for caller in all_callers for path in READ]
         orders = Orders(all_callers, readers)
         for one in (*all_callers, *readers):
             one.start()
@@ -150,25 +154,23 @@ def key_of(caller: callers.Caller) -> tuple[str, str]:
 
 
 class Reader(threading.Thread):
-    """Asks for an account's money and positions, over and over."""
+    """Asks the same, over and over."""
 
-    def __init__(self, api: callers.Api):
+    def __init__(self, api: callers.Api, path: str):
         super().__init__(daemon=True)
-        self.api, self.stopping = api, threading.Event()
+        self.api, self.path, self.stopping = api, path, threading.Event()
         self.answered, self.why = 0, []
 
     def run(self):
-        for path in itertools.cycle(("/v2/account", "/v2/positions")):
-            if self.stopping.wait(callers.PAUSE_SECONDS):
-                return
+        while not self.stopping.wait(callers.PAUSE_SECONDS):
             try:
-                status, body = self.api.call("GET", path)
+                status, body = self.api.call("GET", self.path)
             except (callers.NeverSent, OSError) as error:
                 status, body = 0, error
             if status == 200:
                 self.answered += 1
             else:
-                self.why.append(f"{status} {path} {body}")
+                self.why.append(f"{status} {self.path} {body}")
 
 
 class Orders:

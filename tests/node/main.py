@@ -5,7 +5,6 @@ options are pytest's. When the first process in there has ended, nothing of it i
 
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +12,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE.parent / "images"), str(HERE.parent / "servers"), str(ROOT / "images")]
-import dockerfile
+sys.path[:0] = [str(HERE.parent / "images"), str(HERE.parent / "servers")]
 import engine
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
@@ -34,17 +31,7 @@ def main():
         work = pathlib.Path(folder)
         # PostgreSQL runs as a user of its own.
         work.chmod(0o755)
-        images(pathlib.Path(binaries), work)
         sys.exit(inside(tools, binaries, work, options))
-
-
-def images(binaries: pathlib.Path, work: pathlib.Path):
-    """All images of the Dockerfile, as `make images` makes them."""
-    programs = list(dockerfile.images())
-    subprocess.run([ROOT / "images/collect", binaries, work / "root", *programs], check=True)
-    made = [ROOT / "images/build", work / "root", work / "images", *programs]
-    subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(work / "root")
 
 
 def inside(tools: str, binaries: str, work: pathlib.Path, options: list[str]) -> int:

@@ -28,7 +28,7 @@ class Metrics(server.Servers):
         super().__init__(work)
         work.mkdir()
         self.node = platform.node
-        self.rules = platform.get("configmap", "prometheus-adapter-prepx")["data"]["config.yaml"]
+        self.rules = platform.get("configmaps", "prometheus-adapter-prepx")["data"]["config.yaml"]
 
     def start(self):
         rules = self.work / "rules.yaml"
@@ -45,7 +45,7 @@ class Metrics(server.Servers):
         for part, (name, namespace, port) in SERVED.items():
             self.node.apply([*node.service_of_it(name, namespace, 443, places={443: port}), offered(part, name, namespace)])
         for part in SERVED:
-            until(f"{part} is served", lambda: node.condition(self.node.get("apiservice", part), "Available"))
+            until(f"{part} is served", lambda: node.condition(self.node.api.get("apiservices", part), "Available"))
 
     def known(self, option: str) -> list[str]:
         """How it asks the API server, for itself and for whoever comes to it."""

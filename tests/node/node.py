@@ -11,6 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "images"), *(str(HERE.parent / name) for name in ("servers", "cluster", "chaos", "mesh"))]
 import oci
 import server
+from api import Api
 from authority import Authority
 from callers import until
 
@@ -82,6 +83,7 @@ class Node(server.Servers):
         super().__init__(work)
         self.tools, self.group = tools, group
         self.kubeconfig = work / "kubeconfig"
+        self.api = Api(API, TOKEN)
         self.env = {
             "PATH": f"{tools}/bin:/usr/sbin:/sbin:{os.environ['PATH']}",
             "KUBECONFIG": str(self.kubeconfig),
@@ -95,7 +97,7 @@ class Node(server.Servers):
         self.start_controllers()
         self.start_engine()
         self.start_agents()
-        until("the node is ready", lambda: condition(self.get("node", NAME), "Ready"))
+        until("the node is ready", lambda: condition(self.api.get("nodes", NAME), "Ready"))
 
     def launch(self, name: str, port: int, *words) -> server.Program:
         return self.spawn(name, [self.tools / "bin" / name, *words], port, env=self.env)
@@ -242,9 +244,6 @@ class Node(server.Servers):
     def apply(self, documents: list[dict]):
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
         self.asked("apply", "--server-side", "--force-conflicts", "-f", "-", told=text)
-
-    def get(self, kind: str, *words) -> dict:
-        return json.loads(self.asked("get", kind, *words, "-o", "json"))
 
 
 def settle(work: pathlib.Path):

@@ -6,7 +6,6 @@ import versions
 from callers import until
 from deployed import Platform
 
-NAME = "prepx-portfolio"
 METRICS, HEALTH = 8090, 8091
 SECONDS_MAX = 300
 
@@ -44,30 +43,30 @@ class Rollouts:
     def all(self) -> list[dict]:
         return self.platform.get("rollouts")["items"]
 
-    def status(self, name: str = NAME) -> dict:
-        return self.platform.get("rollout", name).get("status", {})
+    def status(self, name: str) -> dict:
+        return self.platform.get("rollouts", name).get("status", {})
 
-    def is_settled(self, name: str = NAME) -> bool:
+    def is_settled(self, name: str) -> bool:
         """Healthy, and all pods are of the version that is wanted."""
         status = self.status(name)
         stable = status.get("stableRS") or status.get("blueGreen", {}).get("activeSelector")
         return status.get("phase") == "Healthy" and status.get("currentPodHash") == stable
 
-    def image(self, tag: str, name: str = NAME):
+    def image(self, name: str, tag: str):
         """What a commit of another version does."""
         self.platform.asked("set", "image", f"deployment/{name}", f"service={versions.name_of(name, tag)}")
 
-    def offer(self, tag: str, faults: dict[str, str] = {}, name: str = NAME):
+    def offer(self, name: str, tag: str, faults: dict[str, str] = {}):
         """A new version; until the controller has begun."""
         platform = self.platform
         versions.take(platform.node, platform.work / "images", name, tag, faults=faults)
         before = self.status(name)["currentPodHash"]
-        self.image(tag, name)
+        self.image(name, tag)
         until("the rollout has begun", lambda: self.status(name)["currentPodHash"] != before, SECONDS_MAX)
 
-    def tag(self, name: str = NAME) -> str:
+    def tag(self, name: str) -> str:
         """Of the version that is wanted."""
-        return self.platform.get("deployment", name)["spec"]["template"]["spec"]["containers"][0]["image"].rsplit(":", 1)[1]
+        return self.platform.get("deployments", name)["spec"]["template"]["spec"]["containers"][0]["image"].rsplit(":", 1)[1]
 
     def shadow_by(self, tag: str):
         """What the same commit does to the program that decides again first."""
@@ -77,16 +76,16 @@ class Rollouts:
 
     def shadowed(self) -> str:
         """What the last of its pods said."""
-        pods = self.platform.get("pods", "-l", "app.kubernetes.io/name=prepx-shadow")["items"]
+        pods = self.platform.get("pods", labels="app.kubernetes.io/name=prepx-shadow")["items"]
         last = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
         return self.platform.asked("logs", last["metadata"]["name"])
 
-    def metrics(self, name: str = NAME) -> dict[str, str]:
+    def metrics(self, name: str) -> dict[str, str]:
         """What the looks at the last version have come to, by their names."""
-        runs = self.platform.get("analysisruns", "-l", f"rollouts-pod-template-hash={self.status(name)['currentPodHash']}")
+        runs = self.platform.get("analysisruns", labels=f"{versions.HASH}={self.status(name)['currentPodHash']}")
         results = (one for run in runs["items"] for one in run.get("status", {}).get("metricResults", ()))
         return {one["name"]: one["phase"] for one in results}
 
-    def given_up(self, name: str = NAME) -> list[str]:
+    def given_up(self, name: str) -> list[str]:
         """By which metrics the last version was."""
         return [metric for metric, phase in self.metrics(name).items() if phase in ("Failed", "Error")]

@@ -17,7 +17,7 @@ import yaml
 from callers import until
 from deployed import SERVICES, Platform
 from released_envoy import WITHOUT
-from stores import NAMESPACE
+from versions import HASH
 
 import server
 from authority import Authority
@@ -57,7 +57,7 @@ class Sidecars(server.Servers):
         self.node.apply([namespace(SYSTEM), namespace(INGRESS, {"istio-injection": "enabled"})])
         self.node.apply(node.brought_home(istiod(), {443: INJECTOR}))
         self.start_istiod()
-        root = lambda: self.node.get("configmap", "istio-ca-root-cert", "-n", SYSTEM)["data"]["root-cert.pem"]
+        root = lambda: self.node.api.get("configmaps", "istio-ca-root-cert", SYSTEM)["data"]["root-cert.pem"]
         until("istiod tells by which root it is known", root, SECONDS_MAX)
         self.node.apply([injector(root())])
         self.start_ingress()
@@ -130,23 +130,23 @@ class Sidecars(server.Servers):
         metadata = {"name": "prepx-public", "namespace": INGRESS}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": coded}
         self.node.apply([secret, *ingress()])
-        pods = lambda: self.node.get("pods", "-n", INGRESS)["items"]
+        pods = lambda: self.node.api.get("pods", inside=INGRESS)["items"]
         until("the ingress is ready", lambda: pods() and all(node.condition(one, "Ready") for one in pods()), SECONDS_MAX)
-        address = self.node.get("service", INGRESS, "-n", INGRESS)["spec"]["clusterIP"]
+        address = self.node.api.get("services", INGRESS, INGRESS)["spec"]["clusterIP"]
         with open("/etc/hosts", "a") as hosts:
             hosts.write(f"{address} {PUBLIC}\n127.0.0.1 {DOOR}\n")
         self.door = Door(address, str(self.public.path("ca.pem")))
 
     def weights(self, name: str) -> dict[str, int]:
         """What a VirtualService says of the subsets of its Service, where nobody asks for one."""
-        routes = {one["name"]: one["route"] for one in self.platform.get("virtualservice", name)["spec"]["http"]}
+        routes = {one["name"]: one["route"] for one in self.platform.get("virtualservices", name)["spec"]["http"]}
         return {one["destination"]["subset"]: one.get("weight", 100) for one in routes["calls"]}
 
     def taken(self, service: str) -> dict[str, int]:
         """How many calls the pods of each version of a service have answered by now."""
         counts = {}
         for pod in self.platform.pods(service):
-            version = pod["metadata"]["labels"]["rollouts-pod-template-hash"]
+            version = pod["metadata"]["labels"][HASH]
             try:
                 with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090/metrics", timeout=5) as answer:
                     page = answer.read().decode()

@@ -1,6 +1,7 @@
 """Kafka, PostgreSQL behind PgBouncer, Redis and a bucket beside the node, as tests have them, and the name by which pods find them."""
 
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 
 import node
 
@@ -29,8 +30,8 @@ class Stores:
         self.all = (self.kafka, self.postgres, self.redis, self.s3)
 
     def start(self):
-        for servers in self.all:
-            servers.start()
+        with ThreadPoolExecutor() as together:
+            list(together.map(lambda servers: servers.start(), self.all))
 
     def stop(self):
         for servers in self.all:

@@ -1,6 +1,5 @@
 """The pods of k8s/ start by the files as they are, take orders, and are replaced without losing one."""
 
-import pytest
 from callers import until
 from deployed import SERVICES
 from node import condition
@@ -14,15 +13,11 @@ def test_all_pods_become_ready_and_stay(platform):
     assert all(status["restartCount"] == 0 for pod in pods for status in pod["status"]["containerStatuses"])
 
 
-ROLLED = {"the gateways": ["gateway"], "all services": SERVICES[1:]}
-
-
-@pytest.mark.parametrize("services", ROLLED.values(), ids=ROLLED)
-def test_a_rolling_update_loses_no_request(platform, services):
-    with platform.under_load(f"prepx-{services[0]}", "drain") as orders:
-        for service in services:
+def test_a_rolling_update_of_all_services_at_once_loses_no_request(platform):
+    with platform.under_load("prepx-all", "drain") as orders:
+        for service in SERVICES:
             platform.asked("rollout", "restart", f"deployment/prepx-{service}")
-        for service in services:
+        for service in SERVICES:
             platform.asked("rollout", "status", f"deployment/prepx-{service}", "--timeout=240s")
         until("the pods before have ended", platform.nobody_ends)
     assert orders.failed() == 0, orders.why

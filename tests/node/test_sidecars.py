@@ -58,7 +58,7 @@ class Shares:
 def test_calls_are_shared_out_by_the_weights_of_a_rollout(platform, rollouts, sidecars):
     begun, shares = time.monotonic(), Shares(sidecars)
     with platform.under_load(NAME, "drain") as orders:
-        rollouts.offer("good", name=NAME)
+        rollouts.offer(NAME, "good")
         version = rollouts.status(NAME)["currentPodHash"]
 
         def is_over() -> bool:

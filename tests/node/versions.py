@@ -10,6 +10,8 @@ import node
 import oci
 
 REGISTRY = "registry.prepx.example"
+# By which label Argo Rollouts tells the pods of versions apart.
+HASH = "rollouts-pod-template-hash"
 # What an order may be worth, in the account stage's defaults (services/risk/account/src/config.rs), and something else; there it is
 # an operand of instructions that move 64 bits into a register.
 WORTH_MAX, ANOTHER = (value.to_bytes(8, "little") for value in (10**18, 10**15))

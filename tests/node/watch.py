@@ -96,7 +96,7 @@ class States(http.server.ThreadingHTTPServer):
 
     def page(self) -> str:
         lines = []
-        for pod in self.node.get("pods", "-n", NAMESPACE)["items"]:
+        for pod in self.node.api.get("pods", inside=NAMESPACE)["items"]:
             labels = f'namespace="{NAMESPACE}",pod="{pod["metadata"]["name"]}"'
             lines.append(f"kube_pod_info{{{labels}}} 1")
             for container in pod["status"].get("containerStatuses", ()):
