@@ -50,9 +50,11 @@ def test_a_process_is_gone(platform):
     # Reads are sent again, to another pod, with nobody the wiser.
     platform.process("v1-b").send(signal.SIGKILL)
     platform.process("v1-b").wait_end(30)
-    assert Counter(read(caller) for _ in range(200)) == {"OK": 200}
-    assert counts(platform)[0] > retried
+    answered = Counter(read(caller) for _ in range(200))
+    # Others need it, whatever came of this.
     platform.restart("v1-b")
+    assert answered == {"OK": 200}
+    assert counts(platform)[0] > retried
 
 
 def counts(platform) -> tuple[int, int]:
