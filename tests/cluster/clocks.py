@@ -13,8 +13,8 @@ FILE = "FAKETIME_TIMESTAMP_FILE"
 SECONDS_MAX = 1
 
 
-def library() -> str | None:
-    """Where libfaketime is, if it is there."""
+def libfaketime() -> str | None:
+    """Where it is, if it is there."""
     for pattern in LIBRARIES:
         if found := sorted(pathlib.Path("/").glob(pattern.lstrip("/"))):
             return str(found[0])
@@ -24,7 +24,7 @@ def library() -> str | None:
 def environment(directory: pathlib.Path, name: str) -> dict[str, str]:
     """What a process with a clock of its own is started with. Time spans go on as they do: only what the wall
     clock shows is set."""
-    preloaded = library() or sys.exit("libfaketime is missing: apt-get install libfaketime")
+    preloaded = libfaketime() or sys.exit("libfaketime is missing: apt-get install libfaketime")
     file = directory / name
     file.write_text("+0\n")
     return {

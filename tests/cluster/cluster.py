@@ -103,7 +103,7 @@ def start(args: argparse.Namespace, note) -> str:
     work = HOME / "services"
     work.mkdir()
     urls = engines.settings(groups, args.partitions) if groups else {}
-    own_clocks = args.clocks == "needed" or (args.clocks == "found" and clocks.library() is not None)
+    own_clocks = args.clocks == "needed" or (args.clocks == "found" and clocks.libfaketime() is not None)
     platform = kind(
         work, args.binaries, args.replicas, args.partitions, urls, args.tls, own_clocks, args.archive_url
     )
