@@ -21,7 +21,7 @@ pub use self::cluster::Tally;
 use self::cluster::{Cluster, Weather};
 use self::sender::Sender;
 use self::world::{Life, Process, World};
-use crate::air::{Air, News, lock};
+use crate::in_flight::{InFlight, News, lock};
 use crate::{
     AppendError, Batch, EndsCallback, FenceError, Log, Owner, Poisoned, Position, ReadError,
     Record, Topic, TopicPartition, WaitError, Watermark,
@@ -64,13 +64,13 @@ impl Brokers {
 
     /// A handle of a process of its own.
     pub fn handle(&self) -> Arc<BrokerLog> {
-        let (air, news) = (Arc::new(Air::default()), Arc::new(News::default()));
-        let told = Arc::clone(&news);
-        air.watermark().subscribe(move |_| told.tell());
+        let (in_flight, news) = (Arc::new(InFlight::default()), Arc::new(News::default()));
+        let notified = Arc::clone(&news);
+        in_flight.watermark().subscribe(move |_| notified.notify());
         let mut world = lock(&self.world);
         let at = world.handles.len();
         world.handles.push(Process {
-            air: Arc::clone(&air),
+            in_flight: Arc::clone(&in_flight),
             news: Arc::clone(&news),
             senders: BTreeMap::from([(None, Sender::of_nobody(at))]),
             epochs: BTreeMap::new(),
@@ -80,7 +80,7 @@ impl Brokers {
         Arc::new(BrokerLog {
             brokers: self.clone(),
             at,
-            air,
+            in_flight,
             news,
         })
     }
@@ -138,14 +138,14 @@ impl Brokers {
 pub struct BrokerLog {
     brokers: Brokers,
     at: usize,
-    air: Arc<Air>,
+    in_flight: Arc<InFlight>,
     news: Arc<News>,
 }
 
 impl BrokerLog {
     /// Waits until all that has been accepted is durable, or never will be.
     pub fn flush(&self) {
-        self.world().wait(self.at, self.air.accepted());
+        self.world().wait(self.at, self.in_flight.accepted());
     }
 
     /// `kill -9`: what is under way stays as it is, and nothing of it goes on.
@@ -213,7 +213,7 @@ impl Log for BrokerLog {
         if !self.has(journal) {
             return Err(FenceError::UnknownPartition(journal));
         }
-        if let Some(poisoned) = self.air.watermark().failure() {
+        if let Some(poisoned) = self.in_flight.watermark().failure() {
             return Err(poisoned.clone().into());
         }
         let mut world = self.call();
@@ -241,7 +241,9 @@ impl Log for BrokerLog {
         if let Some(owner) = owner {
             self.check_owner(&world, owner)?;
         }
-        let position = self.air.accept(batch, batch_bytes, config.buffer_bytes)?;
+        let position = self
+            .in_flight
+            .accept(batch, batch_bytes, config.buffer_bytes)?;
         let senders = &mut world.handles[self.at].senders;
         if let Some(sender) = senders.get_mut(&owner.map(|owner| owner.journal)) {
             sender.push(position, batch.clone());
@@ -250,7 +252,7 @@ impl Log for BrokerLog {
     }
 
     fn watermark(&self) -> &Watermark {
-        self.air.watermark()
+        self.in_flight.watermark()
     }
 
     fn read(
@@ -335,6 +337,6 @@ impl Log for BrokerLog {
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
         self.call().wait(self.at, position);
         // Nobody moves it meanwhile.
-        self.air.wait(position, timeout.min(Duration::ZERO))
+        self.in_flight.wait(position, timeout.min(Duration::ZERO))
     }
 }

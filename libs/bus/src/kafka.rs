@@ -44,7 +44,7 @@ pub use self::open::OpenError;
 use self::open::{nobody, partitions};
 use self::reader::Reader;
 use self::sender::{Sender, Way};
-use crate::air::{Air, News, lock};
+use crate::in_flight::{InFlight, News, lock};
 use crate::location::KafkaLocation;
 use crate::{
     AppendError, Batch, EndsCallback, FenceError, Log, Owner, Poisoned, Position, ReadError,
@@ -58,7 +58,7 @@ pub struct KafkaLog {
     names: Names,
     /// How many partitions each topic has, by its place in [`Topic::ALL`]; never changed in place.
     partitions: HashMap<Topic, u32>,
-    air: Arc<Air>,
+    in_flight: Arc<InFlight>,
     reader: Reader,
     news: Arc<News>,
     /// Held while a batch is accepted, so that a sender gets its batches in the order of positions.
@@ -104,16 +104,21 @@ impl KafkaLog {
         let reader = Reader::new(&consumer, names.clone(), config.patience, Arc::clone(&news));
         let reader = reader.map_err(failed)?;
         let partitions = partitions(&reader, &names, &location, &config)?;
-        let air = Arc::new(Air::default());
-        let told = Arc::clone(&news);
-        air.watermark().subscribe(move |_| told.tell());
-        let nobody = Way::Nobody(nobody(&location, &config, &names, &air));
+        let in_flight = Arc::new(InFlight::default());
+        let notified = Arc::clone(&news);
+        in_flight.watermark().subscribe(move |_| notified.notify());
+        let nobody = Way::Nobody(nobody(&location, &config, &names, &in_flight));
         let bytes_max = config.transaction_bytes_max;
-        let nobody = Sender::spawn("kafka-nobody".into(), nobody, Arc::clone(&air), bytes_max)
-            .map_err(|error| unavailable(error.to_string()))?;
+        let nobody = Sender::spawn(
+            "kafka-nobody".into(),
+            nobody,
+            Arc::clone(&in_flight),
+            bytes_max,
+        )
+        .map_err(|error| unavailable(error.to_string()))?;
         Ok(Arc::new(KafkaLog {
             partitions,
-            air,
+            in_flight,
             reader,
             news,
             front: Mutex::new(Front {
@@ -134,7 +139,7 @@ impl KafkaLog {
     /// # Errors
     /// As [`Log::wait_durable`].
     pub fn flush(&self, timeout: Duration) -> Result<(), WaitError> {
-        self.air.wait(self.air.accepted(), timeout)
+        self.in_flight.wait(self.in_flight.accepted(), timeout)
     }
 
     /// From now on commits nothing, as if the process had been killed just before: the transaction
@@ -174,8 +179,10 @@ impl KafkaLog {
 
     /// What the brokers show may be known to them before it is known here: the watermark goes first (I8).
     fn wait_for_pending(&self, partition: TopicPartition) {
-        if let Some(position) = self.air.pending(partition) {
-            self.air.watermark().wait(position, self.config.patience);
+        if let Some(position) = self.in_flight.pending(partition) {
+            self.in_flight
+                .watermark()
+                .wait(position, self.config.patience);
         }
     }
 
@@ -193,7 +200,7 @@ impl KafkaLog {
             let (names, patience) = (self.names.clone(), self.config.patience);
             let reader = Reader::new(&asker, names, patience, Arc::default());
             let reader = reader.map_err(|why| why.to_string())?;
-            Asker::spawn(reader, Arc::clone(&self.air)).map_err(|why| why.to_string())
+            Asker::spawn(reader, Arc::clone(&self.in_flight)).map_err(|why| why.to_string())
         })
     }
 
@@ -202,9 +209,9 @@ impl KafkaLog {
         if partition.partition >= self.count(partition.topic) {
             return reader::Bounds::default();
         }
-        let bounds = self.reader.bounds(partition, self.air.end(partition));
+        let bounds = self.reader.bounds(partition, self.in_flight.end(partition));
         bounds.unwrap_or_else(|error| {
-            self.air.fail(&error.to_string());
+            self.in_flight.fail(&error.to_string());
             reader::Bounds::default()
         })
     }
@@ -218,7 +225,7 @@ impl Log for KafkaLog {
         if journal.partition >= self.count(journal.topic) {
             return Err(FenceError::UnknownPartition(journal));
         }
-        if let Some(poisoned) = self.air.watermark().failure() {
+        if let Some(poisoned) = self.in_flight.watermark().failure() {
             return Err(poisoned.clone().into());
         }
         self.fence_journal(journal, who)
@@ -252,14 +259,14 @@ impl Log for KafkaLog {
         let front = lock(&self.front);
         let sender = Self::sender(&front, owner)?;
         let position = self
-            .air
+            .in_flight
             .accept(batch, batch_bytes, self.config.buffer_bytes)?;
         sender.push(position, batch.clone());
         Ok(position)
     }
 
     fn watermark(&self) -> &Watermark {
-        self.air.watermark()
+        self.in_flight.watermark()
     }
 
     fn read(
@@ -293,7 +300,7 @@ impl Log for KafkaLog {
         loop {
             let (found, bounds) =
                 self.reader
-                    .read(partition, at, max_bytes, self.air.end(partition))?;
+                    .read(partition, at, max_bytes, self.in_flight.end(partition))?;
             let Some(last) = found.last() else {
                 self.leave_if_owned(partition);
                 return Ok((Vec::new(), bounds.end));
@@ -351,7 +358,7 @@ impl Log for KafkaLog {
         }
         match self.asker() {
             Ok(asker) => asker.ask(partitions, callback),
-            Err(why) => drop(self.air.fail(why)),
+            Err(why) => drop(self.in_flight.fail(why)),
         }
     }
 
@@ -369,6 +376,6 @@ impl Log for KafkaLog {
     }
 
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
-        self.air.wait(position, timeout)
+        self.in_flight.wait(position, timeout)
     }
 }

@@ -13,13 +13,13 @@
 //! | I8 only durable is visible | [`Log::read`] and [`Log::end`] stop at the watermark |
 //! | I10 bounded, refused before accepted | [`AppendError::Full`] |
 
-mod air;
 mod batch;
 pub mod brokers;
 pub mod conformance;
 pub mod embedded;
 pub mod faulty;
 pub mod file;
+mod in_flight;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod lease;

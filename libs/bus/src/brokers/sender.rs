@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::cluster::{Cluster, Fate, Fenced, Id, Weather, Written};
-use crate::air::Air;
+use crate::in_flight::InFlight;
 use crate::{Batch, Owner, Position, TopicPartition};
 
 /// How many transactional ids a journal has, taken in turn; fewer than on Kafka, so that one is waited
@@ -88,7 +88,7 @@ impl Sender {
         }
     }
 
-    /// Queues what [`Air::accept`] has taken.
+    /// Queues what [`InFlight::accept`] has taken.
     pub fn push(&mut self, position: Position, batch: Batch) {
         self.waiting.push_back((position, batch));
     }
@@ -106,15 +106,15 @@ impl Sender {
     }
 
     /// Does one thing.
-    pub fn step(&mut self, cluster: &mut Cluster, air: &Air, weather: Weather) {
+    pub fn step(&mut self, cluster: &mut Cluster, in_flight: &InFlight, weather: Weather) {
         if !self.has_work() {
             return;
         }
         let done = match self.flight.take() {
             None => self.begin(cluster),
-            Some(flight) if flight.decided => self.hear(cluster, air, flight, weather),
+            Some(flight) if flight.decided => self.hear(cluster, in_flight, flight, weather),
             Some(flight) if flight.unwritten.is_empty() => {
-                self.commit(cluster, air, flight, weather)
+                self.commit(cluster, in_flight, flight, weather)
             }
             Some(flight) => self.write(cluster, flight),
         };
@@ -125,7 +125,7 @@ impl Sender {
             let flying = self.flight.take().map(|flight| flight.group);
             let lost = flying.into_iter().flatten().chain(self.waiting.drain(..));
             let lost = lost.map(|(position, _)| position);
-            air.lose(lost, "its owner has been fenced");
+            in_flight.lose(lost, "its owner has been fenced");
         }
     }
 
@@ -205,7 +205,7 @@ impl Sender {
     fn commit(
         &mut self,
         cluster: &mut Cluster,
-        air: &Air,
+        in_flight: &InFlight,
         flight: Flight,
         weather: Weather,
     ) -> Result<(), Fenced> {
@@ -230,7 +230,7 @@ impl Sender {
         }
         if cluster.loses_answer(weather) {
             // Neither is it decided nor is anything heard; the brokers wait for its owner.
-            return self.give_up(cluster, air, "the brokers do not answer a commit");
+            return self.give_up(cluster, in_flight, "the brokers do not answer a commit");
         }
         cluster.tally.committed += 1;
         cluster.decide(number, Fate::Committed);
@@ -242,7 +242,7 @@ impl Sender {
     fn hear(
         &mut self,
         cluster: &mut Cluster,
-        air: &Air,
+        in_flight: &InFlight,
         flight: Flight,
         weather: Weather,
     ) -> Result<(), Fenced> {
@@ -256,18 +256,23 @@ impl Sender {
                 self.flight = Some(flight);
                 checked?;
             }
-            return self.give_up(cluster, air, "the answer of the brokers was lost");
+            return self.give_up(cluster, in_flight, "the answer of the brokers was lost");
         }
         let positions = flight.group.iter().map(|(position, _)| *position);
-        air.land(positions, flight.ends);
+        in_flight.complete(positions, flight.ends);
         Ok(())
     }
 
     /// Whether it happened or not is for a restart to find out.
-    fn give_up(&mut self, cluster: &mut Cluster, air: &Air, why: &str) -> Result<(), Fenced> {
+    fn give_up(
+        &mut self,
+        cluster: &mut Cluster,
+        in_flight: &InFlight,
+        why: &str,
+    ) -> Result<(), Fenced> {
         cluster.tally.unanswered += 1;
         self.ended = true;
-        air.fail(why);
+        in_flight.fail(why);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::cluster::{Cluster, Fate, Id, Weather, Written};
 use super::sender::{IDS, Sender};
-use crate::air::{Air, News};
+use crate::in_flight::{InFlight, News};
 use crate::{Owner, Position, Record, TopicPartition};
 
 /// See the module's documentation.
@@ -22,7 +22,7 @@ pub(super) struct World {
 
 /// What a handle does beside its calls.
 pub(super) struct Process {
-    pub air: Arc<Air>,
+    pub in_flight: Arc<InFlight>,
     pub news: Arc<News>,
     pub senders: BTreeMap<Option<TopicPartition>, Sender>,
     /// The epoch of each journal that the handle has fenced.
@@ -109,7 +109,7 @@ impl World {
     fn send(&mut self, at: usize, journal: Option<TopicPartition>) {
         let process = &mut self.handles[at];
         if let Some(sender) = process.senders.get_mut(&journal) {
-            sender.step(&mut self.cluster, &process.air, self.weather);
+            sender.step(&mut self.cluster, &process.in_flight, self.weather);
         }
     }
 
@@ -122,13 +122,13 @@ impl World {
         let more = self.cluster.end(from).saturating_sub(*until);
         if more > 0 {
             *until += 1 + self.cluster.random.below(more as usize) as u64;
-            process.news.tell();
+            process.news.notify();
         }
     }
 
-    /// What a handle has in the air for a partition is waited for.
+    /// What a handle has in flight for a partition is waited for.
     pub fn land(&mut self, at: usize, partition: TopicPartition) {
-        while let Some(position) = self.handles[at].air.pending(partition) {
+        while let Some(position) = self.handles[at].in_flight.pending(partition) {
             if !self.wait(at, position) {
                 return;
             }
@@ -139,13 +139,13 @@ impl World {
     pub fn wait(&mut self, at: usize, position: Position) -> bool {
         loop {
             let process = &self.handles[at];
-            if process.air.watermark().position() >= position {
+            if process.in_flight.watermark().position() >= position {
                 return true;
             }
             let busy = process.senders.iter();
             let busy = busy.filter(|(_, sender)| sender.has_work());
             let busy: Vec<_> = busy.map(|(journal, _)| *journal).collect();
-            let failed = process.air.watermark().failure().is_some();
+            let failed = process.in_flight.watermark().failure().is_some();
             if failed || busy.is_empty() || process.life != Life::Running {
                 return false;
             }
@@ -191,7 +191,7 @@ impl World {
         }
         self.cluster.complete(number);
         let process = &mut self.handles[at];
-        process.air.land([], [(journal, end)]);
+        process.in_flight.complete([], [(journal, end)]);
         process.epochs.insert(journal, epoch);
         let sender = Sender::of_owner(owner, generations);
         process.senders.insert(Some(journal), sender);
@@ -201,7 +201,7 @@ impl World {
     /// Where a partition ends for a handle: what it knows to be durable is waited for, as long as nobody
     /// else's transaction stands before it.
     pub fn end(&mut self, at: usize, partition: TopicPartition) -> u64 {
-        let least = self.handles[at].air.end(partition);
+        let least = self.handles[at].in_flight.end(partition);
         self.cluster.stabilise(partition, least);
         self.cluster.end(partition)
     }

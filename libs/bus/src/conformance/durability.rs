@@ -39,7 +39,7 @@ pub fn i2_a_batch_is_whole_or_absent_after_a_crash(engine: &mut dyn Engine) {
             let text = format!("{round}.{n}");
             let all = [(JOURNAL, &text[..]), (OUTPUT, &text), (OTHER_OUTPUT, &text)];
             append(&*log, Some(owner), &all);
-            // Some of each round is durable, the rest is in the air when the power goes.
+            // Some of each round is durable, the rest is in flight when the power goes.
             if n == 3 {
                 engine.settle();
                 seen = journal.len() + 4;

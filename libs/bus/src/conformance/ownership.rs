@@ -151,7 +151,7 @@ pub fn epochs_rise_over_restarts_and_crashes(engine: &mut dyn Engine) {
     }
 }
 
-/// When a fence returns, what the stale owner had in the air is there whole or never will be.
+/// When a fence returns, what the stale owner had in flight is there whole or never will be.
 pub fn a_takeover_meets_batches_whole_or_never(engine: &mut dyn Engine) {
     let log = engine.open();
     let mut owner = log.fence(JOURNAL, "0").expect("the journal is fenced");

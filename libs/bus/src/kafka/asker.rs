@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::reader::Reader;
-use crate::air::Air;
+use crate::in_flight::InFlight;
 use crate::{EndsCallback, TopicPartition};
 
 /// How many may wait at once.
@@ -26,12 +26,12 @@ struct Question {
 }
 
 impl Asker {
-    /// `reader` sees what is not committed; `air` fails when it cannot be asked.
-    pub(super) fn spawn(reader: Reader, air: Arc<Air>) -> io::Result<Asker> {
+    /// `reader` sees what is not committed; `in_flight` fails when it cannot be asked.
+    pub(super) fn spawn(reader: Reader, in_flight: Arc<InFlight>) -> io::Result<Asker> {
         let (asker, questions) = sync_channel(WAITING_MAX);
         thread::Builder::new()
             .name("kafka-asker".to_owned())
-            .spawn(move || answer(&reader, &air, &questions))?;
+            .spawn(move || answer(&reader, &in_flight, &questions))?;
         Ok(Asker(asker))
     }
 
@@ -45,7 +45,7 @@ impl Asker {
     }
 }
 
-fn answer(reader: &Reader, air: &Air, questions: &Receiver<Question>) {
+fn answer(reader: &Reader, in_flight: &InFlight, questions: &Receiver<Question>) {
     while let Ok(first) = questions.recv() {
         let asked: Vec<Question> = [first].into_iter().chain(questions.try_iter()).collect();
         reader.serve();
@@ -57,7 +57,7 @@ fn answer(reader: &Reader, air: &Air, questions: &Receiver<Question>) {
             match reader.bounds(partition, 0) {
                 Ok(bounds) => ends.insert(partition, bounds.end),
                 Err(why) => {
-                    air.fail(&why.to_string());
+                    in_flight.fail(&why.to_string());
                     return;
                 }
             };

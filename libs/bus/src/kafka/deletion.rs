@@ -17,7 +17,10 @@ impl KafkaLog {
         partition: TopicPartition,
         offset: u64,
     ) -> Result<(), Poisoned> {
-        let fail = |why: String| self.air.fail(&format!("retention of {partition}: {why}"));
+        let fail = |why: String| {
+            self.in_flight
+                .fail(&format!("retention of {partition}: {why}"))
+        };
         let bounds = self.bounds(partition);
         let mut before = offset.min(bounds.end);
         if partition.topic.is_journal() {

@@ -6,7 +6,7 @@ use super::open::transactional;
 use super::reader::Found;
 use super::sender::{Ring, Sender, Way, write_fence};
 use super::{KafkaLog, Owned};
-use crate::air::lock;
+use crate::in_flight::lock;
 use crate::{FenceError, Owner, ReadError, TopicPartition};
 
 impl KafkaLog {
@@ -17,7 +17,7 @@ impl KafkaLog {
         who: &str,
     ) -> Result<Owner, FenceError> {
         let _one = lock(&self.fencing);
-        // What this handle has in the air for it lands first.
+        // What this handle has in flight for it lands first.
         let before = lock(&self.front)
             .owners
             .get_mut(&journal)
@@ -30,7 +30,7 @@ impl KafkaLog {
         let sender = Sender::spawn(
             format!("kafka-{journal}"),
             Way::Owner(ring, owner),
-            Arc::clone(&self.air),
+            Arc::clone(&self.in_flight),
             self.config.transaction_bytes_max,
         )
         .map_err(|error| unavailable(journal, error))?;
@@ -54,7 +54,7 @@ impl KafkaLog {
         let owner = Owner { journal, epoch };
         let end = write_fence(ring.next(), owner, who)
             .map_err(|failure| unavailable(failure.to_string()))?;
-        self.air.land([], [(journal, end)]);
+        self.in_flight.complete([], [(journal, end)]);
         // From here on the end of the journal is final for every earlier epoch, and seen to be.
         let bounds = self
             .reader
@@ -94,7 +94,7 @@ impl KafkaLog {
 
     /// The newest record of a journal: looked for from its end backwards, in steps that double.
     pub(super) fn newest(&self, journal: TopicPartition) -> Result<Option<Found>, ReadError> {
-        let bounds = self.reader.bounds(journal, self.air.end(journal))?;
+        let bounds = self.reader.bounds(journal, self.in_flight.end(journal))?;
         let mut step = 8;
         loop {
             let first = bounds.end.saturating_sub(step).max(bounds.start);

@@ -18,7 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::config::{self, Names};
 use super::open::OpenError;
-use crate::air::lock;
+use crate::in_flight::lock;
 use crate::location::KafkaLocation;
 use crate::{Change, LeaseError, Leases, Topic};
 

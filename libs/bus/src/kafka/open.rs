@@ -11,7 +11,7 @@ use super::producer::{Failure, OnDelivery, Producer, Sent};
 use super::reader::Reader;
 use super::sender::{Made, Nobody};
 use crate::Topic;
-use crate::air::Air;
+use crate::in_flight::InFlight;
 use crate::location::KafkaLocation;
 
 /// Why Kafka could not be opened.
@@ -85,10 +85,10 @@ pub(super) fn nobody(
     location: &KafkaLocation,
     config: &Config,
     names: &Names,
-    air: &Arc<Air>,
+    in_flight: &Arc<InFlight>,
 ) -> Nobody {
     let of = (location.clone(), config.clone(), names.clone());
-    let air = Arc::clone(air);
+    let in_flight = Arc::clone(in_flight);
     let plain = move || {
         let (location, config, names) = &of;
         let mut plain = config::producer(location, config);
@@ -96,7 +96,7 @@ pub(super) fn nobody(
             "message.timeout.ms",
             config.patience.as_millis().to_string(),
         );
-        let each = Some(landing(&air));
+        let each = Some(landing(&in_flight));
         Producer::new(&plain, names.clone(), config.patience, each).map_err(Failure::Unknown)
     };
     let (location, config, names) = (location.clone(), config.clone(), names.clone());
@@ -112,12 +112,12 @@ pub(super) fn nobody(
 }
 
 /// Lands each record when it is delivered.
-fn landing(air: &Arc<Air>) -> OnDelivery {
-    let air = Arc::clone(air);
+fn landing(in_flight: &Arc<InFlight>) -> OnDelivery {
+    let in_flight = Arc::clone(in_flight);
     Box::new(move |sent: &Sent, end| match end {
-        Ok(end) => air.land([sent.position], [(sent.to, end)]),
+        Ok(end) => in_flight.complete([sent.position], [(sent.to, end)]),
         Err(why) => {
-            air.fail(&format!(
+            in_flight.fail(&format!(
                 "Kafka has not confirmed a record for {}: {why}",
                 sent.to
             ));

@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 
 use super::config::Names;
 use crate::TopicPartition;
-use crate::air::lock;
+use crate::in_flight::lock;
 
 /// The header that says under which epoch a record of a journal was written, big-endian `u32`.
 pub(super) const EPOCH: &str = "epoch";

@@ -21,7 +21,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::config::Names;
 use super::producer::{EPOCH, FENCE};
-use crate::air::{News, lock};
+use crate::in_flight::{News, lock};
 use crate::{ReadError, Record, TopicPartition};
 
 /// A record of a partition with what only the engine looks at.
@@ -372,7 +372,7 @@ impl Reader {
         stand.queue = self.consumer.split_partition_queue(&topic, number);
         if let Some(queue) = &mut stand.queue {
             let news = Arc::clone(&self.news);
-            queue.set_nonempty_callback(move || news.tell());
+            queue.set_nonempty_callback(move || news.notify());
         }
         self.consumer.incremental_assign(&list).map_err(error)
     }

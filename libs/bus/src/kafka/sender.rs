@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::config::batch_bytes;
 use super::producer::{Failure, Producer, Sent, journal_headers};
-use crate::air::{Air, lock};
+use crate::in_flight::{InFlight, lock};
 use crate::{Batch, Owner, Position, TopicPartition};
 
 /// A transaction that the brokers abort is tried again this often.
@@ -96,13 +96,13 @@ impl Sender {
     pub(super) fn spawn(
         name: String,
         way: Way,
-        air: Arc<Air>,
+        in_flight: Arc<InFlight>,
         transaction_bytes_max: u64,
     ) -> std::io::Result<Sender> {
         let queue = Arc::new(Queue::default());
         let mut run = Run {
             queue: Arc::clone(&queue),
-            air,
+            in_flight,
             way,
             transaction_bytes_max,
         };
@@ -115,7 +115,7 @@ impl Sender {
         })
     }
 
-    /// Queues what [`Air::accept`] has taken. Its bound is this queue's bound.
+    /// Queues what [`InFlight::accept`] has taken. Its bound is this queue's bound.
     pub(super) fn push(&self, position: Position, batch: Batch) {
         lock(&self.queue.waiting).push_back((position, batch));
         self.queue.arrived.notify_one();
@@ -171,7 +171,7 @@ impl Queue {
 
 struct Run {
     queue: Arc<Queue>,
-    air: Arc<Air>,
+    in_flight: Arc<InFlight>,
     way: Way,
     transaction_bytes_max: u64,
 }
@@ -180,10 +180,14 @@ impl Run {
     fn run(&mut self) {
         while let Some(group) = self.queue.take(self.transaction_bytes_max) {
             let done = match &mut self.way {
-                Way::Owner(ring, owner) => {
-                    commit(ring.next(), Some(*owner), &group, &self.queue, &self.air)
-                }
-                Way::Nobody(nobody) => nobody.send(&group, &self.queue, &self.air),
+                Way::Owner(ring, owner) => commit(
+                    ring.next(),
+                    Some(*owner),
+                    &group,
+                    &self.queue,
+                    &self.in_flight,
+                ),
+                Way::Nobody(nobody) => nobody.send(&group, &self.queue, &self.in_flight),
             };
             match done {
                 Ok(()) => {}
@@ -200,11 +204,11 @@ impl Run {
                 self.queue.fenced.store(true, Ordering::Release);
                 let waiting = std::mem::take(&mut *lock(&self.queue.waiting));
                 let lost = group.iter().chain(&waiting).map(|(position, _)| *position);
-                self.air
+                self.in_flight
                     .lose(lost, &format!("its owner has been fenced ({why})"));
             }
             Failure::Aborted(why) | Failure::Unknown(why) => {
-                self.air.fail(&format!("Kafka: {why}"));
+                self.in_flight.fail(&format!("Kafka: {why}"));
             }
         }
     }
@@ -212,7 +216,12 @@ impl Run {
 
 impl Nobody {
     /// Sends a group in its order: singles when those before them are written, each run of others as a transaction.
-    fn send(&mut self, group: &[Waiting], queue: &Queue, air: &Air) -> Result<(), Failure> {
+    fn send(
+        &mut self,
+        group: &[Waiting],
+        queue: &Queue,
+        in_flight: &InFlight,
+    ) -> Result<(), Failure> {
         for run in group.chunk_by(|(_, a), (_, b)| (a.len() == 1) == (b.len() == 1)) {
             if run.first().is_some_and(|(_, batch)| batch.len() == 1) {
                 let plain = self.plain.get()?;
@@ -228,7 +237,7 @@ impl Nobody {
             if let Some(plain) = &self.plain.producer {
                 plain.delivered()?;
             }
-            commit(self.transactional.get()?, None, run, queue, air)?;
+            commit(self.transactional.get()?, None, run, queue, in_flight)?;
         }
         Ok(())
     }
@@ -240,7 +249,7 @@ fn commit(
     owner: Option<Owner>,
     group: &[Waiting],
     queue: &Queue,
-    air: &Air,
+    in_flight: &InFlight,
 ) -> Result<(), Failure> {
     let mut tries = TRIES;
     let ends = loop {
@@ -253,7 +262,7 @@ fn commit(
             Err(failure) => return Err(failure),
         }
     };
-    air.land(group.iter().map(|(position, _)| *position), ends);
+    in_flight.complete(group.iter().map(|(position, _)| *position), ends);
     Ok(())
 }
 

@@ -44,7 +44,7 @@ fn texts(log: &dyn Log, from: TopicPartition) -> Vec<String> {
 }
 
 /// An owner is stopped anywhere in its batches, somebody else takes over, and it comes back: what it had
-/// in the air is there whole when the fence returns or never will be, in order, and nothing follows.
+/// in flight is there whole when the fence returns or never will be, in order, and nothing follows.
 #[test]
 fn a_paused_owner_that_comes_back_changes_nothing() {
     let (mut whole, mut cut, mut refused, mut lost) = (0, 0, 0, 0);
