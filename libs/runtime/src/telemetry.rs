@@ -18,7 +18,7 @@ use crate::config;
 use crate::context::Context;
 use crate::filter::{self, Filter};
 use crate::method::Method;
-use crate::traced::Sending;
+use crate::traced::Exporter;
 
 /// Upper bounds of the durations that are counted, in seconds.
 const BUCKETS_SECONDS: [f64; 15] = [
@@ -158,7 +158,7 @@ pub enum Error {
 /// The process's reporting. Flushes traces when it ends.
 pub struct Telemetry {
     metrics: PrometheusHandle,
-    sending: Option<Sending>,
+    exporter: Option<Exporter>,
     filter: Option<Filter>,
 }
 
@@ -174,7 +174,7 @@ impl Telemetry {
         continues: bool,
     ) -> Result<Telemetry, Error> {
         let metrics = metrics()?;
-        let sending = Sending::begin(config, service, continues)?;
+        let exporter = Exporter::begin(config, service, continues)?;
         // What can be changed costs a lock for each line and span: only who asks for it pays.
         let (filter, changing) = match &config.log_filter_file {
             Some(file) => Some(Filter::by(file)?).unzip(),
@@ -191,7 +191,7 @@ impl Telemetry {
             .map_err(|error| Error::Twice(error.to_string()))?;
         Ok(Telemetry {
             metrics,
-            sending,
+            exporter,
             filter,
         })
     }
@@ -209,7 +209,7 @@ impl Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.sending.iter().for_each(Sending::end);
+        self.exporter.iter().for_each(Exporter::end);
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Owns whose traces are continued. A call within this process always continues its caller's trace. A call
 //! from outside does where [`prepx_trace::continues`] says so; otherwise it begins a trace of its own with a
-//! link to the caller's, because whoever may choose the trace could have everything sampled, or put his
-//! calls into somebody else's.
+//! link to the caller's, because a caller that chooses the trace could have everything sampled, or put its
+//! calls into another caller's trace.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanLinks, SpanProcessor as _};
 use prepx_env::Random;
-use prepx_trace::{Details, Ended, Kind, Sampling, Sink, Span, Trace, Value};
+use prepx_trace::{Details, FinishedSpan, Kind, Sampling, Sink, Span, Trace, Value};
 use tonic::Code;
 
 use crate::calls::label;
@@ -26,16 +26,16 @@ use crate::telemetry::{Config, Error};
 /// The header by which a trace goes from process to process (W3C Trace Context).
 pub const HEADER: HeaderName = HeaderName::from_static("traceparent");
 
-/// What is sent of spans. Ends with what is left, by [`Sending::end`].
-pub(crate) struct Sending(Arc<BatchSpanProcessor>);
+/// The export of spans to a collector. [`Exporter::end`] sends what is left.
+pub(crate) struct Exporter(Arc<BatchSpanProcessor>);
 
-impl Sending {
+impl Exporter {
     /// Begins to send to the collector that the settings name, if they do.
     pub(crate) fn begin(
         config: &Config,
         service: &'static str,
         continues: bool,
-    ) -> Result<Option<Sending>, Error> {
+    ) -> Result<Option<Exporter>, Error> {
         let Some(url) = &config.otlp_endpoint else {
             return Ok(None);
         };
@@ -64,7 +64,7 @@ impl Sending {
         };
         let random = Random::from_system();
         match prepx_trace::install(sampling, Box::new(sink), &random) {
-            true => Ok(Some(Sending(processor))),
+            true => Ok(Some(Exporter(processor))),
             false => Err(Error::Twice("traces are sent already".to_owned())),
         }
     }
@@ -84,17 +84,17 @@ struct Collector {
 }
 
 impl Sink for Collector {
-    fn take(&self, span: Ended) {
+    fn export(&self, span: FinishedSpan) {
         self.processor.on_end(data(span, self.scope.clone()));
     }
 }
 
-fn data(span: Ended, instrumentation_scope: InstrumentationScope) -> SpanData {
+fn data(span: FinishedSpan, instrumentation_scope: InstrumentationScope) -> SpanData {
     let ended_us = u64::try_from(span.ended.0).unwrap_or_default();
     let end_time = UNIX_EPOCH + Duration::from_micros(ended_us);
     let mut attributes: Vec<_> = span.details.attributes.into_iter().map(attribute).collect();
     if !span.trace.sampled {
-        // Who looks at it is to know that what was fast beside it is missing.
+        // Says why a span stands alone: those beside it that were fast are not exported.
         let why = if span.failure.is_some() {
             "failed"
         } else {

@@ -13,4 +13,4 @@ mod span;
 
 pub use context::{Trace, carried, scope};
 pub use log::{Traces, put, split};
-pub use span::{Details, Ended, Kind, Sampling, Sink, Span, Value, continues, install};
+pub use span::{Details, FinishedSpan, Kind, Sampling, Sink, Span, Value, continues, install};

@@ -33,8 +33,8 @@ pub struct Sampling {
 
 /// Where exported spans go. Called where a span ends, also on threads that must not wait, so it may drop spans.
 pub trait Sink: Send + Sync {
-    /// Takes a span that has ended.
-    fn take(&self, span: Ended);
+    /// Exports a span that has ended.
+    fn export(&self, span: FinishedSpan);
 }
 
 /// The kind of a span, as OpenTelemetry has it.
@@ -100,7 +100,7 @@ pub struct Details {
 
 /// A span that is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct FinishedSpan {
     /// Its own ids.
     pub trace: Trace,
     /// The id of its parent.
@@ -199,7 +199,7 @@ impl Installed {
         if !span.trace.sampled && failure.is_none() && !slow {
             return None;
         }
-        self.sink.take(Ended {
+        self.sink.export(FinishedSpan {
             trace: span.trace,
             parent: span.parent,
             link: span.link,
@@ -295,10 +295,10 @@ mod tests {
 
     /// Keeps what it takes.
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<Ended>>>);
+    struct Kept(Arc<Mutex<Vec<FinishedSpan>>>);
 
     impl Sink for Kept {
-        fn take(&self, span: Ended) {
+        fn export(&self, span: FinishedSpan) {
             self.0.lock().expect("no test panics with it").push(span);
         }
     }

@@ -8,7 +8,7 @@ use prepx_domain::Slot;
 use prepx_env::Random;
 use prepx_stage::follow::{self, Batch};
 use prepx_stage::{Consumer, Runner, Turn, lane};
-use prepx_trace::{Ended, Sampling, Sink, Trace};
+use prepx_trace::{FinishedSpan, Sampling, Sink, Trace};
 
 use crate::awaited;
 use crate::ground::{Disk, Stations};
@@ -16,12 +16,12 @@ use crate::world::{TOPOLOGY, World};
 use prepx_tests::toy::{BankInput, slot};
 
 /// Every span that this process has exported; a process has one sink.
-static EXPORTED: Mutex<Vec<Ended>> = Mutex::new(Vec::new());
+static EXPORTED: Mutex<Vec<FinishedSpan>> = Mutex::new(Vec::new());
 
 struct Collector;
 
 impl Sink for Collector {
-    fn take(&self, span: Ended) {
+    fn export(&self, span: FinishedSpan) {
         EXPORTED.lock().unwrap().push(span);
     }
 }
@@ -52,7 +52,7 @@ fn exported(id: u128) -> Vec<(String, String, Option<usize>)> {
     let all = EXPORTED.lock().unwrap();
     let own: Vec<_> = all.iter().filter(|span| span.trace.id == id).collect();
     let place = |of: u64| own.iter().position(|span| span.trace.span == of);
-    let by = |span: &Ended| {
+    let by = |span: &FinishedSpan| {
         let attributes = span.details.attributes.iter();
         let mut by = attributes.filter(|(name, _)| *name == "messaging.consumer.group.name");
         match by.next() {
@@ -60,7 +60,7 @@ fn exported(id: u128) -> Vec<(String, String, Option<usize>)> {
             other => panic!("{other:?} names nobody"),
         }
     };
-    let shown = |span: &&Ended| {
+    let shown = |span: &&FinishedSpan| {
         let parent = span.parent.and_then(place);
         (span.details.name.to_string(), by(span), parent)
     };
