@@ -30,7 +30,7 @@ use self::duty::Taking;
 use self::follow::{Batch, Blanks, Follower, Tail};
 use self::lag::Lag;
 use self::progress::Place;
-pub(crate) use self::progress::{Places, Wishes};
+pub(crate) use self::progress::{Places, Requests};
 pub use self::progress::{Positions, Progress};
 pub use self::thread::on_a_thread;
 use crate::{Duties, Duty, Retention, Topology, traced};
@@ -80,7 +80,7 @@ pub struct Runner<C> {
     following: Following,
     follower: Follower,
     progress: watch::Sender<Places>,
-    wishes: Arc<Wishes>,
+    requests: Arc<Requests>,
     /// For each partition that this process takes.
     takings: BTreeMap<TopicPartition, Taking>,
     /// Batches since the log was last released.
@@ -101,7 +101,7 @@ impl<C: Consumer> Runner<C> {
             follower: following.tail.follow([]),
             following,
             progress: watch::Sender::default(),
-            wishes: Arc::default(),
+            requests: Arc::default(),
             takings: BTreeMap::new(),
             unreleased: 0,
             hurried: false,
@@ -114,7 +114,7 @@ impl<C: Consumer> Runner<C> {
     pub fn progress(&self) -> Progress {
         Progress {
             places: self.progress.subscribe(),
-            wishes: Arc::clone(&self.wishes),
+            requests: Arc::clone(&self.requests),
         }
     }
 
@@ -160,7 +160,7 @@ impl<C: Consumer> Runner<C> {
         let name = self.consumer.name();
         let lag = Lag::new(&name, &self.following.tail, &self.following.clock).watch(
             self.progress.subscribe(),
-            Arc::clone(&self.wishes),
+            Arc::clone(&self.requests),
             self.following.duties.clone(),
         );
         tokio::select! {
@@ -205,11 +205,11 @@ impl<C: Consumer> Runner<C> {
             self.begin().await?;
         }
         self.consumer.prepare().await.map_err(Stop::Consumer)?;
-        let (wishes, name) = (Arc::clone(&self.wishes), self.consumer.name());
+        let (requests, name) = (Arc::clone(&self.requests), self.consumer.name());
         tokio::select! {
             Err(why) = self.take_all() => Err(why),
             () = duty.over(), if !C::SEES => Ok(()),
-            () = wishes.doubt.notified() => {
+            () = requests.recheck.notified() => {
                 tracing::warn!(consumer = name, "a consumer has stored less than it took");
                 Ok(())
             }
@@ -305,18 +305,18 @@ impl<C: Consumer> Runner<C> {
     async fn next(&mut self) -> Result<Batch, follow::Error> {
         loop {
             if std::mem::take(&mut self.hurried) {
-                let wanted = self.wishes.wanted();
+                let wanted = self.requests.wanted();
                 let (blanks, batch) = self.follower.search(&wanted)?;
                 self.pass_over(&blanks);
                 if let Some(batch) = batch {
-                    self.wishes.want(wanted);
+                    self.requests.want(wanted);
                     self.hurried = true;
                     return Ok(batch);
                 }
             }
             tokio::select! {
                 batch = self.follower.next() => return batch,
-                () = self.wishes.hurry.notified() => self.hurried = true,
+                () = self.requests.hurry.notified() => self.hurried = true,
             }
         }
     }
@@ -336,7 +336,7 @@ impl<C: Consumer> Runner<C> {
     async fn pause(&mut self) {
         tokio::time::sleep(PAUSE_MIN).await;
         let rest = C::PAUSE.saturating_sub(PAUSE_MIN);
-        let hurried = tokio::time::timeout(rest, self.wishes.hurry.notified()).await;
+        let hurried = tokio::time::timeout(rest, self.requests.hurry.notified()).await;
         self.hurried |= hurried.is_ok();
     }
 

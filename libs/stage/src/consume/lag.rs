@@ -13,7 +13,7 @@ use prepx_env::Clock;
 use tokio::sync::watch;
 
 use crate::consume::duty::Duties;
-use crate::consume::{Places, Wishes};
+use crate::consume::{Places, Requests};
 use crate::follow::Tail;
 
 /// The least time between two measurements, and so between two marks.
@@ -69,7 +69,7 @@ impl Lag {
     pub(crate) async fn watch(
         mut self,
         mut progress: watch::Receiver<Places>,
-        wishes: Arc<Wishes>,
+        requests: Arc<Requests>,
         duties: Duties,
     ) {
         loop {
@@ -82,7 +82,7 @@ impl Lag {
             tokio::time::sleep(PACE).await;
             match tokio::time::timeout(LOOK, progress.changed()).await {
                 Ok(Ok(())) => {}
-                Err(_) if behind.records > 0 => wishes.hurry(next.into_keys()),
+                Err(_) if behind.records > 0 => requests.hurry(next.into_keys()),
                 Err(_) => {}
                 // The consumer has been dropped, and its runner ends.
                 Ok(Err(_)) => std::future::pending().await,

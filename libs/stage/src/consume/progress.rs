@@ -49,21 +49,21 @@ impl Place {
 #[derive(Clone, Debug)]
 pub struct Progress {
     pub(super) places: watch::Receiver<Places>,
-    pub(super) wishes: Arc<Wishes>,
+    pub(super) requests: Arc<Requests>,
 }
 
 /// What waiting readers ask of a consumer.
 #[derive(Debug, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct Requests {
     /// Notified when it should end its pause.
     pub(super) hurry: Notify,
     /// The partitions in which somebody waits for an offset that no record may precede.
     wanted: Mutex<BTreeSet<TopicPartition>>,
     /// Notified when it should check its stored positions again.
-    pub(super) doubt: Notify,
+    pub(super) recheck: Notify,
 }
 
-impl Wishes {
+impl Requests {
     /// Asks it to hurry in these partitions.
     pub(crate) fn hurry(&self, wanted: impl IntoIterator<Item = TopicPartition>) {
         self.want(wanted);
@@ -104,7 +104,7 @@ impl Progress {
                 return Some(wanted.iter().filter_map(stored).collect());
             }
             // Repeatedly: there may be no record before the offset, and on Kafka it takes a while until that is certain.
-            self.wishes.hurry(left);
+            self.requests.hurry(left);
             if let Ok(gone) = tokio::time::timeout(HURRY, watched.changed()).await {
                 gone.ok()?;
             }
@@ -140,7 +140,7 @@ impl Progress {
                 match read().await {
                     Err(error) if is_behind(&error) => {
                         if partitions.iter().all(|of| self.takes(*of)) {
-                            self.wishes.doubt.notify_one();
+                            self.requests.recheck.notify_one();
                             return Err(error);
                         }
                     }
