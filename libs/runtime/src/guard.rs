@@ -25,9 +25,9 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use crate::calls::{Calls, Meters};
+use crate::capacity::{Capacity, Permit};
 use crate::context::Context;
 use crate::method::Method;
-use crate::room::{Room, Taken};
 use crate::status::{Code, Error};
 use crate::{config, status, telemetry, timeout, traced, unreadable};
 
@@ -72,8 +72,8 @@ impl Limits {
 /// The layer that puts a guard around services, which share its limits.
 pub(crate) fn layer(limits: Limits, random: Arc<Random>) -> GuardLayer {
     let shared = Arc::new(Shared {
-        unary: Room::new("calls", limits.unary_calls),
-        streams: Room::new("streams", limits.streams),
+        unary: Capacity::new("calls", limits.unary_calls),
+        streams: Capacity::new("streams", limits.streams),
         calls: Calls::new(),
         limits,
         random,
@@ -83,19 +83,19 @@ pub(crate) fn layer(limits: Limits, random: Arc<Random>) -> GuardLayer {
 
 struct Shared {
     limits: Limits,
-    unary: Room,
-    streams: Room,
+    unary: Capacity,
+    streams: Capacity,
     calls: Calls,
     random: Arc<Random>,
 }
 
 impl Shared {
-    fn place(&self, method: &Method) -> Result<Taken, Status> {
-        let (room, what) = match method.streaming {
+    fn place(&self, method: &Method) -> Result<Permit, Status> {
+        let (capacity, what) = match method.streaming {
             true => (&self.streams, "the number of open streams"),
             false => (&self.unary, "the number of calls in flight"),
         };
-        room.enter().ok_or_else(|| {
+        capacity.enter().ok_or_else(|| {
             let after = Duration::from_millis(self.limits.retry_after_ms);
             status::of(&status::overloaded(what, after))
         })
@@ -262,7 +262,7 @@ struct Watch {
     meters: Arc<Meters>,
     began: Instant,
     code: Option<tonic::Code>,
-    place: Option<Taken>,
+    place: Option<Permit>,
     /// What is told of it, under which request id.
     span: Option<(Span, HeaderValue)>,
 }

@@ -28,8 +28,8 @@ use tonic::service::Routes;
 use tower::{Service as _, ServiceExt as _};
 
 use crate::body::{Bounded, is_grpc};
+use crate::capacity::{Capacity, Permit};
 use crate::drain::Drain;
-use crate::room::{Room, Taken};
 use crate::status::{Code, Error};
 use crate::tls::{Identity, Prompt, shaken, speaks_http2};
 use crate::unread::{Counted, Opened, Reader, Unread};
@@ -55,7 +55,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// socket outlives its connection's requests: whoever serves it keeps this as long as the socket.
 #[derive(Clone)]
 pub struct Place {
-    _taken: Arc<Taken>,
+    _permit: Arc<Permit>,
     reader: Arc<Reader>,
 }
 
@@ -104,7 +104,7 @@ pub fn multiplex(grpc: Routes, http: Router) -> Router {
 /// `ConnectInfo<SocketAddr>` and the connection's [`Place`] in the request's extensions.
 pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Drain) {
     let Port { listener, identity } = port.into();
-    let room = Room::new("connections", limits.connections);
+    let capacity = Capacity::new("connections", limits.connections);
     let unread = Duration::from_millis(limits.unread_timeout_ms.into());
     let server = Arc::new(Server::new(app, limits, identity, drain.clone()));
     let farewell = Farewell::default();
@@ -118,14 +118,14 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
             biased;
             () = &mut draining => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room, unread) => accepted,
+            accepted = accept(&listener, &capacity, unread) => accepted,
         };
         match accepted {
-            Ok((stream, address, taken)) => {
+            Ok((stream, address, permit)) => {
                 let server = Arc::clone(&server);
                 let watchers = farewell.watchers();
                 connections.spawn(async move {
-                    server.connection(stream, address, taken, watchers).await;
+                    server.connection(stream, address, permit, watchers).await;
                 });
             }
             Err(error) => {
@@ -140,14 +140,14 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
 
 async fn accept(
     listener: &TcpListener,
-    room: &Room,
+    capacity: &Capacity,
     unread: Duration,
-) -> io::Result<(TcpStream, SocketAddr, Taken)> {
-    let taken = room.wait().await;
+) -> io::Result<(TcpStream, SocketAddr, Permit)> {
+    let permit = capacity.wait().await;
     let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
     close_when_unread(&stream, unread)?;
-    Ok((stream, address, taken))
+    Ok((stream, address, permit))
 }
 
 /// Has the system close a connection whose other end takes nothing of what it was sent: hyper itself
@@ -210,18 +210,18 @@ impl Server {
         &self,
         stream: TcpStream,
         address: SocketAddr,
-        taken: Taken,
+        permit: Permit,
         watchers: Watchers,
     ) {
-        let (open, place) = self.admit(taken);
+        let (open, place) = self.admit(permit);
         open.during(self.spoken(stream, address, place, watchers))
             .await;
     }
 
-    fn admit(&self, taken: Taken) -> (Opened, Place) {
+    fn admit(&self, permit: Permit) -> (Opened, Place) {
         let open = self.unread.open();
         let place = Place {
-            _taken: Arc::new(taken),
+            _permit: Arc::new(permit),
             reader: Arc::clone(&open.reader),
         };
         (open, place)

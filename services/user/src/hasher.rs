@@ -6,7 +6,7 @@ use std::sync::Arc;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use prepx_env::Random;
-use prepx_runtime::Room;
+use prepx_runtime::Capacity;
 
 use crate::{Config, Error, Result};
 
@@ -18,9 +18,9 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     random: Arc<Random>,
     /// Those that compute.
-    computing: Room,
+    computing: Capacity,
     /// Those that compute or wait.
-    admitted: Room,
+    admitted: Capacity,
     full_retry_after_ms: u64,
     /// What is verified when there is no such user, so that it takes the same time.
     nobody: String,
@@ -40,8 +40,8 @@ impl Hasher {
             nobody: hash(&argon2, b"nobody", &random.bytes())?,
             argon2,
             random,
-            computing: Room::new("hashes", config.hashes_at_once),
-            admitted: Room::new(
+            computing: Capacity::new("hashes", config.hashes_at_once),
+            admitted: Capacity::new(
                 "passwords",
                 config.hashes_at_once + config.hashes_waiting_max,
             ),

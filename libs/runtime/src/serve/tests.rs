@@ -82,8 +82,8 @@ impl Served {
     /// A client that gives each stream so much of a window; its connection ends with the handle.
     async fn client(&self, window: u32) -> (SendRequest<Bytes>, JoinHandle<()>) {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let taken = Room::new("test", 1).enter().expect("there is room");
-        let (open, place) = self.server.admit(taken);
+        let permit = Capacity::new("test", 1).enter().expect("there is room");
+        let (open, place) = self.server.admit(permit);
         let (server, watchers) = (Arc::clone(&self.server), self.farewell.watchers());
         tokio::spawn(async move {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -104,8 +104,8 @@ impl Served {
     /// A client over HTTP/1.1, and its connection among others.
     fn older_client(&self, connections: &mut JoinSet<()>) -> DuplexStream {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let taken = Room::new("test", 1).enter().expect("there is room");
-        let (open, place) = self.server.admit(taken);
+        let permit = Capacity::new("test", 1).enter().expect("there is room");
+        let (open, place) = self.server.admit(permit);
         let (server, watchers) = (Arc::clone(&self.server), self.farewell.watchers());
         connections.spawn(async move {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));

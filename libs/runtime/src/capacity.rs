@@ -1,13 +1,13 @@
-//! How full a bounded thing is: the places taken, the places there are, and how often there was none.
+//! Bounded queues and pools: how many places are taken, how many there are, and how often one was refused.
 //!
-//! Every queue and pool of a process reports the same three numbers, under its name.
+//! Every queue and pool of a process reports these three numbers as metrics, under its name.
 
 use std::sync::Arc;
 
 use metrics::{Counter, Gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What operators are told of a bounded thing.
+/// The metrics of a queue or pool.
 #[derive(Debug)]
 pub struct Usage {
     entries: Gauge,
@@ -15,60 +15,60 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The room of the queue or pool with this name, which has so many places. Those of one name count together.
+    /// The metrics of the queue or pool with this name and this many places. Those of one name are added up.
     pub fn of(queue: &'static str, most: usize) -> Usage {
         metrics::gauge!("prepx_queue_entries_max", "queue" => queue).increment(most as f64);
         let entries = metrics::gauge!("prepx_queue_entries", "queue" => queue);
         let refusals = metrics::counter!("prepx_queue_refusals_total", "queue" => queue);
-        // From the first look on, so that a rate is there before the first refusal.
+        // Set at once, so that Prometheus has a rate before the first refusal.
         entries.increment(0.0);
         refusals.increment(0);
         Usage { entries, refusals }
     }
 
-    /// So many places were taken.
+    /// Counts places that were taken.
     pub fn entered(&self, places: usize) {
         self.entries.increment(places as f64);
     }
 
-    /// So many places were given back.
+    /// Counts places that were given back.
     pub fn left(&self, places: usize) {
         self.entries.decrement(places as f64);
     }
 
-    /// Somebody was turned away because there was no room.
+    /// Counts a caller that was refused because no place was free.
     pub fn refused(&self) {
         self.refusals.increment(1);
     }
 }
 
-/// Places of which only so many may be taken at a time. Clones share them.
+/// A number of places to be taken and given back. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct Capacity {
     places: Arc<Semaphore>,
     usage: Arc<Usage>,
 }
 
-/// A place in a [`Room`] until it is dropped.
+/// A place in a [`Capacity`] until it is dropped.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Permit {
     _permit: OwnedSemaphorePermit,
     usage: Arc<Usage>,
 }
 
-impl Room {
-    /// With so many places, known to operators by this name.
-    pub fn new(queue: &'static str, most: usize) -> Room {
-        Room {
+impl Capacity {
+    /// This many places. `queue` is the name under which they are reported.
+    pub fn new(queue: &'static str, most: usize) -> Capacity {
+        Capacity {
             places: Arc::new(Semaphore::new(most)),
             usage: Arc::new(Usage::of(queue, most)),
         }
     }
 
-    /// A place, if there is one now.
-    pub fn enter(&self) -> Option<Taken> {
+    /// Takes a place, if one is free.
+    pub fn enter(&self) -> Option<Permit> {
         match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) => Some(self.taken(permit)),
+            Ok(permit) => Some(self.permit(permit)),
             Err(_) => {
                 self.usage.refused();
                 None
@@ -76,22 +76,22 @@ impl Room {
         }
     }
 
-    /// A place, when there is one.
-    pub async fn wait(&self) -> Taken {
+    /// Takes a place; waits until one is free.
+    pub async fn wait(&self) -> Permit {
         let permit = Arc::clone(&self.places).acquire_owned().await;
-        self.taken(permit.expect("the places are never closed"))
+        self.permit(permit.expect("the places are never closed"))
     }
 
-    fn taken(&self, permit: OwnedSemaphorePermit) -> Taken {
+    fn permit(&self, permit: OwnedSemaphorePermit) -> Permit {
         self.usage.entered(1);
-        Taken {
+        Permit {
             _permit: permit,
             usage: Arc::clone(&self.usage),
         }
     }
 }
 
-impl Drop for Taken {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.usage.left(1);
     }
@@ -102,13 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_given_back_and_refused_is_told() {
+    fn what_is_taken_given_back_and_refused_is_reported() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let page = || recorder.handle().render();
         metrics::with_local_recorder(&recorder, || {
-            let room = Room::new("tables", 2);
-            let (first, second) = (room.enter(), room.enter());
-            assert!(first.is_some() && second.is_some() && room.enter().is_none());
+            let capacity = Capacity::new("tables", 2);
+            let (first, second) = (capacity.enter(), capacity.enter());
+            assert!(first.is_some() && second.is_some() && capacity.enter().is_none());
             assert!(page().contains("prepx_queue_entries{queue=\"tables\"} 2"));
             drop(first);
             let page = page();
