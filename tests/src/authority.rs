@@ -49,26 +49,26 @@ impl Authority {
     }
 
     /// The files of a process of this name.
-    pub fn papers(&self, name: &str) -> Papers {
-        let papers = Papers {
+    pub fn credentials(&self, name: &str) -> Credentials {
+        let credentials = Credentials {
             directory: tempfile::tempdir().expect("a directory"),
         };
-        papers.hold(&self.certified(name, 2030), &self.pem());
-        papers
+        credentials.hold(&self.certified(name, 2030), &self.pem());
+        credentials
     }
 
     /// The identity of a process of this name.
     pub fn identity(&self, name: &str) -> Arc<Identity> {
-        self.papers(name).identity(name)
+        self.credentials(name).identity(name)
     }
 }
 
 /// A directory with a process's certificate, key and CA.
-pub struct Papers {
+pub struct Credentials {
     directory: TempDir,
 }
 
-impl Papers {
+impl Credentials {
     /// The path of a file of this name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -6,9 +6,9 @@
 //! were lost or refused as UNAVAILABLE, go to another replica, while the retry budget lasts.
 
 mod budget;
-mod found;
+mod outcome;
 mod replica;
-mod sent;
+mod resolver;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,36 +25,35 @@ use tonic::Status;
 use tonic::body::Body;
 
 use self::budget::Budget;
-use self::found::Found;
+use self::outcome::Outcome;
+pub(crate) use self::outcome::mark_not_taken;
 use self::replica::Replica;
-use self::sent::Outcome;
-pub(crate) use self::sent::mark_not_taken;
+use self::resolver::Resolved;
 use crate::method::Method;
 use crate::peer::Process;
 use crate::status;
 use crate::tls::Place;
 
-/// How long a call waits for a replica that serves: as long as an owner may take to be back.
+/// How long a call waits for a replica that serves: as long as a takeover may last.
 const SERVING_WAIT: Duration = Duration::from_secs(5);
-/// How long a unary call waits for its answer, whose caller has said nothing.
+/// How long a unary call waits for its answer if its caller has set no deadline.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// How often one call may be sent.
 const ATTEMPTS: usize = 3;
 /// The largest message of a request that is kept until its answer has come: what services take.
 const MESSAGE_BYTES_MAX: usize = (4 << 20) + 5;
 
-/// The replicas of one service. Clones share what is known of them. They are watched until the last
-/// clone is dropped.
+/// The replicas of one service. Clones share their state. They are watched until the last clone is dropped.
 #[derive(Clone)]
 pub struct Balanced(Arc<Shared>);
 
 struct Shared {
-    /// By URL, in the order in which those were given.
-    found: Vec<Arc<Found>>,
-    /// Where the search for the next replica begins, so that equals take turns.
+    /// For each URL, in the order given.
+    resolved: Vec<Arc<Resolved>>,
+    /// Where the search for the next replica begins, so that replicas with the same load take turns.
     turn: AtomicUsize,
     budget: Budget,
-    news: watch::Receiver<()>,
+    changes: watch::Receiver<()>,
     _watches: JoinSet<()>,
 }
 
@@ -65,17 +64,17 @@ impl fmt::Debug for Balanced {
 }
 
 impl Balanced {
-    /// Watches the replicas at these places. To be called in the runtime.
+    /// Watches the replicas at these places. Must be called within the tokio runtime.
     pub(crate) fn over(places: Vec<Place>) -> Balanced {
-        let (tell, news) = watch::channel(());
+        let (changed, changes) = watch::channel(());
         let mut watches = JoinSet::new();
         let places = places.into_iter();
-        let found = places.map(|place| Found::behind(place, &mut watches, &tell));
+        let resolved = places.map(|place| Resolved::watch(place, &mut watches, &changed));
         Balanced(Arc::new(Shared {
-            found: found.collect(),
+            resolved: resolved.collect(),
             turn: AtomicUsize::new(0),
             budget: Budget::default(),
-            news,
+            changes,
             _watches: watches,
         }))
     }
@@ -92,12 +91,12 @@ impl Balanced {
         replicas.map(|replica| replica.process()).collect()
     }
 
-    /// Sends a call to a replica, and what was not taken there to another.
+    /// Sends a call to a replica, and to another one if it may be retried.
     pub async fn call(self, request: Request<Body>) -> Response<Body> {
         let method = Method::of(request.uri().path());
         let (parts, body) = request.into_parts();
-        let mut sending = match Sending::of(method, body).await {
-            Ok(sending) => sending,
+        let mut body = match CallBody::read(method, body).await {
+            Ok(body) => body,
             Err(unreadable) => return unreadable.into_http(),
         };
         self.0.budget.earn();
@@ -106,11 +105,11 @@ impl Balanced {
             let Some(replica) = self.replica(&tried).await else {
                 return nobody_serves().into_http();
             };
-            let outcome = match sending.next(&parts) {
-                Some(request) => replica.outcome(request, method).await,
+            let outcome = match body.next(&parts) {
+                Some(request) => replica.call(request, method).await,
                 None => return nobody_serves().into_http(),
             };
-            let told = match outcome {
+            let failure = match outcome {
                 Outcome::Refused(response) if method.read_only => response,
                 Outcome::Answered(response) | Outcome::Refused(response) => return response,
                 Outcome::NotTaken => nobody_serves().into_http(),
@@ -118,26 +117,26 @@ impl Balanced {
                 Outcome::Lost => return status::outcome_unknown().into_http(),
             };
             tried.push(replica);
-            let repeats = sending.is_repeatable() && tried.len() < ATTEMPTS;
+            let repeats = body.is_repeatable() && tried.len() < ATTEMPTS;
             if !repeats || !self.0.budget.spend() {
-                return told;
+                return failure;
             }
         }
     }
 
     /// The replica for the next attempt; waits until one serves.
     async fn replica(&self, tried: &[Arc<Replica>]) -> Option<Arc<Replica>> {
-        let mut news = self.0.news.clone();
-        let found = async {
+        let mut changes = self.0.changes.clone();
+        let chosen = async {
             loop {
-                news.mark_unchanged();
-                if let Some(found) = self.choose(tried) {
-                    return Some(found);
+                changes.mark_unchanged();
+                if let Some(replica) = self.choose(tried) {
+                    return Some(replica);
                 }
-                news.changed().await.ok()?;
+                changes.changed().await.ok()?;
             }
         };
-        tokio::time::timeout(SERVING_WAIT, found).await.ok()?
+        tokio::time::timeout(SERVING_WAIT, chosen).await.ok()?
     }
 
     fn choose(&self, tried: &[Arc<Replica>]) -> Option<Arc<Replica>> {
@@ -153,42 +152,44 @@ impl Balanced {
 }
 
 impl Shared {
-    /// All that are known, in the order of their URLs.
+    /// All known replicas, in the order of their URLs.
     fn replicas(&self) -> impl Iterator<Item = Arc<Replica>> + use<'_> {
-        self.found.iter().flat_map(|found| found.replicas())
+        self.resolved
+            .iter()
+            .flat_map(|resolved| resolved.replicas())
     }
 }
 
 /// The body of a call: a message that can be sent again, or a stream that cannot.
-enum Sending {
+enum CallBody {
     Message(Bytes),
     Stream(Option<Body>),
 }
 
-impl Sending {
-    async fn of(method: &Method, body: Body) -> Result<Sending, Status> {
+impl CallBody {
+    async fn read(method: &Method, body: Body) -> Result<CallBody, Status> {
         if method.streamed_request {
-            return Ok(Sending::Stream(Some(body)));
+            return Ok(CallBody::Stream(Some(body)));
         }
         let read = Limited::new(body, MESSAGE_BYTES_MAX).collect().await;
         let message = read.map_err(Status::from_error)?.to_bytes();
-        Ok(Sending::Message(message))
+        Ok(CallBody::Message(message))
     }
 
     const fn is_repeatable(&self) -> bool {
-        matches!(self, Sending::Message(_))
+        matches!(self, CallBody::Message(_))
     }
 
     fn next(&mut self, parts: &Parts) -> Option<Request<Body>> {
         let body = match self {
-            Sending::Message(message) => Body::new(Full::new(message.clone())),
-            Sending::Stream(stream) => stream.take()?,
+            CallBody::Message(message) => Body::new(Full::new(message.clone())),
+            CallBody::Stream(stream) => stream.take()?,
         };
         Some(Request::from_parts(parts.clone(), body))
     }
 }
 
-/// Nothing was begun: the caller may try again.
+/// No replica has begun the call, so the caller may try again.
 fn nobody_serves() -> Status {
     let words = "no replica of the service can take this now; nothing was begun, try again";
     let mut error = status::Error::new(status::Code::Unavailable, "NO_REPLICA", words);

@@ -29,7 +29,7 @@ use crate::capacity::{Capacity, Permit};
 use crate::context::Context;
 use crate::method::Method;
 use crate::status::{Code, Error};
-use crate::{config, status, telemetry, timeout, traced, unreadable};
+use crate::{config, spans, status, telemetry, timeout, unreadable};
 
 /// The header with the request's id, on requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -177,7 +177,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = Method::of(request.uri().path());
-        let span = (!method.is_support()).then(|| traced::begin(request.headers()));
+        let span = (!method.is_support()).then(|| spans::begin(request.headers()));
         let span = span.flatten();
         let trace = span.as_ref().map(Span::trace);
         let context = Context {
@@ -286,7 +286,7 @@ impl Watch {
 
     /// Watches the answer until its end, where a stream's status stands.
     fn over(mut self, mut response: Response<Body>) -> Response<Body> {
-        unreadable::mend(response.headers_mut());
+        unreadable::rewrite(response.headers_mut());
         if let Some(code) = grpc_code(response.headers()) {
             self.end(code);
             return response;
@@ -306,7 +306,7 @@ impl Drop for Watch {
         let took = self.began.elapsed();
         let exported = self.span.take().and_then(|(span, request_id)| {
             let span = span.lasting(self.method.streaming);
-            traced::end(span, self.method, code, &request_id)
+            spans::end(span, self.method, code, &request_id)
         });
         self.meters.ended(code, took, exported);
     }
@@ -336,7 +336,7 @@ impl http_body::Body for WatchedBody {
         if let Poll::Ready(Some(Ok(frame))) = &mut polled
             && let Some(trailers) = frame.trailers_mut()
         {
-            unreadable::mend(trailers);
+            unreadable::rewrite(trailers);
             self.watch.code = grpc_code(trailers).or(self.watch.code);
         }
         polled

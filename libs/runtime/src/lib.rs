@@ -29,11 +29,11 @@ pub mod refusal;
 pub mod scrape;
 pub mod serve;
 mod service;
+pub mod spans;
 pub mod status;
 pub mod telemetry;
 mod timeout;
 pub mod tls;
-pub mod traced;
 mod unread;
 mod unreadable;
 

@@ -23,7 +23,7 @@ use tower::Service;
 use crate::balance::Balanced;
 use crate::context::Context;
 use crate::guard::REQUEST_ID;
-use crate::{timeout, traced};
+use crate::{spans, timeout};
 
 /// How long to wait for a connection to another process.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -131,12 +131,12 @@ impl Service<Request<Body>> for Peer {
                 .map(|Ok(response)| Ok(response))
                 .boxed(),
             Peer::Remote(channel) => {
-                traced::hand_on(request.headers_mut());
+                spans::inject(request.headers_mut());
                 let answered = channel.call(request);
                 async move { answered.await.map_err(Error::from) }.boxed()
             }
             Peer::Balanced(balanced) => {
-                traced::hand_on(request.headers_mut());
+                spans::inject(request.headers_mut());
                 balanced.clone().call(request).map(Ok).boxed()
             }
         }

@@ -2,8 +2,8 @@
 //! it open: on connections, handshake time, header size and time, body size and time, streams per
 //! connection, idle time, and answers that the client does not read.
 
-mod farewell;
 mod limits;
+mod shutdown;
 
 use std::convert::Infallible;
 use std::io;
@@ -31,12 +31,12 @@ use crate::body::{Bounded, is_grpc};
 use crate::capacity::{Capacity, Permit};
 use crate::drain::Drain;
 use crate::status::{Code, Error};
-use crate::tls::{Identity, Prompt, shaken, speaks_http2};
+use crate::tls::{Identity, Prompt, handshake, speaks_http2};
 use crate::unread::{Counted, Opened, Reader, Unread};
 use crate::{refusal, status};
 
-use farewell::{Farewell, Watchers};
 pub use limits::Limits;
+use shutdown::{Shutdown, Watchers};
 
 /// How a connection that speaks HTTP/2 begins.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -46,13 +46,13 @@ const FIELD_BYTES: usize = 32;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Bytes that may be under way on one stream and connection: batches are large.
 const WINDOW_BYTES: u32 = 1 << 20;
-/// When to try again on a connection whose answers have not been taken.
+/// When a client that has not read its answers may try again.
 const RETRY_UNREAD_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait when the machine has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection's place among [`Limits::connections`], in the extensions of its requests. An upgraded
-/// socket outlives its connection's requests: whoever serves it keeps this as long as the socket.
+/// socket outlives its connection's requests: its handler keeps this as long as the socket.
 #[derive(Clone)]
 pub struct Place {
     _permit: Arc<Permit>,
@@ -60,7 +60,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Closes the connection, because nothing of what was written to its socket is taken. (A socket over
+    /// Closes the connection, because its client reads nothing of what was written to the socket. (A socket over
     /// HTTP/1.1 has its connection for itself and closes it when it is dropped.)
     pub fn close_unread(&self) {
         self.reader.close_unread();
@@ -85,7 +85,7 @@ impl From<TcpListener> for Port {
     }
 }
 
-/// gRPC and everything else behind one router, told apart by the content type.
+/// gRPC and everything else behind one router, distinguished by the content type.
 pub fn multiplex(grpc: Routes, http: Router) -> Router {
     let grpc = grpc.prepare().into_axum_router();
     let http = http.with_state(());
@@ -107,11 +107,11 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
     let capacity = Capacity::new("connections", limits.connections);
     let unread = Duration::from_millis(limits.unread_timeout_ms.into());
     let server = Arc::new(Server::new(app, limits, identity, drain.clone()));
-    let farewell = Farewell::default();
+    let shutdown = Shutdown::default();
     let mut connections = JoinSet::new();
     let unread_answers = Arc::clone(&server.unread);
-    let mut beside = JoinSet::new();
-    beside.spawn(async move { unread_answers.watch().await });
+    let mut watching = JoinSet::new();
+    watching.spawn(async move { unread_answers.watch().await });
     let mut draining = pin!(drain.draining());
     loop {
         let accepted = tokio::select! {
@@ -123,7 +123,7 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
         match accepted {
             Ok((stream, address, permit)) => {
                 let server = Arc::clone(&server);
-                let watchers = farewell.watchers();
+                let watchers = shutdown.watchers();
                 connections.spawn(async move {
                     server.connection(stream, address, permit, watchers).await;
                 });
@@ -135,7 +135,7 @@ pub async fn serve(port: impl Into<Port>, app: Router, limits: Limits, drain: Dr
         }
     }
     drop(listener);
-    farewell.say(connections).await;
+    shutdown.run(connections).await;
 }
 
 async fn accept(
@@ -150,14 +150,14 @@ async fn accept(
     Ok((stream, address, permit))
 }
 
-/// Has the system close a connection whose other end takes nothing of what it was sent: hyper itself
-/// waits for ever, and the connection's place with it.
+/// Has the operating system close a connection whose client reads nothing. hyper itself waits for ever, and
+/// the connection would keep its place.
 #[cfg(target_os = "linux")]
 fn close_when_unread(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limit))
 }
 
-/// Other systems have no such option.
+/// Other operating systems have no such option.
 #[cfg(not(target_os = "linux"))]
 fn close_when_unread(_: &TcpStream, _: Duration) -> io::Result<()> {
     Ok(())
@@ -205,7 +205,7 @@ impl Server {
         }
     }
 
-    /// Serves a connection to its end, or until it is not worth its memory.
+    /// Serves a connection to its end, or until it is closed because its client reads nothing.
     async fn connection(
         &self,
         stream: TcpStream,
@@ -214,7 +214,7 @@ impl Server {
         watchers: Watchers,
     ) {
         let (open, place) = self.admit(permit);
-        open.during(self.spoken(stream, address, place, watchers))
+        open.during(self.after_handshake(stream, address, place, watchers))
             .await;
     }
 
@@ -227,7 +227,8 @@ impl Server {
         (open, place)
     }
 
-    async fn spoken(
+    /// Serves a connection after the TLS handshake, if there is to be one.
+    async fn after_handshake(
         &self,
         stream: TcpStream,
         address: SocketAddr,
@@ -236,27 +237,27 @@ impl Server {
     ) {
         let Some(identity) = &self.identity else {
             let (reader, writer) = stream.into_split();
-            return self.unsaid(reader, writer, address, place, watchers).await;
+            return self.detect(reader, writer, address, place, watchers).await;
         };
         let limit = Duration::from_millis(self.limits.handshake_timeout_ms);
-        let Some(stream) = shaken(identity, stream, address, limit).await else {
+        let Some(stream) = handshake(identity, stream, address, limit).await else {
             return;
         };
         if speaks_http2(&stream) {
-            let stream = Prompt::new(stream, PREFACE.len(), self.opening());
+            let stream = Prompt::new(stream, PREFACE.len(), self.first_bytes_limit());
             return self.http2(stream, address, place, watchers).await;
         }
         let (reader, writer) = tokio::io::split(stream);
-        self.unsaid(reader, writer, address, place, watchers).await;
+        self.detect(reader, writer, address, place, watchers).await;
     }
 
-    /// How long it may take until a connection has said what it speaks.
-    fn opening(&self) -> Duration {
+    /// How long the first bytes of a connection may take.
+    fn first_bytes_limit(&self) -> Duration {
         Duration::from_millis(self.limits.header_timeout_ms)
     }
 
-    /// What is spoken is found out from how it begins.
-    async fn unsaid(
+    /// Finds out from the first bytes whether a connection speaks HTTP/1.1 or HTTP/2, and serves it.
+    async fn detect(
         &self,
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
@@ -264,7 +265,7 @@ impl Server {
         place: Place,
         watchers: Watchers,
     ) {
-        let opened = tokio::time::timeout(self.opening(), opened(reader)).await;
+        let opened = tokio::time::timeout(self.first_bytes_limit(), detect_http2(reader)).await;
         let Ok(Ok((is_http2, reader))) = opened else {
             tracing::debug!(%address, "a connection ended before it had said what it speaks");
             return;
@@ -283,7 +284,7 @@ impl Server {
             async move {
                 let mut answer = answer.await;
                 if let (Ok(answer), true) = (&mut answer, drain.is_draining()) {
-                    farewell::last(answer);
+                    shutdown::mark_last(answer);
                 }
                 answer
             }
@@ -295,7 +296,7 @@ impl Server {
         ended(address, watchers.http1.watch(connection).await);
     }
 
-    /// Speaks first, as HTTP/2 lets the server do: whoever hears it knows that it has been let in.
+    /// The server speaks first, as HTTP/2 allows: that tells a client that its certificate was accepted.
     async fn http2(&self, io: impl Io, address: SocketAddr, place: Place, watchers: Watchers) {
         let service = hyper::service::service_fn(|request| self.answer(request, address, &place));
         let connection = self.http2.serve_connection(TokioIo::new(io), service);
@@ -303,8 +304,8 @@ impl Server {
         ended(address, watchers.http2.watch(connection).await);
     }
 
-    /// The answer, counted until it is taken. A client that has left too much is refused before anything is
-    /// begun for it; a page that it has asked for meanwhile is not given.
+    /// The answer, whose bytes are counted until they are read. A client that has left too much unread is refused
+    /// before its request is begun; if that happens while a read is being answered, the answer is withheld.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -368,7 +369,7 @@ impl Server {
     }
 }
 
-/// A client that does not take its answers is given no more of them.
+/// The refusal for a client that does not read its answers.
 fn unread(headers: &HeaderMap, random: &Random) -> Response<Body> {
     let what = "what this connection was answered and has not read";
     refusal::answer(
@@ -378,7 +379,7 @@ fn unread(headers: &HeaderMap, random: &Random) -> Response<Body> {
     )
 }
 
-/// What a connection is made of.
+/// The transport of a connection.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
@@ -388,9 +389,9 @@ fn ended<E: std::fmt::Display>(address: SocketAddr, end: Result<(), E>) {
     }
 }
 
-/// Reads as much as it takes to know whether a connection speaks HTTP/2, and gives that back in front
-/// of the rest. Done here because hyper's own detection waits for ever.
-async fn opened<R: AsyncRead + Unpin>(
+/// Reads as many bytes as show whether a connection speaks HTTP/2; returns that, and a reader that begins with
+/// these bytes. hyper's own detection would wait for ever.
+async fn detect_http2<R: AsyncRead + Unpin>(
     mut stream: R,
 ) -> io::Result<(bool, Chain<io::Cursor<Vec<u8>>, R>)> {
     let mut seen = Vec::with_capacity(PREFACE.len());

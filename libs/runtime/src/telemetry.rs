@@ -18,7 +18,7 @@ use crate::config;
 use crate::context::Context;
 use crate::filter::{self, Filter};
 use crate::method::Method;
-use crate::traced::Exporter;
+use crate::spans::Exporter;
 
 /// Upper bounds of the durations that are counted, in seconds.
 const BUCKETS_SECONDS: [f64; 15] = [

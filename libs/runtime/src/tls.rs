@@ -2,7 +2,7 @@
 //!
 //! Owns which files hold a process's identity and trust ([`Config`], [`PublicConfig`]), that their current
 //! content is in force ([`Identity`]), and connections to other processes ([`Dialer`]). TLS 1.3 and nothing
-//! older. Refuses to know who may do what: whoever has a certificate of the platform's CA belongs to the
+//! older. Refuses to know who may do what: every process with a certificate of the platform's CA belongs to the
 //! platform.
 
 mod connect;
@@ -20,7 +20,7 @@ use crate::config;
 
 pub(crate) use self::connect::Place;
 pub use self::connect::{DialError, Dialer};
-pub(crate) use self::handshake::{Prompt, shaken, speaks_http2};
+pub(crate) use self::handshake::{Prompt, handshake, speaks_http2};
 pub use self::identity::Identity;
 
 /// Who calls at the port of a process.
@@ -29,13 +29,13 @@ pub use self::identity::Identity;
 pub enum Callers {
     /// Other services of the platform: [`Config`] says how it is secured.
     Services,
-    /// Whoever there is: [`PublicConfig`] says how it is secured.
+    /// Anybody: [`PublicConfig`] says how it is secured.
     #[default]
     Clients,
 }
 
-/// Who a process is to the others of its platform, in PEM files. All three, or none: then nothing
-/// between the processes is encrypted.
+/// The identity of a process towards the others of its platform, in PEM files. All three, or none: then
+/// nothing between the processes is encrypted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -43,8 +43,8 @@ pub struct Config {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// The certificates that those of all processes are signed by. The platform's own CA: whoever has a
-    /// certificate of it may call.
+    /// The CA by which the certificates of all processes are signed. It must be the platform's own: every process
+    /// with a certificate of it may call.
     pub ca: PathBuf,
 }
 
@@ -68,7 +68,8 @@ impl Config {
     }
 }
 
-/// Who a process is to its clients, in PEM files. Both, or none: then it speaks plain text to them.
+/// The identity of a process towards its clients, in PEM files. Both, or none: then it speaks plain text to
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublicConfig {

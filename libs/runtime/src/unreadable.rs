@@ -6,7 +6,7 @@ use tonic::{Code as Grpc, Status};
 
 use crate::status::{self, Code, Error};
 
-/// How tonic's messages begin when it cannot read a request.
+/// How tonic's messages begin when it cannot decode a request.
 const UNREADABLE: [&str; 4] = [
     "failed to decode Protobuf message",
     "protocol error: received message with",
@@ -15,8 +15,8 @@ const UNREADABLE: [&str; 4] = [
 ];
 const TOO_LARGE: &str = "Error, decoded message length too large";
 
-/// Rewrites the status among the headers or trailers of an answer if it is such a one.
-pub(crate) fn mend(headers: &mut HeaderMap) {
+/// Rewrites the status among the headers or trailers of an answer, if it is one of these.
+pub(crate) fn rewrite(headers: &mut HeaderMap) {
     let failed = |code: Grpc| matches!(code, Grpc::Internal | Grpc::OutOfRange);
     if !headers
         .get("grpc-status")

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use prepx_auth::{CLUSTER_KEY, Identity};
-use prepx_runtime::{Peer, traced};
+use prepx_runtime::{Peer, spans};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
@@ -66,7 +66,7 @@ const KEPT_BACK: [HeaderName; 5] = [
     header::HOST,
     header::TRANSFER_ENCODING,
     HeaderName::from_static(CLUSTER_KEY),
-    traced::HEADER,
+    spans::HEADER,
 ];
 
 /// A service in another process, in the place of its routes.

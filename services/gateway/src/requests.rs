@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::middleware::Next;
 use http::{Request, Response};
 use metrics::{Counter, Gauge};
-use prepx_runtime::{Durations, guard, traced};
+use prepx_runtime::{Durations, guard, spans};
 use prepx_trace::{Details, Kind, Span, Trace};
 use prepx_transcode::{Route, Router};
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ impl Requests {
     /// Counts a request, until the head of its answer is there.
     pub async fn around(&self, request: Request<Body>, next: Next) -> Response<Body> {
         let page = self.pages.get(request.uri().path());
-        let mut under_way = InFlight::begin(&self.in_flight, traced::begin(request.headers()));
+        let mut under_way = InFlight::begin(&self.in_flight, spans::begin(request.headers()));
         let began = Instant::now();
         let response = prepx_trace::scope(under_way.trace(), next.run(request)).await;
         let route = response.extensions().get::<Arc<Route>>();
@@ -165,7 +165,7 @@ impl<'r> InFlight<'r> {
         let failure = status.is_server_error().then(|| label(status.as_u16()));
         span.end(failure, || {
             let id = response.headers().get(guard::REQUEST_ID);
-            let id = id.map(|id| ("prepx.request_id", traced::words(id)));
+            let id = id.map(|id| ("prepx.request_id", spans::request_id_value(id)));
             let attributes = [
                 ("http.request.method", meters.method.clone().into()),
                 ("http.route", meters.route.clone().into()),

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What a call earns and a repeat costs: one repeat for five calls.
+/// What a call earns and a retry costs: one retry for five calls.
 const EARNED: u32 = 2;
 const COST: u32 = 10;
-/// What may be saved: a hundred repeats at once, when a replica dies with its calls.
+/// The most that is saved: a hundred retries at once, for when a replica dies with its calls.
 const SAVED_MAX: u32 = 1_000;
 
-/// Earned by calls, spent by repeats. Begins full.
+/// Earned by calls, spent by retries. Begins full.
 pub(super) struct Budget(AtomicU32);
 
 impl Default for Budget {
@@ -18,12 +18,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A call was made.
+    /// Adds what a call earns.
     pub fn earn(&self) {
         self.change(|saved| Some(saved.saturating_add(EARNED).min(SAVED_MAX)));
     }
 
-    /// Whether a call may be repeated.
+    /// Pays for a retry; whether there is enough left.
     pub fn spend(&self) -> bool {
         self.change(|saved| saved.checked_sub(COST))
     }

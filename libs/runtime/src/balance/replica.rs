@@ -16,11 +16,11 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::{Service as _, ServiceExt as _};
 
 use super::ANSWER_WAIT;
-use super::sent::Outcome;
+use super::outcome::Outcome;
 use crate::method::Method;
 use crate::peer::{Peer, Process};
 
-/// How long after a replica was lost it is looked for again; longer each time in vain.
+/// The pauses between attempts to reach a replica that was lost; each is longer than the last.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -30,8 +30,8 @@ pub(super) struct Replica {
     channel: Channel,
     serving: AtomicBool,
     calls: AtomicUsize,
-    /// Wakes the watch: a call has found out that something is wrong.
-    doubted: Notify,
+    /// Notified when a call has failed: the health is asked for again.
+    call_failed: Notify,
 }
 
 impl fmt::Debug for Replica {
@@ -51,16 +51,16 @@ impl Replica {
             channel,
             serving: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
-            doubted: Notify::new(),
+            call_failed: Notify::new(),
         }
     }
 
-    /// Whether it has said that it serves, and nothing since then says otherwise.
+    /// Whether it has reported that it serves, and no call has failed since.
     pub fn is_serving(&self) -> bool {
         self.serving.load(Ordering::Acquire)
     }
 
-    /// It alone.
+    /// This replica as a peer of its own.
     pub fn process(&self) -> Process {
         Process {
             url: Some(self.url.clone()),
@@ -69,14 +69,14 @@ impl Replica {
         }
     }
 
-    /// Calls that wait for their answer.
+    /// The number of calls that wait for their answer.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Sends a call. A replica that does not take it, or is lost with it, is not chosen again before it
-    /// has said that it serves.
-    pub async fn outcome(&self, request: Request<Body>, method: &Method) -> Outcome {
+    /// Sends a call. If the replica does not take it, or the answer is lost, the replica is not chosen again
+    /// until it reports that it serves.
+    pub async fn call(&self, request: Request<Body>, method: &Method) -> Outcome {
         let _under_way = UnderWay::begin(&self.calls);
         let answer = self.send(request);
         let answered = match method.streaming {
@@ -96,7 +96,7 @@ impl Replica {
         };
         if matches!(outcome, Outcome::NotTaken | Outcome::Lost) {
             self.serving.store(false, Ordering::Release);
-            self.doubted.notify_one();
+            self.call_failed.notify_one();
         }
         outcome
     }
@@ -106,13 +106,13 @@ impl Replica {
         channel.ready().await?.call(request).await
     }
 
-    /// Listens to what it says of itself, for ever. `news` is told of every change.
-    pub async fn watch(self: Arc<Self>, news: watch::Sender<()>) {
+    /// Follows the health that it reports, for ever. `changed` is notified of every change.
+    pub async fn watch(self: Arc<Self>, changed: watch::Sender<()>) {
         let mut pause = PAUSE_MIN;
         loop {
-            let heard = self.listen(&news).await;
-            self.now(false, &news);
-            pause = match heard {
+            let ended = self.follow_health(&changed).await;
+            self.set_serving(false, &changed);
+            pause = match ended {
                 Ok(()) => PAUSE_MIN,
                 Err(why) => {
                     tracing::debug!(url = self.url, %why, "a replica does not answer");
@@ -123,30 +123,30 @@ impl Replica {
         }
     }
 
-    /// Until the stream ends or a call has found out more; an error when nothing came of it.
-    async fn listen(&self, news: &watch::Sender<()>) -> Result<(), Status> {
-        let everything = HealthCheckRequest::default();
+    /// Follows its health until the stream ends or a call fails; an error if it reported nothing.
+    async fn follow_health(&self, changed: &watch::Sender<()>) -> Result<(), Status> {
+        let whole_process = HealthCheckRequest::default();
         let mut health = HealthClient::new(self.channel.clone());
-        let mut told = health.watch(everything).await?.into_inner();
-        let first = told.message().await?;
-        let mut said = first.ok_or_else(|| Status::unavailable("the stream is empty"))?;
+        let mut reports = health.watch(whole_process).await?.into_inner();
+        let first = reports.message().await?;
+        let mut report = first.ok_or_else(|| Status::unavailable("the stream is empty"))?;
         loop {
-            self.now(said.status() == ServingStatus::Serving, news);
+            self.set_serving(report.status() == ServingStatus::Serving, changed);
             tokio::select! {
-                next = told.message() => match next {
-                    Ok(Some(next)) => said = next,
+                next = reports.message() => match next {
+                    Ok(Some(next)) => report = next,
                     Ok(None) | Err(_) => return Ok(()),
                 },
-                () = self.doubted.notified() => return Ok(()),
+                () = self.call_failed.notified() => return Ok(()),
             }
         }
     }
 
-    fn now(&self, serving: bool, news: &watch::Sender<()>) {
+    fn set_serving(&self, serving: bool, changed: &watch::Sender<()>) {
         if self.serving.swap(serving, Ordering::AcqRel) != serving {
             tracing::info!(url = self.url, serving, "a replica");
         }
-        news.send_replace(());
+        changed.send_replace(());
     }
 }
 

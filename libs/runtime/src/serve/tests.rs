@@ -41,7 +41,7 @@ struct Served {
     pages: Arc<AtomicUsize>,
     /// Answers to POST are made when they are let.
     let_go: Arc<Semaphore>,
-    farewell: Farewell,
+    shutdown: Shutdown,
     control: Control,
     _watching: JoinHandle<()>,
 }
@@ -73,7 +73,7 @@ impl Served {
             server,
             pages,
             let_go,
-            farewell: Farewell::default(),
+            shutdown: Shutdown::default(),
             control,
             _watching: tokio::spawn(async move { unread.watch().await }),
         }
@@ -84,7 +84,7 @@ impl Served {
         let (near, far) = tokio::io::duplex(1 << 20);
         let permit = Capacity::new("test", 1).enter().expect("there is room");
         let (open, place) = self.server.admit(permit);
-        let (server, watchers) = (Arc::clone(&self.server), self.farewell.watchers());
+        let (server, watchers) = (Arc::clone(&self.server), self.shutdown.watchers());
         tokio::spawn(async move {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
             open.during(server.http2(far, address, place, watchers))
@@ -106,7 +106,7 @@ impl Served {
         let (near, far) = tokio::io::duplex(1 << 20);
         let permit = Capacity::new("test", 1).enter().expect("there is room");
         let (open, place) = self.server.admit(permit);
-        let (server, watchers) = (Arc::clone(&self.server), self.farewell.watchers());
+        let (server, watchers) = (Arc::clone(&self.server), self.shutdown.watchers());
         connections.spawn(async move {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
             open.during(server.http1(far, address, place, watchers))
@@ -301,7 +301,7 @@ async fn at_the_end_a_connection_over_http1_is_answered_once_more() {
 
     served.control.drain();
     let began = Instant::now();
-    let ending = tokio::spawn(served.farewell.say(connections));
+    let ending = tokio::spawn(served.shutdown.run(connections));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let header = ask_older(&mut sending).await;
     assert!(header.contains("connection: close"), "{header}");
@@ -309,5 +309,5 @@ async fn at_the_end_a_connection_over_http1_is_answered_once_more() {
         assert_eq!(client.read(&mut [0]).await.expect("is closed well"), 0);
         assert_eq!(began.elapsed().as_millis(), after_ms);
     }
-    ending.await.expect("says farewell");
+    ending.await.expect("shuts down");
 }

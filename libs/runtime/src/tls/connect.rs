@@ -46,7 +46,7 @@ pub enum DialError {
     Tls(#[from] Error),
 }
 
-/// How a process calls the others of its platform: in plain text, or as who it is. Clones are the same.
+/// How a process calls the others of its platform: in plain text, or with its identity. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Dialer(Option<Arc<Identity>>);
 
@@ -202,7 +202,7 @@ impl Peer {
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = server_name(host).map_err(|why| wrong(why.to_string()))?;
-        let client = identity::stranger(files::ca("--ca", ca)?, clock);
+        let client = identity::anonymous_client(files::ca("--ca", ca)?, clock);
         let client = client.map_err(|why| wrong(why.to_string()))?;
         let endpoint = peer::endpoint(url).map_err(|why| wrong(why.to_string()))?;
         let connector = Connector::new(Trust::Ca(Arc::new(client)), name);
@@ -212,19 +212,19 @@ impl Peer {
     }
 }
 
-/// Whom a connection believes, and what it shows of itself.
+/// Which servers a connection trusts, and what it shows of itself.
 #[derive(Clone)]
 enum Trust {
     Mutual(Arc<Identity>),
     Ca(Arc<ClientConfig>),
 }
 
-/// Makes connections to whoever is of this name.
+/// Makes connections to servers of this name.
 #[derive(Clone)]
 struct Connector {
     trust: Trust,
     name: ServerName<'static>,
-    /// What was said last of a failure: nobody needs to read it again at each try.
+    /// The failure that was logged last: the same one is not logged again at each attempt.
     said: Arc<Mutex<String>>,
 }
 
@@ -270,7 +270,7 @@ impl Connector {
         Ok(stream)
     }
 
-    /// Says a failure once, until there is another one or none.
+    /// Logs a failure once, until there is another one or none.
     fn tell(&self, uri: &Uri, why: String) -> String {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if why.is_empty() {
@@ -304,7 +304,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// What went wrong, from the side of whoever has called.
+/// What went wrong, as the caller sees it.
 fn words(error: &io::Error) -> String {
     let reason = reason(error);
     failed("client", reason);

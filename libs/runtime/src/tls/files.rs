@@ -17,14 +17,14 @@ use tokio_rustls::rustls::{self, CertificateError, RootCertStore};
 
 use super::{Config, Error, PublicConfig, set};
 
-/// The largest file that is taken for one of these.
+/// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// The last second of the year 9999, which certificates that do not end have for their end (RFC 5280,
 /// 4.1.2.5), and one more.
 const LATE: Duration = Duration::from_secs(253_402_300_800);
 
-/// Which files, and the table of the settings that names them.
+/// The files, and the table of the settings that names them.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     table: &'static str,
@@ -34,7 +34,7 @@ pub(super) struct Files {
     ca: Option<PathBuf>,
 }
 
-/// What the files say, as bytes: what has not changed need not be parsed again.
+/// The contents of the files, so that unchanged ones are not parsed again.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Text {
     certificate: Vec<u8>,
@@ -42,12 +42,12 @@ pub(super) struct Text {
     ca: Option<Vec<u8>>,
 }
 
-/// What a process has in hand: its certificates with their key, and the CA.
-pub(super) struct Papers {
+/// The credentials of a process: its certificates with their key, and the CA.
+pub(super) struct Credentials {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
     pub ca: Option<Arc<RootCertStore>>,
-    /// Until when the first certificate is valid.
+    /// When the first certificate expires.
     pub end: Option<UnixTime>,
 }
 
@@ -86,15 +86,15 @@ impl Files {
         })
     }
 
-    /// What the files say, when it fits together: the key is that of the certificate, and with a CA the
-    /// certificate is one that others of the platform believe to be `name`'s.
-    pub fn papers(
+    /// The credentials in the files, if they fit together: the key is that of the certificate, and with a CA the
+    /// certificate is one that the other processes accept for `name`.
+    pub fn credentials(
         &self,
         text: &Text,
         name: &ServerName<'_>,
         provider: &Arc<CryptoProvider>,
         now: UnixTime,
-    ) -> Result<Papers, Error> {
+    ) -> Result<Credentials, Error> {
         let chain = certificates(&text.certificate);
         let chain = chain.map_err(|problem| self.wrong_certificate(problem))?;
         let key = PrivateKeyDer::from_pem_slice(&text.key);
@@ -116,7 +116,7 @@ impl Files {
         };
         judged?;
         let end = end(&chain, &roots, name, provider);
-        Ok(Papers {
+        Ok(Credentials {
             chain,
             key,
             ca,
@@ -124,7 +124,7 @@ impl Files {
         })
     }
 
-    /// Whether others will take the certificate, as server and as client.
+    /// Checks that other processes will accept the certificate, as a server's and as a client's.
     fn believed(
         &self,
         chain: &[CertificateDer<'_>],
@@ -240,7 +240,7 @@ fn alone(chain: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, rustls
     Ok(Arc::new(roots))
 }
 
-/// Judges a server's certificates as a client does.
+/// Verifies a server's certificates as a client does.
 fn judged(
     chain: &[CertificateDer<'_>],
     roots: &Arc<RootCertStore>,
@@ -259,7 +259,7 @@ fn judged(
         .map(drop)
 }
 
-/// When a certificate ends: whoever judges it after that is told.
+/// When a certificate expires.
 fn end(
     chain: &[CertificateDer<'_>],
     roots: &Arc<RootCertStore>,
@@ -281,7 +281,7 @@ fn end(
     }
 }
 
-/// Who judges callers by their certificates.
+/// The verifier of callers' certificates.
 pub(super) fn verifier(
     ca: &Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,

@@ -17,8 +17,8 @@ use tokio_rustls::server::TlsStream;
 use super::Identity;
 use super::identity::HTTP2;
 
-/// The connection after its handshake; none when nothing has come of it.
-pub(crate) async fn shaken(
+/// Makes the handshake as the server; none if it fails.
+pub(crate) async fn handshake(
     identity: &Identity,
     stream: TcpStream,
     address: SocketAddr,
@@ -37,7 +37,7 @@ pub(crate) async fn shaken(
     None
 }
 
-/// Whether client and server have agreed on HTTP/2. On what else is found out from what comes.
+/// Whether client and server have agreed on HTTP/2. Otherwise the first bytes show the protocol.
 pub(crate) fn speaks_http2(stream: &TlsStream<TcpStream>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
@@ -48,7 +48,7 @@ pub(super) fn failed(side: &'static str, reason: &'static str) {
     metrics::counter!("prepx_tls_handshakes_failed_total", &labels).increment(1);
 }
 
-/// In a word, of which there are a few.
+/// The kind of an error, from a small set for metrics.
 pub(super) fn reason(error: &io::Error) -> &'static str {
     let inner = error.get_ref();
     match inner.and_then(|inner| inner.downcast_ref::<Error>()) {
@@ -63,8 +63,8 @@ pub(super) fn reason(error: &io::Error) -> &'static str {
     }
 }
 
-/// A connection whose other end has a time for its first bytes. The HTTP/2 server speaks first, and
-/// waits for ever for an answer.
+/// A connection whose client must send its first bytes in time. The HTTP/2 server speaks first, and would wait
+/// for ever for an answer.
 pub(crate) struct Prompt<S> {
     stream: S,
     missing: usize,
@@ -72,7 +72,7 @@ pub(crate) struct Prompt<S> {
 }
 
 impl<S> Prompt<S> {
-    /// Within `limit` there must be so many bytes.
+    /// `stream`, on which so many bytes must arrive within `limit`.
     pub fn new(stream: S, bytes: usize, limit: Duration) -> Prompt<S> {
         Prompt {
             stream,

@@ -14,21 +14,21 @@ use tokio_rustls::rustls::time_provider::TimeProvider;
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 
-use super::files::{Files, Papers, Text, verifier};
+use super::files::{Credentials, Files, Text, verifier};
 use super::{Config, Error, PublicConfig};
 
-/// What is spoken inside, by the names of ALPN (RFC 7301).
+/// The protocols inside TLS, by their names in ALPN (RFC 7301).
 pub(super) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Who a process is to those who call it and whom it calls.
+/// The identity of a process towards its callers and towards the services that it calls.
 pub struct Identity {
     files: Files,
     name: ServerName<'static>,
     provider: Arc<CryptoProvider>,
     time: Arc<dyn TimeProvider>,
     now: RwLock<Arc<Sides>>,
-    /// What the files said last, whether it was taken up or not; an error is told once.
+    /// What the files contained last, valid or not, so that an error is logged once.
     seen: Mutex<Result<Text, Error>>,
 }
 
@@ -64,7 +64,7 @@ impl Identity {
     /// # Errors
     /// Names the file that is not right, and what would be.
     pub fn public(config: &PublicConfig, clock: Arc<dyn Clock>) -> Result<Identity, Error> {
-        // Which names clients know it by is between them and whoever has signed it.
+        // Which names are in the certificate is for its CA and the clients to check.
         Identity::open(config.into(), "anybody.invalid", clock)
     }
 
@@ -73,8 +73,8 @@ impl Identity {
         let provider = Arc::new(ring::default_provider());
         let time: Arc<dyn TimeProvider> = Arc::new(Time(clock));
         let text = files.read()?;
-        let papers = files.papers(&text, &name, &provider, now(&*time))?;
-        let sides = Sides::of(papers, &provider, &time);
+        let credentials = files.credentials(&text, &name, &provider, now(&*time))?;
+        let sides = Sides::of(credentials, &provider, &time);
         let identity = Identity {
             now: RwLock::new(Arc::new(sides.map_err(|why| files.unusable(&why))?)),
             seen: Mutex::new(Ok(text)),
@@ -87,7 +87,7 @@ impl Identity {
         Ok(identity)
     }
 
-    /// How long what is in force will be good.
+    /// How long the certificates in force are valid.
     fn tell(&self) {
         let Some(end) = self.sides().end else {
             return;
@@ -97,8 +97,8 @@ impl Identity {
         metrics::gauge!("prepx_tls_certificate_seconds_left", "table" => table).set(left);
     }
 
-    /// Looks whether the files have changed and takes up what they say; answers whether it did. What is
-    /// not right is said in the log once, and what was in force stays.
+    /// Checks whether the files have changed, and applies them; returns whether it did. An error is logged once,
+    /// and what was in force stays.
     pub fn look(&self) -> bool {
         let read = self.files.read();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,14 +123,16 @@ impl Identity {
 
     fn take(&self, text: &Text) -> Result<(), Error> {
         let now = now(&*self.time);
-        let papers = self.files.papers(text, &self.name, &self.provider, now)?;
-        let sides = Sides::of(papers, &self.provider, &self.time);
+        let credentials = self
+            .files
+            .credentials(text, &self.name, &self.provider, now)?;
+        let sides = Sides::of(credentials, &self.provider, &self.time);
         let sides = sides.map_err(|why| self.files.unusable(&why))?;
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sides);
         Ok(())
     }
 
-    /// Looks so often, for ever.
+    /// Checks periodically, for ever.
     pub async fn follow(self: Arc<Identity>, every: Duration) {
         loop {
             tokio::time::sleep(every).await;
@@ -157,16 +159,16 @@ impl Identity {
 
 impl Sides {
     fn of(
-        papers: Papers,
+        credentials: Credentials,
         provider: &Arc<CryptoProvider>,
         time: &Arc<dyn TimeProvider>,
     ) -> Result<Sides, rustls::Error> {
-        let Papers {
+        let Credentials {
             chain,
             key,
             ca,
             end,
-        } = papers;
+        } = credentials;
         let unusable = |why: &dyn fmt::Display| rustls::Error::General(why.to_string());
         let server = ServerConfig::builder_with_details(provider.clone(), time.clone())
             .with_protocol_versions(&[&TLS13])?;
@@ -186,7 +188,7 @@ impl Sides {
         }
         let client = |ca| {
             let client = trusting(ca, provider, time)?.with_client_auth_cert(chain, key)?;
-            Ok::<_, rustls::Error>(Arc::new(spoken(client)))
+            Ok::<_, rustls::Error>(Arc::new(with_alpn(client)))
         };
         Ok(Sides {
             server: Arc::new(server),
@@ -208,24 +210,24 @@ fn trusting(
     Ok(client.with_root_certificates(ca))
 }
 
-fn spoken(mut client: ClientConfig) -> ClientConfig {
+fn with_alpn(mut client: ClientConfig) -> ClientConfig {
     client.alpn_protocols = vec![HTTP2.to_vec()];
     client.resumption = Resumption::disabled();
     client
 }
 
-/// The client of servers that are of this CA, who shows nothing of itself.
-pub(super) fn stranger(
+/// A client without a certificate, which trusts servers whose certificates are of this CA.
+pub(super) fn anonymous_client(
     ca: Arc<RootCertStore>,
     clock: Arc<dyn Clock>,
 ) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(ring::default_provider());
     let time: Arc<dyn TimeProvider> = Arc::new(Time(clock));
     let client = trusting(ca, &provider, &time)?;
-    Ok(spoken(client.with_no_client_auth()))
+    Ok(with_alpn(client.with_no_client_auth()))
 }
 
-/// What certificates are valid at.
+/// The time at which certificates are judged.
 struct Time(Arc<dyn Clock>);
 
 impl fmt::Debug for Time {

@@ -9,7 +9,7 @@ use axum::routing::get;
 use prepx_runtime::serve::Limits;
 use prepx_runtime::tls::{Config as Tls, Dialer, Identity, PublicConfig};
 use prepx_runtime::{Config, Peer, Probes, guard, listen, telemetry};
-use prepx_tests::authority::{Authority, Papers, today};
+use prepx_tests::authority::{Authority, Credentials, today};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -92,14 +92,14 @@ async fn whoever_is_not_who_he_should_be_is_refused_and_told_why() {
     let words = ["it is not who it should be", "UnknownIssuer"];
     refused("of another CA", stranger, "prepx-bank", &words).await;
 
-    let believing = other.papers("prepx-caller");
+    let believing = other.credentials("prepx-caller");
     believing.write("ca.pem", &(other.pem() + &authority.pem()));
     let believing = believing.identity("prepx-caller");
     let words = ["it refuses this process", "UnknownCA", "prepx-bank"];
     refused("of a CA unknown there", believing, "prepx-bank", &words).await;
 
     let clock = today();
-    let late = authority.papers("prepx-caller");
+    let late = authority.credentials("prepx-caller");
     late.hold(&authority.certified("prepx-caller", 2090), &authority.pem());
     let late = late.identity_at("prepx-caller", clock.clone());
     clock.advance(YEARS);
@@ -111,12 +111,12 @@ async fn whoever_is_not_who_he_should_be_is_refused_and_told_why() {
 #[tokio::test]
 async fn whoever_has_no_certificate_or_an_old_one_is_refused_by_the_server() {
     let (authority, clock) = (Authority::new("one"), today());
-    let papers = authority.papers("prepx-bank");
-    papers.hold(&authority.certified("prepx-bank", 2090), &authority.pem());
-    let identity = papers.identity_at("prepx-bank", clock.clone());
+    let credentials = authority.credentials("prepx-bank");
+    credentials.hold(&authority.certified("prepx-bank", 2090), &authority.pem());
+    let identity = credentials.identity_at("prepx-bank", clock.clone());
     let running = bank(identity, Limits::default()).await;
     let url = format!("https://{}", address(&running));
-    let nameless = Peer::public(&url, &papers.config().ca, today()).expect("a URL");
+    let nameless = Peer::public(&url, &credentials.config().ca, today()).expect("a URL");
     let said = called(nameless).await;
     assert!(!said.contains("answered"), "{said}");
 
@@ -155,15 +155,15 @@ async fn dialled(
 }
 
 /// What clients know the platform by.
-fn public(authority: &Authority) -> (Papers, Arc<Identity>) {
-    let papers = authority.papers("prepx.example.com");
+fn public(authority: &Authority) -> (Credentials, Arc<Identity>) {
+    let credentials = authority.credentials("prepx.example.com");
     let Tls {
         certificate, key, ..
-    } = papers.config();
+    } = credentials.config();
     let config = PublicConfig { certificate, key };
     config.validate().expect("is whole");
     let identity = Identity::public(&config, today()).expect("is right");
-    (papers, Arc::new(identity))
+    (credentials, Arc::new(identity))
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -171,10 +171,10 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 #[tokio::test]
 async fn clients_need_no_certificate_and_say_by_alpn_what_they_speak() {
     let authority = Authority::new("one");
-    let (papers, identity) = public(&authority);
+    let (credentials, identity) = public(&authority);
     let running = bank(identity, Limits::default()).await;
     let url = format!("https://{}", address(&running));
-    let peer = Peer::public(&url, &papers.config().ca, today()).expect("a URL");
+    let peer = Peer::public(&url, &credentials.config().ca, today()).expect("a URL");
     assert_eq!(called(peer).await, "answered");
     for (alpn, spoken) in [
         (&["http/1.1"][..], Some("http/1.1")),
@@ -196,7 +196,7 @@ async fn clients_need_no_certificate_and_say_by_alpn_what_they_speak() {
 #[tokio::test]
 async fn a_socket_is_upgraded_over_tls() {
     let authority = Authority::new("one");
-    let (_papers, identity) = public(&authority);
+    let (_credentials, identity) = public(&authority);
     let running = bank(identity, Limits::default()).await;
     let (_, mut stream) = dialled(&running, &authority.pem(), &["http/1.1"]).await;
     let asked = "GET /socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -218,7 +218,7 @@ async fn whoever_is_slow_or_speaks_no_tls_is_closed_and_gives_its_place_back() {
         ..Limits::default()
     };
     let metrics = telemetry::metrics().expect("nobody else records");
-    let (_papers, identity) = public(&authority);
+    let (_credentials, identity) = public(&authority);
     let running = bank(identity, limits).await;
     for said in ["", "\u{16}\u{3}\u{1}", GET] {
         let mut stream = TcpStream::connect(address(&running))
@@ -249,8 +249,8 @@ async fn whoever_is_slow_or_speaks_no_tls_is_closed_and_gives_its_place_back() {
 #[tokio::test]
 async fn changed_files_are_taken_up_and_damaged_ones_are_not() {
     let (old, new) = (Authority::new("one"), Authority::new("other"));
-    let papers = old.papers("prepx-bank");
-    let identity = papers.identity("prepx-bank");
+    let credentials = old.credentials("prepx-bank");
+    let identity = credentials.identity("prepx-bank");
     let running = bank(Arc::clone(&identity), Limits::default()).await;
     let of = |authority: &Authority| Dialer::mutual(authority.identity("prepx-caller"));
     let call = async |dialer: &Dialer| {
@@ -261,15 +261,15 @@ async fn changed_files_are_taken_up_and_damaged_ones_are_not() {
     assert!(!identity.look(), "nothing has changed");
     assert_eq!(call(&of_old).await, "answered");
 
-    papers.write("certificate.pem", "-----BEGIN CERTIFICATE-----\nhalf");
+    credentials.write("certificate.pem", "-----BEGIN CERTIFICATE-----\nhalf");
     assert!(!identity.look(), "what is damaged is not taken");
     assert_eq!(call(&of_old).await, "answered");
     let [certificate, _] = new.certified("prepx-bank", 2030);
-    papers.write("certificate.pem", &certificate);
+    credentials.write("certificate.pem", &certificate);
     assert!(!identity.look(), "nor a certificate without its key");
     assert_eq!(call(&of_old).await, "answered");
 
-    papers.hold(&new.certified("prepx-bank", 2030), &new.pem());
+    credentials.hold(&new.certified("prepx-bank", 2030), &new.pem());
     let following = tokio::spawn(Arc::clone(&identity).follow(Duration::from_millis(5)));
     let taken = async {
         while call(&of_new).await != "answered" {
@@ -286,53 +286,62 @@ async fn changed_files_are_taken_up_and_damaged_ones_are_not() {
 #[tokio::test]
 async fn files_that_are_not_right_are_named_with_what_would_be() {
     let (authority, other) = (Authority::new("one"), Authority::new("other"));
-    let mine = || authority.papers("prepx-bank");
-    let refused = |papers: &Papers, words: &[&str]| {
-        let opened = Identity::inner(&papers.config(), "prepx-bank", today());
+    let mine = || authority.credentials("prepx-bank");
+    let refused = |credentials: &Credentials, words: &[&str]| {
+        let opened = Identity::inner(&credentials.config(), "prepx-bank", today());
         let said = opened.expect_err("is not right").to_string();
         for word in words {
             assert!(said.contains(word), "{said} does not say {word}");
         }
     };
-    let papers = mine();
-    std::fs::remove_file(papers.config().ca).expect("was there");
+    let credentials = mine();
+    std::fs::remove_file(credentials.config().ca).expect("was there");
     refused(
-        &papers,
+        &credentials,
         &["tls.ca is", "ca.pem", "No such file", "PEM file"],
     );
 
-    let papers = mine();
-    papers.write("certificate.pem", "no PEM at all");
-    refused(&papers, &["tls.certificate is", "no certificate in it"]);
-
-    let papers = mine();
-    papers.write("key.pem", &authority.certified("prepx-bank", 2030)[0]);
-    refused(&papers, &["tls.key is", "no private key", "not encrypted"]);
-
-    let papers = mine();
-    papers.write("key.pem", &authority.certified("prepx-bank", 2030)[1]);
-    let words = ["tls.key is", "not the key of", "certificate.pem"];
-    refused(&papers, &words);
-
-    let papers = mine();
-    papers.hold(&authority.certified("prepx-bank", 2025), &authority.pem());
-    refused(&papers, &["tls.certificate is", "expired", "valid now"]);
-
-    let papers = mine();
-    papers.write("ca.pem", &other.pem());
+    let credentials = mine();
+    credentials.write("certificate.pem", "no PEM at all");
     refused(
-        &papers,
+        &credentials,
+        &["tls.certificate is", "no certificate in it"],
+    );
+
+    let credentials = mine();
+    credentials.write("key.pem", &authority.certified("prepx-bank", 2030)[0]);
+    refused(
+        &credentials,
+        &["tls.key is", "no private key", "not encrypted"],
+    );
+
+    let credentials = mine();
+    credentials.write("key.pem", &authority.certified("prepx-bank", 2030)[1]);
+    let words = ["tls.key is", "not the key of", "certificate.pem"];
+    refused(&credentials, &words);
+
+    let credentials = mine();
+    credentials.hold(&authority.certified("prepx-bank", 2025), &authority.pem());
+    refused(
+        &credentials,
+        &["tls.certificate is", "expired", "valid now"],
+    );
+
+    let credentials = mine();
+    credentials.write("ca.pem", &other.pem());
+    refused(
+        &credentials,
         &["would refuse it", "UnknownIssuer", "of the CA in"],
     );
 
-    let papers = authority.papers("prepx-other");
-    refused(&papers, &["would refuse it", "DNS name prepx-bank"]);
+    let credentials = authority.credentials("prepx-other");
+    refused(&credentials, &["would refuse it", "DNS name prepx-bank"]);
 
-    let papers = mine();
-    papers.hold(&authority.certified("prepx-bank", 2025), &authority.pem());
+    let credentials = mine();
+    credentials.hold(&authority.certified("prepx-bank", 2025), &authority.pem());
     let Tls {
         certificate, key, ..
-    } = papers.config();
+    } = credentials.config();
     let opened = Identity::public(&PublicConfig { certificate, key }, today());
     let said = opened.expect_err("is over").to_string();
     assert!(said.contains("public_tls.certificate is"), "{said}");

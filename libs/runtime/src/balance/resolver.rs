@@ -15,96 +15,100 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::replica::Replica;
 use crate::tls::Place;
 
-/// How long what was found is taken for true: as long as clusters let answers of their DNS live.
+/// How often the host is looked up: about the time to live of DNS records in clusters.
 const LOOK_UP_PAUSE: Duration = Duration::from_secs(5);
-/// Replicas of one name; more addresses are passed over.
+/// The most replicas of one name; more addresses are ignored.
 const REPLICAS_MAX: usize = 1_024;
 
-/// Those behind one URL that are known now.
+/// The replicas behind one URL as they are known now.
 #[derive(Default)]
-pub(super) struct Found(RwLock<Vec<Arc<Replica>>>);
+pub(super) struct Resolved(RwLock<Vec<Arc<Replica>>>);
 
-impl Found {
-    /// Watches whoever is behind a URL, in these tasks; tells `news` of every change.
-    pub fn behind(place: Place, tasks: &mut JoinSet<()>, news: &watch::Sender<()>) -> Arc<Found> {
-        let found = Arc::new(Found::default());
+impl Resolved {
+    /// Looks up and watches the replicas behind a URL, in these tasks; `changed` is notified of every change.
+    pub fn watch(
+        place: Place,
+        tasks: &mut JoinSet<()>,
+        changed: &watch::Sender<()>,
+    ) -> Arc<Resolved> {
+        let resolved = Arc::new(Resolved::default());
         match place.host() {
             None => {
                 let replica = Arc::new(Replica::over(place.url().to_owned(), place.channel()));
-                tasks.spawn(Arc::clone(&replica).watch(news.clone()));
-                found.set(vec![replica]);
+                tasks.spawn(Arc::clone(&replica).watch(changed.clone()));
+                resolved.set(vec![replica]);
             }
             Some((host, port)) => {
-                let following = Following::of(Arc::clone(&found), place, news.clone());
-                tasks.spawn(following.follow(host, port));
+                let resolver = Resolver::of(Arc::clone(&resolved), place, changed.clone());
+                tasks.spawn(resolver.follow(host, port));
             }
         }
-        found
+        resolved
     }
 
-    /// Those of now, in the order of their addresses.
+    /// The replicas, in the order of their addresses.
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
-        let found = self.0.read();
-        found.unwrap_or_else(PoisonError::into_inner).clone()
+        let resolved = self.0.read();
+        resolved.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, replicas: Vec<Arc<Replica>>) {
-        let mut found = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *found = replicas;
+        let mut resolved = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *resolved = replicas;
     }
 }
 
-/// The replicas behind the addresses of a host, and what watches each.
-struct Following {
-    found: Arc<Found>,
+/// Looks up a host periodically, and watches a replica for each of its addresses.
+struct Resolver {
+    resolved: Arc<Resolved>,
     place: Place,
     known: BTreeMap<SocketAddr, (Arc<Replica>, AbortHandle)>,
-    watches: JoinSet<()>,
-    news: watch::Sender<()>,
+    tasks: JoinSet<()>,
+    changed: watch::Sender<()>,
 }
 
-impl Following {
-    fn of(found: Arc<Found>, place: Place, news: watch::Sender<()>) -> Following {
-        Following {
-            found,
+impl Resolver {
+    fn of(resolved: Arc<Resolved>, place: Place, changed: watch::Sender<()>) -> Resolver {
+        Resolver {
+            resolved,
             place,
             known: BTreeMap::new(),
-            watches: JoinSet::new(),
-            news,
+            tasks: JoinSet::new(),
+            changed,
         }
     }
 
     async fn follow(mut self, host: String, port: u16) {
         loop {
             match tokio::net::lookup_host((&*host, port)).await {
-                Ok(addresses) => self.are(addresses.collect()),
+                Ok(addresses) => self.set_addresses(addresses.collect()),
                 Err(why) => tracing::debug!(host, %why, "nobody knows where a service is"),
             }
             tokio::time::sleep(LOOK_UP_PAUSE).await;
         }
     }
 
-    /// These are the addresses now.
-    fn are(&mut self, mut addresses: Vec<SocketAddr>) {
+    /// Replaces the addresses: watches new replicas, and no longer watches those that are gone.
+    fn set_addresses(&mut self, mut addresses: Vec<SocketAddr>) {
         addresses.sort_unstable();
         addresses.dedup();
         addresses.truncate(REPLICAS_MAX);
-        self.known.retain(|address, (_, watching)| {
+        self.known.retain(|address, (_, task)| {
             let stays = addresses.contains(address);
             if !stays {
-                watching.abort();
+                task.abort();
             }
             stays
         });
-        while self.watches.try_join_next().is_some() {}
+        while self.tasks.try_join_next().is_some() {}
         for address in addresses {
             if !self.known.contains_key(&address) {
                 self.add(address);
             }
         }
         let replicas = self.known.values().map(|(replica, _)| Arc::clone(replica));
-        self.found.set(replicas.collect());
-        self.news.send_replace(());
+        self.resolved.set(replicas.collect());
+        self.changed.send_replace(());
     }
 
     fn add(&mut self, address: SocketAddr) {
@@ -116,9 +120,9 @@ impl Following {
             }
         };
         let replica = Arc::new(Replica::over(url, channel));
-        let watching = Arc::clone(&replica).watch(self.news.clone());
-        let watching = self.watches.spawn(watching);
-        self.known.insert(address, (replica, watching));
+        let task = Arc::clone(&replica).watch(self.changed.clone());
+        let task = self.tasks.spawn(task);
+        self.known.insert(address, (replica, task));
     }
 }
 
@@ -128,15 +132,15 @@ mod tests {
     use crate::tls::Dialer;
 
     #[tokio::test]
-    async fn who_is_still_there_stays_and_who_is_not_goes() {
+    async fn replicas_that_remain_keep_their_connections_and_others_go() {
         let place = Dialer::default().place("prepx-bank", "http://bank:1");
-        let found = Arc::new(Found::default());
-        let (news, heard) = watch::channel(());
-        let mut following = Following::of(Arc::clone(&found), place.expect("a URL"), news);
+        let resolved = Arc::new(Resolved::default());
+        let (changed, heard) = watch::channel(());
+        let mut resolver = Resolver::of(Arc::clone(&resolved), place.expect("a URL"), changed);
         let mut now = |last: &[u8]| {
             let address = |last: &u8| SocketAddr::from(([127, 0, 0, *last], 1));
-            following.are(last.iter().map(address).collect());
-            (found.replicas(), following.watches.len())
+            resolver.set_addresses(last.iter().map(address).collect());
+            (resolved.replicas(), resolver.tasks.len())
         };
         let (first, _) = now(&[2, 1, 2]);
         let urls: Vec<_> = first.iter().map(|replica| replica.process().url).collect();

@@ -10,23 +10,23 @@ use http::{HeaderValue, Response, StatusCode, header};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::task::JoinSet;
 
-/// For how long connections over HTTP/1.1 are still answered once more.
+/// How long idle connections over HTTP/1.1 are kept for a last request.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// All connections of a port.
+/// The shutdown of all connections of a port.
 #[derive(Default)]
-pub(super) struct Farewell {
+pub(super) struct Shutdown {
     http1: GracefulShutdown,
     http2: GracefulShutdown,
 }
 
-/// What a connection is ended by, whatever it turns out to speak.
+/// Watchers of one connection, of which it uses the one for its protocol.
 pub(super) struct Watchers {
     pub http1: Watcher,
     pub http2: Watcher,
 }
 
-impl Farewell {
+impl Shutdown {
     pub fn watchers(&self) -> Watchers {
         Watchers {
             http1: self.http1.watcher(),
@@ -34,8 +34,8 @@ impl Farewell {
         }
     }
 
-    /// Ends them all; returns when what was under way has been answered.
-    pub async fn say(self, mut connections: JoinSet<()>) {
+    /// Ends all connections; returns when the requests under way have been answered.
+    pub async fn run(self, mut connections: JoinSet<()>) {
         let http1 = async {
             let all_ended = async { while connections.join_next().await.is_some() {} };
             let _ = tokio::time::timeout(LAST_ANSWERS, all_ended).await;
@@ -45,9 +45,9 @@ impl Farewell {
     }
 }
 
-/// Says with an answer over HTTP/1.1 that it is the last one of its connection.
-pub(super) fn last<B>(answer: &mut Response<B>) {
-    // A socket that was let in all the same hears of the end by itself.
+/// Marks an answer over HTTP/1.1 as the last one of its connection.
+pub(super) fn mark_last<B>(answer: &mut Response<B>) {
+    // An upgraded socket learns of the end by itself.
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);

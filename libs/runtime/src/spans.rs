@@ -141,7 +141,7 @@ fn attribute((name, value): (&'static str, Value)) -> KeyValue {
     }
 }
 
-/// Begins the span of what a request asks for; none where no traces are sent.
+/// Begins the span of a request; none if no traces are exported.
 pub fn begin(headers: &HeaderMap) -> Option<Span> {
     if let Some(caller) = Trace::current() {
         return Span::under(caller);
@@ -153,8 +153,8 @@ pub fn begin(headers: &HeaderMap) -> Option<Span> {
     }
 }
 
-/// Tells the next process what calls it.
-pub(crate) fn hand_on(headers: &mut HeaderMap) {
+/// Writes the current trace into the headers of a call to another process.
+pub(crate) fn inject(headers: &mut HeaderMap) {
     let value = Trace::current().map(|trace| HeaderValue::try_from(trace.traceparent()));
     if let Some(Ok(value)) = value {
         headers.insert(HEADER, value);
@@ -174,18 +174,18 @@ pub(crate) fn end(
         attributes: vec![
             ("rpc.system", "grpc".into()),
             ("rpc.grpc.status_code", (code as u32).into()),
-            ("prepx.request_id", words(request_id)),
+            ("prepx.request_id", request_id_value(request_id)),
         ],
     })
 }
 
 /// The request id as an attribute.
-pub fn words(request_id: &HeaderValue) -> Value {
+pub fn request_id_value(request_id: &HeaderValue) -> Value {
     let text = request_id.to_str().unwrap_or_default();
     text.to_owned().into()
 }
 
-/// Whether a code says that something is wrong here, and not with what was asked.
+/// Whether a code stands for a fault of the server, and not of the request.
 const fn is_failure(code: Code) -> bool {
     matches!(
         code,

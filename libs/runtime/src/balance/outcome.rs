@@ -6,18 +6,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-/// On answers of a service that has refused a call before it was begun, because it stands by.
+/// A header of answers with which a service on standby refuses a call before it begins.
 const NOT_TAKEN: HeaderName = HeaderName::from_static("prepx-not-taken");
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 pub(super) enum Outcome {
     /// The service has answered.
     Answered(Response<Body>),
-    /// It has answered that it cannot, UNAVAILABLE; what it has begun by then, nobody knows.
+    /// It has answered UNAVAILABLE; it may have begun the call before that.
     Refused(Response<Body>),
-    /// It was never begun.
+    /// The call was never begun.
     NotTaken,
-    /// It was sent, and nobody knows what became of it.
+    /// The call was sent, and whether it was carried out is unknown.
     Lost,
 }
 
@@ -32,7 +32,7 @@ impl Outcome {
         if headers.contains_key(NOT_TAKEN) {
             return Outcome::NotTaken;
         }
-        // Whoever refuses has no message to send: the status is where trailers end up that come alone.
+        // A refusal has no message, so its status is among the headers (gRPC's "Trailers-Only").
         match Status::from_header_map(headers).map(|status| status.code()) {
             Some(Code::Unavailable) => Outcome::Refused(response),
             _ => Outcome::Answered(response),
@@ -49,8 +49,8 @@ impl Outcome {
     }
 }
 
-/// No connection; a connection that ended before the request was written; or a server that says that
-/// it did not look at the stream (RFC 9113, 6.8 and 8.7).
+/// No connection; a connection that ended before the request was written; or a server that reports that
+/// it has not processed the stream (RFC 9113, 6.8 and 8.7).
 fn says_not_sent(error: &(dyn Error + 'static)) -> bool {
     if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
         return hyper.is_canceled();
