@@ -14,10 +14,10 @@ use prepx_store::Error as StoreError;
 
 use crate::domain::market::Market;
 use crate::error::Error;
-use crate::kept::{self, Kept, Read};
 use crate::page::{Page, Range, Token};
 use crate::past::Past;
 use crate::projection::Shared;
+use crate::read_cache::{self, Read, ReadCache};
 use crate::store::{Store, View};
 
 /// The most symbols in one request.
@@ -49,7 +49,7 @@ pub struct App {
     tail: Tail,
     clock: Arc<dyn Clock>,
     store: Store,
-    kept: Kept,
+    cache: ReadCache,
     markets: Shared,
     progress: Progress,
 }
@@ -104,7 +104,7 @@ impl App {
             tail: deps.following.tail,
             clock: deps.clock,
             store,
-            kept: Kept::new(&deps.cache),
+            cache: ReadCache::new(&deps.cache),
             markets,
             progress,
         }
@@ -184,7 +184,7 @@ impl App {
     ) -> Result<History<T>, Error> {
         let of = |market: &Market| Some(market.instrument);
         let (instruments, whole) = self.newest_known(class, &query.symbols, of).await?;
-        let ttl = kept::time_to_live(T::settled(form, query.end), self.now());
+        let ttl = read_cache::time_to_live(T::settled(form, query.end), self.now());
         let ttl = ttl.filter(|_| whole.is_some());
         // What is later is shown as it is here.
         let stored = whole.unwrap_or_else(|| self.progress.taken());
@@ -226,8 +226,9 @@ impl App {
             let value = Arc::new(Box::pin(read).await?);
             Ok(Loaded { value, ttl })
         };
-        let read: Result<Read<T>, Arc<Error>> =
-            T::space(&self.kept).get_or_load(key.as_bytes(), load).await;
+        let read: Result<Read<T>, Arc<Error>> = T::space(&self.cache)
+            .get_or_load(key.as_bytes(), load)
+            .await;
         match read {
             Ok(read) => Ok(Arc::unwrap_or_clone(read)),
             Err(error) => Err(Arc::unwrap_or_clone(error)),

@@ -8,14 +8,14 @@
 //! position on the log in the same transaction (I2), so a restart reads it and continues from there.
 
 mod app;
-mod counted;
 mod domain;
 mod error;
 mod grpc;
-mod kept;
+mod metrics;
 mod page;
 mod past;
 mod projection;
+mod read_cache;
 mod service;
 mod store;
 

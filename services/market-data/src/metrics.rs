@@ -12,13 +12,13 @@ const MICROS: i128 = 1_000_000;
 
 /// The counters of the markets, made once and held.
 #[derive(Default)]
-pub struct Counted {
+pub struct Metrics {
     trades: BTreeMap<AssetClass, Counter>,
     /// By the currency that prices are in.
     notional: BTreeMap<Asset, Counter>,
 }
 
-impl Counted {
+impl Metrics {
     /// Counts the trades of a batch that was committed.
     pub fn count(&mut self, rows: &Rows, markets: &Markets) {
         for (id, trade) in &rows.trades {

@@ -10,8 +10,8 @@ use prepx_domain::{AssetClass, InstrumentId, Micros};
 use crate::domain::market::{Quote, Trade};
 use crate::domain::timeframe::Timeframe;
 use crate::error::Error;
-use crate::kept::{Kept, Read};
 use crate::page::{Place, Range};
+use crate::read_cache::{Read, ReadCache};
 use crate::store::View;
 
 /// The most stored bars that one request reads for one symbol; the page ends there.
@@ -30,8 +30,8 @@ pub trait Past: Clone + Send + Sync + 'static {
         end
     }
 
-    /// Where those are kept that were read.
-    fn space(kept: &Kept) -> &Space<Read<Self>>;
+    /// The cache of pages of these.
+    fn space(cache: &ReadCache) -> &Space<Read<Self>>;
 
     /// Those of an instrument, and whether there are more beyond them.
     fn fetch(
@@ -45,8 +45,8 @@ pub trait Past: Clone + Send + Sync + 'static {
 impl Past for Trade {
     type Form = ();
 
-    fn space(kept: &Kept) -> &Space<Read<Trade>> {
-        &kept.trades
+    fn space(cache: &ReadCache) -> &Space<Read<Trade>> {
+        &cache.trades
     }
 
     fn place(&self) -> Place {
@@ -69,8 +69,8 @@ impl Past for Trade {
 impl Past for Quote {
     type Form = ();
 
-    fn space(kept: &Kept) -> &Space<Read<Quote>> {
-        &kept.quotes
+    fn space(cache: &ReadCache) -> &Space<Read<Quote>> {
+        &cache.quotes
     }
 
     fn place(&self) -> Place {
@@ -97,8 +97,8 @@ impl Past for Bar {
         timeframe.interval(class, end).1
     }
 
-    fn space(kept: &Kept) -> &Space<Read<Bar>> {
-        &kept.bars
+    fn space(cache: &ReadCache) -> &Space<Read<Bar>> {
+        &cache.bars
     }
 
     fn place(&self) -> Place {

@@ -16,8 +16,8 @@ use prepx_stage::consume::{Consumer, Runner};
 use prepx_stage::follow::{self, Batch, Poison};
 use prepx_stage::{Following, Topology};
 
-use crate::counted::Counted;
 use crate::domain::market::{self, Market, Markets, Rows};
+use crate::metrics::Metrics;
 use crate::store::{Keep, Store};
 
 /// After how many new ones the oldest are let go of.
@@ -89,7 +89,7 @@ pub struct Projection {
     unshown: BTreeMap<u32, Markets>,
     /// How many trades and quotes came since the last pruning.
     unpruned: BTreeMap<InstrumentId, u64>,
-    counted: Counted,
+    metrics: Metrics,
 }
 
 /// A partition that is followed.
@@ -157,7 +157,7 @@ impl Projection {
             shown: vec![0; following.topology.matching_partitions as usize],
             unshown: BTreeMap::new(),
             unpruned: BTreeMap::new(),
-            counted: Counted::default(),
+            metrics: Metrics::default(),
         };
         Runner::open(following, projection).await
     }
@@ -173,9 +173,9 @@ impl Projection {
         let rows = self.fold(partition, |markets| markets.apply(&taking.updates))?;
         let prune = self.due(&rows);
         self.store.finish(taking, &rows, &prune).await?;
-        let mut counted = std::mem::take(&mut self.counted);
-        self.fold(partition, |markets| counted.count(&rows, markets));
-        self.counted = counted;
+        let mut metrics = std::mem::take(&mut self.metrics);
+        self.fold(partition, |markets| metrics.count(&rows, markets));
+        self.metrics = metrics;
         Ok(())
     }
 

@@ -1,7 +1,8 @@
-//! What was read of the past and may be asked for again: one page of many is the same for everybody.
+//! Cached pages of past market data, which are the same for all callers.
 //!
-//! Owns: for how long a page is kept, in the memory of this process. Refuses: what may still change. What is over stays as it is, but for clocks that were
-//! wrong by more than a minute, and what is let go of; that is seen when the time of a page is over.
+//! Owns: how long a page is cached, in the memory of this process. Refuses to cache what may still change. The past no longer
+//! changes, except where clocks were wrong by more than a minute, and where old rows are pruned; readers see that when the page
+//! expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +13,33 @@ use prepx_domain::market::{Bar, MINUTE_US};
 
 use crate::domain::market::{Quote, Trade};
 
-/// How long ago something must have been for nothing to come before it: clocks differ, and what is told
-/// becomes durable a little later.
+/// How old data must be until nothing older is added: clocks differ, and records become durable a little
+/// later.
 const OVER_US: i64 = MINUTE_US;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
-/// What is younger is hot.
+/// Younger data is hot.
 const HOT_US: i64 = 30 * DAY_US;
-/// What is younger is warm, what is older cold.
+/// Younger data is warm, older data cold.
 const WARM_US: i64 = 365 * DAY_US;
 const MINUTE: Duration = Duration::from_secs(60);
 const TTL_MAX: Duration = Duration::from_secs(2 * 60 * 60);
-/// What pages of one kind may take.
+/// The most memory for pages of one kind.
 const BYTES_MAX: u64 = 32 << 20;
 
 /// A page of one instrument, and whether there is more beyond it.
 pub type Read<T> = Arc<(Vec<T>, bool)>;
 
-/// What is kept, by kind.
-pub struct Kept {
+/// Pages by kind.
+pub struct ReadCache {
     pub(crate) trades: Space<Read<Trade>>,
     pub(crate) quotes: Space<Read<Quote>>,
     pub(crate) bars: Space<Read<Bar>>,
 }
 
-impl Kept {
-    /// Nothing yet.
-    pub fn new(cache: &Cache) -> Kept {
-        Kept {
+impl ReadCache {
+    /// An empty cache.
+    pub fn new(cache: &Cache) -> ReadCache {
+        ReadCache {
             trades: space(cache, "trades of the past"),
             quotes: space(cache, "quotes of the past"),
             bars: space(cache, "bars of the past"),
@@ -52,12 +53,12 @@ fn space<T: Send + Sync + 'static>(cache: &Cache, name: &'static str) -> Space<R
         bytes_max: BYTES_MAX,
         ttl_max: TTL_MAX,
         weigh: |read| size_of_val(&read.0[..]),
-        // Nobody else asks for it.
+        // Only this process reads it.
         codec: None,
     })
 }
 
-/// How long is kept what settled at a moment; `None` for what may still change.
+/// How long a page is cached that settled at this time; `None` if it may still change.
 pub fn time_to_live(settled: Micros, now: Micros) -> Option<Duration> {
     let age_us = now.0.saturating_sub(settled.0);
     let ttl = if age_us <= HOT_US {

@@ -19,8 +19,8 @@ use crate::audit::{self, Audit, Compared, Counts, Totals};
 use crate::domain::activity::{Activity, Query};
 use crate::domain::points::Points;
 use crate::domain::worth::Changes;
-use crate::kept::{self, Ask, Kept, Question};
 use crate::projection::{Projection, source};
+use crate::read_cache::{self, Ask, Question, ReadCache};
 use crate::store::ledger::{Ledger, View};
 
 /// How long a read waits for the books to have what was durable when it came.
@@ -36,7 +36,7 @@ pub struct Books {
     following: Following,
     /// How far the projection of each partition has come.
     progress: Arc<[Progress]>,
-    kept: Kept,
+    cache: ReadCache,
     warmer: Arc<Warmer<AccountId, Question>>,
 }
 
@@ -51,12 +51,12 @@ struct Reached {
 }
 
 impl Books {
-    /// Books over the ledger and the projections that fill it. Reads are cached in `kept` and reported to `warmer`.
+    /// Books over the ledger and the projections that fill it. Reads are cached in `cache` and reported to `warmer`.
     pub fn new(
         compared: Compared,
         following: Following,
         takers: &[Runner<Projection>],
-        kept: Kept,
+        cache: ReadCache,
         warmer: Arc<Warmer<AccountId, Question>>,
     ) -> Books {
         let taken = |taker: &Runner<Projection>| {
@@ -72,7 +72,7 @@ impl Books {
             compared,
             following,
             progress: progress.into_values().collect(),
-            kept,
+            cache,
             warmer,
         }
     }
@@ -107,7 +107,7 @@ impl Books {
             .await;
     }
 
-    /// Reads what an account asks for, unless that is kept; whether it has.
+    /// Reads the answer for an account unless it is cached; returns whether it did.
     async fn warm(&self, account: AccountId, asked: Question) -> Result<bool, ReadError> {
         match asked {
             Question::Activities(query) => self.prepare(account, query).await,
@@ -123,11 +123,11 @@ impl Books {
         };
         let key = ask.key(account, version);
         let load = Box::pin(self.load(account, &ask, reached));
-        let warmed = A::space(&self.kept).warm(key.as_bytes(), load).await;
+        let warmed = A::space(&self.cache).warm(key.as_bytes(), load).await;
         warmed.map_err(Arc::unwrap_or_clone)
     }
 
-    /// What an account asks for, as it is kept or as the store has it.
+    /// The answer for an account, from the cache or the store.
     async fn answer<A: Ask>(&self, account: AccountId, ask: &A) -> Result<A::Found, ReadError> {
         self.warmer.note(account, &ask.clone().into());
         let reached = self.reached_for(account).await?;
@@ -136,7 +136,7 @@ impl Books {
             return load.await.map(|loaded| Arc::unwrap_or_clone(loaded.value));
         };
         let key = ask.key(account, version);
-        let space = A::space(&self.kept);
+        let space = A::space(&self.cache);
         match space.get_or_load(key.as_bytes(), load).await {
             Ok(found) => Ok(Arc::unwrap_or_clone(found)),
             Err(error) => Err(Arc::unwrap_or_clone(error)),
@@ -153,7 +153,7 @@ impl Books {
         let found = ask.read(&mut view, account).await.map_err(refused)?;
         Ok(Loaded {
             value: Arc::new(found),
-            ttl: kept::TTL,
+            ttl: read_cache::TTL,
         })
     }
 

@@ -9,21 +9,21 @@ use crate::projection::Rows;
 
 /// A counter for each kind of activity, made once and held. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Counted(Arc<[(Kind, Counter)]>);
+pub struct Metrics(Arc<[(Kind, Counter)]>);
 
-impl Default for Counted {
-    fn default() -> Counted {
+impl Default for Metrics {
+    fn default() -> Metrics {
         let counters = Kind::ALL.map(|kind| {
             let counter = metrics::counter!("prepx_activities_total", "kind" => name(kind));
             // From the start on, so that a rate is there before the first of them.
             counter.increment(0);
             (kind, counter)
         });
-        Counted(Arc::new(counters))
+        Metrics(Arc::new(counters))
     }
 }
 
-impl Counted {
+impl Metrics {
     /// Counts what a batch that was committed has changed. A trade is a fill of each of its two orders.
     pub fn count(&self, rows: &Rows) {
         for (kind, counter) in &*self.0 {

@@ -1,10 +1,10 @@
 //! Cached reads of an account's books: pages of orders and activities, and how its holdings have changed.
 //!
 //! Owns their keys. The account's version is part of the key ([`crate::versions`]), so nothing has to be
-//! invalidated: what is found under a key is what would be read again, except for what is compacted of
-//! simulated accounts. Kept in the memory of this process only: the next request is as likely to go to
-//! another process, which reads for itself. Refuses to cache what an account is worth: prices change without
-//! it.
+//! invalidated: what is found under a key is what would be read again, except for the compacted past of
+//! simulated accounts. It is in the memory of this process only: the next request is as likely to go to
+//! another process, which reads for itself. Refuses to cache the value of an account: prices change
+//! independently of it.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -22,58 +22,58 @@ use crate::domain::points::Points;
 use crate::domain::worth::Changes;
 use crate::store::ledger::View;
 
-/// For how long: it does not get wrong, but nobody may ask for it again.
+/// How long an answer is cached. It never becomes wrong, but may never be asked for again.
 pub const TTL: Duration = Duration::from_secs(30 * 60);
-/// What the answers of one kind may take.
+/// The most memory for answers of one kind.
 const BYTES_MAX: u64 = 32 << 20;
-/// What an order takes, and an activity with the order behind it, about.
+/// About the size of an order, and of an activity with its order.
 const ORDER_BYTES: usize = 512;
 const ACTIVITY_BYTES: usize = 1_024;
 
-/// What is kept, by kind.
+/// Answers by kind. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct ReadCache {
     activities: Space<Arc<Vec<Activity>>>,
     orders: Space<Arc<Vec<OrderView>>>,
     changes: Space<Arc<Option<Changes>>>,
 }
 
-/// Something that accounts ask for.
+/// A read of an account's books that is cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// A page of activities.
     Activities(Query),
     /// A page of past orders.
     Orders(PastQuery),
-    /// How what it has changed within these points.
+    /// The changes of its holdings between these points.
     Changes(Points),
 }
 
-/// One kind of that.
+/// A question of one kind.
 pub trait Ask: Clone + Debug + Into<Question> + Send + Sync {
-    /// What is answered.
+    /// The answer.
     type Found: Clone + Send + Sync + 'static;
 
-    /// Where answers are kept.
-    fn space(kept: &Kept) -> &Space<Arc<Self::Found>>;
+    /// The cache of the answers.
+    fn space(cache: &ReadCache) -> &Space<Arc<Self::Found>>;
 
-    /// The answer of the books.
+    /// Reads the answer from the books.
     fn read(
         &self,
         view: &mut View,
         account: AccountId,
     ) -> impl Future<Output = Result<Self::Found>> + Send;
 
-    /// The name of the answer at a version of the account.
+    /// The key of the answer at a version of the account.
     fn key(&self, account: AccountId, version: u64) -> String {
         format!("{account:?} {version} {self:?}")
     }
 }
 
-impl Kept {
-    /// Nothing yet.
-    pub fn new(cache: &Cache) -> Kept {
-        Kept {
+impl ReadCache {
+    /// An empty cache.
+    pub fn new(cache: &Cache) -> ReadCache {
+        ReadCache {
             activities: space(cache, "activities of accounts", |found| {
                 found.len() * ACTIVITY_BYTES
             }),
@@ -106,8 +106,8 @@ fn space<V: Send + Sync + 'static>(
 impl Ask for Query {
     type Found = Vec<Activity>;
 
-    fn space(kept: &Kept) -> &Space<Arc<Vec<Activity>>> {
-        &kept.activities
+    fn space(cache: &ReadCache) -> &Space<Arc<Vec<Activity>>> {
+        &cache.activities
     }
 
     async fn read(&self, view: &mut View, _account: AccountId) -> Result<Vec<Activity>> {
@@ -118,8 +118,8 @@ impl Ask for Query {
 impl Ask for PastQuery {
     type Found = Vec<OrderView>;
 
-    fn space(kept: &Kept) -> &Space<Arc<Vec<OrderView>>> {
-        &kept.orders
+    fn space(cache: &ReadCache) -> &Space<Arc<Vec<OrderView>>> {
+        &cache.orders
     }
 
     async fn read(&self, view: &mut View, account: AccountId) -> Result<Vec<OrderView>> {
@@ -131,8 +131,8 @@ impl Ask for PastQuery {
 impl Ask for Points {
     type Found = Option<Changes>;
 
-    fn space(kept: &Kept) -> &Space<Arc<Option<Changes>>> {
-        &kept.changes
+    fn space(cache: &ReadCache) -> &Space<Arc<Option<Changes>>> {
+        &cache.changes
     }
 
     async fn read(&self, view: &mut View, account: AccountId) -> Result<Option<Changes>> {

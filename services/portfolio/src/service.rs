@@ -13,8 +13,8 @@ use crate::app::{App, Deps};
 use crate::audit::Compared;
 use crate::books::Books;
 use crate::grpc::Handler;
-use crate::kept::Kept;
 use crate::projection::{Error, Projection};
+use crate::read_cache::ReadCache;
 use crate::store::MIGRATIONS;
 use crate::store::ledger::Ledger;
 use crate::store::sql::Sql;
@@ -81,7 +81,7 @@ pub fn build(deps: Deps, layout: &Layout) -> Building<Result<Portfolio, Error>> 
             compared,
             deps.following.clone(),
             &projections,
-            Kept::new(&deps.cache),
+            ReadCache::new(&deps.cache),
             Arc::new(Warmer::new(
                 "accounts",
                 deps.warm_every,

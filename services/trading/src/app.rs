@@ -13,13 +13,13 @@ use prepx_stage::port::{
 };
 use uuid::Uuid;
 
-use crate::counted::{Counted, OrderCommand};
 use crate::domain::calendar::Nyse;
 use crate::domain::form::{self, InstrumentForm, OrderForm, ReplaceForm};
 use crate::error::Error;
 use crate::history;
 use crate::instruments::{Instruments, instrument_id};
-use crate::traced;
+use crate::metrics::{Metrics, OrderCommand};
+use crate::spans;
 
 /// The dependencies of order entry.
 pub struct Deps {
@@ -40,7 +40,7 @@ pub struct App {
     deps: Deps,
     instruments: Instruments,
     nyse: Nyse,
-    counted: Counted,
+    metrics: Metrics,
 }
 
 /// Which orders a listing shows.
@@ -81,7 +81,7 @@ impl App {
             deps,
             instruments,
             nyse,
-            counted: Counted::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -261,7 +261,7 @@ impl App {
             .iter()
             .map(|command| OrderCommand::of(&command.action))
             .collect();
-        let batch = traced::Batch::begin(&commands);
+        let batch = spans::Batch::begin(&commands);
         let outcomes = self.deps.accounts.submit(commands, batch.traces()).await;
         batch.end(&outcomes);
         for (kind, outcome) in kinds.into_iter().zip(&outcomes) {
@@ -269,14 +269,14 @@ impl App {
                 Ok(reply) => reply.outcome.as_ref().map(drop).map_err(Reject::reason),
                 Err(error) => Err(error.reason()),
             };
-            self.counted.count(kind, outcome);
+            self.metrics.count(kind, outcome);
         }
         outcomes
     }
 
     fn counted<T>(&self, command: OrderCommand, outcome: Result<T, Error>) -> Result<T, Error> {
         let plain = outcome.as_ref().map(drop).map_err(Error::reason);
-        self.counted.count(Some(command), plain);
+        self.metrics.count(Some(command), plain);
         outcome
     }
 
@@ -341,11 +341,11 @@ impl App {
             slot: account.slot(),
             action,
         };
-        let traced = traced::Single::begin(id);
-        let submitted = self.deps.accounts.submit(vec![command], traced.traces());
+        let span = spans::Single::begin(id);
+        let submitted = self.deps.accounts.submit(vec![command], span.traces());
         let outcome = submitted.await.pop();
         let outcome = outcome.unwrap_or_else(|| Err(SubmitError::Unknown("no answer".into())));
-        traced.end(&outcome);
+        span.end(&outcome);
         match outcome {
             Ok(reply) => Ok(reply.outcome?),
             Err(source) => {

@@ -4,16 +4,16 @@
 //! account stage.
 
 pub mod app;
-mod counted;
 pub mod domain;
 pub mod error;
 mod events;
 mod grpc;
 mod history;
 mod instruments;
+mod metrics;
 mod owner;
 mod service;
-mod traced;
+mod spans;
 
 pub use app::Deps;
 pub use error::Error;

@@ -7,7 +7,7 @@ use metrics::Counter;
 use prepx_domain::message::Action;
 
 /// The counters of order entry. They are made once and held: this is the order path.
-pub struct Counted {
+pub struct Metrics {
     places: Counter,
     replacements: Counter,
     cancels: Counter,
@@ -42,15 +42,15 @@ impl OrderCommand {
     }
 }
 
-impl Default for Counted {
-    fn default() -> Counted {
+impl Default for Metrics {
+    fn default() -> Metrics {
         let accepted = |action: &'static str| {
             let counter = metrics::counter!("prepx_orders_accepted_total", "action" => action);
             // From the start on, so that a rate is there before the first order.
             counter.increment(0);
             counter
         };
-        Counted {
+        Metrics {
             places: accepted("place"),
             replacements: accepted("replace"),
             cancels: accepted("cancel"),
@@ -60,7 +60,7 @@ impl Default for Counted {
     }
 }
 
-impl Counted {
+impl Metrics {
     /// A command was decided, or refused for this reason.
     pub fn count(&self, command: Option<OrderCommand>, outcome: Result<(), &'static str>) {
         match (command, outcome) {

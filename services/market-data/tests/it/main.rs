@@ -3,7 +3,7 @@
 // What the tests share unwraps as the tests do.
 #![allow(clippy::unwrap_used)]
 
-mod kept;
+mod read_cache;
 mod recorded;
 mod shared;
 

@@ -71,13 +71,13 @@ fn space<V: Clone + Send + Sync + 'static>(
         bytes_max: BYTES_MAX,
         ttl_max: TTL,
         weigh,
-        // Nobody else asks for it.
+        // Only this process reads it.
         codec: None,
     })
 }
 
 /// The cached value of a key, loaded if necessary.
-async fn kept<V: Clone + Send + Sync + 'static>(
+async fn cached<V: Clone + Send + Sync + 'static>(
     space: &Space<V>,
     key: &str,
     load: impl Future<Output = Result<Loaded<V>, Error>>,
@@ -110,7 +110,7 @@ impl<S: Store> App<S> {
                 Ok::<_, Error>(Loaded { value, ttl })
             };
             let key = format!("{account:?} {midnight:?}");
-            kept(&self.midnights.worths, &key, load).await
+            cached(&self.midnights.worths, &key, load).await
         };
         LastEquity { midnight, minor }
     }
@@ -143,7 +143,7 @@ impl<S: Store> App<S> {
             Ok::<_, Error>(Loaded { value, ttl })
         };
         let key = format!("{account:?} {:?}", today.first);
-        kept(&self.midnights.held, &key, load).await
+        cached(&self.midnights.held, &key, load).await
     }
 
     /// The last price of an instrument before the last midnight, in quote minor units; `None` when there
@@ -157,7 +157,7 @@ impl<S: Store> App<S> {
             Ok::<_, Error>(Loaded { value, ttl })
         };
         let key = format!("{:?} {midnight:?}", instrument.id);
-        kept(&self.midnights.prices, &key, load).await.flatten()
+        cached(&self.midnights.prices, &key, load).await.flatten()
     }
 
     /// The current day as the single point of a history.

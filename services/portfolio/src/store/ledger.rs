@@ -24,7 +24,7 @@ use prepx_store::{
 
 pub use self::view::View;
 use super::compact;
-use crate::counted::Counted;
+use crate::metrics::Metrics;
 use crate::projection::{Error, Rows, source};
 use crate::versions::Versions;
 
@@ -42,7 +42,7 @@ pub struct Ledger {
     shards: Shards,
     /// Beyond it the oldest of what simulated accounts did is compacted.
     bytes_max: Option<u64>,
-    counted: Counted,
+    metrics: Metrics,
     versions: Arc<Versions>,
 }
 
@@ -80,7 +80,7 @@ impl Ledger {
         Ok(Ledger {
             shards,
             bytes_max,
-            counted: Counted::default(),
+            metrics: Metrics::default(),
             versions: Arc::default(),
         })
     }
@@ -151,7 +151,7 @@ impl Ledger {
         let offsets = position_of(batch.partition);
         tx.advance(&offsets, batch.from + 1, batch.next).await?;
         tx.commit().await?;
-        self.counted.count(&rows);
+        self.metrics.count(&rows);
         match is_first {
             true => self.versions.take(partition, batch.next, &rows.accounts),
             // Another process has taken some of it, and maybe more.

@@ -5,8 +5,8 @@
 
 mod compacting;
 mod compared;
-mod kept;
 mod power;
+mod read_cache;
 mod shards;
 mod shared;
 

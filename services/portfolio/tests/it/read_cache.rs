@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use prepx_cache::{Cache, Location as CacheLocation, Warmer};
 use prepx_env::Random;
-use prepx_portfolio::{Books, Kept};
+use prepx_portfolio::{Books, ReadCache};
 use prepx_stage::consume::Runner;
 use prepx_stage::port::{HistoryPort as _, PastQuery};
 
@@ -37,7 +37,7 @@ impl Open {
             world.compared(&ledger).await,
             following,
             std::slice::from_ref(&projection),
-            Kept::new(&cache),
+            ReadCache::new(&cache),
             Arc::new(Warmer::new(
                 "accounts",
                 PERIOD,

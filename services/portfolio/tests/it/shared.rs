@@ -5,7 +5,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use prepx_domain::{AccountId, Slot};
 use prepx_stage::Duties;
 
-use super::kept::{Open, counts};
+use super::read_cache::{Open, counts};
 use super::*;
 
 /// A process, and what it is told to take.
