@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use prepx_cache::{Cache, Heard};
+use prepx_cache::{Cache, Received};
 use prepx_domain::Micros;
 use prepx_env::Clock;
 use tokio::sync::watch;
@@ -50,7 +50,7 @@ impl Revocations {
     pub async fn listen(&self, clock: &dyn Clock) {
         let mut news = self.cache.subscribe(TOPIC);
         while let Some(heard) = news.next().await {
-            if let Heard::Message(key_id) = heard {
+            if let Received::Message(key_id) = heard {
                 self.add(&String::from_utf8_lossy(&key_id), clock.now());
             }
         }

@@ -5,7 +5,7 @@
 
 mod keeping;
 mod limiting;
-mod telling;
+mod publishing;
 
 use std::time::Duration;
 
@@ -54,9 +54,9 @@ pub async fn run<E: Engine>(mut fresh: impl AsyncFnMut() -> E) {
         limiting::a_block_holds_for_everybody_who_counts,
         limiting::more_than_the_burst_takes_all_of_it,
         limiting::what_is_forgiven_is_not_counted,
-        telling::all_who_listen_hear_in_order,
-        telling::nobody_hears_of_other_topics_or_of_before,
-        telling::a_slow_listener_is_told_what_it_missed_and_goes_on,
+        publishing::all_who_listen_hear_in_order,
+        publishing::nobody_hears_of_other_topics_or_of_before,
+        publishing::a_slow_listener_is_told_what_it_missed_and_goes_on,
     ];
 }
 

@@ -14,6 +14,7 @@
 
 mod buckets;
 pub mod conformance;
+mod l3;
 mod limiter;
 mod location;
 mod memcached;
@@ -23,7 +24,6 @@ mod redis;
 mod removals;
 mod shared;
 mod space;
-mod third;
 mod topics;
 mod warmer;
 
@@ -36,7 +36,7 @@ use tokio::task::JoinSet;
 pub use limiter::{Limiter, Rate, Verdict};
 pub use location::{Location, RedisLocation, UnknownUrl};
 pub use space::{Codec, Loaded, Options, Space};
-pub use topics::{Heard, Subscription};
+pub use topics::{Received, Subscription};
 pub use warmer::Warmer;
 
 use buckets::Buckets;
@@ -90,7 +90,7 @@ impl Far {
 
 impl Cache {
     /// Opens the cache at a location, on a tokio runtime. Waits a few seconds for servers that are away,
-    /// then goes on without them until they are there.
+    /// then starts without them, and uses them once they answer.
     pub async fn open(location: Location, clock: Arc<dyn Clock>) -> Cache {
         let near = Arc::new(Memory {
             clock,
@@ -139,8 +139,8 @@ impl Cache {
         }
     }
 
-    /// Tells everybody who listens to a topic, now: in this process for certain, in others at most once.
-    /// Never waits for one of them. Messages are small: they say what happened to what, not the data.
+    /// Publishes a message to all subscribers of a topic: to those in this process, and at most once to those in
+    /// others. Never waits for them. Messages are small: they name what happened, and do not carry the data.
     pub async fn publish(&self, topic: &'static str, message: Bytes) {
         self.near.topics.publish(topic, message.clone());
         if let Some(far) = &self.far {
@@ -163,7 +163,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// What the limiter leaves under a key.
+    /// How much a limiter still allows under a key.
     pub fn new(cache: Cache, limiter: Limiter, key: &[u8]) -> Allowance {
         let key = key.into();
         Allowance {

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) const RATES_MAX: usize = 2;
 const NS_PER_US: u64 = 1_000;
 
-/// A rate: so many in a period, refilled evenly, with a burst.
+/// A rate: a number of events in a period, refilled evenly, with a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// How many come back in `per`; at least 1.
@@ -23,7 +23,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many in a period, which may also all come at once.
+    /// This many events in a period, which may also come all at once.
     pub const fn new(count: u32, per: Duration) -> Rate {
         Rate {
             count,
@@ -45,7 +45,7 @@ impl Rate {
     }
 }
 
-/// What may be taken under one key.
+/// What a key is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limiter {
     name: &'static str,
@@ -54,7 +54,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// One rate. The name tells this limiter's keys from those of others, and labels its metrics.
+    /// One rate. The name separates this limiter's keys from those of others, and labels its metrics.
     pub const fn new(name: &'static str, rate: Rate) -> Limiter {
         Limiter {
             name,

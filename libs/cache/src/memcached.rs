@@ -1,7 +1,7 @@
 //! Memcached, one server or several: values by name, and nothing else.
 //!
 //! Owns: which server has a name, and how long a value may be kept there. Refuses: to remove or
-//! replace values. All values that may ever be under a name are equally good (`third`), so a server that
+//! replace values. All values that may ever be under a name are equally good (`l3`), so a server that
 //! was away may come back with whatever it has.
 
 mod link;

@@ -1,5 +1,5 @@
 //! Whether servers answer. They count as away when the connection is lost or several commands in a row have failed, and as
-//! back when they answer a trial command, which one caller makes for all. While they are away nobody waits for them.
+//! back when they answer a trial command, which one caller makes for all. While they are away no caller waits for them.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

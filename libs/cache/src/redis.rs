@@ -1,6 +1,6 @@
 //! Redis or Valkey, single or cluster: values that processes share, limits that they count together, news.
 //!
-//! Owns: the keys, the scripts and what they mean. Refuses: to fail, or to make anybody wait. Every call reports when the
+//! Owns: the keys, the scripts and what they mean. Refuses: to fail, or to make a caller wait. Every call reports when the
 //! servers could not be asked, and the process then goes on by itself. Everything about a key is decided in one step on
 //! the server that has it, by that server's clock.
 
@@ -57,7 +57,7 @@ struct Scripts {
 
 /// The result of a look-up.
 pub(crate) enum Look {
-    /// The servers are away: nobody knows.
+    /// The servers are away, so this is unknown.
     Away,
     /// Nothing is kept.
     Absent,
@@ -101,11 +101,11 @@ impl Redis {
         let paying = Arc::clone(&redis);
         tasks.spawn(async move { Arc::clone(&paying.link).keep(|| paying.pay()).await });
         tasks.spawn(Arc::clone(&link).report());
-        let (listener, heard) = Listener::new(location.clone(), Arc::clone(&redis), near);
+        let (listener, subscribed) = Listener::new(location.clone(), Arc::clone(&redis), near);
         tasks.spawn(listener.listen());
         let ready = async {
-            // Both ways, so that whoever opens hears what is told from now on.
-            let _ = heard.await;
+            // Both connections, so that no message from now on is missed.
+            let _ = subscribed.await;
             while redis.link.is_away() {
                 tokio::time::sleep(PAUSE / 10).await;
             }
@@ -146,7 +146,7 @@ impl Redis {
         found(answer).unwrap_or(Look::Busy)
     }
 
-    /// Stores a value, or none, in place of what is kept under a key, and tells all processes.
+    /// Replaces the value under a key by another or none, and notifies all processes.
     pub(crate) async fn replace(
         &self,
         space: &'static str,
@@ -191,7 +191,7 @@ impl Redis {
     }
 
     /// The generation of the keys that share a counter of removals: no two are alike. `None` when the
-    /// servers could not be asked. See `third`.
+    /// servers could not be asked. See `l3`.
     pub(crate) async fn generation(&self, space: &str, counter: u16) -> Option<u64> {
         let (key, args) = self.of_generation(space, counter, false);
         let answer = self.link.run(&self.scripts.generation, &key, args).await?;

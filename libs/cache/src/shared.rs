@@ -1,9 +1,9 @@
-//! Values that processes share (the level `l2`), behind what each keeps close.
+//! Values that processes share (the level `l2`), behind the memory of each process.
 //!
-//! Whoever finds nothing gets a lease on the key in the same step, which only one can have. Its holder looks further
-//! behind (`third`) or loads, and the value is kept only if the lease is still there. So one process loads while the
+//! A process that finds no value gets a lease on the key in the same step; only one can have it. The holder looks in the
+//! next level (`l3`) or loads, and its value is stored only if the lease still exists. So one process loads while the
 //! others wait, and since a removal ends the lease, a value that was loaded before a removal cannot come back after it.
-//! Owns: that protocol. Refuses: to fail. Where the servers are away, every process loads for itself.
+//! Owns: that protocol. Refuses: to fail. While the servers are away, every process loads for itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +12,28 @@ use bytes::Bytes;
 use prepx_env::Clock;
 
 use crate::Far;
+use crate::l3::L3;
 use crate::memcached::Name;
 use crate::meters::Meters;
 use crate::redis::{Lease, Look};
 use crate::removals::Removed;
 use crate::space::{Codec, Loaded, Options};
-use crate::third::Third;
 
-/// How long to wait for another process that loads; longer together than a lease lives.
+/// The pauses while another process loads; together they are longer than a lease lasts.
 const PAUSES_MS: [u64; 11] = [5, 10, 20, 40, 80, 160, 160, 160, 160, 160, 160];
 
-/// What is behind a space.
+/// The shared levels of a space.
 pub(crate) struct Shared<V> {
     options: Options<V>,
     far: Far,
-    third: Option<Third>,
+    l3: Option<L3>,
     clock: Arc<dyn Clock>,
     meters: Meters,
 }
 
 /// The level behind Redis for a key, and what was found there.
 struct Behind<'a> {
-    third: &'a Third,
+    l3: &'a L3,
     place: Name,
     found: Option<(Bytes, Duration)>,
 }
@@ -45,15 +45,15 @@ impl<V> Shared<V> {
         clock: Arc<dyn Clock>,
         removed: Arc<Removed>,
     ) -> Shared<V> {
-        let third = far
+        let l3 = far
             .memcached
             .clone()
-            .map(|memcached| Third::new(options.name, memcached, Arc::clone(&clock), removed));
+            .map(|memcached| L3::new(options.name, memcached, Arc::clone(&clock), removed));
         Shared {
             meters: Meters::of(options.name, "l2", 1),
             options,
             far,
-            third,
+            l3,
             clock,
         }
     }
@@ -69,7 +69,7 @@ impl<V> Shared<V> {
         self.behind(key, &look).await?.read(codec)
     }
 
-    /// The same, or a value that is loaded now and stored for the others.
+    /// As [`Self::get`]; otherwise loads the value and stores it for other processes.
     pub(crate) async fn get_or_load<E>(
         &self,
         key: &[u8],
@@ -89,22 +89,22 @@ impl<V> Shared<V> {
             _ => None,
         };
         if let Some(found) = behind.as_ref().and_then(|behind| behind.read(codec)) {
-            self.leave(codec, &found, lease, None).await;
+            self.store(codec, &found, lease, None).await;
             return Ok(found);
         }
         let loaded = load.await?;
-        self.leave(codec, &loaded, lease, behind).await;
+        self.store(codec, &loaded, lease, behind).await;
         Ok(loaded)
     }
 
-    /// Stores a value for everybody, and tells processes that have another.
+    /// Stores a value for all processes, and has them drop the one that they have.
     pub(crate) async fn put(&self, key: &[u8], loaded: &Loaded<V>) {
         let value = self.options.codec.as_ref().zip(self.fits(loaded));
         let value = value.map(|(codec, ttl)| ((codec.encode)(&loaded.value), ttl));
         self.far.redis.replace(self.options.name, key, value).await;
     }
 
-    /// Removes the value, and tells everybody.
+    /// Removes the value for all processes.
     pub(crate) async fn remove(&self, key: &[u8]) {
         self.far.redis.replace(self.options.name, key, None).await;
     }
@@ -121,21 +121,17 @@ impl<V> Shared<V> {
 
     /// Looks in the level behind Redis, if there is one and the key's name there is known.
     async fn behind(&self, key: &[u8], look: &Look) -> Option<Behind<'_>> {
-        let third = self.third.as_ref()?;
+        let l3 = self.l3.as_ref()?;
         let place = match look {
-            Look::Away => third.place_seen(key)?,
-            _ => third.place(&self.far.redis, key).await?,
+            Look::Away => l3.place_seen(key)?,
+            _ => l3.place(&self.far.redis, key).await?,
         };
-        let found = third.get(&place).await;
-        Some(Behind {
-            third,
-            place,
-            found,
-        })
+        let found = l3.get(&place).await;
+        Some(Behind { l3, place, found })
     }
 
-    /// Stores what was found or loaded where others look for it.
-    async fn leave(
+    /// Stores what was found or loaded for other processes.
+    async fn store(
         &self,
         codec: &Codec<V>,
         loaded: &Loaded<V>,
@@ -149,8 +145,8 @@ impl<V> Shared<V> {
             return;
         };
         let bytes = (codec.encode)(&loaded.value);
-        if let Some(Behind { third, place, .. }) = behind {
-            third.put(&place, &bytes, ttl).await;
+        if let Some(Behind { l3, place, .. }) = behind {
+            l3.put(&place, &bytes, ttl).await;
         }
         if let Some(lease) = lease {
             lease.fill(bytes, ttl).await;
@@ -161,7 +157,7 @@ impl<V> Shared<V> {
     fn read(&self, codec: &Codec<V>, look: &Look, began: Duration) -> Option<Loaded<V>> {
         let took = self.clock.monotonic() - began;
         let found = match look {
-            // Nobody was asked.
+            // No server was asked.
             Look::Away => return None,
             Look::Found(bytes, left) => (codec.decode)(bytes).map(|value| Loaded {
                 value,

@@ -1,11 +1,11 @@
-//! Values that are kept for a while, close to whoever asks (the level `l1`).
+//! Values that are cached in the memory of this process (the level `l1`).
 //!
-//! Values are held decoded and handed out as clones, so a hit decodes nothing; large ones belong
-//! into an `Arc`. Whether an entry is still valid is decided by the cache's own clock; moka bounds the memory
+//! Values are held decoded and returned as clones, so a hit decodes nothing; large ones should be
+//! in an `Arc`. Whether an entry is still valid is decided by the cache's own clock; moka bounds the memory
 //! and has one of many callers load.
 //!
-//! To remove a value is to step a counter that is part of the inner key. So whoever asks after a removal neither finds nor
-//! waits for anything that was loaded, or began to be loaded, before it.
+//! A removal increments a counter that is part of the inner key. So a read after a removal neither finds nor waits for a
+//! value whose load began before it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::meters::Meters;
 use crate::removals::Removed;
 use crate::shared::Shared;
 
-/// One lookup in so many is timed: timing costs as much as a hit. A prime, so that it is not always that in
+/// One lookup in this many is timed: timing costs as much as a hit. A prime, so that it is not always that in
 /// which moka tidies up, or never.
 const TIMED_EVERY: u64 = 61;
 /// About what an entry costs beside its key and its value, in bytes.
@@ -31,7 +31,7 @@ const ENTRY_BYTES: usize = 200;
 pub struct Options<V> {
     /// Its name, which labels its metrics.
     pub name: &'static str,
-    /// What its entries may weigh together.
+    /// The most that its entries may weigh together.
     pub bytes_max: u64,
     /// The longest that any value is kept, whatever time it asks for.
     pub ttl_max: Duration,
@@ -131,8 +131,8 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
         Some(loaded.value)
     }
 
-    /// Keeps a value on every level, in place of what anybody keeps: other holders of the space get this
-    /// one, or none, once they are told.
+    /// Stores a value on every level in place of the old one. Other processes find the new value, or none, as
+    /// soon as they learn of it.
     pub async fn put(&self, key: &[u8], loaded: Loaded<V>) {
         let inner = &*self.0;
         inner.removed.add(key);
@@ -144,10 +144,10 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
         }
     }
 
-    /// The value under a key, loaded by the first of those who ask for it at the same time. When that
-    /// fails, all who waited are told so and nothing is kept; when its caller goes away, the next one
-    /// loads. Where processes share values, one of them loads while the others wait, for a second at
-    /// most.
+    /// The value under a key, loaded by the first of the callers that ask for it at the same time. If the load
+    /// fails, all that waited get its error and nothing is stored; if its caller goes away, the next one
+    /// loads. Where processes share values, one of them loads while the others wait, for at most a
+    /// second.
     ///
     /// # Errors
     /// That of the load.
@@ -164,8 +164,8 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
         }
     }
 
-    /// Loads the value under a key unless it is kept; whether it has. Nobody has asked for it: this counts as
-    /// no hit and no miss.
+    /// Loads the value under a key unless it is cached; returns whether it did. Counts neither as a hit nor as a
+    /// miss.
     ///
     /// # Errors
     /// That of the load.
@@ -183,9 +183,8 @@ impl<V: Clone + Send + Sync + 'static> Space<V> {
         Ok(!is_kept)
     }
 
-    /// Forgets the value under a key wherever spaces of this name are held, and what is being loaded
-    /// for it: who asks from now on gets what is loaded from now on. In other processes from when they
-    /// are told.
+    /// Removes the value under a key from all levels, and discards loads of it that are under way: later reads get
+    /// a value that was loaded later. The same holds in other processes as soon as they learn of it.
     pub async fn remove(&self, key: &[u8]) {
         let before = self.0.removed.inside(key);
         self.0.removed.add(key);
@@ -220,7 +219,7 @@ impl<V: Clone + Send + Sync + 'static> Inner<V> {
         Some(entry.value)
     }
 
-    /// The value as the first of those who want it loads it.
+    /// Loads the value, or waits for another caller that does.
     async fn load<E: Send + Sync + 'static>(
         &self,
         key: &[u8],

@@ -1,4 +1,4 @@
-//! News within this process: per topic a ring of the newest messages, and per listener a position in it.
+//! Publish and subscribe within this process: each topic has a ring of its newest messages, each listener a position in it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ pub(crate) struct Topics(Mutex<HashMap<&'static str, broadcast::Sender<Option<By
 impl Topics {
     pub(crate) fn publish(&self, topic: &str, message: Bytes) {
         if let Some(sender) = self.senders().get(topic) {
-            // Nobody listens any more: then nobody is told.
+            // An error says only that there is no listener any more.
             let _ = sender.send(Some(message));
         }
     }
@@ -41,13 +41,13 @@ impl Topics {
     }
 }
 
-/// What a listener hears.
+/// What a listener receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// A message.
     Message(Bytes),
-    /// At least so many messages were missed, because the listener was slow or the way to it broke:
-    /// then nobody knows how many, and it is 0. What comes next is newer.
+    /// At least this many messages were missed, because the listener was slow. 0 if the connection to other
+    /// processes broke and the number is unknown. The next message is newer.
     Missed(u64),
 }
 
@@ -56,13 +56,12 @@ pub enum Heard {
 pub struct Subscription(broadcast::Receiver<Option<Bytes>>);
 
 impl Subscription {
-    /// What is heard next; waits for it. `None` once the cache is gone. Dropping the future loses
-    /// nothing.
-    pub async fn next(&mut self) -> Option<Heard> {
+    /// Waits for the next message. `None` once the cache is gone. Cancel safe.
+    pub async fn next(&mut self) -> Option<Received> {
         match self.0.recv().await {
-            Ok(Some(message)) => Some(Heard::Message(message)),
-            Ok(None) => Some(Heard::Missed(0)),
-            Err(RecvError::Lagged(missed)) => Some(Heard::Missed(missed)),
+            Ok(Some(message)) => Some(Received::Message(message)),
+            Ok(None) => Some(Received::Missed(0)),
+            Err(RecvError::Lagged(missed)) => Some(Received::Missed(missed)),
             Err(RecvError::Closed) => None,
         }
     }

@@ -15,7 +15,7 @@ use prepx_env::{Clock, Random};
 
 /// How often it is checked whether a round is due.
 const LOOK: Duration = Duration::from_secs(1);
-/// One of so many readers is warmed.
+/// One reader in this many is warmed.
 const BUSIEST_OF: usize = 10;
 /// How many readers a round has at most.
 const WARMED_MAX: usize = 1_000;
@@ -58,7 +58,7 @@ impl<R: Ord + Copy, A: Clone + PartialEq> Warmer<R, A> {
         }
     }
 
-    /// Somebody asks for something.
+    /// Counts a read.
     pub fn note(&self, reader: R, asked: &A) {
         if !self.period.is_zero() {
             locked(&self.counts).add(reader, asked);
@@ -108,13 +108,13 @@ impl<R: Ord + Copy, A: Clone + PartialEq> Warmer<R, A> {
         }
     }
 
-    /// Whether a round is due; then the next one is, a period later.
+    /// Whether a round is due; if so, the next one is due a period later.
     fn is_due(&self, now: Duration) -> bool {
         let mut due = locked(&self.due);
         if self.period.is_zero() || now < *due {
             return false;
         }
-        // Those that a process slept through are not made up for.
+        // Rounds that a process slept through are skipped.
         while *due <= now {
             *due += self.period;
         }
@@ -122,8 +122,8 @@ impl<R: Ord + Copy, A: Clone + PartialEq> Warmer<R, A> {
     }
 }
 
-/// How often who has asked, and for what, by Misra and Gries: when there is no room for one more, each of
-/// those that are there gives one up. So whoever is busy stays, in the memory of a few.
+/// How often each reader has asked, and for what, by the algorithm of Misra and Gries: when there is no room for
+/// one more, each count is decremented. So the busiest remain, in bounded memory.
 struct Counts<R, A>(BTreeMap<R, Count<A>>);
 
 struct Count<A> {

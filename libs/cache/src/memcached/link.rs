@@ -83,7 +83,7 @@ impl Link {
     pub(super) async fn report(self: Arc<Self>) {
         loop {
             tokio::time::sleep(REPORTS).await;
-            if let Some(Answer::Evicted(count)) = self.ask(&wire::HOW_ARE_YOU).await {
+            if let Some(Answer::Evicted(count)) = self.ask(&wire::STATS).await {
                 let (host, port) = &self.server;
                 self.presence.evicted(format!("{host}:{port}"), count);
             }
@@ -92,7 +92,7 @@ impl Link {
 
     /// Makes the trial command for everybody; returns whether the server answers.
     pub(super) async fn seek(&self) -> bool {
-        let answer = self.ask_anyway(&wire::ARE_YOU_THERE).await;
+        let answer = self.ask_anyway(&wire::NO_OP).await;
         let is_here = matches!(answer, Ok(Answer::Here));
         if is_here {
             self.presence.find();

@@ -15,10 +15,10 @@ pub(super) const VALUE_BYTES_MAX: usize = 1_000_000;
 const LINE_BYTES_MAX: u64 = 4_096;
 
 /// Asks whether a server answers.
-pub(super) const ARE_YOU_THERE: Bytes = Bytes::from_static(b"mn\r\n");
+pub(super) const NO_OP: Bytes = Bytes::from_static(b"mn\r\n");
 
 /// Asks for a server's statistics.
-pub(super) const HOW_ARE_YOU: Bytes = Bytes::from_static(b"stats\r\n");
+pub(super) const STATS: Bytes = Bytes::from_static(b"stats\r\n");
 /// How many lines of statistics are read at most.
 const STATS_MAX: usize = 1_000;
 

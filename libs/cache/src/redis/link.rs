@@ -1,4 +1,4 @@
-//! The connections to the servers: every command has a time-out, and while the servers are away nobody waits for them.
+//! The connections to the servers: every command has a time-out, and while the servers are away no caller waits for them.
 //!
 //! Owns: the connections, the time-outs, and whether the servers count as away, which they also do when the connection is
 //! lost. Refuses: to send a command twice, because the first one may have been carried out.
@@ -100,7 +100,7 @@ impl Link {
         self.presence.try_soon();
     }
 
-    /// Whether nobody is to wait for the servers.
+    /// Whether callers are not to wait for the servers.
     pub(super) fn is_away(&self) -> bool {
         if !self.presence.is_away() && !self.client.0.is_connected() {
             self.presence.lose("the connection is lost");

@@ -1,6 +1,6 @@
 //! Listens to what other processes publish, over a connection of its own.
 //!
-//! Owns: that connection, and what happens when it breaks. Anything may have been missed then, so listeners are told, and
+//! Owns: that connection, and what happens when it breaks. Anything may have been missed then, so listeners get a notice, and
 //! this process no longer uses what it has cached so far. The process also sends messages to itself, to notice a
 //! connection that looks open but delivers nothing.
 
@@ -15,7 +15,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
 
-use super::news::{News, What};
+use super::news::{Content, News};
 use super::{Redis, link};
 use crate::presence::PAUSE;
 use crate::{Memory, RedisLocation};
@@ -31,20 +31,20 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// A listener for `near`, and what tells when it hears for the first time.
+    /// A listener for `near`, and a signal for when it is first subscribed.
     pub(super) fn new(
         location: RedisLocation,
         redis: Arc<Redis>,
         near: Arc<Memory>,
     ) -> (Listener, oneshot::Receiver<()>) {
-        let (ready, heard) = oneshot::channel();
+        let (ready, subscribed) = oneshot::channel();
         let listener = Listener {
             location,
             redis,
             near,
             ready: Some(ready),
         };
-        (listener, heard)
+        (listener, subscribed)
     }
 
     /// Listens for as long as it is polled.
@@ -126,9 +126,9 @@ impl Listener {
         else {
             return;
         };
-        match news.what {
-            What::Message(message) => self.near.topics.publish(&news.name, message),
-            What::Removed(key) => self.near.removals.add(&news.name, &key),
+        match news.content {
+            Content::Message(message) => self.near.topics.publish(&news.name, message),
+            Content::Removed(key) => self.near.removals.add(&news.name, &key),
         }
     }
 

@@ -14,11 +14,11 @@ pub(super) struct News {
     pub(super) origin: [u8; ORIGIN_BYTES],
     /// A topic, or a space.
     pub(super) name: String,
-    pub(super) what: What,
+    pub(super) content: Content,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum Content {
     /// A message on a topic.
     Message(Bytes),
     /// A key of a space was removed or has a new value.
@@ -27,20 +27,28 @@ pub(super) enum What {
 
 impl News {
     pub(super) fn message(origin: [u8; ORIGIN_BYTES], topic: &str, message: Bytes) -> News {
-        let (name, what) = (topic.to_owned(), What::Message(message));
-        News { origin, name, what }
+        let (name, content) = (topic.to_owned(), Content::Message(message));
+        News {
+            origin,
+            name,
+            content,
+        }
     }
 
     pub(super) fn removed(origin: [u8; ORIGIN_BYTES], space: &str, key: &[u8]) -> News {
-        let what = What::Removed(Bytes::copy_from_slice(key));
+        let content = Content::Removed(Bytes::copy_from_slice(key));
         let name = space.to_owned();
-        News { origin, name, what }
+        News {
+            origin,
+            name,
+            content,
+        }
     }
 
     pub(super) fn encode(&self) -> Bytes {
-        let (kind, rest) = match &self.what {
-            What::Message(message) => (MESSAGE, message),
-            What::Removed(key) => (REMOVED, key),
+        let (kind, rest) = match &self.content {
+            Content::Message(message) => (MESSAGE, message),
+            Content::Removed(key) => (REMOVED, key),
         };
         let mut bytes = BytesMut::with_capacity(ORIGIN_BYTES + 3 + self.name.len() + rest.len());
         bytes.put_slice(&self.origin);
@@ -59,12 +67,16 @@ impl News {
         let length = usize::from(bytes.try_get_u16().ok()?);
         let name = std::str::from_utf8(bytes.get(..length)?).ok()?.to_owned();
         bytes.advance(length);
-        let what = match kind {
-            MESSAGE => What::Message(bytes),
-            REMOVED => What::Removed(bytes),
+        let content = match kind {
+            MESSAGE => Content::Message(bytes),
+            REMOVED => Content::Removed(bytes),
             _ => return None,
         };
-        Some(News { origin, name, what })
+        Some(News {
+            origin,
+            name,
+            content,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS to the servers: whom to trust, and the client's certificate, from PEM files. The files are read when connections
+//! TLS to the servers: the trusted CA and the client's certificate, from PEM files. The files are read when connections
 //! are set up, not again later.
 
 use std::fmt::Display;
@@ -29,7 +29,7 @@ pub(super) fn config(tls: &Tls) -> Result<TlsConfig, Error> {
     };
     Ok(TlsConfig {
         connector: TlsConnector::from(config),
-        // A cluster tells of its nodes by address: they are known by the name of the one that was asked.
+        // A cluster reports its nodes by address: they are verified by the name of the one that was asked.
         hostnames: TlsHostMapping::DefaultHost,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prepx_cache::{Heard, Limiter, Rate, RedisLocation};
+use prepx_cache::{Limiter, Rate, Received, RedisLocation};
 
 use super::{Outcome, PATIENT, loaded, location, open, space};
 use crate::wire::{State, Wire, until};
@@ -42,7 +42,7 @@ async fn a_process_goes_on_without_its_server_and_with_it_again() {
         .await;
         let mut own = here.subscribe("own");
         here.publish("own", "said".into()).await;
-        assert_eq!(own.next().await, Some(Heard::Message("said".into())));
+        assert_eq!(own.next().await, Some(Received::Message("said".into())));
         let alone = ours.get_or_load(b"new", async { Outcome::Ok(loaded("alone")) });
         assert_eq!(alone.await, Ok("alone".to_owned()));
         ours.remove(b"kept").await;
@@ -58,9 +58,9 @@ async fn a_process_goes_on_without_its_server_and_with_it_again() {
         })
         .await;
         if away == State::Cut {
-            assert_eq!(news.next().await, Some(Heard::Missed(0)));
+            assert_eq!(news.next().await, Some(Received::Missed(0)));
         }
         there.publish("news", "again".into()).await;
-        assert_eq!(news.next().await, Some(Heard::Message("again".into())));
+        assert_eq!(news.next().await, Some(Received::Message("again".into())));
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Engine;
-use crate::Heard;
+use crate::Received;
 use crate::topics::BEHIND_MAX;
 
 fn message(number: usize) -> Bytes {
@@ -18,7 +18,10 @@ pub(super) async fn all_who_listen_hear_in_order(engine: &mut dyn Engine) {
     }
     for listener in &mut listeners {
         for number in 0..100 {
-            assert_eq!(listener.next().await, Some(Heard::Message(message(number))));
+            assert_eq!(
+                listener.next().await,
+                Some(Received::Message(message(number)))
+            );
         }
     }
 }
@@ -29,7 +32,7 @@ pub(super) async fn nobody_hears_of_other_topics_or_of_before(engine: &mut dyn E
     let mut listener = cache.subscribe("news");
     cache.publish("weather", message(2)).await;
     cache.publish("news", message(3)).await;
-    assert_eq!(listener.next().await, Some(Heard::Message(message(3))));
+    assert_eq!(listener.next().await, Some(Received::Message(message(3))));
 }
 
 pub(super) async fn a_slow_listener_is_told_what_it_missed_and_goes_on(engine: &mut dyn Engine) {
@@ -37,15 +40,15 @@ pub(super) async fn a_slow_listener_is_told_what_it_missed_and_goes_on(engine: &
     let (mut slow, mut quick) = (cache.subscribe("news"), cache.subscribe("news"));
     let sent = 3 * BEHIND_MAX;
     for number in 0..sent {
-        // Never waits, whoever does not listen.
+        // Never waits for a listener.
         cache.publish("news", message(number)).await;
-        assert_eq!(quick.next().await, Some(Heard::Message(message(number))));
+        assert_eq!(quick.next().await, Some(Received::Message(message(number))));
     }
-    let Some(Heard::Missed(missed)) = slow.next().await else {
+    let Some(Received::Missed(missed)) = slow.next().await else {
         panic!("a listener that is {sent} behind was not told");
     };
     assert!(missed as usize >= sent - BEHIND_MAX);
     for number in missed as usize..sent {
-        assert_eq!(slow.next().await, Some(Heard::Message(message(number))));
+        assert_eq!(slow.next().await, Some(Received::Message(message(number))));
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! The rule: **what is under a name never becomes wrong before it expires.** A name holds, beside the key, the key's
 //! generation. Redis has the generations, and every removal and put steps the generation before it does anything else. So
-//! nothing has to be removed here, a server that missed everything may come back, and what was being loaded during a
-//! removal ends up under a name that nobody asks for again. Keys share generations, one in 1,024.
+//! nothing has to be removed here, a server that missed removals may come back, and a value that was being loaded during a
+//! removal is stored under a name that is never asked for again. Keys share generations, one in 1,024.
 //!
-//! Owns: that rule. While Redis is away, the generation is the one that this process saw last, unless it has heard of a
-//! removal since. A removal that it could not hear of then takes effect when the value expires, as in the process itself.
+//! Owns: that rule. While Redis is away, the generation is the one that this process saw last, unless it has learnt of a
+//! removal since. A removal that it could not learn of then takes effect when the value expires, as in the process itself.
 //! Refuses: to guess a generation, and to put into Redis what was found under a generation that Redis has not just
 //! confirmed.
 
@@ -23,7 +23,7 @@ use crate::meters::Meters;
 use crate::redis::Redis;
 use crate::removals::{self, Removed};
 
-pub(crate) struct Third {
+pub(crate) struct L3 {
     space: &'static str,
     memcached: Arc<Memcached>,
     clock: Arc<dyn Clock>,
@@ -32,21 +32,21 @@ pub(crate) struct Third {
     meters: Meters,
 }
 
-/// A generation, and how many removals the process had heard of before it asked.
+/// A generation, and how many removals the process had learnt of before it asked.
 #[derive(Clone, Copy)]
 struct Seen {
     generation: u64,
     removals: u64,
 }
 
-impl Third {
+impl L3 {
     pub(crate) fn new(
         space: &'static str,
         memcached: Arc<Memcached>,
         clock: Arc<dyn Clock>,
         removed: Arc<Removed>,
-    ) -> Third {
-        Third {
+    ) -> L3 {
+        L3 {
             space,
             memcached,
             clock,
@@ -69,7 +69,7 @@ impl Third {
         Some(self.memcached.name(self.space, key, generation))
     }
 
-    /// The name as far as this process has heard.
+    /// The name by the generation that this process knows.
     pub(crate) fn place_seen(&self, key: &[u8]) -> Option<Name> {
         let counter = removals::counter(key);
         let seen = self.seen().get(&counter).copied()?;
