@@ -1,4 +1,5 @@
-//! The stages as services reach them: the ports, and where commands are handed in and replies are waited for.
+//! The stages as services reach them: the ports, and the desk, which sends commands and receives their
+//! replies.
 
 pub mod desk;
 pub mod port;

@@ -1,6 +1,6 @@
-//! What becomes of a log's past: what may be dropped, and the archives of what was.
+//! The past of a log: what may be dropped, and the archives of what was dropped.
 //!
-//! Refuses to drop what somebody still needs.
+//! Refuses to drop what a consumer still needs.
 
 pub mod archive;
 pub(crate) mod archivist;

@@ -1,9 +1,9 @@
-//! Decides again what a journal has recorded, to see whether this version of the program would have decided
-//! the same.
+//! Decides again what a journal has recorded, to check whether this version of the program would decide the
+//! same.
 //!
-//! It takes each transition's inputs from the log, in order, at the transition's `now`. Differences are
-//! reported and not built on: the next transition is decided from what was recorded. A transition whose inputs
-//! the log has dropped is only folded, which checks its hash and its place. Refuses to write anything.
+//! Each transition's inputs are read from the log and decided in order, at the transition's `now`. Differences
+//! are reported, but the next transition is decided from what was recorded. A transition whose inputs the log
+//! has dropped is only folded, which checks its hash and its place. Refuses to write anything.
 
 mod inputs;
 
@@ -22,59 +22,59 @@ use crate::snapshot::Snapshots;
 use crate::topology::Seat;
 use inputs::Inputs;
 
-/// How much of a journal is read at once.
+/// How much of a journal is read at a time.
 const READ_BYTES: usize = 1 << 20;
 
-/// Follows one partition's journal and decides it again.
+/// Follows the journal of one partition and decides it again.
 pub struct Shadow<C: Codec> {
     codec: Arc<C>,
     seat: Seat,
-    /// What was recorded comes to.
+    /// The state by the recorded events.
     recorded: State<C>,
-    /// What is decided here comes to: the same, unless it is behind.
+    /// The state by the events decided here. Equal to the recorded one unless `behind`.
     machine: C::Machine,
-    /// Whether something was recorded that was not decided here, or otherwise.
+    /// Whether the recorded events of the last transition were not decided here, or differed.
     behind: bool,
     next_offset: u64,
-    /// Where the journal ended when this was opened: what comes later may be without end.
+    /// The end of the journal when this was opened; it may grow without end.
     end: u64,
-    /// Journal records that were read and not taken.
+    /// Journal records that were read but not yet processed.
     read: std::vec::IntoIter<Record>,
     inputs: Inputs,
 }
 
-/// One event that is not what was recorded: another one, one more, or one less.
+/// An event that differs from what was recorded, is missing, or is additional.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference<E> {
     /// The transition.
     pub seq: u64,
-    /// Which of its events, from 1.
+    /// The place of the event in it, from 1.
     pub event: usize,
-    /// What the journal has there.
+    /// The recorded event.
     pub recorded: Option<E>,
-    /// What was decided instead.
+    /// The event that was decided instead.
     pub decided: Option<E>,
 }
 
 /// A transition that was decided again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Again<E> {
-    /// Which.
+pub struct Comparison<E> {
+    /// The transition.
     pub seq: u64,
-    /// How many events it has on the journal.
+    /// The number of its recorded events.
     pub events: u64,
-    /// Whether its inputs are still there. It was only folded if they are not.
+    /// Whether its inputs are still on the log. If not, it was only folded.
     pub decided: bool,
-    /// What differs.
+    /// The events that differ.
     pub differences: Vec<Difference<E>>,
 }
 
 impl<C: Codec> Shadow<C> {
-    /// Stands before transition `from`, or as far back as the journal goes: at its beginning, or where the
-    /// oldest snapshot does.
+    /// Begins before transition `from`, or as far back as the journal goes: at its beginning or at the
+    /// oldest snapshot.
     ///
     /// # Errors
-    /// When the journal does not go back so far, or does not fold.
+    /// When the journal does not go back far enough, or cannot be folded.
     pub fn open(
         codec: Arc<C>,
         seat: Seat,
@@ -93,7 +93,7 @@ impl<C: Codec> Shadow<C> {
         let Folded {
             state, next_offset, ..
         } = found?;
-        let machine = same(&*codec, &state.machine);
+        let machine = copy(&*codec, &state.machine);
         let mut shadow = Shadow {
             codec,
             seat,
@@ -115,21 +115,21 @@ impl<C: Codec> Shadow<C> {
         Ok(shadow)
     }
 
-    /// The number of the last transition that was passed.
+    /// The number of the last transition that was processed.
     pub fn seq(&self) -> u64 {
         self.recorded.head.seq
     }
 
-    /// How many records of the journal are left, about.
+    /// About how many records of the journal are left.
     pub fn left(&self) -> u64 {
         self.end.saturating_sub(self.next_offset)
     }
 
-    /// Decides the next transition; none where the journal ended when this was opened.
+    /// Decides the next transition; none at the end that the journal had when this was opened.
     ///
     /// # Errors
     /// When something cannot be read, or does not follow.
-    pub fn decide(&mut self, log: &dyn Log) -> Result<Option<Again<Event<C>>>, Error> {
+    pub fn decide(&mut self, log: &dyn Log) -> Result<Option<Comparison<Event<C>>>, Error> {
         let Some(record) = self.next(log)? else {
             return Ok(None);
         };
@@ -147,17 +147,17 @@ impl<C: Codec> Shadow<C> {
         let decided = inputs.map(decide).transpose()?;
         self.fold(&record)?;
         let (seq, events) = (transition.seq, recorded.len() as u64);
-        let mut again = Again {
+        let mut comparison = Comparison {
             seq,
             events,
             decided: decided.is_some(),
             differences: Vec::new(),
         };
         if let Some(decided) = decided {
-            again.differences = self.differences(seq, recorded, decided);
+            comparison.differences = self.differences(seq, recorded, decided);
         }
-        self.behind = !again.decided || !again.differences.is_empty();
-        Ok(Some(again))
+        self.behind = !comparison.decided || !comparison.differences.is_empty();
+        Ok(Some(comparison))
     }
 
     fn bad(&self, record: &Record, source: FoldError) -> Error {
@@ -190,22 +190,22 @@ impl<C: Codec> Shadow<C> {
         folded.map_err(|source| self.bad(record, source))
     }
 
-    /// Goes on from what was recorded.
-    fn agree(&mut self) {
+    /// Continues from the recorded state.
+    fn reset(&mut self) {
         if std::mem::replace(&mut self.behind, false) {
-            self.machine = same(&*self.codec, &self.recorded.machine);
+            self.machine = copy(&*self.codec, &self.recorded.machine);
         }
     }
 
-    /// Decides the inputs in their order. What follows from one comes before the next; what follows from
-    /// the last is in this transition as far as the journal has room for it here.
+    /// Decides the inputs in order. The follow-ups of one come before the next input; those of the last one
+    /// belong to this transition as far as the recorded one has events.
     fn decide_all(
         &mut self,
         inputs: &[Input<C>],
         now: Micros,
         room: usize,
     ) -> Result<Vec<Event<C>>, Error> {
-        self.agree();
+        self.reset();
         let mut decided = Vec::new();
         for input in inputs {
             self.follow_up(now, usize::MAX, &mut decided)?;
@@ -240,7 +240,7 @@ impl<C: Codec> Shadow<C> {
         }
     }
 
-    /// Where two lists of events differ, when what is alike at both ends is left out.
+    /// The events in which two lists differ, without the common ones at both ends.
     fn differences(
         &self,
         seq: u64,
@@ -278,10 +278,10 @@ impl<C: Codec> Shadow<C> {
     }
 }
 
-/// The same state once more.
-fn same<C: Codec>(codec: &C, machine: &C::Machine) -> C::Machine {
+/// A copy of a state.
+fn copy<C: Codec>(codec: &C, machine: &C::Machine) -> C::Machine {
     let mut bytes = Vec::new();
     codec.encode_state(machine, &mut bytes);
-    let again = codec.decode_state(C::STATE_VERSION, &bytes);
-    again.expect("this version reads the states that it writes")
+    let copy = codec.decode_state(C::STATE_VERSION, &bytes);
+    copy.expect("this version reads the states that it writes")
 }

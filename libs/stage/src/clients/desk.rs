@@ -1,10 +1,11 @@
-//! The commands that one process has put on the log, and who waits for their replies.
+//! The commands that one process has put on the log, and their replies.
 //!
-//! Owns: the ids of waiting commands, repeating those without a reply, and giving up. Bounded (I10).
-//! A reply is passed on as it is read, so only what is durable is passed on (I8). Refuses: to know what a
+//! Owns: the tokens of waiting commands, repeating those without a reply, and giving up. Bounded (I10). A
+//! reply is passed on as it is read, so only what is durable is passed on (I8). Refuses: to know what a
 //! command says, to read a clock, and to give up on a command while its reply may be at hand.
 //!
-//! A command that is given up may have taken effect, or may yet do so, or never; the caller is told just that.
+//! A command that was given up may have taken effect, may do so later, or never; that is what its caller is
+//! told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,19 +17,20 @@ use prepx_bus::{AppendError, Batch, Log, Poisoned, Progress, ReadError, TopicPar
 use crate::DecodeError;
 use crate::command::{self, ReplyTo};
 
-/// How much of the replies is read at once.
+/// How much of the replies is read at a time.
 const READ_BYTES: usize = 1 << 20;
 
 /// The bounds of a desk.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Most commands that may wait.
+    /// The most commands that may wait.
     pub waiting_max: usize,
-    /// After this long without a reply a command that may be repeated is.
+    /// A command without a reply is repeated after this time, if it may be.
     pub repeat_after: Duration,
-    /// After this long nobody waits any more.
+    /// A command without a reply is given up after this time.
     pub give_up_after: Duration,
-    /// After this long without anybody who waits, replies need not be fetched: all of them are to others.
+    /// After this time without waiting commands, replies need not be fetched: all of them are for other
+    /// processes.
     pub rest_after: Duration,
 }
 
@@ -45,28 +47,28 @@ impl Default for Bounds {
 
 /// A command to be put on the log.
 pub struct Question<W> {
-    /// Who waits.
+    /// The caller that waits for the reply.
     pub who: W,
-    /// The commands of the partition that decides it.
+    /// The command topic of the partition that decides it.
     pub to: TopicPartition,
-    /// What the stage's codec makes of it.
+    /// The command as the stage's codec encodes it.
     pub input: Vec<u8>,
-    /// Whether the stage knows a repeat of it and gives the first decision again.
+    /// Whether it may be repeated: the stage recognises the repeat and gives the first decision again.
     pub repeats: bool,
 }
 
-/// Why a command was not accepted. Nothing of it was.
+/// Why a command was not accepted. It had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// Too many wait (I10).
+    /// Too many commands wait (I10).
     #[error("{0} commands wait for a reply, which is the limit")]
     Waiting(usize),
-    /// The log does not take it.
+    /// The log refuses it.
     #[error(transparent)]
     Log(#[from] AppendError),
 }
 
-/// Why no reply will be heard here any more.
+/// Why no more replies can be received.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The replies could not be read.
@@ -75,14 +77,14 @@ pub enum Error {
     /// The log has failed.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
-    /// A record holds no replies.
+    /// A record is not a record of replies.
     #[error("{partition} at offset {offset}: {source}")]
     Unreadable {
-        /// Where.
+        /// The partition of the record.
         partition: TopicPartition,
-        /// Which record.
+        /// The offset of the record.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: DecodeError,
     },
 }
@@ -91,7 +93,7 @@ pub enum Error {
 pub struct Desk<W> {
     log: Arc<dyn Log>,
     replies: TopicPartition,
-    /// Where the replies are read on.
+    /// The offset to read replies from next.
     next: u64,
     next_token: u64,
     bounds: Bounds,
@@ -100,14 +102,14 @@ pub struct Desk<W> {
 
 struct Waiting<W> {
     question: Question<W>,
-    /// When it was put on the log first, and last.
+    /// When it was first put on the log, and when last.
     since: Duration,
-    asked: Duration,
+    last_sent: Duration,
 }
 
 impl<W> Desk<W> {
-    /// A desk whose replies come to `replies`. Its commands are named from `first_token` on: a random
-    /// number, so that no reply to somebody before is taken for one of them.
+    /// A desk whose replies arrive on `replies`. Its tokens begin at `first_token`, a random number, so
+    /// that no reply to an earlier process is taken for one of its own.
     pub fn open(
         log: Arc<dyn Log>,
         replies: TopicPartition,
@@ -124,7 +126,7 @@ impl<W> Desk<W> {
         }
     }
 
-    /// How many wait.
+    /// The number of commands that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -132,7 +134,7 @@ impl<W> Desk<W> {
     /// Puts a command on the log. Commands to one partition are decided in the order of these calls.
     ///
     /// # Errors
-    /// Gives who asked back with the reason; nothing was accepted then.
+    /// Returns the caller with the reason; nothing was accepted then.
     pub fn ask(&mut self, question: Question<W>, now: Duration) -> Result<(), (W, Refused)> {
         if self.waiting.len() >= self.bounds.waiting_max {
             let refused = Refused::Waiting(self.waiting.len());
@@ -144,11 +146,11 @@ impl<W> Desk<W> {
             Err(error) => return Err((question.who, error.into())),
         }
         self.next_token += 1;
-        let (since, asked) = (now, now);
+        let (since, last_sent) = (now, now);
         let waiting = Waiting {
             question,
             since,
-            asked,
+            last_sent,
         };
         self.waiting.insert(token, waiting);
         Ok(())
@@ -165,14 +167,15 @@ impl<W> Desk<W> {
         self.log.append(None, &batch).map(drop)
     }
 
-    /// The replies that have come, each with who waited for it; without bytes where the stage gave none.
+    /// The replies that have arrived, each with the caller that waited for it; without bytes if the stage
+    /// gave none.
     ///
     /// # Errors
-    /// When nothing more will be heard: all who wait are never answered.
+    /// When no more replies can be received: the commands that wait are never answered.
     pub fn hear(&mut self) -> Result<Vec<(W, Option<Bytes>)>, Error> {
-        // Looked at first: what was told before a failure is heard.
+        // Read first, so that replies from before a failure are still received.
         let progress = self.log.watermark().progress();
-        let (partition, mut heard) = (self.replies, Vec::new());
+        let (partition, mut received) = (self.replies, Vec::new());
         for record in self.log.poll(partition, self.next, READ_BYTES)? {
             let offset = record.offset;
             let replies = command::decode_replies(&record.payload);
@@ -182,29 +185,30 @@ impl<W> Desk<W> {
                 source,
             })?;
             for (token, reply) in replies {
-                // Others read here too, and what was repeated is answered twice.
+                // The topic has replies for other processes too, and a repeated command is answered twice.
                 if let Some(waiting) = self.waiting.remove(&token) {
                     let reply = reply.map(|bytes| record.payload.slice_ref(bytes));
-                    heard.push((waiting.question.who, reply));
+                    received.push((waiting.question.who, reply));
                 }
             }
             self.next = offset + 1;
         }
         match progress {
-            Progress::Failed(poisoned) if heard.is_empty() => Err(poisoned.into()),
-            _ => Ok(heard),
+            Progress::Failed(poisoned) if received.is_empty() => Err(poisoned.into()),
+            _ => Ok(received),
         }
     }
 
-    /// Goes on hearing at `end`, which was the end of the replies some time ago, unless somebody waits: whoever asks
-    /// later is answered behind it.
+    /// Continues at `end`, which was the end of the replies a while ago, unless a command waits: the replies to
+    /// later commands come after it.
     pub fn skip_to(&mut self, end: u64) {
         if self.waiting.is_empty() {
             self.next = end.max(self.next);
         }
     }
 
-    /// Repeats what has waited long and gives up what has waited too long: those who asked for that.
+    /// Repeats commands that have waited long, and gives up those that have waited too long; returns the
+    /// callers of the latter.
     pub fn expire(&mut self, now: Duration) -> Vec<W> {
         let give_up = |since: Duration| now.saturating_sub(since) >= self.bounds.give_up_after;
         let old = self
@@ -213,15 +217,15 @@ impl<W> Desk<W> {
         let given_up = old.map(|(_, waiting)| waiting.question.who).collect();
         let mut repeated = Vec::new();
         for (&token, waiting) in &self.waiting {
-            let long = now.saturating_sub(waiting.asked) >= self.bounds.repeat_after;
-            // A log that does not take it now may take it the next time.
+            let long = now.saturating_sub(waiting.last_sent) >= self.bounds.repeat_after;
+            // If the log refuses it now, it is tried again next time.
             if long && waiting.question.repeats && self.append(token, &waiting.question).is_ok() {
                 repeated.push(token);
             }
         }
         for token in repeated {
             if let Some(waiting) = self.waiting.get_mut(&token) {
-                waiting.asked = now;
+                waiting.last_sent = now;
             }
         }
         given_up

@@ -24,16 +24,16 @@ const READ_BYTES: usize = 4 << 20;
 /// An answer that arrives later. Dropping it does not stop a write that has begun.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Why a command got no decision.
+/// Why a command has no decision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// The queue is full: nothing was accepted (I10).
+    /// The queue is full; nothing was accepted (I10).
     #[error("the order path is busy and accepted nothing; try again in {} ms", retry_after.as_millis())]
     Busy {
         /// When to try again.
         retry_after: Duration,
     },
-    /// This process is draining or has no owner for the slot: nothing was accepted.
+    /// This process is draining or has no owner for the slot; nothing was accepted.
     #[error("the order path is not open here: {0}; nothing was accepted, try again")]
     Closed(String),
     /// It was accepted, but its decision did not arrive: it may or may not take effect.
@@ -42,8 +42,8 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
-    /// The code of this error. Once a command was accepted, never a code on which clients resend by themselves: that would
-    /// double it.
+    /// The code of this error. Once a command was accepted, never a code on which clients resend by themselves: that
+    /// would double it.
     pub const fn code(&self) -> Code {
         match self {
             SubmitError::Busy { .. } => Code::TooManyRequests,
@@ -60,7 +60,7 @@ impl SubmitError {
         }
     }
 
-    /// When to try again, where nothing was accepted.
+    /// When to try again, if nothing was accepted.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             SubmitError::Busy { retry_after } => Some(*retry_after),
@@ -69,7 +69,7 @@ impl SubmitError {
     }
 }
 
-/// Why a read got no answer.
+/// Why a read has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Too many reads wait (I10).
@@ -112,20 +112,20 @@ impl ReadError {
 /// Which of an account's orders to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhichOrders {
-    /// The one with this id.
+    /// The order with this id.
     Id(OrderId),
-    /// The newest with this client order id.
+    /// The newest order with this client order id.
     ClientOrderId(String),
-    /// The open ones.
+    /// The open orders.
     Open,
-    /// The open ones, and those that ended recently, as far as the owner remembers.
+    /// The open orders, and those that ended recently, as far as the owner remembers.
     Remembered,
 }
 
 /// The account stage.
 pub trait AccountPort: Send + Sync {
-    /// Submits commands, which are decided in order; returns one outcome for each, in the same order. `traces` has the
-    /// traces of those that belong to one, by index.
+    /// Submits commands, which are decided in order; returns one outcome for each, in the same order. `traces` has
+    /// the traces of sampled commands by index.
     fn submit(
         &self,
         commands: Vec<Command>,
@@ -155,11 +155,11 @@ pub trait MatchingPort: Send + Sync {
 /// Which past orders of an account to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PastOrders {
-    /// The one with this id.
+    /// The order with this id.
     Id(OrderId),
-    /// The newest with this client order id.
+    /// The newest order with this client order id.
     ClientOrderId(String),
-    /// Those that match.
+    /// The orders that match.
     Query(PastQuery),
 }
 
@@ -182,8 +182,8 @@ pub struct PastQuery {
     pub limit: u32,
 }
 
-/// All orders ever, of which the account stage remembers only some. It includes everything that was acknowledged to an
-/// account before the read; the stage knows more about open orders.
+/// All orders ever, of which the account stage remembers only the latest. Includes everything that was acknowledged
+/// to an account before the read; the stage has more recent data on open orders.
 pub trait HistoryPort: Send + Sync {
     /// Past orders of an account, in the requested order.
     fn past_orders(
@@ -225,7 +225,7 @@ pub trait AuditPort: Send + Sync {
     fn books(&self) -> Answer<Result<StageBooks, ReadError>>;
 }
 
-/// Reads all updates of accounts, as far back as they are kept.
+/// Reads all updates of accounts, as far back as the log has them.
 pub trait UpdatesPort: Send + Sync {
     /// Calls back with every durable record of `portfolio-updates`, and possibly of other topics, in the order of each
     /// partition. Blocks.

@@ -1,12 +1,12 @@
-//! Commands and replies as they stand on the log.
+//! Commands and replies in the form in which the log has them.
 //!
-//! Owns the bytes around what a stage's codec writes: of a command, where its reply is wanted; of a
-//! reply, which of those who wait it is for. Refuses: to look at what is inside.
+//! Owns the bytes around what a stage's codec writes: for a command, where its reply is wanted; for a
+//! reply, which command it answers. Refuses: to look at the codec's bytes.
 //!
-//! Layout of a command, version 1: version (1 byte), 0 or 1 for whether a reply is wanted, then
-//! partition and token, then the codec's bytes. Of replies, version 1: version, count, then of each
-//! its token, 0 or 1 for whether the stage gave a reply, and that after its length. Numbers are varints.
-//! Before the codec's bytes of a command of which a trace is told stands its context (`prepx-trace`).
+//! Layout of a command, version 1: version (1 byte), 0 or 1 for whether a reply is wanted, then partition
+//! and token, then the codec's bytes. Of replies, version 1: version, count, then for each its token, 0 or
+//! 1 for whether the stage gave a reply, and that reply after its length. Numbers are varints. The codec's
+//! bytes of a sampled command are preceded by its trace context (`prepx-trace`).
 
 use crate::DecodeError;
 use crate::journal::wire::{Reader, put_prefixed, put_varint};
@@ -16,13 +16,13 @@ const VERSION: u8 = 1;
 /// Where the reply to a command on the log is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplyTo {
-    /// Which partition of [`CommandReplies`](prepx_bus::Topic::CommandReplies) is read by whoever waits.
+    /// The partition of [`CommandReplies`](prepx_bus::Topic::CommandReplies) that the sender reads.
     pub partition: u32,
-    /// What they call the command there. Never used twice, not even after a restart.
+    /// The sender's number of the command. Never used twice, not even after a restart.
     pub token: u64,
 }
 
-/// Appends a command. `input` appends what the stage's codec makes of it.
+/// Appends a command. `input` appends the bytes of the stage's codec.
 pub fn encode(reply_to: Option<ReplyTo>, input: impl FnOnce(&mut Vec<u8>), to: &mut Vec<u8>) {
     to.push(VERSION);
     to.push(u8::from(reply_to.is_some()));
@@ -33,10 +33,10 @@ pub fn encode(reply_to: Option<ReplyTo>, input: impl FnOnce(&mut Vec<u8>), to: &
     input(to);
 }
 
-/// Where the reply to a command is wanted, and the codec's bytes.
+/// Splits a command into where its reply is wanted and the codec's bytes.
 ///
 /// # Errors
-/// Bytes that are no command's.
+/// Bytes that are not a command.
 pub fn decode(bytes: &[u8]) -> Result<(Option<ReplyTo>, &[u8]), DecodeError> {
     let mut reader = reader("a command on the log", bytes)?;
     let mut reply_to = None;
@@ -48,10 +48,10 @@ pub fn decode(bytes: &[u8]) -> Result<(Option<ReplyTo>, &[u8]), DecodeError> {
     Ok((reply_to, reader.rest()))
 }
 
-/// The replies of one record: of each its token and what the stage's codec wrote, if it gave one.
+/// The replies of one record: for each its token, and what the stage's codec wrote, if there is a reply.
 pub type Replies<'a> = Vec<(u64, Option<&'a [u8]>)>;
 
-/// Appends replies: of each the token, and the codec's bytes if there are some.
+/// Appends replies: for each its token, and the codec's bytes if there is a reply.
 pub(crate) fn encode_replies(replies: &[(u64, Option<Vec<u8>>)], to: &mut Vec<u8>) {
     to.push(VERSION);
     put_varint(to, replies.len() as u64);
@@ -64,10 +64,10 @@ pub(crate) fn encode_replies(replies: &[(u64, Option<Vec<u8>>)], to: &mut Vec<u8
     }
 }
 
-/// Replies from exactly the bytes of one record.
+/// Decodes all replies of one record.
 ///
 /// # Errors
-/// Bytes that are not those.
+/// Bytes that are not a record of replies.
 pub fn decode_replies(bytes: &[u8]) -> Result<Replies<'_>, DecodeError> {
     let mut reader = reader("a record of replies", bytes)?;
     let mut replies = Vec::new();

@@ -1,11 +1,11 @@
 //! Lanes: what one stage partition sends to one partition of a topic, numbered densely from 1.
 //!
-//! Owns the bytes of a lane record and the one rule of every receiver, stage or projection: keep
-//! the last number of each lane where the effects are kept, drop repeats, stop at a gap (I2).
-//! A record carries the neighbouring messages of one transition, so that framing is paid once.
+//! Owns the bytes of a lane record and the rule that every receiver follows, stage or projection: store the
+//! last number of each lane together with the effects, drop repeats, stop at a gap (I2). A record has
+//! consecutive messages of one transition, so that framing is paid once.
 //!
-//! Layout, version 1: version (1 byte), source, seq, first number, count, then each message after
-//! its length. Numbers are varints. Before a message of which a trace is told stands its context (`prepx-trace`).
+//! Layout, version 1: version (1 byte), source, seq, first number, count, then each message after its length.
+//! Numbers are varints. A sampled message is preceded by its trace context (`prepx-trace`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,24 +27,24 @@ pub struct Run<'a> {
     pub seq: u64,
     /// The lane number of the first message.
     pub first: u64,
-    /// How many.
+    /// The number of messages.
     pub count: u64,
     message_bytes: &'a [u8],
 }
 
-/// Neighbouring messages of one lane, from one record of the log, as typed values.
+/// Consecutive messages of one lane, from one record of the log, as typed values.
 pub struct Parcel<I> {
     /// The journal of the sender.
     pub source: TopicPartition,
-    /// Where the record stands.
+    /// The partition that has the record.
     pub from: TopicPartition,
-    /// At which offset.
+    /// The offset of the record.
     pub offset: u64,
     /// The lane number of the first message.
     pub first: u64,
     /// The messages, as inputs of the receiver.
     pub inputs: Vec<I>,
-    /// The traces that they belong to, as far as they are sampled.
+    /// The traces of those that are sampled.
     pub traces: Traces,
 }
 
@@ -65,8 +65,8 @@ pub(crate) fn encode(header: &Header, message_bytes: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(message_bytes);
 }
 
-/// Appends a record with these messages: for tests of receivers, and tools. Stages write theirs
-/// through their outbox.
+/// Appends a record with these messages, for tests of receivers and for tools. Stages write theirs through
+/// their outbox.
 pub fn write(source: TopicPartition, seq: u64, first: u64, messages: &[&[u8]], to: &mut Vec<u8>) {
     let mut message_bytes = Vec::new();
     for message in messages {
@@ -82,7 +82,7 @@ pub fn write(source: TopicPartition, seq: u64, first: u64, messages: &[&[u8]], t
 }
 
 impl<'a> Run<'a> {
-    /// A run from exactly the bytes of one.
+    /// Decodes a whole record.
     pub fn decode(bytes: &'a [u8]) -> Result<Run<'a>, DecodeError> {
         let mut reader = Reader::new("a lane record", bytes);
         let version = reader.byte()?;
@@ -100,13 +100,13 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The bytes of each message, with its number.
+    /// The number and the bytes of each message.
     pub fn messages(&self) -> impl Iterator<Item = Result<(u64, &'a [u8]), DecodeError>> + use<'a> {
         let traced = self.traced();
         traced.map(|message| message.map(|(number, _, bytes)| (number, bytes)))
     }
 
-    /// The same with what each belongs to, if that is told.
+    /// As [`Self::messages`], with the trace of each message that is sampled.
     pub(crate) fn traced(
         &self,
     ) -> impl Iterator<Item = Result<(u64, Option<Trace>, &'a [u8]), DecodeError>> + use<'a> {
@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A message of a lane, named by its sender and its number: `account-journal/2#57`.
+/// A message of a lane, identified by its sender and its number: `account-journal/2#57`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Message {
     /// The journal of the sender.
@@ -160,21 +160,21 @@ impl FromStr for Message {
     }
 }
 
-/// A number is missing on a lane: something that was sent did not arrive, or arrived too early.
-/// Going on would lose it, so the receiver stops and alarms.
+/// A number is missing on a lane: a message did not arrive, or arrived too early. To continue would lose
+/// it, so the receiver stops and raises an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the lane from {source_journal} has a gap: {found} follows {last}")]
 pub struct Gap {
     /// The journal of the sender.
     pub source_journal: TopicPartition,
-    /// The last number that was taken.
+    /// The last number that was processed.
     pub last: u64,
     /// The number that came next.
     pub found: u64,
 }
 
-/// How many of a run's messages the receiver has already taken, when `last` (0 for none) is the
-/// last number that it has: those are repeats, the rest is next.
+/// How many of these messages the receiver has already processed, when `last` is the last number that it
+/// has (0 for none). Those are repeats; the rest comes next.
 pub fn repeats(
     source_journal: TopicPartition,
     last: u64,

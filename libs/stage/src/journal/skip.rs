@@ -1,4 +1,5 @@
-//! What operators had stages skip, as the journals record it. Refuses to judge what is missing because of it.
+//! Messages that operators have had stages skip, as the journals record it. Refuses to judge what is missing
+//! because of it.
 
 use std::fmt;
 
@@ -6,19 +7,19 @@ use crate::journal::transition::{Taken, Transition};
 use crate::lane::Message;
 use crate::topology::Seat;
 
-/// A message that a stage goes on without, because an operator has said so.
+/// A message that a stage skips because an operator said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
-    /// The partition that does.
+    /// The partition that skips it.
     pub seat: Seat,
     /// The message.
     pub message: Message,
-    /// Why, in the operator's words.
+    /// The reason, in the operator's words.
     pub reason: String,
 }
 
 impl Skip {
-    /// Those that a transition of a partition records.
+    /// The skips that a transition of a partition records.
     pub fn of(seat: Seat, transition: Transition<'_>) -> impl Iterator<Item = Skip> {
         let skip = move |taken| match taken {
             Taken::Skip {

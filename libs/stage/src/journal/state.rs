@@ -1,4 +1,4 @@
-//! The state of a stage partition: the fold of its journal, and of nothing else.
+//! The state of a stage partition: the fold of its journal and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,27 +12,27 @@ use crate::journal::transition::{Taken, Transition};
 use crate::lane::Gap;
 use crate::topology::Seat;
 
-/// How far a stage partition has come: what its journal says beside the events.
+/// How far a stage partition has come: what its journal says besides the events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// Of the last transition.
+    /// The owner's epoch in the last transition.
     pub epoch: u32,
-    /// Of the last transition; 0 before the first.
+    /// The number of the last transition; 0 before the first.
     pub seq: u64,
-    /// Of the last transition. Time never goes back.
+    /// The time of the last transition. It never goes back.
     pub now: Micros,
     /// The hash over all events.
     pub state_hash: u64,
-    /// How many events there have been in all.
+    /// The number of events so far.
     pub events: u64,
-    /// The last number taken on each lane, by the journal of its source.
+    /// The last number received on each lane, by the journal of its source.
     pub received: BTreeMap<TopicPartition, u64>,
-    /// The last number sent on each lane, by where it goes.
+    /// The last number sent on each lane, by its destination.
     pub sent: BTreeMap<TopicPartition, u64>,
-    /// The next offset to take of each partition that inputs are read from.
+    /// The next offset to read in each partition from which inputs are read.
     pub consumed: BTreeMap<TopicPartition, u64>,
-    /// Messages that will not be decided when they come, by the journal of their source: an
-    /// operator has said so.
+    /// Messages that will be skipped when they come because an operator said so, by the journal of their
+    /// source.
     pub skips: BTreeSet<(TopicPartition, u64)>,
 }
 
@@ -43,7 +43,7 @@ impl Head {
         self.skips.range(from).map(|skip| skip.1).collect()
     }
 
-    /// Takes note of an input, and finds out whether it is the next one.
+    /// Notes an input, and checks that it is the next one.
     pub(crate) fn take(&mut self, taken: &Taken) -> Result<(), Gap> {
         match *taken {
             Taken::Timer => {}
@@ -76,7 +76,7 @@ impl Head {
                 *last += count;
                 let last = *last;
                 self.skips.retain(|skip| skip.0 != source || skip.1 > last);
-                // What is left is found by reading the record again.
+                // The rest is found by reading the record again.
                 self.consumed.insert(from, offset + u64::from(whole));
             }
         }
@@ -84,46 +84,46 @@ impl Head {
     }
 }
 
-/// Why a journal record does not follow what was folded before.
+/// Why a journal record does not follow from those that were folded before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
-    /// The bytes are no transition, or an event in them is unknown.
+    /// The bytes are not a transition, or an event in them is unknown.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// A transition is missing or comes twice.
+    /// A transition is missing or repeated.
     #[error("transition {found} follows transition {last}")]
     Sequence {
-        /// The last one folded.
+        /// The last one that was folded.
         last: u64,
-        /// The one that came.
+        /// The one that was read.
         found: u64,
     },
-    /// A stale owner's transition after its successor's.
+    /// A transition of a stale owner comes after one of its successor.
     #[error("a transition of epoch {found} follows one of epoch {last}")]
     Epoch {
-        /// Of the last one folded.
+        /// The epoch of the last one that was folded.
         last: u32,
-        /// Of the one that came.
+        /// The epoch of the one that was read.
         found: u32,
     },
-    /// A transition that was decided before the one that it follows.
+    /// A transition has an earlier time than the one before it.
     #[error("a transition at {found} follows one at {last}; time never goes back")]
     Time {
-        /// Of the last one folded.
+        /// The time of the last one that was folded.
         last: Micros,
-        /// Of the one that came.
+        /// The time of the one that was read.
         found: Micros,
     },
-    /// The events are not those that the owner had decided.
+    /// The events are not those that the owner decided.
     #[error(
         "the events of transition {seq} give the hash {computed:016x}; {recorded:016x} was recorded"
     )]
     Hash {
-        /// Which transition.
+        /// The transition.
         seq: u64,
-        /// Over the events as they are.
+        /// The hash over the events as they are.
         computed: u64,
-        /// In the record.
+        /// The hash in the record.
         recorded: u64,
     },
     /// A message of a lane was not taken.
@@ -153,7 +153,7 @@ impl<C: Codec> State<C> {
         self.fold_with(codec, record, |_, _, _| {})
     }
 
-    /// Folds the next journal record and derives again what its events told others.
+    /// Folds the next journal record, and derives again the outputs of its events.
     pub(crate) fn fold_into(
         &mut self,
         codec: &C,
@@ -194,7 +194,7 @@ impl<C: Codec> State<C> {
         Ok(())
     }
 
-    /// Everything that can be checked before anything is changed.
+    /// Checks everything that can be checked before anything is changed.
     fn check(&self, transition: &Transition<'_>) -> Result<(), FoldError> {
         let head = &self.head;
         if transition.seq != head.seq + 1 {
@@ -231,10 +231,10 @@ impl<C: Codec> State<C> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} at offset {offset}: {source}", seat.journal())]
 pub struct BadRecord {
-    /// Whose journal.
+    /// The partition.
     pub seat: Seat,
-    /// Which record.
+    /// The offset of the record.
     pub offset: u64,
-    /// Why.
+    /// The cause.
     pub source: FoldError,
 }

@@ -1,7 +1,7 @@
-//! The journal record: one transition of a stage partition, whole.
+//! The journal record: one whole transition of a stage partition.
 //!
-//! Owns the bytes; knows nothing of what an event means. A transition takes a bounded group of
-//! inputs, so that its frame, its hash and its lane records are paid for once a group.
+//! Owns the bytes; knows nothing of the meaning of events. A transition has a bounded group of inputs, so
+//! that its frame, its hash and its lane records are paid for once per group.
 //!
 //! Layout, version 1: version (1 byte), epoch, seq, now (8 bytes), inputs, lane heads, events
 //! (their number, then each after its length), state hash (8 bytes). Numbers without a size are
@@ -16,42 +16,42 @@ use crate::journal::wire::{Reader, all_prefixed, put_partition, put_prefixed, pu
 
 const VERSION: u8 = 1;
 
-/// What a transition took, in the order in which it was decided. Enough to decide it again.
+/// An input of a transition, in the order of decision. Enough to decide it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// The timer, once.
+    /// The timer.
     Timer,
-    /// Neighbouring records of the stage's command topic.
+    /// Consecutive records of the stage's command topic.
     Recorded {
         /// The topic's partition.
         from: TopicPartition,
-        /// The first record.
+        /// The offset of the first.
         offset: u64,
-        /// How many, one offset after the other.
+        /// The number of records, with consecutive offsets.
         count: u64,
     },
-    /// Messages of one lane record that had not been taken before; none when all were repeats.
+    /// New messages of one lane record; none if all were repeats.
     Lane {
         /// The journal of the stage partition that sent them.
         source: TopicPartition,
-        /// Where their record stands.
+        /// The partition that has their record.
         from: TopicPartition,
-        /// The record.
+        /// The offset of their record.
         offset: u64,
-        /// The lane number of the first.
+        /// The lane number of the first new one.
         first: u64,
-        /// How many.
+        /// The number of new ones.
         count: u64,
-        /// Whether none of the record's messages are left for the next transition.
+        /// Whether the record has no more messages for the next transition.
         whole: bool,
     },
-    /// An operator's decision: this message of a lane will not be decided when it comes.
+    /// An operator's decision: this message of a lane will be skipped when it comes.
     Skip {
         /// The journal of the stage partition that sent it.
         source: TopicPartition,
         /// Its lane number.
         number: u64,
-        /// Why, in the operator's words.
+        /// The reason, in the operator's words.
         reason: String,
     },
 }
@@ -59,18 +59,18 @@ pub enum Taken {
 /// One transition, borrowed from the bytes of its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition<'a> {
-    /// Of the owner that wrote it.
+    /// The epoch of the owner that wrote it.
     pub epoch: u32,
-    /// One more than the transition before; the first is 1.
+    /// One more than that of the transition before; the first is 1.
     pub seq: u64,
-    /// The time by which it was decided.
+    /// The time at which it was decided.
     pub now: Micros,
-    /// What it took.
+    /// Its inputs.
     pub inputs: Vec<Taken>,
-    /// The last number sent on each lane that this transition sent on: where to (the topic and
-    /// partition of the receiver), and the number.
+    /// The last number sent on each lane on which this transition sends: the topic and partition of the
+    /// receiver, and the number.
     pub sent: Vec<(TopicPartition, u64)>,
-    /// How many events.
+    /// The number of events.
     pub event_count: usize,
     /// The events, each after its length.
     event_bytes: &'a [u8],
@@ -78,12 +78,12 @@ pub struct Transition<'a> {
     pub state_hash: u64,
 }
 
-/// The hash after the events of one more transition.
+/// The state hash after the events of one more transition.
 pub(crate) fn roll(state_hash: u64, event_bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(event_bytes, state_hash)
 }
 
-/// What goes into a record beside the events.
+/// The parts of a record besides the events.
 pub(crate) struct Header<'a> {
     pub epoch: u32,
     pub seq: u64,
@@ -93,7 +93,7 @@ pub(crate) struct Header<'a> {
     pub event_count: usize,
 }
 
-/// Appends a record. `event_bytes` has each event after its length; the answer is the new hash.
+/// Appends a record. `event_bytes` has each event after its length. Returns the new hash.
 pub(crate) fn encode(
     header: &Header<'_>,
     event_bytes: &[u8],
@@ -187,7 +187,7 @@ fn decode_taken(reader: &mut Reader<'_>) -> Result<Taken, DecodeError> {
 }
 
 impl<'a> Transition<'a> {
-    /// A transition from exactly the bytes of one.
+    /// Decodes a whole record.
     pub fn decode(bytes: &'a [u8]) -> Result<Transition<'a>, DecodeError> {
         let mut reader = Reader::new("a transition", bytes);
         let version = reader.byte()?;
@@ -227,7 +227,7 @@ impl<'a> Transition<'a> {
         all_prefixed("the events of a transition", self.event_bytes, count)
     }
 
-    /// The hash that `state_hash` must be, given that of the transition before.
+    /// The hash that `state_hash` must equal, given that of the transition before.
     pub fn hash_after(&self, hash_before: u64) -> u64 {
         roll(hash_before, self.event_bytes)
     }

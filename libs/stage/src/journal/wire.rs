@@ -1,5 +1,5 @@
-//! The few primitives that the stage's own records are made of: little-endian numbers, varints
-//! (LEB128), length-prefixed bytes. Refuses to read past the end, and overlong numbers.
+//! The primitives of the stage's own records: little-endian numbers, varints (LEB128), length-prefixed
+//! bytes. Refuses to read past the end, and overlong numbers.
 
 use prepx_bus::{Topic, TopicPartition};
 
@@ -18,8 +18,8 @@ pub(crate) fn put_partition(to: &mut Vec<u8>, at: TopicPartition) {
     put_varint(to, u64::from(at.partition));
 }
 
-/// Appends what `encode` appends, after its length. Most values are short, so one byte is kept
-/// for the length and the value is moved only when that was too little.
+/// Appends what `encode` appends, after its length. Most values are short, so one byte is reserved for the
+/// length, and the value is moved only if that is not enough.
 pub(crate) fn put_prefixed(to: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     let at = to.len();
     to.push(0);
@@ -34,7 +34,7 @@ pub(crate) fn put_prefixed(to: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) 
     to.splice(at..=at, prefix);
 }
 
-/// Reads a record from its front.
+/// Reads a record from its start.
 pub(crate) struct Reader<'a> {
     what: &'static str,
     rest: &'a [u8],
@@ -118,8 +118,8 @@ impl<'a> Reader<'a> {
         Ok(topic.partition(self.varint_u32()?))
     }
 
-    /// A number of things that follow; each has at least one byte, so that a damaged count cannot
-    /// ask for more memory than the record has bytes.
+    /// The number of items that follow. Each has at least one byte, so a damaged count cannot ask for more
+    /// memory than the record has bytes.
     pub(crate) fn count(&mut self) -> Result<usize, DecodeError> {
         let count = self.varint()?;
         match usize::try_from(count) {
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// As many byte strings as `bytes` must be of, each after its length.
+/// The `count` byte strings of which `bytes` must consist, each after its length.
 pub(crate) fn all_prefixed<'a>(
     what: &'static str,
     bytes: &'a [u8],

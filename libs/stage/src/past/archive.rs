@@ -1,13 +1,14 @@
-//! Journals in object storage, in segments by partition and range of offsets: what lets the log drop them.
+//! Journals in object storage, in segments by partition and range of offsets. What is archived may be
+//! dropped from the log.
 //!
-//! A segment is the compressed frames of neighbouring records, in the format in which the embedded log
+//! A segment is the compressed frames of consecutive records, in the format in which the embedded log
 //! archives its own segments ([`prepx_bus::embedded::archive`]), with one writer and one reader for both. Its
 //! name says which records it has and when the last of them was decided. Segments are written once and never
-//! change. Two owners may have written the same records twice; that does no harm, because what is durable in
-//! a journal is final.
+//! change. Two owners may write the same records twice; that is harmless, because what is durable in a
+//! journal is final.
 //!
-//! Owns: their names, writing and reading them, and reading on from them where the log begins too late
-//! ([`Archived`]). Refuses: to count as archived what does not read back, and to remove anything.
+//! Owns: their names, writing and reading them, and reading from them what the log no longer has
+//! ([`Archived`]). Refuses: to count as archived what cannot be read back, and to remove anything.
 
 use std::io;
 use std::sync::Arc;
@@ -24,21 +25,21 @@ use crate::DecodeError;
 
 const SUFFIX: &str = ".seg.lz4";
 
-/// Why a journal could not be archived. The partition itself is not concerned.
+/// Why a journal could not be archived. The partition itself is not affected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The journal could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What is on the journal is no transition.
+    /// A record of the journal is not a transition.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The place of archives said no, or gave back something else than it was given.
+    /// The object storage failed, or returned something else than was written.
     #[error("archive {name}: {source}")]
     Objects {
-        /// The segment, or what was done.
+        /// The segment, or the operation.
         name: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The log is dead.
@@ -51,16 +52,16 @@ fn failed(name: &str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Objects { name, source }
 }
 
-/// A segment, as its name says it.
+/// A segment, as its name describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Of which journal.
+    /// The journal.
     pub journal: TopicPartition,
-    /// Where on the journal it begins.
+    /// The offset of its first record.
     pub first: u64,
-    /// Where the next one does.
+    /// The offset at which the next segment begins.
     pub next: u64,
-    /// When its last transition was decided.
+    /// The time of its last transition.
     pub until: Micros,
 }
 
@@ -92,7 +93,7 @@ fn prefix_of(journal: TopicPartition) -> String {
     format!("{}-{}-", journal.topic, journal.partition)
 }
 
-/// The archives of all journals, in one place.
+/// The archives of all journals.
 #[derive(Clone)]
 pub struct Archives {
     objects: Arc<dyn Objects>,
@@ -104,10 +105,10 @@ impl Archives {
         Archives { objects }
     }
 
-    /// The segments of a journal in its order. They may overlap.
+    /// The segments of a journal in order. They may overlap.
     ///
     /// # Errors
-    /// When the place cannot be asked.
+    /// When the object storage fails.
     pub fn segments(&self, journal: TopicPartition) -> Result<Vec<Segment>, Error> {
         let names = self
             .objects
@@ -119,7 +120,7 @@ impl Archives {
         Ok(segments.collect())
     }
 
-    /// Keeps a segment, and reads it back: the log may let go of it then.
+    /// Writes a segment and reads it back: after that the log may drop its records.
     pub(crate) fn write(&self, segment: &Segment, records: &[Record]) -> Result<(), Error> {
         let name = segment.name();
         let keep = || {
@@ -136,7 +137,7 @@ impl Archives {
     /// The records of a segment.
     ///
     /// # Errors
-    /// When it cannot be had, or is not what its name says.
+    /// When it cannot be read, or does not match its name.
     pub fn read(&self, segment: &Segment) -> Result<Vec<Record>, ReadError> {
         let name = segment.name();
         let damaged = |why: &str| ReadError::Damaged(format!("archive {name}: {why}"));
@@ -158,8 +159,8 @@ impl Archives {
         }
     }
 
-    /// Archived records of a journal from an offset on, as many as `max_bytes` of payload hold but at least one; none when
-    /// there is no segment that has it.
+    /// Archived records of a journal from an offset on, as many as `max_bytes` of payload allow but at least one;
+    /// none if no segment has that offset.
     fn read_from(
         &self,
         journal: TopicPartition,
@@ -182,7 +183,7 @@ impl Archives {
                     records.truncate(count.max(1));
                     return Ok(Some(records));
                 }
-                // Another owner may have kept the same records.
+                // Another owner may have archived the same records.
                 Err(error) => last = Err(error),
             }
         }
@@ -190,14 +191,14 @@ impl Archives {
     }
 }
 
-/// A log whose journals go back further than it has them: what it has let go of is read from the archives.
+/// A log whose journals go back further than it has them: what it has dropped is read from the archives.
 pub struct Archived {
     log: Arc<dyn Log>,
     archives: Archives,
 }
 
 impl Archived {
-    /// The log with what is archived of it, or as it is where nothing is.
+    /// The log with its archives, if there are any.
     pub fn of(log: Arc<dyn Log>, archives: Option<&Archives>) -> Arc<dyn Log> {
         match archives.cloned() {
             Some(archives) => Arc::new(Archived { log, archives }),

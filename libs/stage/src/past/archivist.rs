@@ -1,7 +1,7 @@
-//! The archivist of one journal: writes its segments beside the owner, and says what the log may drop.
+//! The archivist of one journal: writes its segments, and releases to the log what is archived.
 //!
-//! Owns when a segment is due. Refuses: to let the log drop anything that is not archived and read back, or
-//! that is younger than followers of the log may lag behind.
+//! Owns when a segment is due. Refuses: to have the log drop what is not archived and read back, or what is
+//! younger than consumers of the log may lag behind.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,23 +14,23 @@ use crate::journal::transition::Transition;
 use crate::past::retention::Retention;
 use crate::topology::Seat;
 
-/// How many bytes of records a segment has at most, but for a record that is larger alone.
+/// The most bytes of records in a segment, unless one record alone is larger.
 const SEGMENT_BYTES: usize = 16 << 20;
-/// The name under which archives hold on to what they need of the log.
+/// The name under which archives register what they need of the log.
 const CONSUMER: &str = "archive";
-/// Most segments that are written at once; others have their turn then.
-const SEGMENTS_A_LOOK: usize = 4;
-/// Between a failure and the next try.
+/// The most segments that are written at a time; the rest is written in the next rounds.
+const SEGMENTS_PER_ROUND: usize = 4;
+/// The pause after a failure.
 const PAUSE_US: i64 = 10_000_000;
 
-/// When journals are archived, and how long they stay on the log all the same.
+/// When journals are archived, and how long they stay on the log after that.
 #[derive(Clone, Copy, Debug)]
 pub struct ArchivePace {
-    /// After this many events, which is to be about what a segment holds.
+    /// A segment is due after this many events, which should be about what a segment holds.
     pub events: u64,
-    /// And after so long when there is anything at all.
+    /// It is due after this time if there is any record.
     pub age: Duration,
-    /// The log has a journal for so long, archived or not: for those who follow it.
+    /// How long records stay on the log even if archived, for those who follow it.
     pub keep: Duration,
 }
 
@@ -44,27 +44,26 @@ impl Default for ArchivePace {
     }
 }
 
-/// Archives one journal, beside its owner.
+/// Archives one journal, next to its owner.
 pub struct Archivist {
     journal: TopicPartition,
     archives: Archives,
     pace: ArchivePace,
-    /// Where the next segment begins.
+    /// The offset at which the next segment begins.
     next: u64,
-    /// The archived segments that may still be on the log: where each ends, and when its last transition was
-    /// decided.
+    /// Archived segments that may still be on the log: the end of each, and the time of its last transition.
     held: VecDeque<(u64, Micros)>,
-    /// How many events the owner had seen, and when, as all that was durable had been archived.
+    /// How many events the owner had seen, and when, the last time that everything durable was archived.
     all: (u64, Micros),
-    /// Not tried again before this.
+    /// No new attempt before this.
     pause: Micros,
 }
 
 impl Archivist {
-    /// Finds what is archived, and holds on to the rest of the journal.
+    /// Finds what is archived, and keeps the rest of the journal on the log.
     ///
     /// # Errors
-    /// When the place of archives cannot be asked; the journal is held on to all the same.
+    /// When the object storage fails; the journal is kept on the log.
     pub fn open(
         seat: Seat,
         log: &dyn Log,
@@ -76,7 +75,8 @@ impl Archivist {
         let journal = seat.journal();
         retention.release(CONSUMER, journal, 0)?;
         let mut segments = archives.segments(journal)?;
-        // One that was not read back when it was written is the last, and nothing was let go of for it.
+        // Only the last segment may not have been read back after writing, and nothing was dropped because
+        // of it.
         while let Some(Err(error)) = segments.last().map(|last| archives.read(last)) {
             tracing::error!(%journal, %error, "what this segment has is archived anew");
             segments.pop();
@@ -100,16 +100,16 @@ impl Archivist {
         })
     }
 
-    /// Where on the journal the next segment begins.
+    /// The offset at which the next segment begins.
     pub fn next_offset(&self) -> u64 {
         self.next
     }
 
-    /// Archives what is due of what is durable, when the owner has come to `events` events, and lets go of what has been
-    /// archived and is old enough. A bounded piece: it is asked often.
+    /// Archives what is due of what is durable, when the owner has seen `events` events, and releases what is
+    /// archived and old enough. One call does a bounded amount of work; it is called often.
     ///
     /// # Errors
-    /// What kept it from that. Nothing is let go of that is not archived; it is tried again after a while.
+    /// What prevented it. Nothing is released that is not archived; the next attempt comes after a while.
     pub fn look(
         &mut self,
         log: &dyn Log,
@@ -130,12 +130,12 @@ impl Archivist {
         metrics::gauge!("prepx_archive_age_seconds", "partition" => self.journal.to_string())
             .set(late);
         archived?;
-        self.let_go(retention, now)
+        self.release(retention, now)
     }
 
     fn archive(&mut self, log: &dyn Log, events: u64, now: Micros) -> Result<(), Error> {
         let journal = self.journal;
-        for _ in 0..SEGMENTS_A_LOOK {
+        for _ in 0..SEGMENTS_PER_ROUND {
             let records = match self.next < log.end(journal) {
                 true => log.read(journal, self.next, SEGMENT_BYTES)?,
                 false => Vec::new(),
@@ -157,22 +157,22 @@ impl Archivist {
         Ok(())
     }
 
-    fn let_go(&mut self, retention: &Retention, now: Micros) -> Result<(), Error> {
-        let mut goes = None;
+    fn release(&mut self, retention: &Retention, now: Micros) -> Result<(), Error> {
+        let mut released = None;
         while let Some((next, until)) = self.held.front()
             && age(*until, now) >= self.pace.keep
         {
-            goes = Some(*next);
+            released = Some(*next);
             self.held.pop_front();
         }
-        if let Some(next) = goes {
+        if let Some(next) = released {
             retention.release(CONSUMER, self.journal, next)?;
         }
         Ok(())
     }
 }
 
-/// How long ago that was.
+/// The time since `at`.
 fn age(at: Micros, now: Micros) -> Duration {
     Duration::from_micros(u64::try_from(now.0 - at.0).unwrap_or_default())
 }

@@ -24,8 +24,8 @@ enum Cuts {
 }
 
 impl Retention {
-    /// The retention of `log`, without consumers. All consumers must register ([`Self::release`] with their positions, 0 if
-    /// they have none) before the first of them moves on.
+    /// The retention of `log`, without consumers. All consumers must register ([`Self::release`] with their
+    /// positions, 0 if they have none) before the first of them moves on.
     pub fn new(log: Arc<dyn Log>) -> Retention {
         Retention {
             log,
@@ -43,8 +43,8 @@ impl Retention {
         }
     }
 
-    /// The retention of such a log whose journals are archived: only those are dropped. The archivist leaves others enough
-    /// time to read them.
+    /// The retention of such a log whose journals are archived: only those are dropped. The archivist leaves other
+    /// processes enough time to read them.
     pub fn of_journals(log: Arc<dyn Log>) -> Retention {
         Retention {
             cuts: Cuts::Journals,
@@ -52,7 +52,7 @@ impl Retention {
         }
     }
 
-    /// Records that `consumer` needs nothing before `offset` any more. Its first call only registers it.
+    /// Says that `consumer` needs nothing before `offset` any more. Its first call only registers it.
     pub fn release(
         &self,
         consumer: &str,
@@ -62,7 +62,7 @@ impl Retention {
         let mut floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
         let consumers = floors.entry(partition).or_default();
         let Some(floor) = consumers.get_mut(consumer) else {
-            // Others that need what is before it may still be to speak up.
+            // Other consumers that need earlier records may not have registered yet.
             consumers.insert(consumer.to_owned(), offset);
             return Ok(());
         };

@@ -1,7 +1,7 @@
 //! The inputs of transitions, as far as the log still has them: commands by offset, messages by number.
 //!
-//! Reads ahead, because transitions take neighbouring records. Where an input is missing the transition
-//! cannot be decided, and this refuses.
+//! Reads ahead, because transitions have consecutive records. Refuses to decide a transition of which an
+//! input is missing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,13 +16,13 @@ use crate::journal::transition::Taken;
 use crate::lane::Run;
 use crate::topology::Seat;
 
-/// Messages that an operator has said to go on without, by the journals of their sources.
+/// Messages that operators have had skipped, by the journals of their sources.
 type Skips = BTreeSet<(TopicPartition, u64)>;
 
 /// The inputs of one partition.
 pub(super) struct Inputs {
     seat: Seat,
-    /// What was read of each partition, from the last record that was asked for on.
+    /// The records read from each partition, beginning with the last one that was asked for.
     ahead: BTreeMap<TopicPartition, VecDeque<Record>>,
 }
 
@@ -34,8 +34,8 @@ impl Inputs {
         }
     }
 
-    /// What a transition took, as it was decided about: messages that an operator has skipped are not. None when the
-    /// log has let go of some of it.
+    /// The inputs of a transition as they were decided, without messages that an operator had skipped. None if the
+    /// log has dropped some of them.
     pub fn read<C: Codec>(
         &mut self,
         codec: &C,
