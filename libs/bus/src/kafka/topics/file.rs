@@ -35,7 +35,8 @@ struct Defaults {
 enum Keep {
     Hours,
     Newest,
-    Told,
+    #[serde(rename = "until-released")]
+    UntilReleased,
 }
 
 /// On which nodes a partition is.
@@ -153,7 +154,7 @@ impl Topics {
         let hours = own_hours.unwrap_or(self.defaults.retention_hours);
         let retention_ms = match keep {
             Keep::Hours => (i64::from(hours) * 3_600_000).to_string(),
-            Keep::Newest | Keep::Told => "-1".into(),
+            Keep::Newest | Keep::UntilReleased => "-1".into(),
         };
         let policy = if keep == Keep::Newest {
             "compact"
