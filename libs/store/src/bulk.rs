@@ -1,7 +1,7 @@
 //! Many rows with few statements.
 //!
-//! SQLite takes them as a list of rows, PostgreSQL as one array per column, so that the text of its statement is the same
-//! for any number of rows.
+//! SQLite takes a list of rows, PostgreSQL one array per column, so that the text of its statement is the same for
+//! any number of rows.
 
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, AssertSqlSafe, PgConnection, Sqlite, SqliteConnection};
@@ -9,12 +9,12 @@ use sqlx::{Arguments, AssertSqlSafe, PgConnection, Sqlite, SqliteConnection};
 use crate::query::arguments;
 use crate::{Connection, Result, Tx, Value};
 
-/// SQLite's own limit on values bound to one statement.
+/// SQLite's own limit on bound values per statement.
 const BINDS_MAX: usize = 32_766;
-/// Rows a statement in SQLite, largest first. Few sizes, so that each is prepared once; of any number of rows below
-/// the largest no more than one statement of each, because a statement costs two switches between threads.
+/// Rows per statement in SQLite, largest first. Few sizes, so that each is prepared once. A number of rows below
+/// the largest takes at most one statement of each size, because a statement costs two thread switches.
 const ROWS_A_STATEMENT: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
-/// Rows a statement in PostgreSQL: beyond it statements do not get cheaper, only larger.
+/// Rows per statement in PostgreSQL. With more, statements do not become cheaper, only larger.
 const ROWS_AN_ARRAY: usize = 4_096;
 
 /// The values of rows that [`Tx::insert_rows`] binds.
@@ -22,13 +22,13 @@ const ROWS_AN_ARRAY: usize = 4_096;
 pub struct Values(Vec<Value>);
 
 impl Values {
-    /// The value of the next column.
+    /// Adds the value of the next column.
     pub fn push(&mut self, value: impl Into<Value>) -> &mut Values {
         self.0.push(value.into());
         self
     }
 
-    /// What has been pushed.
+    /// The values so far.
     pub fn all(&self) -> &[Value] {
         &self.0
     }
@@ -53,10 +53,10 @@ struct Text {
 }
 
 impl Tx {
-    /// Inserts many rows with few statements. `into` is the statement's head up to the column list,
-    /// such as `INSERT INTO fills (id, qty_lots)`; `tail` is what follows the values, such as an
-    /// `ON CONFLICT` clause, for which no two rows may have one key; `bind` gives each row's values,
-    /// `columns` of them, in order.
+    /// Inserts many rows with few statements. `into` is the statement up to and including the column list,
+    /// such as `INSERT INTO fills (id, qty_lots)`; `tail` follows the values, such as an `ON CONFLICT`
+    /// clause, for which no two rows may have the same key; `bind` gives each row's values, `columns` of
+    /// them, in order.
     pub async fn insert_rows<T>(
         &mut self,
         into: &'static str,

@@ -1,11 +1,12 @@
-//! What a migration may do that declares to only add ([`Change::Expand`](crate::Change)): programs of the previous version
-//! go on working with its tables.
+//! What a migration may do that is declared to only add ([`Change::Expand`](crate::Change)): programs of the previous
+//! version continue to work with its tables.
 //!
 //! Owns: the list of such statements. Refuses to understand SQL: every statement that is not on the list counts as more.
 
 use std::collections::BTreeSet;
 
-/// What makes a new column one that rows of the version before cannot do without, or can be refused for.
+/// Constraints that make a new column mandatory for rows of the previous version, or have such rows
+/// refused.
 const DEMANDS: [&str; 7] = [
     ",",
     "CHECK",
@@ -16,7 +17,7 @@ const DEMANDS: [&str; 7] = [
     "UNIQUE",
 ];
 
-/// The first statement that does more than add, in upper case; none when there is none.
+/// The first statement that does more than add, in upper case, if there is one.
 pub(crate) fn more_than_added(sql: &str) -> Option<String> {
     let (plain, mut made) = (without_comments(sql), BTreeSet::new());
     let mut statements = plain
@@ -26,7 +27,7 @@ pub(crate) fn more_than_added(sql: &str) -> Option<String> {
     found.map(|words| words.join(" "))
 }
 
-/// As PostgreSQL runs it, in upper case, with every bracket and comma a word.
+/// The text that PostgreSQL runs, in upper case, with every bracket and comma as a word.
 fn without_comments(sql: &str) -> String {
     let lines = sql
         .lines()
@@ -45,7 +46,7 @@ fn without_comments(sql: &str) -> String {
     text
 }
 
-/// Whether a statement only adds; `made` are the tables that the same migration has made before.
+/// Whether a statement only adds. `made` are the tables that the same migration has created before.
 fn adds<'a>(words: &[&'a str], made: &mut BTreeSet<&'a str>) -> bool {
     match words {
         [] | ["CREATE", "INDEX", _, "ON", ..] => true,
@@ -64,7 +65,7 @@ fn adds<'a>(words: &[&'a str], made: &mut BTreeSet<&'a str>) -> bool {
     }
 }
 
-/// Whether a row may be written without a column of this type and these constraints.
+/// Whether rows may be written without a column of this type and these constraints.
 fn may_be_left_out(column: &[&str]) -> bool {
     let is_said = |word: &&str| column.contains(word);
     let filled = is_said(&"DEFAULT") || !is_said(&"NOT");

@@ -42,11 +42,11 @@ pub use tx::{Reader, Tx};
 /// What a schema may lose in a crash of the machine. In a crash of the process it loses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Rows that the event log replays: the newest transactions may be lost with the power, always
-    /// as a whole and together with the position that says so.
+    /// For rows that the event log can replay: the newest transactions may be lost with the power, but
+    /// always as a whole and together with the consumer's position.
     Projection,
-    /// Rows whose source is this store (users, keys, idempotency): a commit is on the disk, and what
-    /// is deleted is overwritten.
+    /// For rows whose source is this store (users, keys, idempotency): a commit is synced to the disk, and
+    /// deleted data is overwritten.
     Source,
 }
 
@@ -55,10 +55,10 @@ pub enum Durability {
 pub enum Location {
     /// `sqlite:DIRECTORY`: a file `<schema>.db` for each schema in this directory.
     Sqlite(PathBuf),
-    /// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`: a schema in this database for each; of
-    /// several servers one is the primary and the others follow it. With `?sslmode=verify-full` TLS is spoken, and
-    /// nothing else; the servers are known by their names, and by the CA in `sslrootcert=FILE` or those that browsers
-    /// know; `sslcert=FILE&sslkey=FILE` say who asks. The files are read with each connection.
+    /// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`: a schema in this database for each. Of several
+    /// servers one is the primary and the others are its replicas. `?sslmode=verify-full` requires TLS, with the
+    /// servers verified by their names, and by the CA in `sslrootcert=FILE` or those that browsers trust;
+    /// `sslcert=FILE&sslkey=FILE` are the client's certificate. The files are read with each connection.
     Pg(pg::Database),
 }
 
@@ -83,27 +83,27 @@ impl Location {
 /// How a schema is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The schema's name, by rule the service's: lower-case letters, digits and `_`.
+    /// The schema's name, by convention that of its service: lower-case letters, digits and `_`.
     pub schema: String,
     /// What the schema may lose in a crash of the machine.
     pub durability: Durability,
     /// How many connections read at the same time.
     pub readers_max: u32,
-    /// How many connections write at the same time. SQLite has one whatever this says.
+    /// How many connections write at the same time. SQLite always has one.
     pub writers_max: u32,
     /// How long a caller waits for a connection or for another process's lock, in milliseconds.
     pub wait_ms_max: u64,
-    /// How long one read, or one whole write transaction, may compute, in milliseconds.
+    /// How long one read, or one whole write transaction, may run, in milliseconds.
     pub statement_ms_max: u64,
-    /// At what size the write-ahead file is folded into the main one, and what it is cut to, in
-    /// bytes. Folding pages of random keys is what bulk inserts pay most for: at SQLite's own 4 MiB
-    /// they run at half the speed. But all of it goes to the disk at once, and the event log's syncs
-    /// wait for that: at 64 MiB orders were held up by 40 ms, at 16 MiB by 12.
+    /// The size at which the write-ahead file is checkpointed into the main file, and to which it is
+    /// truncated, in bytes. Checkpointing pages of random keys is the largest cost of bulk inserts: at
+    /// SQLite's own 4 MiB they run at half the speed. But a checkpoint writes all of it at once, and the
+    /// event log's syncs wait for that: at 64 MiB orders were delayed by 40 ms, at 16 MiB by 12 ms.
     pub wal_bytes_max: u64,
 }
 
 impl Options {
-    /// The defaults: 4 readers and 4 writers, 5 s of waiting, 30 s of computing, 8 MiB of write-ahead file.
+    /// The defaults: 4 readers and 4 writers, 5 s of waiting, 30 s of running, 8 MiB of write-ahead file.
     pub fn new(schema: &str, durability: Durability) -> Options {
         Options {
             schema: schema.to_owned(),
@@ -116,9 +116,9 @@ impl Options {
         }
     }
 
-    /// Those of a projection of the log, and what is left for the schema's own file of a bound on what
-    /// it takes, in bytes: an eighth, but no more than the default, is for the write-ahead file beside
-    /// it. A transaction may be as long as a mebibyte of the log takes on a busy machine.
+    /// The options of a projection of the log, and the part of a size bound, in bytes, that is left for the
+    /// schema's main file: an eighth of the bound, but at most the default, is for the write-ahead file. A
+    /// transaction may run as long as a mebibyte of the log takes on a busy machine.
     pub fn projection(schema: &str, bytes_max: Option<u64>) -> (Options, Option<u64>) {
         let mut options = Options {
             statement_ms_max: 60_000,

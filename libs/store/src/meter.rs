@@ -4,7 +4,7 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 
 use metrics::{Gauge, Histogram};
-// Not prepx_env: this measures real work and nothing that is recorded.
+// Not prepx_env: this measures real time, and nothing that is recorded.
 use tokio::time::Instant;
 
 use crate::Result;
@@ -19,7 +19,7 @@ pub struct Meter {
     busy: Gauge,
 }
 
-/// The use of a connection, from when it is asked for until it is given back or does not come.
+/// The use of a connection, from the request for it until it is returned or the wait ends in vain.
 #[derive(Debug)]
 pub struct Use {
     begun: Instant,
@@ -40,7 +40,7 @@ pub struct Used<T> {
 struct Busy(Gauge);
 
 impl Meter {
-    /// Of the schema's `readers` or `writers`, of which there are at most so many to a server.
+    /// The metrics of the schema's `readers` or `writers`, of which each server has at most this many.
     pub fn new(schema: &str, pool: &'static str, connections_max: u32) -> Meter {
         let labels = [("schema", schema.to_owned()), ("pool", pool.to_owned())];
         let connections = |state: &str| {
@@ -59,7 +59,7 @@ impl Meter {
         }
     }
 
-    /// Somebody asks for a connection.
+    /// Begins to wait for a connection.
     pub fn begin(&self) -> Use {
         Use {
             begun: Instant::now(),
@@ -68,7 +68,7 @@ impl Meter {
         }
     }
 
-    /// Notes how long a connection of `pools` was waited for, whether it came or not.
+    /// Records how long a caller waited for a connection of `pools`, whether it got one or not.
     pub async fn waited<'p, T, DB: sqlx::Database>(
         &self,
         pools: impl Iterator<Item = &'p sqlx::Pool<DB>> + Clone,
@@ -86,13 +86,13 @@ impl Meter {
 }
 
 impl Use {
-    /// It goes on with a connection of another pool.
+    /// Continues with a connection of another pool.
     pub fn turn_to(&mut self, meter: &Meter) {
         self.seconds = meter.use_seconds.clone();
         self.busy = meter.busy.clone();
     }
 
-    /// The connection has come.
+    /// The caller has its connection.
     pub fn of<T>(self, connection: T) -> Used<T> {
         self.busy.increment(1.0);
         Used {
@@ -116,7 +116,7 @@ impl Drop for Busy {
 }
 
 impl<T> Used<T> {
-    /// The connection, and what has to live until its use is over.
+    /// The connection, and the guard that must live until it is returned.
     pub fn into_parts(self) -> (T, impl Sized) {
         (self.connection, (self.of, self.busy))
     }

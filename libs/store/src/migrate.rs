@@ -1,9 +1,9 @@
 //! Forward-only migrations, embedded in the binary.
 //!
-//! A service lists its migrations in order, numbered from 1. All that are missing are applied in one transaction, under a
-//! lock of the schema, so two processes that start at the same time apply each once. A checksum of each is stored, because
-//! history is never edited. Also stored is whether a migration only adds: a program that does not know it then still
-//! starts, so that a version can be rolled back after it has migrated.
+//! A service lists its migrations in order, numbered from 1. All missing ones are applied in one transaction, under a
+//! lock of the schema, so two processes that start at the same time apply each once. A checksum of each is stored,
+//! because history is never edited. It is also stored whether a migration only adds: then a program that does not
+//! know it still starts, so that a version can be rolled back after it has migrated.
 
 use crate::expand::more_than_added;
 use crate::{Error, Result, Tx, query};
@@ -11,27 +11,28 @@ use crate::{Error, Result, Tx, query};
 /// One step of a schema.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
-    /// 1 for the first, then dense.
+    /// 1 for the first, without gaps.
     pub version: u32,
-    /// What it does, as in its file's name.
+    /// What it does, as its file is named.
     pub name: &'static str,
-    /// What it means to the previous version.
+    /// Its effect on programs of the previous version.
     pub change: Change,
-    /// Its statements, one text for every engine. A line that begins with `--pg ` goes on without
-    /// those words on PostgreSQL, which has partitions, and is a comment to SQLite; between `--pg /*`
-    /// and `--pg */` lines are SQLite's alone.
+    /// Its statements, one text for both engines. A line that begins with `--pg ` is a statement for
+    /// PostgreSQL, which has partitions, and a comment for SQLite; lines between `--pg /*` and `--pg */`
+    /// are for SQLite alone.
     pub sql: &'static str,
 }
 
-/// What a migration means to programs of the version before: they run while it is applied, and come again when the
-/// new version is taken back.
+/// The effect of a migration on programs of the previous version, which run while it is applied, and return when
+/// the new version is rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It only adds, so they go on: tables, indexes, columns that may be left out. What they write meanwhile lacks
-    /// what the new version would have written beside it, and that one has to do without.
+    /// It only adds, so they continue to work: tables, indexes, columns that may be omitted. The rows that they
+    /// write lack what the new version would have added, and the new version must accept that.
     Expand,
-    /// It takes away or changes what they may need: from then on they do not start. Its place is a release later, when
-    /// the version before has come to do without that; what runs while it is applied finds out by errors otherwise.
+    /// It removes or changes something that they may need, so they refuse to start after it. It belongs into a later
+    /// release, when the previous version no longer needs what it removes; programs that run while it is applied may
+    /// get errors.
     Contract,
 }
 
@@ -57,7 +58,7 @@ CREATE TABLE IF NOT EXISTS positions (
 struct Applied {
     version: u32,
     checksum: Vec<u8>,
-    /// Whether programs that do not know it go on working.
+    /// Whether programs that do not know it continue to work.
     expands: bool,
 }
 
@@ -66,8 +67,8 @@ impl Migration {
         *blake3::hash(self.sql.as_bytes()).as_bytes()
     }
 
-    /// Holds it to what it says of itself, whenever a schema is opened: so every test of a store does. Before the
-    /// first there was no version.
+    /// Checks its declaration whenever a schema is opened, so every test of a store does. The first migration is
+    /// exempt, as there was no version before it.
     fn check(&self, number: u32) {
         assert_eq!(
             self.version, number,
@@ -84,7 +85,7 @@ impl Migration {
     }
 }
 
-/// The migrations that are still to be applied, after checking those that were.
+/// The migrations that are still to be applied; checks those that were applied.
 fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration]> {
     for (migration, number) in known.iter().zip(1..) {
         migration.check(number);

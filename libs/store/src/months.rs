@@ -1,15 +1,15 @@
 //! Tables that PostgreSQL partitions by month, so that old months can be dropped or moved as a whole.
 //!
-//! The service that owns the table makes the partitions of the months to come ahead of time. A row of a month without a
-//! partition (nobody was there to make it, or a clock was wrong) goes into the default partition, and into its month as
-//! soon as that is made, so no row is ever refused. Refuses to drop anything.
+//! The service that owns the table creates the partitions of coming months ahead of time. A row of a month without a
+//! partition (no process was running to create it, or a clock was wrong) goes into the default partition, and is
+//! moved when the month's partition is created, so no row is ever refused. Refuses to drop anything.
 
 use sqlx::AssertSqlSafe;
 
 use crate::{Pool, Result, Row, Tx, query};
 
-/// A table that is parted by the month (UTC) of one of its columns, in microseconds, and has a partition
-/// `<table>_default` for everything else. Its months are `<table>_YYYY_MM`. In SQLite it is one.
+/// A table that is partitioned by the month (UTC) of one of its columns, in microseconds, with a partition
+/// `<table>_default` for everything else. Its months are `<table>_YYYY_MM`. In SQLite it is one table.
 #[derive(Clone, Copy, Debug)]
 pub struct Monthly {
     /// Its name.
@@ -23,13 +23,13 @@ struct Month {
     /// `YYYY_MM`.
     name: String,
     first_us: i64,
-    /// When the next begins.
+    /// When the next month begins.
     end_us: i64,
 }
 
 impl Pool {
-    /// Makes those partitions that are missing of the month of `now_us` and so many that follow; returns how many. Holds
-    /// the schema's lock.
+    /// Creates the missing partitions for the month of `now_us` and this many following ones; returns how many it
+    /// created. Holds the schema's lock.
     pub async fn make_months(&self, of: Monthly, now_us: i64, ahead: u32) -> Result<usize> {
         let mut tx = self.begin().await?;
         let months = missing(&mut tx, of, now_us, ahead).await?;
@@ -68,7 +68,7 @@ async fn missing(tx: &mut Tx, of: Monthly, now_us: i64, ahead: u32) -> Result<Ve
 }
 
 impl Month {
-    /// Makes it, and moves its rows there from the default partition.
+    /// Creates the partition, and moves its rows there from the default partition.
     async fn make(&self, tx: &mut Tx, of: Monthly) -> Result<()> {
         let Tx::Pg(tx) = tx else { return Ok(()) };
         let (Monthly { table, column }, name) = (of, &self.name);

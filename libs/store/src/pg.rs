@@ -1,12 +1,12 @@
 //! The PostgreSQL side: a schema in a database, behind PgBouncer or not.
 //!
-//! Nothing is set on a connection beyond its transaction, because behind PgBouncer the next one runs
-//! on another. The search path and the time-outs of statements and locks are set as each transaction begins. So
+//! No setting of a connection outlives a transaction, because behind PgBouncer the next one runs on another
+//! connection. The search path and the time-outs of statements and locks are set as each transaction begins, so
 //! everything is a transaction, reads too. A statement is prepared once per connection, which PgBouncer supports from
 //! version 1.21 on, with `max_prepared_statements`.
 //!
-//! A database may be on several servers, a primary and its replicas. Which is the primary is found out
-//! ([`members`]), and each transaction says as it begins whether it may write: a replica refuses one that may.
+//! A database may have several servers, a primary and its replicas. [`members`] finds out which is the
+//! primary, and each transaction says as it begins whether it may write: a replica refuses one that may.
 
 mod database;
 mod members;
@@ -24,9 +24,9 @@ use crate::meter::{Meter, Used};
 use crate::position::{Seen, has_seen};
 use crate::{Durability, Error, Options, Result};
 
-/// How long to wait until a replica has what a reader must see. After that the primary is read.
+/// How long to wait for a replica to have what a reader must see. After that the primary is read.
 const REPLICA_WAIT: Duration = Duration::from_millis(100);
-/// Between two looks at whether a replica has it.
+/// The pause between two checks whether a replica has it.
 const REPLICA_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open schema in its database.
@@ -34,19 +34,19 @@ const REPLICA_PAUSE: Duration = Duration::from_millis(10);
 pub struct Pool {
     schema: String,
     members: Members,
-    /// Used on the primary.
+    /// On the primary.
     writers: Arc<Connections>,
-    /// Used on the primary.
+    /// On the primary.
     readers: Arc<Connections>,
-    /// Used on replicas.
+    /// On replicas.
     followers: Arc<Connections>,
     wait_max: Duration,
-    /// Where connections are made: they live as long as it, and who waits for them may not.
+    /// Where connections are made: they live as long as this runtime, which a waiting caller's may not.
     home: Handle,
 }
 
-/// Connections of one kind, to each server those of its own: what is left of those to a server that
-/// is the primary no more is in nobody's way.
+/// The connections of one kind, with a pool for each server, so that old connections to a former primary
+/// are in nobody's way.
 #[derive(Debug)]
 struct Connections {
     servers: Vec<PgPool>,
@@ -89,7 +89,7 @@ impl Pool {
         Ok(used.of(self.start(&self.readers).await?))
     }
 
-    /// Begins to read on the primary, with a limit of its own on each statement.
+    /// Begins a read on the primary, with its own limit for each statement.
     pub(crate) async fn read_one_moment(
         &self,
         compute_ms_max: u64,
@@ -100,7 +100,7 @@ impl Pool {
         Ok(tx)
     }
 
-    /// Begins to read on a replica that has all of `seen`, or will in a moment, else on the primary.
+    /// Begins a read on a replica that has all of `seen`, or soon will; otherwise on the primary.
     pub(crate) async fn read_past(
         &self,
         seen: &[Seen],
@@ -122,8 +122,8 @@ impl Pool {
         }
     }
 
-    /// Begins a write that takes turns with others of the schema: with all of them, or with those of
-    /// one key and with whoever takes turns with all.
+    /// Begins a write that takes turns with others of the schema: with all of them, or with those of the
+    /// same key and those that take turns with all.
     pub(crate) async fn begin(
         &self,
         key: Option<&[u8]>,
@@ -146,7 +146,7 @@ impl Pool {
     /// Flushes the server's write-ahead log, whatever the schema's [`Durability`].
     pub(crate) async fn sync(&self) -> Result<()> {
         let mut tx = self.start(&self.writers).await?;
-        // A commit that has written something and waits for the disk takes all before it along.
+        // A commit that writes something and waits for the disk makes all earlier ones durable too.
         sqlx::raw_sql(
             "SET LOCAL synchronous_commit TO on;
              SELECT pg_logical_emit_message(true, 'prepx', 'sync')",
@@ -165,12 +165,12 @@ impl Pool {
         }
     }
 
-    /// Begins on the primary, at home: a connection that is made meanwhile outlives the thread that
-    /// waits for it.
+    /// Begins on the primary, on the pool's own runtime: a connection made here must outlive the thread
+    /// that waits for it.
     async fn start(&self, on: &Arc<Connections>) -> Result<Transaction<'static, Postgres>> {
         let (members, connections, wait_max) =
             (self.members.clone(), Arc::clone(on), self.wait_max);
-        // Connecting is a large future, and would be part of every caller's.
+        // Boxed, because connecting is a large future that would be part of every caller's.
         let begun = Box::pin(async move {
             let begun = connections.begin_on_primary(&members, wait_max).await;
             if begun.is_err() {
@@ -187,7 +187,7 @@ impl Pool {
 }
 
 impl Connections {
-    /// Waits, bounded, until there is a primary and it lets us begin; goes on with another one when
+    /// Waits, bounded, until there is a primary that accepts the transaction; switches to another server if
     /// that takes over meanwhile.
     async fn begin_on_primary(
         &self,
@@ -210,8 +210,7 @@ impl Connections {
         }
     }
 
-    /// Begins on a replica as soon as it has all of `seen`; none when it has not in time, for whatever
-    /// reason.
+    /// Begins on a replica as soon as it has all of `seen`; none if that fails or takes too long.
     async fn begin_past(
         self: Arc<Self>,
         replica: usize,
@@ -248,7 +247,8 @@ pub(crate) async fn create(tx: &mut Transaction<'static, Postgres>, schema: &str
     Ok(())
 }
 
-/// A replica refuses to begin what may write with the code for what is not supported.
+/// The error with which a replica refuses a transaction that may write: the code for an unsupported
+/// feature.
 fn not_begun(error: sqlx::Error) -> Error {
     match error.as_database_error() {
         Some(said) if said.code().as_deref() == Some("0A000") => {
@@ -267,7 +267,7 @@ fn begin_sql(options: &Options) -> Arc<str> {
     format!("BEGIN READ WRITE; {settings}; SET LOCAL synchronous_commit TO {synchronous}").into()
 }
 
-/// What begins as READ WRITE is refused by a replica, and by a primary that has become one.
+/// A replica refuses what begins as READ WRITE, and so does a primary that has become one.
 fn begin_read_sql(options: &Options) -> Arc<str> {
     let settings = settings(options);
     format!(
@@ -276,13 +276,13 @@ fn begin_read_sql(options: &Options) -> Arc<str> {
     .into()
 }
 
-/// The same for reads, on a primary or a replica alike.
+/// The same for reads, which a primary or a replica accepts.
 fn begin_follow_sql(options: &Options) -> Arc<str> {
     let settings = settings(options);
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}").into()
 }
 
-/// What a transaction says as it begins.
+/// The settings with which a transaction begins.
 fn settings(options: &Options) -> String {
     let (schema, statement_ms_max) = (&options.schema, options.statement_ms_max);
     let wait_ms_max = options.wait_ms_max;

@@ -1,8 +1,8 @@
 //! The query plans of a store's statements, for tests that keep them in a file beside it.
 //!
-//! A test makes the store's own calls ([`Plans::add`]). Every statement that they run is explained by the engine just
-//! before, on the same connection, with the same values. What differs from run to run (values, costs, the number of a
-//! partition) is left out. A full scan of a large table fails the test; the rest of a plan is for whoever reviews the file.
+//! A test makes the store's own calls ([`Plans::add`]). The engine explains every statement just before it runs, on
+//! the same connection, with the same values. What differs from run to run (values, costs, the number of a partition)
+//! is left out. A full scan of a large table fails the test; the rest of a plan is for the reviewer of the file.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
@@ -19,7 +19,7 @@ tokio::task_local! {
     static EXPLAINED: RefCell<Vec<String>>;
 }
 
-/// The engines whose plans are kept: versions of PostgreSQL show the same plan in other words.
+/// The engines whose plans are stored. Versions of PostgreSQL word the same plan differently.
 const KEPT: [&str; 3] = ["sqlite", "postgres-15", "postgres-18"];
 
 /// Plans of statements, as text.
@@ -31,11 +31,11 @@ pub struct Plans {
 }
 
 impl Plans {
-    /// None yet of a schema, whose engine is told how many rows of what its tables have. The `small` tables may be
-    /// read whole, and so may what statements make up themselves.
+    /// No plans yet of a schema, whose engine updates its statistics of the tables. The `small` tables may be
+    /// scanned, and so may rows that a statement makes up itself.
     ///
     /// # Errors
-    /// When the engine cannot look at its tables.
+    /// When the engine cannot analyse its tables.
     pub async fn of(pool: &Pool, small: &'static [&'static str]) -> Result<Plans> {
         let mut tx = pool.begin().await?;
         query("ANALYZE").execute(&mut tx).await?;
@@ -48,10 +48,10 @@ impl Plans {
         })
     }
 
-    /// Does something and adds the plans of the statements that it runs, each once.
+    /// Runs some calls and adds the plans of their statements, each once.
     ///
     /// # Panics
-    /// When it fails, runs no statement, or reads a large table whole.
+    /// When a call fails, runs no statement, or scans a large table.
     pub fn add<'a, T: 'a, E: Debug + 'a>(
         &'a mut self,
         what: impl Into<String>,
@@ -86,7 +86,7 @@ impl Plans {
         write!(self.text, "# {what}\n\n{}\n", plans.join("\n")).expect("into memory");
     }
 
-    /// The file of this engine in a directory; none where plans of its version are not kept.
+    /// The file of this engine in a directory; none if plans of its version are not stored.
     pub fn file(&self, directory: &str) -> Option<String> {
         let is_kept = KEPT.contains(&self.engine.as_str());
         is_kept.then(|| format!("{directory}/{}.txt", self.engine))
@@ -108,7 +108,8 @@ async fn engine(tx: &mut Tx) -> Result<String> {
     Ok(format!("postgres-{}", major.unwrap_or(0)))
 }
 
-/// The table that a line of a plan reads from one end to the other. What the statement has made up itself is none.
+/// The table that a line of a plan scans from one end to the other; none for rows that the statement makes up
+/// itself.
 fn read_whole<'p>(plan: &str, line: &'p str) -> Option<&'p str> {
     let line = line.trim_start();
     let pg = line.split_once("Seq Scan on ").map(|(_, read)| read);
@@ -122,7 +123,7 @@ fn read_whole<'p>(plan: &str, line: &'p str) -> Option<&'p str> {
 }
 
 impl Query {
-    /// Has the engine explain the statement to whoever collects plans; gives the connection back.
+    /// Has the engine explain the statement if plans are being collected; returns the connection.
     pub(crate) async fn explained<'c>(&self, mut on: Connection<'c>) -> Result<Connection<'c>> {
         match &mut on {
             _ if !is_asked() => {}
@@ -143,7 +144,7 @@ impl Query {
     }
 }
 
-/// The same for a statement that is shown in other words.
+/// The same for a statement with another text to show.
 pub(crate) async fn explain_sqlite(
     on: &mut SqliteConnection,
     shown: &str,
@@ -159,7 +160,7 @@ pub(crate) async fn explain_sqlite(
     for step in &steps {
         let (id, parent, what): (i64, i64, String) =
             (step.try_get(0)?, step.try_get(1)?, step.try_get(3)?);
-        // How many rows an INSERT brings along is nothing that was read.
+        // The rows that an INSERT brings are not a scan.
         if what.ends_with("-ROW VALUES CLAUSE") {
             continue;
         }

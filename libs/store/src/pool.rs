@@ -4,7 +4,7 @@ use crate::migrate::migrate;
 use crate::position::{has_seen, position};
 use crate::{Error, Location, Migration, Options, Reader, Result, Seen, Source, Tx, pg, sqlite};
 
-/// How often to try to create a schema that other processes may be creating too.
+/// The pause between attempts to create a schema that other processes may be creating too.
 const MAKING_TRIES: u32 = 5;
 
 /// An open, migrated schema on one of the engines. Cheap to clone.
@@ -17,7 +17,7 @@ pub enum Pool {
 }
 
 impl Pool {
-    /// Opens a schema, creates it when absent, and brings it to the newest of its migrations.
+    /// Opens a schema, creates it if it does not exist, and applies its missing migrations.
     pub async fn open(
         location: &Location,
         options: &Options,
@@ -32,8 +32,8 @@ impl Pool {
         };
         let mut made = pool.make(options, migrations).await;
         for _ in 1..MAKING_TRIES {
-            // A connection may have looked for the schema before another process made it, and not know in
-            // that transaction that it is there now.
+            // A connection that looked for the schema before another process created it may not see it in
+            // the same transaction.
             if !matches!(made, Err(Error::Conflict(_))) {
                 break;
             }
@@ -51,8 +51,8 @@ impl Pool {
         tx.commit().await
     }
 
-    /// A connection that only reads, and sees every write before it. [`crate::Error::Busy`] when none
-    /// becomes free in time.
+    /// A connection that only reads, and sees all earlier writes. [`crate::Error::Busy`] if none becomes
+    /// free in time.
     pub async fn read(&self) -> Result<Reader> {
         Ok(match self {
             Pool::Sqlite(pool) => Reader::Sqlite(pool.read().await?),
@@ -60,8 +60,8 @@ impl Pool {
         })
     }
 
-    /// The same for rows of consumers: it sees at least what `seen` says, and may be on a replica that
-    /// has not had later ones. [`crate::Error::Behind`] when not even the primary has that.
+    /// The same for rows of consumers: it sees at least what `seen` says, and may be on a replica that lags
+    /// behind that. [`crate::Error::Behind`] if even the primary does not have that.
     pub async fn read_past(&self, seen: &[Seen]) -> Result<Reader> {
         Ok(match self {
             Pool::Sqlite(pool) => {
@@ -75,9 +75,9 @@ impl Pool {
         })
     }
 
-    /// Begins to read what was committed at one moment, that of the first statement, on the primary. All
-    /// statements together may compute for `compute_ms_max`, on PostgreSQL each of them. Nothing can be
-    /// written there, and dropping it ends it.
+    /// Begins a read of what was committed at one moment, that of its first statement, on the primary. All
+    /// statements together may run for `compute_ms_max`, on PostgreSQL each of them. It cannot write, and
+    /// dropping it ends it.
     pub async fn read_one_moment(&self, compute_ms_max: u64) -> Result<Tx> {
         Ok(match self {
             Pool::Sqlite(pool) => Tx::Sqlite(pool.read_one_moment(compute_ms_max).await?),
@@ -85,14 +85,14 @@ impl Pool {
         })
     }
 
-    /// Begins a write that takes turns with every other of the schema: waits, bounded, for its own.
+    /// Begins a write that takes turns with all others of the schema; waits, bounded, for its turn.
     /// Dropping it without [`Tx::commit`] undoes it.
     pub async fn begin(&self) -> Result<Tx> {
         self.begin_in(None).await
     }
 
-    /// Begins a write that takes turns with those of the same key, such as an account, and with
-    /// every [`Pool::begin`]. In SQLite all take turns with all.
+    /// Begins a write that takes turns with those of the same key, such as an account, and with every
+    /// [`Pool::begin`]. In SQLite all writes take turns.
     pub async fn begin_of(&self, key: &[u8]) -> Result<Tx> {
         self.begin_in(Some(key)).await
     }
@@ -104,8 +104,8 @@ impl Pool {
         })
     }
 
-    /// Makes what is committed survive the loss of power, whatever the schema's
-    /// [`crate::Durability`]: a projection calls it before it lets go of the log behind its position.
+    /// Makes what is committed survive a loss of power, whatever the schema's [`crate::Durability`]. A
+    /// projection calls it before it releases the log behind its position.
     pub async fn sync(&self) -> Result<()> {
         match self {
             Pool::Sqlite(pool) => pool.sync().await,
@@ -118,7 +118,7 @@ impl Pool {
         position(&mut self.read().await?, source).await
     }
 
-    /// Waits for what is running and closes the schema.
+    /// Waits for running calls and closes the schema.
     pub async fn close(&self) {
         match self {
             Pool::Sqlite(pool) => pool.close().await,

@@ -3,24 +3,24 @@
 use crate::error::Gap;
 use crate::{Connection, Error, Tx, Value, query};
 
-/// One partition of a topic, or one lane, as one consumer reads it. Sequences are dense and begin
-/// at 1; a log offset `o` is sequence `o + 1`.
+/// One partition of a topic, or one lane, as a consumer reads it. Sequences are dense and begin at 1; a log
+/// offset `o` is sequence `o + 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'a> {
-    /// Who applies, such as `ledger`.
+    /// The consumer, such as `ledger`.
     pub consumer: &'a str,
-    /// Whose records, such as `portfolio-updates`.
+    /// The source, such as `portfolio-updates`.
     pub topic: &'a str,
-    /// Which partition of the topic.
+    /// The partition of the topic.
     pub partition: u32,
 }
 
-/// How far a consumer has applied a source, which a reader must see.
+/// The position of a consumer that a reader must see.
 pub type Seen = (Source<'static>, u64);
 
-/// Whether what is read on a connection has all of it.
+/// Whether what a connection reads has all of it.
 pub(crate) async fn has_seen(on: impl Into<Connection<'_>>, seen: &[Seen]) -> crate::Result<bool> {
-    // Of what nobody has applied yet there is no row.
+    // A source of which nothing was applied yet has no row.
     let wanted = seen.iter().filter(|(_, sequence)| *sequence > 0);
     let (mut sql, mut before) = (query("SELECT COUNT(*) FROM positions"), " WHERE ");
     let mut count = 0i64;
@@ -43,8 +43,8 @@ fn stored(sequence: u64) -> i64 {
     i64::try_from(sequence).expect("63 bits of records do not fit on any disk")
 }
 
-/// How many records at the head of the batch `first..=last` are repeats when everything up to
-/// `position` has been applied.
+/// How many records at the head of the batch `first..=last` are repeats, when everything up to `position`
+/// has been applied.
 fn repeats(position: u64, first: u64, last: u64) -> Result<usize, Gap> {
     assert!(
         first >= 1 && last >= first,
@@ -84,9 +84,9 @@ impl Tx {
         position(self, source).await
     }
 
-    /// Moves a consumer over the records `first..=last` and answers how many at their head it has
-    /// applied before and must skip; the rest takes effect with this transaction (I2).
-    /// [`Error::Gap`] when records are missing before `first`: the consumer must stop.
+    /// Moves a consumer over the records `first..=last`; returns how many at their head it has applied
+    /// before and must skip. The rest takes effect with this transaction (I2). [`Error::Gap`] if records
+    /// are missing before `first`: the consumer must stop.
     pub async fn advance(
         &mut self,
         source: &Source<'_>,

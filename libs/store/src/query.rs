@@ -1,8 +1,7 @@
-//! Statements, the values that go into them, and the rows that come out, alike on every engine.
+//! Statements, their values, and the rows that they return, alike on every engine.
 //!
-//! Owns the three kinds of values that schemas are made of: 64-bit integers, text and bytes, each of
-//! which may be absent. Refuses every other kind, so that one text of SQL means the same everywhere. Floating point is
-//! left out on purpose.
+//! Owns the three types of which schemas are made: 64-bit integers, text and bytes, each of them nullable. Refuses
+//! every other type, so that one text of SQL means the same everywhere. Floating point is left out on purpose.
 
 use std::borrow::Cow;
 use std::convert::identity;
@@ -17,7 +16,7 @@ use sqlx::{
 
 use crate::{Error, Result};
 
-/// A value of a column: BIGINT, TEXT or BYTEA. What is absent still has its kind.
+/// A value of a column: BIGINT, TEXT or BYTEA. A null has a type too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// An integer.
@@ -49,8 +48,8 @@ values! {
     Bytes by identity, from Vec<u8>, &[u8];
 }
 
-/// PostgreSQL has no text with the character U+0000, and a projection must take whatever is on the log:
-/// another character stands for it, on every engine and in what is looked for too.
+/// PostgreSQL has no text with the character U+0000, and a projection must accept whatever is on the log:
+/// another character replaces it, on every engine and in search values too.
 fn storable(text: String) -> String {
     match text.contains('\0') {
         true => text.replace('\0', "\u{FFFD}"),
@@ -79,8 +78,8 @@ impl<'c> From<&'c mut PgConnection> for Connection<'c> {
     }
 }
 
-/// A statement with its values. Its text is written in the program, never made of what came from
-/// outside; `$1` is the first value.
+/// A statement with its values. Its text is written in the program, never built from input; `$1` is the
+/// first value.
 #[derive(Clone, Debug)]
 #[must_use = "a statement does nothing until it is run"]
 pub struct Query {
@@ -97,7 +96,7 @@ pub fn query(sql: &'static str) -> Query {
 }
 
 impl Query {
-    /// The next value of a text that names it.
+    /// Binds the next value of a text that refers to it.
     pub fn bind(mut self, value: impl Into<Value>) -> Query {
         self.values.push(value.into());
         self
@@ -117,7 +116,7 @@ impl Query {
         self
     }
 
-    /// Adds values to the text, with commas between and parentheses around them.
+    /// Adds values to the text, separated by commas, in parentheses.
     pub fn push_list<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Query {
         let mut before = "(";
         for value in values {
@@ -148,7 +147,7 @@ impl Query {
         })
     }
 
-    /// Gives every row to `each` as it comes, so that there may be any number of them.
+    /// Calls `each` with every row as it arrives, so that there may be any number of rows.
     pub async fn for_each<'c>(
         self,
         on: impl Into<Connection<'c>>,
@@ -194,7 +193,7 @@ impl Query {
         })
     }
 
-    /// The first row, which there must be.
+    /// The first row, which must exist.
     pub async fn fetch_one<'c>(self, on: impl Into<Connection<'c>>) -> Result<Row> {
         let row = self.fetch_optional(on).await?;
         row.ok_or(Error::Sql(sqlx::Error::RowNotFound))
@@ -238,7 +237,7 @@ impl Query {
     }
 }
 
-/// What a column of every engine can be read as: `i64`, text, bytes, and `Option` of them.
+/// The types as which a column can be read: `i64`, text, bytes, and `Option` of them.
 pub trait Column<'r>:
     sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>
 {
@@ -275,7 +274,7 @@ impl Row {
         })
     }
 
-    /// The value of a column whose integers are of a narrower kind.
+    /// The value of a column whose integers have a narrower type.
     pub fn number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T> {
         let number: i64 = self.get(column)?;
         T::try_from(number).map_err(|_| Error::Damaged(column))
@@ -289,7 +288,7 @@ impl Row {
     }
 }
 
-/// Values as an engine takes them.
+/// Values in the form of an engine.
 pub(crate) fn arguments<E: Database>(values: Vec<Value>) -> E::Arguments
 where
     Option<i64>: for<'q> Encode<'q, E> + Type<E>,

@@ -7,9 +7,8 @@ use std::path::Path;
 
 use prepx_env::Random;
 
-/// The bytes of a file that only its owner may read. The first who asks has them drawn, and has them on
-/// the disk before anybody sees them; of several processes that begin at the same time one draws and all
-/// see the same.
+/// The bytes of a file that only its owner may read. The first caller draws them and syncs them to the disk
+/// before they are used; if several processes start at the same time, one draws and all read the same.
 ///
 /// # Errors
 /// When the directory cannot be used.
@@ -30,7 +29,7 @@ pub fn drawn_once(
         .open(&draft)?;
     file.write_all(&draw())?;
     file.sync_all()?;
-    // A link is made whole or not at all, and never over a file that is there.
+    // A hard link is created completely or not at all, and never replaces a file.
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
     match linked {

@@ -1,8 +1,8 @@
 //! A schema whose rows belong to account partitions, in one database or spread over several.
 //!
-//! Everything of an account is in one partition and every partition is wholly in one shard, so a transaction never spans
-//! two shards. The operators say which partition is where ([`Layout`]). Refuses to open shards of which one has rows that
-//! belong to another, and to move anything.
+//! Everything of an account is in one partition, and every partition is wholly in one shard, so a transaction never
+//! spans two shards. Operators say which partition is where ([`Layout`]). Refuses to open shards of which one has
+//! rows that belong to another, and to move anything.
 
 use futures::future::try_join_all;
 
@@ -17,7 +17,7 @@ pub struct Layout {
 }
 
 impl From<Location> for Layout {
-    /// All partitions in one place.
+    /// All partitions in one shard.
     fn from(location: Location) -> Layout {
         Layout {
             shards: vec![location],
@@ -27,10 +27,10 @@ impl From<Location> for Layout {
 }
 
 impl Layout {
-    /// Shards with the partitions of each, which are `partitions` in all.
+    /// Shards with the partitions of each, which are `partitions` in total.
     ///
     /// # Errors
-    /// A partition that is in none of them or in two, or that there is not.
+    /// A partition that is in no shard or in two, or does not exist.
     pub fn of(shards: Vec<(Location, Vec<u32>)>, partitions: u32) -> Result<Layout> {
         let mut shard_of = vec![None; partitions as usize];
         let (shards, held): (Vec<Location>, Vec<Vec<u32>>) = shards.into_iter().unzip();
@@ -74,8 +74,8 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Opens the schema in each shard, as [`Pool::open`] does. [`Error::Misplaced`] when a shard has the
-    /// position of a partition that the layout has elsewhere.
+    /// Opens the schema in each shard, as [`Pool::open`] does. [`Error::Misplaced`] if a shard has the
+    /// position of a partition that the layout assigns to another one.
     pub async fn open(
         layout: &Layout,
         options: &Options,

@@ -1,7 +1,7 @@
 //! The SQLite side: one file per schema, one writer connection, a bounded pool of readers.
 //!
-//! The file is in WAL mode, so readers never wait for the writer. Every write is a transaction that
-//! takes the lock at its start (`BEGIN IMMEDIATE`), so none fails half-way because it cannot get it.
+//! The file is in WAL mode, so readers never wait for the writer. Every write transaction takes the lock at
+//! its start (`BEGIN IMMEDIATE`), so none fails half-way because it cannot get it.
 
 use std::fs::File;
 use std::io;
@@ -17,17 +17,17 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use crate::meter::{Meter, Used};
 use crate::{Durability, Error, Options, Result};
 
-/// Virtual-machine steps between two looks at the clock: about a quarter of a millisecond.
+/// Virtual-machine steps between two checks of the clock: about a quarter of a millisecond.
 const STEPS_BETWEEN_CHECKS: i32 = 20_000;
-/// SQLite's own size of a page.
+/// SQLite's own page size.
 const PAGE_BYTES: u64 = 4_096;
-/// Page cache of the writer, in KiB: with SQLite's own 2 MiB, indexes are read again and again.
+/// Page cache of the writer, in KiB. With SQLite's own 2 MiB, indexes are read again and again.
 const WRITER_CACHE_KIB: &str = "-16384";
 
-/// Prepared statements kept a connection: an insert has one for each number of rows that it takes at once.
+/// Prepared statements per connection: an insert has one for each number of rows that it inserts at a time.
 const STATEMENTS_KEPT: usize = 256;
 
-/// How long to wait before trying again while another process sets up a new file.
+/// The pause between attempts while another process sets up a new file.
 const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(10);
 
 /// An open schema in its file.
@@ -96,15 +96,15 @@ impl Pool {
         sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
             .execute(&self.writer)
             .await?;
-        // What a checkpoint has taken over is synced. But where a reader stands in its way it passes
-        // over the rest, and over the sync of the write-ahead file too.
+        // What a checkpoint has moved is synced. But if a reader is in its way, it leaves the rest, and
+        // skips the sync of the write-ahead file too.
         let file = Arc::clone(&self.file);
         let synced = tokio::task::spawn_blocking(move || sync_write_ahead(&file));
         let synced = synced.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
         Ok(synced.map_err(sqlx::Error::Io)?)
     }
 
-    /// How many bytes of the file are in use; the rest of it is written anew before it grows.
+    /// How many bytes of the file are in use; the rest is reused before the file grows.
     pub async fn used_bytes(&self) -> Result<u64> {
         let used: i64 = sqlx::query_scalar(
             "SELECT (page_count - freelist_count) * page_size
@@ -141,7 +141,7 @@ fn connect_options(directory: &Path, options: &Options) -> SqliteConnectOptions 
             Durability::Projection => SqliteSynchronous::Normal,
             Durability::Source => SqliteSynchronous::Full,
         })
-        // What is deleted from a source is gone from its file: erasure depends on it.
+        // What is deleted from a source is overwritten in its file: erasure depends on it.
         .pragma(
             "secure_delete",
             if options.durability == Durability::Source {
@@ -176,10 +176,11 @@ fn pool_options(options: &Options) -> SqlitePoolOptions {
         .after_release(|connection, _| Box::pin(is_out_of_transactions(connection)))
 }
 
-/// Whether the connection can begin anew. On a full disk SQLite ends a transaction by itself; sqlx then
-/// fails to undo it, counts on, and would never begin another: such a connection is closed.
+/// Whether the connection can begin another transaction. On a full disk SQLite ends a transaction by
+/// itself; sqlx then fails to roll it back, keeps counting it, and would never begin another: such a
+/// connection is closed.
 async fn is_out_of_transactions(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    // Behind what undoes a dropped transaction.
+    // Runs after the rollback of a dropped transaction.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
 }
@@ -193,9 +194,9 @@ async fn open_writer(connect: &SqliteConnectOptions, options: &Options) -> Resul
     }
 }
 
-/// Connects, also where another start makes the same file just now. The switch of a new file to the
-/// write-ahead log needs the file alone, and SQLite refuses it at once, however long a connection may wait
-/// for a lock elsewhere: so this waits instead.
+/// Connects, even if another process is creating the same file just now. Switching a new file to WAL mode
+/// needs exclusive access, and SQLite refuses it at once, however long a connection may wait for other
+/// locks; so this waits instead.
 async fn in_turn(pool: SqlitePoolOptions, connect: SqliteConnectOptions) -> Result<SqlitePool> {
     let deadline = tokio::time::Instant::now() + pool.get_acquire_timeout();
     loop {
@@ -209,9 +210,9 @@ async fn in_turn(pool: SqlitePoolOptions, connect: SqliteConnectOptions) -> Resu
     }
 }
 
-/// Connects on a thread that lets others go first. A connection works on a thread of its own, which
-/// stands among others as the one that it was made on: what a projection writes never keeps an
-/// order waiting for a core.
+/// Connects on a thread that yields to others. A connection works on a thread of its own, which inherits
+/// the priority of the thread that made it, so the writes of a projection never keep an order waiting for a
+/// core.
 async fn behind_others<T: Send + 'static>(
     connecting: impl Future<Output = T> + Send + 'static,
 ) -> Result<T> {
@@ -219,7 +220,7 @@ async fn behind_others<T: Send + 'static>(
     let (connected, connection) = tokio::sync::oneshot::channel();
     let connect = move || {
         prepx_env::yield_to_others();
-        // Whoever waited may have given up.
+        // The caller may have given up.
         let _ = connected.send(runtime.block_on(connecting));
     };
     std::thread::Builder::new()
@@ -229,10 +230,10 @@ async fn behind_others<T: Send + 'static>(
     Ok(connection.await.map_err(|_| sqlx::Error::WorkerCrashed)?)
 }
 
-/// Stops whatever the connection computes `limit` after it was handed out. SQLite has no statement
-/// timeout of its own; dropping the future alone would leave it running on its thread.
+/// Stops whatever the connection computes `limit` after it was handed out. SQLite has no statement timeout
+/// of its own; dropping the future alone would leave it running on its thread.
 async fn limit_time(connection: &mut SqliteConnection, limit: Duration) -> sqlx::Result<()> {
-    // Not prepx_env: this bounds real work on a real thread and nothing that is recorded.
+    // Not prepx_env: this bounds real work on a real thread, and nothing that is recorded.
     let deadline = tokio::time::Instant::now() + limit;
     let keep_on = move || tokio::time::Instant::now() < deadline;
     connection

@@ -1,10 +1,10 @@
 //! What every engine behind the seam promises, as one suite that each of them must pass.
 //!
-//! A caller passes a function that opens the same schema each time; the suite closes, reopens and drops it to play a
-//! crash. Each check panics with the promise that was broken. The SQL here is valid on every engine.
+//! A caller passes a function that opens the same schema each time; the suite closes, reopens and drops it to
+//! simulate a crash. Each check panics with the promise that was broken. The SQL here is valid on every engine.
 //!
-//! Tests of services choose their engine here too: SQLite in a directory of their own, or a database of their own on the
-//! server that [`SERVER`] names.
+//! Tests of services choose their engine here too: SQLite in a directory of their own, or a database of their own on
+//! the server in [`SERVER`].
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::{Change, Error, Location, Migration, Pool, Result, Source, Tx, query};
 
-/// The variable with the URL of a server for tests, in which databases may be made.
+/// The variable with the URL of a server on which tests may create databases.
 pub const SERVER: &str = "PREPX_TEST_POSTGRES";
 
-/// Where a test's schemas are: in this directory, or in a new database when there is a server.
+/// Where a test's schemas are: in this directory, or in a new database if there is a server.
 pub async fn location(directory: &Path) -> Location {
     match database().await {
         Some(location) => location,
@@ -23,7 +23,7 @@ pub async fn location(directory: &Path) -> Location {
     }
 }
 
-/// A new database on the server for tests, if there is one. It goes with the server.
+/// A new database on the server for tests, if there is one. It is deleted with the server.
 pub async fn database() -> Option<Location> {
     let server = std::env::var(SERVER).ok()?;
     let Ok(Location::Pg(server)) = Location::parse(&server) else {
@@ -33,7 +33,7 @@ pub async fn database() -> Option<Location> {
     // The first is the primary when the tests begin.
     let connecting = server.servers()[0].connect().await;
     let mut connection = connecting.expect("the server for tests");
-    // The template that nobody is connected to, so that many can be made at the same time.
+    // The template that has no connections, so that many can be created at the same time.
     let sql = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"));
     let made = sqlx::raw_sql(sql).execute(&mut connection).await;
     made.expect("a new database");

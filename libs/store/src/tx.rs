@@ -27,8 +27,8 @@ pub enum Tx {
 }
 
 impl Tx {
-    /// Makes all of it visible and, by the schema's [`crate::Durability`], permanent.
-    /// [`Error::Unknown`] when the engine went away before it answered.
+    /// Makes all of it visible and, depending on the schema's [`crate::Durability`], durable.
+    /// [`Error::Unknown`] if the connection was lost before the engine answered.
     pub async fn commit(self) -> Result<()> {
         let done = match self {
             Tx::Sqlite(tx) => {
@@ -46,7 +46,7 @@ impl Tx {
         })
     }
 
-    /// Undoes all of it and waits for that.
+    /// Undoes all of it; returns when that is done.
     pub async fn rollback(self) -> Result<()> {
         let undone = match self {
             Tx::Sqlite(tx) => tx.into_parts().0.rollback().await,

@@ -8,12 +8,12 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{Error, Result};
 
-/// A database, from its URL: on the primary and its replicas, whichever of them is which.
+/// A database, from its URL: a primary and its replicas, in any order.
 #[derive(Clone)]
 pub struct Database {
     /// At least one.
     servers: Arc<[PgConnectOptions]>,
-    /// The files that TLS to them needs.
+    /// The files that TLS needs.
     files: Tls,
     /// Without a password.
     shown: String,
@@ -44,7 +44,7 @@ impl Database {
         })
     }
 
-    /// Whether the files that it names are there.
+    /// Checks that its files exist.
     ///
     /// # Errors
     /// Names the first that cannot be read.
@@ -58,7 +58,7 @@ impl Database {
         &self.servers
     }
 
-    /// The same servers' database of another name.
+    /// Another database on the same servers.
     #[cfg(feature = "suite")]
     pub(crate) fn named(&self, database: &str) -> Database {
         let shown = self
@@ -85,13 +85,13 @@ fn each_server(url: &str) -> impl Iterator<Item = String> {
         .map(move |host| format!("{scheme}{user}{host}{tail}"))
 }
 
-/// Whether TLS is spoken, and with which files. Only two modes: all others of PostgreSQL's own go on in plain
-/// text, or believe whoever answers.
+/// Whether TLS is used, and with which files. Only two modes: PostgreSQL's other modes fall back to plain
+/// text, or accept any server.
 fn tls(url: &str) -> Result<(bool, Tls)> {
     let Some((_, query)) = url.split_once('?') else {
         return Ok((false, Tls::default()));
     };
-    // The servers are read elsewhere.
+    // The servers are parsed elsewhere.
     let told = Servers::parse(&format!("_:0?{query}"));
     let mut told = told.ok_or_else(|| refused("behind the ? are no NAME=VALUE&NAME=VALUE"))?;
     let mode = told.take("sslmode");

@@ -1,8 +1,8 @@
 //! Which server of a database is the primary now, and how far its replicas are behind.
 //!
-//! Nobody configures that: every server is asked every second, and at once when one has refused a caller. So writers follow
-//! the promotion of a replica by themselves. If two servers say that they are the primary, the one with the newer timeline
-//! is; one with an older timeline than was seen before is an old primary that has been replaced.
+//! Nobody configures that: every server is asked every second, and at once after one has refused a caller. So writers
+//! follow the promotion of a replica by themselves. If two servers claim to be the primary, it is the one with the
+//! newer timeline; one with an older timeline than was seen before is an old primary that has been replaced.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use super::database::name;
 
 /// How often the servers are asked.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The least time between two looks, whoever asks for one.
+/// The least time between two rounds of questions.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// A server that takes longer to answer counts as away.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// The longest delay that is reported.
 const DELAY_MAX: Duration = Duration::from_secs(600);
-/// A replica that is further behind is not read from: whoever tried would wait for nothing.
+/// A replica that is further behind is not read from, because readers would wait for it in vain.
 const READ_DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// How far the write-ahead log of a server has taken effect, and of a primary its timeline, with which
-/// the names of its files begin.
+/// The position up to which a server has applied the write-ahead log, and for a primary its timeline, with
+/// which the names of its files begin.
 const ASK: &str = "
     SELECT pg_wal_lsn_diff(place, '0/0')::BIGINT AS place,
            ('x' || substr(file, 1, 8))::BIT(32)::BIGINT AS timeline
@@ -39,12 +39,12 @@ const ASK: &str = "
                  CASE WHEN NOT follows THEN pg_walfile_name(pg_current_wal_lsn()) END AS file
           FROM (SELECT pg_is_in_recovery() AS follows) AS role) AS state";
 
-/// What a server has said of itself.
+/// A server's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Answer {
-    /// Bytes of write-ahead log that have taken effect.
+    /// Bytes of write-ahead log that were applied.
     place: i64,
-    /// How often a primary has been promoted, if this is one; none for a replica.
+    /// How often a primary has been promoted; none for a replica.
     timeline: Option<i64>,
 }
 
@@ -52,11 +52,11 @@ struct Answer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Roles {
     primary: Option<usize>,
-    /// With how long ago the primary was where they are.
+    /// And how long ago the primary was at the position of each.
     replicas: Vec<(usize, Duration)>,
 }
 
-/// The roles of a database's servers, which are looked at as long as somebody has this. Cheap to clone.
+/// The roles of a database's servers, which are watched as long as a clone of this exists. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Members {
     roles: watch::Receiver<Roles>,
@@ -75,7 +75,7 @@ impl Drop for Looking {
 }
 
 impl Members {
-    /// Begins to look, on the runtime that this is called on.
+    /// Begins to watch, on the current runtime.
     pub(super) fn watch(schema: &str, servers: impl Iterator<Item = PgConnectOptions>) -> Members {
         let (told, roles) = watch::channel(Roles::default());
         let look = Arc::new(Notify::new());
@@ -103,12 +103,12 @@ impl Members {
         let there = roles.wait_for(|roles| roles.primary.is_some()).await;
         match there.ok().and_then(|roles| roles.primary) {
             Some(primary) => primary,
-            // Nobody looks any more: whoever waits is ended by his time limit.
+            // The watch has ended: the caller runs into its time limit.
             None => std::future::pending().await,
         }
     }
 
-    /// When another server than this one is the primary.
+    /// Waits until the primary is a server other than this one.
     pub(super) async fn another_than(&self, primary: usize) {
         let mut roles = self.roles.clone();
         let other = |roles: &Roles| roles.primary.is_some_and(|now| now != primary);
@@ -122,7 +122,7 @@ impl Members {
         self.roles.borrow().primary.is_some()
     }
 
-    /// A replica that is not far behind, each in its turn.
+    /// A replica that is not far behind; replicas take turns.
     pub(super) fn replica(&self) -> Option<usize> {
         let roles = self.roles.borrow();
         let near =
@@ -159,7 +159,7 @@ impl Watcher {
             let roles = self.roles(&answers);
             self.tell(roles);
             tokio::time::sleep(PAUSE_MIN).await;
-            // What is missed here is seen by the next look.
+            // A change that is missed here is seen in the next round.
             let _ = tokio::time::timeout(PAUSE - PAUSE_MIN, self.look.notified()).await;
         }
     }
@@ -203,8 +203,8 @@ impl Watcher {
     }
 }
 
-/// The one that is the primary: of those that say so and are not older than one that was, the one
-/// that was promoted last; the one that is it `now` where they are the same by two addresses.
+/// The primary: of the servers that claim to be it, and are not older than an earlier primary, the one that
+/// was promoted last; the current one if two addresses lead to the same server.
 fn primary(
     answers: &[Option<Answer>],
     now: Option<usize>,
@@ -218,7 +218,8 @@ fn primary(
     leading.max_by_key(|(server, answer)| (answer.timeline, now == Some(*server)))
 }
 
-/// Where the primary was, and since when: a replica is as late as the primary has been past its place.
+/// Positions of the primary with their times: a replica lags by the time since the primary passed the
+/// replica's position.
 #[derive(Default)]
 struct History(VecDeque<(Instant, i64)>);
 
@@ -247,10 +248,10 @@ struct Server {
     name: String,
     connect: PgConnectOptions,
     connection: Option<PgConnection>,
-    /// Why it did not answer the last time; said once until it changes.
+    /// Why it did not answer last time; logged once until that changes.
     told: String,
     delay_seconds: Gauge,
-    /// 1 for the role that it has, 0 for the others.
+    /// 1 for the current role of a server, 0 for the others.
     roles: [Gauge; ROLES.len()],
 }
 
@@ -276,7 +277,7 @@ impl Server {
         }
     }
 
-    /// What it says of itself; none when it does not answer in time.
+    /// A server's answer; none if it takes too long.
     async fn ask(&mut self) -> Option<Answer> {
         let answer = match tokio::time::timeout(ANSWER_MAX, self.try_ask()).await {
             Ok(answer) => answer,
