@@ -60,8 +60,8 @@ impl Pool {
         })
     }
 
-    /// The same for rows of consumers: it sees at least what `seen` says, and may be on a replica that lags
-    /// behind that. [`crate::Error::Behind`] if even the primary does not have that.
+    /// The same for rows of consumers: it sees at least what `seen` says, and may be on a replica that
+    /// lacks later rows. [`crate::Error::Behind`] if even the primary does not have that.
     pub async fn read_past(&self, seen: &[Seen]) -> Result<Reader> {
         Ok(match self {
             Pool::Sqlite(pool) => {

@@ -1,7 +1,7 @@
-//! What people read of the books: activities and past orders. A read is never older than what the caller has
-//! been told before, whichever process takes the account's partition and whichever server of the store
-//! answers; it may come from the cache if nothing has changed the account since. What the busiest accounts
-//! ask for most is read ahead.
+//! Reads of the books: activities and past orders. A read is never older than what its caller has seen
+//! before, whichever process takes the account's partition and whichever server of the store answers; it may
+//! come from the cache if nothing has changed the account since. What the busiest accounts read most is
+//! prefetched.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::projection::{Projection, source};
 use crate::read_cache::{self, Ask, Question, ReadCache};
 use crate::store::ledger::{Ledger, View};
 
-/// How long a read waits for the books to have what was durable when it came.
+/// How long a read waits for the books to have what was durable when it began.
 const WAIT: Duration = Duration::from_secs(2);
-/// When a reader who waited in vain should come again.
+/// When a reader who waited in vain should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The reading side of the ledger. Cheap to clone.
@@ -34,19 +34,19 @@ pub struct Books {
     compared: Compared,
     ledger: Ledger,
     following: Following,
-    /// How far the projection of each partition has come.
+    /// The progress of the projection of each partition.
     progress: Arc<[Progress]>,
     cache: ReadCache,
     warmer: Arc<Warmer<AccountId, Question>>,
 }
 
-/// How far the books are for a reader who has come now.
+/// How far the books are for a reader.
 #[derive(Clone, Copy)]
 struct Reached {
     partition: u32,
     /// The position that the books report, at least the account's version: what is cached under a version has seen it.
     stored: u64,
-    /// The account's version then.
+    /// The account's version at that time.
     version: Option<u64>,
 }
 
@@ -77,23 +77,23 @@ impl Books {
         }
     }
 
-    /// Activities of an account, up to everything that was durable when this was asked.
+    /// Activities of an account, including everything that was durable when the call began.
     pub async fn activities(&self, query: &Query) -> Result<Vec<Activity>, ReadError> {
         self.answer(query.account, query).await
     }
 
-    /// What an account had over time, up to everything that was durable when this was asked; `None`
-    /// when it changed too often for points this narrow.
+    /// What an account had over time, including everything that was durable when the call began; `None` if
+    /// it changed too often for points this narrow.
     pub async fn changes(
         &self,
         account: AccountId,
         points: &Points,
     ) -> Result<Option<Changes>, ReadError> {
-        // So the same is asked all day, whatever the time.
+        // Extended to whole days, so that the answer is the same, and cached, all day.
         self.answer(account, &points.of_whole_days()).await
     }
 
-    /// Reads what the busiest accounts ask for most before they do, for ever.
+    /// Prefetches what the busiest accounts read most, for ever.
     pub async fn keep_warm(&self) {
         self.warmer
             .run(|account, asked| self.warm(account, asked))
@@ -157,7 +157,7 @@ impl Books {
         })
     }
 
-    /// The ledger beside what the stages have.
+    /// The ledger at the same moment as the stages, for comparison.
     pub async fn audit(&self, stages: &dyn AuditPort) -> Result<Audit, ReadError> {
         let stages = stages.books().await?;
         for partition in 0..self.following.topology.account_partitions {
@@ -181,7 +181,7 @@ impl Books {
         })
     }
 
-    /// Every row of the tables beside what the log says.
+    /// Compares every row of the tables with the log.
     pub async fn compare_tables(&self) -> Result<Result<Counts, String>, ReadError> {
         self.compared.compare().await.map_err(|error| match error {
             audit::Error::Store(error) => refused(error),
@@ -193,12 +193,12 @@ impl Books {
         })
     }
 
-    /// Waits until the books have what the log has of the account's partition now.
+    /// Waits until the books have everything that is now on the log of the account's partition.
     async fn reached_for(&self, account: AccountId) -> Result<Reached, ReadError> {
         let partitions = self.following.topology.account_partitions;
         let partition = account.slot().partition(partitions);
         let reached = self.reached(partition).await?;
-        // It may have stepped since, and a replica may not have that yet.
+        // The version may have changed since, and a replica may not have that change yet.
         let version = self.ledger.version(partition, account);
         Ok(Reached {
             partition,
@@ -207,7 +207,8 @@ impl Books {
         })
     }
 
-    /// The books of a partition that far. Where another process takes it, that one may have to store it first.
+    /// The books of a partition at that position. If another process takes it, that one may have to store it
+    /// first.
     async fn view(&self, partition: u32, stored: u64) -> Result<View, ReadError> {
         let (progress, of) = (&self.progress[partition as usize], [source(partition)]);
         let read = || self.ledger.view_past(partition, stored);
@@ -216,13 +217,14 @@ impl Books {
         view.await.ok_or_else(behind)?.map_err(refused)
     }
 
-    /// Waits until the books have all that anybody was told of a partition by now; how far they say that they are.
+    /// Waits until the books have everything that was acknowledged in a partition so far; returns the positions
+    /// that they report.
     async fn reached(&self, partition: u32) -> Result<u64, ReadError> {
         let progress = &self.progress[partition as usize];
         let there = progress.caught_up(&self.following.tail, [source(partition)]);
         let reached = tokio::time::timeout(WAIT, there).await.ok().flatten();
         let stored = reached.and_then(|reached| Some(reached.first()?.1));
-        // None when they are behind, or the projection has ended with the process.
+        // None if they are behind, or the projection has ended with the process.
         stored.ok_or_else(behind)
     }
 }

@@ -1,4 +1,4 @@
-//! What portfolio answers when it cannot do what was asked.
+//! Errors of portfolio.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub enum Error {
     /// A field is wrong.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The account stage refused it.
+    /// The account stage rejected the command.
     #[error(transparent)]
     Rejected(#[from] Reject),
     /// A command has no decision.
@@ -26,7 +26,7 @@ pub enum Error {
     /// The account has no such position.
     #[error("position does not exist: {0}")]
     NoPosition(String),
-    /// Prices of the past do not come.
+    /// Past prices are not available.
     #[error("past prices cannot be read right now; try again")]
     Prices(#[source] tonic::Status),
     /// The idempotency key stands for another transfer.
@@ -62,7 +62,7 @@ impl Error {
             Error::KeyUsed(_) => "IDEMPOTENCY_KEY_USED",
         }
     }
-    /// When to try again, where it makes sense.
+    /// When to try again, if that makes sense.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Submit(error) => error.retry_after(),

@@ -1,4 +1,4 @@
-//! Metrics of accounts: fills, deposits and everything else that changed one.
+//! Metrics of accounts: fills, deposits and all other changes.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use metrics::Counter;
 use crate::domain::activity::Kind;
 use crate::projection::Rows;
 
-/// A counter for each kind of activity, made once and held. Clones are the same.
+/// A counter for each kind of activity. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<[(Kind, Counter)]>);
 
@@ -15,7 +15,7 @@ impl Default for Metrics {
     fn default() -> Metrics {
         let counters = Kind::ALL.map(|kind| {
             let counter = metrics::counter!("prepx_activities_total", "kind" => name(kind));
-            // From the start on, so that a rate is there before the first of them.
+            // Set at once, so that Prometheus has a rate before the first activity.
             counter.increment(0);
             (kind, counter)
         });
@@ -24,7 +24,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts what a batch that was committed has changed. A trade is a fill of each of its two orders.
+    /// Counts the changes of a committed batch. A trade is a fill of each of its two orders.
     pub fn count(&self, rows: &Rows) {
         for (kind, counter) in &*self.0 {
             let of_kind = rows.activities.iter().filter(|row| row.place.kind == *kind);

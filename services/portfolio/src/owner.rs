@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status};
 
 use crate::books::Books;
 
-/// The service of these books' orders, for whoever shows the key of the platform. It needs no other layer
-/// before it: its callers have no principal.
+/// The service of these books' orders, for callers with the platform's key. It needs no other layer before
+/// it: its callers have no principal.
 pub fn order_history(books: Books, key: &ClusterKey) -> Service {
     let server = OrderHistoryServiceServer::new(History(books));
     Service::new().grpc(server).layer(key.layer())

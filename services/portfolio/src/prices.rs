@@ -1,4 +1,4 @@
-//! Prices of the past, asked of the market-data service.
+//! Past prices, from the market-data service.
 
 use prepx_auth::Caller;
 use prepx_domain::{AssetClass, Instrument, Micros, decimal};
@@ -14,7 +14,7 @@ use crate::domain::worth::Prices;
 /// The last price of each point, and the one before the first.
 ///
 /// # Errors
-/// When market-data does not answer, or what it answers is no price.
+/// When market-data does not answer, or its answer is not a price.
 pub async fn of(peer: &Caller, instrument: Instrument, points: &Points) -> Result<Prices, Status> {
     Ok(Prices {
         opening_minor: before(peer, &instrument, points.first).await?,
@@ -23,7 +23,7 @@ pub async fn of(peer: &Caller, instrument: Instrument, points: &Points) -> Resul
     })
 }
 
-/// The last price before a moment, in quote minor units; before the first trade the instrument's seed.
+/// The last price before a time, in quote minor units; before the first trade the instrument's seed.
 ///
 /// # Errors
 /// As [`of`].
@@ -54,12 +54,12 @@ async fn closes(
 ) -> Result<Vec<(Micros, i64)>, Status> {
     let mut closes = Vec::new();
     let mut token = Some(String::new());
-    // Days of points are those of UTC, daily bars of equities those of New York.
+    // Days of points are UTC days, daily bars of equities are New York's.
     let (timeframe, bars_max) = match points.width {
         DAY => ("12Hour", 2 * points.count),
         width => (width.name, points.count),
     };
-    // A page may be cut short, but none that is followed by another is empty.
+    // A page may be cut short, but only the last page may be empty.
     while let Some(page_token) = token.take().filter(|_| closes.len() <= bars_max) {
         let request = data::GetBarsRequest {
             timeframe: timeframe.to_owned(),
@@ -76,7 +76,7 @@ async fn closes(
     Ok(closes)
 }
 
-/// The last prices of a page of bars, and where the next one starts.
+/// The last prices of a page of bars, and the beginning of the next page.
 async fn page(
     peer: &Caller,
     instrument: &Instrument,

@@ -1,6 +1,6 @@
 //! The projection: turns the outputs of account stages into postings, orders and activities.
 //!
-//! Pure but for the ledger that it writes to: [`prepx_stage::consume`] runs it.
+//! Pure except for the ledger that it writes to: [`prepx_stage::consume`] runs it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::domain::activity::{Kind, Place};
 use crate::domain::points::DAY_US;
 use crate::store::ledger::Ledger;
 
-/// Why a message could not be taken.
+/// Why a message could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log could not be followed.
@@ -27,12 +27,12 @@ pub enum Error {
     /// The store failed, or found a gap.
     #[error(transparent)]
     Store(#[from] prepx_store::Error),
-    /// A message is not understood.
+    /// A message cannot be decoded.
     #[error(transparent)]
     Poison(#[from] Poison<journal::Error>),
 }
 
-/// One leg, and where it came from.
+/// One leg, and its origin.
 pub struct PostingRow {
     /// The partition of the account stage.
     pub partition: u32,
@@ -40,40 +40,40 @@ pub struct PostingRow {
     pub seq: u64,
     /// The message on its lane.
     pub number: u64,
-    /// Which leg of the message.
+    /// Its place among the legs of the message.
     pub leg: usize,
-    /// What moved.
+    /// The leg.
     pub posting: Posting,
 }
 
-/// An order as it was seen last.
+/// The latest state of an order.
 pub struct OrderRow {
-    /// Whose.
+    /// The account.
     pub account: AccountId,
     /// The order.
     pub view: prepx_domain::update::OrderView,
 }
 
-/// An activity with the change behind it as it stands on the log.
+/// An activity, with its change as the log has it.
 pub struct ActivityRow {
-    /// Whose.
+    /// The account.
     pub account: AccountId,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
     /// The change.
     pub change: bytes::Bytes,
 }
 
-/// What messages come to, to be written in one transaction.
+/// The rows that follow from messages, to be written in one transaction.
 #[derive(Default)]
 pub struct Rows {
-    /// When the last of them was decided.
+    /// When the last message was decided.
     pub at: Micros,
-    /// Whose.
+    /// The accounts.
     pub accounts: Vec<AccountId>,
     /// In the order of the log.
     pub postings: Vec<PostingRow>,
-    /// The last view of each order.
+    /// The latest view of each order.
     pub orders: BTreeMap<OrderId, OrderRow>,
     /// In the order of the log.
     pub activities: Vec<ActivityRow>,
@@ -83,17 +83,17 @@ pub struct Rows {
     pub days: BTreeMap<(AccountId, Asset, Micros), Moved>,
 }
 
-/// By how much an account's total of an asset has changed.
+/// The change of an account's total of an asset.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moved {
-    /// In all, in minor units.
+    /// The whole change, in minor units.
     pub change_minor: i64,
-    /// How much of that was paid in, or out when negative.
+    /// The part of it that was paid in, or out if negative.
     pub paid_minor: i64,
 }
 
 impl Rows {
-    /// Adds what one message comes to.
+    /// Adds the rows that follow from one message.
     pub fn add(
         &mut self,
         partition: u32,
@@ -164,7 +164,7 @@ pub fn source(partition: u32) -> TopicPartition {
     Topic::PortfolioUpdates.partition(partition)
 }
 
-/// Takes partitions of the log into the ledger, those that are this process's to take.
+/// Writes the partitions that are this process's duty to the ledger.
 pub struct Projection {
     ledger: Ledger,
     partitions: Vec<u32>,
@@ -172,8 +172,8 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// The projection of all partitions, where the ledger stands. It registers at the log what it still needs, so it
-    /// is to be made before anything lets go of the log.
+    /// The projection of all partitions, from the ledger's positions on. It registers with the log what it still
+    /// needs, so it must be created before anything releases the log.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the log has failed.
@@ -189,7 +189,7 @@ impl Projection {
     }
 
     /// The same, one for each shard that has partitions: while one shard is away, the books of the others
-    /// go on.
+    /// continue.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -219,7 +219,7 @@ impl Projection {
         Ok(runners)
     }
 
-    /// Which partitions it follows.
+    /// The partitions that it follows.
     pub fn partitions(&self) -> &[u32] {
         &self.partitions
     }
@@ -231,7 +231,7 @@ impl Consumer for Projection {
     const NAME: &'static str = "portfolio";
     const PAUSE: Duration = Duration::from_millis(50);
     const BATCHES_BETWEEN_RELEASES: u32 = 16;
-    /// So that reads of accounts are answered by every process, whichever takes their partitions.
+    /// So every process answers reads of accounts, whichever process takes their partitions.
     const SEES: bool = true;
 
     fn name(&self) -> String {

@@ -19,15 +19,15 @@ use crate::store::MIGRATIONS;
 use crate::store::ledger::Ledger;
 use crate::store::sql::Sql;
 
-/// The service and what others may read of its books.
+/// The service, and its books for other readers.
 pub struct Portfolio {
-    /// What it answers and does, without the layers that every service gets around it.
+    /// The service, without the layers that are put around every service.
     pub service: Service,
     /// The books.
     pub books: Books,
 }
 
-/// Brings the schemas, in all shards, to what this version needs, and does nothing else.
+/// Migrates the schemas, in all shards, and does nothing else.
 ///
 /// # Errors
 /// When one cannot be opened.
@@ -37,7 +37,7 @@ pub async fn migrate(layout: &Layout) -> prepx_store::Result<()> {
     Ok(())
 }
 
-/// Opens the tables of a platform, to compare them with what `updates` say of `partitions` of account stages.
+/// Opens the tables of a platform, to compare them with `updates` of `partitions` of account stages.
 ///
 /// # Errors
 /// When a schema cannot be opened.

@@ -1,5 +1,5 @@
-//! The store of transfers. It is their source of truth, not the log: a commit is on disk before the command
-//! leaves.
+//! The store of transfers. It is their source of truth, not the log: a commit is on the disk before the
+//! command leaves.
 
 mod compact;
 pub mod ledger;
@@ -9,7 +9,7 @@ use prepx_store::{Change, Migration, Result};
 
 use crate::domain::transfer::Transfer;
 
-/// The steps of the schema `transfers`.
+/// The migrations of the schema `transfers`.
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "transfers",
@@ -17,15 +17,15 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../migrations/0001_transfers.sql"),
 }];
 
-/// Transfers by account and name.
+/// Transfers by account and idempotency key.
 #[tonic::async_trait]
 pub trait Store: Send + Sync {
-    /// Remembers a transfer unless its name is taken; answers with what stands under the name.
+    /// Stores a transfer unless its key is used; returns the transfer that is stored under the key.
     async fn remember(&self, transfer: &Transfer) -> Result<Transfer>;
 
-    /// Notes that the decision on a transfer is durable.
+    /// Marks the decision on a transfer as durable.
     async fn settle(&self, transfer: &Transfer) -> Result<()>;
 
-    /// Forgets a transfer that was refused without effect, so that its name may be used again.
+    /// Removes a transfer that was refused without effect, so that its key may be used again.
     async fn forget(&self, transfer: &Transfer) -> Result<()>;
 }

@@ -1,17 +1,17 @@
-//! The version of each account: the offset of the log up to which the books have last changed it. A reader who
-//! has seen the books take the log up to an offset finds every change up to there here, so a read made at a
+//! The version of each account: the offset of the log up to which the books have last changed it. A reader
+//! that has seen the books reach an offset finds every change up to it here, so a read that was made at a
 //! version is right as long as the account has that version.
 //!
-//! Owns: the versions, in bounded memory: the accounts of a partition share 65,536 of them. They include what other processes
-//! take, as far as this one sees it. Refuses to guess: what was taken elsewhere unseen counts as a change of
-//! all accounts.
+//! Owns: the versions, in bounded memory: the accounts of a partition share 65,536 of them. They include what other
+//! processes take, as far as this one sees it. Refuses to guess: what was taken elsewhere unseen counts as a change
+//! of all accounts.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prepx_domain::AccountId;
 
-/// As many bits of a hash tell the versions of a partition apart.
+/// The number of bits of a hash that select a version within a partition.
 const BITS: u32 = 16;
 
 /// The versions of the accounts of all partitions.
@@ -20,15 +20,15 @@ pub struct Versions(Mutex<BTreeMap<u32, Partition>>);
 
 #[derive(Debug)]
 struct Partition {
-    /// Everything up to there may have changed any account.
+    /// Anything up to this offset may have changed any account.
     since: u64,
-    /// Up to where changes are known.
+    /// Changes are known up to this offset.
     taken: u64,
     changed: Vec<u64>,
 }
 
 impl Versions {
-    /// The books of a partition go on from an offset.
+    /// The books of a partition continue from an offset.
     pub fn resume(&self, partition: u32, next: u64) {
         let mut partitions = self.locked();
         let partition = partitions.entry(partition).or_insert_with(|| Partition {
@@ -41,7 +41,7 @@ impl Versions {
         }
     }
 
-    /// They have taken what there is up to an offset, which has changed these accounts.
+    /// The books have reached an offset, and these accounts were changed on the way.
     pub fn take(&self, partition: u32, next: u64, accounts: &[AccountId]) {
         let mut partitions = self.locked();
         let Some(partition) = partitions.get_mut(&partition) else {
@@ -54,7 +54,7 @@ impl Versions {
         partition.taken = next.max(partition.taken);
     }
 
-    /// They are past an offset without having taken all of it: anything may have changed any account.
+    /// The books have passed an offset without taking all of it: any account may have changed.
     pub fn skip(&self, partition: u32, next: u64) {
         if let Some(partition) = self.locked().get_mut(&partition) {
             partition.since = next.max(partition.since);
@@ -62,7 +62,7 @@ impl Versions {
         }
     }
 
-    /// The version of an account; none while nobody has gone on with its partition.
+    /// The version of an account; none before its partition has been begun.
     pub fn of(&self, partition: u32, account: AccountId) -> Option<u64> {
         let partitions = self.locked();
         let partition = partitions.get(&partition)?;

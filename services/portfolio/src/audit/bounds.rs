@@ -1,5 +1,5 @@
-//! Which rows the log can still vouch for: of a simulated market the oldest part is dropped, and the oldest
-//! rows of simulated accounts are compacted. Pure.
+//! For which rows the log can still answer: in a simulated market the oldest part of the log is dropped,
+//! and the oldest rows of simulated accounts are compacted. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use prepx_store::Value;
 use crate::domain::points::DAY_US;
 use crate::store::ledger::columns::{Table, number};
 
-/// What the tables are at one moment.
+/// The state of the tables at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// For each partition, the last message that is in the tables.
     pub through: Vec<u64>,
-    /// For each partition, the point from which on all rows of simulated accounts are there.
+    /// For each partition, the point from which on all rows of simulated accounts exist.
     pub whole_from: Vec<WholeFrom>,
     /// The accounts whose old rows may be compacted.
     pub simulated: BTreeSet<i64>,
@@ -23,16 +23,16 @@ pub struct Tables {
     pub undecided: BTreeSet<Vec<u8>>,
 }
 
-/// From where on all rows of simulated accounts are there.
+/// The point from which on all rows of simulated accounts exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WholeFrom {
-    /// The first message whose activities are; none where no activity was compacted.
+    /// The first message with all its activities; none if no activity was compacted.
     pub activities: Option<i64>,
-    /// Orders that were accepted later than this are; none where no order was compacted.
+    /// Orders accepted later than this exist; none if no order was compacted.
     pub orders_us: Option<i64>,
 }
 
-/// The first message of a partition that the log still has.
+/// The first message of a partition that is still on the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct First {
     /// Its number.
@@ -41,31 +41,31 @@ pub struct First {
     pub at: Micros,
 }
 
-/// For which rows the log can answer.
+/// The rows for which the log can answer.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     tables: Tables,
     first: Vec<Option<First>>,
 }
 
-/// What the log has to say of a row.
+/// What the log says of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
-    /// It is in the table exactly as the log says.
+    /// The row is in the table exactly as the log says.
     Exactly,
-    /// The same if it is there, but it may be missing.
+    /// The row is as the log says if it exists, but it may be missing.
     Partly {
-        /// Because nothing has changed it since the log begins.
+        /// Because nothing has changed it since the beginning of the log.
         on_the_log: bool,
-        /// Because it was compacted.
+        /// Because it may have been compacted.
         in_the_table: bool,
     },
-    /// Nothing: it is of before the log begins, or was compacted.
+    /// Nothing: the row is older than the log, or may have been compacted.
     Nothing,
 }
 
 impl Bounds {
-    /// Before the log is read.
+    /// The bounds before the log is read.
     pub fn new(tables: Tables) -> Bounds {
         let first = vec![None; tables.through.len()];
         Bounds { tables, first }
@@ -84,7 +84,7 @@ impl Bounds {
         }
     }
 
-    /// Whether the log has let go of what a partition told first.
+    /// Whether the log no longer has the first messages of a partition.
     pub fn is_cut(&self) -> bool {
         (0u32..)
             .zip(&self.first)
@@ -94,11 +94,11 @@ impl Bounds {
             })
     }
 
-    /// When the first message that the log has of a partition was decided, if there were others before.
+    /// When the first message of a partition on the log was decided, if there were earlier ones.
     fn cut(&self, partition: u32) -> Option<First> {
         match self.first.get(partition as usize) {
             Some(Some(first)) if first.number > 1 => Some(*first),
-            // All that was told is gone.
+            // No message of the partition is left.
             Some(None) if self.through(partition) > 0 => Some(First {
                 number: u64::MAX,
                 at: Micros(i64::MAX),
@@ -130,7 +130,7 @@ impl Bounds {
                 match whole_from.activities {
                     _ if gone => Answers::Nothing,
                     Some(first) if message < first => Answers::Nothing,
-                    // Of a trade and its fee one may be compacted and the other not yet.
+                    // A trade may be compacted before its fee.
                     first => partly(false, first == Some(message)),
                 }
             }
@@ -151,7 +151,7 @@ impl Bounds {
                 }
             }
             Table::Simulated => partly(cut.is_some(), false),
-            // It says itself whether its decision is known, and when it was asked for.
+            // The row says whether its decision is known, and when it was requested.
             Table::Transfers => {
                 let decided = number(row, 5) == 1;
                 let asked_us = number(row, 6);
@@ -164,7 +164,7 @@ impl Bounds {
         }
     }
 
-    /// Whether what was told of a transfer has a row in the table that says that it was decided.
+    /// Whether a message about a transfer has a row that says that it was decided.
     pub fn is_certain(&self, partition: u32, transfer: &[Value]) -> bool {
         let is_undecided = match transfer.get(1) {
             Some(Value::Bytes(Some(command))) => self.tables.undecided.contains(command),

@@ -1,8 +1,7 @@
-//! What the tables must hold according to everything that the account stages emitted, and where they first
-//! differ. Pure.
+//! What the tables must contain by all outputs of the account stages, and the first row that differs. Pure.
 //!
-//! The projection's own [`Rows`] are folded, message by message. In the first pass only a sum of the hashes of
-//! final rows is kept for each account, so memory grows with accounts and open orders and not with messages.
+//! The projection's own [`Rows`] are folded, message by message. The first pass keeps only a sum of the hashes
+//! of final rows for each account, so memory grows with accounts and open orders and not with messages.
 //! Accounts whose sums differ are compared in a second pass, row by row.
 
 use std::collections::btree_map::Entry;
@@ -25,19 +24,19 @@ use crate::domain::points::DAY_US;
 use crate::projection::{Moved, Rows};
 use crate::store::ledger::columns::{self, Table, number};
 
-/// What days have changed, by midnight.
+/// The changes of days, by midnight.
 type Days = BTreeMap<Micros, BTreeMap<(AccountId, Asset), Moved>>;
 /// A row by its table and its name.
 type Name = (Table, Vec<Value>);
 
-/// What the tables must have.
+/// What the tables must contain.
 pub struct Expected {
     bounds: Bounds,
-    /// Row by row, these accounts; of all of them only sums, if none.
+    /// The accounts to compare row by row; if none, all accounts by their sums.
     only: Option<BTreeSet<i64>>,
-    /// By account: what all rows come to that are exactly what the log says.
+    /// By account: the sum over all rows that must be exactly as the log says.
     sums: HashMap<i64, u128>,
-    /// Orders that may still change, by their numbers: whose, and what the row comes to.
+    /// Orders that may still change, by their numbers: the account, and the hash of the row.
     live: HashMap<i64, (i64, u128)>,
     /// Rows that are compared one by one, and whether each may be missing in the table.
     rows: BTreeMap<Name, (bool, Held)>,
@@ -50,33 +49,34 @@ pub struct Expected {
     counts: Counts,
 }
 
-/// How many rows of the tables there are.
+/// The number of rows in the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Rows that were compared.
     pub compared: u64,
-    /// Rows of which the log does not say anything: older than it is, or transfers that have no decision.
+    /// Rows for which the log cannot answer: older than the log, or transfers without a decision.
     pub beyond: u64,
 }
 
-/// What is kept of a row that is compared by itself.
+/// What is stored of a row that is compared one by one.
 enum Held {
     Hash(u128),
     Row(Vec<Value>),
 }
 
-/// What has come of a comparison.
+/// The result of a comparison.
 pub enum Outcome {
     /// Nothing differs.
     Alike(Counts),
-    /// These accounts are to be looked at row by row.
+    /// These accounts must be compared row by row.
     Suspects(BTreeSet<i64>, Counts),
     /// The first difference, in words.
     Difference(String),
 }
 
 impl Expected {
-    /// Before the log is read. Row by row of `only` these accounts, else of all as a whole.
+    /// The comparison before the log is read: of `only` these accounts row by row, or of all accounts by
+    /// their sums.
     pub fn new(tables: Tables, only: Option<BTreeSet<i64>>) -> Expected {
         Expected {
             bounds: Bounds::new(tables),
@@ -92,10 +92,10 @@ impl Expected {
         }
     }
 
-    /// Takes the next record of the log; what no account stage told is left alone.
+    /// Processes the next record of the log; ignores records of other topics.
     ///
     /// # Errors
-    /// When it is not understood.
+    /// When it cannot be decoded.
     pub fn take(&mut self, from: TopicPartition, record: &Record) -> Result<(), String> {
         if from.topic != Topic::PortfolioUpdates {
             return Ok(());
@@ -106,7 +106,7 @@ impl Expected {
         for message in run.messages() {
             let (number, bytes) = message.map_err(|error| at(error.to_string()))?;
             let last = self.last.entry(partition).or_default();
-            // After a takeover the new owner tells again what may not have left.
+            // After a takeover the new owner repeats messages that may not have left.
             if number <= *last {
                 continue;
             }
@@ -153,7 +153,7 @@ impl Expected {
         for order in rows.orders.values() {
             let view = &order.view;
             let was_replaced = view.status == OrderStatus::Replaced;
-            // What is asked to replace it may still be refused, and then it changes once more.
+            // The replacement may still be refused, and then this order changes once more.
             let is_over = view.ended_at.is_some() && (was_replaced || view.replaced_by.is_none());
             self.order(is_over, |row| columns::order(order, row));
         }
@@ -166,8 +166,8 @@ impl Expected {
         Ok(())
     }
 
-    /// Takes money that was moved. What is not in the books yet may have its row in the table or not, because transfers
-    /// are looked at later than books.
+    /// Processes a movement of money. Its row may exist although the books do not have it yet, because transfers are
+    /// read later than books.
     fn transfer(
         &mut self,
         rows: &Rows,
@@ -209,7 +209,8 @@ impl Expected {
             moved.change_minor += by.change_minor;
             moved.paid_minor += by.paid_minor;
         }
-        // Time does not go back in a partition; of few accounts all days are kept, in case that it did.
+        // Time does not go back in a partition; for accounts that are compared row by row all days are
+        // kept, in case it did.
         let today = interval(at, DAY_US);
         let is_over = |(day, _): (&Micros, _)| *day < today;
         if self.only.is_none() && days.first_key_value().is_some_and(is_over) {
@@ -242,7 +243,7 @@ impl Expected {
         }
     }
 
-    /// Takes an order as it was seen last so far.
+    /// Processes the latest state of an order so far.
     fn order(&mut self, is_over: bool, write: impl FnOnce(&mut Values)) {
         let mut values = Values::default();
         write(&mut values);
@@ -280,7 +281,7 @@ impl Expected {
         self.rows.insert(name, (may_be_missing, held));
     }
 
-    /// All of the log has been taken; rows of the tables come next.
+    /// All of the log has been processed; rows of the tables come next.
     pub fn end_log(&mut self) {
         for (account, hash) in std::mem::take(&mut self.live).into_values() {
             self.sum(account, hash);
@@ -290,12 +291,12 @@ impl Expected {
         }
     }
 
-    /// Whether the log has let go of what was told first.
+    /// Whether the log no longer has the first messages.
     pub fn is_cut(&self) -> bool {
         self.bounds.is_cut()
     }
 
-    /// Takes a row of a table, with what says of it whether it is compared.
+    /// Processes a row of a table, and what decides whether it is compared.
     pub fn found(&mut self, table: Table, compared: Vec<Value>, beside: &[Value]) {
         let answers = match beside {
             [] => self.bounds.of(table, &compared),
@@ -326,13 +327,13 @@ impl Expected {
         self.beside_its_own(table, compared, on_the_log);
     }
 
-    /// Whether a row of this name is compared by itself.
+    /// Whether a row of this name is compared one by one.
     fn has(&self, table: Table, row: &[Value]) -> bool {
         let name = (table, table.key(row).to_vec());
         self.rows.contains_key(&name)
     }
 
-    /// Compares a row with what the log says of it alone.
+    /// Compares a single row with what the log says of it.
     fn beside_its_own(&mut self, table: Table, row: Vec<Value>, may_be_missing: bool) {
         self.counts.compared += 1;
         let words = match self.rows.entry((table, table.key(&row).to_vec())) {
@@ -360,7 +361,7 @@ impl Expected {
         self.differences.insert(name, words);
     }
 
-    /// All rows of the tables have been taken: what has come of it.
+    /// All rows of the tables have been processed: the result.
     pub fn end(mut self) -> Outcome {
         for ((table, key), (may_be_missing, held)) in std::mem::take(&mut self.rows) {
             if may_be_missing {
@@ -389,7 +390,7 @@ impl Expected {
     }
 }
 
-/// What a row comes to.
+/// The hash of a row.
 fn hash(table: Table, row: &[Value]) -> u128 {
     let mut bytes = vec![table as u8];
     let mut add = |of: &[u8]| {

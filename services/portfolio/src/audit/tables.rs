@@ -1,4 +1,5 @@
-//! The tables beside the log: every row of orders, activities, daily sums, transfers and simulated accounts.
+//! Compares the tables with the log: every row of orders, activities, daily sums, transfers and simulated
+//! accounts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,24 +11,24 @@ use crate::store::ledger::Ledger;
 use crate::store::ledger::moment::Moment;
 use crate::store::sql::Sql;
 
-/// Accounts that are looked at row by row at once.
+/// The most accounts that are compared row by row at a time.
 const SUSPECTS_AT_ONCE: usize = 16;
 
 /// Why the tables could not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// They cannot be read.
+    /// The tables cannot be read.
     #[error(transparent)]
     Store(#[from] prepx_store::Error),
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What is on the log is not understood.
+    /// A record of the log cannot be decoded.
     #[error("{0}")]
     Poison(String),
 }
 
-/// The tables and the log that they are made of.
+/// The tables, and the log from which they are made.
 #[derive(Clone)]
 pub struct Compared {
     /// The books.
@@ -36,15 +37,15 @@ pub struct Compared {
     pub transfers: Sql,
     /// The updates of accounts.
     pub updates: Arc<dyn UpdatesPort>,
-    /// How many partitions.
+    /// The number of partitions.
     pub partitions: u32,
 }
 
 impl Compared {
-    /// How many rows are as the log says, or the first difference in words.
+    /// The number of rows that are as the log says, or the first difference in words.
     ///
     /// # Errors
-    /// What kept it from comparing.
+    /// When the comparison is not possible.
     pub async fn compare(&self) -> Result<Result<Counts, String>, Error> {
         let (suspects, counts) = match self.look(None).await? {
             Outcome::Alike(counts) => return Ok(Ok(counts)),

@@ -12,7 +12,7 @@ use crate::domain::points::DAY_US;
 
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
-/// What kind of thing changed an account. The numbers are in the store.
+/// The kinds of changes of an account. The store has their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
@@ -41,7 +41,7 @@ impl Kind {
         Kind::Journal,
     ];
 
-    /// The number of it in the store and in ids.
+    /// Its number in the store and in ids.
     pub const fn code(self) -> u8 {
         self as u8
     }
@@ -53,7 +53,8 @@ impl Kind {
             .find(|kind| i64::from(kind.code()) == code)
     }
 
-    /// What a change of an account is to its owner: nothing, one thing, or a trade and its fee.
+    /// How a change of an account appears to its owner: not at all, as one activity, or as a trade and its
+    /// fee.
     pub fn of(update: &AccountUpdate) -> [Option<Kind>; 2] {
         match &update.change {
             Change::Deposited { asset, .. } | Change::Withdrawn { asset, .. }
@@ -79,42 +80,42 @@ impl Kind {
     }
 }
 
-/// Where an activity stands among those of its account. Orders by time.
+/// The place of an activity among those of its account. Ordered by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// When it was decided.
     pub at: Micros,
-    /// The partition of the account stage that told it.
+    /// The partition of the account stage that emitted it.
     pub partition: u32,
     /// Its message's number on that partition's lane.
     pub number: u64,
-    /// Which of a message's activities.
+    /// Its place among the activities of a message.
     pub kind: Kind,
 }
 
 /// Something that changed an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
     /// What happened.
     pub update: AccountUpdate,
 }
 
-/// Which activities are asked for.
+/// A query for activities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Whose.
+    /// The account.
     pub account: AccountId,
-    /// Of these kinds.
+    /// Only these kinds.
     pub kinds: Vec<Kind>,
-    /// Only those after this moment.
+    /// Only activities after this time.
     pub after: Option<Micros>,
-    /// Only those until this moment.
+    /// Only activities until this time.
     pub until: Option<Micros>,
-    /// Which end comes first.
+    /// Whether the newest come first.
     pub newest_first: bool,
-    /// Only those that come after this one in that order.
+    /// Only those after this one, in that order.
     pub past: Option<Place>,
     /// At most this many.
     pub limit: u32,
@@ -126,8 +127,8 @@ const WITHIN_MS_BITS: u32 = 10;
 const NUMBER_BITS: u32 = 48;
 
 impl Place {
-    /// `YYYYMMDDhhmmssmmm::UUID`: the moment to the millisecond, and in the UUID what the moment
-    /// leaves open (version 8: number, microseconds, kind, partition).
+    /// `YYYYMMDDhhmmssmmm::UUID`: the time in milliseconds, and in the UUID what the time leaves open
+    /// (version 8: number, microseconds, kind, partition).
     pub fn id(&self) -> String {
         let moment = Timestamp::from_microsecond(self.at.0).unwrap_or(Timestamp::MAX);
         let text = moment
@@ -143,7 +144,7 @@ impl Place {
         format!("{text}::{}", Uuid::from_u128(bits))
     }
 
-    /// The place that an id names, if it is one.
+    /// The place in an id; none if it is not one.
     pub fn of_id(id: &str) -> Option<Place> {
         let (text, uuid) = id.split_once("::")?;
         if text.len() != 17 {
@@ -171,14 +172,14 @@ impl Place {
     }
 }
 
-/// The moments from the first of a day on and before the first of the next, UTC.
+/// The times from the beginning of one day until before the beginning of the day after the other, UTC.
 pub fn day(date: Date) -> (Micros, Micros) {
     let days = date.duration_since(EPOCH).as_hours() / 24;
     let start = Micros(days * DAY_US);
     (start, start.plus_us(DAY_US))
 }
 
-/// The day of a moment, `YYYY-MM-DD`, UTC.
+/// The day of a time, `YYYY-MM-DD`, UTC.
 pub fn date_of(at: Micros) -> String {
     let moment = Timestamp::from_microsecond(at.0).unwrap_or(Timestamp::MAX);
     moment.to_zoned(TimeZone::UTC).date().to_string()

@@ -7,22 +7,22 @@ use super::holdings::Position;
 /// How much of a position to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// All that no order holds.
+    /// All that is not held by orders.
     All,
-    /// A quantity in text.
+    /// A quantity as text.
     Quantity(&'a str),
-    /// A part in text, above 0 and at most 100; rounded down to the lot size.
+    /// A percentage as text, above 0 and at most 100; rounded down to the lot size.
     Percentage(&'a str),
 }
 
 impl Part<'_> {
-    /// The quantity that this part of a position stands for, in base minor units.
+    /// The quantity of a position that this is, in base minor units.
     pub fn quantity(self, position: &Position) -> Result<i64, FieldError> {
         let instrument = &position.instrument;
         let wrong =
             |field, error: decimal::Error| FieldError::new(field, format!("{field}: {error}"));
         match self {
-            // What orders hold cannot be sold: asking for all of it names the shortage.
+            // What orders hold cannot be sold: asking for all of it gets the shortage in the error.
             Part::All => Ok(position.qty_minor - position.qty_minor % instrument.lot_minor),
             Part::Quantity(text) => {
                 decimal::parse(text, instrument.base_scale).map_err(|error| wrong("qty", error))

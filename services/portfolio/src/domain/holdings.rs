@@ -7,57 +7,57 @@ use prepx_domain::view::{AccountView, Balance, InstrumentView};
 use prepx_domain::{Asset, InstrumentId, Micros};
 use uuid::Uuid;
 
-/// The asset in which accounts are counted.
+/// The currency of the accounts' values.
 pub const CURRENCY: &str = "USD";
 /// Decimal places of the currency.
 pub const CURRENCY_SCALE: u32 = 8;
-/// Decimal places of shares such as a profit over its cost.
+/// Decimal places of ratios, such as a profit over its cost.
 pub const RATIO_SCALE: u32 = 8;
 
 /// An account with its positions valued.
 #[derive(Clone, Debug)]
 pub struct Holdings {
-    /// The account as its owner knows it.
+    /// The account as its owner sees it.
     pub account: AccountView,
-    /// Cash, what is held included, in minor units.
+    /// Cash, including what is held, in minor units.
     pub cash_minor: i64,
     /// Cash that new orders may use, in minor units.
     pub buying_power_minor: i64,
-    /// Everything else, in the order of the symbols.
+    /// All other assets, in the order of the symbols.
     pub positions: Vec<Position>,
     /// When it was opened.
     pub opened_at: Micros,
 }
 
-/// What an account has of one instrument.
+/// An account's holding of one instrument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// What.
+    /// The instrument.
     pub instrument: Instrument,
-    /// All of it, in base minor units.
+    /// The whole quantity, in base minor units.
     pub qty_minor: i64,
-    /// What new orders may sell, in base minor units.
+    /// The quantity that new orders may sell, in base minor units.
     pub available_minor: i64,
     /// What was paid for it, in quote minor units.
     pub cost_minor: i64,
-    /// The last trade, in quote minor units; `None` before the first and without a seed.
+    /// The last price, in quote minor units; `None` before the first trade if the instrument has no seed.
     pub price_minor: Option<i64>,
     /// Quantity × last price, in quote minor units.
     pub value_minor: Option<i64>,
 }
 
-/// By how much something is worth more than it was.
+/// The increase of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gain {
     /// In quote minor units.
     pub profit_minor: i64,
-    /// That over what it was worth, at [`RATIO_SCALE`]; `None` when that was nothing.
+    /// The increase over the earlier value, at [`RATIO_SCALE`]; `None` if that was zero.
     pub ratio: Option<i64>,
 }
 
 impl Holdings {
-    /// Values what an account has. Assets that no instrument trades against the currency have no
-    /// value and are not positions.
+    /// Values what an account has. Assets that no instrument trades against the currency have no value and
+    /// are not positions.
     pub fn of(account: AccountView, instruments: &[InstrumentView]) -> Holdings {
         let is_cash = |asset: Asset| asset.as_str() == CURRENCY;
         let cash = account
@@ -117,7 +117,7 @@ pub fn value_minor(instrument: &Instrument, qty_minor: i64, price_minor: i64) ->
     div_half_even(exact, i128::from(power_of_ten(instrument.base_scale)))
 }
 
-/// A part of a whole, at [`RATIO_SCALE`]; `None` of a whole that is not above 0.
+/// A part of a whole, at [`RATIO_SCALE`]; `None` if the whole is not above 0.
 pub fn ratio(part: i64, whole: i64) -> Option<i64> {
     let scaled = i128::from(part) * i128::from(power_of_ten(RATIO_SCALE));
     div_half_even(scaled, i128::from(whole))
@@ -149,13 +149,14 @@ impl Position {
         self.value_minor?.checked_sub(self.cost_minor)
     }
 
-    /// Profit over cost, at [`RATIO_SCALE`]; `None` when there was no cost.
+    /// Profit over cost, at [`RATIO_SCALE`]; `None` if there was no cost.
     pub fn profit_ratio(&self) -> Option<i64> {
         ratio(self.profit_minor()?, self.cost_minor)
     }
 
-    /// Profit since a moment at which there was `held_minor` of it (base minor units) at `before_minor` (quote
-    /// minor units): against that price of what there was, and against its cost of what has come since.
+    /// Profit since a time at which the account had `held_minor` (base minor units) at `before_minor` (quote
+    /// minor units): against that price for the quantity of that time, and against its cost for what was added
+    /// since.
     pub fn profit_since(&self, held_minor: i64, before_minor: Option<i64>) -> Option<Gain> {
         let kept_minor = held_minor.clamp(0, self.qty_minor.max(0));
         let kept_basis_minor = match (kept_minor, before_minor) {
@@ -173,8 +174,8 @@ impl Position {
         })
     }
 
-    /// By how much the last price is above one of before, over that, at [`RATIO_SCALE`]; `None` without
-    /// a last price.
+    /// The increase of the last price over an earlier one, divided by that, at [`RATIO_SCALE`]; `None`
+    /// without a last price.
     pub fn change_ratio(&self, before_minor: i64) -> Option<i64> {
         ratio(self.price_minor?.checked_sub(before_minor)?, before_minor)
     }

@@ -1,4 +1,4 @@
-//! Which time a history covers, and how it is divided into points. Pure.
+//! The time that a history covers, and its division into points. Pure.
 
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _};
@@ -10,15 +10,15 @@ pub const DAY_US: i64 = 24 * HOUR_US;
 const HOUR_US: i64 = 60 * MINUTE_US;
 /// The most points of one history.
 const POINTS_MAX: i64 = 10_000;
-/// The largest number in a period.
+/// The largest number of units in a period.
 const PERIOD_MAX: i64 = 9_999;
 
-/// How wide a point is.
+/// The width of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Width {
-    /// As clients say it.
+    /// Its name in the API.
     pub name: &'static str,
-    /// In microseconds; divides a day.
+    /// Its microseconds; divides a day.
     pub us: i64,
 }
 
@@ -38,32 +38,32 @@ const WIDTHS: [Width; 5] = [
     DAY,
 ];
 
-/// Neighbouring points of time, of one width.
+/// Consecutive points in time, of one width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Points {
-    /// Where the first begins.
+    /// When the first begins.
     pub first: Micros,
-    /// How wide each is.
+    /// The width of each.
     pub width: Width,
-    /// How many there are, at least 1.
+    /// The number of points, at least 1.
     pub count: usize,
 }
 
-/// What is asked for; what is `None` or empty has its default.
+/// A client's request; what is `None` or empty has its default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked<'a> {
     /// Number and unit.
     pub period: &'a str,
     /// The name of a width.
     pub timeframe: &'a str,
-    /// First moment.
+    /// The beginning.
     pub start: Option<Micros>,
-    /// The moment after the last.
+    /// The end, exclusive.
     pub end: Option<Micros>,
 }
 
 impl Points {
-    /// The points that are asked for, none of them later than now.
+    /// The points of a request, none of them later than now.
     ///
     /// # Errors
     /// When a value is wrong, or there would be too many points.
@@ -86,7 +86,7 @@ impl Points {
         let last = interval(until.plus_us(-1), width.us);
         let first = match asked.start {
             Some(start) => interval(start, width.us),
-            // As many points as fit into the period, the last one begun.
+            // As many points as fit into the period; the last one may be incomplete.
             None => interval(since.plus_us(-1), width.us).plus_us(width.us),
         };
         if first > last || first.0 < 0 {
@@ -109,7 +109,7 @@ impl Points {
         })
     }
 
-    /// Where each begins.
+    /// When each begins.
     pub fn starts(&self) -> impl Iterator<Item = Micros> + use<> {
         let Points { first, width, .. } = *self;
         (0i64..)
@@ -117,12 +117,12 @@ impl Points {
             .map(move |number| first.plus_us(number * width.us))
     }
 
-    /// The moment after the last.
+    /// The end of the last, exclusive.
     pub fn end(&self) -> Micros {
         self.first.plus_us(self.count as i64 * self.width.us)
     }
 
-    /// Points of this width over all of the days that these are of.
+    /// Points of this width over all the days that these points touch.
     pub fn of_whole_days(&self) -> Points {
         let first = self.midnight();
         let end = interval(self.end().plus_us(DAY_US - 1), DAY_US);
@@ -139,7 +139,7 @@ impl Points {
     }
 }
 
-/// From when and until when, and how long that is by its name.
+/// Begin and end, and the name of that period.
 fn span(asked: &Asked<'_>, now: Micros) -> Result<(Micros, Micros, i64), FieldError> {
     if asked.start.is_some() && asked.end.is_some() && !asked.period.is_empty() {
         let message = "give two of period, start and end, not all of them";
@@ -163,7 +163,7 @@ fn span(asked: &Asked<'_>, now: Micros) -> Result<(Micros, Micros, i64), FieldEr
     Ok((since, until, length_us))
 }
 
-/// A period, and how long it is called.
+/// A period, and its name.
 fn period(text: &str) -> Result<(Span, i64), FieldError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

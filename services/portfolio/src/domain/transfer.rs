@@ -4,7 +4,7 @@ use prepx_domain::message::{Action, Command};
 use prepx_domain::{AccountId, Asset, Micros};
 use uuid::Uuid;
 
-/// Which way money goes.
+/// The direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the outside world.
@@ -14,7 +14,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The number of it in the store.
+    /// Its number in the store.
     pub const fn code(self) -> i64 {
         match self {
             Direction::Incoming => 1,
@@ -32,30 +32,30 @@ impl Direction {
     }
 }
 
-/// What is asked of an account's money.
+/// A requested movement of an account's money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Whose money.
+    /// The account.
     pub account: AccountId,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// What.
+    /// The asset.
     pub asset: Asset,
-    /// How much, in minor units of the asset; positive.
+    /// The amount, in minor units of the asset; positive.
     pub amount_minor: i64,
 }
 
-/// A transfer under its name, with the command that carries it out. The command's id and stamp are
-/// drawn once, so that every repeat is the same command.
+/// A transfer under its idempotency key, with the command that carries it out. The command's id and stamp
+/// are drawn once, so that every repeat is the same command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// What was asked.
+    /// The request.
     pub wanted: Wanted,
-    /// The caller's own name for it.
+    /// The caller's idempotency key.
     pub idempotency_key: String,
     /// The command.
     pub command: Uuid,
-    /// When it was first asked.
+    /// When it was first requested.
     pub stamped_at: Micros,
     /// Whether the account stage's decision is known to be durable.
     pub settled: bool,

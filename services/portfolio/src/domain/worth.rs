@@ -1,5 +1,5 @@
-//! What an account was worth over time, pure: its holdings at the end of each point, at the prices of that time; exact until
-//! it is displayed.
+//! What an account was worth over time, pure: its holdings at the end of each point, at the prices of that time;
+//! exact until displayed.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -10,36 +10,36 @@ use prepx_domain::{Asset, Instrument, Micros};
 use crate::domain::holdings::{CURRENCY, ratio, value_minor};
 use crate::domain::points::Points;
 
-/// By how much what an account has of an asset has changed within an interval.
+/// The change of an account's quantity of an asset within an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shift {
-    /// Where the interval begins.
+    /// When the interval begins.
     pub at: Micros,
-    /// Which asset.
+    /// The asset.
     pub asset: Asset,
-    /// By how much, in minor units.
+    /// The change, in minor units.
     pub change_minor: i64,
-    /// How much of that was paid in, or out when negative.
+    /// The part of it that was paid in, or out if negative.
     pub paid_minor: i64,
 }
 
-/// What an account had, and how that has changed since.
+/// What an account had, and its changes since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What it had before the first shift, in minor units.
+    /// Its quantities before the first change, in minor units.
     pub opening: BTreeMap<Asset, i64>,
-    /// In the order of their intervals, none of which holds the end of a point within.
+    /// In the order of their intervals. No point ends within an interval.
     pub shifts: Vec<Shift>,
 }
 
 /// The prices of an instrument over time, in quote minor units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prices {
-    /// Of what.
+    /// The instrument.
     pub instrument: Instrument,
     /// Before the first point.
     pub opening_minor: Option<i64>,
-    /// The last price of the points that have one, by where they begin.
+    /// The last price of each point that has one, by its beginning.
     pub closes_minor: Vec<(Micros, i64)>,
 }
 
@@ -48,39 +48,39 @@ pub struct Prices {
 pub struct Worth {
     /// Before the first point.
     pub base_minor: i64,
-    /// Point by point.
+    /// The value of each point.
     pub points: Vec<Point>,
 }
 
 /// One point of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// Where it begins.
+    /// When it begins.
     pub at: Micros,
-    /// The worth at its end.
+    /// The value at its end.
     pub equity_minor: i64,
-    /// The worth less the base and less what was paid in since.
+    /// The value less the base and less what was paid in since.
     pub profit_minor: i64,
-    /// That over the base and what was paid in since, at [`RATIO_SCALE`](crate::domain::holdings::RATIO_SCALE); 0 when those are not
-    /// above 0.
+    /// That over the base and what was paid in since, at [`RATIO_SCALE`](crate::domain::holdings::RATIO_SCALE); 0 if
+    /// those are not above 0.
     pub profit_ratio: i64,
 }
 
 impl Changes {
-    /// Every asset that it ever had in this time.
+    /// Every asset that the account had in this time.
     pub fn assets(&self) -> impl Iterator<Item = Asset> {
         let shifted = self.shifts.iter().map(|shift| shift.asset);
         self.opening.keys().copied().chain(shifted)
     }
 
-    /// Every asset of which something was paid in or out.
+    /// Every asset that was paid in or out.
     pub fn paid_assets(&self) -> impl Iterator<Item = Asset> {
         let paid = self.shifts.iter().filter(|shift| shift.paid_minor != 0);
         paid.map(|shift| shift.asset)
     }
 
     /// What was paid in, less what was paid out, at the prices before the first point, in minor units of the
-    /// currency. What no price is for has no value.
+    /// currency. Assets without a price have no value.
     pub fn paid_minor(&self, prices: &[Prices]) -> i64 {
         let marks: Vec<Mark<'_>> = prices.iter().map(Mark::new).collect();
         let value = |shift: &Shift| value_of(shift.asset, shift.paid_minor, &marks);
@@ -89,7 +89,7 @@ impl Changes {
 }
 
 impl Worth {
-    /// Values what an account had. What no price is for has no value.
+    /// Values what an account had. Assets without a price have no value.
     pub fn of(points: &Points, changes: &Changes, prices: &[Prices]) -> Worth {
         let mut held = changes.opening.clone();
         let mut shifts = changes.shifts.iter().peekable();
@@ -122,7 +122,7 @@ impl Worth {
     }
 }
 
-/// An instrument's price as time goes on.
+/// The price of an instrument as time passes.
 struct Mark<'a> {
     instrument: &'a Instrument,
     price_minor: Option<i64>,

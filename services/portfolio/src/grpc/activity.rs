@@ -1,4 +1,4 @@
-//! Activities: which are asked for, and how they look.
+//! Activities over gRPC: the requests, and how activities are shown.
 
 use jiff::civil::Date;
 use prepx_domain::decimal::{div_half_even, format};
@@ -21,7 +21,7 @@ fn invalid(field: &'static str, message: String) -> Error {
     FieldError::new(field, message).into()
 }
 
-/// What a request asks for.
+/// The query of a request.
 pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result<Query, Error> {
     let page_size = request.page_size.unwrap_or(PAGE_SIZE_MAX);
     if !(1..=PAGE_SIZE_MAX).contains(&page_size) {
@@ -31,7 +31,7 @@ pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result
     let (mut after, mut until) = (request.after.map(Micros), request.until.map(Micros));
     if !request.date.is_empty() {
         let (first, next) = of_date("date", &request.date)?;
-        // A day has its first moment and not that of the next.
+        // A day includes its first moment, but not that of the next day.
         after = after.max(Some(first.plus_us(-1)));
         let last = next.plus_us(-1);
         until = Some(until.map_or(last, |until| until.min(last)));
@@ -55,7 +55,7 @@ pub fn query(account: AccountId, request: &wire::GetActivitiesRequest) -> Result
     })
 }
 
-/// The moments from the first of a day on and before the first of the next.
+/// The times from the beginning of one day until before the beginning of the day after the other, UTC.
 pub(super) fn of_date(field: &'static str, text: &str) -> Result<(Micros, Micros), Error> {
     let date: Option<Date> = text.parse().ok();
     date.map(day).ok_or_else(|| {
@@ -99,13 +99,13 @@ fn kinds(request: &wire::GetActivitiesRequest) -> Result<Vec<Kind>, Error> {
         })?;
         kinds.extend(kinds_of(named));
     }
-    // Each once: as many as there are would mean all of them.
+    // Each kind once: as many as there are kinds mean all of them.
     kinds.sort_unstable();
     kinds.dedup();
     Ok(kinds)
 }
 
-/// What an account has of a type that clients know: often nothing.
+/// The kinds behind a type that clients know; for most types none.
 const fn kinds_of(asked: wire::ActivityType) -> &'static [Kind] {
     match asked {
         wire::ActivityType::Fill => &[Kind::Fill],
@@ -130,8 +130,8 @@ const fn wire_of(kind: Kind) -> wire::ActivityType {
     }
 }
 
-/// An activity as its owner sees it. `None` for one of an instrument that nobody knows, which there
-/// is not: definitions stay for ever.
+/// An activity as its owner sees it. `None` if its instrument is unknown, which does not happen:
+/// definitions are never removed.
 pub fn show(activity: &Activity, instruments: &[InstrumentView]) -> Option<wire::Activity> {
     let place = &activity.place;
     let base = wire::Activity {

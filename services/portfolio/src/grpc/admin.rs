@@ -63,7 +63,7 @@ impl<S: Store + 'static> AdminService for Handler<S> {
 }
 
 impl<S: Store> Handler<S> {
-    /// Moves the money, once for each name.
+    /// Moves the money, once per idempotency key.
     async fn transferred(
         &self,
         wanted: Wanted,

@@ -1,4 +1,4 @@
-//! The history of what an account was worth: which is asked for, and how it looks.
+//! The history of an account's value over gRPC: the requests, and how it is shown.
 
 use prepx_domain::decimal::format;
 use prepx_domain::{FieldError, Micros};
@@ -12,7 +12,7 @@ use crate::error::Error;
 
 const SECOND_US: i64 = 1_000_000;
 
-/// Which time a request asks for.
+/// The time that a request asks for.
 pub fn asked(request: &wire::GetPortfolioHistoryRequest) -> Result<Asked<'_>, Error> {
     let only = [
         (

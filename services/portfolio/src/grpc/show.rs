@@ -62,7 +62,7 @@ pub fn account(holdings: &Holdings, last: &LastEquity) -> wire::Account {
     }
 }
 
-/// With the last price of yesterday, and the profit since then.
+/// With yesterday's last price, and the profit since then.
 pub fn position(
     position: &Position,
     last_day_minor: Option<i64>,

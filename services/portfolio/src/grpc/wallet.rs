@@ -1,4 +1,4 @@
-//! Transfers of crypto assets: those among the activities, as clients of wallets know them.
+//! Transfers of crypto assets, as clients of wallets know them: taken from the activities.
 
 use prepx_domain::decimal::format;
 use prepx_domain::update::Change;
@@ -10,10 +10,10 @@ use wire::WalletTransferDirection::{Incoming, Outgoing};
 use super::show::AMOUNT_SCALE;
 use crate::domain::activity::{Activity, Kind, Query};
 
-/// The most that are looked through.
+/// The most activities that are searched.
 const TRANSFERS_MAX: u32 = 1_000;
 
-/// What is looked through for an account.
+/// The activities of an account that are searched.
 pub fn query(account: AccountId) -> Query {
     Query {
         account,
@@ -26,7 +26,7 @@ pub fn query(account: AccountId) -> Query {
     }
 }
 
-/// A transfer as its owner sees it; `None` of an asset that is no crypto, or not the one that is asked for.
+/// A transfer as its owner sees it; `None` if the asset is not a crypto asset, or not the requested one.
 pub fn show(
     activity: &Activity,
     instruments: &[InstrumentView],
@@ -59,7 +59,7 @@ pub fn show(
     })
 }
 
-/// Whether a pair is of it.
+/// Whether a pair is in this asset.
 fn is_crypto(asset: Asset, instruments: &[InstrumentView]) -> bool {
     let mut pairs = instruments
         .iter()

@@ -1,19 +1,19 @@
-//! Compaction of the history of simulated accounts, oldest first, when the schema exceeds its bound.
-//! Only a file has one: the bound is about this machine's disk, where a database server is not.
+//! Compaction of the history of simulated accounts, oldest first, when the schema exceeds its bound. Only a
+//! SQLite file has one: the bound is for this machine's disk, and a database server is elsewhere.
 //!
-//! Whole messages are removed, so that the remaining postings still balance, and their sums are
-//! added to opening balances in the same transaction. Refuses to touch a row of a real account, an
-//! order that lives, and the newest messages.
+//! Whole messages are removed, so that the remaining postings still balance, and their sums are added to
+//! opening balances in the same transaction. Refuses to touch a row of a real account, an open order, and
+//! the newest messages.
 
 use prepx_store::{Pool, Result, Tx, query};
 
 /// The newest messages of a partition stay, whatever the bound.
 const MESSAGES_KEPT: i64 = 1_000;
-/// The least number of messages that one step looks at.
+/// The least number of messages in one step.
 const STEP_MESSAGES: i64 = 2_000;
 
-/// When `pool` is beyond `bytes_max`, makes one step in a partition: over twice as many messages as
-/// it has just taken, so that in the long run more goes than comes.
+/// When `pool` is larger than `bytes_max`, makes one step in a partition: over twice as many messages as
+/// were just added, so that in the long run more are removed than come.
 pub async fn step(pool: &Pool, bytes_max: u64, partition: u32, taken: usize) -> Result<()> {
     match pool {
         Pool::Sqlite(file) if file.used_bytes().await? > bytes_max => {}
@@ -37,7 +37,7 @@ pub async fn step(pool: &Pool, bytes_max: u64, partition: u32, taken: usize) -> 
     tx.commit().await
 }
 
-/// The part of what is there that one step looks at.
+/// The messages of one step.
 #[derive(Clone, Copy)]
 struct Share {
     of: i64,
@@ -58,7 +58,7 @@ const ACTIVITIES: Sql = (
      AND account_id IN (SELECT account_id FROM simulated)",
 );
 
-/// Messages between two numbers that are of simulated accounts, with all their legs.
+/// Messages of simulated accounts between two numbers, with all their legs.
 macro_rules! old_postings {
     () => {
         "FROM postings WHERE source_partition = $1 AND number > $2 AND number <= $3

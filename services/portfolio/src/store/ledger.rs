@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::projection::{Error, Rows, source};
 use crate::versions::Versions;
 
-/// The steps of the schema `portfolio`.
+/// The migrations of the schema `portfolio`.
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "books",
@@ -40,7 +40,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     shards: Shards,
-    /// Beyond it the oldest of what simulated accounts did is compacted.
+    /// The size beyond which the oldest history of simulated accounts is compacted.
     bytes_max: Option<u64>,
     metrics: Metrics,
     versions: Arc<Versions>,
@@ -55,7 +55,7 @@ pub struct Unbalanced {
     pub seq: u64,
     /// The asset.
     pub asset: String,
-    /// What they add up to.
+    /// Their sum.
     pub sum_minor: i64,
 }
 
@@ -68,12 +68,12 @@ fn position_of(partition: TopicPartition) -> Source<'static> {
 }
 
 impl Ledger {
-    /// Opens the schema, and makes it when it is not there.
+    /// Opens the schema; creates it if it does not exist.
     pub async fn open(layout: &Layout) -> Result<Ledger> {
         Ledger::open_within(layout, None).await
     }
 
-    /// The same, with a bound on what it takes: beyond it what simulated accounts did is compacted.
+    /// The same, with a bound on its size: beyond it the history of simulated accounts is compacted.
     pub async fn open_within(layout: &Layout, bytes_max: Option<u64>) -> Result<Ledger> {
         let (options, bytes_max) = Options::projection("portfolio", bytes_max);
         let shards = Shards::open(layout, &options, MIGRATIONS).await?;
@@ -85,7 +85,7 @@ impl Ledger {
         })
     }
 
-    /// Makes what was taken of partitions so far survive the loss of power.
+    /// Makes what was applied so far survive a loss of power.
     pub async fn sync(&self, partitions: &[u32]) -> Result<()> {
         let shards: BTreeSet<_> = partitions.iter().map(|of| self.shard_of(*of)).collect();
         for shard in shards {
@@ -99,7 +99,7 @@ impl Ledger {
         self.shards.layout().shard_of(partition)
     }
 
-    /// Waits for what is running and closes the schema.
+    /// Waits for running calls and closes the schema.
     pub async fn close(self) {
         self.shards.close().await;
     }
@@ -119,20 +119,20 @@ impl Ledger {
         pool.position(&position_of(source(partition))).await
     }
 
-    /// The same, for who goes on from there.
+    /// The same, for a consumer that will continue from there.
     pub async fn resume(&self, partition: u32) -> Result<u64> {
         let next = self.position(partition).await?;
         self.versions.resume(partition, next);
         Ok(next)
     }
 
-    /// Up to where an account was changed last, as far as this process has taken its partition, or seen it taken; none
-    /// while it has not begun.
+    /// The offset up to which an account was last changed, as far as this process has taken its partition, or seen it
+    /// taken; none before it has begun.
     pub fn version(&self, partition: u32, account: AccountId) -> Option<u64> {
         self.versions.of(partition, account)
     }
 
-    /// Takes a batch of the log, all of it or nothing; what was taken before is skipped.
+    /// Applies a batch of the log, all of it or nothing; what was applied before is skipped.
     pub async fn take(&self, batch: &Batch) -> std::result::Result<(), Error> {
         let partition = batch.partition.partition;
         let pool = self.shards.of(partition);
@@ -154,7 +154,7 @@ impl Ledger {
         self.metrics.count(&rows);
         match is_first {
             true => self.versions.take(partition, batch.next, &rows.accounts),
-            // Another process has taken some of it, and maybe more.
+            // Another process has applied some of it, and maybe more.
             false => self.versions.skip(partition, batch.next),
         }
         if let Some(bytes_max) = self.bytes_max {
@@ -163,7 +163,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Another process takes a batch: notes which accounts that changes.
+    /// Another process applies a batch: notes which accounts it changes.
     pub fn see(&self, batch: &Batch) -> std::result::Result<(), Poison<journal::Error>> {
         let mut accounts = Vec::new();
         for message in batch.runs.iter().flat_map(|run| &run.messages) {
@@ -184,15 +184,14 @@ impl Ledger {
         Ok(View(self.shards.of(partition).read().await?))
     }
 
-    /// The rows of the accounts of a partition, not older than when it was taken up to an offset.
+    /// The rows of the accounts of a partition, at least as new as the given offset.
     pub async fn view_past(&self, partition: u32, offset: u64) -> Result<View> {
         let seen = (position_of(source(partition)), offset);
         Ok(View(self.shards.of(partition).read_past(&[seen]).await?))
     }
 
-    /// What every book comes to when the postings of each partition are added up to the given
-    /// transition, and no further: what is compacted was there long before. Books that come to
-    /// zero are left out.
+    /// The balance of every book when the postings of each partition are added up to and including the
+    /// given transition; compacted ones are all older. Books with a balance of zero are left out.
     pub async fn sums(&self, through: &[u64]) -> Result<BTreeMap<Line, i64>> {
         let mut sums = BTreeMap::new();
         for (partition, &seq) in (0u32..).zip(through) {
@@ -219,8 +218,8 @@ impl Ledger {
         Ok(sums)
     }
 
-    /// A transition whose postings do not add up to zero (I3), the first of its shard, and how many
-    /// postings there are.
+    /// The first transition of each shard whose postings do not add up to zero (I3), and the number of
+    /// postings.
     pub async fn balance(&self) -> Result<(Option<Unbalanced>, u64)> {
         let (mut unbalanced, mut postings) = (None, 0);
         for pool in self.shards.all() {

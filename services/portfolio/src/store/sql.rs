@@ -12,7 +12,7 @@ use crate::domain::transfer::{Direction, Transfer, Wanted};
 pub struct Sql(Shards);
 
 impl Sql {
-    /// On open shards that have had [`super::MIGRATIONS`].
+    /// On shards that were opened with [`super::MIGRATIONS`].
     pub const fn new(shards: Shards) -> Sql {
         Sql(shards)
     }
@@ -22,7 +22,7 @@ impl Sql {
         self.0.all()
     }
 
-    /// Waits for what is running and closes the schema.
+    /// Waits for running calls and closes the schema.
     pub async fn close(self) {
         self.0.close().await;
     }
@@ -79,7 +79,7 @@ impl Store for Sql {
 }
 
 impl Sql {
-    /// Begins a write that takes turns with others about this account.
+    /// Begins a write that takes turns with others for this account.
     async fn begin(&self, transfer: &Transfer) -> Result<Tx> {
         let account = transfer.wanted.account;
         let pool = self

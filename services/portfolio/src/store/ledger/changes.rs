@@ -1,5 +1,5 @@
-//! How an account's holdings have changed over time: by day from the sums that the projection keeps, within
-//! days from activities and their postings.
+//! How an account's holdings have changed over time: by day from the sums that the projection stores,
+//! within days from activities and their postings.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use crate::projection::Rows;
 pub const ACTIVITIES_MAX: i64 = 500_000;
 
 impl View {
-    /// What an account had and how it changed; `None` when it changed more than
-    /// [`ACTIVITIES_MAX`] times and points are narrower than a day.
+    /// What an account had and how it changed; `None` if it changed more than [`ACTIVITIES_MAX`] times and
+    /// points are narrower than a day.
     pub async fn changes(
         &mut self,
         account: AccountId,
@@ -104,7 +104,7 @@ impl View {
     }
 }
 
-/// Adds what messages come to, to the days that they are of.
+/// Adds the changes that follow from messages to their days.
 pub(super) async fn write(tx: &mut Tx, rows: &Rows) -> Result<()> {
     let days: Vec<_> = rows.days.iter().collect();
     let into = "INSERT INTO daily_changes (account_id, asset, day_us, change_minor, paid_minor)";

@@ -12,22 +12,22 @@ use crate::domain::activity::{Kind, Place, date_of};
 use crate::domain::transfer::Direction;
 use crate::projection::{ActivityRow, Moved, OrderRow};
 
-/// A table that is compared row by row. The order is that in which differences are told.
+/// A table that is compared row by row, in the order in which differences are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
     /// Accounts of the simulated population.
     Simulated,
-    /// Money in and out under its names, as far as the log knows of it.
+    /// Transfers under their keys, as far as the log has them.
     Transfers,
-    /// Every order as it was seen last.
+    /// The latest state of every order.
     Orders,
-    /// What changed accounts.
+    /// The activities of accounts.
     Activities,
-    /// By how much, by day.
+    /// The changes of each day.
     DailyChanges,
 }
 
-/// What a column has.
+/// The value of a column.
 #[derive(Clone, Copy)]
 enum Has {
     Number,
@@ -38,7 +38,7 @@ enum Has {
 use Has::{Bytes, Number, Text};
 
 impl Table {
-    /// Those of the schema `portfolio`.
+    /// The tables of the schema `portfolio`.
     pub const OF_BOOKS: [Table; 4] = [
         Table::Simulated,
         Table::Orders,
@@ -46,7 +46,7 @@ impl Table {
         Table::DailyChanges,
     ];
 
-    /// As it is called in the store.
+    /// Its name in the store.
     pub const fn name(self) -> &'static str {
         match self {
             Table::Transfers => "transfers",
@@ -57,7 +57,7 @@ impl Table {
         }
     }
 
-    /// All of its rows.
+    /// The query for all of its rows.
     pub const fn select(self) -> &'static str {
         match self {
             Table::Transfers => {
@@ -117,7 +117,7 @@ impl Table {
         }
     }
 
-    /// How many of the first columns name a row.
+    /// How many of the first columns identify a row.
     const fn key_columns(self) -> usize {
         match self {
             Table::Transfers | Table::Orders => 2,
@@ -127,7 +127,7 @@ impl Table {
         }
     }
 
-    /// The columns of a row that name it.
+    /// The columns of a row that identify it.
     pub fn key(self, row: &[Value]) -> &[Value] {
         &row[..self.key_columns()]
     }
@@ -145,7 +145,7 @@ impl Table {
         columns.map(column).collect::<Result<_>>()
     }
 
-    /// A row by its name, for people.
+    /// The columns that identify a row, for people.
     pub fn name_of(self, key: &[Value]) -> String {
         let account = AccountId::new(number(key, 0));
         let account = account.map_or_else(|| number(key, 0).to_string(), |id| id.to_string());
@@ -165,7 +165,7 @@ impl Table {
         format!("table {}, account {account}{row}", self.name())
     }
 
-    /// A row, for people: what it has beside its name.
+    /// The other columns of a row, for people.
     pub fn contents(self, row: &[Value]) -> String {
         let columns = self.columns().iter().zip(row).skip(self.key_columns());
         let columns: Vec<String> = columns
@@ -177,7 +177,7 @@ impl Table {
         }
     }
 
-    /// The first column that two rows of one name have not alike, for people.
+    /// The first column in which two rows of one name differ, for people.
     pub fn first_difference(self, told: &[Value], found: &[Value]) -> String {
         let columns = self.columns().iter().zip(told.iter().zip(found));
         let mut different = columns.filter(|(_, (told, found))| told != found);
@@ -238,7 +238,7 @@ fn activity(key: &[Value]) -> String {
     place().map_or_else(numbers, |place| place.id())
 }
 
-/// The number in a column; 0 where there is none.
+/// The number in a column; 0 if it has none.
 pub fn number(row: &[Value], column: usize) -> i64 {
     match row.get(column) {
         Some(Value::Int(Some(number))) => *number,
@@ -246,7 +246,7 @@ pub fn number(row: &[Value], column: usize) -> i64 {
     }
 }
 
-/// What a transfer is to the log.
+/// A transfer, as the log knows it.
 pub fn transfer(account: AccountId, change: &Change, values: &mut Values) -> bool {
     let (direction, command, asset, amount_minor) = match change {
         Change::Deposited {
@@ -270,7 +270,7 @@ pub fn transfer(account: AccountId, change: &Change, values: &mut Values) -> boo
     true
 }
 
-/// An order as it is written.
+/// The columns of an order.
 pub fn order(row: &OrderRow, values: &mut Values) {
     let view = &row.view;
     let mut bytes = Vec::new();
@@ -286,7 +286,7 @@ pub fn order(row: &OrderRow, values: &mut Values) {
         .push(bytes);
 }
 
-/// An activity as it is written.
+/// The columns of an activity.
 pub fn activity_row(row: &ActivityRow, values: &mut Values) {
     values
         .push(row.account.raw())
@@ -297,7 +297,7 @@ pub fn activity_row(row: &ActivityRow, values: &mut Values) {
         .push(row.change.to_vec());
 }
 
-/// What a day has changed as it is written.
+/// The columns of a day's change.
 pub fn day(account: AccountId, asset: Asset, day: Micros, moved: Moved, values: &mut Values) {
     values
         .push(account.raw())

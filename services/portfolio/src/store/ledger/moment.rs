@@ -13,7 +13,7 @@ use crate::store::sql::Sql;
 
 /// How long one comparison may read.
 const COMPUTE_MS_MAX: u64 = 3_600_000;
-/// Rows that were first written in one turn may be in another order than they were accepted in, by less than this.
+/// Rows that are first written in one turn may differ from their order of acceptance by less than this.
 const OUT_OF_TURN_US: i64 = 1_000_000;
 
 /// The books and the transfers of all shards, each at one moment.
@@ -23,7 +23,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// That which is now. Of each transfer whose decision is in the books there is a row.
+    /// The current moment. Every transfer whose decision is in the books has a row.
     pub async fn open(
         ledger: &Ledger,
         transfers: &Sql,
@@ -50,7 +50,7 @@ impl Moment {
         for books in &mut moment.books {
             add_simulated(books, &mut tables).await?;
         }
-        // Later than the books: what is decided was asked for before.
+        // Later than the books: a transfer is requested before it is decided.
         for shard in transfers.shards() {
             let mut shard = shard.read_one_moment(COMPUTE_MS_MAX).await?;
             let undecided = query("SELECT command_id FROM transfers WHERE settled = 0");
@@ -62,7 +62,7 @@ impl Moment {
         Ok((moment, tables))
     }
 
-    /// Shows every row, or those of these accounts: what of it is compared, and what else it says of itself.
+    /// Passes every row, or those of these accounts, with what is compared and what decides whether it is.
     pub async fn each_row(
         &mut self,
         only: Option<&BTreeSet<i64>>,
@@ -91,8 +91,8 @@ impl Moment {
         Ok(())
     }
 
-    /// The first account whose days do not add up to its postings, or asset whose payments do not, in words (I6): what
-    /// holds of all days, of those too that the log cannot answer for.
+    /// The first account whose days do not add up to its postings, or asset whose payments do not, in words (I6).
+    /// That includes days for which the log cannot answer.
     pub async fn uneven_days(&mut self) -> Result<Option<String>> {
         for books in &mut self.books {
             let uneven = query(
@@ -144,14 +144,14 @@ fn of_accounts(table: Table, only: Option<&BTreeSet<i64>>) -> prepx_store::Query
     rows
 }
 
-/// Notes whose rows may be compacted in a shard, and from where on they were not.
+/// Notes which rows of a shard may be compacted, and from which point on none was.
 async fn add_simulated(books: &mut Tx, tables: &mut Tables) -> Result<()> {
     let simulated = query("SELECT account_id FROM simulated");
     tables
         .simulated
         .extend(simulated.scalars::<i64>(&mut *books).await?);
     if let Tx::Pg(_) = books {
-        // Only a file has a bound.
+        // Only a SQLite file has a bound.
         return Ok(());
     }
     if let Some(through) = compacted(books, "activities").await? {
@@ -196,7 +196,7 @@ async fn add_simulated(books: &mut Tx, tables: &mut Tables) -> Result<()> {
     Ok(())
 }
 
-/// Up to which row the oldest of a table were compacted, if any were.
+/// The last compacted row of a table, if any were.
 async fn compacted(books: &mut Tx, part: &str) -> Result<Option<i64>> {
     let through = query("SELECT through FROM compacted WHERE part = $1 AND through > 0");
     through.bind(part).scalar(books).await

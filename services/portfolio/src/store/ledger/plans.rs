@@ -20,13 +20,13 @@ use crate::domain::points::{Asked, Points};
 use crate::domain::transfer::{Direction, Transfer, Wanted};
 use crate::store::{MIGRATIONS as TRANSFERS, Store as _, sql::Sql};
 
-/// So many accounts trade in turn, each about once a day, but for one that makes each sixteenth trade.
+/// This many accounts trade in turn, each about once a day, except one that makes every sixteenth trade.
 const ACCOUNTS: u64 = 1_000;
 const BUSY: u64 = 4;
 const QUIET: u64 = 9;
 const TRADES: u64 = 20_000;
 const A_BATCH: usize = 2_000;
-/// Few rows, whatever happens: one of each lane and partition.
+/// Tables with few rows, however much happens: one for each lane and partition.
 const SMALL: &[&str] = &["positions"];
 
 fn at(trade: u64) -> Micros {
@@ -100,7 +100,7 @@ fn update(trade: u64) -> AccountUpdate {
     }
 }
 
-/// Trades from a number on, as the log tells them: the batch that begins there.
+/// A batch of trades that begins with this number.
 fn batch(first: u64, trades: usize) -> Batch {
     let message = |trade| {
         let mut payload = Vec::new();

@@ -1,4 +1,4 @@
-//! What people see of accounts: their orders and activities as of one moment.
+//! The orders and activities of accounts at one moment.
 
 use prepx_domain::ascii::without_slash;
 use prepx_domain::update::OrderView;
@@ -15,7 +15,7 @@ use crate::domain::activity::{Activity, Kind, Place, Query};
 pub struct View(pub(super) Reader);
 
 impl View {
-    /// Past orders of an account, in the order that was asked for.
+    /// Past orders of an account, in the requested order.
     pub async fn orders(
         &mut self,
         account: AccountId,
@@ -37,7 +37,7 @@ impl View {
         rows.iter().map(view_of).collect()
     }
 
-    /// Activities of an account, in the order that was asked for.
+    /// Activities of an account, in the requested order.
     pub async fn activities(&mut self, asked: &Query) -> Result<Vec<Activity>> {
         let mut sql = query(
             "SELECT at_us, source_partition, number, type, change FROM activities
