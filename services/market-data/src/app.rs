@@ -59,9 +59,9 @@ pub struct App {
 pub struct Query {
     /// The symbols, in the order of the request.
     pub symbols: BTreeSet<String>,
-    /// First moment.
+    /// The first moment.
     pub start: Micros,
-    /// Last moment.
+    /// The last moment.
     pub end: Micros,
     /// The order of the items.
     pub newest_first: bool,
@@ -146,8 +146,8 @@ impl App {
         }
     }
 
-    /// The same, and if everything is known that was durable when it was asked for, which positions are stored with
-    /// that.
+    /// The same; also whether everything is known that was durable when the call began, and which positions are
+    /// stored then.
     async fn newest_known<T>(
         &self,
         class: AssetClass,
@@ -186,7 +186,7 @@ impl App {
         let (instruments, whole) = self.newest_known(class, &query.symbols, of).await?;
         let ttl = read_cache::time_to_live(T::settled(form, query.end), self.now());
         let ttl = ttl.filter(|_| whole.is_some());
-        // What is later is shown as it is here.
+        // If this process has not caught up, what it has stored so far must do.
         let stored = whole.unwrap_or_else(|| self.progress.taken());
         let (mut page, mut view) = (Page::new(query.limit), Viewed::of(self, stored));
         for (symbol, instrument) in &instruments {
@@ -240,8 +240,8 @@ impl App {
         all.all(|symbol| self.markets.look(symbol, |_| ()).is_some())
     }
 
-    /// Waits, bounded, until everything that is durable now of these symbols' partitions is known here; which positions
-    /// are stored with that.
+    /// Waits, bounded, until everything that is now durable of these symbols' partitions is known here; returns which
+    /// positions are stored then.
     async fn caught_up(&self, symbols: &BTreeSet<String>, wait: Duration) -> Option<Positions> {
         let partitions = symbols
             .iter()
@@ -256,10 +256,10 @@ impl App {
     }
 }
 
-/// The past as one request sees it, from when it asks first.
+/// The past as one request sees it, as of its first read.
 struct Viewed<'a> {
     app: &'a App,
-    /// What has to be there.
+    /// The positions that the store must have.
     stored: Positions,
     view: Option<View>,
 }
@@ -303,7 +303,7 @@ async fn read<T: Past>(
     T::fetch(view.get().await?, instrument, form, range).await
 }
 
-/// Reads a comma-separated list of symbols, of which there may be `most`.
+/// Reads a comma-separated list of at most `most` symbols.
 pub fn symbols(text: &str, most: usize) -> Result<BTreeSet<String>, Error> {
     let named = text
         .split(',')

@@ -1,11 +1,11 @@
-//! What market-data answers when it cannot do what was asked.
+//! Errors of market-data.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_domain::{Code, FieldError};
 
-/// When a reader who found the store busy should come again.
+/// When a reader that found the store busy should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a use case of market-data failed.
@@ -47,7 +47,7 @@ impl Error {
         }
     }
 
-    /// When to try again, where that can help.
+    /// When to try again, if that can help.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Field(_) => None,

@@ -1,5 +1,5 @@
-//! Market data over gRPC: decode, call the use case, encode. Equities and crypto are two services
-//! with the same questions.
+//! Market data over gRPC: decode, call the use case, encode. Equities and crypto are two services with the
+//! same methods.
 
 mod decode;
 mod show;
@@ -22,7 +22,7 @@ use crate::domain::timeframe::Timeframe;
 use crate::error::Error;
 use crate::past::Past;
 
-/// The questions about one class of instruments.
+/// The methods for one class of instruments.
 pub struct Handler {
     app: Arc<App>,
     class: AssetClass,
@@ -87,7 +87,8 @@ impl Handler {
         })
     }
 
-    /// A page of the past, as `list` has what `show` makes of each item, by symbol; and the token of the next page.
+    /// A page of past data: for each symbol the `list` of what `show` makes of its items; and the token of the next
+    /// page.
     async fn past<T: Past, W, L>(
         &self,
         asked: decode::Asked,
@@ -156,7 +157,7 @@ impl Handler {
         request: wire::GetMarketStatesRequest,
     ) -> Result<wire::GetMarketStatesResponse, Error> {
         let symbols = symbols(&request.symbols, BOOKS_MAX)?;
-        // Who follows them has to ask again until they are listed here too.
+        // A consumer of these has to ask again until the unlisted symbols are listed.
         self.app.check_listed(self.class, &symbols).await?;
         let markets = self.app.newest(self.class, &symbols, show::state);
         Ok(wire::GetMarketStatesResponse {
@@ -176,7 +177,7 @@ impl Handler {
         })
     }
 
-    /// What `show` makes of each market that is named and known.
+    /// What `show` makes of each named market that is known.
     async fn newest<T>(
         &self,
         named: &str,
@@ -189,7 +190,7 @@ impl Handler {
     }
 }
 
-/// One of the two services: of each method its request, its answer, and what finds it.
+/// One of the two services: for each method its request, its response, and the function that answers it.
 macro_rules! service {
     ($service:ident { $($method:ident($request:ident) -> $answer:ident = $find:ident;)* }) => {
         #[tonic::async_trait]

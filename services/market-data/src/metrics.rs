@@ -1,4 +1,4 @@
-//! What operators are told of the markets: trades and the money that changed hands.
+//! Metrics of the markets: trades and the money that changed hands.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,20 @@ use prepx_domain::{Asset, AssetClass, Instrument};
 
 use crate::domain::market::{Markets, Rows};
 
-/// Money is counted in millionths of a unit: its own minor units would run over in a day of a large market.
+/// Money is counted in millionths of a unit: in its own minor units the counter would overflow within a day
+/// of a large market.
 const MICROS: i128 = 1_000_000;
 
-/// The counters of the markets, made once and held.
+/// The counters of the markets.
 #[derive(Default)]
 pub struct Metrics {
     trades: BTreeMap<AssetClass, Counter>,
-    /// By the currency that prices are in.
+    /// By the currency of the prices.
     notional: BTreeMap<Asset, Counter>,
 }
 
 impl Metrics {
-    /// Counts the trades of a batch that was committed.
+    /// Counts the trades of a committed batch.
     pub fn count(&mut self, rows: &Rows, markets: &Markets) {
         for (id, trade) in &rows.trades {
             let Some(market) = markets.get(*id) else {

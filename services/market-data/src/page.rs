@@ -1,27 +1,27 @@
-//! Pages over several symbols: all of a symbol come before the next symbol.
+//! Pages over several symbols: all items of a symbol come before the next symbol.
 
 use prepx_domain::Micros;
 
-/// At most this many items a page.
+/// The most items of a page.
 const LIMIT_MAX: usize = 10_000;
-/// This many when nothing is asked for.
+/// The number of items if the request has no limit.
 const LIMIT: usize = 1_000;
 
-/// Where an item stands among those of its symbol.
+/// The place of an item among those of its symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// When.
+    /// Its time.
     pub at: Micros,
-    /// Which of that moment; 0 where there is only one.
+    /// Its number among those of that time; 0 where there is only one.
     pub number: i64,
 }
 
-/// Where a page ended: the text is the `next_page_token`.
+/// The end of a page; its text is the `next_page_token`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Whose last item it was.
+    /// The symbol of the last item.
     pub symbol: String,
-    /// Which.
+    /// The place of the last item.
     pub place: Place,
 }
 
@@ -45,25 +45,25 @@ impl Token {
     }
 }
 
-/// What is asked for of each symbol.
+/// What to ask of each symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// First moment.
+    /// The first moment.
     pub start: Micros,
-    /// Last moment.
+    /// The last moment.
     pub end: Micros,
-    /// Which end comes first.
+    /// Whether the newest come first.
     pub newest_first: bool,
-    /// Only what comes after this, in the order that was asked for.
+    /// Only items after this place, in that order.
     pub past: Option<Place>,
     /// At most this many.
     pub limit: usize,
 }
 
-/// How many items a page gets.
+/// The number of items in a page.
 ///
 /// # Errors
-/// With the number that was given, when it is below 1.
+/// When the requested number is below 1; it is in the error.
 pub fn limit(asked: Option<i32>) -> Result<usize, i32> {
     match asked {
         None => Ok(LIMIT),
@@ -95,13 +95,13 @@ impl<T> Page<T> {
         }
     }
 
-    /// How many items to ask for: one more than fits tells that there is a next page.
+    /// How many items to ask for: one more than fits shows whether there is a next page.
     pub const fn wanted(&self) -> usize {
         self.room + 1
     }
 
-    /// Takes the items of the next symbol. `more` when there are some beyond them. `false` when the
-    /// page is full.
+    /// Adds the items of the next symbol. `more` says that there are further ones of it. Returns `false`
+    /// when the page is full.
     pub fn take(
         &mut self,
         symbol: &str,
@@ -149,7 +149,7 @@ mod tests {
         assert!(page.take("A", vec![1, 2], false, place));
         assert!(page.take("B", vec![5], false, place));
         assert_eq!((page.wanted(), page.next.as_ref()), (1, None));
-        // Nothing fits any more, but there is something: the page goes on after the last of B.
+        // The page is full and there are more items: the next page continues after the last of B.
         assert!(!page.take("C", vec![7], false, place));
         let next = page.next.unwrap();
         assert_eq!((next.symbol.as_str(), next.place.at), ("B", Micros(5)));

@@ -1,4 +1,4 @@
-//! What the past of an instrument is made of: trades, quotes and bars, read page by page.
+//! The past of an instrument: trades, quotes and bars, read page by page.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -17,15 +17,15 @@ use crate::store::View;
 /// The most stored bars that one request reads for one symbol; the page ends there.
 const STORED_BARS_MAX: usize = 100_000;
 
-/// What the past is made of.
+/// A kind of past data.
 pub trait Past: Clone + Send + Sync + 'static {
-    /// What there is to choose beside the time.
+    /// The parameters besides the time.
     type Form: Copy + Debug + Send + Sync;
 
-    /// Where it stands among those of its instrument.
+    /// Its place among those of its instrument.
     fn place(&self) -> Place;
 
-    /// The last moment that can change what there is up to `end`.
+    /// The last moment at which the data up to `end` can still change.
     fn settled(_form: Self::Form, end: Micros) -> Micros {
         end
     }
@@ -33,7 +33,7 @@ pub trait Past: Clone + Send + Sync + 'static {
     /// The cache of pages of these.
     fn space(cache: &ReadCache) -> &Space<Read<Self>>;
 
-    /// Those of an instrument, and whether there are more beyond them.
+    /// Those of an instrument, and whether there are further ones.
     fn fetch(
         view: &mut View,
         instrument: InstrumentId,
@@ -108,7 +108,7 @@ impl Past for Bar {
         }
     }
 
-    /// Bars that start at the minute that holds the range's start, or later.
+    /// Bars that start at or after the minute in which the range begins.
     async fn fetch(
         view: &mut View,
         instrument: InstrumentId,
@@ -128,7 +128,7 @@ impl Past for Bar {
                 from = from.max(end);
             }
         }
-        // One bar more than is wanted, because the last may have been cut.
+        // One bar more than is needed, because the last one may be incomplete.
         let stored_max = (range.limit + 1) * timeframe.stored_max(class) as usize;
         let stored_range = Range {
             start: from,
@@ -149,7 +149,7 @@ impl Past for Bar {
     }
 }
 
-/// Stored bars put together to wider ones, in the same order.
+/// Combines stored bars into wider ones, in the same order.
 fn merged(
     interval_of: impl Fn(Micros) -> (Micros, Micros),
     mut stored: Vec<Bar>,

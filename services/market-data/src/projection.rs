@@ -1,9 +1,9 @@
-//! The projection: takes what the matching stages tell into the store and into memory.
+//! The projection: applies the outputs of the matching stages to the store and to memory.
 //!
-//! [`prepx_stage::consume`] runs it. What another process takes into the store is only folded in memory, so that every
-//! process shows the newest of all markets. After a failure, and when a partition becomes this process's to take, memory
-//! may be ahead of the store: the markets are read anew from it and folded on, and are shown when they are as far as
-//! those that were shown before.
+//! [`prepx_stage::consume`] runs it. What another process writes to the store is only folded in memory, so that every
+//! process shows the latest state of all markets. After a failure, and when this process takes over a partition,
+//! memory may be ahead of the store: then the markets are read from the store again and folded, and are shown when
+//! they have caught up with what was shown before.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,10 +20,10 @@ use crate::domain::market::{self, Market, Markets, Rows};
 use crate::metrics::Metrics;
 use crate::store::{Keep, Store};
 
-/// After how many new ones the oldest are let go of.
+/// The oldest rows are pruned after this many new ones.
 const PRUNE_EVERY: u64 = 20_000;
 
-/// Why a change could not be taken.
+/// Why a change could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log could not be followed.
@@ -35,7 +35,7 @@ pub enum Error {
     /// It does not follow the one before.
     #[error(transparent)]
     Market(#[from] market::Error),
-    /// A message is not understood.
+    /// A message cannot be decoded.
     #[error(transparent)]
     Poison(#[from] Poison<journal::Error>),
 }
@@ -54,13 +54,13 @@ impl Shared {
         source(Slot::of_symbol(symbol).partition(self.0.len() as u32))
     }
 
-    /// What `show` makes of the market of a symbol, if there is one.
+    /// What `show` makes of the market of a symbol, if it exists.
     pub fn look<T>(&self, symbol: &str, show: impl FnOnce(&Market) -> T) -> Option<T> {
         let partition = self.partition_of(symbol).partition;
         self.read(partition, |markets| markets.by_symbol(symbol).map(show))
     }
 
-    /// How many there are.
+    /// The number of markets.
     fn len(&self) -> usize {
         let partitions = 0..self.0.len() as u32;
         let lens = partitions.map(|partition| self.read(partition, Markets::len));
@@ -78,16 +78,16 @@ impl Shared {
     }
 }
 
-/// Takes the log into store and memory.
+/// Applies the log to the store and to memory.
 pub struct Projection {
     store: Store,
     topology: Topology,
     markets: Shared,
-    /// By partition, up to where markets are shown.
+    /// By partition, the offset up to which markets are shown.
     shown: Vec<u64>,
-    /// By partition, the markets as the store had them, folded on; until they are shown.
+    /// By partition, the markets as read from the store and folded since; until they are shown.
     unshown: BTreeMap<u32, Markets>,
-    /// How many trades and quotes came since the last pruning.
+    /// The number of trades and quotes since the last pruning.
     unpruned: BTreeMap<InstrumentId, u64>,
     metrics: Metrics,
 }
@@ -144,8 +144,8 @@ impl Consumer for Projection {
 }
 
 impl Projection {
-    /// Where the store stands. Speaks up at the log for what is still needed, so it is to be made
-    /// before anything lets go of the log.
+    /// From the store's positions on. Registers with the log what is still needed, so it must be created
+    /// before anything releases the log.
     ///
     /// # Errors
     /// When the store cannot be read, or the log has failed.
@@ -179,7 +179,7 @@ impl Projection {
         Ok(())
     }
 
-    /// The markets of a partition as this goes on with them.
+    /// The markets of a partition that this continues to fold.
     fn fold<T>(&mut self, partition: u32, change: impl FnOnce(&mut Markets) -> T) -> T {
         match self.unshown.get_mut(&partition) {
             Some(markets) => change(markets),
@@ -187,7 +187,8 @@ impl Projection {
         }
     }
 
-    /// A partition has been folded up to an offset: shows that, unless more is shown already.
+    /// A partition has been folded up to an offset: shows its markets, unless a later state is shown
+    /// already.
     fn show(&mut self, partition: u32, next: u64) {
         let shown = &mut self.shown[partition as usize];
         if next < *shown {
@@ -199,7 +200,7 @@ impl Projection {
         }
     }
 
-    /// The instruments whose histories have grown enough, and what is kept of them.
+    /// The instruments whose histories have grown enough, and how much of them to keep.
     fn due(&mut self, rows: &Rows) -> Vec<(InstrumentId, Keep)> {
         let trades = rows.trades.iter().map(|(id, _)| *id);
         for id in trades.chain(rows.quotes.keys().map(|(id, _)| *id)) {

@@ -1,5 +1,5 @@
-//! The schema `market_data`: what a batch of the log comes to and the position that says so, in one
-//! transaction (I2).
+//! The schema `market_data`: the rows of a batch of the log and its position, written in one transaction
+//! (I2).
 
 #[cfg(test)]
 mod plans;
@@ -25,7 +25,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../migrations/0001_market.sql"),
 }];
 
-/// What a trade, a quote or a bar takes at most, with its key and what pages leave free.
+/// The most bytes of a trade, a quote or a bar, with its key and the free space of pages.
 const ROW_BYTES: u64 = 256;
 
 /// How much of an instrument's past is kept.
@@ -54,10 +54,10 @@ pub struct Store {
     bytes_max: Option<u64>,
 }
 
-/// A batch that is being taken.
+/// A batch that is being applied.
 pub struct Taking {
     tx: Tx,
-    /// What is new in it, in its order.
+    /// The new messages in it, in order.
     pub updates: Vec<MarketUpdate>,
 }
 
@@ -70,17 +70,17 @@ fn position_of(partition: TopicPartition) -> Source<'static> {
 }
 
 impl Store {
-    /// Makes what was taken so far survive the loss of power.
+    /// Makes what was applied so far survive a loss of power.
     pub async fn sync(&self) -> Result<()> {
         self.pool.sync().await
     }
 
-    /// Opens the schema, and makes it when it is not there.
+    /// Opens the schema; creates it if it does not exist.
     pub async fn open(location: &Location) -> Result<Store> {
         Store::open_within(location, None).await
     }
 
-    /// The same, with a bound on what it takes: beyond it the oldest trades, quotes and minutes go.
+    /// The same, with a bound on its size: beyond it the oldest trades, quotes and minutes are deleted.
     pub async fn open_within(location: &Location, bytes_max: Option<u64>) -> Result<Store> {
         let (options, bytes_max) = Options::projection("market_data", bytes_max);
         let pool = Pool::open(location, &options, MIGRATIONS).await?;
@@ -92,13 +92,13 @@ impl Store {
         self.pool.position(&position_of(partition)).await
     }
 
-    /// Markets as of the stored positions, of those instruments.
+    /// Markets of these instruments, as of the stored positions.
     pub async fn markets(&self, of: impl Fn(InstrumentId) -> bool) -> Result<Markets> {
         read::markets(&mut self.pool.read().await?, of).await
     }
 
-    /// Begins to take a batch: leaves out what was taken before. Dropped without
-    /// [`Self::finish`], nothing has happened.
+    /// Begins to apply a batch: skips what was applied before. Dropped without [`Self::finish`], it has no
+    /// effect.
     pub async fn begin(&self, batch: &Batch) -> std::result::Result<Taking, Error> {
         let mut tx = (self.pool)
             .begin_of(&batch.partition.partition.to_be_bytes())
@@ -118,7 +118,7 @@ impl Store {
         Ok(Taking { tx, updates })
     }
 
-    /// Writes what the batch comes to, prunes the histories named, and commits.
+    /// Writes the rows of the batch, prunes the given histories, and commits.
     pub async fn finish(
         &self,
         mut taking: Taking,
@@ -132,7 +132,7 @@ impl Store {
         taking.tx.commit().await
     }
 
-    /// How much of its past each of so many instruments may keep.
+    /// How much of its past each of this many instruments may keep.
     pub fn keep(&self, instruments: usize) -> Keep {
         let Some(bytes_max) = self.bytes_max else {
             return Keep::default();
@@ -144,7 +144,7 @@ impl Store {
         }
     }
 
-    /// The past of all instruments, not older than when partitions were taken up to these offsets.
+    /// The past of all instruments, at least as new as these offsets of the partitions.
     pub async fn view_past(&self, taken: &[(TopicPartition, u64)]) -> Result<View> {
         let seen = taken.iter().map(|(of, offset)| (position_of(*of), *offset));
         Ok(View(self.pool.read_past(&seen.collect::<Vec<_>>()).await?))

@@ -6,43 +6,43 @@ use prepx_domain::market::{Bar, Book, Gap, MINUTE_US, interval};
 use prepx_domain::update::{MarketChange, MarketUpdate};
 use prepx_domain::{AssetClass, Instrument, InstrumentId, Micros, Side, Symbol, TradeId, day};
 
-/// The widths of the bars that are kept, in microseconds: minute, hour and day. Days of equities, which are not
-/// those of UTC, are made of their hours and not stored.
+/// The widths of the bars that are stored, in microseconds: minute, hour and day. Days of equities, which are
+/// not UTC days, are made of their hours and not stored.
 pub const WIDTHS_US: [i64; 3] = [MINUTE_US, 60 * MINUTE_US, 24 * 60 * MINUTE_US];
-/// The places of the widths.
+/// The indexes of the widths.
 pub const MINUTE: usize = 0;
-/// That of the hour.
+/// The index of the hour.
 pub const HOUR: usize = 1;
-/// That of the day.
+/// The index of the day.
 pub const DAY: usize = 2;
 
 /// A trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trade {
-    /// Its number.
+    /// Its id.
     pub id: TradeId,
-    /// When.
+    /// When it was made.
     pub at: Micros,
-    /// In ticks.
+    /// The price, in ticks.
     pub price_ticks: i64,
-    /// In lots.
+    /// The quantity, in lots.
     pub qty_lots: i64,
-    /// The side that arrived.
+    /// The side of the order that arrived.
     pub taker: Side,
 }
 
-/// The best of a book; zeros on a side without any.
+/// The best bid and ask of a book; zeros for an empty side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quote {
-    /// Since when.
+    /// When it became the best.
     pub at: Micros,
-    /// Highest bid, in ticks.
+    /// The highest bid, in ticks.
     pub bid_ticks: i64,
-    /// What is bid there, in lots.
+    /// The quantity at that price, in lots.
     pub bid_lots: i64,
-    /// Lowest ask, in ticks.
+    /// The lowest ask, in ticks.
     pub ask_ticks: i64,
-    /// What is asked there, in lots.
+    /// The quantity at that price, in lots.
     pub ask_lots: i64,
 }
 
@@ -66,13 +66,13 @@ impl Quote {
 /// One instrument's market as of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Market {
-    /// What is traded.
+    /// The instrument.
     pub instrument: Instrument,
     /// The book, which also counts the changes.
     pub book: Book,
-    /// When the book changed last.
+    /// When the book last changed.
     pub book_at: Option<Micros>,
-    /// Since when the best is what it is.
+    /// When the current quote became the best.
     pub quote_at: Option<Micros>,
     /// The last trade.
     pub last_trade: Option<Trade>,
@@ -162,31 +162,31 @@ pub const fn side_code(side: Side) -> i64 {
     }
 }
 
-/// What a batch of changes comes to, to be written in one transaction.
+/// The rows that follow from a batch of changes, to be written in one transaction.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// Markets that have moved on, as they are now: definition and the rest of their row.
+    /// Markets that have changed, in their current state: the definition and the rest of their row.
     pub markets: BTreeMap<InstrumentId, MarketRow>,
-    /// The size now of levels that have changed, by side code and price.
+    /// The current quantity of the levels that have changed, by side code and price.
     pub levels: BTreeMap<(InstrumentId, i64, i64), i64>,
-    /// In their order.
+    /// Trades, in their order.
     pub trades: Vec<(InstrumentId, Trade)>,
-    /// The last of each millisecond.
+    /// The last quote of each millisecond.
     pub quotes: BTreeMap<(InstrumentId, i64), Quote>,
-    /// As they are now, by width and start.
+    /// Bars in their current state, by width and start.
     pub bars: BTreeMap<(InstrumentId, i64, Micros), Bar>,
 }
 
-/// What the store has of a market beside its levels.
+/// A market's row in the store, without its levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarketRow {
-    /// What is traded.
+    /// The instrument.
     pub instrument: Instrument,
-    /// The last change.
+    /// The number of the last change.
     pub number: u64,
-    /// When the book changed last.
+    /// When the book last changed.
     pub book_at: Option<Micros>,
-    /// Since when the best is what it is.
+    /// When the current quote became the best.
     pub quote_at: Option<Micros>,
 }
 
@@ -202,7 +202,7 @@ impl From<&Market> for MarketRow {
 }
 
 impl From<MarketRow> for Market {
-    /// A market as it was stored, still without levels, trades and bars.
+    /// A market from its row, still without levels, trades and bars.
     fn from(row: MarketRow) -> Market {
         Market {
             book: Book::at(row.number),
@@ -216,12 +216,12 @@ impl From<MarketRow> for Market {
 /// Why a change cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// One before it is missing.
+    /// An earlier change is missing.
     #[error("instrument {instrument}: {gap}")]
     Gap {
-        /// Whose.
+        /// The instrument.
         instrument: InstrumentId,
-        /// Which.
+        /// The gap.
         gap: Gap,
     },
     /// The instrument was never defined.
@@ -237,14 +237,14 @@ pub struct Markets {
 }
 
 impl Markets {
-    /// As they were stored.
+    /// From stored markets.
     pub fn new(by_id: BTreeMap<InstrumentId, Market>) -> Markets {
         let name = |market: &Market| (market.instrument.symbol, market.instrument.id);
         let ids = by_id.values().map(name).collect();
         Markets { by_id, ids }
     }
 
-    /// How many there are.
+    /// The number of markets.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -259,10 +259,10 @@ impl Markets {
         self.by_id.get(self.ids.get(&symbol.parse().ok()?)?)
     }
 
-    /// Applies changes in their order; those that were applied before are skipped.
+    /// Applies changes in order; skips those that were applied before.
     ///
     /// # Errors
-    /// When one is missing. What came before it has been applied.
+    /// When one is missing. Those before it have been applied.
     pub fn apply(&mut self, updates: &[MarketUpdate]) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         for update in updates {
@@ -290,7 +290,7 @@ impl Markets {
             return Ok(());
         }
         match update.change {
-            // Whether trading is stopped is the stage's to say; a halt changes nothing that is here.
+            // Whether trading is stopped is shown by the stage; a halt changes nothing here.
             MarketChange::Defined(_) | MarketChange::Halted(_) => {}
             MarketChange::Trade {
                 trade,

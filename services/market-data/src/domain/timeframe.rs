@@ -1,4 +1,4 @@
-//! Timeframes, pure: how requests name the length of bars, and which interval a moment falls into.
+//! Timeframes, pure: how requests name the width of bars, and the interval that a time is in.
 //!
 //! Minutes and hours count from midnight UTC. Days, weeks and months are those of the asset class ([`day`]); weeks begin on
 //! Monday, months count from January.
@@ -15,10 +15,10 @@ use crate::domain::market::WIDTHS_US;
 const MINUTE_US: i64 = WIDTHS_US[0];
 const HOUR_US: i64 = WIDTHS_US[1];
 const DAY_US: i64 = WIDTHS_US[2];
-/// The day on which the clocks are put back is this long.
+/// The length of the day on which daylight saving time ends.
 const DAY_HOURS_MAX: i64 = 25;
 
-/// The width of the bars that are asked for.
+/// The width of bars in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeframe {
     /// 1 to 59.
@@ -33,7 +33,7 @@ pub enum Timeframe {
     Months(i64),
 }
 
-/// A text that is no timeframe.
+/// A text that is not a timeframe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong(String);
 
@@ -51,13 +51,13 @@ impl fmt::Display for Wrong {
 impl FromStr for Timeframe {
     type Err = Wrong;
 
-    /// Reads `5Min`, `1Hour`, `1Day` and the like, in any case; also `T`, `H`, `D`, `W` and `M`.
+    /// Parses `5Min`, `1Hour`, `1Day` and the like, in any case; also `T`, `H`, `D`, `W` and `M`.
     fn from_str(text: &str) -> Result<Timeframe, Wrong> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let unit_lower = unit.to_ascii_lowercase();
         let name = match unit_lower.as_str() {
-            // The one unit whose case tells: a lower-case m is taken for minutes elsewhere.
+            // The only unit whose case matters: a lower-case m means minutes elsewhere.
             "m" if unit == "m" => "",
             name => name,
         };
@@ -83,7 +83,7 @@ impl Timeframe {
         }
     }
 
-    /// How many stored bars one of it has at most.
+    /// The most stored bars that make one of these.
     pub const fn stored_max(self, class: AssetClass) -> i64 {
         let days = match self {
             Timeframe::Minutes(count) | Timeframe::Hours(count) => return count,
@@ -97,12 +97,12 @@ impl Timeframe {
         }
     }
 
-    /// The interval that holds a moment: its start, and that of the next.
+    /// The interval that contains a time: its start, and the start of the next.
     pub fn interval(self, class: AssetClass, at: Micros) -> (Micros, Micros) {
         let midnight_us = at.0 - at.0.rem_euclid(DAY_US);
         let within = |width_us: i64| {
             let start_us = at.0 - (at.0 - midnight_us) % width_us;
-            // The last of a day may be shorter.
+            // The last one of a day may be shorter.
             let end_us = (start_us + width_us).min(midnight_us + DAY_US);
             (Micros(start_us), Micros(end_us))
         };

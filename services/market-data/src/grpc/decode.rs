@@ -1,4 +1,4 @@
-//! Questions about the past as they come in.
+//! Decodes requests for past data.
 
 use prepx_domain::{AssetClass, Micros, day};
 use prepx_proto::market_data::v1 as wire;
@@ -8,10 +8,10 @@ use crate::app::{Query, SYMBOLS_MAX, symbols};
 use crate::error::Error;
 use crate::page::{self, Token};
 
-/// The moments that can be asked for: 1970 to the end of 9999.
+/// The range of times in requests: 1970 to the end of 9999.
 const MOMENTS_US: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999_999;
 
-/// What all questions about the past have in common, as it was given.
+/// The fields that all requests for past data have, undecoded.
 pub struct Asked {
     symbols: String,
     start_us: Option<i64>,
@@ -42,13 +42,13 @@ macro_rules! asked {
 
 asked!(GetBarsRequest, GetQuotesRequest, GetTradesRequest);
 
-/// A question, complete and checked.
+/// A decoded request.
 pub fn query(asked: Asked, class: AssetClass, now: Micros) -> Result<Query, Error> {
     currency(&asked.currency)?;
     let start = asked
         .start_us
         .map_or_else(|| day::start(class, now), Micros);
-    // Of the time to come there is nothing yet.
+    // There is no data of the future.
     let end = asked.end_us.map_or(now.max(start), Micros);
     for (field, at) in [("start", start), ("end", end)] {
         if !MOMENTS_US.contains(&at.0) {
@@ -87,7 +87,7 @@ fn token(text: &str) -> Option<Token> {
     Token::parse(text).filter(|token| MOMENTS_US.contains(&token.place.at.0))
 }
 
-/// There is one currency.
+/// There is only one currency.
 pub fn currency(given: &str) -> Result<(), Error> {
     if given.is_empty() || given.eq_ignore_ascii_case("USD") {
         return Ok(());

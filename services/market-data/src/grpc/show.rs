@@ -8,7 +8,7 @@ use prepx_proto::market_data::v1 as wire;
 use crate::app::History;
 use crate::domain::market::{MINUTE, Market, Quote, Trade};
 
-/// The lists of a page by symbol, and the token of the next.
+/// The lists of a page by symbol, and the token of the next page.
 pub fn history<T, W>(
     page: History<T>,
     show: impl Fn(&Instrument, &T) -> W,

@@ -1,4 +1,4 @@
-//! The questions about one equity at a time: those about many, with one symbol.
+//! Requests for one equity: those for many, with one symbol.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use super::Handler;
 use crate::app::{SYMBOLS_MAX, symbols};
 use crate::error::Error;
 
-/// What was found of the only symbol.
+/// The result for the only symbol.
 fn only<T>(found: BTreeMap<String, T>) -> Option<T> {
     found.into_values().next()
 }
 
 impl Handler {
-    /// The only symbol of a question.
+    /// The only symbol of a request.
     async fn one(&self, named: &str) -> Result<String, Error> {
         if named.contains(',') {
             let message =

@@ -1,4 +1,4 @@
-//! By which plans the engines run what the projection, its start and the reads of the past ask of SQL.
+//! The engines' query plans for the projection, its start and the reads of the past.
 
 use expect_test::expect_file;
 use prepx_bus::Topic;
@@ -12,7 +12,7 @@ use crate::page::Place;
 
 const TRADES: i64 = 20_000;
 const INSTRUMENTS: i64 = 100;
-/// Few rows, whatever happens: one of each lane, one of each instrument.
+/// Tables with few rows, however much happens: one for each lane or instrument.
 const SMALL: &[&str] = &["positions", "markets"];
 
 fn at(trade: i64) -> Micros {
@@ -23,7 +23,7 @@ fn instrument(number: i64) -> InstrumentId {
     InstrumentId::new(number % INSTRUMENTS + 1).unwrap()
 }
 
-/// One trade, and a minute, an hour and a day of it; the level and the quote beside it.
+/// One trade, with its minute, hour and day, the level and the quote.
 fn add(trade: i64, rows: &mut Rows) {
     let (id, at) = (instrument(trade), at(trade));
     let made = Trade {
@@ -88,7 +88,7 @@ async fn plans_are_those_that_are_kept() {
 async fn take(store: &Store) -> std::result::Result<(), Error> {
     let mut rows = Rows::default();
     add(TRADES, &mut rows);
-    // A level that is gone.
+    // A level that was removed.
     rows.levels.insert((instrument(7), 1, 7), 0);
     let taking = store.begin(&batch()).await?;
     let keep = Keep {
@@ -100,7 +100,7 @@ async fn take(store: &Store) -> std::result::Result<(), Error> {
         .await?)
 }
 
-/// Of a repeated run: which updates there are is of no account here.
+/// A repeated run: its updates do not matter here.
 fn batch() -> Batch {
     Batch {
         partition: Topic::MarketData.partition(0),
@@ -128,7 +128,7 @@ async fn past(store: &Store, plans: &mut Plans) {
     };
     let of = instrument(8);
     for (which, range) in [("newest", newest), ("next", next)] {
-        // On the primary: a replica may not have heard yet how many rows there are.
+        // On the primary: a replica may not have the new statistics yet.
         let mut view = View(store.pool.read().await.unwrap());
         let trades = plans.add(format!("the {which} trades"), view.trades(of, &range));
         assert!(!trades.await.is_empty(), "{which}");

@@ -1,4 +1,4 @@
-//! Reading: markets at a start, and pages of the past.
+//! Reads: markets at the start, and pages of past data.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use prepx_store::{Error, Query, Reader, Result, Row, query};
 use crate::domain::market::{DAY, HOUR, Market, MarketRow, Markets, Quote, Trade, WIDTHS_US};
 use crate::page::{Place, Range};
 
-/// The day on which the clocks are put back has so many.
+/// The number of hours of the day on which daylight saving time ends.
 const DAY_HOURS_MAX: usize = 25;
 
 /// The markets of instruments as of the last commit.
@@ -59,7 +59,7 @@ async fn complete(connection: &mut Reader, id: InstrumentId, market: &mut Market
     Ok(())
 }
 
-/// The two newest days with trades of an equity, the newest first: its hours put together.
+/// The two newest days with trades of an equity, newest first, combined from its hours.
 async fn newest_days(connection: &mut Reader, id: InstrumentId) -> Result<Vec<Bar>> {
     let mut days = Vec::new();
     let mut end = Micros(i64::MAX);
@@ -129,7 +129,7 @@ pub async fn quotes(
          WHERE instrument_id = ",
     );
     sql.push_bind(instrument.raw());
-    // By the key, which has milliseconds, and then exactly.
+    // First by the key, which has milliseconds, then exactly.
     narrow(&mut sql, "at_ms", range, Micros::millis);
     narrow(&mut sql, "at_us", range, |at| at.0);
     if let Some(Place { at, .. }) = range.past {

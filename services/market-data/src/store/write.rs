@@ -1,4 +1,4 @@
-//! Writing: bulk inserts and pruning.
+//! Writes: bulk inserts and pruning.
 
 use prepx_domain::InstrumentId;
 use prepx_proto::journal;
@@ -7,7 +7,7 @@ use prepx_store::{Result, Tx, query};
 use super::Keep;
 use crate::domain::market::{Rows, side_code};
 
-/// Writes what a batch comes to.
+/// Writes the rows of a batch.
 pub async fn rows(tx: &mut Tx, rows: &Rows) -> Result<()> {
     markets(tx, rows).await?;
     levels(tx, rows).await?;
@@ -49,7 +49,7 @@ async fn levels(tx: &mut Tx, rows: &Rows) -> Result<()> {
         },
     )
     .await?;
-    // The rows of a bulk insert are also what a list to delete is made of.
+    // The rows of a bulk insert also serve as the list of rows to delete.
     let from = "DELETE FROM levels WHERE (instrument_id, side, price_ticks) IN (";
     tx.insert_rows(from, 3, ")", &gone, |((id, side, price), _), values| {
         values.push(id.raw()).push(*side).push(*price);
@@ -122,7 +122,7 @@ async fn bars(tx: &mut Tx, rows: &Rows) -> Result<()> {
     .await
 }
 
-/// Leaves of an instrument's past what is to be kept.
+/// Deletes the rows of an instrument that are not to be kept.
 pub async fn prune(tx: &mut Tx, instrument: InstrumentId, keep: Keep) -> Result<()> {
     let trades = "DELETE FROM trades WHERE instrument_id = $1 AND (at_us, trade_id) <= (
             SELECT at_us, trade_id FROM trades WHERE instrument_id = $1

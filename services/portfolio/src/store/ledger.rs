@@ -218,8 +218,8 @@ impl Ledger {
         Ok(sums)
     }
 
-    /// The first transition of each shard whose postings do not add up to zero (I3), and the number of
-    /// postings.
+    /// A transition whose postings do not add up to zero (I3), the first one of its shard, and the number
+    /// of all postings.
     pub async fn balance(&self) -> Result<(Option<Unbalanced>, u64)> {
         let (mut unbalanced, mut postings) = (None, 0);
         for pool in self.shards.all() {
