@@ -19,5 +19,5 @@ pub use part::Part;
 pub use peers::Peers;
 pub use platform::{Platform, listening};
 pub use prepx_runtime::tls::Callers;
-pub use program::{About, explained, main_before, main_of, say_ready};
-pub use settings::{DATA_DIR, Settings, WARM_SECONDS, dev_is_at_home};
+pub use program::{About, explained, main_before, main_of, print_ready};
+pub use settings::{DATA_DIR, Settings, WARM_SECONDS, check_dev_is_local};

@@ -93,12 +93,12 @@ fn run(
         build(platform).await
     };
     let scheme = host.scheme();
-    let ready = |address: SocketAddr| say_ready(scheme, address);
+    let ready = |address: SocketAddr| print_ready(scheme, address);
     Ok(prepx_runtime::run(&host, about.name, build, ready)?)
 }
 
 /// Tells on stdout that a process serves, and where. That nobody listens is no reason to end.
-pub fn say_ready(scheme: &str, address: SocketAddr) {
+pub fn print_ready(scheme: &str, address: SocketAddr) {
     let mut stdout = std::io::stdout();
     let line = writeln!(stdout, "ready {scheme}://{address}");
     let _nobody_listens = line.and_then(|()| stdout.flush());

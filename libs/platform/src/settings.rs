@@ -140,7 +140,7 @@ impl Default for Settings {
 
 impl config::Settings for Settings {
     fn validate(&self) -> Result<(), Error> {
-        dev_is_at_home(self.dev, self.listen.ip())?;
+        check_dev_is_local(self.dev, self.listen.ip())?;
         engines::validate(
             &self.log_url,
             &self.sql_url,
@@ -172,7 +172,7 @@ impl config::Settings for Settings {
 ///
 /// # Errors
 /// When other machines could reach the process.
-pub fn dev_is_at_home(dev: bool, listen: IpAddr) -> Result<(), Error> {
+pub fn check_dev_is_local(dev: bool, listen: IpAddr) -> Result<(), Error> {
     if dev && !listen.is_loopback() {
         return Err(Error::Invalid(format!(
             "--dev has published keys and serves loopback only; listen is {listen}: use 127.0.0.1, or \

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use prepx_platform::{DATA_DIR, dev_is_at_home, engines};
+use prepx_platform::{DATA_DIR, check_dev_is_local, engines};
 use prepx_runtime::config::{self, Error, Settings as Checked, Sources};
 use prepx_runtime::tls::{self, Callers};
 use prepx_runtime::{guard, serve, telemetry};
@@ -102,7 +102,7 @@ impl Default for Settings {
 
 impl Checked for Settings {
     fn validate(&self) -> Result<(), Error> {
-        dev_is_at_home(self.dev, self.listen.ip())?;
+        check_dev_is_local(self.dev, self.listen.ip())?;
         self.simulation.validate().map_err(Error::Invalid)?;
         self.calls.validate()?;
         self.rate_limits.validate()?;

@@ -75,7 +75,7 @@ fn serve(settings: &Settings, stages: Stages, clock: Arc<dyn Clock>) -> Result<(
         let keys = shown.lock().map(|keys| keys.clone()).unwrap_or_default();
         let banner = banner_of(settings, address, &keys);
         let _nobody_listens = std::io::stderr().write_all(banner.as_bytes());
-        prepx_platform::say_ready(settings.host().scheme(), address);
+        prepx_platform::print_ready(settings.host().scheme(), address);
     };
     Ok(prepx_runtime::run(&settings.host(), "prepx", build, ready)?)
 }
