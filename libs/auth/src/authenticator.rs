@@ -109,7 +109,7 @@ impl Authenticator {
         }
     }
 
-    /// The sender of these headers; `None` without credentials.
+    /// The caller by these headers; `None` without credentials.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Arc<Identity>>> {
         self.identify(&Credentials::from_headers(headers)?).await
     }
@@ -162,7 +162,7 @@ impl Authenticator {
         self.unless_revoked(asked.map_err(told)?)
     }
 
-    /// Whose key it is, by the token that any process has exchanged it for.
+    /// The caller that a key belongs to, by the token that any process has exchanged it for.
     async fn identified(
         &self,
         slot: &[u8],
@@ -202,7 +202,7 @@ impl Authenticator {
         }
     }
 
-    /// Whose token it is, valid until so long before its expiry.
+    /// The caller that a token belongs to, if it is valid for at least this long.
     async fn verified(&self, token: String, before_us: i64) -> Result<Loaded<Arc<Identity>>> {
         let now = self.clock.now();
         self.refresh_published_keys(&token, now).await?;
@@ -222,8 +222,8 @@ impl Authenticator {
         })
     }
 
-    /// Asks for the published keys when the token names an unknown one, as after a rotation, but not more
-    /// often than is useful, whatever callers make up. Callers that come meanwhile wait.
+    /// Asks for the published keys when the token names an unknown one, as after a rotation, but at a
+    /// limited rate, whatever key ids callers invent. Other callers wait meanwhile.
     async fn refresh_published_keys(&self, token: &str, now: Micros) -> Result<()> {
         if self.verifier.knows_key_of(token) {
             return Ok(());

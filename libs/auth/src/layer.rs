@@ -1,5 +1,5 @@
-//! The tower layer around every service: no handler runs for a caller who may not call it, and a
-//! stream ends when what it was opened with is revoked.
+//! The tower layer around every service: no handler runs for a caller that may not call it, and a stream
+//! ends when the credentials with which it was opened are revoked.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,11 +39,11 @@ impl AuthLayer {
         }
     }
 
-    /// Who calls, if anybody that is known, and may. Who shows the key of the platform and no credentials
-    /// is the platform itself: nobody.
+    /// The authenticated caller, if there is one, and if it may call the method. A caller with the
+    /// platform's key and no credentials is the platform itself, which is nobody.
     async fn admit<A>(&self, request: &mut Request<A>) -> Result<Option<Arc<Identity>>> {
         let rule = self.policy.rule(request.uri().path());
-        // Extensions never come over a wire: who is found there was put there by this process.
+        // Extensions are never sent over a wire, so what is found there was put there by this process.
         if let Some(known) = request.extensions().get::<Arc<Identity>>() {
             rule.check(Some(&known.principal))?;
             return Ok(Some(Arc::clone(known)));

@@ -1,4 +1,4 @@
-//! What each gRPC method asks of its caller, read once from the options in the protos.
+//! What each gRPC method requires of its caller, read once from the options in the protos.
 
 use std::collections::HashMap;
 
@@ -41,7 +41,7 @@ impl Rule {
         scope: None,
     };
 
-    /// Whether this caller may.
+    /// Checks whether this caller may call.
     pub fn check(&self, caller: Option<&Principal>) -> Result<()> {
         if self.access == Access::Anyone {
             return Ok(());
@@ -59,7 +59,8 @@ impl Rule {
         }
     }
 
-    /// Whether the platform itself may, on nobody's behalf: it reads what is the same for everybody.
+    /// Checks whether the platform itself may call, on nobody's behalf: it reads what is the same for
+    /// everybody.
     pub fn check_platform(&self) -> Result<()> {
         match (self.access, self.scope) {
             (Access::Anyone, _) | (Access::Principal, Some(Scope::DataRead)) => Ok(()),

@@ -12,16 +12,16 @@ use crate::token::ACCESS_TOKEN_LIFE;
 
 const ENTRIES_MAX: usize = 100_000;
 
-/// The news that something was revoked; each message is the id of a key or session.
+/// The topic of revocations; each message is the id of a key or session.
 const TOPIC: &str = "revocations";
 
 /// What was revoked: the user service adds to it, the authenticator asks and listens. One per process;
-/// processes tell each other through the cache.
+/// processes notify each other through the cache.
 #[derive(Debug)]
 pub struct Revocations {
     cache: Cache,
     revoked: RwLock<Revoked>,
-    /// Steps after each change, so that whoever looks again then sees it.
+    /// Incremented after each change, so that a waiting reader looks again.
     changes: watch::Sender<u64>,
 }
 
@@ -37,16 +37,16 @@ impl Revocations {
         }
     }
 
-    /// From `now` on nothing that this key or session was given is accepted in this process, and the
-    /// streams that were opened with it end; in others once they hear of it. To be called when the
+    /// From `now` on this process accepts nothing that this key or session was given, and ends the streams
+    /// that were opened with it; other processes do so as soon as they learn of it. Call it when the
     /// revocation is durable.
     pub async fn revoke(&self, key_id: &str, now: Micros) {
         self.add(key_id, now);
         self.cache.publish(TOPIC, key_id.to_owned().into()).await;
     }
 
-    /// Adds what other processes revoke, for as long as it is polled. What is missed while the way to
-    /// them is broken ends with its access token at the latest.
+    /// Adds what other processes revoke, for as long as it is polled. A revocation that is missed while the
+    /// connection to them is broken takes effect when the access token expires, at the latest.
     pub async fn listen(&self, clock: &dyn Clock) {
         let mut news = self.cache.subscribe(TOPIC);
         while let Some(heard) = news.next().await {
@@ -64,7 +64,7 @@ impl Revocations {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Tells when to look again.
+    /// Notified when to look again.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

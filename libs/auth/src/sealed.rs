@@ -1,7 +1,7 @@
 //! Access tokens as processes share them through the cache: encrypted with the API key that they were exchanged for.
 //!
-//! Somebody who can read the cache's servers learns nothing. A process that is shown the key gets the token without
-//! asking the user service again.
+//! A reader of the cache's servers learns nothing. A process that is shown the key gets the token without asking
+//! the user service again.
 
 use bytes::Bytes;
 use chacha20poly1305::aead::{Aead, KeyInit};

@@ -15,7 +15,7 @@ use prepx_stage::{Archives, Seat, Snapshots, Stage, Topology};
 use prepx_store::Layout;
 use serde::Deserialize;
 
-/// Where the event log is; none when it is in the data directory.
+/// The place of the event log; none if it is in the data directory.
 ///
 /// # Errors
 /// A URL that names no log, or an embedded one in another place.
@@ -34,7 +34,7 @@ pub fn log_location(log_url: &str, data_dir: &Path) -> Result<Option<KafkaLocati
     }
 }
 
-/// Where the services' schemas are: where the URL says, else in the data directory.
+/// The place of the services' schemas: the URL's, or the data directory.
 ///
 /// # Errors
 /// When the URL names no store.
@@ -45,20 +45,19 @@ pub fn sql_location(sql_url: &str, data_dir: &Path) -> prepx_store::Result<prepx
     }
 }
 
-/// A database with what belongs to the accounts of some partitions.
+/// A database with the rows of the accounts of some partitions.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlShard {
-    /// Where it is, in the operators' words.
+    /// Its place, as operators know it.
     pub region: String,
     /// As `sql_url`.
     pub url: String,
-    /// Which account partitions it has.
+    /// Its account partitions.
     pub partitions: Vec<u32>,
 }
 
-/// Which shard has which of so many account partitions; none when there are no shards, and `sql_url` has
-/// all.
+/// The shard of each of this many account partitions; none if there are no shards, and `sql_url` has all.
 ///
 /// # Errors
 /// When a URL names no store, or a partition is not in exactly one shard.
@@ -77,7 +76,7 @@ pub fn sql_layout(shards: &[SqlShard], partitions: u32) -> prepx_store::Result<O
     }
 }
 
-/// Whether the URLs name engines.
+/// Checks that the URLs name engines.
 ///
 /// # Errors
 /// Names the setting, and what would be right.
@@ -94,7 +93,7 @@ pub fn validate(
     Ok(())
 }
 
-/// The cache, which goes on without servers that are away.
+/// The cache, which works without its servers while they are away.
 ///
 /// # Errors
 /// A URL that names none, or a file that cannot be read.
@@ -108,7 +107,7 @@ pub(crate) fn wrong(name: &str, problem: &dyn std::fmt::Display) -> Error {
     Error::Invalid(format!("{name}: {problem}"))
 }
 
-/// The snapshots of the stages in a place for objects.
+/// The place of the stages' snapshots.
 ///
 /// # Errors
 /// When it cannot be used.
@@ -116,7 +115,7 @@ pub fn snapshots(location: &prepx_objects::Location) -> Result<Snapshots> {
     Ok(Snapshots::new(location.open().context("snapshots")?))
 }
 
-/// Where the journals of the stages are archived, if they are.
+/// The place of the stages' archived journals, if there is one.
 ///
 /// # Errors
 /// When it cannot be used.
@@ -175,7 +174,7 @@ pub fn leases(
     Err(anyhow!(without_kafka(location)))
 }
 
-/// A handle on a platform that is there on Kafka, and its shape: nothing is made.
+/// A handle on an existing platform on Kafka, and its topology. Creates nothing.
 ///
 /// # Errors
 /// Brokers that do not answer, topics that are missing, or a program that was built without Kafka.
@@ -184,7 +183,7 @@ pub fn kafka_as_it_is(location: KafkaLocation, process: &str) -> Result<(Arc<dyn
     Ok(prepx_owner::kafka::open(location, process)?)
 }
 
-/// Which process has a partition of a stage by its lease, or may be about to get it.
+/// Which process has the lease of a partition of a stage, or may be about to get it.
 ///
 /// # Errors
 /// Brokers that do not answer, or a program that was built without Kafka.
@@ -195,7 +194,7 @@ pub fn lease_holder(location: &KafkaLocation, seat: Seat) -> Result<Option<Strin
     Ok(holder?)
 }
 
-/// A handle on a platform that is there on Kafka, and its shape.
+/// A handle on an existing platform on Kafka, and its topology.
 ///
 /// # Errors
 /// Always: this program was built without Kafka.
@@ -204,7 +203,7 @@ pub fn kafka_as_it_is(location: KafkaLocation, _: &str) -> Result<(Arc<dyn Log>,
     Err(anyhow!(without_kafka(&location)))
 }
 
-/// Which process has a partition of a stage by its lease.
+/// Which process has the lease of a partition of a stage.
 ///
 /// # Errors
 /// Always: this program was built without Kafka.
@@ -213,7 +212,7 @@ pub fn lease_holder(location: &KafkaLocation, _: Seat) -> Result<Option<String>>
     Err(anyhow!(without_kafka(location)))
 }
 
-/// The group in which processes share the partitions of a stage out, and whose partitions those are.
+/// The group in which processes divide the partitions of a stage, and the topic of those partitions.
 pub fn lease_group(stage: Stage) -> (&'static str, Topic) {
     (stage.journal.name(), stage.journal)
 }
@@ -233,7 +232,7 @@ pub fn kafka(
     Err(anyhow!(without_kafka(&location)))
 }
 
-/// What helps whoever names Kafka to a program that was built without it.
+/// The advice for a program that was built without Kafka.
 pub fn without_kafka(location: &KafkaLocation) -> String {
     format!(
         "the event log is Apache Kafka at {}, and this program was built without it: build it with \

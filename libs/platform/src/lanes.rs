@@ -1,7 +1,8 @@
 //! How far the lanes between the stages have come, as metrics: what each owner has sent, and what it has taken.
 //!
-//! Refuses: to say how far a lane is behind, which takes both of its ends; whoever collects the metrics of all processes
-//! subtracts them. Numbers of a lane only rise, so of two processes the one that has come further is right.
+//! Refuses: to compute the lag of a lane, which takes both of its ends; Prometheus, which has the metrics of all
+//! processes, subtracts them. Numbers of a lane only rise, so of two processes the one with the higher number is
+//! right.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use prepx_stage::port::HeadsPort;
 
 use crate::part::{HEADS_WAIT, owned_of};
 
-/// How often the stages are looked into.
+/// How often the stages are read.
 const PACE: Duration = Duration::from_secs(5);
 
 /// Counts the messages of all lanes of these stages, as long as the process runs.
@@ -29,7 +30,7 @@ pub fn lanes(stages: Vec<Arc<dyn HeadsPort>>) -> Service {
 
 async fn count(stages: &[Arc<dyn HeadsPort>]) {
     for stage in stages {
-        // What cannot be looked into now stays as it was.
+        // A stage that cannot be read now keeps its last numbers.
         let heads = tokio::time::timeout(HEADS_WAIT, stage.heads()).await;
         for (seat, head) in heads.unwrap_or_default() {
             let owned = owned_of(seat, &head);

@@ -17,7 +17,7 @@ use prepx_stage::{Codec, Duties, Following, Pace, Retention, Stage, Topology, de
 use crate::engines;
 use crate::platform::Platform;
 
-/// Most reads of a stage's memory that may be under way in a process.
+/// The most reads of a stage's memory that may be in progress in a process.
 const READS_MAX: usize = 4_096;
 
 /// How this process reaches the stages.
@@ -28,7 +28,7 @@ pub struct OrderPath {
     pub topology: Topology,
     /// The key of the platform.
     pub key: ClusterKey,
-    /// Tells what has to end the process.
+    /// Ends the process if the order path fails.
     pub failure: Failure,
     directory: Directory,
     front: Front,
@@ -55,7 +55,7 @@ impl Platform {
         )?;
         let failure = Failure::default();
         let log = logs("front", Reading::Prompt)?;
-        // A process hears one partition of the replies; which one does not matter.
+        // A process reads one partition of the replies; which one does not matter.
         let count = u64::from(topology.partitions(Topic::CommandReplies));
         let number = u32::try_from(self.random.next_u64() % count)?;
         let replies = Topic::CommandReplies.partition(number);
@@ -103,7 +103,7 @@ impl OrderPath {
         (self.logs)(consumer, reading)
     }
 
-    /// What whoever has this handle follows, and takes as far as it is its duty.
+    /// What a consumer needs to follow the log. It takes the partitions that are its duty.
     pub fn following(&self, log: Arc<dyn Log>, duties: impl Into<Duties>) -> Following {
         Following {
             retention: Arc::new(Retention::shared(Arc::clone(&log))),
@@ -115,7 +115,7 @@ impl OrderPath {
     }
 
     /// The partitions of a stage that this process owns, as leases come and go; and the task that hands
-    /// them over when it leaves.
+    /// them over when the process leaves.
     ///
     /// # Errors
     /// When the log or the directory of snapshots cannot be used.
@@ -156,8 +156,8 @@ impl OrderPath {
         Ok((seats, task))
     }
 
-    /// What the process has to do for it: to end when the order path fails (I8), and to let go of the log
-    /// when all calls have been answered.
+    /// The tasks of the process for the order path: to end when it fails (I8), and to release the log when
+    /// all calls have been answered.
     pub fn tasks(&self) -> Service {
         let (failure, front, directory) = (
             self.failure.clone(),

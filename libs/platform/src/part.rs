@@ -15,22 +15,22 @@ use prepx_stage::port::HeadsPort;
 use prepx_stage::{Head, Seat};
 use tonic::{Request, Response, Status};
 
-/// How long looking into the partitions of a stage may take: they show only what is durable, and the log may
-/// be away. Then this process owns nothing that it could prove, and says so.
+/// How long reading the partitions of a stage may take. They show only what is durable, and the log may be
+/// away; then this process reports that it owns nothing.
 pub(crate) const HEADS_WAIT: Duration = Duration::from_secs(1);
 
-/// A process, as operators are shown it.
+/// The report of a process to operators.
 pub struct Part {
-    /// Where other processes reach it, `host:port`.
+    /// The address at which other processes reach it, `host:port`.
     pub address: String,
-    /// What it publishes.
+    /// Its metrics.
     pub metrics: PrometheusHandle,
-    /// The stages that it has a share in.
+    /// The stages of which it may own partitions.
     pub stages: Vec<Arc<dyn HeadsPort>>,
 }
 
 impl Part {
-    /// The service, for whoever shows the key of the platform. It needs no other layer before it.
+    /// The service, for callers with the platform's key. It needs no other layer before it.
     pub fn service(self, key: &ClusterKey) -> Service {
         let server = PartServiceServer::new(self);
         Service::new().grpc(server).layer(key.layer())
@@ -60,9 +60,9 @@ impl PartService for Part {
     }
 }
 
-/// What is told of a partition that is owned here.
+/// The report on a partition that is owned here.
 pub(crate) fn owned_of(seat: Seat, head: &Head) -> v1::Owned {
-    // What goes to consumers that are no stage is not among the lanes: they tell their lag themselves.
+    // Messages to consumers that are not stages are left out: the consumers report their lag themselves.
     let lanes = |numbers: &BTreeMap<TopicPartition, u64>,
                  of: fn(TopicPartition) -> Option<Seat>| {
         let named = |(at, number): (&TopicPartition, &u64)| Some((of(*at)?.to_string(), *number));
@@ -77,7 +77,8 @@ pub(crate) fn owned_of(seat: Seat, head: &Head) -> v1::Owned {
     }
 }
 
-/// How far this process's consumers are behind, and how much is theirs, by the gauges that `prepx_stage::Lag` publishes.
+/// How far this process's consumers are behind, and how many partitions are theirs, by the gauges that
+/// `prepx_stage::Lag` publishes.
 fn consumers(published: &str) -> Vec<v1::Consumer> {
     let mut found = BTreeMap::<&str, v1::Consumer>::new();
     for (gauge, name, value) in published.lines().filter_map(of_consumer) {
@@ -94,7 +95,7 @@ fn consumers(published: &str) -> Vec<v1::Consumer> {
     found.into_values().collect()
 }
 
-/// The parts of a line such as `prepx_consumer_lag_records{consumer="ledger"} 3`: what, whose, how much.
+/// The parts of a line such as `prepx_consumer_lag_records{consumer="ledger"} 3`: gauge, consumer, value.
 fn of_consumer(line: &str) -> Option<(&str, &str, f64)> {
     let line = line.strip_prefix("prepx_consumer_")?;
     let (gauge, rest) = line.split_once("{consumer=\"")?;
@@ -111,7 +112,7 @@ fn dead_letters(line: &str) -> Option<v1::DeadLetters> {
     })
 }
 
-/// The servers of this process's schemas, by the gauges that `prepx_store` publishes: the most that any
+/// The servers of this process's schemas, by the gauges that `prepx_store` publishes: the worst that any
 /// schema sees of each.
 fn sql_servers(published: &str) -> Vec<v1::SqlServer> {
     let mut found = BTreeMap::<&str, v1::SqlServer>::new();

@@ -5,8 +5,8 @@ use prepx_runtime::config::Error;
 use prepx_runtime::tls::Dialer;
 use serde::Deserialize;
 
-/// The addresses of each service's replicas: `http://HOST:PORT`, `https://HOST:PORT` where `tls` is set,
-/// several with commas between. A host may have the addresses of several.
+/// The addresses of each service's replicas: `http://HOST:PORT`, or `https://HOST:PORT` if `tls` is set,
+/// separated by commas. A host may have several addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peers {
@@ -41,11 +41,11 @@ impl Peers {
         }
     }
 
-    /// The service of this name in the settings, at whichever of its replicas serves. Where processes show
-    /// certificates, theirs are of its program's name, such as `prepx-market-data`.
+    /// The service of this name in the settings, at any of its replicas that serves. With TLS, the
+    /// certificates are of the program's name, such as `prepx-market-data`.
     ///
     /// # Errors
-    /// When it has no addresses, or one is no URL.
+    /// When it has no addresses, or one is not a URL.
     pub fn peer(&self, service: &str, dialer: &Dialer) -> Result<Peer, Error> {
         let addresses = self.addresses(service);
         let urls: Vec<&str> = addresses.split(',').map(str::trim).collect();

@@ -1,4 +1,4 @@
-//! What a service is built from, and the layers around it in its process.
+//! What a service is built from, and the layers around it.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::settings::Settings;
 
 /// What a process has before its service is built.
 pub struct Platform {
-    /// What was set.
+    /// The settings.
     pub settings: Settings,
     /// Its name, which differs from those of all other processes.
     pub process: String,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness, fit for secrets.
     pub random: Arc<Random>,
@@ -30,7 +30,7 @@ pub struct Platform {
     pub start: Start,
     /// The cache, in memory or shared.
     pub cache: Cache,
-    /// Which keys and sessions are revoked.
+    /// The revoked keys and sessions.
     pub revocations: Arc<Revocations>,
 }
 
@@ -60,7 +60,7 @@ impl Platform {
         })
     }
 
-    /// Another service, by its name in the settings.
+    /// A peer of another service, by its name in the settings.
     ///
     /// # Errors
     /// When it has no address.
@@ -68,7 +68,7 @@ impl Platform {
         Ok(self.settings.peers.peer(service, &self.start.dialer)?)
     }
 
-    /// Another service, for what the platform asks of it on nobody's behalf.
+    /// A peer of another service, for calls on behalf of the platform itself.
     ///
     /// # Errors
     /// When it has no address, or the platform has no key.
@@ -76,7 +76,7 @@ impl Platform {
         Ok(self.settings.shared_key()?.caller(self.peer(service)?))
     }
 
-    /// Where other processes reach this one, `host:port`.
+    /// The address at which other processes reach this one, `host:port`.
     pub fn address(&self) -> String {
         match self.settings.advertise.split_once("://") {
             Some((_, address)) => address.trim_end_matches('/').to_owned(),
@@ -84,7 +84,7 @@ impl Platform {
         }
     }
 
-    /// Where this service's schema is.
+    /// The place of this service's schema.
     ///
     /// # Errors
     /// When the URL names no store.
@@ -95,7 +95,7 @@ impl Platform {
         Ok(engines::sql_location(sql_url, data_dir)?)
     }
 
-    /// Where the schemas are whose rows go by account.
+    /// The place of the schemas with rows by account.
     ///
     /// # Errors
     /// When a URL names no store, or the shards do not have each partition once.
@@ -108,7 +108,7 @@ impl Platform {
         Ok(engines::sql_layout(sql_shards, *account_partitions)?.unwrap_or(self.sql()?.into()))
     }
 
-    /// The user service, as whoever authenticates callers asks it.
+    /// The user service, for authenticating callers.
     ///
     /// # Errors
     /// When it has no address.
@@ -116,7 +116,7 @@ impl Platform {
         Ok(Arc::new(RemoteAuthority::new(self.peer("user")?)))
     }
 
-    /// Finds out who calls, by this authority.
+    /// Authenticates callers through this authority.
     pub fn authenticator(&self, authority: Arc<dyn Authority>) -> Arc<Authenticator> {
         let revocations = Arc::clone(&self.revocations);
         let clock = Arc::clone(&self.clock);
@@ -128,7 +128,7 @@ impl Platform {
         ))
     }
 
-    /// A service for clients, behind the layers that judge who calls and how many.
+    /// A service for clients, behind the layers that authorize callers and limit calls.
     ///
     /// # Errors
     /// When the options in the protos contradict themselves, or the platform has no key.
@@ -146,13 +146,14 @@ impl Platform {
         Ok(service.and(self.listening()).http(self.metrics()))
     }
 
-    /// A service for the other services of the platform, behind the layer that judges how many call. Who
-    /// calls it judges itself, by the key of the platform.
+    /// A service for the other services of the platform, behind the layer that limits calls. It checks the
+    /// platform's key itself.
     pub fn for_services(&self, service: Service) -> Service {
         service.guarded(self.settings.calls.clone(), Arc::clone(&self.random))
     }
 
-    /// What this process tells gateways of itself, and counts of its lanes. `stages` are those that it has a share in.
+    /// What this process reports to gateways, and the metrics of its lanes. `stages` are those of which it may own
+    /// partitions.
     ///
     /// # Errors
     /// When the platform has no key.
@@ -166,7 +167,7 @@ impl Platform {
         Ok(self.for_services(part).and(lanes(stages)))
     }
 
-    /// Listens to what other processes revoke.
+    /// Follows what other processes revoke.
     pub fn listening(&self) -> Service {
         listening(&self.revocations, &self.clock)
     }
@@ -177,7 +178,7 @@ impl Platform {
     }
 }
 
-/// Listens to what other processes revoke.
+/// Follows what other processes revoke.
 pub fn listening(revocations: &Arc<Revocations>, clock: &Arc<dyn Clock>) -> Service {
     let (revocations, clock) = (Arc::clone(revocations), Arc::clone(clock));
     Service::new().task("revocations", async move |drain| {

@@ -52,7 +52,7 @@ pub fn main_of(
     main_before(Callers::Services, about, build)
 }
 
-/// The same for whoever calls: by the settings `public_tls`, and not `tls`, its port is secured.
+/// The same for a service that clients call: its port is secured by the settings `public_tls`, not `tls`.
 pub fn main_before(
     callers: Callers,
     about: About,
@@ -67,8 +67,8 @@ pub fn main_before(
     }
 }
 
-/// An error and what is behind it in one sentence, nothing of it twice: some of our errors say
-/// themselves what is behind them.
+/// An error and its causes in one sentence, without repetitions: some of our errors have their cause in
+/// their text.
 pub fn explained(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |said, cause| {
         let cause = cause.to_string();
@@ -97,7 +97,7 @@ fn run(
     Ok(prepx_runtime::run(&host, about.name, build, ready)?)
 }
 
-/// Tells on stdout that a process serves, and where. That nobody listens is no reason to end.
+/// Prints on stdout that a process serves, and where. A closed stdout is not an error.
 pub fn print_ready(scheme: &str, address: SocketAddr) {
     let mut stdout = std::io::stdout();
     let line = writeln!(stdout, "ready {scheme}://{address}");

@@ -1,8 +1,8 @@
-//! Several processes of a service, of which only one at a time may do each part of the work: the one that has the lease of
-//! the part.
+//! Several processes of a service, of which only one at a time may do each part of the work: the one that has the
+//! part's lease.
 //!
-//! Owns one process's membership in the group, and which parts it has. A lease only says who should work. What keeps two
-//! from writing is the position in the store, which refuses the one that is late.
+//! Owns one process's membership in the group, and which parts it has. A lease only assigns the work. What prevents
+//! two processes from writing is the position in the store, which rejects the late one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use prepx_stage::{Duties, Duty};
 use crate::engines;
 use crate::platform::Platform;
 
-/// How long to wait for the group's word.
+/// How long to wait for a change in the group.
 const CALL: Duration = Duration::from_millis(100);
-/// How often to look whether whoever takes has let go.
+/// How often to check whether a consumer has stopped.
 const LOOK: Duration = Duration::from_millis(5);
 
 impl Platform {
-    /// The one duty of this group of processes, such as `audit`, and the task that finds out whose it is: of
-    /// whoever has the one partition of the owners' topic in that group.
+    /// The only duty of this group of processes, such as `audit`, and the task that follows whose it is:
+    /// that of the process with the only partition of the owners' topic in that group.
     ///
     /// # Errors
     /// When the log cannot be used.
@@ -33,8 +33,8 @@ impl Platform {
         Ok((duty, task))
     }
 
-    /// The partitions of a topic as processes that take it into the same store share them out, and the task that finds
-    /// out which are this one's.
+    /// The partitions of a topic as the processes that write them to the same store divide them, and the task that
+    /// follows which are this process's.
     ///
     /// # Errors
     /// When the log cannot be used.
@@ -71,12 +71,12 @@ impl Platform {
     }
 }
 
-/// The parts that a process has of its group's work.
+/// This process's share of its group's work.
 struct Share<'l> {
     leases: &'l dyn Leases,
     duties: &'l Duties,
-    /// The partitions that are this process's; of those that are wanted elsewhere, for how many looks more it is
-    /// waited until whoever takes has let go.
+    /// The partitions of this process; for those that another process is to have, how many more checks to wait
+    /// for the consumer to stop.
     held: BTreeMap<u32, Option<u128>>,
 }
 
@@ -89,7 +89,7 @@ impl<'l> Share<'l> {
         }
     }
 
-    /// Takes duties up and lays them down as the group says, until this process leaves.
+    /// Begins and ends duties as the group says, until this process leaves.
     fn follow(mut self, leaving: &AtomicBool) -> Result<(), LeaseError> {
         let mut left = false;
         loop {
@@ -102,13 +102,13 @@ impl<'l> Share<'l> {
             }
             let lays_down = self.held.values().any(Option::is_some);
             match self.leases.next(if lays_down { LOOK } else { CALL })? {
-                Some(change) => self.heed(change),
+                Some(change) => self.apply(change),
                 None => self.let_go(),
             }
         }
     }
 
-    fn heed(&mut self, change: Change) {
+    fn apply(&mut self, change: Change) {
         match change {
             Change::Granted(partition) => {
                 tracing::info!(partition, "this process is on duty");
@@ -128,8 +128,8 @@ impl<'l> Share<'l> {
         }
     }
 
-    /// Gives back what nobody here takes any more. Who has not let go after a while is refused by the positions in the
-    /// store.
+    /// Gives back partitions whose consumers have stopped. A consumer that has not stopped after a while is rejected
+    /// by the positions in the store.
     fn let_go(&mut self) {
         let (leases, duties) = (self.leases, self.duties);
         self.held.retain(|partition, looks| {
@@ -220,7 +220,7 @@ mod tests {
         for partition in revoked {
             first.duties.of(partition).over().await;
         }
-        // One of them is let go of while the other one is still in hand.
+        // One partition is given back while the other one is still held.
         drop(takings.pop());
         drop(second.duties.of(3).taken().await);
         assert!(!second.duties.of(2).is_mine(), "it has not let go");

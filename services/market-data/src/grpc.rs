@@ -157,7 +157,7 @@ impl Handler {
         request: wire::GetMarketStatesRequest,
     ) -> Result<wire::GetMarketStatesResponse, Error> {
         let symbols = symbols(&request.symbols, BOOKS_MAX)?;
-        // A consumer of these has to ask again until the unlisted symbols are listed.
+        // Refused, so that a follower asks again until they are listed here too.
         self.app.check_listed(self.class, &symbols).await?;
         let markets = self.app.newest(self.class, &symbols, show::state);
         Ok(wire::GetMarketStatesResponse {
