@@ -1,5 +1,5 @@
-//! Request bodies with a bound on their size and on their time. Streams over gRPC are exempt, because they
-//! have no natural end; the decoder bounds each of their messages.
+//! Request bodies with limits on their size and time. Streams over gRPC are exempt, because they have no
+//! natural end; the decoder limits each of their messages.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-/// Why a body ended early. Find it with [`Error::of`] in whatever error it has become.
+/// Why a body ended early. [`Error::of`] finds it in the error that wraps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is larger than the limit.
@@ -29,7 +29,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The reason of ours behind an error, if it is one.
+    /// The [`Error`] behind an error, if there is one.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
         std::iter::successors(Some(error), |error| error.source())
             .find_map(|error| error.downcast_ref::<Error>().copied())
@@ -43,17 +43,17 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// What is still read of a body that is too large, and thrown away: a client that is sending does not
-/// listen yet, and would never see the answer if the connection were closed under it.
+/// How much of a body that is too large is still read and discarded: a client that is sending does not
+/// listen yet, and would not see the answer if the connection were closed under it.
 const DISCARDED_BYTES_MAX: usize = 64 << 20;
 
-/// A body that ends with an error beyond a size or a time.
+/// A body that ends with an error when it exceeds a size or a time.
 pub(crate) struct Bounded {
     body: Body,
-    /// What may still come.
+    /// The bytes that may still come.
     left_bytes: usize,
     limit_bytes: usize,
-    /// Whether it is too large already and only thrown away.
+    /// Whether it is too large already and is only discarded.
     discarding: bool,
     limit: Duration,
     over: Pin<Box<Sleep>>,
@@ -72,7 +72,7 @@ impl Bounded {
         }
     }
 
-    /// Counts a frame; whether it may be handed on.
+    /// Counts a frame; returns whether it may be passed on.
     fn takes(&mut self, size: usize) -> Result<bool, Error> {
         if let Some(left_bytes) = self.left_bytes.checked_sub(size) {
             self.left_bytes = left_bytes;

@@ -11,10 +11,10 @@ use tonic::Code;
 use crate::exemplars::Durations;
 use crate::method::Method;
 
-/// How many codes gRPC has.
+/// The number of gRPC codes.
 const CODES: usize = 17;
 
-/// What is counted of every method that has been called.
+/// The metrics of every method that has been called.
 pub(crate) struct Calls {
     methods: Box<[OnceLock<Arc<Meters>>]>,
 }
@@ -31,7 +31,7 @@ impl Calls {
     }
 }
 
-/// What is counted of a method.
+/// The metrics of a method.
 pub(crate) struct Meters {
     method: &'static str,
     in_flight: Gauge,
@@ -42,7 +42,7 @@ pub(crate) struct Meters {
 impl Meters {
     fn of(method: &'static Method) -> Meters {
         let path = method.path.as_str();
-        // How long a stream lives says nothing about how fast anything is answered.
+        // How long a stream lives says nothing about how fast it is answered.
         let labels = [("method", path.to_owned())];
         let seconds = match method.streaming {
             true => Durations::of("prepx_stream_duration_seconds", &labels),

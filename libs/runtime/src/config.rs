@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 const PREFIX: &str = "PREPX_";
 
-/// Variables that the command line's clients read, not the configuration.
+/// Variables that the command-line clients read, and not the configuration.
 const CLIENT_VARIABLES: [&str; 5] = [
     "PREPX_CA",
     "PREPX_CONFIG",
@@ -23,7 +23,7 @@ const CLIENT_VARIABLES: [&str; 5] = [
     "PREPX_URL",
 ];
 
-/// Why there is no configuration.
+/// Why there is no valid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
@@ -34,7 +34,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The file says something that there is not, or that is of the wrong type.
+    /// The file has an unknown setting, or one of the wrong type.
     #[error("the configuration {} is invalid: {message}", path.display())]
     File {
         /// The file.
@@ -42,7 +42,7 @@ pub enum Error {
         /// Line, column and what was expected.
         message: String,
     },
-    /// A variable likewise.
+    /// A variable is unknown or of the wrong type.
     #[error("the variable {name}={value:?} is invalid: {message}")]
     Variable {
         /// Its name.
@@ -52,22 +52,22 @@ pub enum Error {
         /// What was expected.
         message: String,
     },
-    /// A flag likewise.
+    /// A flag is of the wrong type.
     #[error("the flags are invalid: {0}")]
     Flags(String),
-    /// The values do not fit together, or one is out of its range.
+    /// The values contradict each other, or one is out of its range.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// A configuration: `Deserialize` with `#[serde(default, deny_unknown_fields)]`, so that its default
-/// is what nothing at all says.
+/// A configuration: `Deserialize` with `#[serde(default, deny_unknown_fields)]`, so that its default is
+/// what no source at all gives.
 pub trait Settings: DeserializeOwned {
-    /// Whether a service can run with these values; the message says what would be right.
+    /// Checks these values; the error says what would be right.
     fn validate(&self) -> Result<(), Error>;
 }
 
-/// A value that must not be below `least`.
+/// Checks that a value is not below `least`.
 pub fn at_least(name: &str, value: u64, least: u64) -> Result<(), Error> {
     if value >= least {
         return Ok(());
@@ -77,8 +77,8 @@ pub fn at_least(name: &str, value: u64, least: u64) -> Result<(), Error> {
     )))
 }
 
-/// Where to listen: an address with a port, or a host that has one, such as `localhost:8080`. Of the addresses
-/// of a host it is the first of IPv4, which all clients try, else the first.
+/// Where to listen: an address with a port, or a host with one, such as `localhost:8080`. Of the addresses of
+/// a host it is the first of IPv4, which all clients try, or else the first.
 ///
 /// # Errors
 /// Says what would be right.
@@ -98,7 +98,7 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| format!("the host {host:?} has no address"))
 }
 
-/// The same of a setting: `deserialize_with`.
+/// The same for a setting: `deserialize_with`.
 ///
 /// # Errors
 /// Says what would be right.
@@ -107,19 +107,19 @@ pub fn listen<'de, D: Deserializer<'de>, A: From<SocketAddr>>(from: D) -> Result
     address(&text).map(A::from).map_err(D::Error::custom)
 }
 
-/// Where a configuration comes from.
+/// The sources of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The TOML file, if there is one.
     pub file: Option<PathBuf>,
     /// The `PREPX_*` variables.
     pub variables: Vec<(String, String)>,
-    /// What was given on the command line, as the file would say it.
+    /// The flags of the command line, in the form of the file.
     pub flags: Table,
 }
 
 impl Sources {
-    /// A file, the variables of this process, and flags.
+    /// A file, this process's variables, and flags.
     pub fn of_process(file: Option<PathBuf>, flags: Table) -> Sources {
         let mut variables: Vec<_> = std::env::vars()
             .filter(|(name, _)| name.starts_with(PREFIX))
@@ -136,7 +136,7 @@ impl Sources {
     /// Reads all sources and checks the result.
     ///
     /// # Errors
-    /// Names the source that is not right, and what would be.
+    /// Names the invalid source, and what would be right.
     pub fn load<T: Settings>(&self) -> Result<T, Error> {
         let mut table = self.read_file::<T>()?;
         for (name, text) in &self.variables {
@@ -159,7 +159,7 @@ impl Sources {
             Ok(text) => text,
             Err(source) => return Err(Error::Read { path, source }),
         };
-        // As the target type first: only then do errors name their line.
+        // As the target type first, because only then errors have their line.
         let checked = toml::from_str::<T>(&text).and_then(|_| toml::from_str::<Table>(&text));
         checked.map_err(|error| Error::File {
             path,
@@ -168,8 +168,8 @@ impl Sources {
     }
 }
 
-/// The table with one variable more. A variable has no type of its own: it is a literal where the
-/// configuration takes one, else a text.
+/// Adds a variable to the table. A variable has no type: it is a literal if the configuration accepts one
+/// there, or else a text.
 fn with_variable<T: Settings>(table: Table, name: &str, text: &str) -> Result<Table, Error> {
     let key = name.strip_prefix(PREFIX).unwrap_or(name).to_lowercase();
     let path: Vec<&str> = key.split("__").collect();
@@ -209,7 +209,7 @@ fn nested(path: &[&str], value: Value) -> Table {
     })
 }
 
-/// Lays `over` upon `under`, table by table.
+/// Merges `over` into `under`, table by table.
 fn merge(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
@@ -281,7 +281,7 @@ mod tests {
         let file = file("workers = 3\nlabel = \"file\"\n[limits]\nstreams = 5\n");
         let sources = Sources {
             file: Some(file.path().to_owned()),
-            // A text that reads like a number stays a text where a text is asked for.
+            // A text that looks like a number stays a text where a text is expected.
             variables: variables(&[("PREPX_LABEL", "8080"), ("PREPX_LIMITS__STRICT", "true")]),
             flags: toml::from_str("listen = \"0.0.0.0:1\"").expect("TOML"),
         };

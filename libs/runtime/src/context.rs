@@ -11,17 +11,17 @@ tokio::task_local! {
     static CURRENT: Context;
 }
 
-/// What the call at hand carries along.
+/// The context of a call.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The request's id, 1 to 64 visible ASCII characters.
     pub request_id: HeaderValue,
-    /// When the caller will have given up, if it said so or the service has a limit.
+    /// The deadline of the caller or of the service, if there is one.
     pub deadline: Option<Instant>,
 }
 
 impl Context {
-    /// The context of the call that is being handled, if any.
+    /// The context of the call that the current task handles, if any.
     pub fn current() -> Option<Context> {
         CURRENT.try_with(Clone::clone).ok()
     }

@@ -3,7 +3,7 @@
 
 use tokio::sync::{mpsc, watch};
 
-/// How far the end has come.
+/// The phase of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
@@ -11,20 +11,20 @@ enum Phase {
     Stopping,
 }
 
-/// What everything that runs watches. Cheap to clone.
+/// A handle that everything that runs watches. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Drain {
     phase: watch::Receiver<Phase>,
     work: mpsc::WeakSender<()>,
 }
 
-/// Something that must end before tasks are stopped, such as an upgraded socket. Ends when dropped.
+/// A piece of work that must end before tasks are stopped, such as an upgraded socket. Ends when dropped.
 #[derive(Debug)]
 pub struct Work {
     _held: Option<mpsc::Sender<()>>,
 }
 
-/// The other side of [`Drain`]: moves it on.
+/// Controls a [`Drain`].
 #[derive(Debug)]
 pub struct Control {
     phase: watch::Sender<Phase>,
@@ -52,22 +52,22 @@ impl Drain {
         )
     }
 
-    /// Ends when no new work is to be begun: streams and sockets finish what they have and close.
+    /// Completes when no new work may begin: streams and sockets finish their work and close.
     pub async fn draining(&self) {
         self.reached(Phase::Draining).await;
     }
 
-    /// Ends when tasks are to end. All requests have been answered by then, or given up.
+    /// Completes when tasks must end. All requests have been answered by then, or given up.
     pub async fn stopping(&self) {
         self.reached(Phase::Stopping).await;
     }
 
-    /// Whether no new work is to be begun.
+    /// Whether no new work may begin.
     pub fn is_draining(&self) -> bool {
         *self.phase.borrow() >= Phase::Draining
     }
 
-    /// Notes a piece of work that the end waits for.
+    /// Registers a piece of work that the shutdown waits for.
     pub fn work(&self) -> Work {
         Work {
             _held: self.work.upgrade(),
@@ -76,13 +76,13 @@ impl Drain {
 
     async fn reached(&self, phase: Phase) {
         let mut watched = self.phase.clone();
-        // A control that is gone cannot hold anything up any more: that is an end too.
+        // A control that was dropped cannot delay anything any more, so it counts as the end.
         let _ = watched.wait_for(|now| *now >= phase).await;
     }
 }
 
 impl Control {
-    /// Begins the end.
+    /// Begins the shutdown.
     pub fn drain(&self) {
         self.phase.send_if_modified(|phase| {
             let later = *phase < Phase::Draining;
@@ -91,7 +91,7 @@ impl Control {
         });
     }
 
-    /// Waits until all work has ended.
+    /// Waits until all registered work has ended.
     pub async fn finished(&mut self) {
         self.work = None;
         while self.done.recv().await.is_some() {}

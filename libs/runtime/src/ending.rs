@@ -9,8 +9,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
-/// A body that goes on until its own end, or until something else has ended: then what is behind it is
-/// dropped and the trailers say why.
+/// A body that continues until its own end, or until something else ends it: then its source is dropped and
+/// the trailers say why.
 pub struct Ending<B> {
     body: B,
     over: Option<BoxFuture<'static, Option<Status>>>,
@@ -65,8 +65,8 @@ impl<B: Body + Default + Unpin> Body for Ending<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Also when something could still end it early: an answer of headers alone has to say so with
-        // them, or clients wait for trailers that do not come.
+        // Also while something could still end it early: an answer of headers alone must be marked as such,
+        // or clients wait for trailers that do not come.
         self.is_over || self.body.is_end_stream()
     }
 
@@ -78,8 +78,8 @@ impl<B: Body + Default + Unpin> Body for Ending<B> {
     }
 }
 
-/// The refusal at the end of a stream. A status of ours always fits into trailers; without them the
-/// client would see a stream that was cut off.
+/// The refusal at the end of a stream. A status of ours always fits into trailers; without them the client
+/// would see a broken stream.
 fn trailers(status: &Status) -> Option<HeaderMap> {
     let mut trailers = HeaderMap::new();
     let written = status.add_header(&mut trailers);

@@ -15,7 +15,7 @@ use prepx_env::{Clock as _, SystemClock};
 
 use crate::telemetry;
 
-/// One exported trace of a bucket.
+/// The last exported trace of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exemplar {
     trace_id: u128,
@@ -23,7 +23,7 @@ pub(crate) struct Exemplar {
     at: Micros,
 }
 
-/// As OpenMetrics has it behind a bucket's count: the labels, the value in seconds, and the time it was seen.
+/// The form of OpenMetrics, after a bucket's count: the labels, the value in seconds, and the time.
 impl fmt::Display for Exemplar {
     fn fmt(&self, into: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (id, took, at) = (self.trace_id, self.took.as_secs_f64(), self.at.0);
@@ -35,7 +35,7 @@ impl fmt::Display for Exemplar {
     }
 }
 
-/// The exemplars of one histogram, by bucket; the last place is for what is above all bounds.
+/// The exemplars of one histogram, by bucket; the last place is for values above all bounds.
 #[derive(Debug)]
 pub(crate) struct Buckets {
     bounds: &'static [f64],
@@ -63,12 +63,12 @@ impl Buckets {
     }
 }
 
-/// All histograms with exemplars, by the text that stands before `le` on the page.
+/// All histograms with exemplars, by the text before `le` on the page.
 type Series = HashMap<String, Arc<Buckets>>;
 
 static SERIES: LazyLock<RwLock<Series>> = LazyLock::new(RwLock::default);
 
-/// The exemplars of a histogram, by the text that stands before `le` in the lines of its buckets.
+/// The exemplars of a histogram, by the text before `le` in the lines of its buckets.
 pub(crate) fn of(series: &str) -> Option<Arc<Buckets>> {
     let all = SERIES.read().unwrap_or_else(PoisonError::into_inner);
     all.get(series).cloned()
@@ -81,8 +81,8 @@ pub struct Durations {
 }
 
 impl Durations {
-    /// The histogram with this name and these labels. Their values come from closed lists and have no `"`, `\` or
-    /// line end in them.
+    /// The histogram with this name and these labels. Their values come from closed lists and contain no `"`, `\`
+    /// or line break.
     pub fn of(name: &'static str, labels: &[(&'static str, String)]) -> Durations {
         let mut series = format!("{name}_bucket{{");
         for (label, value) in labels {

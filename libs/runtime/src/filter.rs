@@ -8,22 +8,22 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::Error;
 
-/// What filters lines while a file says how.
+/// The layer that filters lines, and can be changed.
 pub(crate) type Filtered = reload::Layer<EnvFilter, Registry>;
 
-/// A file that says which lines are logged.
+/// A file with the filter of log lines.
 pub(crate) struct Filter {
     file: PathBuf,
-    /// What it said last, right or wrong.
+    /// Its last content, valid or not.
     said: String,
     handle: reload::Handle<EnvFilter, Registry>,
 }
 
 impl Filter {
-    /// By what the file says now.
+    /// The filter that the file has now.
     ///
     /// # Errors
-    /// When it cannot be read, or is no filter.
+    /// When it cannot be read, or is not a filter.
     pub(crate) fn by(file: &Path) -> Result<(Filter, Filtered), Error> {
         let said = read(file)?;
         let (layer, handle) = reload::Layer::new(parsed(&said, &file.display().to_string())?);
@@ -31,7 +31,7 @@ impl Filter {
         Ok((Filter { file, said, handle }, layer))
     }
 
-    /// Looks whether the file says something else. What is wrong is told once, and changes nothing.
+    /// Checks whether the file has changed. An error is logged once, and changes nothing.
     pub(crate) fn look(&mut self) {
         match self.changed() {
             Ok(false) => {}
@@ -41,7 +41,7 @@ impl Filter {
     }
 
     fn changed(&mut self) -> Result<bool, Error> {
-        // A file that is being replaced is there again at the next look.
+        // A file that is being replaced exists again at the next check.
         let said = read(&self.file).unwrap_or_else(|_| self.said.clone());
         if said == self.said {
             return Ok(false);
@@ -62,7 +62,7 @@ fn read(file: &Path) -> Result<String, Error> {
     Ok(said.trim().to_owned())
 }
 
-/// A filter, by the name of what says it.
+/// Parses a filter; the error names its source.
 pub(crate) fn parsed(said: &str, name: &str) -> Result<EnvFilter, Error> {
     EnvFilter::try_new(said).map_err(|error| {
         Error::Invalid(format!(

@@ -34,17 +34,17 @@ use crate::{config, spans, status, telemetry, timeout, unreadable};
 /// The header with the request's id, on requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How much a service takes on at a time, and for how long.
+/// The limits of a service: how many calls at a time, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Unary calls in flight; further ones are told to try later before they are decoded.
+    /// Unary calls in flight; further ones are refused with "try later" before they are decoded.
     pub unary_calls: usize,
-    /// Streams open; further ones are told to try later.
+    /// Open streams; further ones are refused with "try later".
     pub streams: usize,
-    /// The longest that a unary call may take, however long its caller would wait.
+    /// The longest that a unary call may take, even if its caller would wait longer.
     pub unary_timeout_ms: u64,
-    /// After how long refused callers are told to try again.
+    /// When refused callers are to try again.
     pub retry_after_ms: u64,
 }
 
@@ -60,7 +60,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a service can work with these.
+    /// Checks these limits.
     pub fn validate(&self) -> Result<(), config::Error> {
         config::at_least("unary_calls", self.unary_calls as u64, 1)?;
         config::at_least("streams", self.streams as u64, 1)?;
@@ -105,7 +105,7 @@ impl Shared {
         Watch::begin(method, Arc::clone(self.calls.of(method)))
     }
 
-    /// The caller's deadline, and for unary calls never later than the service's own.
+    /// The earlier of the caller's deadline and, for unary calls, the service's own.
     fn deadline(&self, method: &Method, headers: &HeaderMap) -> Option<Instant> {
         let asked = timeout::read(headers);
         let most = Duration::from_millis(self.limits.unary_timeout_ms);
@@ -118,7 +118,7 @@ impl Shared {
     }
 }
 
-/// The request's own id, or that of the trace that it belongs to, or a new one.
+/// The request's own id, or that of its trace, or a new one.
 pub fn request_id(headers: &HeaderMap, trace: Option<Trace>, random: &Random) -> HeaderValue {
     let given = headers.get(REQUEST_ID);
     match given.filter(|id| is_request_id(id.as_bytes())) {
@@ -127,12 +127,12 @@ pub fn request_id(headers: &HeaderMap, trace: Option<Trace>, random: &Random) ->
     }
 }
 
-/// Whether a caller's request id may be taken over: 1 to 64 visible ASCII characters.
+/// Whether a caller's request id is accepted: 1 to 64 visible ASCII characters.
 fn is_request_id(bytes: &[u8]) -> bool {
     (1..=64).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
 
-/// A request id of its own: 32 hexadecimal digits.
+/// A new request id: 32 hexadecimal digits.
 fn new_request_id(id: u128) -> HeaderValue {
     let id = format!("{id:032x}");
     HeaderValue::from_str(&id).expect("hexadecimal digits are a header value")
@@ -203,7 +203,7 @@ where
     }
 }
 
-/// The handler's answer, within its time and without its panics.
+/// The handler's answer, within its deadline and with panics caught.
 async fn handle<F>(handled: F, method: &'static Method, context: Context) -> Response<Body>
 where
     F: Future<Output = Result<Response<Body>, std::convert::Infallible>>,
@@ -229,8 +229,8 @@ where
     }
 }
 
-/// A read that took too long may be repeated. A write may have been carried out: the answer is never
-/// one that clients resend by themselves (design: never 429 or 504 after the append).
+/// A read that took too long may be repeated. A write may have been carried out, so the answer is never one
+/// that clients resend by themselves (design: never 429 or 504 after the append).
 fn given_up(method: &Method) -> Status {
     if !method.read_only {
         return status::outcome_unknown();
@@ -255,15 +255,15 @@ fn answer(mut response: Response<Body>, context: &Context) -> Response<Body> {
     response
 }
 
-/// Counts one call: rate, errors and duration by method, from its beginning until its answer has
-/// been handed over, failed, or been given up by the caller. Holds its place in the limit meanwhile.
+/// Measures one call: rate, errors and duration by method, from its beginning until its answer has been
+/// sent, has failed, or was given up by the caller. Holds its place in the limit until then.
 struct Watch {
     method: &'static Method,
     meters: Arc<Meters>,
     began: Instant,
     code: Option<tonic::Code>,
     place: Option<Permit>,
-    /// What is told of it, under which request id.
+    /// The span of the call, and its request id.
     span: Option<(Span, HeaderValue)>,
 }
 
@@ -284,7 +284,7 @@ impl Watch {
         self.code = Some(code);
     }
 
-    /// Watches the answer until its end, where a stream's status stands.
+    /// Watches the answer until its end, where the status of a stream is.
     fn over(mut self, mut response: Response<Body>) -> Response<Body> {
         unreadable::rewrite(response.headers_mut());
         if let Some(code) = grpc_code(response.headers()) {
@@ -318,7 +318,7 @@ fn grpc_code(headers: &HeaderMap) -> Option<tonic::Code> {
         .map(|code| tonic::Code::from_bytes(code.as_bytes()))
 }
 
-/// A response body whose trailers end the watch.
+/// A response body whose trailers end the measurement.
 struct WatchedBody {
     body: Body,
     watch: Watch,

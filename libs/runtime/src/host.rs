@@ -33,33 +33,33 @@ use crate::telemetry::Telemetry;
 use crate::tls::{self, Callers, Dialer};
 use crate::{config, telemetry};
 
-/// How often old samples are folded into the metrics' histograms, and the process is looked at.
+/// How often old samples are folded into the metrics' histograms, and the process is measured.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// The fewest threads that carry calls, also on fewer cores: while one of them waits for a core, the others take
-/// over what it has queued.
+/// over its queue.
 const WORKERS_MIN: usize = 4;
 
 /// The settings of every process.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where to serve; port 0 picks a free one.
+    /// Where to serve; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Where to tell an orchestrator in plain text how this process is, beside the port where it serves:
-    /// health, readiness and metrics, and nothing else. Nowhere when it is not set.
+    /// Where to answer an orchestrator in plain text, beside the port where it serves: health, readiness
+    /// and metrics, and nothing else. Nowhere if it is not set.
     pub probe_listen: Option<SocketAddr>,
-    /// Who calls at the port.
+    /// The callers of the port.
     pub callers: Callers,
-    /// Who this process is to the others of its platform.
+    /// The identity of this process towards the others of its platform.
     pub tls: tls::Config,
-    /// Who it is to clients.
+    /// Its identity towards clients.
     pub public_tls: tls::PublicConfig,
-    /// How long what is under way may take once the end has begun.
+    /// How long requests in progress may take once the shutdown has begun.
     pub drain_timeout_ms: u64,
-    /// What to take on from outside.
+    /// The limits of connections from outside.
     pub limits: serve::Limits,
-    /// What to report.
+    /// Logs, metrics and traces.
     pub telemetry: telemetry::Config,
 }
 
@@ -88,7 +88,7 @@ impl Config {
         if secured { "https" } else { "http" }
     }
 
-    /// Whether a process can run with these.
+    /// Checks these settings.
     pub fn validate(&self) -> Result<(), config::Error> {
         config::at_least("drain_timeout_ms", self.drain_timeout_ms, 1)?;
         self.limits.validate()?;
@@ -98,65 +98,65 @@ impl Config {
     }
 }
 
-/// Why a process has ended other than by being asked.
+/// Why a process ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The machine does not let it begin.
+    /// The operating system refuses something that it needs.
     #[error("cannot start: {0}")]
     Start(#[source] std::io::Error),
-    /// Somebody else has the port.
+    /// The port cannot be bound.
     #[error(
         "cannot listen on {address}: {source}; choose another with --{setting}, port 0 picks one"
     )]
     Listen {
-        /// Which of its ports.
+        /// Which port.
         setting: &'static str,
-        /// Where it should have been.
+        /// Its address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It cannot be who it should be.
+    /// Its certificates are not valid.
     #[error(transparent)]
     Tls(#[from] tls::Error),
     /// It cannot report.
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),
-    /// The descriptors of the services cannot be shown.
+    /// The descriptors of the services are not valid.
     #[error("cannot offer reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// The service cannot be built.
     #[error("cannot build the service")]
     Build(#[source] TaskError),
-    /// A task cannot go on, and without it nothing can.
+    /// A task failed, and the process cannot run without it.
     #[error("the task {name} has failed")]
     Task {
-        /// Which one.
+        /// The task.
         name: &'static str,
-        /// Why.
+        /// The cause.
         source: TaskError,
     },
 }
 
-/// What a service is built with.
+/// What a service is built from.
 pub struct Start {
-    /// Where it will serve.
+    /// The address where it will serve.
     pub address: SocketAddr,
-    /// Tells when to end.
+    /// Signals when the shutdown begins.
     pub drain: Drain,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
     /// Randomness, fit for secrets.
     pub random: Arc<Random>,
-    /// How it calls the other processes of its platform.
+    /// Connections to the other processes of its platform.
     pub dialer: Dialer,
 }
 
-/// Runs a process: reports, listens, builds, serves until SIGTERM or ctrl-c, ends. `ready` is called
+/// Runs a process: reports, listens, builds, serves until SIGTERM or ctrl-c, shuts down. `ready` is called
 /// with the address once requests are answered.
 ///
 /// # Errors
-/// Whatever has kept it from starting, or the task that has failed.
+/// The error that prevented the start, or the task that failed.
 pub fn run<F>(
     config: &Config,
     name: &'static str,
@@ -211,7 +211,7 @@ where
 /// Binds the port.
 ///
 /// # Errors
-/// Names the address.
+/// Has the address.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     bind("listen", address).await
 }
@@ -227,23 +227,23 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
 
 /// A service with everything that it takes to run it.
 pub struct Hosted {
-    /// What to run.
+    /// The service.
     pub service: Service,
-    /// Where to answer.
+    /// The port where it answers.
     pub port: Port,
     /// The port for probes alone, if there is one.
     pub probes: Option<Probes>,
-    /// What the service was built with.
+    /// What the service was built from.
     pub drain: Drain,
-    /// What ends it: the other side of `drain`.
+    /// What ends it: the control of `drain`.
     pub control: Control,
 }
 
 impl Hosted {
-    /// Runs until `asked` ends or a task fails, then ends in order.
+    /// Runs until `asked` completes or a task fails, then shuts down in order.
     ///
     /// # Errors
-    /// The task that has failed first.
+    /// The task that failed first.
     pub async fn until(
         self,
         config: &Config,
@@ -317,7 +317,7 @@ fn supported(
         .add_service(reflection().build_v1alpha()?))
 }
 
-/// Ends the requests of streams when the process leaves: what was taken is answered, and the stream ends
+/// Ends the requests of streams when the process leaves: what was accepted is answered, and the stream ends
 /// by itself.
 fn leaving(drain: Drain) -> impl Fn(Request, Next) -> BoxFuture<'static, Response> + Clone {
     move |request, next| {
@@ -331,7 +331,7 @@ fn leaving(drain: Drain) -> impl Fn(Request, Next) -> BoxFuture<'static, Respons
     }
 }
 
-/// The tasks that run, by name.
+/// The running tasks, by name.
 struct Tasks {
     running: JoinSet<(&'static str, Result<(), TaskError>)>,
 }
@@ -346,7 +346,7 @@ impl Tasks {
         Tasks { running }
     }
 
-    /// Ends when a task fails; never if none does.
+    /// Completes when a task fails; never if none does.
     async fn failure(&mut self) -> Error {
         match self.finished().await {
             Err(failure) => failure,
@@ -354,7 +354,7 @@ impl Tasks {
         }
     }
 
-    /// Ends when all have ended, or one has failed.
+    /// Completes when all have ended, or one has failed.
     async fn finished(&mut self) -> Result<(), Error> {
         while let Some(ended) = self.running.join_next().await {
             checked(ended)?;
@@ -401,7 +401,7 @@ fn serving(port: Port, app: Router, limits: serve::Limits, drain: Drain) -> Buil
     Box::pin(serve::serve(port, app, limits, drain))
 }
 
-/// Ends when the process is asked to: SIGTERM or ctrl-c.
+/// Completes when the process is asked to end: SIGTERM or ctrl-c.
 fn signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

@@ -11,17 +11,17 @@ use crate::host::Config;
 use crate::service::Service;
 use crate::tls::{self, Callers, Dialer, Identity};
 
-/// How often to look whether the files have changed.
+/// How often to check whether the files have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Both, where they are set.
+/// Both identities, where they are set.
 pub(crate) struct Identities {
     inner: Option<Arc<Identity>>,
     public: Option<Arc<Identity>>,
 }
 
 impl Identities {
-    /// As the settings say.
+    /// From the settings.
     pub fn of(config: &Config, name: &str) -> Result<Identities, tls::Error> {
         let clock = || Arc::new(SystemClock::new());
         let Config {
@@ -36,7 +36,7 @@ impl Identities {
         })
     }
 
-    /// Before its callers.
+    /// The identity towards its callers.
     pub fn before(&self, callers: Callers) -> Option<Arc<Identity>> {
         match callers {
             Callers::Services => self.inner.clone(),
@@ -44,12 +44,12 @@ impl Identities {
         }
     }
 
-    /// How it calls others.
+    /// The connections to other processes.
     pub fn dialer(&self) -> Dialer {
         self.inner.clone().map(Dialer::mutual).unwrap_or_default()
     }
 
-    /// What the files say is followed as long as the process runs.
+    /// Follows changes of the files as long as the process runs.
     pub fn followed(self, service: Service) -> Service {
         let all = self.inner.into_iter().chain(self.public);
         all.fold(service, |service, identity| {

@@ -11,13 +11,13 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 pub struct Method {
     /// `/package.Service/Name`, for metrics and logs.
     pub path: String,
-    /// Its place among all methods, for tables by method.
+    /// Its index among all methods, for tables by method.
     pub(crate) number: usize,
-    /// Whether either side is a stream.
+    /// Whether the request or the response is a stream.
     pub streaming: bool,
     /// Whether the request is a stream, which cannot be sent again.
     pub streamed_request: bool,
-    /// Whether a call changes nothing, so that giving up on it leaves nothing unknown.
+    /// Whether a call changes nothing, so that a call without an answer leaves nothing unknown.
     pub read_only: bool,
 }
 
@@ -44,12 +44,13 @@ static SUPPORT: LazyLock<Method> = LazyLock::new(|| Method {
 });
 
 impl Method {
-    /// How many there are, with those that stand for others.
+    /// The number of methods, including those that stand for others.
     pub(crate) fn count() -> usize {
         METHODS.len() + 2
     }
 
-    /// Whether it stands for health and reflection: asked all the time, and by nobody's request.
+    /// Whether it stands for health and reflection, which are called all the time without a client's
+    /// request.
     pub(crate) fn is_support(&self) -> bool {
         self.number == METHODS.len() + 1
     }

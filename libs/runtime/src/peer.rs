@@ -5,8 +5,9 @@
 //! let order = trading.submit_order(request).await?;
 //! ```
 //!
-//! A peer hands on the request id, the trace and what is left of the caller's deadline. It sends nothing twice,
-//! except to another replica of a service that has several ([`Balanced`]) and what cannot take effect twice.
+//! A peer passes on the request id, the trace and the rest of the caller's deadline. It sends nothing twice,
+//! except to another replica of a service that has several ([`Balanced`]) and only what cannot take effect
+//! twice.
 
 use std::task::{Context as Poller, Poll};
 use std::time::Duration;
@@ -27,9 +28,9 @@ use crate::{spans, timeout};
 
 /// How long to wait for a connection to another process.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often an open connection is tried while calls wait, and how long an answer may take.
+/// How often an open connection is tested while calls wait, and how long the answer may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
-/// Bytes that may be under way on one stream and connection: batches are large.
+/// The bytes in flight per stream and connection: batches are large.
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// Why a call did not reach its service. It becomes a `tonic::Status` in the generated client.
@@ -62,8 +63,8 @@ impl Peer {
         Ok(Peer::Remote(endpoint(url)?.connect_lazy()))
     }
 
-    /// Whether the service can take calls now, as far as is known here: one that has a single address
-    /// is found out by calling it.
+    /// Whether the service can take calls now, as far as is known. A service with a single address is
+    /// assumed to serve.
     pub fn is_serving(&self) -> bool {
         match self {
             Peer::Local(_) | Peer::Remote(_) => true,
@@ -71,7 +72,7 @@ impl Peer {
         }
     }
 
-    /// Every process that may answer: of a balanced peer also those that do not serve.
+    /// Every process that may answer; of a balanced peer also those that do not serve.
     pub fn processes(&self) -> Vec<Process> {
         match self {
             Peer::Local(_) | Peer::Remote(_) => vec![Process {
@@ -87,11 +88,11 @@ impl Peer {
 /// One process behind a peer.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// Its URL, where the peer was made from URLs of several.
+    /// Its URL, if the peer was made from several URLs.
     pub url: Option<String>,
-    /// Whether it takes calls, as far as is known here.
+    /// Whether it takes calls, as far as is known.
     pub serves: bool,
-    /// The way to this process and no other.
+    /// A peer for this process alone.
     pub peer: Peer,
 }
 
@@ -143,8 +144,8 @@ impl Service<Request<Body>> for Peer {
     }
 }
 
-/// Puts the context into the headers. What the caller has set itself stays, but for a deadline that is
-/// later than the one that is handed on.
+/// Puts the context into the headers. What the caller has set itself stays, except for a deadline that is
+/// later than the one passed on.
 fn hand_on(context: &Context, headers: &mut HeaderMap) {
     headers
         .entry(REQUEST_ID)

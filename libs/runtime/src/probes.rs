@@ -10,7 +10,7 @@ use crate::ready::Health;
 use crate::serve::{self, multiplex};
 use crate::{scrape, service};
 
-/// Connections at a time.
+/// The most connections at a time.
 const PROBES_MAX: usize = 64;
 
 /// Where an orchestrator asks.
@@ -22,7 +22,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Answers until it is dropped, also while the process drains: whoever asks then shall hear so.
+    /// Answers until it is dropped, also while the process drains: probes must see that.
     pub(crate) fn answer(self, health: &Health, drain: &Drain) -> impl Future<Output = ()> + use<> {
         let grpc = service::routes(health.routed(Router::new(), drain));
         let page = scrape::page(self.metrics);

@@ -7,10 +7,10 @@ use metrics::{Counter, Gauge};
 use prepx_env::{Clock as _, SystemClock};
 use tokio::runtime::{Handle, RuntimeMetrics};
 
-/// In what `/proc/self/stat` counts CPU time, on every Linux that Rust runs on.
+/// The unit of CPU time in `/proc/self/stat`, on every Linux that Rust supports.
 const TICK_MILLISECONDS: u64 = 10;
 
-/// What is told, and what knows it.
+/// The metrics, and their sources.
 pub(crate) struct Process {
     workers: RuntimeMetrics,
     cpu_milliseconds: Counter,
@@ -23,7 +23,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The metrics of this process, from now on. To be called inside the tokio runtime.
+    /// The metrics of this process. Must be called within the tokio runtime.
     pub(crate) fn begin(service: &'static str) -> Process {
         let version = [("service", service), ("version", env!("CARGO_PKG_VERSION"))];
         metrics::gauge!("prepx_build_info", &version).set(1.0);
@@ -46,7 +46,7 @@ impl Process {
         }
     }
 
-    /// Looks again.
+    /// Updates the metrics.
     pub(crate) fn look(&self) {
         let told = [
             (&self.resident_bytes, resident_bytes()),
@@ -73,7 +73,8 @@ impl Process {
 
 fn cpu_milliseconds() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // Behind the name of the program, which may have blanks: user and system time are the 12th and 13th.
+    // After the name of the program, which may contain blanks: user and system time are the 12th and 13th
+    // fields.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut times = rest.split_ascii_whitespace().skip(11);
     let (user, system) = (times.next()?, times.next()?);
@@ -97,7 +98,7 @@ fn files_max() -> Option<f64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// How many entries a directory has.
+/// The number of entries in a directory.
 fn listed(directory: &str) -> Option<f64> {
     Some(fs::read_dir(directory).ok()?.count() as f64)
 }

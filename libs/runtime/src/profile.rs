@@ -1,9 +1,9 @@
 //! Where a process spends CPU time and memory, in pprof's format: for `go tool pprof`, Pyroscope, Parca.
 //!
 //! Owns the two pages, and that only one profile is taken at a time. Refuses to be served anywhere but at
-//! `probe_listen`: names of functions and a tenth of a per cent of a processor are nothing for clients. Stacks
-//! are walked by frame pointers, because no unwinder may run inside a signal handler; nothing is sampled
-//! unless somebody asks (docs/adr/0025-profiles.md).
+//! `probe_listen`: clients must not see names of functions or take a tenth of a per cent of a processor.
+//! Stacks are walked by frame pointers, because no unwinder may run inside a signal handler; nothing is
+//! sampled unless requested (docs/adr/0025-profiles.md).
 
 mod cpu;
 mod heap;
@@ -23,12 +23,12 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// How long the processors are watched unless the caller says it, and at most.
+/// The default and the longest duration of a CPU profile.
 const SECONDS: u64 = 10;
 const SECONDS_MAX: u64 = 60;
 
-/// Of this process one profile is taken at a time. Whoever takes it has the turn until nothing of it is under way any more, also
-/// when nobody waits for it.
+/// One profile of this process is taken at a time. The turn lasts until nothing of the profile is under way any more,
+/// even if its caller has gone.
 type Turn = OwnedMutexGuard<()>;
 
 fn turn() -> Result<Turn, Error> {

@@ -1,8 +1,8 @@
 //! The health that a process reports: over gRPC (`grpc.health.v1`, by service and as a whole) and over HTTP
 //! (`/healthz`, `/readyz`).
 //!
-//! A service serves, or it stands by: another replica does what only one may do, and this one waits for
-//! its turn. A call that reaches a service on standby is refused before it begins.
+//! A service serves, or it stands by: another replica does what only one may do, and this one waits for its
+//! turn. A call that reaches a service on standby is refused before it begins.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,18 +30,18 @@ use crate::drain::Drain;
 use crate::ending::Ending;
 use crate::{service, status};
 
-/// How long those who watch the health have to hear that this process leaves.
+/// How long watchers of the health have to learn that this process leaves.
 const LAST_WORD: Duration = Duration::from_millis(100);
 const NAME: &str = "grpc.health.v1.Health";
 
-/// Services that serve while the value holds.
+/// Services that serve while the value is true.
 pub(crate) struct Standing {
     pub(crate) names: Vec<&'static str>,
     pub(crate) serving: watch::Receiver<bool>,
 }
 
 impl Standing {
-    /// Ends when the value changes from now on; never when it cannot any more.
+    /// Ends when the value next changes; never if it cannot change any more.
     fn changed(&self) -> impl Future<Output = ()> + use<> {
         let mut serving = self.serving.clone();
         serving.mark_unchanged();
@@ -61,7 +61,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Says which of these services serve.
+    /// Reports which of these services serve.
     pub async fn begin(names: &[&'static str], standing: Vec<Standing>) -> Health {
         let health = Health {
             reporter: HealthReporter::new(),
@@ -72,10 +72,10 @@ impl Health {
         health
     }
 
-    /// Says so again whenever it changes.
+    /// Reports it again whenever it changes.
     pub async fn follow(&self) -> Infallible {
         loop {
-            // Listening comes before looking, so that nothing falls between the two.
+            // Subscribed before the first look, so that no change is missed.
             let mut changes: FuturesUnordered<_> =
                 self.standing.iter().map(Standing::changed).collect();
             self.tell().await;
@@ -85,7 +85,7 @@ impl Health {
         }
     }
 
-    /// Says of everything that it serves no more.
+    /// Reports that nothing serves any more.
     pub async fn end(&self) {
         for name in self.names.iter().copied().chain([""]) {
             self.say(name, false).await;
@@ -108,7 +108,7 @@ impl Health {
         self.reporter.set_service_status(name, status).await;
     }
 
-    /// The router with gRPC's own health service, whose streams do not hold up the end.
+    /// The router with gRPC's own health service, whose streams do not delay the shutdown.
     pub fn routed(&self, grpc: Router, drain: &Drain) -> Router {
         let health = HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()));
         let drain = drain.clone();
@@ -126,7 +126,7 @@ impl Health {
         service::route(grpc, NAME, health)
     }
 
-    /// The pages of an orchestrator: alive is whoever answers, ready is who takes calls.
+    /// The pages for an orchestrator: a process that answers is alive, one that takes calls is ready.
     pub fn pages(&self, drain: &Drain) -> Router {
         let (standing, drain) = (Arc::clone(&self.standing), drain.clone());
         let ready = move || async move {
@@ -145,7 +145,7 @@ fn serves(standing: &[Standing]) -> bool {
     standing.iter().all(|one| *one.serving.borrow())
 }
 
-/// Lets calls through while `serving` holds.
+/// Admits calls while `serving` is true.
 pub(crate) fn gate(
     serving: watch::Receiver<bool>,
 ) -> impl Fn(Request, Next) -> BoxFuture<'static, Response> + Clone {

@@ -1,4 +1,4 @@
-//! Answers over HTTP that no service has made: JSON refusals from before a service is called.
+//! HTTP answers that do not come from a service: JSON errors from before a service is called.
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -20,7 +20,7 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
     response
 }
 
-/// An error as the JSON API tells it.
+/// An error in the form of the JSON API.
 pub fn told(error: &Error, request_id: &HeaderValue) -> Response<Body> {
     let body = error.to_json(request_id.to_str().unwrap_or_default());
     let mut response = json(error.http_status(), body);
@@ -35,7 +35,7 @@ pub fn told(error: &Error, request_id: &HeaderValue) -> Response<Body> {
     response
 }
 
-/// An error in the form that goes with a request's headers: a gRPC status, or JSON.
+/// An error in the form that fits a request's headers: a gRPC status, or JSON.
 pub fn answer(error: &Error, headers: &HeaderMap, random: &Random) -> Response<Body> {
     let request_id = guard::request_id(headers, Trace::current(), random);
     if !is_grpc(headers) {

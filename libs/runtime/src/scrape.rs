@@ -1,7 +1,7 @@
 //! The page of a process's metrics: Prometheus' text format, or OpenMetrics' for scrapers that ask for it, which
 //! Prometheus does. Only OpenMetrics has exemplars.
 //!
-//! The exporter renders the former; the latter is made of it here, line by line.
+//! The exporter renders the former; the latter is made from it here, line by line.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::exemplars::{self, Buckets};
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What answers at `/metrics`.
+/// The handler of `/metrics`.
 pub fn page<S: Clone + Send + Sync + 'static>(metrics: PrometheusHandle) -> MethodRouter<S> {
     get(async move |headers: HeaderMap| answer(&metrics, &headers))
 }
@@ -30,7 +30,7 @@ fn answer(metrics: &PrometheusHandle, asked: &HeaderMap) -> Response {
     ([(header::CONTENT_TYPE, kind)], page).into_response()
 }
 
-/// Whoever can read OpenMetrics prefers it, so the weights are not compared.
+/// A client that can read OpenMetrics prefers it, so the weights are not compared.
 fn takes_open_metrics(asked: &HeaderMap) -> bool {
     let mut accepted = asked.get_all(header::ACCEPT).iter();
     accepted.any(|kinds| {
@@ -71,7 +71,7 @@ fn put_family(page: &mut String, family: &str) {
 
 /// The line of one bucket of a histogram.
 struct Bucket<'l> {
-    /// Everything before `le`.
+    /// All labels before `le`.
     series: &'l str,
     bound: &'l str,
     count: &'l str,
@@ -98,7 +98,7 @@ impl<'l> Bucket<'l> {
     }
 }
 
-/// The bound as OpenMetrics wants it, which is as Go writes a float: `1.0`, `2.5e-07`.
+/// The bound in OpenMetrics' form, which is that of Go: `1.0`, `2.5e-07`.
 fn canonical(bound: &str) -> String {
     let finite = bound.parse::<f64>().ok().filter(|bound| bound.is_finite());
     let Some(number) = finite else {
@@ -111,7 +111,7 @@ fn canonical(bound: &str) -> String {
     }
 }
 
-/// Where a reader of the page is: which bucket of which histogram.
+/// The position in the page: which bucket of which histogram.
 #[derive(Default)]
 struct Place {
     series: String,
@@ -154,7 +154,7 @@ mod tests {
             for (took, trace_id) in [(0.5, Some(1)), (0.25, Some(0xfe)), (1.0, None)] {
                 seconds.record(Duration::from_secs_f64(took), trace_id);
             }
-            // The same histogram, to whoever asks for it again; above all bounds.
+            // A second handle on the same histogram; a value above all bounds.
             let again = Durations::of(name, &labels);
             again.record(Duration::from_secs(100_000), Some(3));
         });

@@ -21,8 +21,8 @@ use crate::ready::{self, Standing};
 /// Why a task failed.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a service's crate gives whoever builds it. An `async fn` is compiled again in every crate that awaits it,
-/// with all that it builds; this is compiled once, where it is written.
+/// The future with which a service's crate builds it. An `async fn` is compiled again in every crate that awaits
+/// it, with everything that it builds; this is compiled once, where it is written.
 pub type Building<T> = BoxFuture<'static, T>;
 
 type Wrap = Box<dyn FnOnce(Router) -> Router + Send>;
@@ -55,7 +55,7 @@ impl<S> GrpcService for S where
 {
 }
 
-/// Something that runs beside the routes: a consumer, a timer.
+/// A task beside the routes: a consumer, a timer.
 pub(crate) struct Task {
     pub(crate) name: &'static str,
     pub(crate) run: Run,
@@ -94,9 +94,9 @@ impl Service {
         self
     }
 
-    /// The same, whose gRPC services (those that it has so far) take calls only while `serving` holds.
-    /// Until then they stand by: health says so, and a call that comes all the same is refused in a way
-    /// that lets its sender turn to another replica.
+    /// The same, but its gRPC services (those that it has so far) take calls only while `serving` is true.
+    /// Otherwise they stand by: health reports that, and calls are refused in a way that lets their sender
+    /// turn to another replica.
     #[must_use]
     pub fn standing_by(mut self, serving: watch::Receiver<bool>) -> Service {
         let gate = ready::gate(serving.clone());
@@ -106,7 +106,7 @@ impl Service {
         self
     }
 
-    /// The same with HTTP routes more.
+    /// The same with more HTTP routes.
     #[must_use]
     pub fn http(mut self, routes: Router) -> Service {
         self.http = self.http.merge(routes);
@@ -127,13 +127,13 @@ impl Service {
         self
     }
 
-    /// The same behind a [`guard`]: put it on last, so that it stands outermost.
+    /// The same behind a [`guard`]: apply it last, so that it is outermost.
     #[must_use]
     pub fn guarded(self, limits: Limits, random: std::sync::Arc<prepx_env::Random>) -> Service {
         self.layer(guard::layer(limits, random))
     }
 
-    /// The same with something around all that comes from outside, gRPC and HTTP alike. Calls within
+    /// The same with a layer around everything that comes from outside, gRPC and HTTP alike. Calls within
     /// the process do not pass it.
     #[must_use]
     pub fn edge(mut self, wrap: impl FnOnce(Router) -> Router + Send + 'static) -> Service {
@@ -141,12 +141,12 @@ impl Service {
         self
     }
 
-    /// Puts the edges around what is served.
+    /// Applies those layers to what is served.
     pub(crate) fn wrap(edges: Vec<Wrap>, app: Router) -> Router {
         edges.into_iter().fold(app, |app, wrap| wrap(app))
     }
 
-    /// The same with one task more. It runs until [`Drain::stopping`]; one that fails or panics before
+    /// The same with one more task. It runs until [`Drain::stopping`]; one that fails or panics before that
     /// ends the process.
     #[must_use]
     pub fn task<F>(
@@ -164,7 +164,7 @@ impl Service {
         self
     }
 
-    /// Both in one process.
+    /// Both services in one process.
     #[must_use]
     pub fn and(mut self, other: Service) -> Service {
         self.names.extend(other.names);
@@ -176,7 +176,7 @@ impl Service {
         self
     }
 
-    /// How other services of this process call it, as it is so far.
+    /// A peer for the other services of this process, with the routes so far.
     pub fn peer(&self) -> Peer {
         Peer::local(routes(self.grpc.clone()))
     }
@@ -184,13 +184,13 @@ impl Service {
 
 /// The router with one more gRPC service.
 pub(crate) fn route(grpc: Router, name: &str, service: impl GrpcService) -> Router {
-    // As tonic's own router does it, but without its fallback: two of them cannot be merged.
+    // Like tonic's own router, but without its fallback: two fallbacks cannot be merged.
     let path = format!("/{name}/{{*rest}}");
     let service = service.map_request(|request: Request<Body>| request.map(tonic::body::Body::new));
     grpc.route_service(&path, service)
 }
 
-/// The gRPC routes of a router; what is not there is UNIMPLEMENTED.
+/// The gRPC routes of a router; unknown ones are UNIMPLEMENTED.
 pub(crate) fn routes(grpc: Router) -> Routes {
     Routes::from(grpc.fallback(|| async {
         tonic::Status::unimplemented("there is no such method").into_http::<Body>()

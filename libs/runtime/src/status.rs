@@ -1,8 +1,8 @@
-//! The one way in which services refuse over gRPC: the public error with its closed code, as a
-//! status with `google.rpc.ErrorInfo`.
+//! The way in which services return errors over gRPC: the public error with its closed code, as a status
+//! with `google.rpc.ErrorInfo`.
 //!
-//! The form itself, and its JSON, are `prepx_transcode::Error`; this module only carries it in and out
-//! of tonic's type.
+//! The error itself, and its JSON, are `prepx_transcode::Error`; this module only converts it to and from
+//! tonic's type.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ pub use prepx_transcode::Error;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-/// Header and trailer with the seconds after which to try again.
+/// The header and trailer with the seconds after which to try again.
 pub const RETRY_AFTER: &str = "retry-after";
 
-/// The status that says `error`: code, message, ErrorInfo, and with a retry time also RetryInfo and
-/// the `retry-after` metadata, in whole seconds rounded up.
+/// The status of `error`: code, message, ErrorInfo, and with a retry time also RetryInfo and the
+/// `retry-after` metadata, in whole seconds rounded up.
 pub fn of(error: &Error) -> Status {
     let (code, message, details) = error.to_status();
     let mut metadata = MetadataMap::new();
@@ -25,18 +25,18 @@ pub fn of(error: &Error) -> Status {
     Status::with_details_and_metadata(code.into(), message, details.into(), metadata)
 }
 
-/// What a status says: the closed code that a service named, else the one that goes with its gRPC
-/// code, without the words of transports and faults.
+/// The error of a status: the closed code that a service set, otherwise the one that corresponds to its
+/// gRPC code, without the texts of transports and faults.
 pub fn read(status: &Status) -> Error {
     Error::from_status(status.code() as i32, status.message(), status.details())
 }
 
-/// A request whose `field` is not as it must be; the message says what would be right.
+/// The error for an invalid `field`; the message says what would be right.
 pub fn invalid(field: &'static str, message: impl Into<String>) -> Status {
     of(&Error::new(Code::Invalid, "INVALID_FIELD", message).with("field", field))
 }
 
-/// Nothing was accepted because there is no room for it; the caller may try again after a time.
+/// The error for a full queue: nothing was accepted, and the caller may try again after a time.
 pub fn overloaded(what: &str, after: Duration) -> Error {
     let error = Error::new(
         Code::TooManyRequests,
@@ -46,14 +46,15 @@ pub fn overloaded(what: &str, after: Duration) -> Error {
     error.retry_after(Some(after))
 }
 
-/// A write that nobody knows the outcome of. It is never one that clients resend by themselves.
+/// The error for a write with an unknown outcome. Its code is not one on which clients resend by
+/// themselves.
 pub fn outcome_unknown() -> Status {
     let words = "no answer came in time and the outcome is unknown: read what became of it \
                  before sending it again";
     of(&Error::new(Code::Unavailable, "OUTCOME_UNKNOWN", words))
 }
 
-/// A fault of ours. The words are for clients and name nothing of our insides; log the cause.
+/// The error for a fault of ours. The text is for clients and names no internals; log the cause.
 pub fn internal() -> Status {
     let words = "something went wrong on our side; the request id finds it";
     of(&Error::new(Code::Internal, "INTERNAL", words))

@@ -20,16 +20,16 @@ use crate::filter::{self, Filter};
 use crate::method::Method;
 use crate::spans::Exporter;
 
-/// Upper bounds of the durations that are counted, in seconds.
+/// The upper bounds of histograms of durations, in seconds.
 const BUCKETS_SECONDS: [f64; 15] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5,
     10.0,
 ];
 
-/// The same for the lives of streams.
+/// The same for the lifetimes of streams.
 const STREAM_BUCKETS_SECONDS: [f64; 6] = [1.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0];
 
-/// The same for lookups in caches, of which those close by take less than a microsecond.
+/// The same for cache lookups, of which those in memory take less than a microsecond.
 const LOOKUP_BUCKETS_SECONDS: [f64; 13] = [
     0.000_000_25,
     0.000_000_5,
@@ -46,7 +46,7 @@ const LOOKUP_BUCKETS_SECONDS: [f64; 13] = [
     0.025,
 ];
 
-/// Histograms with bounds of their own.
+/// Histograms with their own bounds.
 const OWN_BUCKETS: [(&str, &[f64]); 2] = [
     ("prepx_cache_lookup_seconds", &LOOKUP_BUCKETS_SECONDS),
     ("prepx_stream_duration_seconds", &STREAM_BUCKETS_SECONDS),
@@ -71,16 +71,17 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which lines are logged: a level, or levels by module such as `info,prepx_bus=debug`.
     pub log_filter: String,
-    /// A file that says that instead, as long as the process runs: a change of it takes effect within seconds.
+    /// A file with the filter instead. It is read again while the process runs: a change takes effect within
+    /// seconds.
     pub log_filter_file: Option<PathBuf>,
     /// URL of an OTLP collector for traces over gRPC; none are sent without it.
     pub otlp_endpoint: Option<String>,
-    /// How many requests in a million have their whole trace sent. Whoever begins a trace decides for every process
-    /// that it reaches.
+    /// How many requests in a million have their whole trace sent. The process in which a trace begins decides for
+    /// every process that it reaches.
     pub traces_ppm: u32,
-    /// Of other requests only those spans are sent that failed or took as long as this.
+    /// Of other requests, only spans that failed or took at least this long are sent.
     pub traces_slow_ms: u64,
-    /// Whether the traces of callers are continued. Unless it is said: of services they are, of clients not; a
+    /// Whether the traces of callers are continued. By default those of services are, those of clients are not: a
     /// request of theirs begins a trace of its own, with a link to theirs. For gateways that only a mesh reaches.
     pub traces_continued: Option<bool>,
 }
@@ -101,10 +102,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Does work of a process that does not report yet: what it says is logged as it will be later, and what it
-    /// counts is counted.
+    /// Runs work before the process reports: its logs are written as they will be later, and its metrics are
+    /// counted.
     pub fn logging<T>(&self, work: impl FnOnce() -> T) -> T {
-        // Where that fails, `Telemetry::begin` fails, and says why.
+        // If that fails, `Telemetry::begin` fails too, and says why.
         let _metrics = metrics();
         let subscriber = tracing_subscriber::registry()
             .with(EnvFilter::new(&self.log_filter))
@@ -112,7 +113,7 @@ impl Config {
         tracing::subscriber::with_default(subscriber, work)
     }
 
-    /// Lines on stderr.
+    /// The log lines on stderr.
     fn lines<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -126,7 +127,7 @@ impl Config {
         }
     }
 
-    /// Whether a process can report so.
+    /// Checks these settings.
     pub fn validate(&self) -> Result<(), config::Error> {
         filter::parsed(&self.log_filter, "log_filter")?;
         if let Some(file) = &self.log_filter_file {
@@ -139,18 +140,18 @@ impl Config {
 /// Why a process cannot report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Logs or metrics go elsewhere already.
+    /// Something else already receives logs or metrics.
     #[error("telemetry was begun twice in one process: {0}")]
     Twice(String),
-    /// The file with the filter is not one.
+    /// The file with the filter is not valid.
     #[error(transparent)]
     Filter(#[from] config::Error),
-    /// The collector's URL is not one.
+    /// The collector's URL is not valid.
     #[error("otlp_endpoint is {url:?}: {source}; it must be a URL such as http://127.0.0.1:4317")]
     Endpoint {
-        /// As it was given.
+        /// The URL.
         url: String,
-        /// Why.
+        /// The cause.
         source: opentelemetry_otlp::ExporterBuildError,
     },
 }
@@ -163,11 +164,11 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Begins to report. Once a process, inside the tokio runtime. `continues` says whether the traces of
-    /// callers are continued, unless the settings say otherwise.
+    /// Begins to report. Once per process, inside the tokio runtime. `continues` is the default of whether
+    /// the traces of callers are continued.
     ///
     /// # Errors
-    /// When something reports already, or the collector's URL is wrong.
+    /// When something reports already, or the collector's URL is not valid.
     pub fn begin(
         config: &Config,
         service: &'static str,
@@ -175,7 +176,7 @@ impl Telemetry {
     ) -> Result<Telemetry, Error> {
         let metrics = metrics()?;
         let exporter = Exporter::begin(config, service, continues)?;
-        // What can be changed costs a lock for each line and span: only who asks for it pays.
+        // A filter that can change takes a lock for each line and span, so it is used only if asked for.
         let (filter, changing) = match &config.log_filter_file {
             Some(file) => Some(Filter::by(file)?).unzip(),
             None => (None, None),
@@ -196,7 +197,7 @@ impl Telemetry {
         })
     }
 
-    /// What looks after the filter of the log, if it may change.
+    /// The task that follows the filter's file, if there is one.
     pub(crate) fn filter(&mut self) -> Option<Filter> {
         self.filter.take()
     }
@@ -213,7 +214,7 @@ impl Drop for Telemetry {
     }
 }
 
-/// The metrics of this process, recorded from the first call on.
+/// The metrics of this process, recorded from this call on.
 ///
 /// # Errors
 /// When another recorder was installed before.
@@ -242,12 +243,12 @@ pub(crate) fn bounds(name: &str) -> &'static [f64] {
     own.map_or(&BUCKETS_SECONDS, |(_, bounds)| bounds)
 }
 
-/// The span of one call for the lines that are logged while it is answered.
+/// The span of one call, for the lines that are logged while it is answered.
 pub(crate) fn call_span(method: &Method, context: &Context, trace: Option<Trace>) -> Span {
     let request_id = context.request_id();
     let trace_id = tracing::field::Empty;
     let span = tracing::info_span!("call", method = method.path, request_id, trace_id);
-    // A request without an id of its own has the trace's.
+    // A request without an id of its own gets the trace's.
     if let Some(Trace { id, .. }) = trace
         && u128::from_str_radix(request_id, 16) != Ok(id)
     {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 /// The header's name.
 pub const HEADER: &str = "grpc-timeout";
 
-/// How long the caller will wait, if it says so in a form that can be read.
+/// The caller's timeout, if the header has one that can be parsed.
 pub fn read(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(HEADER)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -26,7 +26,7 @@ pub fn read(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// The header's value for a time that is left; what is over reads as the shortest time there is.
+/// The header's value for the remaining time; a time that has passed becomes the shortest one.
 pub fn value(left: Duration) -> HeaderValue {
     const MOST: u128 = 99_999_999;
     let text = match (left.as_micros(), left.as_millis(), left.as_secs()) {

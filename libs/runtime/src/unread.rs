@@ -1,9 +1,9 @@
 //! Answers that clients do not read. A client decides how fast it reads: over HTTP/2 it can make requests on
-//! many streams and give none of them a window, which no TCP time-out notices.
+//! many streams without giving them a window, which no TCP time-out notices.
 //!
 //! Owns: how many bytes of answers each connection and the whole process hold, and which connections have
-//! their requests refused or are closed for it. It delays nothing itself: the bytes have been produced
-//! already, and a body is taken frame by frame, no faster than the client takes it.
+//! their requests refused or are closed because of it. It delays nothing itself: the bytes exist already,
+//! and a body is polled frame by frame, no faster than the client reads.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -21,10 +21,10 @@ use tokio::time::Instant;
 
 use crate::serve::Limits;
 
-/// How often in its time a connection is looked at.
+/// How many times within its limit a connection is checked.
 const LOOKS: u32 = 8;
 
-/// What all connections of a port have not taken.
+/// The unread bytes of all connections of a port.
 pub(crate) struct Unread {
     connection_bytes_max: usize,
     bytes_max: usize,
@@ -38,21 +38,21 @@ pub(crate) struct Unread {
 struct Open {
     next: u64,
     readers: BTreeMap<u64, Seen>,
-    /// The bytes that were told last.
+    /// The number of bytes that was reported last.
     told_bytes: usize,
 }
 
-/// The other end of a connection as it was seen last.
+/// The reader of a connection as it was last seen.
 struct Seen {
     reader: Arc<Reader>,
     takes: u64,
-    /// When it was first seen to have taken as much as this, or to have had nothing to take.
+    /// When it was first seen at this count of bytes read, or with nothing to read.
     took: Instant,
-    /// When it had nothing to take.
+    /// When it had nothing to read.
     had_none: Instant,
 }
 
-/// The other end of a connection: what it has yet to take.
+/// The client's side of a connection: what it has yet to read.
 pub(crate) struct Reader {
     all: Arc<Unread>,
     bytes: AtomicUsize,
@@ -61,14 +61,14 @@ pub(crate) struct Reader {
     closing: Notify,
 }
 
-/// Why a connection is closed, for those who operate the process.
+/// Why a connection is closed, for operators.
 #[derive(Clone, Copy)]
 enum Why {
-    /// Nothing was taken for too long.
+    /// Nothing was read for too long.
     Time,
-    /// It has too much.
+    /// Its own unread bytes exceed the limit.
     ConnectionBytes,
-    /// All have too much, and it has had most of it for longest.
+    /// All unread bytes exceed the limit, and it has left most of them for longest.
     Bytes,
 }
 
@@ -108,7 +108,7 @@ impl Unread {
         })
     }
 
-    /// A connection more.
+    /// Adds a connection.
     pub fn open(self: &Arc<Self>) -> Opened {
         let reader = Arc::new(Reader {
             all: Arc::clone(self),
@@ -131,7 +131,7 @@ impl Unread {
         Opened { number, reader }
     }
 
-    /// Closes those who take nothing for too long; never ends.
+    /// Closes connections whose clients read nothing for too long; never ends.
     pub async fn watch(&self) {
         let mut looks = tokio::time::interval((self.timeout / LOOKS).max(Duration::from_millis(1)));
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -156,10 +156,11 @@ impl Unread {
         open.told_bytes = bytes;
     }
 
-    /// Closes connections until the rest is within the limit: first who has left most for longest. One who
-    /// is being closed does not count any more, though its bytes are there for another moment.
+    /// Closes connections until the rest is within the limit, beginning with the one that has left most for
+    /// longest. A connection that is being closed does not count any more, though its bytes exist for
+    /// another moment.
     fn make_room(&self, now: Instant) {
-        // Somebody is at it already.
+        // Another thread does this already.
         let Ok(mut open) = self.open.try_lock() else {
             return;
         };
@@ -197,7 +198,7 @@ impl Seen {
 }
 
 impl Reader {
-    /// Whether it has so much to take that nothing more is begun for it.
+    /// Whether it has so much to read that no request is begun for it.
     pub fn is_full(&self) -> bool {
         let is_full = self.bytes.load(Relaxed) >= self.all.connection_bytes_max;
         if is_full {
@@ -206,7 +207,7 @@ impl Reader {
         is_full
     }
 
-    /// Has it closed by whoever has seen that it takes nothing.
+    /// Has the connection closed, because its client reads nothing.
     pub fn close_unread(&self) {
         self.close(Why::Time);
     }
@@ -222,7 +223,7 @@ impl Reader {
         let size = bytes.len();
         let before = self.bytes.fetch_add(size, Relaxed);
         let all = self.all.bytes.fetch_add(size, Relaxed) + size;
-        // What was begun before it was full is still given, but not without end.
+        // Answers that were begun before it was full are still sent, up to a limit.
         if before > self.all.connection_bytes_max.saturating_mul(2) {
             self.close(Why::ConnectionBytes);
         }
@@ -239,14 +240,14 @@ impl Reader {
     }
 }
 
-/// A connection that is open, until it is dropped.
+/// An open connection, until it is dropped.
 pub(crate) struct Opened {
     number: u64,
     pub reader: Arc<Reader>,
 }
 
 impl Opened {
-    /// Goes on with the connection until its own end, or until it is to be closed.
+    /// Runs the connection until its own end, or until it is to be closed.
     pub async fn during(self, connection: impl Future<Output = ()>) {
         tokio::select! {
             () = connection => {}
@@ -265,7 +266,7 @@ impl Drop for Opened {
     }
 }
 
-/// The body of an answer, of which is counted what has been asked of it and not been taken.
+/// The body of an answer; counts the bytes that were produced and not yet read.
 pub(crate) struct Counted {
     pub body: Body,
     pub reader: Arc<Reader>,

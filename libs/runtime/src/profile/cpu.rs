@@ -1,4 +1,4 @@
-//! CPU profiles: samples of whatever thread is running, so many for each second of CPU time.
+//! CPU profiles: samples of whatever thread is running, at a rate per second of CPU time.
 
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use tokio::task::spawn_blocking;
 use super::pprof::{Profile, Stack, Value};
 use super::{Error, Turn};
 
-/// Looks a second of processor time, all processors together. Not a round number, so as not to keep step with timers.
+/// Samples per second of CPU time, of all processors together. Not a round number, so as not to keep step with
+/// timers.
 const HERTZ: i32 = 99;
 const NANOSECONDS_PER_LOOK: i64 = 1_000_000_000 / HERTZ as i64;
 
-/// What they did in this time. Ends at once when nobody waits for it any more.
+/// What the threads did in this time. Ends at once when its caller has gone.
 pub(super) async fn profile(turn: Turn, time: Duration) -> Result<Vec<u8>, Error> {
-    // To begin and to end takes up to a few hundred milliseconds: what is kept of samples is 18 MB, and symbols are looked up.
+    // To begin and to end takes up to a few hundred milliseconds: samples take 18 MB, and symbols are looked up.
     let builder = ProfilerGuardBuilder::default().frequency(HERTZ);
     // Together, so that the turn is given up last, wherever this ends.
     let (sampling, turn) = spawn_blocking(|| (builder.build(), turn)).await?;

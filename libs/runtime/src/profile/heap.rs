@@ -1,6 +1,5 @@
-//! Heap profiles: who has allocated memory, as jemalloc has sampled it since the process began. It samples
-//! when told to at the start (`_RJEM_MALLOC_CONF=prof:true`); otherwise it costs nothing and there is nothing to
-//! show.
+//! Heap profiles: what has allocated memory, as jemalloc has sampled it since the process began. It samples if
+//! told so at the start (`_RJEM_MALLOC_CONF=prof:true`); otherwise it costs nothing and there is no profile.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -15,7 +14,7 @@ use tokio::task::spawn_blocking;
 use super::pprof::{Profile, Stack, Value};
 use super::{Error, Turn};
 
-/// What is taken now.
+/// The allocated memory now.
 pub(super) async fn profile(turn: Turn) -> Result<Vec<u8>, Error> {
     if !profiling::prof::read()? {
         return Err(Error::NotSampled);
@@ -35,8 +34,8 @@ pub(super) async fn profile(turn: Turn) -> Result<Vec<u8>, Error> {
     .await?
 }
 
-/// What jemalloc writes. It takes a name for as long as the process lives, so it is always given the same: that of a file which
-/// is nowhere but in memory.
+/// jemalloc's own dump. It keeps the name of the file for as long as the process lives, so it is always given the
+/// same one: that of a file in memory.
 fn dumped() -> Result<String, Error> {
     static PLACE: OnceLock<(File, &'static [u8])> = OnceLock::new();
     let (file, name) = match PLACE.get() {
@@ -55,8 +54,8 @@ fn dumped() -> Result<String, Error> {
     Ok(text)
 }
 
-/// The stacks of a dump (`heap_v2/PERIOD`, then of each stack a line with its addresses and one with objects and bytes), and one
-/// of how many bytes is looked at.
+/// The stacks of a dump (`heap_v2/PERIOD`, then for each stack a line with its addresses and one with objects and
+/// bytes), and its sampling period in bytes.
 fn parsed(text: &str) -> Result<(Vec<Stack>, i64), io::Error> {
     let wrong = |line: &str| io::Error::new(io::ErrorKind::InvalidData, line.to_owned());
     let mut lines = text.lines().map(str::trim);
@@ -66,7 +65,7 @@ fn parsed(text: &str) -> Result<(Vec<Stack>, i64), io::Error> {
         .and_then(|period| period.parse().ok());
     let period: i64 = period.ok_or_else(|| wrong(head))?;
     let (mut stacks, mut addresses) = (Vec::new(), None);
-    // Behind the stacks are the mappings of the process.
+    // After the stacks come the mappings of the process.
     for line in lines.take_while(|line| !line.starts_with("MAPPED_LIBRARIES")) {
         if let Some(words) = line.strip_prefix('@') {
             let read = |word: &str| usize::from_str_radix(word.trim_start_matches("0x"), 16);
@@ -85,8 +84,8 @@ fn parsed(text: &str) -> Result<(Vec<Stack>, i64), io::Error> {
     Ok((stacks, period))
 }
 
-/// Objects and bytes of `t*: OBJECTS: BYTES [...]`: those that were sampled made those that there are likely to be, as jemalloc
-/// means them to be read (prof_data.c, "The unbiasing story is long").
+/// Objects and bytes of `t*: OBJECTS: BYTES [...]`: the sampled ones are scaled to an estimate of all, as jemalloc
+/// documents it (prof_data.c, "The unbiasing story is long").
 fn taken(line: &str, period: i64) -> Option<Vec<i64>> {
     let mut words = line.split_whitespace().skip(1);
     let objects: f64 = words.next()?.strip_suffix(':')?.parse().ok()?;

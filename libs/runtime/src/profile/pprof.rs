@@ -1,5 +1,5 @@
 //! The format of profiles: `perftools.profiles.Profile` of github.com/google/pprof/proto/profile.proto, in
-//! gzip. Functions are named here, because nobody else has the program's symbols at hand.
+//! gzip. Functions are named here, because only this process has the program's symbols at hand.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -11,32 +11,32 @@ use flate2::write::GzEncoder;
 use prepx_env::{Clock as _, SystemClock};
 use prost::Message as _;
 
-/// What is counted, and in what.
+/// The type and the unit of a value.
 #[derive(Clone, Copy)]
 pub(super) struct Value(pub &'static str, pub &'static str);
 
-/// One way by which something came about.
+/// One stack with its values.
 pub(super) struct Stack {
-    /// Where calls return to, the innermost first.
+    /// The return addresses, the innermost first.
     pub addresses: Vec<usize>,
-    /// How much, in each of the profile's values.
+    /// The values, one of each type of the profile.
     pub values: Vec<i64>,
-    /// Which thread it was.
+    /// The thread.
     pub thread: Option<String>,
 }
 
-/// What was seen.
+/// The samples.
 pub(super) struct Profile {
     pub values: [Value; 2],
-    /// Of how much of what one sample was taken.
+    /// The sampling period.
     pub period: (Value, i64),
-    /// How long was looked; zero of what is now.
+    /// How long samples were taken; zero for a snapshot.
     pub time: Duration,
     pub stacks: Vec<Stack>,
 }
 
 impl Profile {
-    /// As it is sent. Blocks: symbols are read from the program's file.
+    /// Encodes the profile. Blocks: symbols are read from the program's file.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
         let mut made = Making::default();
         // The empty one is the first.
@@ -51,7 +51,7 @@ impl Profile {
             ..wire::Profile::default()
         };
         message.sample = self.stacks.iter().map(|stack| made.sample(stack)).collect();
-        // What was read of the program's file is several times the program.
+        // What is read of the program's file takes several times its size in memory.
         backtrace::clear_symbol_cache();
         message.location = made.locations;
         message.function = made.functions;
@@ -62,7 +62,7 @@ impl Profile {
     }
 }
 
-/// Texts, functions and places, each once. Numbers of functions and places begin at 1.
+/// Texts, functions and locations, each once. Numbers of functions and locations begin at 1.
 #[derive(Default)]
 struct Making {
     texts: Vec<String>,
@@ -107,10 +107,10 @@ impl Making {
         if let Some(id) = self.location_ids.get(&address) {
             return *id;
         }
-        // A call returns behind itself, which may be in another line or function.
+        // The return address is behind the call, which may be in another line or function.
         let call = address.saturating_sub(1);
         let mut line = Vec::new();
-        // The innermost first, of those that were compiled into one.
+        // The innermost first, of functions that were inlined into one.
         backtrace::resolve(std::ptr::without_provenance_mut::<c_void>(call), |symbol| {
             if let Some(name) = symbol.name() {
                 let file = symbol
@@ -151,9 +151,9 @@ impl Making {
     }
 }
 
-/// The messages, as far as they are used.
+/// The messages, as far as they are used here.
 pub mod wire {
-    /// A profile; texts are numbers of the table.
+    /// A profile; texts are indexes into the table.
     #[derive(Clone, PartialEq, prost::Message)]
     pub struct Profile {
         #[prost(message, repeated, tag = "1")]

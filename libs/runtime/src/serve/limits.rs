@@ -7,7 +7,7 @@ use crate::config;
 /// The smallest buffer that hyper works with.
 const HEADER_BYTES_MIN: usize = 8_192;
 
-/// What one process takes on from outside.
+/// What one process accepts from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -16,25 +16,26 @@ pub struct Limits {
     /// How long a TLS handshake may take.
     pub handshake_timeout_ms: u64,
     /// The largest header of a request: its path and fields, with 32 bytes for each field, as HTTP/2 counts.
-    /// Twice as much is read, so that who sends too much is told so.
+    /// Twice as much is read, so that a sender of too much gets an answer.
     pub header_bytes: usize,
-    /// How long a header may take, and a connection over HTTP/1.1 may lie idle.
+    /// How long a header may take, and how long a connection over HTTP/1.1 may be idle.
     pub header_timeout_ms: u64,
     /// The largest body of a request; a route may allow less.
     pub body_bytes: usize,
     /// How long a body may take after its header.
     pub body_timeout_ms: u64,
-    /// How long a client may take nothing of what it was answered before its connection is closed: bytes
-    /// that it does not acknowledge, and over HTTP/2 answers to which it gives no window (for these up to a
-    /// quarter longer).
+    /// How long a client may read nothing of its answers before its connection is closed: bytes that it
+    /// does not acknowledge, and over HTTP/2 answers to which it gives no window (for these up to a quarter
+    /// longer).
     pub unread_timeout_ms: u32,
-    /// How much of its answers one connection of a client may leave. Beyond it requests are refused before
-    /// they are begun and pages are not given; a connection that has twice as much is closed.
+    /// How many bytes of its answers one connection of a client may leave unread. Beyond that, requests are
+    /// refused before they begin and answers to reads are withheld; a connection with twice as much is
+    /// closed.
     pub connection_unread_bytes: usize,
-    /// How much of their answers all connections may leave. Beyond it those that have left most for longest
-    /// are closed.
+    /// How many bytes of their answers all connections may leave unread. Beyond that, those that have left
+    /// most for longest are closed.
     pub unread_bytes: usize,
-    /// Requests at a time on one HTTP/2 connection.
+    /// The most requests at a time on one HTTP/2 connection.
     pub http2_streams: u32,
 }
 
@@ -56,8 +57,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same where services call: there one connection carries what many clients do not take, and only
-    /// what all leave is bounded.
+    /// The same for a port that services call: there one connection carries what many clients do not read,
+    /// and only the sum is limited.
     pub(crate) fn among_services(self) -> Limits {
         Limits {
             connection_unread_bytes: self.unread_bytes,
@@ -65,12 +66,12 @@ impl Limits {
         }
     }
 
-    /// How much of a header is read. Beyond it hyper itself answers 431, without a word.
+    /// How much of a header is read. Beyond that hyper itself answers 431, without a body.
     pub(super) fn header_buffer_bytes(&self) -> usize {
         self.header_bytes.max(HEADER_BYTES_MIN).saturating_mul(2)
     }
 
-    /// Whether a process can serve with these.
+    /// Checks these limits.
     pub fn validate(&self) -> Result<(), config::Error> {
         config::at_least("connections", self.connections as u64, 1)?;
         config::at_least("handshake_timeout_ms", self.handshake_timeout_ms, 1)?;
