@@ -60,5 +60,5 @@ pub use recovery::folded::Folded;
 pub use recovery::keeper::{Error as KeeperError, Keeper, Pace};
 pub use recovery::snapshot::{self, Snapshots};
 pub use recovery::standby::{Origin, Standby};
-pub use recovery::takeover::{Begun, Takeover, Watch};
+pub use recovery::takeover::{Begun, RecoveryObserver, Takeover};
 pub use topology::{Seat, Stage, Topology};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use prepx_env::Clock;
-use prepx_stage::{Seat, Watch};
+use prepx_stage::{RecoveryObserver, Seat};
 
 /// What takes no longer than this is not spoken of.
 const A_MOMENT: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl<'a> Recovery<'a> {
     }
 }
 
-impl Watch for Recovery<'_> {
+impl RecoveryObserver for Recovery<'_> {
     fn folded(&self, seat: Seat, records: u64, of: u64) {
         let is_seen = std::io::stderr().is_terminal();
         let pause = if is_seen {

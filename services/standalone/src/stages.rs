@@ -16,7 +16,7 @@ use prepx_stage::follow::Tail;
 use prepx_stage::port::{
     AccountPort, AuditPort, HeadsPort, LoggedUpdates, MatchingPort, UpdatesPort,
 };
-use prepx_stage::{Following, Retention, Topology, Watch};
+use prepx_stage::{Following, RecoveryObserver, Retention, Topology};
 
 use crate::core::{self, Core, Options};
 use crate::disk::{LOG, RecordedUpdates};
@@ -50,7 +50,7 @@ impl Stages {
         settings: &Settings,
         clock: &Arc<dyn Clock>,
         random: &Random,
-        watch: &dyn Watch,
+        watch: &dyn RecoveryObserver,
     ) -> Result<(Stages, Running)> {
         match settings.log_location()? {
             None => {

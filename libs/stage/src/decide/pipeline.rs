@@ -21,7 +21,7 @@ use crate::decide::cell::{Cell, Step, Work};
 use crate::decide::feed;
 use crate::decide::partition::{Answer, Partition};
 use crate::error::Error;
-use crate::recovery::takeover::{Takeover, Watch};
+use crate::recovery::takeover::{RecoveryObserver, Takeover};
 use crate::snapshot::Snapshots;
 use crate::topology::{Stage, Topology};
 
@@ -64,7 +64,7 @@ pub struct PipelineDeps<'a> {
     /// Which process takes over, for people.
     pub who: &'a str,
     /// Is told how the recovery proceeds.
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn RecoveryObserver,
 }
 
 /// Both stages. See the module's documentation.

@@ -18,12 +18,12 @@ use crate::topology::{Seat, Topology};
 const REEMIT_BYTES: usize = 1 << 20;
 
 /// Is told the progress of folding a journal; `()` ignores it.
-pub trait Watch {
+pub trait RecoveryObserver {
     /// Called when `records` of the journal's `of` records have been folded.
     fn folded(&self, seat: Seat, records: u64, of: u64);
 }
 
-impl Watch for () {
+impl RecoveryObserver for () {
     fn folded(&self, _: Seat, _: u64, _: u64) {}
 }
 
@@ -39,7 +39,7 @@ pub struct Takeover<'a> {
     /// atomic batch.
     pub reemit: bool,
     /// Is told the progress.
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn RecoveryObserver,
 }
 
 /// How a takeover began.

@@ -14,7 +14,7 @@ use prepx_bus::{EmbeddedLog, Log, Progress as LogProgress, spawn_writer};
 use prepx_env::Clock;
 use prepx_owner::{Failure, Gate, Release};
 use prepx_risk::AccountCodec;
-use prepx_stage::{PipelineDeps, Retention, Snapshots, Topology, Watch};
+use prepx_stage::{PipelineDeps, RecoveryObserver, Retention, Snapshots, Topology};
 use prepx_trading::MatchingCodec;
 
 use super::driver::{Driver, Gathered, Request};
@@ -43,7 +43,7 @@ impl Core {
     pub fn recover(
         options: Options,
         clock: Arc<dyn Clock>,
-        watch: &dyn Watch,
+        watch: &dyn RecoveryObserver,
     ) -> Result<(Core, Running), OpenError> {
         let open_dir = |path: PathBuf| {
             RealDir::open(&path).map_err(|source| OpenError::Directory { path, source })
