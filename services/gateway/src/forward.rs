@@ -1,7 +1,7 @@
 //! gRPC calls for services in other processes: forwarded as they are, streams too.
 //!
-//! Owns what may travel: the call's own headers and body. Refuses what only services of this platform
-//! may say to each other: the services that clients may call are a closed list, [`PUBLIC`].
+//! Owns which headers are forwarded. Refuses calls that only services of this platform may make: the
+//! services that clients may call are a closed list, [`PUBLIC`].
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
-/// The gRPC services that clients may call. What services ask of each other is not among them.
+/// The gRPC services that clients may call.
 pub const PUBLIC: [&str; 13] = [
     "prepx.analytics.v1.AuditService",
     "prepx.market_data.v1.CryptoDataService",
@@ -33,11 +33,11 @@ pub const PUBLIC: [&str; 13] = [
     "prepx.user.v1.UserService",
 ];
 
-/// The way to each of [`PUBLIC`]. `find` is asked once for each service that has some of them, such as
+/// The peers of each of [`PUBLIC`]. `find` is called once for each service that has some of them, such as
 /// `market_data`.
 ///
 /// # Errors
-/// The first of `find`.
+/// The first error of `find`.
 pub fn peers<E>(
     mut find: impl FnMut(&str) -> Result<Peer, E>,
 ) -> Result<BTreeMap<String, Peer>, E> {
@@ -60,7 +60,7 @@ pub fn service_of(name: &str) -> &str {
     name.split('.').nth(1).unwrap_or_default()
 }
 
-/// What a connection or a platform means by itself, and no client by a call.
+/// Headers that a connection or the platform sets, and that clients must not.
 const KEPT_BACK: [HeaderName; 5] = [
     header::CONNECTION,
     header::HOST,
@@ -69,7 +69,7 @@ const KEPT_BACK: [HeaderName; 5] = [
     spans::HEADER,
 ];
 
-/// A service in another process, in the place of its routes.
+/// A service in another process, in place of its routes.
 #[derive(Clone)]
 pub struct Forward(pub Peer);
 
@@ -91,7 +91,7 @@ impl Service<Request<Body>> for Forward {
     }
 }
 
-/// The call as it goes on. Of what this process knows about it only the caller goes along.
+/// The call to forward. Of what this process knows about it, only the caller is passed on.
 fn handed_on(request: Request<Body>) -> Request<Body> {
     let (parts, body) = request.into_parts();
     let mut request = Request::new(body);

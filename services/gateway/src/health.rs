@@ -13,7 +13,7 @@ use crate::status::Parts;
 pub struct Health {
     /// The services behind this gateway, by the full names of their gRPC services.
     pub peers: BTreeMap<String, Peer>,
-    /// Tells when this process begins to end.
+    /// Signals when this process begins to end.
     pub drain: Drain,
     /// Every process.
     pub parts: Parts,
@@ -28,7 +28,7 @@ impl GatewayService for Health {
         if let Some((name, _)) = self.peers.iter().find(|(_, peer)| !peer.is_serving()) {
             return Err(down(name));
         }
-        // What is in this process ends with it: it is down once that drains.
+        // Services in this process end with it: they are down once it drains.
         let status = match self.drain.is_draining() {
             true => wire::HealthStatus::Down,
             false => wire::HealthStatus::Ok,

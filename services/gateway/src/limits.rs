@@ -1,8 +1,8 @@
 //! Limits on requests from outside, before anything of them is decoded: by address, in total, by user,
 //! by the user's tier, and for orders by account. Off unless a profile is chosen.
 //!
-//! Owns: who is counted as what, and how a refusal looks. The counting itself is the cache's. Calls
-//! from within the process do not come this way and are not counted.
+//! Owns: what a request counts for, and the form of a refusal. The cache counts. Calls from within the
+//! process do not come this way and are not counted.
 
 pub mod config;
 
@@ -23,13 +23,13 @@ use prepx_transcode::{Error, Router};
 
 use config::{Config, Tier};
 
-/// The methods that place or change orders. Cancels are not among them: who is blocked may still get
-/// out.
+/// The methods that place or change orders. Cancels are not among them: a blocked caller may still get out
+/// of the market.
 const ORDERING: [&str; 2] = [
     "/prepx.trading.v1.TradingService/SubmitOrder",
     "/prepx.trading.v1.TradingService/ReplaceOrder",
 ];
-/// Its orders are counted by the service, which sees how many there are.
+/// The stream's orders are counted by the service, which sees how many there are.
 const ORDER_STREAM: &str = "/prepx.trading.v1.TradingService/StreamOrders";
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -46,16 +46,16 @@ pub struct Limits {
     pub random: Arc<Random>,
 }
 
-/// Whether orchestrators ask this: they must hear of health whatever the load.
+/// Whether orchestrators call this path: they must get an answer whatever the load.
 fn is_uncounted(path: &str) -> bool {
     matches!(path, "/api/health" | "/metrics") || path.starts_with("/grpc.health.v1.Health/")
 }
 
-/// A request that is refused, and by which limiter.
+/// A refused request, and the limiter that refused it.
 struct Refused(&'static str, Verdict);
 
 impl Limits {
-    /// Answers a request if it is within the limits, and says what is left.
+    /// Answers a request if it is within the limits, with what is left of them.
     pub async fn around(&self, mut request: Request<Body>, next: Next) -> Response<Body> {
         let path = request.uri().path();
         if is_uncounted(path) {
@@ -72,7 +72,7 @@ impl Limits {
         response
     }
 
-    /// Counts a request, from what costs least to find out on. The verdict is the caller's tightest.
+    /// Counts a request, by the cheapest limiter first. The verdict is the caller's tightest.
     async fn admit(&self, request: &mut Request<Body>) -> Result<Verdict, Refused> {
         let limits = &self.config;
         let address = address(request.extensions());
@@ -80,7 +80,7 @@ impl Limits {
             .take(limits.address.limiter("address"), &address)
             .await?;
         self.take(limits.global.limiter("global"), b"").await?;
-        // Who shows no good key is told so by the service that is asked.
+        // A caller without a valid key is refused by the service that it calls.
         let Ok(Some(identity)) = self.authenticator.authenticate(request.headers()).await else {
             return Ok(by_address);
         };
@@ -144,7 +144,7 @@ impl Limits {
         })
     }
 
-    /// Writes what is left as Alpaca does; the reset is in seconds since 1970.
+    /// Writes what is left in Alpaca's headers; the reset is in seconds since 1970.
     fn tell(&self, verdict: Verdict, headers: &mut HeaderMap) {
         if verdict == Verdict::UNLIMITED {
             return;
@@ -167,7 +167,7 @@ fn error(Refused(limiter, verdict): &Refused) -> Error {
         .retry_after(Some(after))
 }
 
-/// Where a request comes from: an IPv4 address, or the /64 of an IPv6 one, which is one customer's.
+/// The client of a request: an IPv4 address, or the /64 of an IPv6 address, which is one customer's.
 fn address(extensions: &Extensions) -> Vec<u8> {
     let from = extensions.get::<ConnectInfo<SocketAddr>>();
     match from.map(|from| from.0.ip().to_canonical()) {

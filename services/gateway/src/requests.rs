@@ -16,7 +16,7 @@ use prepx_trace::{Details, Kind, Span, Trace};
 use prepx_transcode::{Route, Router};
 use tokio::time::Instant;
 
-/// The statuses that are answered, and what stands for all else.
+/// The statuses that are counted by themselves, and one for all others.
 const STATUSES: [(u16, &str); 20] = [
     (101, "101"),
     (200, "200"),
@@ -40,17 +40,17 @@ const STATUSES: [(u16, &str); 20] = [
     (0, "other"),
 ];
 
-/// What is counted of every route.
+/// The metrics of all routes.
 pub struct Requests {
     in_flight: Gauge,
-    /// For the JSON API, by the route's place in the router.
+    /// For the JSON API, by the route's index in the router.
     routes: HashMap<usize, (Arc<Route>, Meters)>,
-    /// For paths that are no calls of a service; they take GET.
+    /// For paths that are not calls of a service; they take GET.
     pages: HashMap<&'static str, Meters>,
     other: Meters,
 }
 
-/// What is counted of a route.
+/// The metrics of a route.
 struct Meters {
     method: String,
     route: String,
@@ -59,7 +59,7 @@ struct Meters {
 }
 
 impl Requests {
-    /// Metrics for the routes of a router, and for these paths beside them.
+    /// The metrics of a router's routes, and of these paths.
     pub fn new(router: &Router, pages: impl Iterator<Item = &'static str>) -> Requests {
         let of = |route: &Arc<Route>| {
             let method = route.http_method().map_or("any", http::Method::as_str);
@@ -74,7 +74,7 @@ impl Requests {
         }
     }
 
-    /// Counts a request, until the head of its answer is there.
+    /// Counts a request, until the head of its answer is complete.
     pub async fn around(&self, request: Request<Body>, next: Next) -> Response<Body> {
         let page = self.pages.get(request.uri().path());
         let mut under_way = InFlight::begin(&self.in_flight, spans::begin(request.headers()));
@@ -93,7 +93,7 @@ impl Requests {
     }
 }
 
-/// Where the table has a status.
+/// The index of a status in the table.
 fn place_of_status(status: u16) -> usize {
     let place = STATUSES.iter().position(|(known, _)| *known == status);
     place.unwrap_or(STATUSES.len() - 1)
@@ -104,7 +104,7 @@ fn label(status: u16) -> &'static str {
     STATUSES[place_of_status(status)].1
 }
 
-/// What tells the routes of a router apart at the least cost: it lives as long as they are kept.
+/// Identifies a route within its router at the lowest cost. Valid as long as the router lives.
 fn place_of(route: &Arc<Route>) -> usize {
     Arc::as_ptr(route).addr()
 }
@@ -141,7 +141,7 @@ impl Meters {
     }
 }
 
-/// A request under way, also when its caller goes away.
+/// A request in progress. Counted even if its caller goes away.
 struct InFlight<'r> {
     gauge: &'r Gauge,
     span: Option<Span>,
@@ -153,7 +153,7 @@ impl<'r> InFlight<'r> {
         InFlight { gauge, span }
     }
 
-    /// What is done for it belongs to this.
+    /// The trace context for everything that is done for the request.
     fn trace(&self) -> Option<Trace> {
         self.span.as_ref().map(Span::trace)
     }

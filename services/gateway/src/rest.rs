@@ -1,6 +1,6 @@
 //! The JSON API: finds the route, calls the service over gRPC, writes JSON.
 //!
-//! There is no handler per route and no business logic here. The services themselves judge who may call, by
+//! There is no handler per route and no business logic here. The services authorize callers themselves, by
 //! the credentials that are passed on.
 
 use std::collections::BTreeMap;
@@ -21,10 +21,10 @@ use tonic::metadata::MetadataMap;
 
 use crate::raw;
 
-/// After so long without a word a stream says that it is still there.
+/// A stream without messages sends a sign of life after this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Headers of a client that services judge by; and which version of them it wants, where a mesh has several.
+/// The client's headers that services need; and the version that it wants, where a mesh has several.
 const HANDED_ON: [HeaderName; 4] = [
     header::AUTHORIZATION,
     HeaderName::from_static("apca-api-key-id"),
@@ -41,7 +41,7 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// The JSON API over the services that there are.
+    /// The JSON API over the available services.
     pub fn new(router: Arc<Router>, peers: BTreeMap<String, Peer>, random: Arc<Random>) -> Self {
         Rest {
             router,
@@ -59,7 +59,7 @@ impl Rest {
             Err(error) => refusal::told(&error, &request_id),
         };
         if let Some(route) = route {
-            // For whoever counts by route.
+            // The route, for metrics.
             response.extensions_mut().insert(route);
         }
         response.headers_mut().insert(guard::REQUEST_ID, request_id);
@@ -73,7 +73,7 @@ impl Rest {
         found: &mut Option<Arc<Route>>,
     ) -> Result<Response<Body>, Error> {
         let (parts, body) = request.into_parts();
-        // A HEAD is a GET whose answer's body the server leaves out.
+        // A HEAD is a GET whose body the server omits.
         let method = if parts.method == Method::HEAD {
             Method::GET
         } else {
@@ -85,7 +85,7 @@ impl Rest {
         let peer = peer.cloned().ok_or_else(|| not_here(parts.uri.path()))?;
         let message = read(&call, &parts.uri, &parts.headers, body).await?;
         let mut request = handed_on(message, &parts.headers, request_id);
-        // Whom the limits have found out already is not looked for again.
+        // A caller that the limits have authenticated is not authenticated again.
         if let Some(identity) = parts.extensions.get::<Arc<Identity>>() {
             request.extensions_mut().insert(Arc::clone(identity));
         }
@@ -125,10 +125,10 @@ async fn read(
     call.decode(uri.query(), content_type, &bytes)
 }
 
-/// What gzip begins with, which JSON cannot.
+/// The first bytes of gzip, which are not valid JSON.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Takes bodies as they are: to read one that is compressed takes more memory than its length says.
+/// Reads bodies uncompressed only: a compressed one takes more memory than its length says.
 fn check_encoding(headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
     let named = headers.get(header::CONTENT_ENCODING);
     let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -148,8 +148,8 @@ fn check_encoding(headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
     ))
 }
 
-/// At most `limit` bytes of a body. Of one that is larger the rest is read and thrown away, within the
-/// bounds of the runtime, so that the client hears why.
+/// Reads at most `limit` bytes of a body. The rest of a larger one is read and discarded, within the bounds
+/// of the runtime, so that the client receives the error.
 async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
@@ -203,8 +203,8 @@ fn handed_on(
     request
 }
 
-/// What a failed call says to the client. Clients send a 504 again by themselves, which would double
-/// an order: a write that was not answered in time is a 503 whose outcome is unknown.
+/// The error of a failed call for the client. Clients resend after a 504 by themselves, which would double
+/// an order, so a write that was not answered in time is a 503 with an unknown outcome.
 fn failure(route: &Route, status: &tonic::Status) -> Error {
     let error = status::read(status);
     if error.code == Code::DeadlineExceeded && route.effect() != Effect::Read {

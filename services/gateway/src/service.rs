@@ -30,30 +30,30 @@ const OWN: &str = "prepx.gateway.v1.GatewayService";
 /// The full name of the gRPC service underneath the sockets.
 const STREAMS: &str = "prepx.notification.v1.NotificationService";
 
-/// What the gateway stands on.
+/// The dependencies of the gateway.
 pub struct Deps {
     /// The services behind it, by the full names of their gRPC services.
     pub peers: BTreeMap<String, Peer>,
-    /// Whether the services are in other processes: then gRPC calls for those of [`PUBLIC`] are handed on
+    /// Whether the services are in other processes: then gRPC calls for those of [`PUBLIC`] are forwarded
     /// to them, within these limits.
     pub forwards: Option<guard::Limits>,
-    /// What this process is called, and what it tells of itself.
+    /// The name and the report of this process.
     pub own: (&'static str, Peer),
     /// The key of the platform.
     pub key: ClusterKey,
-    /// Knows who calls the gateway itself, and who opens a socket.
+    /// Authenticates callers of the gateway itself, and of sockets.
     pub authenticator: Arc<Authenticator>,
-    /// How much is taken on from whom.
+    /// The limits on requests.
     pub rate_limits: RateLimits,
-    /// Counts it.
+    /// Counts them.
     pub cache: Cache,
-    /// Tells the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
     /// Draws request ids.
     pub random: Arc<Random>,
-    /// Tells when this process begins to end.
+    /// Signals when this process begins to end.
     pub drain: Drain,
 }
 
@@ -92,7 +92,7 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
         None => axum::Router::new(),
     };
     let document = openapi(&router, "PrepX", env!("CARGO_PKG_VERSION")).to_string();
-    // Shared by all answers, however many wait to be read.
+    // Shared by all answers, even unread ones.
     let document = Bytes::from(document);
     let pages = ["/openapi.json", "/metrics"]
         .into_iter()
@@ -114,7 +114,7 @@ pub fn build(mut deps: Deps) -> Result<Service, TaskError> {
     Ok(limited(own.http(routes), limits))
 }
 
-/// This process, and where services are in others those that it reaches.
+/// This process, and if services are elsewhere, the processes behind it.
 fn parts(deps: &Deps) -> Parts {
     let (name, own) = &deps.own;
     let mut services = BTreeMap::from([((*name).to_owned(), own.clone())]);

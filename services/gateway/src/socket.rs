@@ -1,8 +1,8 @@
 //! The streams of the public API over WebSocket, each backed by one stream of the notification service.
 //!
-//! Owns the words of the protocols, sign-in by message, the formats (JSON, MessagePack) and the limits of a
-//! socket: how long it may take to sign in, how much it may send, how long it may leave what it gets unread.
-//! Refuses to know what the events mean; they come from the notification service as they are.
+//! Owns the messages of the protocols, sign-in by message, the formats (JSON, MessagePack) and the limits of
+//! a socket: how long it may take to sign in, how much it may send, how long it may leave data unread.
+//! Refuses to know what the events mean; they are passed on from the notification service.
 
 mod data;
 mod form;
@@ -30,14 +30,14 @@ use session::Session;
 
 /// The largest message that a client may send: a thousand symbols on each of a few channels.
 const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
-/// What may wait to be written to one socket before it counts as not reading.
+/// The bytes that may wait to be written to one socket before it counts as not reading.
 const WRITE_BYTES_MAX: usize = 1 << 20;
-/// Open sockets of one user.
+/// The most open sockets of one user.
 const USER_SOCKETS_MAX: usize = 64;
-/// Every path of a stream, and what is spoken there.
+/// The paths of the streams, and their protocols.
 const PATHS: [(&str, Protocol); 8] = [
     ("/stream", Protocol::Trading),
-    // As the Python client before alpaca-py writes it.
+    // The path of Alpaca's older Python client.
     ("/stream/", Protocol::Trading),
     ("/v2/iex", Protocol::Data(AssetClass::UsEquity)),
     ("/v2/sip", Protocol::Data(AssetClass::UsEquity)),
@@ -47,12 +47,12 @@ const PATHS: [(&str, Protocol); 8] = [
     ("/v1beta2/crypto", Protocol::Data(AssetClass::Crypto)),
 ];
 
-/// Where sockets are opened.
+/// Opens sockets.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     PATHS.iter().map(|&(path, _)| path)
 }
 
-/// What is spoken on a socket.
+/// The protocol of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// The events of the account's orders.
@@ -61,18 +61,18 @@ pub enum Protocol {
     Data(AssetClass),
 }
 
-/// What all sockets stand on.
+/// What all sockets share.
 pub struct Edge {
     authenticator: Arc<Authenticator>,
     notification: Peer,
     drain: Drain,
     codecs: Codecs,
     random: Arc<Random>,
-    /// How many sockets a user has open.
+    /// How many sockets each user has open.
     open: Mutex<HashMap<Uuid, usize>>,
 }
 
-/// A user's socket among those that it may have. Ends when dropped.
+/// A place among the sockets that a user may have. Freed when dropped.
 struct Seat {
     edge: Arc<Edge>,
     user: Uuid,
@@ -134,7 +134,7 @@ impl Edge {
             .max_frame_size(MESSAGE_BYTES_MAX)
             .max_write_buffer_size(WRITE_BYTES_MAX)
             .on_upgrade(async move |socket| {
-                // Kept as long as the socket is: it counts, and the end of the process waits for it.
+                // Kept as long as the socket: it is counted, and the shutdown waits for it.
                 let _held = (place.clone(), self.drain.work(), Open::begin());
                 let place = place.map(|Extension(place)| place);
                 Session::new(self, socket, place, protocol, form)
@@ -143,7 +143,7 @@ impl Edge {
             })
     }
 
-    /// A seat for one more socket of a user, if it may have one.
+    /// A place for one more socket of a user, if it may have one.
     fn seat(self: &Arc<Self>, user: Uuid) -> Option<Seat> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(user).or_default();
@@ -172,7 +172,7 @@ impl Drop for Seat {
     }
 }
 
-/// A socket that is open, for whoever scrapes metrics. Ends when dropped.
+/// The metrics of an open socket. Ends when dropped.
 struct Open(metrics::Gauge);
 
 impl Open {

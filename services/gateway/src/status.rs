@@ -1,4 +1,4 @@
-//! The state of the platform, put together from what each process reports.
+//! The state of the platform, combined from the reports of its processes.
 //!
 //! Owns what counts as a problem: a process that does not answer, a service of which no process takes calls,
 //! a partition without an owner. Refuses to guess: what no process reports is absent.
@@ -20,7 +20,7 @@ use wire::{HealthStatus, ProcessState, SqlServerRole};
 /// How long a process may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
-/// The processes that this gateway knows of.
+/// The processes that this gateway knows.
 pub struct Parts {
     /// By the name of their service, such as `risk`.
     pub services: BTreeMap<String, Peer>,
@@ -34,12 +34,12 @@ struct Known {
     /// Its address, as this gateway was configured.
     url: Option<String>,
     serves: bool,
-    /// What it reports; none when it does not answer.
+    /// Its report; none if it does not answer.
     part: Option<v1::Part>,
 }
 
 impl Parts {
-    /// Asks every process, side by side.
+    /// Asks every process, concurrently.
     pub async fn status(&self) -> wire::Status {
         let services = self.services.iter();
         let asked = services.flat_map(|(service, peer)| {
@@ -116,7 +116,7 @@ fn process(known: &Known) -> wire::ProcessStatus {
     }
 }
 
-/// Who owns each partition: of two that say so, whoever has come later.
+/// The owner of each partition. If two processes claim it, the one with the later epoch.
 fn owners(known: &[Known]) -> BTreeMap<&str, (&v1::Part, &v1::Owned)> {
     let parts = known.iter().filter_map(|known| known.part.as_ref());
     let all = parts.flat_map(|part| part.owned.iter().map(move |owned| (part, owned)));
@@ -133,7 +133,7 @@ fn owners(known: &[Known]) -> BTreeMap<&str, (&v1::Part, &v1::Owned)> {
     owners
 }
 
-/// Each partition once, in the order in which they are told.
+/// Each partition once, in the order of the reports.
 fn partitions(
     known: &[Known],
     owners: &BTreeMap<&str, (&v1::Part, &v1::Owned)>,
@@ -154,8 +154,8 @@ fn partitions(
     names.map(status).collect()
 }
 
-/// What each owner has sent to another and that one has not taken. They were not asked at one moment: who
-/// has taken more than was sent by then waits for nothing.
+/// The messages that each owner has sent to another one, and that one has not received. The processes are
+/// not asked at the same moment: one that has received more than was sent before has no lag.
 fn lanes(owners: &BTreeMap<&str, (&v1::Part, &v1::Owned)>) -> Vec<wire::LaneStatus> {
     let mut lanes = Vec::new();
     for (from, (_, sender)) in owners {
@@ -174,7 +174,8 @@ fn lanes(owners: &BTreeMap<&str, (&v1::Part, &v1::Owned)>) -> Vec<wire::LaneStat
     lanes
 }
 
-/// Whoever takes nothing has no lag. The version before does not say how much it takes.
+/// A process that takes nothing has no lag. Processes of the previous version do not report how much they
+/// take.
 fn consumers(known: &[Known]) -> Vec<wire::ConsumerStatus> {
     let mut consumers = Vec::new();
     for known in known.iter().filter(|known| known.serves) {
@@ -192,7 +193,7 @@ fn consumers(known: &[Known]) -> Vec<wire::ConsumerStatus> {
     consumers
 }
 
-/// Consumers of which partitions are nobody's to take, with how many of how many.
+/// Consumers with partitions that no process takes, with the numbers of partitions taken and in all.
 fn untaken(known: &[Known]) -> impl Iterator<Item = String> {
     let parts = known.iter().filter_map(|known| known.part.as_ref());
     let mut shared = BTreeMap::<String, (u64, u64)>::new();
@@ -225,7 +226,7 @@ fn dead_letters(known: &[Known]) -> Vec<wire::DeadLettersStatus> {
     letters.into_iter().map(status).collect()
 }
 
-/// Each once, as whoever sees most of it sees it: one process may not reach what others do.
+/// Each server once, as the process sees it that sees most of it: one process may not reach what others do.
 fn sql_servers(known: &[Known]) -> Vec<wire::SqlServerStatus> {
     let parts = known.iter().filter_map(|known| known.part.as_ref());
     let mut seen = BTreeMap::<&str, (v1::SqlRole, u64)>::new();

@@ -1,4 +1,4 @@
-//! What an operator may set of the limits on requests, and the figures of the profiles.
+//! The settings of the limits on requests, and the figures of the profiles.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Which figures the tiers have; `off`: nothing at all is limited.
+    /// The profile with the figures of the tiers; `off`: nothing is limited.
     pub profile: Profile,
-    /// The tier of traders that are not named under `users`. Operators are `enterprise`.
+    /// The tier of traders that are not listed under `users`. Operators are `enterprise`.
     pub default_tier: Tier,
     /// The tiers of users, by user id.
     pub users: BTreeMap<Uuid, Tier>,
@@ -33,7 +33,7 @@ pub struct Config {
     pub trading: BlockLimit,
 }
 
-/// Where the figures of the tiers come from.
+/// A profile: the source of the tiers' figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -46,7 +46,7 @@ pub enum Profile {
     Prepx,
 }
 
-/// What a user is to the limits.
+/// The tier of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
@@ -67,23 +67,23 @@ pub enum Tier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierLimit {
-    /// Requests that come back in a minute.
+    /// Requests that are refilled per minute.
     pub per_minute: u32,
-    /// Requests that come back in an hour, and as many at once; 0 for no such limit.
+    /// Requests that are refilled per hour, and the most at once; 0 for no such limit.
     #[serde(default)]
     pub per_hour: u32,
-    /// Requests at once after a pause; 0 for as many as in a minute.
+    /// The most requests at once after a pause; 0 for as many as in a minute.
     #[serde(default)]
     pub burst: u32,
 }
 
-/// A limit whose overstepping blocks.
+/// A limit that blocks callers that exceed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockLimit {
-    /// How many in a minute, also at once; 0 for no limit.
+    /// Requests per minute, and the most at once; 0 for no limit.
     pub per_minute: u32,
-    /// For how many seconds nothing is allowed to who asks for more.
+    /// For how many seconds a caller that exceeds it is blocked.
     pub block_s: u32,
 }
 
@@ -107,7 +107,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether requests can be counted by these.
+    /// Checks these figures.
     ///
     /// # Errors
     /// Names the figure, and what would be right.
@@ -122,7 +122,7 @@ impl Config {
         Ok(())
     }
 
-    /// What a tier may; `None` when the profile is off.
+    /// The limits of a tier; `None` when the profile is off.
     pub fn tier(&self, tier: Tier) -> Option<Limiter> {
         let limit = self.profile.limit(tier)?;
         Some(

@@ -13,8 +13,8 @@ const SYMBOLS_MAX: usize = 1_000;
 /// The longest symbol.
 const SYMBOL_BYTES_MAX: usize = 32;
 
-/// The channels of equities. Those without one of ours have nothing to tell: trades are never
-/// corrected, and there are no limit bands but an order's own.
+/// The channels of equities. Those without a channel of ours never have messages: trades are never
+/// corrected, and there are no limit bands except an order's own.
 const STOCKS: [(&str, Option<Channel>); 9] = [
     ("trades", Some(Channel::Trades)),
     ("quotes", Some(Channel::Quotes)),
@@ -35,8 +35,8 @@ const CRYPTO: [(&str, Option<Channel>); 6] = [
     ("dailyBars", Some(Channel::DailyBars)),
     ("orderbooks", Some(Channel::Orderbooks)),
 ];
-/// Channels that clients know and that nothing is told on: said, so that nobody waits in vain.
-const UNTOLD: [&str; 5] = ["statuses", "orderbooks", "imbalances", "news", "pricing"];
+/// Channels that clients know but that have no messages here. The answer says so.
+const UNSUPPORTED: [&str; 5] = ["statuses", "orderbooks", "imbalances", "news", "pricing"];
 
 /// An error as clients know them.
 pub type Refusal = (u32, &'static str);
@@ -63,20 +63,20 @@ pub const INVALID_CHANNEL: Refusal = (410, "invalid subscribe action for this fe
 /// A fault of ours.
 pub const INTERNAL: Refusal = (500, "internal error");
 
-/// What a socket listens to: symbols by channel.
+/// The subscriptions of a socket: symbols by channel.
 #[derive(Default)]
-pub struct Heard(BTreeMap<&'static str, BTreeSet<String>>);
+pub struct Subscriptions(BTreeMap<&'static str, BTreeSet<String>>);
 
-/// A change of what is heard.
+/// A change of the subscriptions.
 #[derive(Debug, PartialEq)]
 pub struct Change {
-    /// For the notification service; `None` when only of channels that nothing is told on.
+    /// For the notification service; `None` if only unsupported channels are named.
     pub wire: Option<wire::ChangeMarket>,
-    /// What was named of those.
-    pub untold: Vec<&'static str>,
+    /// The unsupported channels that are named.
+    pub unsupported: Vec<&'static str>,
 }
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ask {
     /// To sign in.
@@ -86,9 +86,9 @@ pub enum Ask {
         /// The key's secret.
         secret: String,
     },
-    /// To hear more.
+    /// To subscribe.
     Subscribe,
-    /// To hear less.
+    /// To unsubscribe.
     Unsubscribe,
 }
 
@@ -97,8 +97,8 @@ pub fn error((code, message): Refusal) -> Value {
     json!([{"T": "error", "code": code, "msg": message}])
 }
 
-/// The error of channels that nothing is told on, for the client. Some compare the words, so they are the known ones.
-pub fn untold(channels: &[&str]) -> Value {
+/// The error for unsupported channels, for the client. Some clients compare the text, so it is Alpaca's.
+pub fn unsupported(channels: &[&str]) -> Value {
     let (code, message) = INVALID_CHANNEL;
     json!([{"T": "error", "code": code, "msg": message, "channels": channels}])
 }
@@ -108,7 +108,7 @@ pub fn success(message: &str) -> Value {
     json!([{"T": "success", "msg": message}])
 }
 
-/// What a message asks for.
+/// Parses a message.
 pub fn read(message: &Value) -> Result<Ask, Refusal> {
     let text = |name: &str| message[name].as_str().map(str::to_owned);
     match message["action"].as_str() {
@@ -129,11 +129,11 @@ const fn channels(class: AssetClass) -> &'static [(&'static str, Option<Channel>
     }
 }
 
-impl Heard {
-    /// Takes note of a change, as far as there are the channels that it names.
+impl Subscriptions {
+    /// Applies a change, as far as its channels are supported.
     ///
     /// # Errors
-    /// When it is no sound change; then nothing has changed.
+    /// When it is not valid; then nothing has changed.
     pub fn change(
         &mut self,
         class: AssetClass,
@@ -143,19 +143,22 @@ impl Heard {
         let names = || channels(class).iter().map(|(name, _)| *name);
         let is_named = |name: &&'static str| message.get(*name).is_some_and(is_asked);
         let is_unknown = |name: &&'static str| names().all(|known| known != *name);
-        let untold = UNTOLD.into_iter().filter(is_unknown).filter(is_named);
-        let untold: Vec<&str> = untold.collect();
-        if !untold.is_empty() && !names().any(|name| is_named(&name)) {
-            return Ok(Change { wire: None, untold });
+        let unsupported = UNSUPPORTED.into_iter().filter(is_unknown).filter(is_named);
+        let unsupported: Vec<&str> = unsupported.collect();
+        if !unsupported.is_empty() && !names().any(|name| is_named(&name)) {
+            return Ok(Change {
+                wire: None,
+                unsupported,
+            });
         }
-        let mut heard = self.0.clone();
+        let mut subscriptions = self.0.clone();
         let mut lists = Vec::new();
         for &(name, channel) in channels(class) {
             let Some(asked) = message.get(name).filter(|asked| !asked.is_null()) else {
                 continue;
             };
             let symbols = symbols(asked)?;
-            let of = heard.entry(name).or_default();
+            let of = subscriptions.entry(name).or_default();
             match more {
                 true => of.extend(symbols.iter().cloned()),
                 false => of.retain(|symbol| !symbols.contains(symbol)),
@@ -165,10 +168,10 @@ impl Heard {
                 symbols: symbols.into_iter().collect(),
             }));
         }
-        if heard.values().map(BTreeSet::len).sum::<usize>() > SYMBOLS_MAX {
+        if subscriptions.values().map(BTreeSet::len).sum::<usize>() > SYMBOLS_MAX {
             return Err(SYMBOL_LIMIT);
         }
-        self.0 = heard;
+        self.0 = subscriptions;
         let (subscribe, unsubscribe) = if more {
             (lists, vec![])
         } else {
@@ -183,10 +186,10 @@ impl Heard {
             subscribe,
             unsubscribe,
         });
-        Ok(Change { wire, untold })
+        Ok(Change { wire, unsupported })
     }
 
-    /// Everything that is heard, for the client.
+    /// All subscriptions, for the client.
     pub fn subscription(&self, class: AssetClass) -> Value {
         let mut all = json!({"T": "subscription"});
         for (name, _) in channels(class) {
@@ -222,24 +225,24 @@ mod tests {
 
     #[test]
     fn a_subscription_lists_everything_after_each_change() {
-        let mut heard = Heard::default();
+        let mut subscriptions = Subscriptions::default();
         let class = AssetClass::Crypto;
         let more = json!({"trades": ["B/USD", "A/USD"], "orderbooks": ["*"], "quotes": null,
             "dailyBars": null, "statuses": []});
-        let Change { wire, untold } = heard.change(class, &more, true).unwrap();
-        assert_eq!((wire.unwrap().subscribe.len(), untold.len()), (2, 0));
-        heard
+        let Change { wire, unsupported } = subscriptions.change(class, &more, true).unwrap();
+        assert_eq!((wire.unwrap().subscribe.len(), unsupported.len()), (2, 0));
+        subscriptions
             .change(class, &json!({"trades": ["B/USD"]}), false)
             .unwrap();
         let expected = json!([{"T": "subscription", "trades": ["A/USD"], "quotes": [], "bars": [],
             "updatedBars": [], "dailyBars": [], "orderbooks": ["*"]}]);
-        assert_eq!(heard.subscription(class), expected);
+        assert_eq!(subscriptions.subscription(class), expected);
     }
 
     #[test]
     fn channels_that_there_are_not_leave_the_others_be() {
         let class = AssetClass::UsEquity;
-        for (asked, subscribed, untold) in [
+        for (asked, subscribed, unsupported) in [
             (
                 json!({"trades": ["A"], "news": ["A"], "orderbooks": ["*"]}),
                 Some(1),
@@ -253,16 +256,20 @@ mod tests {
             ),
             (json!({"dailyBars": ["B"], "news": []}), Some(1), vec![]),
         ] {
-            let mut heard = Heard::default();
-            let change = heard.change(class, &asked, true).unwrap();
+            let mut subscriptions = Subscriptions::default();
+            let change = subscriptions.change(class, &asked, true).unwrap();
             let lists = change.wire.map(|wire| wire.subscribe.len());
-            assert_eq!((lists, change.untold), (subscribed, untold), "{asked}");
+            assert_eq!(
+                (lists, change.unsupported),
+                (subscribed, unsupported),
+                "{asked}"
+            );
         }
     }
 
     #[test]
     fn what_is_not_sound_changes_nothing() {
-        let mut heard = Heard::default();
+        let mut subscriptions = Subscriptions::default();
         let many: Vec<String> = (0..=SYMBOLS_MAX).map(|n| format!("S{n}")).collect();
         for (wrong, refusal) in [
             (json!({"trades": ["A"], "quotes": "A"}), INVALID_SYNTAX),
@@ -272,8 +279,12 @@ mod tests {
             (json!({"trades": many}), SYMBOL_LIMIT),
         ] {
             let class = AssetClass::UsEquity;
-            assert_eq!(heard.change(class, &wrong, true), Err(refusal), "{wrong}");
-            assert_eq!(heard.subscription(class)[0]["trades"], json!([]));
+            assert_eq!(
+                subscriptions.change(class, &wrong, true),
+                Err(refusal),
+                "{wrong}"
+            );
+            assert_eq!(subscriptions.subscription(class)[0]["trades"], json!([]));
         }
         for wrong in [
             json!(null),

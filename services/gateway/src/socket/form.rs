@@ -1,4 +1,4 @@
-//! How messages look on a socket: JSON text, or MessagePack for clients that asked for it.
+//! The formats of messages on a socket: JSON text, or MessagePack for clients that asked for it.
 //!
 //! JSON keeps every digit of a number. MessagePack has binary floating point, because its clients
 //! demand that; it is made here, at the very edge.
@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 16;
 /// The MessagePack extension of a timestamp.
 const TIMESTAMP: i8 = -1;
 
-/// How messages are written.
+/// The format of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Text.
@@ -25,7 +25,7 @@ pub enum Form {
     MessagePack,
 }
 
-/// The JSON of what is told.
+/// The JSON of events.
 pub struct Codecs {
     trade_update: Codec,
     trade: Codec,
@@ -40,7 +40,7 @@ pub struct Codecs {
 pub struct Item {
     /// The letter of its type.
     pub kind: &'static str,
-    /// Of which instrument.
+    /// The symbol of its instrument.
     pub symbol: String,
     body: Vec<u8>,
     at_us: i64,
@@ -73,7 +73,7 @@ impl Codecs {
         Ok(body)
     }
 
-    /// An event of a market; `None` of one that has no letter.
+    /// An event of a market; `None` if its channel has no letter.
     ///
     /// # Errors
     /// When it has no JSON, which is a fault of ours.
@@ -135,7 +135,7 @@ impl Form {
         }
     }
 
-    /// What a client says; `None` when it cannot be read.
+    /// A client's message; `None` if it cannot be decoded.
     pub fn read(self, message: &Message) -> Option<Value> {
         match (self, message) {
             (_, Message::Text(text)) => serde_json::from_str(text.as_str()).ok(),
@@ -213,7 +213,7 @@ fn from_bytes(bytes: &Bytes) -> Option<Value> {
     }
 }
 
-/// What a client may say has names, texts, lists and maps; anything else is no message.
+/// A client's message has names, texts, lists and maps; everything else is refused.
 fn from_rmp(value: rmpv::Value) -> Option<Value> {
     Some(match value {
         rmpv::Value::Nil => Value::Null,

@@ -11,7 +11,7 @@ use prepx_runtime::Peer;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
-/// Changes that may be on their way.
+/// The most changes that may be on their way.
 const CHANGES_MAX: usize = 16;
 
 /// A listener at the notification service.

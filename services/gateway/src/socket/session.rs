@@ -17,7 +17,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, 
 use tonic::Status;
 use wire::subscribe_response::Message as Update;
 
-use super::data::{self, Heard, Refusal};
+use super::data::{self, Refusal, Subscriptions};
 use super::form::Form;
 use super::link::{self, Link};
 use super::trading;
@@ -48,10 +48,10 @@ pub struct Session {
     form: Form,
     identity: Option<(Arc<Identity>, Seat)>,
     link: Option<Link>,
-    heard: Heard,
-    /// For each change of subscriptions that is not answered yet, the requested channels that do not exist.
-    untold: VecDeque<Vec<&'static str>>,
-    /// Heartbeats since the other end was heard.
+    subscriptions: Subscriptions,
+    /// For each unanswered change of subscriptions, the requested channels that are not supported.
+    unsupported: VecDeque<Vec<&'static str>>,
+    /// Heartbeats since the last message of the client.
     silent: u32,
 }
 
@@ -82,8 +82,8 @@ impl Session {
             form,
             identity: None,
             link: None,
-            heard: Heard::default(),
-            untold: VecDeque::new(),
+            subscriptions: Subscriptions::default(),
+            unsupported: VecDeque::new(),
             silent: 0,
         }
     }
@@ -224,13 +224,16 @@ impl Session {
             Ok(ask) => ask == data::Ask::Subscribe,
             Err(refusal) => return self.refuse(refusal).await,
         };
-        match self.heard.change(class, message, more) {
-            Ok(data::Change { wire: None, untold }) => self.say(&data::untold(&untold)).await,
+        match self.subscriptions.change(class, message, more) {
+            Ok(data::Change {
+                wire: None,
+                unsupported,
+            }) => self.say(&data::unsupported(&unsupported)).await,
             Ok(data::Change {
                 wire: Some(change),
-                untold,
+                unsupported,
             }) => {
-                self.untold.push_back(untold);
+                self.unsupported.push_back(unsupported);
                 let change = wire::subscribe_request::Change::Market(change);
                 self.change(change).await
             }
@@ -238,13 +241,15 @@ impl Session {
         }
     }
 
-    /// Tells everything that is heard after a change; then what of it there is not. In this order, because a client that
-    /// hears of an error first takes the whole change for refused.
+    /// Sends all subscriptions after a change, then the error about unsupported channels. In this order, because a
+    /// client that receives an error first takes the whole change for refused.
     async fn subscribed(&mut self, class: AssetClass) -> Step {
-        let heard = self.heard.subscription(class);
-        self.say(&heard).await?;
-        match self.untold.pop_front() {
-            Some(untold) if !untold.is_empty() => self.say(&data::untold(&untold)).await,
+        let subscriptions = self.subscriptions.subscription(class);
+        self.say(&subscriptions).await?;
+        match self.unsupported.pop_front() {
+            Some(unsupported) if !unsupported.is_empty() => {
+                self.say(&data::unsupported(&unsupported)).await
+            }
             _ => Ok(()),
         }
     }
@@ -315,8 +320,8 @@ impl Session {
             Err(status) => return self.told_off(&status).await,
         };
         match (self.protocol, update) {
-            (Protocol::Trading, Update::Subscription(heard)) => {
-                self.say(&trading::listening(&heard)).await
+            (Protocol::Trading, Update::Subscription(subscriptions)) => {
+                self.say(&trading::listening(&subscriptions)).await
             }
             (Protocol::Trading, Update::TradeUpdate(update)) => {
                 let body = self.edge.codecs.trade_update(&update).map_err(fault)?;

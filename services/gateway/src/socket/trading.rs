@@ -1,12 +1,12 @@
-//! The words of the trading stream: objects with a `stream` and its `data`.
+//! The messages of the trading stream: objects with a `stream` and its `data`.
 
 use prepx_proto::notification::v1 as wire;
 use serde_json::{Value, json};
 
-/// The one stream that there is.
+/// The only stream.
 const TRADE_UPDATES: &str = "trade_updates";
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ask {
     /// To sign in.
@@ -16,11 +16,11 @@ pub enum Ask {
         /// The key's secret.
         secret: String,
     },
-    /// To hear of the account's orders, or no more.
+    /// To subscribe to the account's orders, or to unsubscribe.
     Listen(bool),
 }
 
-/// What a message asks for; otherwise what is wrong with it.
+/// Parses a message; otherwise the error in it.
 pub fn read(message: &Value) -> Result<Ask, &'static str> {
     let data = &message["data"];
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -46,7 +46,7 @@ pub fn read(message: &Value) -> Result<Ask, &'static str> {
     }
 }
 
-/// Whether a client has signed in, in answer to what it asked for.
+/// The answer to a sign-in.
 pub fn authorization(is_authorized: bool, action: &str) -> Value {
     let status = if is_authorized {
         "authorized"
@@ -56,13 +56,13 @@ pub fn authorization(is_authorized: bool, action: &str) -> Value {
     json!({"stream": "authorization", "data": {"status": status, "action": action}})
 }
 
-/// Why a client is not signed in, without its having asked.
+/// The error for a client that is not signed in and did not try to.
 pub fn unauthorized(message: &str) -> Value {
     json!({"stream": "authorization",
         "data": {"status": "unauthorized", "action": "authenticate", "message": message}})
 }
 
-/// What a client hears now.
+/// The client's subscriptions.
 pub fn listening(subscription: &wire::Subscription) -> Value {
     let streams: &[&str] = match subscription.account_ids.is_empty() {
         true => &[],
@@ -71,7 +71,7 @@ pub fn listening(subscription: &wire::Subscription) -> Value {
     json!({"stream": "listening", "data": {"streams": streams}})
 }
 
-/// Something that cannot be done.
+/// The error for something that cannot be done.
 pub fn error(code: u32, message: &str) -> Value {
     json!({"stream": "error", "data": {"code": code, "error_message": message}})
 }
@@ -82,7 +82,7 @@ pub fn trade_update(body: &[u8]) -> String {
     format!("{{\"stream\":\"{TRADE_UPDATES}\",\"data\":{body}}}")
 }
 
-/// The change that begins or ends listening to the key's own account.
+/// The change that subscribes to the key's own account, or unsubscribes.
 pub fn listen(listen: bool) -> wire::subscribe_request::Change {
     wire::subscribe_request::Change::Account(wire::ListenAccount {
         account_id: String::new(),
