@@ -11,7 +11,7 @@ use prepx_stage::{Following, Runner};
 use prepx_store::{Pool, Source};
 
 use crate::error::{Error, Result};
-use crate::passing::Passing;
+use crate::outcomes::OutcomeWriter;
 use crate::turn::turn;
 use crate::wire;
 use crate::{Effect, Origin, Settings};
@@ -36,7 +36,7 @@ pub struct Deps<E> {
 /// Follows what a group follows, and tries each errand once.
 pub struct Intake<E> {
     effect: Arc<E>,
-    passing: Arc<Passing>,
+    outcomes: Arc<OutcomeWriter>,
     pool: Pool,
     following: Following,
     /// How far it has been taken, by partition and, within it, by the journal of the lane's sender.
@@ -66,7 +66,7 @@ impl<E: Effect> Intake<E> {
         let (log, clock) = (Arc::clone(log), Arc::clone(&following.clock));
         let intake = Intake {
             effect: Arc::clone(effect),
-            passing: Arc::new(Passing::new(E::GROUP, settings.clone(), log, clock)),
+            outcomes: Arc::new(OutcomeWriter::new(E::GROUP, settings.clone(), log, clock)),
             pool: pool.clone(),
             following: following.clone(),
             taken: HashMap::new(),
@@ -74,8 +74,8 @@ impl<E: Effect> Intake<E> {
         Runner::open(following.clone(), intake).await
     }
 
-    pub(crate) fn passing(&self) -> Arc<Passing> {
-        Arc::clone(&self.passing)
+    pub(crate) fn outcomes(&self) -> Arc<OutcomeWriter> {
+        Arc::clone(&self.outcomes)
     }
 
     async fn stored(&self, partition: TopicPartition) -> Result<u64> {
@@ -139,7 +139,7 @@ impl<E: Effect> Consumer for Intake<E> {
     /// Where it was, or where the log begins now if that is later.
     async fn resume(&mut self, partition: TopicPartition) -> Result<u64> {
         let stored = self.stored(partition).await?;
-        let now = stored.max(self.passing.log.start(partition));
+        let now = stored.max(self.outcomes.log.start(partition));
         if stored > 0 && now > stored {
             let (group, missed) = (E::GROUP.name, now - stored);
             tracing::error!(group, %partition, missed, "alarm: records are gone that were not taken");
@@ -159,11 +159,11 @@ impl<E: Effect> Consumer for Intake<E> {
                 continue;
             }
             any = true;
-            let Passing {
+            let OutcomeWriter {
                 settings, clock, ..
-            } = &*self.passing;
+            } = &*self.outcomes;
             let tried = turn(&*self.effect, settings, &**clock, errands).await?;
-            self.passing.pass_on(partition.partition, tried).await?;
+            self.outcomes.write(partition.partition, tried).await?;
         }
         self.taken.entry(partition).or_default().now = next;
         match any {

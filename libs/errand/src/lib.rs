@@ -20,7 +20,7 @@ mod error;
 mod group;
 mod intake;
 pub mod letters;
-mod passing;
+mod outcomes;
 mod retries;
 mod rule;
 mod turn;

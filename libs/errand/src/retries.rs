@@ -19,7 +19,7 @@ use prepx_store::Pool;
 use crate::error::{Error, Result};
 use crate::intake::{Deps, Intake, source};
 use crate::letters;
-use crate::passing::Passing;
+use crate::outcomes::OutcomeWriter;
 use crate::turn::turn;
 use crate::wire::{self, Note, Verdict};
 use crate::{Effect, Errand};
@@ -36,7 +36,7 @@ pub struct Retries<E>(Arc<Shared<E>>);
 
 struct Shared<E> {
     effect: Arc<E>,
-    passing: Arc<Passing>,
+    outcomes: Arc<OutcomeWriter>,
     following: Following,
     pool: Pool,
 }
@@ -46,7 +46,7 @@ impl<E: Effect> Retries<E> {
     pub fn of(deps: Deps<E>, intake: &Runner<Intake<E>>) -> Retries<E> {
         Retries(Arc::new(Shared {
             effect: deps.effect,
-            passing: intake.consumer().passing(),
+            outcomes: intake.consumer().outcomes(),
             following: deps.following,
             pool: deps.pool,
         }))
@@ -86,7 +86,7 @@ impl<E: Effect> Shared<E> {
             };
             // Who takes over counts them, and so does this process when it begins anew.
             self.show(0);
-            self.passing.tell_counted(false);
+            self.outcomes.set_counted(false);
             drop(taking);
             match failed {
                 None => continue,
@@ -113,7 +113,7 @@ impl<E: Effect> Shared<E> {
         for topic in group.retries {
             topics.push((*topic, self.heads(*topic).await?));
         }
-        self.passing.tell_counted(true);
+        self.outcomes.set_counted(true);
         let dead = self.places(group.dead).await?;
         let retries = topics.into_iter();
         let retries = try_join_all(retries.map(|(topic, heads)| self.retry(topic, heads)));
@@ -126,7 +126,7 @@ impl<E: Effect> Shared<E> {
         let mut places = Vec::new();
         for partition in (0..count).map(|number| topic.partition(number)) {
             let stored = self.pool.position(&source::<E>(partition)).await?;
-            let next = stored.max(self.passing.log.start(partition));
+            let next = stored.max(self.outcomes.log.start(partition));
             self.release(partition, stored)?;
             places.push(Place {
                 partition,
@@ -140,9 +140,9 @@ impl<E: Effect> Shared<E> {
     async fn heads(&self, topic: Topic) -> Result<Vec<Head>> {
         let mut heads = Vec::new();
         for place in self.places(topic).await? {
-            let end = self.passing.log.end(place.partition);
+            let end = self.outcomes.log.end(place.partition);
             let waiting = end.saturating_sub(place.stored);
-            (self.passing).waiting(place.partition, |count| *count = waiting);
+            (self.outcomes).waiting(place.partition, |count| *count = waiting);
             heads.push(Head::at(place));
         }
         Ok(heads)
@@ -159,7 +159,7 @@ impl<E: Effect> Shared<E> {
             let (mut any, mut waiting) = (false, 0);
             for head in &mut heads {
                 any |= self.step(head).await?;
-                waiting += self.passing.waiting(head.place.partition, |_| ());
+                waiting += self.outcomes.waiting(head.place.partition, |_| ());
             }
             let gauge = metrics::gauge!("prepx_errands_waiting", "group" => E::GROUP.name, "topic" => topic.name());
             gauge.set(waiting as f64);
@@ -174,9 +174,9 @@ impl<E: Effect> Shared<E> {
         if !head.look()? {
             return Ok(false);
         }
-        let Passing {
+        let OutcomeWriter {
             settings, clock, ..
-        } = &*self.passing;
+        } = &*self.outcomes;
         let now = clock.now();
         let is_due = |(_, errand): &&(u64, Errand)| errand.due <= now;
         let due = head.waiting.iter().take(CHUNK).take_while(is_due).count();
@@ -186,10 +186,10 @@ impl<E: Effect> Shared<E> {
         let errands = head.waiting.drain(..due).map(|(_, errand)| errand);
         let tried = turn(&*self.effect, settings, &**clock, errands.collect()).await?;
         let partition = head.place.partition;
-        self.passing.pass_on(partition.partition, tried).await?;
+        self.outcomes.write(partition.partition, tried).await?;
         self.commit(head).await?;
         let less = |count: &mut u64| *count = count.saturating_sub(due as u64);
-        self.passing.waiting(partition, less);
+        self.outcomes.waiting(partition, less);
         Ok(true)
     }
 
@@ -207,14 +207,14 @@ impl<E: Effect> Shared<E> {
 
     /// Appends a partition's waiting errands again when the first keeps too much of an embedded log from being freed.
     async fn carry(&self, head: &mut Head) -> Result<bool> {
-        let log = &*self.passing.log;
+        let log = &*self.outcomes.log;
         if !log.runs_ahead() {
             return Ok(false);
         }
         let partition = head.place.partition;
         let held = head.held(log.durable().0, log.end(partition));
         let at_most = self
-            .passing
+            .outcomes
             .settings
             .held_bytes_max
             .max(4 * head.carried_bytes);
@@ -229,7 +229,7 @@ impl<E: Effect> Shared<E> {
                 batch.push_with(partition, |to| wire::put_errand(&errand, to));
             }
             head.carried_bytes += batch.payload_bytes() as u64;
-            self.passing.append(&batch).await?;
+            self.outcomes.append(&batch).await?;
             self.commit(head).await?;
         }
         Ok(true)
@@ -265,15 +265,15 @@ impl<E: Effect> Shared<E> {
                     };
                     tracing::info!(group = group.name, letter = %id, operator = %by, replay, "a dead letter was settled");
                     if let (true, Some(first)) = (replay, group.retries.first()) {
-                        let errand = errand.anew(self.passing.clock.now());
+                        let errand = errand.anew(self.outcomes.clock.now());
                         let to = first.partition(partition.partition);
                         again.push_with(to, |to| wire::put_errand(&errand, to));
-                        self.passing.waiting(to, |count| *count += 1);
+                        self.outcomes.waiting(to, |count| *count += 1);
                     }
                 }
             }
         }
-        let letters_max = self.passing.settings.letters_max;
+        let letters_max = self.outcomes.settings.letters_max;
         let forgotten = letters::forget_beyond(&mut tx, &group, letters_max).await?;
         if forgotten > 0 {
             tracing::error!(
@@ -285,7 +285,7 @@ impl<E: Effect> Shared<E> {
         }
         if !again.is_empty() {
             // Before the letters are gone: who dies between the two has both, and tries it once more.
-            self.passing.append(&again).await?;
+            self.outcomes.append(&again).await?;
         }
         tx.advance(&source::<E>(partition), place.stored + 1, next)
             .await?;

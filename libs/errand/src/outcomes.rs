@@ -20,7 +20,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 const DURABLE_WAIT: Duration = Duration::from_secs(10);
 
 /// Writes a group's errands to the log.
-pub(crate) struct Passing {
+pub(crate) struct OutcomeWriter {
     pub group: Group,
     pub settings: Settings,
     pub log: Arc<dyn Log>,
@@ -33,9 +33,9 @@ pub(crate) struct Passing {
     counted: watch::Sender<bool>,
 }
 
-impl Passing {
+impl OutcomeWriter {
     pub fn new(group: Group, settings: Settings, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Self {
-        Passing {
+        OutcomeWriter {
             delays_us: settings.delays_us(),
             group,
             settings,
@@ -47,7 +47,7 @@ impl Passing {
     }
 
     /// Sets whether all waiting errands are counted.
-    pub fn tell_counted(&self, counted: bool) {
+    pub fn set_counted(&self, counted: bool) {
         self.counted.send_replace(counted);
     }
 
@@ -60,7 +60,7 @@ impl Passing {
     }
 
     /// Writes the outcomes of a partition's errands, once all waiting errands are counted; returns when they are durable.
-    pub async fn pass_on(&self, partition: u32, tried: Vec<(Errand, Outcome)>) -> Result<()> {
+    pub async fn write(&self, partition: u32, tried: Vec<(Errand, Outcome)>) -> Result<()> {
         let mut counted = self.counted.subscribe();
         // Who says so is part of this, so the wait has no other end.
         drop(counted.wait_for(|counted| *counted).await);
