@@ -6,7 +6,7 @@ use prepx_stage::follow::{self, Poison};
 /// A result of a group's work.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a group cannot go on.
+/// Why a group cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log could not be followed.

@@ -29,7 +29,7 @@ pub(crate) struct OutcomeWriter {
     /// How many errands wait in each partition of a retry topic. Counted here, because asking for the end of a partition
     /// may take a round trip.
     waiting: Mutex<HashMap<TopicPartition, u64>>,
-    /// Whether the errands that waited before this process began are counted. Until then nobody knows how much room there is.
+    /// Whether the errands that waited before this process began are counted. Until then the free space is unknown.
     counted: watch::Sender<bool>,
 }
 

@@ -1,4 +1,5 @@
-//! What comes after the first attempt: the retry topics, whose first errand is always the next one due, and the dead letters.
+//! Everything after the first attempt: the retry topics, in each of which the first errand is always the next one
+//! due, and the dead letters.
 //!
 //! All errands of a retry topic wait equally long, so they become due in their order. An embedded log can only free space
 //! from its oldest record on. So an errand that has waited while too much was written behind it is appended again at the
@@ -84,7 +85,7 @@ impl<E: Effect> Shared<E> {
                 Err(why) = self.work() => Some(why),
                 () = duty.over() => None,
             };
-            // Who takes over counts them, and so does this process when it begins anew.
+            // The process that takes over counts them, and so does this one when it begins again.
             self.show(0);
             self.outcomes.set_counted(false);
             drop(taking);
@@ -284,7 +285,8 @@ impl<E: Effect> Shared<E> {
             );
         }
         if !again.is_empty() {
-            // Before the letters are gone: who dies between the two has both, and tries it once more.
+            // Before the letters are deleted: a crash between the two leaves both, and the errand is tried
+            // once more.
             self.outcomes.append(&again).await?;
         }
         tx.advance(&source::<E>(partition), place.stored + 1, next)
@@ -315,7 +317,7 @@ struct Head {
     place: Place,
     /// What was read and is not due yet, with its offset.
     waiting: VecDeque<(u64, Errand)>,
-    /// Where reading goes on.
+    /// The offset at which reading continues.
     read: u64,
     /// Ends of the log and of this partition at past times, oldest first; from these follows how much is held.
     marks: VecDeque<(u64, u64)>,

@@ -87,7 +87,7 @@ impl Desk {
         let (mut settled, mut after, mut seen) = (0, None, HashSet::new());
         loop {
             let mut letters = self.letters.page(group, after, CHUNK).await?;
-            // One that was replayed may be back by now.
+            // One that was replayed may have returned.
             letters.retain(|letter| seen.insert(letter.errand.id));
             let Some(last) = letters.last() else {
                 return Ok(settled);

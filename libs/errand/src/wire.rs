@@ -79,7 +79,7 @@ pub(crate) fn errands(mut batch: Batch) -> Result<Vec<(u64, Errand)>, Error> {
     messages(runs).map(read).collect()
 }
 
-/// The notes of a batch, each with what it stands for.
+/// The notes of a batch, each with its origin.
 pub(crate) fn notes(mut batch: Batch) -> Result<Vec<Note>, Error> {
     let runs = std::mem::take(&mut batch.runs);
     let read = |(origin, message): (Origin, Message)| {

@@ -1,4 +1,4 @@
-//! Listening over gRPC: decode, change what is heard, pass on what comes.
+//! Streams over gRPC: decode, change the subscription, pass on notifications.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Handler(pub Arc<Hub>);
 /// One listener's stream.
 struct Session {
     identity: Arc<Identity>,
-    /// `None` when the listener has said all that it wants to say.
+    /// `None` when the listener has sent its last request.
     requests: Option<Streaming<wire::SubscribeRequest>>,
     subscription: Subscription,
 }
@@ -79,7 +79,7 @@ impl NotificationService for Handler {
     }
 }
 
-/// Nothing is stored here: what was is asked for elsewhere.
+/// Nothing is stored here: the past is read elsewhere.
 fn from_now(request: &wire::ListenToTradesRequest) -> Result<(), Status> {
     let asked = [
         ("since", &request.since),
@@ -110,7 +110,7 @@ async fn next_trade(subscription: &mut Subscription) -> Result<wire::TradeUpdate
 }
 
 impl Session {
-    /// What is told next.
+    /// The next notification.
     async fn next(&mut self) -> Result<wire::SubscribeResponse, Status> {
         loop {
             let Some(requests) = &mut self.requests else {
@@ -146,7 +146,7 @@ impl Session {
     }
 }
 
-/// The caller's own account; another's is refused whether there is one or not (I9).
+/// The caller's own account; another one is refused whether it exists or not (I9).
 fn account(principal: &Principal, named: &str) -> Result<AccountId, Status> {
     permit(principal, Scope::OrdersRead)?;
     let own = principal.account().map_err(|error| error.status())?;

@@ -11,15 +11,15 @@ use crate::follow::{self, Error, Feed, Sources};
 use crate::grpc::Handler;
 use crate::hub::Hub;
 
-/// What the service stands on.
+/// The dependencies of the service.
 pub struct Deps {
-    /// What the streams are made of.
+    /// The source of the streams.
     pub sources: Sources,
     /// The market-data service, which knows the books that began before this process did.
     pub market_data: Caller,
 }
 
-/// Composes the service. It tells what happens from now on.
+/// Composes the service. It sends what happens from now on.
 ///
 /// # Errors
 /// When the log has failed.

@@ -1,4 +1,4 @@
-//! What is told, in the form of the public API: exact decimal numbers.
+//! Events in the form of the public API: exact decimal numbers.
 
 use prepx_domain::decimal::format;
 use prepx_domain::market::{Book, Level};
@@ -13,9 +13,9 @@ use wire::{Channel, TradeEvent};
 
 use crate::domain::market::{Best, Market, MarketEvent};
 
-/// What an account hears of a change; `None` of what is not about an order, or says nothing that was
-/// not said: a stop that is set off goes on as the order that it is, and the end of a filled order is
-/// its last fill.
+/// The event of a change for its account; `None` for changes that are not about an order, or that say
+/// nothing new: a triggered stop continues as the order that it is, and the end of a filled order is its
+/// last fill.
 pub fn trade_update(
     at: Micros,
     change: &Change,

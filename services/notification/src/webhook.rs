@@ -1,9 +1,9 @@
 //! Webhooks: events of an account's orders, sent to endpoints of its owner, at least once each.
 //!
-//! Owns the endpoints, what they are sent and how; who comes when, and what becomes of what fails, is
-//! [`prepx_errand`]'s. Refuses addresses that are not public unless it was told otherwise, both when an endpoint is
-//! made and when its name is looked up, and follows no redirect, so that nobody reaches through the
-//! platform into the network that it stands in. An account's endpoints are shown to nobody else (I9).
+//! Owns the endpoints, what they are sent and how; the order of attempts, and what becomes of failures, is
+//! [`prepx_errand`]'s. Refuses addresses that are not public unless it is configured otherwise, both when an
+//! endpoint is created and when its name is looked up, and follows no redirect, so that nobody reaches the
+//! platform's own network through it. An account's endpoints are shown to nobody else (I9).
 
 mod address;
 pub mod admin;

@@ -17,8 +17,8 @@ use tonic::{Request, Response, Status};
 use crate::events::AccountCodec;
 use crate::views;
 
-/// The service of this process's account partitions, for whoever shows the key of the platform. It needs no
-/// other layer before it: its callers have no principal.
+/// The service of this process's account partitions, for callers with the platform's key. It needs no other
+/// layer before it: its callers have no principal.
 pub fn owner(seats: Seats<AccountCodec>, key: &ClusterKey) -> Service {
     let server = AccountOwnerServiceServer::new(Owner(seats));
     Service::new().grpc(server).layer(key.layer())

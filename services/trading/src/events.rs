@@ -1,5 +1,5 @@
-//! The matching stage on the log: what it is told, its events, outputs and state as bytes, and to
-//! whom its outputs go. Owns no rule: those are the pure crate `matching`.
+//! The matching stage on the log: its inputs, events, outputs and state as bytes, and the destinations of
+//! its outputs. Owns no rule: those are the pure crate `matching`.
 
 mod event;
 mod snapshot;

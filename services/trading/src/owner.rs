@@ -11,8 +11,8 @@ use tonic::{Request, Response, Status};
 
 use crate::events::MatchingCodec;
 
-/// The service of this process's matching partitions, for whoever shows the key of the platform. It needs no
-/// other layer before it: its callers have no principal.
+/// The service of this process's matching partitions, for callers with the platform's key. It needs no other
+/// layer before it: its callers have no principal.
 pub fn owner(seats: Seats<MatchingCodec>, key: &ClusterKey) -> Service {
     let server = MatchingOwnerServiceServer::new(Owner(seats));
     Service::new().grpc(server).layer(key.layer())

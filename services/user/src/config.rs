@@ -12,7 +12,7 @@ pub struct Config {
     pub hash_memory_kib: u32,
     /// Hashes that are computed at the same time: this many times the memory, and cores.
     pub hashes_at_once: usize,
-    /// Hashes that may wait for their turn; more are told to come back.
+    /// The most hashes that may wait for their turn; further ones are refused with "try later".
     pub hashes_waiting_max: usize,
     /// Passwords that may be tried for one address at once; a right one forgives the wrong ones.
     pub sign_in_tries_max: u32,

@@ -40,7 +40,7 @@ pub struct First {
     pub operator: ApiKey,
     /// Of the demo trader.
     pub demo: ApiKey,
-    /// What its owner is told of them: the fixed ones, or the file where the drawn ones are.
+    /// What the operator is shown of them: the fixed ones, or the file with the drawn ones.
     pub shown: String,
 }
 

@@ -23,7 +23,7 @@ impl<S: Store> UserService for Grpc<S> {
     async fn sign_up(&self, request: Request<wire::SignUpRequest>) -> Answer<wire::User> {
         let wire::SignUpRequest { email, password } = request.into_inner();
         let app = Arc::clone(&self.0);
-        // A write that has begun goes on when its caller goes away.
+        // A write that has begun continues when its caller goes away.
         let done = tokio::spawn(async move { app.sign_up(&email, password).await });
         answer(joined(done).await, user)
     }
@@ -172,7 +172,8 @@ fn answer<T, W>(done: crate::Result<T>, encode: impl FnOnce(T) -> W) -> Answer<W
     }
 }
 
-/// What the caller is told; faults of ours are logged here, with their cause, and told without.
+/// The error for the caller. Faults of ours are logged here with their cause, which the caller does not
+/// see.
 fn refusal(error: &Error) -> Status {
     if error.code() == prepx_domain::Code::Internal {
         let cause = std::error::Error::source(error).map(ToString::to_string);

@@ -23,7 +23,7 @@ use crate::{Config, Error, Result};
 /// How often the age of the signing key is looked at.
 const ROTATION_CHECK: Duration = Duration::from_secs(3_600);
 
-/// What the service stands on.
+/// The dependencies of the service.
 pub struct Deps {
     /// Where the master key of personal data is: a file `master.key`.
     pub directory: PathBuf,
@@ -37,7 +37,7 @@ pub struct Deps {
     pub random: Arc<Random>,
     /// Counts the tries to sign in.
     pub cache: Cache,
-    /// Where revoked keys and sessions are told, for the authenticator of this process.
+    /// Where revocations are published, for the authenticator of this process.
     pub revocations: Arc<Revocations>,
 }
 

@@ -100,7 +100,8 @@ impl Vault {
         unseal(&key, sealed, user)
     }
 
-    /// What an address is found by; without the master key nobody can try addresses against it.
+    /// The value by which an address is looked up; without the master key nobody can try addresses against
+    /// it.
     pub fn lookup(&self, email: &Email) -> [u8; 32] {
         *blake3::keyed_hash(&self.lookup, email.as_str().as_bytes()).as_bytes()
     }

@@ -48,7 +48,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (0 | 10 | 127 | 224.., _, _) => true,
         // Shared by carriers.
         (100, 64..128, _) => true,
-        // Link-local, where clouds tell machines their secrets.
+        // Link-local, where clouds serve machines their secrets.
         (169, 254, _) => true,
         (172, 16..32, _) => true,
         (192, 168, _) => true,

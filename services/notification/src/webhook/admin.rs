@@ -103,7 +103,7 @@ impl Grpc {
         let group = self.group(&group)?;
         let ids = named(&ids, all)?;
         let desk = self.0.clone();
-        // What has begun goes on when its caller goes away.
+        // What has begun continues when its caller goes away.
         let settled = tokio::spawn(async move {
             match ids {
                 Some(ids) => desk.settle(group, &ids, act, by).await,

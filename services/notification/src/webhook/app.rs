@@ -29,7 +29,7 @@ pub struct App {
 }
 
 impl App {
-    /// Makes an endpoint, and tells its secret.
+    /// Creates an endpoint, and returns its secret.
     pub async fn create(
         &self,
         account: AccountId,
@@ -56,7 +56,7 @@ impl App {
         Ok(self.store.of_account(account).await?)
     }
 
-    /// Deletes one. Whose it is otherwise is not told (I9).
+    /// Deletes an endpoint. The error does not show whether it is another account's (I9).
     pub async fn delete(&self, account: AccountId, id: &str) -> Result<()> {
         let unknown = || Error::Unknown(id.chars().take(64).collect());
         let id: Uuid = id.parse().map_err(|_| unknown())?;

@@ -1,4 +1,4 @@
-//! What an operator may set for webhooks: the section `webhooks`.
+//! The settings of webhooks: the section `webhooks`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,22 +13,23 @@ use super::effect::GROUP;
 const ENDPOINTS_AT_ONCE: usize = 64;
 /// How many events may wait in a partition of a retry topic; some kilobytes each.
 const WAITING_MAX: u64 = 20_000;
-/// How much of an embedded log an event that waits may hold.
+/// How much of an embedded log the waiting events may hold.
 const HELD_BYTES_MAX: u64 = 64 << 20;
 
 /// The section `webhooks` of the settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How many endpoints an account may have.
+    /// The most endpoints of an account.
     pub endpoints_max: u32,
-    /// Where they may be: `public`, `loopback` as well, or `any`. By default public; with `--dev` loopback.
+    /// Which addresses are allowed: `public`, `loopback` as well, or `any`. By default public; with `--dev`
+    /// loopback.
     pub networks: Option<Networks>,
     /// How long an endpoint may take to answer.
     pub timeout_ms: u64,
     /// How long an event waits before it is sent again: the first time, the second and so on, 4 at most.
     pub retry_delays_ms: Vec<u64>,
-    /// How many events that nobody took are kept for operators.
+    /// How many undeliverable events are kept for operators.
     pub dead_letters_max: u64,
     /// Certificates, in PEM, of authorities that are trusted beside those of the public Internet.
     pub ca_file: Option<PathBuf>,
@@ -48,7 +49,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether webhooks can work with these values.
+    /// Checks these values.
     ///
     /// # Errors
     /// Says what would be right.
@@ -73,7 +74,7 @@ impl Config {
         }
     }
 
-    /// Where endpoints may be.
+    /// The addresses at which endpoints are allowed.
     pub fn networks(&self, dev: bool) -> Networks {
         let usual = if dev {
             Networks::Loopback

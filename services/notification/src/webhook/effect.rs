@@ -1,4 +1,4 @@
-//! What the group of the webhooks does: makes deliveries of what an account is told, and sends them.
+//! The effect of the webhooks' group: makes deliveries of an account's events, and sends them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,13 +43,13 @@ const TIMESTAMP: &str = "prepx-timestamp";
 /// The header with the signature.
 const SIGNATURE: &str = "prepx-signature";
 
-/// Why the group cannot go on.
+/// Why the group cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] prepx_store::Error),
-    /// A message is not understood.
+    /// A message cannot be decoded.
     #[error(transparent)]
     Poison(#[from] Poison<journal::Error>),
     /// The stage does not answer.
@@ -60,30 +60,30 @@ pub enum Error {
     Json(#[from] prepx_transcode::Error),
 }
 
-/// Sends what accounts are told.
-pub struct Sending {
-    /// The endpoints.
+/// Sends the events of accounts.
+pub struct WebhookEffect {
+    /// The store of endpoints.
     pub store: Store,
     /// Ids and secrets.
     pub keys: Keys,
-    /// Connects.
+    /// Connects to endpoints.
     pub dialer: Dialer,
     /// The JSON of events.
     pub codec: Codec,
-    /// Who knows the instruments.
+    /// Knows the instruments.
     pub matching: Arc<dyn MatchingPort>,
-    /// Those that were asked for.
+    /// The instruments that are known so far.
     pub instruments: Mutex<HashMap<InstrumentId, Instrument>>,
 }
 
-/// The way to an endpoint.
+/// The connection to an endpoint.
 pub struct Way {
     endpoint: Endpoint,
     line: Line,
     gone: bool,
 }
 
-impl Effect for Sending {
+impl Effect for WebhookEffect {
     const GROUP: Group = GROUP;
     type Way = Way;
     type Error = Error;
@@ -152,7 +152,7 @@ impl Effect for Sending {
     }
 }
 
-/// The headers of an attempt, but for the signature.
+/// The headers of an attempt, except the signature.
 pub fn headers(event: Uuid, at: Micros) -> Vec<(&'static str, String)> {
     vec![
         (EVENT_ID, event.to_string()),
@@ -183,8 +183,8 @@ fn of_orders(
     Ok(updates)
 }
 
-impl Sending {
-    /// The deliveries of an update to the endpoints of its account that want it.
+impl WebhookEffect {
+    /// The deliveries of an update, to the endpoints of its account that want it.
     async fn add(
         &self,
         origin: Origin,
@@ -233,7 +233,7 @@ impl Sending {
         Ok(body.into())
     }
 
-    /// An instrument; all are asked for when one is not known.
+    /// An instrument; if it is unknown, all are asked for.
     async fn instrument(&self, id: InstrumentId) -> Result<Option<Instrument>, Error> {
         if let Some(known) = self.known(id) {
             return Ok(Some(known));
@@ -259,7 +259,7 @@ impl Sending {
     }
 }
 
-/// The name that an event has outside.
+/// The name of an event in the API.
 fn name(event: &str) -> String {
     event
         .trim_start_matches("TRADE_EVENT_")

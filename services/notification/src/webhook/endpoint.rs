@@ -1,4 +1,4 @@
-//! Endpoints: their URLs and which events they are sent. Pure.
+//! Endpoints: their URLs, and which events they are sent. Pure.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,40 +12,40 @@ use super::Networks;
 /// The longest URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
-/// Where events of an account are sent.
+/// An endpoint to which the events of an account are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its id.
     pub id: Uuid,
-    /// Whose events.
+    /// The account.
     pub account: AccountId,
-    /// Where.
+    /// The URL.
     pub place: Place,
-    /// Which.
+    /// The events.
     pub events: Events,
-    /// When it was made; what was before is not sent.
+    /// When it was created; earlier events are not sent.
     pub created_at: Micros,
-    /// When it said that it is gone.
+    /// When it answered that it is gone (410).
     pub disabled_at: Option<Micros>,
 }
 
-/// A set of events; empty is all of them.
+/// A set of events; an empty one stands for all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Events(pub i64);
 
 impl Events {
-    /// These.
+    /// The set of these events.
     pub fn of(events: impl IntoIterator<Item = TradeEvent>) -> Events {
         let bits = events.into_iter().map(bit);
         Events(bits.fold(0, |all, one| all | one))
     }
 
-    /// Whether this one is sent.
+    /// Whether it has this event.
     pub fn has(self, event: TradeEvent) -> bool {
         self.0 == 0 || self.0 & bit(event) != 0
     }
 
-    /// Each of them, in the order of their numbers; none when all are sent.
+    /// Each of them, in the order of their numbers; none if it stands for all.
     pub fn iter(self) -> impl Iterator<Item = TradeEvent> {
         let all = (1..63).filter_map(|number| TradeEvent::try_from(number).ok());
         all.filter(move |event| self.0 & bit(*event) != 0)
@@ -62,16 +62,16 @@ pub enum Problem {
     /// Too long.
     #[error("it has {0} bytes, {URL_BYTES_MAX} at most are allowed")]
     Long(usize),
-    /// No URL.
+    /// Not a URL.
     #[error("it is not a URL such as https://example.com/events")]
     Form,
     /// Another scheme.
     #[error("it begins with `{0}://`: https:// would be right")]
     Scheme(String),
-    /// It says who.
+    /// It has a user name or a password.
     #[error("it names a user: events are signed instead, leave it out")]
     User,
-    /// It has a part that no server sees.
+    /// It has a fragment, which servers never see.
     #[error("it has a fragment (`#`), which is never sent to a server: leave it out")]
     Fragment,
     /// Port 0.
@@ -82,13 +82,13 @@ pub enum Problem {
     Address,
 }
 
-/// A URL that may be sent to, as far as it says so itself: what its name stands for is seen when it is
+/// A URL that may be sent to, as far as its text shows: the addresses of its host are checked when it is
 /// looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// As it was given.
     pub url: String,
-    /// Whether it is encrypted.
+    /// Whether it uses TLS.
     pub secure: bool,
     /// The name or address, without brackets.
     pub host: String,
@@ -152,7 +152,7 @@ impl Place {
     }
 }
 
-/// The address that a host is, if it needs no looking up.
+/// The address in a host, if it needs no lookup.
 pub fn literal(host: &str) -> Option<IpAddr> {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     if name == "localhost" || name.ends_with(".localhost") {

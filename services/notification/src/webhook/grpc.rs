@@ -30,7 +30,7 @@ impl WebhookService for Grpc {
         permit(caller, Scope::OrdersRead)?;
         let wire::CreateWebhookRequest { url, events } = request.into_inner();
         let app = Arc::clone(&self.0);
-        // A write that has begun goes on when its caller goes away.
+        // A write that has begun continues when its caller goes away.
         let made = tokio::spawn(async move { app.create(account, &url, &events).await });
         let made = made.await.map_err(|_| status::internal())?;
         let (endpoint, secret) = made.map_err(|error| refusal(&error))?;
@@ -86,7 +86,8 @@ fn webhook(endpoint: Endpoint) -> wire::Webhook {
     }
 }
 
-/// What the caller is told; faults of ours are logged here and told without their cause.
+/// The error for the caller. Faults of ours are logged here with their cause, which the caller does not
+/// see.
 fn refusal(error: &Error) -> Status {
     if error.code() == Code::Internal {
         tracing::error!(%error, "a call about webhooks failed");

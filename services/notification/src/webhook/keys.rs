@@ -1,5 +1,5 @@
-//! The ids of events and the secrets of endpoints: both follow from a key in the data directory, so that a
-//! copy of the store alone signs nothing, and ids tell nobody how much the platform trades.
+//! The ids of events and the secrets of endpoints. Both are derived from a key in the data directory, so
+//! that a copy of the store alone signs nothing, and ids do not show how much the platform trades.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 const FILE_NAME: &str = "webhooks.key";
 
-/// What follows from the key.
+/// Derives ids and secrets from the key.
 #[derive(Clone)]
 pub struct Keys {
     events: [u8; 32],
@@ -21,7 +21,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Those of this directory; drawn at the first start.
+    /// From the key in this directory, which is drawn at the first start.
     ///
     /// # Errors
     /// When the directory cannot be used.
@@ -38,7 +38,7 @@ impl Keys {
         }
     }
 
-    /// The id of what a message tells.
+    /// The id of the event in a message.
     pub fn event(&self, origin: Origin) -> Uuid {
         let mut name = [0; 14];
         name[..2].copy_from_slice(&origin.source.topic.code().to_be_bytes());
@@ -47,7 +47,7 @@ impl Keys {
         uuid_of(&self.events, &name)
     }
 
-    /// The id of an event on its way to an endpoint.
+    /// The id of an event for one endpoint.
     pub fn errand(&self, event: Uuid, endpoint: Uuid) -> Uuid {
         let mut name = [0; 32];
         name[..16].copy_from_slice(event.as_bytes());
@@ -55,7 +55,7 @@ impl Keys {
         uuid_of(&self.events, &name)
     }
 
-    /// What events for an endpoint are signed with.
+    /// The secret with which events for an endpoint are signed.
     pub fn secret(&self, endpoint: Uuid) -> String {
         let hash = blake3::keyed_hash(&self.secrets, endpoint.as_bytes());
         format!("whsec_{}", hash.to_hex())
@@ -69,7 +69,8 @@ fn uuid_of(key: &[u8; 32], name: &[u8]) -> Uuid {
     uuid::Builder::from_random_bytes(id).into_uuid()
 }
 
-/// The signature of a body that is sent at a time, in hex: HMAC-SHA256 of the seconds, a point, and the body.
+/// The signature of a body that is sent at this time, in hex: HMAC-SHA256 of the seconds, a full stop, and
+/// the body.
 pub fn signature(secret: &str, timestamp_s: i64, body: &[u8]) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length");

@@ -1,7 +1,7 @@
-//! The way to an endpoint: one connection, for as long as a turn lasts.
+//! The connection to an endpoint, for the duration of a turn.
 //!
-//! Owns what is sent and how much is waited for and read. Refuses addresses that are not allowed, after
-//! they were looked up and before anything is sent; follows no redirect; says in no failure where it went.
+//! Owns what is sent, and the limits of time and size. Refuses addresses that are not allowed, after they
+//! were looked up and before anything is sent; follows no redirect; names no address in a failure.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,11 +28,11 @@ use super::endpoint::{Place, literal};
 
 /// How much of an answer's body is read, so that its connection can be used again.
 const BODY_BYTES_MAX: usize = 16 << 10;
-/// The most that the head of an answer may take.
+/// The largest head of an answer.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 const AGENT: &str = concat!("PrepX/", env!("CARGO_PKG_VERSION"));
 
-/// Dials endpoints.
+/// Connects to endpoints.
 #[derive(Clone)]
 pub struct Dialer {
     networks: Networks,
@@ -40,7 +40,7 @@ pub struct Dialer {
     tls: TlsConnector,
 }
 
-/// A connection to an endpoint, when there is one.
+/// A connection to an endpoint, if there is one.
 #[derive(Default)]
 pub struct Line(Option<SendRequest<Full<Bytes>>>);
 
@@ -50,16 +50,16 @@ pub enum Failure {
     /// It took too long.
     #[error("no answer within {0:?}")]
     Late(Duration),
-    /// Its name stands for nothing.
+    /// Its name has no address.
     #[error("its name cannot be looked up")]
     Name,
-    /// Its name stands for what is not allowed.
+    /// Its name has an address that is not allowed.
     #[error("its address is not one of the public Internet, and others are not allowed here")]
     Address,
     /// It cannot be reached.
     #[error("no connection: {0}")]
     Connection(io::ErrorKind),
-    /// It is not who it says.
+    /// Its certificate is not valid for its name.
     #[error("no TLS connection: {0}")]
     Tls(&'static str),
     /// It did not speak HTTP, or hung up.
@@ -71,10 +71,10 @@ trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Dialer {
-    /// That trusts the authorities of the public Internet, and those in a file.
+    /// Trusts the authorities of the public Internet, and those in a file.
     ///
     /// # Errors
-    /// When there is none in the file.
+    /// When the file has none.
     pub fn new(
         networks: Networks,
         timeout: Duration,
@@ -108,10 +108,10 @@ impl Dialer {
         })
     }
 
-    /// Sends a body, once; the status of the answer.
+    /// Sends a body once; returns the status of the answer.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is no answer.
     pub async fn post(
         &self,
         line: &mut Line,
@@ -131,7 +131,7 @@ impl Dialer {
         body: &Bytes,
     ) -> Result<StatusCode, Failure> {
         if let Some(connection) = line.0.take() {
-            // One that was used before may have ended meanwhile: then a new one is made.
+            // A connection that was used before may have been closed since: then a new one is made.
             if let Ok(status) = exchange(line, connection, request(place, headers, body)?).await {
                 return Ok(status);
             }
@@ -159,7 +159,7 @@ impl Dialer {
         Ok(sender)
     }
 
-    /// To the first address that is allowed and answers.
+    /// Connects to the first address that is allowed and answers.
     async fn connect(&self, place: &Place) -> Result<TcpStream, Failure> {
         let addresses: Vec<SocketAddr> = match literal(&place.host) {
             Some(address) => vec![SocketAddr::new(address, place.port)],
@@ -186,7 +186,7 @@ impl Dialer {
     }
 }
 
-/// What is wrong, without the names that are in the words of an error.
+/// The kind of an error, without the names that are in its text.
 fn insecure(error: &io::Error) -> &'static str {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
     match cause {
@@ -226,7 +226,7 @@ fn request(
         .map_err(|_| Failure::Http)
 }
 
-/// Sends on a connection and keeps it when it can be used again.
+/// Sends a request on a connection, and keeps the connection if it can be used again.
 async fn exchange(
     line: &mut Line,
     mut connection: SendRequest<Full<Bytes>>,

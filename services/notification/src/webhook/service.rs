@@ -1,4 +1,4 @@
-//! Wiring: the schema, the key, the group, and what is answered.
+//! Wiring: the schema, the key, the group, and the gRPC service.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use prepx_store::{Durability, Location, Options, Pool};
 use prepx_transcode::Codec;
 
 use super::app::App;
-use super::effect::{GROUP, Sending};
+use super::effect::{GROUP, WebhookEffect};
 use super::grpc::Grpc;
 use super::keys::Keys;
 use super::line::Dialer;
@@ -25,29 +25,29 @@ use super::{Config, Error, Networks, Result, admin};
 
 const GROUPS: &[prepx_errand::Group] = &[GROUP];
 
-/// What webhooks stand on.
+/// The dependencies of webhooks.
 pub struct Deps {
-    /// What was set.
+    /// The settings.
     pub config: Config,
-    /// Where endpoints may be.
+    /// The addresses at which endpoints are allowed.
     pub networks: Networks,
-    /// Where the key is.
+    /// The directory of the key.
     pub directory: PathBuf,
-    /// Where the schema is.
+    /// The place of the schema.
     pub location: Location,
-    /// What is followed, and whether it is this process that sends.
+    /// What to follow, and whether it is this process's duty to send.
     pub following: Following,
     /// The same log.
     pub log: Arc<dyn Log>,
-    /// Who knows the instruments.
+    /// Knows the instruments.
     pub matching: Arc<dyn MatchingPort>,
     /// Draws ids and the key.
     pub random: Arc<Random>,
-    /// How much of a log with a bound of its own what waits may hold.
+    /// How much the waiting events may hold of a log with a size bound.
     pub held_bytes_max: Option<u64>,
 }
 
-/// Brings the schema to what this version needs, and does nothing else.
+/// Migrates the schema, and does nothing else.
 ///
 /// # Errors
 /// When it cannot be opened.
@@ -75,7 +75,7 @@ pub async fn build(deps: Deps) -> Result<Service> {
         Store::new(pool.clone()),
     );
     let dialer = Dialer::new(deps.networks, config.timeout(), config.ca_file.as_deref());
-    let sending = Sending {
+    let effect = WebhookEffect {
         store: store.clone(),
         keys: keys.clone(),
         dialer: dialer.map_err(Error::Config)?,
@@ -98,7 +98,7 @@ pub async fn build(deps: Deps) -> Result<Service> {
         random: deps.random,
     });
     let group = prepx_errand::Deps {
-        effect: Arc::new(sending),
+        effect: Arc::new(effect),
         settings: config.group(deps.held_bytes_max),
         following: deps.following,
         log: deps.log,
@@ -119,7 +119,7 @@ pub async fn build(deps: Deps) -> Result<Service> {
         }))
 }
 
-/// Those of a process among several: each answers for webhooks; one of them, that with the lease, sends. The
+/// The webhooks of one process among several: each answers requests; the one with the lease sends. The
 /// second service is the task of the lease.
 ///
 /// # Errors

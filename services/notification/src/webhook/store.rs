@@ -26,7 +26,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-/// Accounts that are looked for at once.
+/// Accounts per query.
 const ACCOUNTS: usize = 1_000;
 const SELECT: &str =
     "SELECT webhook_id, account_id, url, events, created_at_us, disabled_at_us FROM webhooks ";
@@ -36,12 +36,12 @@ const SELECT: &str =
 pub struct Store(Pool);
 
 impl Store {
-    /// On an open pool that has had [`MIGRATIONS`].
+    /// On a pool that was opened with [`MIGRATIONS`].
     pub const fn new(pool: Pool) -> Store {
         Store(pool)
     }
 
-    /// Adds an endpoint unless its account has `most`; whether it was added.
+    /// Adds an endpoint unless its account has `most`; returns whether it did.
     pub async fn insert(&self, endpoint: &Endpoint, most: u32) -> Result<bool> {
         let account = endpoint.account.raw();
         let mut tx = self.0.begin_of(&account.to_be_bytes()).await?;
@@ -74,7 +74,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Deletes an endpoint of an account; whether there was one.
+    /// Deletes an endpoint of an account; returns whether there was one.
     pub async fn delete(&self, account: AccountId, id: Uuid) -> Result<bool> {
         let mut tx = self.0.begin_of(&account.raw().to_be_bytes()).await?;
         let gone = query("DELETE FROM webhooks WHERE account_id = $1 AND webhook_id = $2")
@@ -86,7 +86,7 @@ impl Store {
         Ok(gone == 1)
     }
 
-    /// Whether there is any that is sent to.
+    /// Whether there is any endpoint to send to.
     pub async fn any(&self) -> Result<bool> {
         let any = query(
             "SELECT account_id FROM webhooks WHERE disabled_at_us IS NULL
@@ -96,7 +96,7 @@ impl Store {
         Ok(any.fetch_optional(&mut reader).await?.is_some())
     }
 
-    /// The endpoints of these accounts that are sent to, oldest first.
+    /// The endpoints of these accounts to send to, oldest first.
     pub async fn live(&self, accounts: &[AccountId]) -> Result<Vec<Endpoint>> {
         let mut endpoints = Vec::new();
         let mut reader = self.0.read().await?;
@@ -112,7 +112,7 @@ impl Store {
         Ok(endpoints)
     }
 
-    /// One of them, if it is sent to.
+    /// An endpoint, if events are to be sent to it.
     pub async fn get(&self, id: Uuid) -> Result<Option<Endpoint>> {
         let mut found = query(SELECT);
         found
@@ -122,7 +122,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Notes that an endpoint said that it is gone.
+    /// Marks an endpoint as gone.
     pub async fn disable(&self, id: Uuid, now: Micros) -> Result<()> {
         let mut tx = self.0.begin_of(id.as_bytes()).await?;
         query("UPDATE webhooks SET disabled_at_us = $2 WHERE webhook_id = $1 AND disabled_at_us IS NULL")
@@ -139,7 +139,7 @@ fn read(row: &Row) -> Result<Endpoint> {
     Ok(Endpoint {
         id: Uuid::from_slice(row.get("webhook_id")?).map_err(|_| Error::Damaged("webhook_id"))?,
         account: AccountId::new(row.get("account_id")?).ok_or(Error::Damaged("account_id"))?,
-        // What is allowed now is asked where it is sent to.
+        // Whether the URL is allowed now is checked where it is sent to.
         place: Place::parse(&url, Networks::Any).map_err(|_| Error::Damaged("url"))?,
         events: Events(row.get("events")?),
         created_at: Micros(row.get("created_at_us")?),

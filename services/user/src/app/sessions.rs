@@ -48,7 +48,7 @@ fn count(event: &'static str) {
 impl<S: Store> App<S> {
     /// Starts a session. Unknown addresses take the same path and time, and get the same answer, as wrong passwords.
     pub async fn sign_in(&self, email: &str, password: String) -> Result<Tokens> {
-        // What cannot be an address cannot be anybody's; telling so tells nothing.
+        // A text that is not an address belongs to no user, and saying so reveals nothing.
         let email = Email::parse(email)?;
         let lookup = self.vault.lookup(&email);
         let now = self.clock.now();

@@ -37,7 +37,7 @@ pub struct SealedEmail {
 }
 
 impl User {
-    /// The caller that a session or key of this user stands for.
+    /// The principal of a session or key of this user.
     pub fn principal(&self, key_id: &str, scopes: Scopes) -> Principal {
         Principal {
             user_id: self.id,
