@@ -1,8 +1,8 @@
 //! Keeps the audit chains: hashes durable records, commits the chains' heads, signs roots, releases the log.
 //!
-//! Runs on a thread of its own, once a second: what it does with a megabyte of records never stands
-//! in the way of an order. A failure changes nothing; the same records are taken again and give the
-//! same chain. What operators had stages go on without is listed on the way.
+//! Runs on a thread of its own, once a second, so that hashing a megabyte of records never delays an order.
+//! A failure changes nothing; the same records are read again and give the same chain. Messages that
+//! operators have had skipped are listed on the way.
 
 mod run;
 
@@ -24,9 +24,9 @@ use crate::root::{Root, Signed};
 use crate::service::Deps;
 use crate::store::{Audit, Move};
 
-/// The name under which the audit holds on to what no signed root covers.
+/// The name under which the audit registers what no signed root covers.
 const CONSUMER: &str = "audit";
-/// Reads of a journal in one pass, so that every journal gets its turn and commits stay frequent.
+/// The reads of a journal in one pass, so that every journal gets its turn and commits stay frequent.
 const STEPS_A_PASS: usize = 32;
 
 /// When a root is due. Without a new record there is none.
@@ -47,18 +47,18 @@ impl Default for Pace {
     }
 }
 
-/// What a pass has found.
+/// The result of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
     /// Nothing new.
     Nothing,
-    /// What it has taken was all there was.
+    /// There were records, and all were processed.
     All,
-    /// There may be more than it has taken.
+    /// There may be further records.
     Part,
 }
 
-/// What the next root is linked to.
+/// What the next root links to.
 #[derive(Clone, Copy, Default)]
 struct Last {
     number: u64,
@@ -78,7 +78,8 @@ pub struct Auditor {
     key: SigningKey,
     pace: Pace,
     heads: Vec<Head>,
-    /// Up to where each journal has been looked through: on Kafka there need be no record before its end.
+    /// The offset up to which each journal was read: on Kafka the last offset before its end may have no
+    /// record.
     seen: BTreeMap<TopicPartition, u64>,
     last: Last,
     /// Records in the chains that no root covers.
@@ -90,8 +91,8 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// Goes on from what the schema has. Speaks up at the log for what is still needed, so it is to
-    /// be made before anything lets go of the log.
+    /// Continues from what the schema has. Registers with the log what is still needed, so it must be
+    /// created before anything releases the log.
     pub async fn open(deps: &Deps, audit: Audit) -> Result<Auditor> {
         let newest = audit.newest_root().await?;
         let mut auditor = Auditor {
@@ -115,7 +116,7 @@ impl Auditor {
         Ok(auditor)
     }
 
-    /// Takes over what the schema has, which another process may have carried on.
+    /// Reads what the schema has, which another process may have continued.
     async fn go_on_from_schema(&mut self) -> Result<()> {
         let newest = self.audit.newest_root().await?;
         let (last, covered) = match &newest {
@@ -151,12 +152,12 @@ impl Auditor {
         Ok(())
     }
 
-    /// The key that its roots verify with.
+    /// The public key of its roots.
     pub fn public_key(&self) -> VerifyingKey {
         self.key.verifying_key()
     }
 
-    /// Takes what is durable, and signs a root when one is due or `closing` asks for it.
+    /// Processes what is durable, and signs a root when one is due or `closing` asks for it.
     pub async fn pass(&mut self, closing: bool) -> Result<Pass> {
         let (mut heads, mut seen) = (self.heads.clone(), self.seen.clone());
         let (mut taken, mut more, mut skips) = (0, false, Vec::new());
@@ -195,7 +196,8 @@ impl Auditor {
         })
     }
 
-    /// How far a journal may be taken. That it ends before its chain does is an alarm.
+    /// The offset up to which a journal may be processed. It is an alarm if the journal ends before its
+    /// chain.
     fn end_for(&self, head: &Head) -> Result<u64> {
         let end = self.log.end(head.journal);
         if head.next_offset > end {
@@ -223,7 +225,7 @@ impl Auditor {
         }
     }
 
-    /// A root is on the disk: what it covers may go.
+    /// A root is on the disk: the log may drop what it covers.
     fn rooted(&mut self, root: &Root, signed: &Signed) -> Result<()> {
         self.last = Last {
             number: root.number,
@@ -240,8 +242,8 @@ impl Auditor {
     }
 }
 
-/// Takes what a journal has before `until`, in a bounded number of reads: how many records, and up to where there
-/// are no more.
+/// Processes a journal's records before `until`, in a bounded number of reads; returns how many, and the offset
+/// up to which there are no more.
 fn look_through(
     log: &dyn Log,
     head: &mut Head,
@@ -258,7 +260,7 @@ fn look_through(
     Ok((taken, head.next_offset))
 }
 
-/// What a record of a journal says of skips. One that is no transition says nothing: whoever folds the
+/// The skips in a record of a journal. A record that is not a transition has none; the stage that folds the
 /// journal stops at it.
 fn skips_of(journal: TopicPartition, record: &Record) -> Vec<Skip> {
     let transition = Transition::decode(&record.payload).ok();
@@ -268,8 +270,8 @@ fn skips_of(journal: TopicPartition, record: &Record) -> Vec<Skip> {
     })
 }
 
-/// Where a chain begins that nothing is known of: with the journal, or with what is left of one
-/// that was cut before anybody audited it.
+/// The start of a new chain: the journal's beginning, or the first record of a journal that was truncated
+/// before it was audited.
 fn first(log: &dyn Log, journal: TopicPartition) -> Head {
     Head::start(journal, log.start(journal))
 }

@@ -8,7 +8,7 @@ use prepx_bus::{Poisoned, ReadError, TopicPartition};
 /// A result of this service.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a chain cannot go on, or the service cannot start.
+/// Why a chain cannot continue, or the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log could not be read.

@@ -1,4 +1,4 @@
-//! The audit trail over gRPC: decode, read, encode. Who may ask is said in the protos.
+//! The audit trail over gRPC: decode, read, encode. The protos say who may call.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use crate::verify::{Newest, VerifyError};
 const LIMIT_DEFAULT: i32 = 100;
 const LIMIT_MAX: i32 = 1_000;
 
-/// How often the journals are begun again because a newer root let go of what was being read.
+/// How often the reading of the journals is restarted because a newer root has released what was being
+/// read.
 const CHECKS_MAX: u32 = 3;
 
 /// Answers from what is committed, and from the durable journals.
@@ -31,7 +32,7 @@ pub struct Handler {
     pub public_key: VerifyingKey,
     pub log: Arc<dyn Log>,
     pub topology: Topology,
-    /// One at a time hashes the journals again.
+    /// Only one call at a time hashes the journals again.
     pub checking: Mutex<()>,
 }
 
@@ -98,13 +99,13 @@ impl AuditService for Handler {
     }
 }
 
-/// Whether a newer root has let go of what was wanted.
+/// Whether a newer root has released the wanted records.
 const fn is_gone(error: &ReadError) -> bool {
     matches!(error, ReadError::Truncated { .. })
 }
 
 impl Handler {
-    /// Hashes again what no root covers, apart from the threads that answer others.
+    /// Hashes again what no root covers, on a thread of its own.
     async fn check(&self) -> Result<wire::AuditJournalsCheck, VerifyError> {
         let newest = Newest::of(&self.audit, self.topology, &self.public_key).await?;
         let (root, log) = (newest.root, Arc::clone(&self.log));
@@ -171,7 +172,7 @@ impl From<Error> for Status {
                     words,
                 ))
             }
-            // Only operators ask, and they are the ones who have to know.
+            // Only operators call this, and they need to know.
             Error::Damaged(_) => status::of(&status::Error::new(
                 status::Code::Internal,
                 "AUDIT_DAMAGED",

@@ -1,7 +1,7 @@
 //! The key that signs roots: 32 bytes in the data directory, readable by their owner only.
 //!
-//! Drawn at the first start, durable before it signs anything, never replaced: whoever keeps roots
-//! knows this platform by it.
+//! Drawn at the first start, durable before it signs anything, never replaced: readers of roots recognise
+//! this platform by it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 const FILE_NAME: &str = "audit.key";
 
-/// Where the key of a data directory is.
+/// The path of the key in a data directory.
 pub fn path_in(directory: &Path) -> PathBuf {
     directory.join(FILE_NAME)
 }

@@ -1,6 +1,7 @@
-//! The audit of a platform that runs, as it shows it: whether its roots are signed, linked and lead to
-//! its heads. Whoever asks checks this himself. Refuses to vouch for the records: those he has not got.
-//! The platform hashes those that no root covers again, and of the others who has the data directory.
+//! The audit of a running platform, as it presents it: whether its roots are signed, linked and lead to its
+//! heads. The caller checks that itself. Refuses to vouch for the records, which the caller does not have.
+//! The platform hashes those again that no root covers; the others can be hashed by whoever has the data
+//! directory.
 
 use ed25519_dalek::VerifyingKey;
 use prepx_bus::Topic;
@@ -12,7 +13,7 @@ use crate::hex;
 use crate::root::{Root, Signed};
 use crate::verify::Difference;
 
-/// What was shown so far. All roots must be by one key.
+/// What was presented so far. All roots must be of one key.
 #[derive(Default)]
 pub struct Shown {
     number: u64,
@@ -27,12 +28,12 @@ impl Shown {
         &self.heads
     }
 
-    /// How many roots were taken: the number of the last.
+    /// The number of roots so far, which is the number of the last.
     pub const fn number(&self) -> u64 {
         self.number
     }
 
-    /// Takes the next root.
+    /// Checks the next root.
     ///
     /// # Errors
     /// When it is not what was signed, or does not follow.
@@ -69,7 +70,7 @@ impl Shown {
 
     /// Compares the newest heads with the last root, and answers them.
     ///
-    /// # Errors
+    /// When a head is behind an earlier one, or has another hash than the root signed.
     /// When a chain goes back, or has another hash where the root has signed one.
     pub fn finish(mut self, heads: &[wire::AuditHead]) -> Result<Vec<Head>, Difference> {
         let heads: Option<Vec<Head>> = heads.iter().map(head).collect();

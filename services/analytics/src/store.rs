@@ -1,7 +1,7 @@
-//! The schema `audit`: heads and roots, and what operators had stages go on without.
+//! The schema `audit`: heads and roots, and the messages that operators have had stages skip.
 //!
-//! Heads could be made again from the log, roots could not: they say when they were made, and
-//! somebody may have seen them. So a commit is on the disk before anything is told or let go of.
+//! Heads could be computed again from the log, roots could not: they contain the time of signing, and may
+//! have been published. So a commit is on the disk before anything is shown or released.
 
 #[cfg(test)]
 mod plans;
@@ -36,14 +36,14 @@ const ROOTS: Monthly = Monthly {
     table: "roots",
     column: "created_at_us",
 };
-/// So many months are made before they begin: as long as nobody may have looked.
+/// The months whose partitions are created ahead: as long as nobody may have looked.
 const MONTHS_AHEAD: u32 = 3;
 
 /// Heads and roots in SQL. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Audit(Pool);
 
-/// Brings the schema to what this version needs, and does nothing else.
+/// Migrates the schema, and does nothing else.
 ///
 /// # Errors
 /// When it cannot be opened.
@@ -52,18 +52,18 @@ pub async fn migrate(location: &Location) -> Result<()> {
     Ok(())
 }
 
-/// A chain that has moved: where from, and where to.
+/// The old and the new head of a chain.
 pub type Move = (u64, Head);
 
 impl Audit {
-    /// Opens the schema, and makes it when it is not there.
+    /// Opens the schema; creates it if it does not exist.
     pub async fn open(location: &Location) -> Result<Audit> {
         let options = Options::new("audit", Durability::Source);
         let pool = Pool::open(location, &options, MIGRATIONS).await?;
         Ok(Audit(pool))
     }
 
-    /// Waits for what is running and closes the schema.
+    /// Waits for running calls and closes the schema.
     pub async fn close(self) {
         self.0.close().await;
     }
@@ -113,12 +113,12 @@ impl Audit {
         rows.iter().map(skip_of).collect()
     }
 
-    /// Makes the month of `now` and those to come, where roots are kept by month; how many there were to make.
+    /// Creates the partitions for the month of `now` and for those to come; returns how many it created.
     pub async fn make_months(&self, now: Micros) -> Result<usize> {
         Ok(self.0.make_months(ROOTS, now.0, MONTHS_AHEAD).await?)
     }
 
-    /// Moves chains on, and adds what their records say of skips and a root, in one transaction.
+    /// Writes new heads, skips from the records, and a root, in one transaction.
     pub async fn commit(
         &self,
         moves: &[Move],
@@ -163,7 +163,7 @@ impl Audit {
     }
 }
 
-/// A key that spans months does not see to it that numbers are dense: whoever adds one does, in its turn.
+/// A key that includes the month does not enforce dense numbers: the writer does, under its lock.
 async fn add_root(tx: &mut Tx, root: &Root, as_kept: &Signed) -> Result<()> {
     let newest = query("SELECT number FROM roots ORDER BY number DESC LIMIT 1");
     let newest: Option<i64> = newest.scalar(&mut *tx).await?;

@@ -1,11 +1,11 @@
-//! Whether the journals are what was chained and signed, and where they first are not.
+//! Whether the journals are what was chained and signed, and the first difference.
 //!
-//! Roots are read in their order, and each journal's records once as they pass. Of a journal that was cut, the
-//! records before the earliest root whose head is retained cannot be checked any more: its
-//! signed head is what the rest is proved to follow.
+//! Roots are read in order, and each journal's records once. Of a truncated journal, the records before the
+//! earliest root whose head is retained can no longer be checked; the rest is proved to follow that signed
+//! head.
 //!
-//! Of a platform that runs, whoever asks checks the roots himself. What no root covers yet only the
-//! platform can hash again: [`Newest`] does.
+//! The roots of a running platform are checked by the caller. Only the platform can hash again what no root
+//! covers yet: [`Newest`] does.
 
 mod journal;
 
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::root::{Root, Signed};
 use crate::store::Audit;
 
-/// Roots read at once.
+/// Roots per read.
 const PAGE: u32 = 256;
 
 /// What was checked.
@@ -30,7 +30,7 @@ pub struct Totals {
     pub roots: u64,
     /// Records that were hashed again.
     pub records: u64,
-    /// Durable records behind the heads: what came after the audit's last look.
+    /// Durable records after the heads: they came after the audit's last pass.
     pub unaudited: u64,
 }
 
@@ -48,17 +48,17 @@ pub enum Difference {
     /// A root that does not follow the one before.
     #[error("root {0} is not linked to the root before it")]
     Unlinked(u64),
-    /// A root of somebody else, or one that was changed.
+    /// A root of another key, or one that was changed.
     #[error("root {0} is not signed by the key of this platform")]
     Signature(u64),
-    /// A chain does not go back.
+    /// A head is behind an earlier one.
     #[error("the chain of {journal} goes back from offset {from} to {to}")]
     Backwards {
         /// The journal.
         journal: TopicPartition,
-        /// How far it had come.
+        /// The earlier head.
         from: u64,
-        /// How far a later head says it has.
+        /// The later head.
         to: u64,
     },
     /// The journal has lost records that are in the chain.
@@ -102,12 +102,11 @@ pub enum VerifyError {
     Store(#[from] Error),
 }
 
-/// Checks every root and every chain of the log as far back as it goes. `key` is what its roots are
-/// signed with: [`public_key`](crate::public_key), or better a copy that was kept elsewhere; `None`
-/// takes no root.
+/// Checks every root, and every chain as far back as the log goes. `key` is the public key of its roots:
+/// [`public_key`](crate::public_key), or better a copy that was kept elsewhere; `None` accepts no root.
 ///
 /// # Errors
-/// The first difference, or what kept it from looking.
+/// The first difference, or the reason why it cannot be checked.
 pub async fn verify(
     log: &dyn Log,
     location: &Location,
@@ -122,7 +121,7 @@ pub async fn verify(
     check?.over(log)
 }
 
-/// Everything that was signed and chained, to be compared with the journals' records as they pass.
+/// Everything that was signed and chained, to be compared with the journals' records.
 pub struct Check {
     journals: Vec<Journal>,
     roots: u64,
@@ -130,12 +129,11 @@ pub struct Check {
 }
 
 impl Check {
-    /// Reads what was signed of a platform that nobody runs, and checks the signatures. `start` says
-    /// of each journal the head before the first record that is still there, `None` where nobody
-    /// knows.
+    /// Reads what was signed of a platform that does not run, and checks the signatures. `start` gives for
+    /// each journal the head before its first remaining record, `None` if that is unknown.
     ///
     /// # Errors
-    /// The first root that is not as it was signed, or what kept it from looking.
+    /// The first root that is not as it was signed, or the reason why it cannot be checked.
     pub async fn open(
         location: &Location,
         topology: Topology,
@@ -148,7 +146,7 @@ impl Check {
         check
     }
 
-    /// Nothing has been claimed yet: for whoever has the roots from elsewhere, and has checked them.
+    /// No claims yet: for a caller that has the roots from elsewhere, and has checked them.
     pub fn nothing(topology: Topology, start: impl Fn(TopicPartition) -> Option<Head>) -> Check {
         let journal = |name: TopicPartition| Journal::new(name, start(name));
         Check {
@@ -158,10 +156,10 @@ impl Check {
         }
     }
 
-    /// Notes the heads that a root names, or those behind the newest.
+    /// Adds the heads of a root, or those after the newest root.
     ///
     /// # Errors
-    /// When a chain goes back.
+    /// When a head is behind an earlier one.
     pub fn claim(&mut self, heads: &[Head]) -> Result<(), Difference> {
         for journal in &mut self.journals {
             let head = heads.iter().find(|head| head.journal == journal.name);
@@ -198,15 +196,15 @@ impl Check {
         Ok(check)
     }
 
-    /// After the roots, which a running platform may have added to meanwhile: heads never go back.
+    /// After the roots, to which a running platform may have added: heads never go back.
     async fn claim_heads(&mut self, audit: &Audit) -> Result<(), VerifyError> {
         Ok(self.claim(&audit.heads().await?)?)
     }
 
-    /// Takes the next record of a journal; what is no journal's is left alone.
+    /// Processes the next record of a journal; ignores records of other topics.
     ///
     /// # Errors
-    /// When what has passed is not what was chained.
+    /// When the records so far are not what was chained.
     pub fn take(&mut self, from: TopicPartition, record: &Record) -> Result<(), Difference> {
         let mut journals = self.journals.iter_mut();
         let Some(journal) = journals.find(|journal| journal.name == from) else {
@@ -216,7 +214,7 @@ impl Check {
         Ok(())
     }
 
-    /// What was checked, when everything has passed that journals have up to their `end`.
+    /// The result, when all records of the journals up to their `end` have been processed.
     ///
     /// # Errors
     /// When records are missing that were chained.
@@ -235,7 +233,7 @@ impl Check {
     /// Reads the journals and finishes.
     ///
     /// # Errors
-    /// The first difference, or what kept it from looking.
+    /// The first difference, or the reason why it cannot be checked.
     pub fn over(mut self, log: &dyn Log) -> Result<Totals, VerifyError> {
         for at in 0..self.journals.len() {
             let journal = self.journals[at].name;
@@ -255,15 +253,15 @@ impl Check {
     }
 }
 
-/// The newest root, and what was chained behind it.
+/// The newest root, and the chains after it.
 pub struct Newest {
-    /// Its number; 0 before there is one.
+    /// Its number; 0 if there is none.
     pub root: u64,
     check: Check,
 }
 
 impl Newest {
-    /// Reads the root and the heads of a platform, which may go on meanwhile.
+    /// Reads the root and the heads of a platform, which may be running.
     pub(crate) async fn of(
         audit: &Audit,
         topology: Topology,
@@ -276,7 +274,7 @@ impl Newest {
             heads = check_root(number, previous, &signed, &names, Some(key))?.heads;
             root = number;
         }
-        // Before the first root nothing is let go of: the journals are whole.
+        // Before the first root nothing is dropped: the journals are complete.
         let covered = |name: &TopicPartition| {
             let head = heads.iter().find(|head| head.journal == *name);
             Journal::new(*name, Some(head.copied().unwrap_or(Head::start(*name, 0))))
@@ -290,7 +288,7 @@ impl Newest {
         Ok(Newest { root, check })
     }
 
-    /// Hashes the records behind the root again; blocks.
+    /// Hashes the records after the root again. Blocks.
     pub(crate) fn over(self, log: &dyn Log) -> Result<Totals, VerifyError> {
         self.check.over(log)
     }

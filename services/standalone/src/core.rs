@@ -1,9 +1,9 @@
-//! The order path of the standalone process: the account and matching stages on one thread over a
-//! bounded ring, the log written and synced by a second, snapshots made by a third.
+//! The order path of the standalone process: the account and matching stages on one thread over a bounded
+//! ring, a second thread that writes and syncs the log, a third that makes snapshots.
 //!
-//! Owns the event log of the data directory and all stage partitions. Refuses what does not fit
-//! (I10, before anything is accepted), and to tell anybody what is not durable (I8). When the
-//! stages or the log fail, [`Core::failed`] says so: the process must end then.
+//! Owns the event log of the data directory and all stage partitions. Refuses what does not fit (I10,
+//! before anything is accepted), and to show anything that is not durable (I8). When the stages or the log
+//! fail, [`Core::failed`] says so: the process must end then.
 
 mod driver;
 pub(crate) mod keepers;
@@ -41,7 +41,7 @@ pub use running::Running;
 /// Both stages as the core runs them.
 pub type Pipeline = prepx_stage::Pipeline<AccountCodec, MatchingCodec>;
 
-/// The way to the stages. Clones are the same way.
+/// A handle on the stages. Clones are the same.
 #[derive(Clone)]
 pub struct Core(Arc<Shared>);
 
@@ -57,8 +57,8 @@ struct Shared {
 }
 
 impl Core {
-    /// Has commands decided in their order: one answer for each, when all are durable. Only what
-    /// was accepted can be [`SubmitError::Unknown`]. `traces` as [`AccountPort::submit`] has them.
+    /// Has commands decided in order; returns one answer for each, when all are durable. Only what was
+    /// accepted can be [`SubmitError::Unknown`]. `traces` as in [`AccountPort::submit`].
     ///
     /// [`AccountPort::submit`]: prepx_stage::port::AccountPort::submit
     pub async fn submit_batch(
@@ -86,8 +86,8 @@ impl Core {
         replies.pop().flatten().ok_or_else(|| self.unknown())
     }
 
-    /// Has an operator's command on an instrument decided; returns when it is durable, and every
-    /// account partition knows of it then.
+    /// Has an operator's command on an instrument decided; returns when it is durable, and every account
+    /// partition knows of it.
     pub async fn submit_instrument(&self, command: ToMatching) -> Result<(), SubmitError> {
         let pass = self.0.commands.enter(1).ok_or(BUSY)?;
         let (answer, answered) = oneshot::channel();
@@ -100,8 +100,8 @@ impl Core {
         answered.await.map_err(|_| self.unknown())
     }
 
-    /// Looks into the memory of both stages; returns when everything that was seen is durable.
-    /// `look` runs on the core's thread: it must be short.
+    /// Reads the memory of both stages; returns when everything that was read is durable. `look` runs on
+    /// the core's thread: it must be short.
     pub async fn query<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Pipeline) -> T + Send + 'static,
@@ -115,7 +115,7 @@ impl Core {
             let seen = look(pipeline);
             Box::new(move || {
                 drop(pass);
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 let _ = answer.send(seen);
             })
         });
@@ -124,7 +124,7 @@ impl Core {
         answered.await.map_err(|_| unavailable(self.unknown()))
     }
 
-    /// Looks into the account partition of a slot. See [`Self::query`].
+    /// Reads the account partition of a slot. See [`Self::query`].
     pub async fn query_account<T: Send + 'static>(
         &self,
         slot: Slot,
@@ -134,7 +134,7 @@ impl Core {
             .await
     }
 
-    /// Looks into the matching partition of a slot. See [`Self::query`].
+    /// Reads the matching partition of a slot. See [`Self::query`].
     pub async fn query_matching<T: Send + 'static>(
         &self,
         slot: Slot,
@@ -163,22 +163,22 @@ impl Core {
         self.0.failure.first().await
     }
 
-    /// The event log, for consumers of what the stages tell.
+    /// The event log, for consumers of the stages' outputs.
     pub fn log(&self) -> Arc<dyn Log> {
         self.0.log.clone()
     }
 
-    /// The same, with what stands on the disk.
+    /// The event log, with access to its files.
     pub fn embedded(&self) -> Arc<EmbeddedLog> {
         Arc::clone(&self.0.log)
     }
 
-    /// Where consumers say how far they have come.
+    /// Where consumers register how much of the log they need.
     pub fn retention(&self) -> Arc<Retention> {
         Arc::clone(&self.0.retention)
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     pub fn topology(&self) -> Topology {
         self.0.topology
     }
@@ -188,8 +188,8 @@ impl Core {
         self.0.log.durable()
     }
 
-    /// The end of the last transition that the stages have decided when this is asked; it answers
-    /// when that is durable.
+    /// The end of the last transition that the stages have decided when this is called; returns when that
+    /// is durable.
     pub async fn head(&self) -> Result<Position, ReadError> {
         self.query(Pipeline::head).await
     }

@@ -1,9 +1,9 @@
-//! The bound on the disk of a simulated market: how it is shared out, and the dropping of the oldest
-//! archives of the log behind a signed checkpoint.
+//! The size bound of a simulated market's data: how it is divided, and the dropping of the log's oldest
+//! archives behind a signed checkpoint.
 //!
-//! A platform without simulated traders keeps everything: segments that nobody needs are archived,
-//! and that is all. With them the oldest goes. Refuses to drop what is in no signed checkpoint, and
-//! any row of a real account; whatever ends the process between two steps, what is left is whole.
+//! A platform without simulated traders keeps everything: segments that are no longer needed are archived.
+//! With simulated traders the oldest archives are dropped. Refuses to drop what is not in a signed
+//! checkpoint, and any row of a real account. If the process ends between two steps, the rest is complete.
 
 pub mod checkpoint;
 mod past;
@@ -25,22 +25,22 @@ pub use updates::RecordedUpdates;
 
 /// The log's directory in the data directory.
 pub const LOG: &str = "log";
-/// The least bound: below it a log would be nothing but begun segments.
+/// The least bound: below it a log would have only incomplete segments.
 pub const BYTES_MIN: u64 = 16 << 20;
 
-/// What a record of a journal takes with everything that follows from it, about.
+/// About the size of a journal record with everything that follows from it.
 const RECORD_BYTES: u64 = 1_024;
 
-/// How the bound is shared out. What is left of it is for snapshots, the audit and the users.
+/// The parts of the bound. The rest of it is for snapshots, the audit and the users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// All of it.
+    /// The whole bound.
     pub bytes_max: u64,
     /// Segments and archives of the log.
     pub log_bytes_max: u64,
     /// One segment.
     pub segment_bytes: u64,
-    /// By how much the log may grow between two snapshots, which hold on to it.
+    /// The most that the log may grow between two snapshots, which hold on to it.
     pub snapshot_bytes: u64,
     /// The ledger and the order history.
     pub portfolio_bytes_max: u64,
@@ -49,7 +49,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Of so many bytes in all.
+    /// The parts of a bound of this many bytes.
     pub fn of(bytes_max: u64) -> Shares {
         Shares {
             bytes_max,
@@ -61,7 +61,7 @@ impl Shares {
         }
     }
 
-    /// How often the audit signs: what no root covers is held on to.
+    /// How often the audit signs; what no root covers is kept.
     pub fn audit(self, usual: prepx_analytics::Pace) -> prepx_analytics::Pace {
         prepx_analytics::Pace {
             records: usual.records.min(self.snapshot_bytes / RECORD_BYTES),
@@ -70,7 +70,7 @@ impl Shares {
     }
 }
 
-/// What a file, or all in a directory, takes; what is removed meanwhile takes nothing.
+/// The size of a file, or of everything in a directory; what is removed meanwhile counts as nothing.
 fn size(path: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(path) else {
         return std::fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -83,23 +83,23 @@ fn size(path: &Path) -> u64 {
 pub struct Dropper {
     /// The log's directory.
     pub dir: Arc<dyn Dir>,
-    /// Where the key is that signs.
+    /// The directory of the key that signs.
     pub data_dir: PathBuf,
-    /// How many journals there are.
+    /// The number of journals.
     pub topology: Topology,
-    /// What the log may take, and everything together.
+    /// The bounds of the log, and of everything together.
     pub shares: Shares,
-    /// When a checkpoint is made.
+    /// The clock for the time of checkpoints.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Dropper {
-    /// When segments and archives are beyond their bound: signs what the oldest archives come to, and
-    /// drops them, down to seven eighths of the bound, so that a checkpoint covers a few.
+    /// When segments and archives exceed their bound: signs a checkpoint of the oldest archives and drops
+    /// them, down to seven eighths of the bound, so that one checkpoint covers several.
     ///
     /// # Errors
-    /// When something cannot be read or written, or does not follow. Nothing is dropped then that is
-    /// in no checkpoint.
+    /// When something cannot be read or written, or does not follow. Then nothing is dropped that is not in
+    /// a checkpoint.
     pub fn look(&self) -> Result<()> {
         let room = self.room()?;
         if self.bytes()? <= room {
@@ -108,7 +108,7 @@ impl Dropper {
         let dir = &*self.dir;
         let before = checkpoint::read(dir, &self.data_dir)?;
         let mut past = Past::since(before.as_ref(), self.topology);
-        // A process that died between the two has left behind what its checkpoint covers.
+        // A process that died between the two steps has left archives that its checkpoint covers.
         archive::drop_before(dir, past.address)?;
         let (covered, mut total) = (past.address, self.bytes()?);
         for archive in archive::list(dir)? {
@@ -136,8 +136,8 @@ impl Dropper {
         Ok(())
     }
 
-    /// What the log may take now: its share, or what the rest of the data directory leaves of the whole
-    /// but for an eighth, which may be written until the next look.
+    /// The size that the log may have now: its part, or what the rest of the data directory leaves of the
+    /// whole bound, less an eighth, which may be written until the next check.
     fn room(&self) -> Result<u64> {
         let mut rest = 0;
         for entry in std::fs::read_dir(&self.data_dir)? {
@@ -150,11 +150,11 @@ impl Dropper {
         Ok(left.min(self.shares.log_bytes_max))
     }
 
-    /// What the log takes.
+    /// The size of the log.
     fn bytes(&self) -> Result<u64> {
         let mut total = 0;
         for name in self.dir.list()? {
-            // What another thread removes meanwhile takes nothing.
+            // What another thread removes meanwhile counts as nothing.
             match self.dir.open(&name) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 file => total += file?.size()?,

@@ -1,5 +1,5 @@
-//! How long work goes on, for people: a bar on stderr where that is a terminal. Of a start, which nobody
-//! may be looking at, lines of the log elsewhere. Refuses to speak of what is done in a moment.
+//! Shows the progress of work to people: a bar on stderr if that is a terminal. A start, which nobody may
+//! be watching, writes lines to the log otherwise. Refuses to show what takes only a moment.
 
 use std::cell::Cell;
 use std::io::IsTerminal as _;
@@ -9,11 +9,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use prepx_env::Clock;
 use prepx_stage::{RecoveryObserver, Seat};
 
-/// What takes no longer than this is not spoken of.
+/// Work that takes no longer than this is not shown.
 const A_MOMENT: Duration = Duration::from_secs(1);
-/// Between two looks at a bar.
+/// The time between two updates of a bar.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-/// Between two lines of the log.
+/// The time between two lines of the log.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
 
 /// A bar on stderr, if that is a terminal.
@@ -45,7 +45,7 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// Whether it is time to speak again.
+    /// Whether the next update is due.
     fn is_due(&self, pause: Duration) -> bool {
         let now = self.clock.monotonic();
         let is_due = now >= self.next.get();

@@ -1,7 +1,6 @@
-//! Where it is recorded what the stages of a platform have decided: its event log, its snapshots and its archives, as
-//! commands open them that look at a platform from outside.
+//! The records of a platform (its event log, snapshots and archives), for commands that read a platform from outside.
 //!
-//! Owns the choice of the engine for them, and whether somebody has a partition. Refuses to make what is not there.
+//! Owns the choice of their engines, and whether a partition has an owner. Refuses to create what does not exist.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ use serde::Deserialize;
 use crate::core::{Options, manifest};
 use crate::disk::{LOG, RecordedUpdates};
 
-/// How long to wait for what was written, and for a lease to end whose process has died.
+/// How long to wait for written records, and for the lease of a dead process to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LEASE_LOOKS: u32 = 40;
 const LEASE_LOOK: Duration = Duration::from_millis(250);
@@ -47,7 +46,7 @@ pub struct Recorded {
     pub config: Option<PathBuf>,
 }
 
-/// What a file of settings says of it, whoever's settings they are.
+/// The settings in a file that matter here, whichever program they are for.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 struct Said {
@@ -74,23 +73,23 @@ impl config::Settings for Said {
     }
 }
 
-/// What is recorded, to be read; and for a partition that nobody has to be written.
+/// The opened records, to read; and to write for a partition without an owner.
 pub struct Opened {
-    /// The log, with what is archived of it.
+    /// The log, with its archives.
     pub log: Arc<dyn Log>,
     /// The snapshots.
     pub snapshots: Snapshots,
-    /// How many partitions there are.
+    /// The number of partitions.
     pub topology: Topology,
-    /// Which process this is, for people.
+    /// The name of this process, for people.
     pub who: String,
     engine: Engine,
 }
 
 enum Engine {
-    /// Nobody else has it open.
+    /// No other process has it open.
     Embedded(Arc<EmbeddedLog>),
-    /// On it, and where `prepx start` has its data, if that runs the platform.
+    /// On Kafka, and the data directory of `prepx start` if that runs the platform.
     Kafka(KafkaLocation, Option<PathBuf>),
 }
 
@@ -103,8 +102,8 @@ impl Recorded {
         }
     }
 
-    /// Where the log is, for another program: by a variable, because its URL may hold a password, and who is on the
-    /// machine sees the command lines of all.
+    /// The place of the log, for another program: in a variable, because its URL may contain a password, and all
+    /// users of the machine can see command lines.
     pub fn environment(&self) -> Option<(&'static str, &str)> {
         Some(("PREPX_LOG_URL", self.log_url.as_deref()?))
     }
@@ -125,7 +124,7 @@ impl Recorded {
         given.flatten()
     }
 
-    /// What is said by the file and the flags; the flags come first.
+    /// The settings of the file and the flags; the flags win.
     fn said(&self) -> Result<Said> {
         let mut flags = toml::Table::new();
         let data_dir = self.data_dir.as_ref();
@@ -149,10 +148,11 @@ impl Recorded {
         Ok(sources.load()?)
     }
 
-    /// Opens it, if a platform may run on it meanwhile: on Kafka. None where nothing is said of a log there.
+    /// Opens the records if a platform may be running meanwhile, that is on Kafka. None if no log there is
+    /// set.
     ///
     /// # Errors
-    /// As [`Self::open`]; and a directory alone, whose platform does not run.
+    /// As [`Self::open`]; and a directory without a log URL, whose platform must not be running.
     pub fn beside_a_platform(&self, command: &str) -> Result<Option<Opened>> {
         let said = self.said()?;
         match engines::log_location(&said.log_url, &said.data_dir)? {
@@ -165,10 +165,10 @@ impl Recorded {
         }
     }
 
-    /// Opens it. `command` is what does so, for people.
+    /// Opens the records. `command` is the command that does, for people.
     ///
     /// # Errors
-    /// What is not there, cannot be reached, or is in use.
+    /// What does not exist, cannot be reached, or is in use.
     pub fn open(&self, command: &str) -> Result<Opened> {
         let said = self.said()?;
         let who = format!("{command}, process {}", std::process::id());
@@ -208,7 +208,7 @@ fn on_kafka(location: KafkaLocation, data_dir: &Path, command: &str) -> Result<O
     Ok((log, topology, Engine::Kafka(location, start)))
 }
 
-/// Who has a partition, and goes on having it for longer than one is missed that has died.
+/// The process that has a partition, and still has it after the time in which a dead one would lose it.
 fn lasting_holder(location: &KafkaLocation, seat: Seat) -> Result<Option<String>> {
     let mut holder = None;
     for _ in 0..LEASE_LOOKS {
@@ -239,7 +239,8 @@ impl Said {
         is_there("archive_url", &location)?;
         let archives = engines::archives(Some(&location))?;
         if let Some(archives) = &archives {
-            // Where nobody answers a journal would look as if it had never been archived.
+            // If the object storage does not answer, a journal must not look as if it had never been
+            // archived.
             archives.segments(Stage::ACCOUNT.seat(0).journal())?;
         }
         Ok(archives)
@@ -284,14 +285,14 @@ impl Opened {
         })
     }
 
-    /// Sees to it that partitions have no owner that goes on. Where one may come at any time, the log's fence has the
-    /// last word: what is written beside another owner is refused.
+    /// Checks that partitions have no running owner. One may come at any time, so the log's fence has the last word:
+    /// what is written beside another owner is refused.
     ///
     /// # Errors
-    /// Who has one, and what would be right then.
+    /// Names the owner, and what would be right.
     pub fn nobody_has(&self, seats: impl IntoIterator<Item = Seat>) -> Result<Option<Lock>> {
         let Engine::Kafka(location, start) = &self.engine else {
-            // Whoever has the directory's lock has all of it.
+            // The process with the directory's lock has all partitions.
             return Ok(None);
         };
         let lock = match start {
@@ -317,7 +318,7 @@ impl Opened {
     /// Waits until what was appended is durable.
     ///
     /// # Errors
-    /// When it is not, or nobody can say.
+    /// When it is not, or that is unknown.
     pub fn make_durable(&self, position: Position) -> Result<()> {
         if let Engine::Embedded(log) = &self.engine {
             log.flush()?;

@@ -1,7 +1,7 @@
 //! `--simulate on`: a seeded population of simulated traders that keeps a market alive. Each is a
 //! user with an account like any other, marked as simulated, and trades through the same services.
 //!
-//! Refuses to matter: when it cannot go on it says so in the log and ends; the platform serves on.
+//! Refuses to matter: when it cannot continue, it logs that and ends; the platform keeps serving.
 
 mod population;
 mod traders;
@@ -62,9 +62,9 @@ impl Config {
     }
 }
 
-/// What the simulation needs.
+/// The dependencies of the simulation.
 pub struct Deps {
-    /// Where its traders' keys are kept.
+    /// The directory of its traders' keys.
     pub data_dir: PathBuf,
     /// The services of this process.
     pub peer: Peer,

@@ -1,7 +1,7 @@
-//! The order path as the composition needs it, whichever event log it stands on.
+//! The order path for the composition, on any event log.
 //!
-//! Owns the choice of the engine: one process on the embedded log is the [`Core`], any other log the
-//! [`Stations`]. Refuses an engine that this program was built without, with the words that help.
+//! Owns the choice of the engine: the [`Core`] on the embedded log, the [`Stations`] on any other log.
+//! Refuses an engine that this program was built without, with an error that says how to get it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ use crate::stations::{self, Stations};
 pub enum Stages {
     /// On one thread, over the embedded log.
     OneLog(Core),
-    /// A thread a partition, on a log where nobody runs ahead.
+    /// A thread for each partition, on a log on which no stage runs ahead.
     Apart(Stations),
 }
 
-/// The threads behind [`Stages`]; to be stopped.
+/// The threads behind [`Stages`]. Stop them.
 pub enum Running {
     /// Of the core.
     OneLog(core::Running),
@@ -41,11 +41,11 @@ pub enum Running {
 }
 
 impl Stages {
-    /// Takes the order path over, on the log that the settings name. Where that happens in this thread,
-    /// `watch` hears how it goes on.
+    /// Takes over the order path, on the log in the settings. On the embedded log `watch` receives the
+    /// progress.
     ///
     /// # Errors
-    /// What kept it from that.
+    /// The reason why that failed.
     pub fn open(
         settings: &Settings,
         clock: &Arc<dyn Clock>,
@@ -92,7 +92,7 @@ impl Stages {
         }
     }
 
-    /// All that the account stages have told, by the log of this data directory or as far as brokers have it.
+    /// All outputs of the account stages, as far as the log of this data directory or the brokers have them.
     ///
     /// # Errors
     /// When the directory cannot be opened, or the brokers do not answer.
@@ -130,7 +130,7 @@ impl Stages {
         }
     }
 
-    /// What a consumer of this name follows.
+    /// What a consumer of this name needs to follow the log.
     ///
     /// # Errors
     /// As [`Self::log`].
@@ -143,7 +143,7 @@ impl Stages {
         Ok(self.follow(self.log(consumer, reading)?, clock))
     }
 
-    /// What whoever has this handle follows.
+    /// What a consumer of this handle needs to follow the log.
     pub fn follow(&self, log: Arc<dyn Log>, clock: &Arc<dyn Clock>) -> Following {
         Following {
             retention: match self {
@@ -157,7 +157,7 @@ impl Stages {
         }
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     pub fn topology(&self) -> Topology {
         match self {
             Stages::OneLog(core) => core.topology(),
@@ -175,10 +175,10 @@ impl Stages {
 }
 
 impl Running {
-    /// Takes nothing more, makes durable what was accepted, ends the threads.
+    /// Accepts nothing more, makes durable what was accepted, ends the threads.
     ///
     /// # Errors
-    /// Why the order path had failed.
+    /// The error with which the order path had failed.
     pub fn stop(self) -> Result<()> {
         let stopped = match self {
             Running::OneLog(running) => running.stop(),
@@ -223,7 +223,7 @@ fn stations_options(settings: &Settings, location: KafkaLocation) -> Result<stat
 }
 
 impl Settings {
-    /// Where the event log is, unless it is in the data directory.
+    /// The place of the event log, unless it is in the data directory.
     ///
     /// # Errors
     /// A URL of a place that `prepx start` does not use.

@@ -1,10 +1,10 @@
-//! The order path on a log where nobody runs ahead: a thread a stage partition, commands and replies
-//! through the log.
+//! The order path on a log on which no stage runs ahead: a thread for each stage partition, commands and
+//! replies through the log.
 //!
-//! Owns every partition of both stages, the desk of this process's commands, the thread that makes
-//! snapshots. Refuses what does not fit (I10), and to tell anybody what is not durable (I8). When
-//! one of the partitions or handles fails, [`Stations::failed`] says so: the process must end then, and the
-//! next one takes over.
+//! Owns every partition of both stages, the desk of this process's commands, and the thread that makes
+//! snapshots. Refuses what does not fit (I10), and to show anything that is not durable (I8). When one of
+//! the partitions or handles fails, [`Stations::failed`] says so: the process must end then, and the next
+//! one takes over.
 
 #[cfg(test)]
 mod tests;
@@ -25,33 +25,33 @@ use prepx_stage::port::HeadsPort;
 use prepx_stage::{Pace, Snapshots, Stage, Topology, desk};
 use prepx_trading::MatchingCodec;
 
-/// What this process calls itself among the owners, where it is the only one.
+/// The name of this process among the owners; it is the only one.
 const HERE: &str = "here";
-/// Nobody shares with this process. A read is refused when its partition was not surely owned here within half
-/// of this.
+/// The session time; there is no other process. A read is refused unless its partition was certainly owned
+/// here within half of this.
 const SESSION: Duration = Duration::from_secs(3);
-/// How long taking everything over may take, with its journals.
+/// How long taking over all partitions may take, with their journals.
 const OPEN: Duration = Duration::from_secs(600);
 
-/// How the stations run.
+/// What the stations need.
 pub struct Options {
     /// The log.
     pub logs: Logs,
-    /// How many partitions there are.
+    /// The number of partitions.
     pub topology: Topology,
-    /// Where snapshots are.
+    /// The place of snapshots.
     pub snapshots: Snapshots,
-    /// When one is due.
+    /// When a snapshot is due.
     pub pace: Pace,
-    /// Which process this is, for people.
+    /// The name of this process, for people.
     pub who: String,
-    /// How many commands may wait, and how long.
+    /// The bounds of waiting commands.
     pub desk: desk::Bounds,
-    /// Most reads that may be under way.
+    /// The most reads in progress.
     pub reads_max: usize,
 }
 
-/// The way to the stages. Clones are the same way.
+/// A handle on the stages. Clones are the same.
 #[derive(Clone)]
 pub struct Stations(Arc<Shared>);
 
@@ -65,16 +65,16 @@ struct Shared {
     failure: Failure,
 }
 
-/// The threads. To be stopped; dropped without, they run until the process ends.
+/// The threads. Stop them; if this is dropped instead, they run until the process ends.
 pub struct Running {
     stations: Stations,
 }
 
 impl Stations {
-    /// Takes every partition over and starts the threads.
+    /// Takes over every partition and starts the threads.
     ///
     /// # Errors
-    /// What kept one of them from being owned here.
+    /// The reason why one of them could not be taken over.
     pub fn open(
         options: Options,
         clock: Arc<dyn Clock>,
@@ -88,7 +88,7 @@ impl Stations {
             snapshots: options.snapshots.clone(),
             pace: options.pace,
             archives: None,
-            // Nobody else has anything.
+            // There is no other process.
             standbys: Standbys::default(),
             who: options.who.clone(),
             address: HERE.to_owned(),
@@ -145,7 +145,7 @@ impl Stations {
         self.0.failure.first().await
     }
 
-    /// A handle on the log for a consumer of what the stages tell.
+    /// A handle on the log for a consumer of the stages' outputs.
     ///
     /// # Errors
     /// When the log cannot be reached.
@@ -153,13 +153,13 @@ impl Stations {
         (self.0.logs)(name, reading)
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     pub fn topology(&self) -> Topology {
         self.0.topology
     }
 }
 
-/// The way to the owners of all partitions: into this process, behind a key that nobody else knows.
+/// The connection to the owners of all partitions: this process, with a key that only it knows.
 fn reach(
     accounts: &Seats<AccountCodec>,
     matching: &Seats<MatchingCodec>,
@@ -179,15 +179,15 @@ fn reach(
         address: HERE.to_owned(),
         peer: owned.peer(),
     };
-    // Nobody else is ever called.
+    // There is no other owner to call.
     Reach::new(directory, key, Some(here), Dialer::default())
 }
 
 impl Running {
-    /// Takes nothing more, waits for the answers to what was accepted, and ends the threads.
+    /// Accepts nothing more, waits for the answers to what was accepted, and ends the threads.
     ///
     /// # Errors
-    /// Why the order path had failed.
+    /// The error with which the order path had failed.
     pub fn stop(self) -> Result<(), Arc<str>> {
         let shared = &self.stations.0;
         shared.front.drain();

@@ -1,18 +1,16 @@
-//! `prepx verify`: whether the books are right, and where they first are not.
+//! `prepx verify`: whether the books are right, and the first difference.
 //!
-//! Of a stopped data directory it folds every journal, brings the ledger up to the log's end and
-//! compares: I3 (every transition balances, and all books of an asset add up to zero; clearing is
-//! zero once the lanes are drained), I4 (accounts hold what their open orders hold, and nothing
-//! without), I6 (the ledger in SQL, the stages as they would start, and the fold of the journals
-//! from their beginning say the same; every row of orders, activities, daily changes and transfers is what was told, as
-//! far back as the log goes), and the audit chain with its signed roots. Where the oldest was
-//! dropped it starts from the signed checkpoint: what it says and everything since must come to what
-//! the stages have. It takes the
-//! directory's lock, so nothing moves meanwhile. A platform that runs is asked to compare its ledger
-//! with its stages at one moment and to hash again what no root covers yet; its signed roots are
-//! checked here. Of a log on Apache Kafka the journals are read here either way, out of the archive where the log
-//! has let go of them: as far back as they go they must be what was signed, and come to the same books.
-//! What operators had stages go on without is said, beside a difference too.
+//! For a stopped data directory it folds every journal, brings the ledger up to the log's end, and compares: I3
+//! (every transition balances, and all books of an asset add up to zero; clearing is zero once the lanes are
+//! drained), I4 (accounts hold what their open orders hold, and nothing without an open order), I6 (the ledger in
+//! SQL, the stages as they would start, and the fold of the journals from their beginning agree; every row of orders,
+//! activities, daily changes and transfers is as the stages emitted it, as far back as the log goes), and the audit
+//! chain with its signed roots. If the oldest part was dropped, it starts from the signed checkpoint: that and
+//! everything since must result in what the stages have. It takes the directory's lock, so nothing changes meanwhile.
+//! A running platform is asked to compare its ledger with its stages at one moment, and to hash again what no root
+//! covers yet; its signed roots are checked here. On Apache Kafka the journals are read here in both cases, from the
+//! archive where the log has dropped them: as far back as they go they must be what was signed, and result in the
+//! same books. Messages that operators have had skipped are always printed, also with a difference.
 
 mod journals;
 mod replay;
@@ -126,7 +124,7 @@ pub fn run(options: Verify) -> Result<()> {
     Ok(())
 }
 
-/// What the platform was set to, as far as it matters here.
+/// The platform's settings, as far as they matter here.
 fn settings_of(options: &Verify) -> Result<Settings> {
     let file = options.recorded.config.clone();
     let mut settings: Settings = Sources {
@@ -175,7 +173,7 @@ async fn stopped(settings: &Settings, recorded: &Recorded) -> Result<Report> {
     })
 }
 
-/// What was found on the way of a platform that does not run.
+/// What was found of a platform that does not run.
 struct Found {
     audit: prepx_analytics::Totals,
     checkpoint: Option<Checkpoint>,
@@ -183,7 +181,7 @@ struct Found {
     skipped: Vec<Skip>,
 }
 
-/// The stages of a data directory with its log in it, as they would start and as all that is kept comes to.
+/// The stages of an embedded data directory, as they would start and by the fold of everything recorded.
 async fn directory(
     settings: &Settings,
     opened: &Opened,
@@ -208,7 +206,7 @@ async fn directory(
     Ok((folded, found))
 }
 
-/// The stages of a platform on Kafka, as their journals come to.
+/// The stages of a platform on Kafka, by the fold of their journals.
 async fn on_kafka(settings: &Settings, opened: &Opened) -> Result<(Folded, Found)> {
     let topology = opened.topology;
     let seats = [Stage::ACCOUNT, Stage::MATCHING].map(|stage| topology.seats(stage));
@@ -226,8 +224,8 @@ async fn on_kafka(settings: &Settings, opened: &Opened) -> Result<(Folded, Found
     Ok((journals.folded, found))
 }
 
-/// Takes what the log has and the ledger has not. Nothing is let go of: other consumers may still
-/// need what the ledger has.
+/// Applies the records that the log has and the ledger has not. Nothing is released: other consumers may
+/// still need what the ledger has.
 async fn catch_up(log: &Arc<dyn Log>, ledger: &Ledger, topology: Topology) -> Result<()> {
     let retention = Arc::new(Retention::new(Arc::clone(log)));
     let mut left = 0;
@@ -296,7 +294,7 @@ async fn compare(folded: &Folded, ledger: &Ledger, topology: Topology) -> Result
     })
 }
 
-/// Every row of the tables must be what was told.
+/// Every row of the tables must be as the stages emitted it.
 async fn rows(
     layout: &Layout,
     ledger: &Ledger,
@@ -311,7 +309,7 @@ async fn rows(
     compared?.map_err(Error::msg)
 }
 
-/// Orders that live must be in the books as the stage sees them.
+/// Open orders must be in the books as the stage has them.
 async fn compare_orders(folded: &Folded, ledger: &Ledger) -> Result<()> {
     let open: Vec<OrderView> = folded.open_orders().collect();
     let bar = bar("orders", open.len() as u64);

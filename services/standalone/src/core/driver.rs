@@ -1,5 +1,5 @@
-//! The core's thread: takes what the ring holds, lets the pipeline decide it, and hands the answers
-//! to whoever releases them when they are durable.
+//! The core's thread: takes requests from the ring, has the pipeline decide them, and passes the answers on
+//! to be released when they are durable.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,21 +19,21 @@ use tokio::sync::oneshot;
 use super::keepers::Progress;
 use super::{Pipeline, account, matching};
 
-/// How often the stages look whether an order expires.
+/// How often the stages check whether an order expires.
 const TICK: Duration = Duration::from_millis(20);
-/// The least time from one turn to the next. Alone, a command is decided at once; under load those
-/// that come within this time share one wake-up of this thread, one frame and one sync, which cost
-/// several times what deciding does.
+/// The least time from one turn to the next. Alone, a command is decided at once; under load, those that
+/// come within this time share one wake-up of this thread, one frame and one sync, which cost several times
+/// as much as deciding.
 const TURN_SPACING: Duration = Duration::from_micros(400);
 /// A turn takes no further command from the ring when it has this many.
 const TURN_COMMANDS: usize = 2_048;
-/// How long to wait for room in the log before looking again whether it is dead.
+/// How long to wait for space in the log before checking again whether it has failed.
 const ROOM_WAIT: Duration = Duration::from_millis(100);
 
-/// A look into the memory of the stages; what it returns hands the result over.
+/// A read of the stages' memory; it returns a function that delivers the result.
 pub(super) type Look = Box<dyn FnOnce(&Pipeline) -> Deliver + Send>;
 
-/// What the ring carries.
+/// A request in the ring.
 pub(super) enum Request {
     /// Commands to the account stage, decided in their order, answered together.
     Commands {
@@ -51,7 +51,7 @@ pub(super) enum Request {
     },
     /// A read.
     Look(Look),
-    /// Finish what is there and end.
+    /// Finish what was accepted, and end.
     Stop,
 }
 
@@ -74,11 +74,11 @@ pub(super) struct Driver {
     pub turn: Gathered,
 }
 
-/// What one turn has taken from the ring. Kept for its buffers.
+/// The requests of one turn. Kept for its buffers.
 #[derive(Default)]
 pub(super) struct Gathered {
     groups: Vec<Group>,
-    /// Of each command, by token: its group, and its place in it.
+    /// For each command, by token: its group, and its place in it.
     tokens: Vec<(usize, usize)>,
     instruments: Vec<(oneshot::Sender<()>, Pass)>,
     looks: Vec<Look>,
@@ -92,8 +92,7 @@ struct Group {
 }
 
 impl Driver {
-    /// Runs until it is told to stop, everybody who could tell it is gone, or the stages or the
-    /// log fail.
+    /// Runs until it is told to stop, all senders are gone, or the stages or the log fail.
     pub fn run(mut self) -> Result<(), Error> {
         self.decide()?;
         let mut next_tick = self.clock.monotonic() + TICK;
@@ -101,7 +100,7 @@ impl Driver {
         let mut crowded = false;
         while !self.turn.stop {
             if crowded {
-                // Before looking: who brings a command meanwhile need not wake this thread.
+                // Before the look: a sender that brings a command now need not wake this thread.
                 std::thread::sleep(next_turn.saturating_sub(self.clock.monotonic()));
             }
             let timeout = next_tick.saturating_sub(self.clock.monotonic());
@@ -126,7 +125,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes `first` and what stands behind it.
+    /// Takes `first` and the requests behind it.
     fn gather(&mut self, first: Request) {
         let mut next = Some(first);
         while let Some(request) = next.take() {
@@ -178,7 +177,7 @@ impl Driver {
         }
     }
 
-    /// Takes a turn to its end, waiting for the disk where the log has no room.
+    /// Takes a turn to its end, waiting for the disk when the log has no space.
     fn decide(&mut self) -> Result<(), Error> {
         while self.pipeline.turn()? == Turn::Blocked {
             let next = prepx_bus::Position(self.log.durable().0 + 1);
@@ -190,8 +189,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Hands over what the turn has decided and read. All of it may leave when the end of the
-    /// turn is durable.
+    /// Passes on the answers of the turn. All of them may leave when the end of the turn is durable.
     fn answer(&mut self) {
         let turn = &mut self.turn;
         for Decided { token, reply, .. } in self.pipeline.drain_decided() {
@@ -205,7 +203,7 @@ impl Driver {
         let groups = turn.groups.drain(..).map(|group| -> Deliver {
             Box::new(move || {
                 drop(group.pass);
-                // Whoever asked may have gone; the write is none the less done.
+                // The caller may have gone; the write is done nevertheless.
                 let _ = group.answer.send(group.replies);
             })
         });

@@ -1,4 +1,4 @@
-//! The life of the core: what is recovered, which threads are started, and how they end.
+//! The life of the core: recovery, threads, shutdown.
 
 use std::io;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use super::timed::Timed;
 use super::{Core, Pipeline, Shared, manifest};
 use crate::disk::{self, Dropper};
 
-/// The core's threads. To be stopped; dropped without, they run until the process ends.
+/// The core's threads. Stop them; if this is dropped instead, they run until the process ends.
 pub struct Running {
     core: Core,
     driver: JoinHandle<()>,
@@ -39,7 +39,7 @@ impl Core {
         Core::recover(options, clock, &())
     }
 
-    /// The same, and tells how the recovery goes on.
+    /// The same, and reports the progress of the recovery.
     pub fn recover(
         options: Options,
         clock: Arc<dyn Clock>,
@@ -50,7 +50,7 @@ impl Core {
         };
         let log_dir = open_dir(options.data_dir.join(disk::LOG))?;
         let snapshots = Snapshots::new(open_dir(options.data_dir.join("snapshots"))?);
-        // The log's lock is the data directory's.
+        // The log's lock is also the data directory's.
         let timed = Timed::dir(log_dir.clone(), &clock);
         let embedded = EmbeddedLog::open(timed, options.log.clone())?;
         let topology = manifest::open(&options.data_dir, None)?;
@@ -99,7 +99,7 @@ impl Core {
     }
 }
 
-/// What the threads take with them.
+/// What the threads are started with.
 struct Parts {
     pipeline: Pipeline,
     keepers: Keepers,
@@ -127,7 +127,7 @@ fn start(
             }
         }
     });
-    // Gates are narrower than the ring, which is therefore never full; one place is for the stop.
+    // Gates admit fewer than the ring holds, so the ring is never full; one place is for the stop.
     let (ring, requests) = mpsc::sync_channel(options.commands_max + options.reads_max + 1);
     let driver = Driver {
         pipeline: parts.pipeline,
@@ -172,12 +172,12 @@ fn start(
 }
 
 impl Running {
-    /// Takes nothing more, decides what was accepted, makes it durable, and ends the threads.
-    /// Blocks for a few syncs.
+    /// Accepts nothing more, decides what was accepted, makes it durable, and ends the threads. Blocks for
+    /// a few syncs.
     pub fn stop(self) -> Result<(), Arc<str>> {
         let shared = &self.core.0;
         shared.closed.store(true, Ordering::Release);
-        // A core that is gone needs no telling.
+        // A core that has ended needs no signal.
         let _ = shared.ring.send(Request::Stop);
         drop(self.stop_keepers);
         let joined = [self.driver.join(), self.keepers.join()];

@@ -1,5 +1,5 @@
-//! The log's directory with a watch on its disk: how long its writes and syncs take and how much is written, for
-//! whoever scrapes metrics. Every acknowledged order waits for one of these syncs.
+//! The log's directory with metrics of its disk: how long writes and syncs take, and how much is written. Every
+//! acknowledged order waits for one of these syncs.
 
 use std::io;
 use std::sync::Arc;

@@ -1,9 +1,8 @@
-//! Carries out a plan against a running PrepX and compares what comes of it.
+//! Carries out a plan against a running PrepX and compares the result.
 //!
-//! Commands of the resting account gather in a batch until something depends on their decision: an
-//! order whose number is not known yet, an aggressor, or a book to compare. The book is compared
-//! afterwards, by the quotes that were told meanwhile; by those that market data has kept, which are fewer, when not all
-//! of them were heard.
+//! Commands of the resting account are collected in a batch until something depends on their decision: an order whose
+//! number is not known yet, an aggressor, or a book to compare. The book is compared afterwards, by the quotes that
+//! were received; if not all of them were received, by those that market data has stored, which are fewer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,16 +23,15 @@ use super::trader::{self, Decision, Quote, Trader};
 use super::venue::{Venue, dollars};
 use crate::progress::bar;
 
-/// Commands that gather at most.
+/// The most commands in a batch.
 const BATCH_MAX: usize = 1_000;
-/// How long something that was decided may take until it is seen: where stages are processes of their own it has
-/// some way to go.
+/// How long a decision may take until it is visible: if stages are processes of their own it has some way to go.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long the market data may take to show the end of the recording.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(30);
-/// How often to look meanwhile.
+/// How often to check meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
-/// After so many differences there is no waiting for more: the engine has gone its own way.
+/// After this many differences the book is not waited for any more: the engine has diverged.
 const PATIENCE: u64 = 5;
 /// How often a replacement may be sent while the one before it is on its way.
 const REPLACE_TRIES: usize = 1_000;
@@ -41,7 +39,7 @@ const REPLACE_TRIES: usize = 1_000;
 /// Replays a plan.
 ///
 /// # Errors
-/// When the server refuses what no market may refuse, or cannot be reached.
+/// When the server refuses what it must not refuse, or cannot be reached.
 pub async fn replay(options: &Replay, recording: &Recording, plan: &Plan) -> Result<Summary> {
     let Recorded::Lobster(Lobster { symbol, speed, .. }) = &options.format;
     let random = Random::from_system();
@@ -79,9 +77,9 @@ struct Run {
     venue: Venue,
     resting: Trader,
     taking: Trader,
-    /// The order that stands for one of the plan now: replacements take new ids.
+    /// The order that stands for one of the plan now: replacements have new ids.
     ids: Vec<Option<OrderId>>,
-    /// What each has traded as far as it was looked at.
+    /// How much each has traded, as far as it was read.
     traded: Vec<i64>,
     gathered: Vec<Command>,
     differences: u64,

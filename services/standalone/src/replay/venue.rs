@@ -1,5 +1,5 @@
-//! A running PrepX as the replay meets it, through the API alone: the operator's part, who lists the
-//! instrument, pays the accounts of the replay and halts.
+//! A running PrepX as the replay uses it, through the API alone; and its operator, who lists the
+//! instrument, funds the accounts of the replay and halts trading.
 
 use anyhow::{Context as _, Result, ensure};
 use prepx_domain::decimal;
@@ -17,7 +17,7 @@ use super::trader::Trader;
 use crate::cli;
 use crate::client::{Connection, words};
 
-/// The operator's part.
+/// The operator.
 pub struct Venue {
     to: cli::Target,
     operator: Connection,
@@ -25,7 +25,7 @@ pub struct Venue {
 }
 
 impl Venue {
-    /// Reaches a server as an operator, and lists the instrument unless it is there.
+    /// Connects to a server as an operator, and lists the instrument unless it exists.
     ///
     /// # Errors
     /// When the server refuses or cannot be reached.
@@ -61,8 +61,8 @@ impl Venue {
         Ok(venue)
     }
 
-    /// A new account with so much money (dollars × 10,000) and so many shares, that may have so many
-    /// orders open.
+    /// A new account with this much money (dollars × 10,000) and this many shares, that may have this many
+    /// open orders.
     ///
     /// # Errors
     /// When the server refuses.

@@ -1,5 +1,5 @@
-//! Everything that ever was on the log and was not dropped, once and in its order: archives and
-//! segments, from the beginning or from the signed checkpoint on.
+//! Replays everything on the log that was not dropped, once and in order: archives and segments, from the
+//! beginning or from the signed checkpoint on.
 
 use std::path::Path;
 
@@ -16,19 +16,19 @@ use crate::disk::Past;
 use crate::disk::checkpoint::{self, Checkpoint};
 use crate::progress::bar;
 
-/// What the log comes to.
+/// The state that results from the log.
 pub(super) struct Replayed {
     past: Past,
     whole: Option<Whole>,
-    /// What of the audit chain was checked.
+    /// What was checked of the audit chain.
     pub audit: Totals,
-    /// From where on, if not from the beginning.
+    /// The checkpoint from which the replay starts, if not from the beginning.
     pub checkpoint: Option<Checkpoint>,
-    /// What stages went on without since then.
+    /// The messages that stages have skipped since then.
     pub skipped: Vec<Skip>,
 }
 
-/// What a record of a journal says of skips.
+/// The skips in a record of a journal.
 fn skips_of(from: TopicPartition, record: &Record) -> Result<Vec<Skip>> {
     let Some(seat) = Seat::of_journal(from) else {
         return Ok(Vec::new());
@@ -87,8 +87,8 @@ pub(super) async fn replay(
 }
 
 impl Replayed {
-    /// What was told must be what the stages have, and the fold of the journals from their beginning
-    /// what it is from the snapshots (I6).
+    /// The outputs must result in what the stages have, and the fold of the journals from their beginning
+    /// in the same as from the snapshots (I6).
     pub fn compare(&self, folded: &Folded) -> Result<()> {
         audit::compare(&folded.books(), &self.past.books)
             .map_err(|difference| anyhow!(difference))
