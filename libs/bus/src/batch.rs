@@ -4,13 +4,13 @@ use crate::{AppendError, Owner, Topic, TopicPartition};
 
 /// Records for any partitions, appended as one atomic frame, in this order.
 ///
-/// One batch is meant to be cleared and filled again: in the steady state it allocates nothing.
+/// A batch can be cleared and filled again: in the steady state it allocates nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Partition of each record, and where its payload ends in `payloads`.
     records: Vec<(TopicPartition, usize)>,
     payloads: Vec<u8>,
-    /// Which records have a key, by their place, and that.
+    /// The keys of the records that have one, by their place.
     keys: Vec<(usize, Vec<u8>)>,
 }
 
@@ -25,8 +25,8 @@ impl Batch {
         self.push_with(to, |buffer| buffer.extend_from_slice(payload));
     }
 
-    /// Adds a record whose payload is what `encode` appends to the buffer it is given. `encode`
-    /// must only append: it sees the payloads of the records before.
+    /// Adds a record whose payload is what `encode` appends to the given buffer. `encode` must only append:
+    /// the buffer has the payloads of the records before.
     pub fn push_with(&mut self, to: TopicPartition, encode: impl FnOnce(&mut Vec<u8>)) {
         let start = self.payloads.len();
         encode(&mut self.payloads);
@@ -37,14 +37,14 @@ impl Batch {
         self.records.push((to, self.payloads.len()));
     }
 
-    /// Adds a record to a topic that is a table: of the records with one key only the newest is kept for
-    /// long, where the engine can tell them apart. Readers do not see keys.
+    /// Adds a record with a key, to a topic that is a table: of the records with one key only the newest is
+    /// retained, if the engine compacts. Readers do not see keys.
     pub fn push_keyed(&mut self, to: TopicPartition, key: &[u8], payload: &[u8]) {
         self.keys.push((self.records.len(), key.to_vec()));
         self.push(to, payload);
     }
 
-    /// Forgets the records and keeps the memory.
+    /// Removes the records and keeps the memory.
     pub fn clear(&mut self) {
         self.records.clear();
         self.payloads.clear();
@@ -56,7 +56,7 @@ impl Batch {
         self.records.len()
     }
 
-    /// Whether there is no record.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -66,8 +66,8 @@ impl Batch {
         self.payloads.len()
     }
 
-    /// Whether an engine may accept the batch from this owner, as far as that depends on the two
-    /// alone. For engines: `batch_bytes` is what it would take, `count` how many partitions topics have.
+    /// Checks whether an engine may accept the batch from this owner, as far as that depends on the two
+    /// alone. For engines: `batch_bytes` is its size there, `count` the number of partitions of a topic.
     pub(crate) fn check(
         &self,
         owner: Option<Owner>,

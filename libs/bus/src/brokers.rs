@@ -1,10 +1,10 @@
-//! Brokers in memory that do everything that Apache Kafka may do, when a seed says so.
+//! Brokers in memory that do everything that Apache Kafka may do, as a seed decides.
 //!
 //! Owns every way in which Kafka differs from one log: transactions that become visible in one partition
-//! after another and leave holes in the offsets, transactional ids that fence by being taken, handles with
-//! watermarks of their own that fail when a batch is lost or its outcome unknown, reads that lag, records
-//! that are visible before the one who appended them knows it. There is no thread and no time: things happen
-//! in [`Brokers::step`], or in a call that waits for them, so the seed determines the run (I7).
+//! after another and leave gaps in the offsets, transactional ids that fence the previous holder, handles
+//! with their own watermarks that fail when a batch is lost or its outcome unknown, reads that lag, records
+//! that are visible before their sender knows that they are durable. There is no thread and no time: things
+//! happen in [`Brokers::step`], or in a call that waits for them, so the seed determines the run (I7).
 //! Refuses: to lose what is committed, because replication is not modelled; to be used outside of tests.
 //!
 //! It keeps the promises of [`Log`] that the conformance suite checks, and no others.
@@ -30,15 +30,15 @@ use crate::{
 /// The bounds of the handles.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// How many partitions a topic has.
+    /// The number of partitions of a topic.
     pub partitions: fn(Topic) -> u32,
-    /// What a handle accepts and is not yet durable; beyond it [`AppendError::Full`].
+    /// The most bytes that are accepted and not yet durable; beyond that [`AppendError::Full`].
     pub buffer_bytes: u64,
     /// The largest batch, with its framing.
     pub batch_bytes_max: u64,
 }
 
-/// What a record takes beside its payload.
+/// The size of a record besides its payload.
 const RECORD_BYTES: u64 = 64;
 
 /// The brokers. Clones are the same.
@@ -49,7 +49,7 @@ pub struct Brokers {
 }
 
 impl Brokers {
-    /// Brokers without records; all that happens comes from `seed`.
+    /// Brokers without records; everything random comes from `seed`.
     pub fn new(seed: u64, config: Config) -> Brokers {
         let world = World {
             cluster: Cluster::new(seed),
@@ -62,7 +62,7 @@ impl Brokers {
         }
     }
 
-    /// A handle of a process of its own.
+    /// A new handle, as another process would open it.
     pub fn handle(&self) -> Arc<BrokerLog> {
         let (in_flight, news) = (Arc::new(InFlight::default()), Arc::new(News::default()));
         let notified = Arc::clone(&news);
@@ -85,7 +85,7 @@ impl Brokers {
         })
     }
 
-    /// From now on answers are lost now and then, and brokers are away; or no more.
+    /// Whether from now on answers are lost and brokers are away now and then.
     pub fn set_rough(&self, rough: bool) {
         lock(&self.world).weather = match rough {
             true => Weather::Rough,
@@ -93,12 +93,12 @@ impl Brokers {
         };
     }
 
-    /// One of the next answers to whoever writes is lost: with what was asked, or after it was done.
+    /// One of the next answers to a sender is lost: before or after its request was carried out.
     pub fn lose_answer(&self) {
         lock(&self.world).cluster.lose_answer = true;
     }
 
-    /// One of the things that may happen does; whether there was any.
+    /// One of the possible next events happens; returns whether there was any.
     pub fn step(&self) -> bool {
         let mut world = lock(&self.world);
         let mut chances = world.chances();
@@ -106,7 +106,7 @@ impl Brokers {
         world.draw(chances)
     }
 
-    /// Everything that only takes time happens. What waits for a paused or dead process stays open.
+    /// Everything that only takes time happens. Transactions of paused or dead processes stay open.
     pub fn settle(&self) {
         let mut world = lock(&self.world);
         loop {
@@ -117,12 +117,12 @@ impl Brokers {
         }
     }
 
-    /// How often what is not smooth has happened.
+    /// How often each kind of fault has happened.
     pub fn tally(&self) -> Tally {
         lock(&self.world).cluster.tally
     }
 
-    /// The brokers end the transactions of all who are paused or dead.
+    /// The brokers abort the transactions of paused and dead processes.
     pub fn expire(&self) {
         let mut world = lock(&self.world);
         for late in world.cluster.open() {
@@ -134,7 +134,7 @@ impl Brokers {
     }
 }
 
-/// A handle on [`Brokers`], as a process has one.
+/// One process's handle on [`Brokers`].
 pub struct BrokerLog {
     brokers: Brokers,
     at: usize,
@@ -148,7 +148,7 @@ impl BrokerLog {
         self.world().wait(self.at, self.in_flight.accepted());
     }
 
-    /// `kill -9`: what is under way stays as it is, and nothing of it goes on.
+    /// `kill -9`: open transactions stay as they are.
     pub fn kill(&self) {
         self.set_life(Life::Dead);
     }
@@ -177,7 +177,7 @@ impl BrokerLog {
         lock(&self.brokers.world)
     }
 
-    /// For a call: what goes on by itself has gone on a little since the last one.
+    /// Lets background work happen that has become possible since the last call.
     fn call(&self) -> MutexGuard<'_, World> {
         let mut world = self.world();
         world.pass();
@@ -188,13 +188,13 @@ impl BrokerLog {
         partition.partition < (self.brokers.config.partitions)(partition.topic)
     }
 
-    /// As the senders stand, whether the owner may append.
+    /// Whether the owner may append, by the state of its sender.
     fn check_owner(&self, world: &World, owner: Owner) -> Result<(), AppendError> {
         let process = &world.handles[self.at];
         let current = process.epochs.get(&owner.journal).copied().unwrap_or(0);
         let sender = process.senders.get(&Some(owner.journal));
         match sender.filter(|_| owner.epoch == current) {
-            // Fenced elsewhere: by whom is in the journal.
+            // Fenced by another handle; the journal says by which.
             Some(sender) if sender.fenced => Err(AppendError::Fenced {
                 owner,
                 current: current + 1,
@@ -269,7 +269,7 @@ impl Log for BrokerLog {
         ReadError::check(partition, from, (start, end))?;
         let records = world.records(partition, from, end, max_bytes);
         if !records.is_empty() {
-            // What the brokers show may be known to them before it is known here (I8).
+            // What the brokers show may be visible to them before it is known to be durable here (I8).
             world.land(self.at, partition);
         }
         Ok(records)
@@ -294,7 +294,7 @@ impl Log for BrokerLog {
         let place = (next, until.max(next));
         world.handles[self.at].followed.insert(partition, place);
         match records.is_empty() {
-            // Something is on its way here at most times.
+            // Usually more records are on their way here.
             true => world.arrive(self.at, partition),
             false => world.land(self.at, partition),
         }
@@ -336,7 +336,7 @@ impl Log for BrokerLog {
 
     fn wait_durable(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
         self.call().wait(self.at, position);
-        // Nobody moves it meanwhile.
+        // Nothing else moves the watermark meanwhile.
         self.in_flight.wait(position, timeout.min(Duration::ZERO))
     }
 }

@@ -1,8 +1,8 @@
 //! The embedded engine: one write-ahead log for all topics, in the data directory.
 //!
-//! Owns: the order of all batches, group commit, fencing, retention. Refuses: to run threads of
-//! its own ([`EmbeddedLog::flush`] does the work; [`spawn_writer`] is the thread for it), to go on
-//! after a failed write or sync, to share its directory.
+//! Owns: the order of all batches, group commit, fencing, retention. Refuses: to run its own threads
+//! ([`EmbeddedLog::flush`] does the work; [`spawn_writer`] is the thread for it), to continue after a
+//! failed write or sync, to share its directory.
 //!
 //! Three parts, each behind a lock of its own, taken in this order and held shortly: the *back*
 //! (the file being written, held through a sync, by the flusher only), the *front* (what has been
@@ -48,7 +48,7 @@ pub struct EmbeddedLog {
     arrived: Condvar,
     view: RwLock<View>,
     watermark: Watermark,
-    /// One retention at a time: segments must go in order.
+    /// One retention at a time: segments must be dropped in order.
     retention: Mutex<()>,
     _lock: Lock,
 }
@@ -84,8 +84,8 @@ impl EmbeddedLog {
             .map_or(Ok(()), |poisoned| Err(poisoned.clone()))
     }
 
-    /// Wakes the writer if there is something for it. That costs a system call, so only when it is
-    /// known to wait.
+    /// Wakes the writer if there is something for it. That is a system call, so it is done only when the
+    /// writer is known to wait.
     fn rouse(&self, mut front: MutexGuard<'_, Front>) {
         let wakes = front.is_due() && std::mem::take(&mut front.writer_waits);
         drop(front);
@@ -202,7 +202,7 @@ impl Log for EmbeddedLog {
         let mut gather = Gather::new(partition, from, standing.end, max_bytes);
         while gather.want < gather.until {
             let before = gather.want;
-            // A statement of its own, so that the view is let go of before anything is looked through.
+            // A separate statement, so that the view is unlocked before the search.
             let place = read(&self.view).find(partition, gather.want)?;
             match place {
                 Place::Tail(span) => span.gather(&mut gather),
@@ -239,7 +239,7 @@ impl Log for EmbeddedLog {
     }
 }
 
-/// A panic under one of these locks leaves at worst what was accepted and never acknowledged.
+/// A panic under one of these locks leaves at worst batches that were accepted and never acknowledged.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

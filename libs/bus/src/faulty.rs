@@ -1,8 +1,8 @@
-//! A directory in memory that loses, as a real one may, everything it was not told to keep.
+//! A directory in memory that loses, as a real one may, everything that was not synced.
 //!
-//! Owns: the difference between written and durable. On [`FaultyDir::crash`] each unsynced write
-//! is kept, dropped or torn at any byte, and each unsynced name may appear or not, all drawn from
-//! the caller's seed, so that a failing run can be run again. Refuses: to lose what was synced.
+//! Owns: the difference between written and durable. On [`FaultyDir::crash`] each unsynced write is kept,
+//! dropped or torn at any byte, and each unsynced name may appear or not, all drawn from the caller's seed,
+//! so that a failing run can be repeated. Refuses: to lose what was synced.
 
 mod disk;
 
@@ -19,7 +19,7 @@ pub struct FaultyDir {
 }
 
 impl FaultyDir {
-    /// An empty disk; all its misfortune comes from `seed`.
+    /// An empty disk; all its faults come from `seed`.
     pub fn new(seed: u64) -> Arc<FaultyDir> {
         Arc::new(FaultyDir {
             disk: Arc::new(Mutex::new(Disk::new(seed))),
@@ -27,7 +27,7 @@ impl FaultyDir {
         })
     }
 
-    /// Power loss. Every handle so far is dead; the answer is the disk as it is found after.
+    /// Power loss. Every handle so far is dead; returns the disk as it is found afterwards.
     pub fn crash(&self) -> Arc<FaultyDir> {
         let mut disk = self.disk();
         disk.lose_power();
@@ -55,7 +55,7 @@ impl FaultyDir {
         self.disk().capacity_bytes = capacity_bytes;
     }
 
-    /// Flips bits of one byte of a file, behind everybody's back.
+    /// Flips bits of one byte of a file, as a failing disk would.
     ///
     /// # Panics
     /// If there is no such file or byte.

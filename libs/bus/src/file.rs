@@ -1,8 +1,8 @@
 //! The file system as the log needs it, behind two small traits, so that the same code runs on
 //! the real one and on [`crate::faulty`].
 //!
-//! Refuses: paths beyond one directory, and to hide an error: what fails is for the caller to
-//! judge (a failed sync is fatal, I8).
+//! Refuses: paths beyond one directory, and to hide an error: the caller decides what it means (a failed
+//! sync is fatal, I8).
 
 use std::any::Any;
 use std::fs;
@@ -19,14 +19,14 @@ pub trait Dir: Send + Sync {
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
     /// The names of all files, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// Gives a file another name, over whatever had it. Safe only after [`Dir::sync`].
+    /// Renames a file, replacing one that has the name. Safe only after [`Dir::sync`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file; those who have it open keep it. Safe only after [`Dir::sync`].
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes every creation, renaming and removal so far survive a power loss.
     fn sync(&self) -> io::Result<()>;
-    /// Takes the directory for this process until the answer is dropped; `holder` tells a second
-    /// one who has it.
+    /// Locks the directory for this process until the lock is dropped; `holder` is what a second process is
+    /// told about this one.
     fn lock(&self, holder: &str) -> Result<Lock, LockError>;
 }
 
@@ -51,7 +51,7 @@ pub trait File: Send + Sync {
 /// Holds a directory until dropped.
 pub type Lock = Box<dyn Any + Send + Sync>;
 
-/// Why a directory could not be taken.
+/// Why a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
@@ -59,7 +59,7 @@ pub enum LockError {
     Held {
         /// The directory.
         directory: String,
-        /// What the holder said of itself.
+        /// The holder's description of itself.
         holder: String,
     },
     /// The lock file could not be made or read.

@@ -1,4 +1,4 @@
-//! Which engine, from one URL.
+//! The choice of the engine, by one URL.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use prepx_location::Unreadable;
 use prepx_location::{Login, Servers, Tls, shown};
 
-/// Where the event log is, and so which engine serves it.
+/// The place of the event log, and so its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// `file:DIR`: the embedded log in this directory.
@@ -15,31 +15,31 @@ pub enum Location {
     Kafka(KafkaLocation),
 }
 
-/// A Kafka cluster and what there is PrepX's.
+/// A Kafka cluster, and PrepX's part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaLocation {
     /// The brokers to ask first, `host:port` with commas between.
     pub brokers: String,
-    /// What the names of topics and transactional ids begin with, a dot behind it; empty for none.
-    /// Two platforms on one cluster differ in it.
+    /// The prefix of topics and transactional ids, followed by a dot; empty for none. Two platforms on one
+    /// cluster have different ones.
     pub prefix: String,
-    /// How brokers are known and who asks them, where TLS is spoken.
+    /// TLS to the brokers, and the credentials.
     pub security: Option<Security>,
 }
 
-/// TLS to brokers, and who asks them.
+/// TLS to brokers, and the credentials of the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Security {
-    /// How brokers are known, and the certificate of who asks.
+    /// The brokers' CA, and the client's certificate.
     pub tls: Tls,
-    /// Who asks, where that is said by a password.
+    /// The user name and password, if there are any.
     pub login: Option<(Login, Mechanism)>,
 }
 
-/// How a password is shown, in Kafka's words.
+/// The mechanism of the password, in Kafka's terms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mechanism {
-    /// `PLAIN`: as it is, inside TLS.
+    /// `PLAIN`: unhashed, inside TLS.
     Plain,
     /// `SCRAM-SHA-256`.
     Scram256,
@@ -49,7 +49,7 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// As Kafka calls it.
+    /// Its name in Kafka.
     pub fn name(self) -> &'static str {
         match self {
             Mechanism::Plain => "PLAIN",
@@ -78,7 +78,7 @@ impl Location {
     /// Reads a URL.
     ///
     /// # Errors
-    /// A scheme, a broker, a prefix or a parameter that cannot be.
+    /// An unknown scheme, or an invalid broker, prefix or parameter.
     pub fn parse(url: &str) -> Result<Location, UnknownUrl> {
         let location = match url.split_once("://") {
             Some((scheme @ ("kafka" | "kafka+ssl"), rest)) => {
@@ -95,7 +95,7 @@ impl Location {
 }
 
 impl KafkaLocation {
-    /// Whether the files that it names are there.
+    /// Checks that its files exist.
     ///
     /// # Errors
     /// Names the first that cannot be read.

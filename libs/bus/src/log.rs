@@ -19,7 +19,7 @@ pub struct Record {
     pub payload: Bytes,
 }
 
-/// The right to append to one journal, which belongs to whoever fenced it last.
+/// The right to append to one journal, which belongs to the process that fenced it last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The journal.
@@ -43,10 +43,11 @@ impl fmt::Display for Position {
 /// How soon a handle must see what others write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
-    /// Immediately: somebody waits for the result.
+    /// Immediately: a caller waits for the result.
     #[default]
     Prompt,
-    /// Some ms later, many records at a time, which costs brokers and readers less: for consumers that nobody waits for.
+    /// Some ms later, many records at a time, which costs brokers and readers less: for consumers that no caller
+    /// waits for.
     Unhurried,
 }
 
@@ -266,9 +267,9 @@ pub trait Log: Send + Sync {
         Ok((records, next))
     }
 
-    /// As [`Self::read`], but returns only records that have arrived already, without asking brokers, so an empty result
-    /// does not mean that there are none. [`Self::on_news`] tells when more arrive. For consumers that follow a partition
-    /// and look often.
+    /// As [`Self::read`], but returns only records that have arrived already, without asking brokers, so an empty
+    /// result does not mean that there are none. [`Self::on_news`] signals when more arrive. For consumers that
+    /// follow a partition and poll often.
     fn poll(
         &self,
         partition: TopicPartition,
@@ -282,9 +283,9 @@ pub trait Log: Send + Sync {
     /// was read stays where it was.
     fn leave(&self, _partition: TopicPartition) {}
 
-    /// Calls `hook` whenever [`Self::poll`] of a partition that returned nothing may return something, whoever appended it,
-    /// and when the log fails. As with [`Watermark::subscribe`], the hook runs on threads of the engine, so it must be short
-    /// and must not call the log; it lasts as long as the log.
+    /// Calls `hook` whenever [`Self::poll`] of a partition that returned nothing may return something, from any
+    /// process, and when the log fails. As with [`Watermark::subscribe`], the hook runs on threads of the engine, so
+    /// it must be short and must not call the log; it lasts as long as the log.
     fn on_news(&self, hook: Box<dyn Fn() + Send + Sync>) {
         self.watermark().subscribe(move |_| hook());
     }

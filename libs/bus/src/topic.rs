@@ -32,7 +32,7 @@ macro_rules! topics {
 }
 
 topics! {
-    /// Orders, cancels, replaces and money commands as clients sent them.
+    /// Orders, cancels, replaces and money commands of clients.
     TradingCommands = 1, "trading-commands";
     /// Accepted orders, from account partitions to matching partitions.
     OrderProcessing = 2, "order-processing";
@@ -54,7 +54,7 @@ topics! {
     AuditLogs = 10, "audit-logs";
     /// Define, halt and resume, to matching partitions.
     InstrumentCommands = 11, "instrument-commands";
-    /// Outcomes of commands, to whoever waits for them.
+    /// Outcomes of commands, for their senders.
     CommandReplies = 12, "command-replies";
     /// Which process owns which stage partition, with epoch and address.
     StageOwners = 13, "stage-owners";
@@ -70,12 +70,12 @@ topics! {
     WebhookRetries3 = 18, "webhook-retries-3";
     /// Webhooks that wait for their last attempt.
     WebhookRetries4 = 19, "webhook-retries-4";
-    /// Webhooks that nobody took, and what operators decide about them.
+    /// Webhooks that could not be delivered, and what operators decide about them.
     WebhookDeadLetters = 20, "webhook-dead-letters";
 }
 
 impl Topic {
-    /// The code on disk; stable for ever.
+    /// The code on disk; never changes.
     pub const fn code(self) -> u16 {
         self as u16
     }

@@ -1,4 +1,4 @@
-//! The durable watermark: how far the log is safe on disk, and who is told when it moves.
+//! The durable watermark: how far the log is safe on disk, and its subscribers.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -80,10 +80,10 @@ impl Watermark {
         }
     }
 
-    /// Has `hook` called after every move and at the failure, on the thread that syncs: it must
-    /// be short, must not block, must not panic and must not subscribe. It is called once at
-    /// once, with the present state, so that nothing is missed in between. Subscriptions live as
-    /// long as the log: a process makes a fixed few.
+    /// Calls `hook` after every move and at the failure, on the thread that syncs: it must be short, must
+    /// not block, must not panic and must not subscribe. It is also called immediately, with the present
+    /// state, so that nothing is missed. Subscriptions live as long as the log: a process makes a fixed
+    /// few.
     pub fn subscribe(&self, hook: impl Fn(&Progress) + Send + Sync + 'static) {
         let mut hooks = lock(&self.hooks);
         hook(&self.progress());
@@ -116,7 +116,7 @@ impl Watermark {
     }
 }
 
-/// Nothing under these locks can be left half done by a panic, so a poisoned one is as good.
+/// A panic under these locks cannot leave anything half done, so a poisoned lock is fine.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

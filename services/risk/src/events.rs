@@ -1,5 +1,5 @@
-//! The account stage on the log: its commands, events, outputs and state as bytes, and to whom its
-//! outputs go. Owns no rule: those are the pure crate `account`.
+//! The account stage on the log: its commands, events, outputs and state as bytes, and the destinations of
+//! its outputs. Owns no rule: those are the pure crate `account`.
 
 mod event;
 mod snapshot;

@@ -1,4 +1,4 @@
-//! The state of the brokers: records, transactions, and who holds a transactional id.
+//! The state of the brokers: records, transactions, and the holders of transactional ids.
 //!
 //! Owns: offsets, last stable offsets, the markers that end a transaction in one partition after another.
 //! Refuses: to decide when anything happens, and to lose a committed record, because replication is not
@@ -11,12 +11,12 @@ use bytes::Bytes;
 use crate::TopicPartition;
 use crate::random::SplitMix;
 
-/// What the brokers may do to whoever writes.
+/// The faults that the brokers may cause for senders.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weather {
-    /// Transactions are aborted and tried again.
+    /// Transactions are aborted and have to be retried.
     Calm,
-    /// Answers are lost too, whatever became of what was asked.
+    /// Answers are lost too, before or after the request was carried out.
     Rough,
 }
 
@@ -27,10 +27,10 @@ pub(super) enum Id {
     Handle(usize),
 }
 
-/// Somebody else has taken the id, or the brokers have ended a transaction that took too long.
+/// Another process has taken the id, or the brokers have aborted a transaction that took too long.
 pub(super) struct Fenced;
 
-/// How a transaction stands at its coordinator.
+/// The state of a transaction at its coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Open,
@@ -42,13 +42,13 @@ pub(super) enum Fate {
 struct Transaction {
     id: Id,
     fate: Fate,
-    /// Where it has written and has no marker yet.
+    /// The partitions to which it has written, without a marker yet.
     unmarked: BTreeSet<TopicPartition>,
 }
 
 #[derive(Default)]
 struct Holder {
-    /// Rises whenever the id is taken: what comes with a lower one is refused.
+    /// Incremented whenever the id is taken: requests with a lower one are refused.
     generation: u32,
     transaction: Option<u64>,
 }
@@ -57,16 +57,16 @@ struct Holder {
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub payload: Bytes,
-    /// Under which epoch it was written, in a journal.
+    /// The epoch under which it was written, in a journal.
     pub epoch: Option<u32>,
-    /// Whether it is what a fence has left.
+    /// Whether a fence wrote it.
     pub fence: bool,
 }
 
-/// What has an offset.
+/// Anything that has an offset.
 struct Entry {
     transaction: Option<u64>,
-    /// None for a marker, and for what was aborted.
+    /// None for a marker and for aborted records.
     record: Option<Written>,
 }
 
@@ -78,20 +78,20 @@ struct Partition {
     open: BTreeMap<u64, u64>,
 }
 
-/// How often what is not smooth has happened: a run without any of it proves little.
+/// How often each kind of fault has happened: a run without faults proves little.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Transactions that were committed.
     pub committed: u64,
     /// Transactions that were aborted and tried again.
     pub aborted: u64,
-    /// Transactions that a fence has ended.
+    /// Transactions that a fence has aborted.
     pub cut_off: u64,
-    /// Transactions that took the brokers too long.
+    /// Transactions that were aborted because they took too long.
     pub expired: u64,
     /// Owners whose batches were lost because they had been fenced.
     pub fenced: u64,
-    /// Answers that were lost, whatever became of what was asked.
+    /// Answers that were lost, before or after the request was carried out.
     pub unanswered: u64,
     /// Fences that did not succeed.
     pub refused: u64,
@@ -110,7 +110,7 @@ pub(super) struct Cluster {
 }
 
 impl Partition {
-    /// The last stable offset: before it everything is decided.
+    /// The last stable offset: everything before it is decided.
     fn end(&self) -> u64 {
         let undecided = self.open.values().min().copied();
         undecided.unwrap_or(self.entries.len() as u64)
@@ -153,7 +153,7 @@ impl Cluster {
         }
     }
 
-    /// Whether whoever writes does not hear what it has asked.
+    /// Whether the next answer to a sender is lost.
     pub fn loses_answer(&mut self, weather: Weather) -> bool {
         if self.lose_answer && self.random.one_in(2) {
             self.lose_answer = false;
@@ -162,8 +162,8 @@ impl Cluster {
         weather == Weather::Rough && self.random.one_in(60)
     }
 
-    /// Takes an id: ends what its holder has open, waits until that is ended everywhere, and refuses
-    /// the holder from then on. The answer is what the new one comes with.
+    /// Takes an id: aborts the open transaction of its holder, waits until that has ended everywhere, and
+    /// refuses the holder from then on. Returns the generation of the new holder.
     pub fn take(&mut self, id: &Id) -> u32 {
         let holder = self.holders.entry(id.clone()).or_default();
         holder.generation += 1;
@@ -232,12 +232,12 @@ impl Cluster {
         }
     }
 
-    /// How a transaction stands; none when it has ended everywhere.
+    /// The state of a transaction; none when it has ended everywhere.
     pub fn fate(&self, number: u64) -> Option<Fate> {
         Some(self.transactions.get(&number)?.fate)
     }
 
-    /// The brokers end a transaction whose owner is silent, and refuse its owner from then on.
+    /// The brokers abort a transaction whose owner is silent, and refuse its owner from then on.
     pub fn expire(&mut self, number: u64) {
         if let Some(transaction) = self.transactions.get(&number)
             && transaction.fate == Fate::Open
@@ -288,7 +288,7 @@ impl Cluster {
         self.transactions.remove(&number);
     }
 
-    /// Every marker that is to be written yet.
+    /// Every marker that is yet to be written.
     pub fn markers(&self) -> Vec<(u64, TopicPartition)> {
         let decided = self.transactions.iter();
         let decided = decided.filter(|(_, transaction)| transaction.fate != Fate::Open);
@@ -324,13 +324,13 @@ impl Cluster {
         self.partitions.get(&at).map_or(0, Partition::end)
     }
 
-    /// The high watermark: before it everything is written, decided or not.
+    /// The high watermark: everything before it is written, decided or not.
     pub fn high(&self, at: TopicPartition) -> u64 {
         let found = self.partitions.get(&at);
         found.map_or(0, |found| found.entries.len() as u64)
     }
 
-    /// What is committed from an offset on and stands before another, with its offsets.
+    /// Committed records from one offset until another, with their offsets.
     pub fn committed(
         &self,
         at: TopicPartition,
@@ -347,7 +347,7 @@ impl Cluster {
         found.filter_map(move |(at, entry)| Some(((from + at) as u64, entry.record.as_ref()?)))
     }
 
-    /// Forgets what stands before an offset. The newest record of a journal stays: it has the epoch.
+    /// Deletes what is before an offset. The newest record of a journal stays, because it has the epoch.
     pub fn truncate(&mut self, at: TopicPartition, before: u64) {
         let mut before = before.min(self.end(at));
         if at.topic.is_journal() {

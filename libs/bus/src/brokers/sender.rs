@@ -1,7 +1,7 @@
 //! A sender: brings the batches of one owner, or those without an owner, to the brokers, step by step.
 //!
 //! Owns: their order, one transaction for the batches that wait together, retries of what was aborted.
-//! Refuses: to go on after a fence or an unknown outcome. `kafka::sender` does the same with threads.
+//! Refuses: to continue after a fence or an unknown outcome. `kafka::sender` does the same with threads.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,7 +23,7 @@ type Waiting = (Position, Batch);
 enum Way {
     Owner {
         owner: Owner,
-        /// What the owner comes with under each of its ids.
+        /// The generation of each of the owner's ids.
         generations: Vec<u32>,
         turn: usize,
     },
@@ -33,10 +33,10 @@ enum Way {
     },
 }
 
-/// What is under way.
+/// The batches that are being written.
 struct Flight {
     group: Vec<Waiting>,
-    /// None for a single record of nobody, which needs none.
+    /// None for a single record without an owner, which needs no transaction.
     transaction: Option<(Id, u64)>,
     unwritten: VecDeque<(TopicPartition, Bytes)>,
     ends: BTreeMap<TopicPartition, u64>,
@@ -80,7 +80,7 @@ impl Sender {
         }
     }
 
-    /// The epoch that it writes under.
+    /// The epoch under which it writes.
     pub fn epoch(&self) -> Option<u32> {
         match &self.way {
             Way::Owner { owner, .. } => Some(owner.epoch),
@@ -93,19 +93,19 @@ impl Sender {
         self.waiting.push_back((position, batch));
     }
 
-    /// Whether there is anything that it could do.
+    /// Whether it has anything to do.
     pub fn has_work(&self) -> bool {
         !self.ended && (self.flight.is_some() || !self.waiting.is_empty())
     }
 
-    /// Whether it has this transaction open and may go on with it.
+    /// Whether it has this transaction open and may continue it.
     pub fn holds(&self, number: u64) -> bool {
         let flying = self.flight.as_ref().filter(|_| !self.ended);
         let flying = flying.and_then(|flight| flight.transaction.as_ref());
         flying.is_some_and(|(_, its)| *its == number)
     }
 
-    /// Does one thing.
+    /// Takes one step.
     pub fn step(&mut self, cluster: &mut Cluster, in_flight: &InFlight, weather: Weather) {
         if !self.has_work() {
             return;
@@ -129,7 +129,7 @@ impl Sender {
         }
     }
 
-    /// Takes what waits together. The id whose turn it is may have to be waited for.
+    /// Takes batches that wait, as one transaction. It may have to wait for the id whose turn it is.
     fn begin(&mut self, cluster: &mut Cluster) -> Result<(), Fenced> {
         let single = |(_, batch): &Waiting| batch.len() == 1;
         let plain = self.epoch().is_none() && self.waiting.front().is_some_and(single);
@@ -160,7 +160,7 @@ impl Sender {
         Ok(())
     }
 
-    /// The id of the next transaction, and what its holder comes with.
+    /// The id of the next transaction, and the generation of its holder.
     fn id(&mut self, cluster: &mut Cluster) -> (Id, u32) {
         match &mut self.way {
             Way::Owner {
@@ -178,7 +178,7 @@ impl Sender {
         }
     }
 
-    /// Writes some of what is to be written.
+    /// Writes some of the remaining records.
     fn write(&mut self, cluster: &mut Cluster, flight: Flight) -> Result<(), Fenced> {
         let flight = self.flight.insert(flight);
         let transaction = flight.transaction.as_ref().map(|(_, number)| *number);
@@ -201,7 +201,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Everything is written: the brokers are asked to decide.
+    /// All records are written: asks the brokers to commit.
     fn commit(
         &mut self,
         cluster: &mut Cluster,
@@ -218,7 +218,7 @@ impl Sender {
             return Err(Fenced);
         }
         if cluster.random.one_in(12) {
-            // Nothing of it will be visible: all of it again, in the same order.
+            // Nothing of it will be visible: all of it is sent again, in the same order.
             cluster.tally.aborted += 1;
             cluster.decide(number, Fate::Aborted);
             if let Some(flight) = self.flight.take() {
@@ -229,7 +229,7 @@ impl Sender {
             return Ok(());
         }
         if cluster.loses_answer(weather) {
-            // Neither is it decided nor is anything heard; the brokers wait for its owner.
+            // The outcome is undecided and no answer arrives; the brokers wait for the sender.
             return self.give_up(cluster, in_flight, "the brokers do not answer a commit");
         }
         cluster.tally.committed += 1;
@@ -238,7 +238,7 @@ impl Sender {
         Ok(())
     }
 
-    /// The answer comes, or is lost.
+    /// The answer arrives, or is lost.
     fn hear(
         &mut self,
         cluster: &mut Cluster,
@@ -247,7 +247,7 @@ impl Sender {
         weather: Weather,
     ) -> Result<(), Fenced> {
         if cluster.loses_answer(weather) {
-            // Who asks again after somebody else has taken the id hears of that only.
+            // A sender that asks again, after another process has taken the id, learns only of that.
             if let (Some((id, _)), Way::Owner { generations, .. }) =
                 (&flight.transaction, &self.way)
                 && let Id::Owner(_, at) = id
@@ -263,7 +263,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether it happened or not is for a restart to find out.
+    /// Whether it was carried out is known only after a restart.
     fn give_up(
         &mut self,
         cluster: &mut Cluster,

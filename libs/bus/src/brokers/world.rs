@@ -1,7 +1,7 @@
-//! What may happen on the brokers and in the processes that use them, drawn from the seed.
+//! The possible events on the brokers and in the processes that use them, drawn from the seed.
 //!
-//! Owns: what happens by itself, and what a waiting call waits for. Refuses: to know what a call means to its
-//! caller; the handle does.
+//! Owns: what happens in the background, and what a waiting call waits for. Refuses: to know what a call
+//! means to its caller; the handle does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ pub(super) struct World {
     pub handles: Vec<Process>,
 }
 
-/// What a handle does beside its calls.
+/// The background work of a handle.
 pub(super) struct Process {
     pub in_flight: Arc<InFlight>,
     pub news: Arc<News>,
     pub senders: BTreeMap<Option<TopicPartition>, Sender>,
     /// The epoch of each journal that the handle has fenced.
     pub epochs: BTreeMap<TopicPartition, u32>,
-    /// What is followed by [`Log::poll`]: where the next poll begins, and up to where all has arrived.
+    /// What [`Log::poll`] follows: the offset of the next poll, and the offset up to which records have
+    /// arrived.
     pub followed: BTreeMap<TopicPartition, (u64, u64)>,
     pub life: Life,
 }
@@ -39,7 +40,7 @@ pub(super) enum Life {
     Dead,
 }
 
-/// Something that may happen.
+/// A possible event.
 pub(super) enum Chance {
     Send(usize, Option<TopicPartition>),
     Mark(u64, TopicPartition),
@@ -48,7 +49,7 @@ pub(super) enum Chance {
 }
 
 impl World {
-    /// What time alone brings about.
+    /// An event that only takes time.
     pub fn chances(&self) -> Vec<Chance> {
         let mut chances = Vec::new();
         for (number, at) in self.cluster.markers() {
@@ -67,8 +68,8 @@ impl World {
         chances
     }
 
-    /// Transactions that brokers may have waited for long enough: of the silent, and in rough weather
-    /// anybody's.
+    /// Transactions that the brokers may abort because they take too long: those of silent processes, and
+    /// under faults anyone's.
     pub fn timeouts(&mut self) -> Vec<Chance> {
         let rough = self.weather == Weather::Rough;
         let mut late = self.cluster.open();
@@ -79,14 +80,14 @@ impl World {
         late.into_iter().map(Chance::Expire).collect()
     }
 
-    /// Whether whoever has the transaction open can go on with it.
+    /// Whether the process that has the transaction open can continue it.
     pub fn is_alive(&self, number: u64) -> bool {
         let holds = |process: &Process| process.senders.values().any(|sender| sender.holds(number));
         let mut running = self.handles.iter();
         running.any(|process| process.life == Life::Running && holds(process))
     }
 
-    /// Some of it comes about.
+    /// Takes some steps of background work.
     pub fn pass(&mut self) {
         for _ in 0..self.cluster.random.below(4) {
             let chances = self.chances();
@@ -113,7 +114,7 @@ impl World {
         }
     }
 
-    /// Some of what is committed reaches the handle that follows it.
+    /// Some committed records reach the handle that follows their partition.
     pub fn arrive(&mut self, at: usize, from: TopicPartition) {
         let process = &mut self.handles[at];
         let Some((_, until)) = process.followed.get_mut(&from) else {
@@ -126,7 +127,7 @@ impl World {
         }
     }
 
-    /// What a handle has in flight for a partition is waited for.
+    /// Waits for what a handle has in flight for a partition.
     pub fn land(&mut self, at: usize, partition: TopicPartition) {
         while let Some(position) = self.handles[at].in_flight.pending(partition) {
             if !self.wait(at, position) {
@@ -135,7 +136,7 @@ impl World {
         }
     }
 
-    /// Lets a handle's senders go on until the watermark is there; false when it never will be.
+    /// Lets a handle's senders work until the watermark is there; false if it never will be.
     pub fn wait(&mut self, at: usize, position: Position) -> bool {
         loop {
             let process = &self.handles[at];
@@ -154,7 +155,7 @@ impl World {
         }
     }
 
-    /// Takes the ids of a journal one after the other, while others go on, and writes the next epoch.
+    /// Takes the ids of a journal one after the other, while others work, and writes the next epoch.
     pub fn take_over(
         &mut self,
         at: usize,
@@ -198,8 +199,8 @@ impl World {
         Ok(owner)
     }
 
-    /// Where a partition ends for a handle: what it knows to be durable is waited for, as long as nobody
-    /// else's transaction stands before it.
+    /// The end of a partition for a handle: waits for what it knows to be durable, unless another process's
+    /// open transaction is before it.
     pub fn end(&mut self, at: usize, partition: TopicPartition) -> u64 {
         let least = self.handles[at].in_flight.end(partition);
         self.cluster.stabilise(partition, least);

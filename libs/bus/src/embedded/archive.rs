@@ -1,4 +1,4 @@
-//! Segments that the log needs no more, compressed for whoever wants the history.
+//! Segments that the log no longer needs, compressed.
 //!
 //! An archive is the frames of one segment as an LZ4 frame (`lz4 -d` reads it), in the log's own
 //! directory or wherever it was moved since. Records of one partition that come from another engine are kept in the
@@ -28,11 +28,11 @@ pub struct Archive {
 
 const SUFFIX: &str = ".seg.lz4";
 const TEMPORARY: &str = "archive.tmp";
-/// Records are packed into frames of about this size.
+/// The approximate size of the frames into which records are packed.
 const FRAME_BYTES: usize = 1 << 20;
 
 impl Archive {
-    /// The name of its file, which says from where to where it goes.
+    /// The name of its file, which has the addresses of its beginning and end.
     pub fn name(&self) -> String {
         format!("{:020}-{:020}{SUFFIX}", self.base, self.end)
     }
@@ -63,7 +63,7 @@ pub fn list(dir: &dyn Dir) -> io::Result<Vec<Archive>> {
     Ok(archives)
 }
 
-/// Gives every record of an archive to `each`, in the order of the log.
+/// Calls `each` with every record of an archive, in the order of the log.
 pub fn read(
     dir: &dyn Dir,
     archive: &Archive,
@@ -73,7 +73,7 @@ pub fn read(
     dir.open(&archive.name())?.read_at(0, &mut compressed)?;
     let damaged = |what: String| ReadError::Damaged(format!("{}: {what}", archive.name()));
     let frames = decompress(&compressed).map_err(damaged)?;
-    // The decoder takes a file that was cut off between blocks for a whole one.
+    // The decoder does not notice if a file was cut off between two blocks.
     if frames.len() as u64 != archive.end - archive.base {
         return Err(damaged(format!("it has {} bytes of frames", frames.len())));
     }
@@ -114,7 +114,7 @@ fn each_record(
     Ok(())
 }
 
-/// Neighbouring records of a partition as the bytes of an archive, whose first frame has the address 0.
+/// Consecutive records of a partition as the bytes of an archive, whose first frame has the address 0.
 pub fn pack(partition: TopicPartition, records: &[Record]) -> io::Result<Vec<u8>> {
     let (mut encoder, mut frame, mut synced) = (encoder(), BytesMut::new(), 0);
     let mut left = records;
@@ -142,8 +142,8 @@ pub fn pack(partition: TopicPartition, records: &[Record]) -> io::Result<Vec<u8>
     encoder.finish().map_err(io::Error::other)
 }
 
-/// Gives every record of what [`pack`] made to `each`. Whether records are missing at its end the caller knows: bytes
-/// that were cut off between two blocks are taken for whole.
+/// Calls `each` with every record in the bytes from [`pack`]. The caller must know whether records are missing at the
+/// end: bytes that were cut off between two blocks look complete.
 ///
 /// # Errors
 /// What is wrong with the bytes.
@@ -158,8 +158,8 @@ fn encoder() -> FrameEncoder<Vec<u8>> {
     FrameEncoder::with_frame_info(info, Vec::new())
 }
 
-/// Removes the archives that end at or before an address, the oldest first, so that whatever ends the
-/// process those that are left follow each other; what was removed.
+/// Removes the archives that end at or before an address, oldest first, so that the rest has no gaps even
+/// if the process ends in between; returns what was removed.
 pub fn drop_before(dir: &dyn Dir, address: u64) -> io::Result<Vec<Archive>> {
     let mut old = list(dir)?;
     old.retain(|archive| archive.end <= address);
@@ -178,7 +178,7 @@ pub(super) fn write(dir: &dyn Dir, segment: &Segment, end: u64) -> io::Result<()
         encoder.write_all(&bytes)?;
     }
     let compressed = encoder.finish().map_err(io::Error::other)?;
-    // A process that died here before has left its half.
+    // A process that died here before has left an incomplete file.
     match dir.remove(TEMPORARY) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,5 +1,5 @@
-//! The memory of commands: what was decided first, so that a repeat is told the same and takes
-//! effect once (I2).
+//! The memory of commands: their first decisions, so that a repeat gets the same answer and takes effect
+//! once (I2).
 //!
 //! It is bounded in number and time. Every command that it may have forgotten is refused by its
 //! stamp, so forgetting never lets a command in twice.
@@ -24,7 +24,7 @@ pub enum Decision {
     Order(OrderId),
     /// Cancels went to the market.
     Canceling(Box<[OrderId]>),
-    /// It was done, and there is nothing to tell.
+    /// It was carried out, and has no result.
     Done,
     /// It was refused.
     Rejected(Box<Reject>),
@@ -156,8 +156,8 @@ impl Commands {
     }
 }
 
-/// Refuses a command that would have to be remembered for too long. The refusal is remembered as any other:
-/// the same command would be fit later, and its sender has been told that it was not taken.
+/// Refuses a command that would have to be remembered for too long. The refusal is remembered like any
+/// other: the same command would be accepted later, although its sender was told that it was refused.
 pub(crate) fn check_ahead(config: &Config, stamped_at: Micros, now: Micros) -> Result<(), Reject> {
     let ahead_us = stamped_at.0.saturating_sub(now.0);
     match ahead_us > config.ahead_us {

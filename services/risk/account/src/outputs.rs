@@ -140,7 +140,7 @@ impl Stage {
         }
     }
 
-    /// Tells `change` what happened to which orders; the first takes the postings.
+    /// Calls `change` with what happened to which orders; the first one gets the postings.
     fn order_changes(&self, event: &Event, mut change: impl FnMut(OrderId, OrderEvent)) {
         match event {
             Event::Placed { order, .. } => {
@@ -177,7 +177,7 @@ impl Stage {
                 old, new, refusal, ..
             } => {
                 change(*new, OrderEvent::Ended(End::Rejected(*refusal)));
-                // The old one may have ended so long ago that it is not kept any more.
+                // The old one may have ended so long ago that it is no longer stored.
                 if self.orders.contains_key(old) {
                     change(*old, OrderEvent::ReplaceRejected(*refusal));
                 }
@@ -192,7 +192,7 @@ impl Stage {
         order.view(&self.market(order.book.instrument).instrument)
     }
 
-    /// The first decision on a command, as its sender was told it.
+    /// The first decision on a command, as it was sent to the caller.
     fn first_reply(&self, command: Uuid) -> Option<Output> {
         let outcome = match self.commands.get(command)? {
             Decision::Opened(account) => Ok(Ack::Opened(*account)),
@@ -215,7 +215,7 @@ impl Stage {
     }
 }
 
-/// What is told of an order that is accepted: it waits for its session, or is on its way to the book.
+/// The state of an accepted order: it waits for its session, or is on its way to the book.
 const fn reached(parked: bool) -> OrderEvent {
     if parked {
         OrderEvent::Accepted

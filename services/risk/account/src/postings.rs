@@ -1,5 +1,5 @@
-//! What moves between books at an event. The state and the postings that others are told come from
-//! this one place, so they cannot differ, and each asset adds up to zero (I3).
+//! The movements between books at an event. The state and the published postings both come from here, so
+//! they cannot differ, and each asset adds up to zero (I3).
 
 use prepx_domain::message::{BookReplace, Fill};
 use prepx_domain::update::{Book, Posting};
@@ -8,7 +8,7 @@ use prepx_domain::{Asset, Side};
 use crate::event::Event;
 use crate::state::{Stage, moved};
 
-/// Takes the legs of an event.
+/// Passes on the legs of an event.
 struct Legs<F>(F);
 
 impl<F: FnMut(Posting)> Legs<F> {
@@ -38,8 +38,8 @@ fn moved_out(minor: i64, by_minor: i64) -> i64 {
 }
 
 impl Stage {
-    /// Tells `post` the legs of an event. It reads only what the event does not change, so it tells
-    /// the same before and after.
+    /// Calls `post` with the legs of an event. It reads only what the event does not change, so the legs
+    /// are the same before and after.
     pub(crate) fn post(&self, event: &Event, post: impl FnMut(Posting)) {
         let mut legs = Legs(post);
         match event {

@@ -1,5 +1,5 @@
-//! What people may read of the state. The caller sees to it that nobody reads what is not durable
-//! (I8) or not theirs (I9).
+//! Reads of the state. The caller makes sure that nobody reads what is not durable (I8) or belongs to
+//! another account (I9).
 
 use prepx_domain::update::OrderView;
 use prepx_domain::view::{AccountView, Balance};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::state::{Account, Books, Market, Name, Stage};
 
-/// What an account has of an instrument's base asset.
+/// An account's holding of an instrument's base asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PositionView {
     /// The instrument.
@@ -20,18 +20,18 @@ pub struct PositionView {
     pub asset: Asset,
     /// Decimal places of the quantities.
     pub scale: u32,
-    /// All of it, in base minor units.
+    /// The whole quantity, in base minor units.
     pub qty_minor: i64,
     /// What no open sell holds.
     pub available_minor: i64,
     /// What open sells hold.
     pub held_minor: i64,
-    /// What was paid for what is left, without fees, in quote minor units.
+    /// The cost of the remaining quantity, without fees, in quote minor units.
     pub cost_minor: i64,
 }
 
 impl Stage {
-    /// The bounds that it works within.
+    /// The configured limits.
     pub fn config(&self) -> Config {
         self.config
     }
@@ -89,7 +89,7 @@ impl Stage {
         Some(order.view(&self.market(order.book.instrument).instrument))
     }
 
-    /// An order by its client's name for it.
+    /// An order by its client order id.
     pub fn order_by_client_id(&self, id: AccountId, client_order_id: &str) -> Option<OrderView> {
         let names = &self.accounts.get(&id)?.names;
         self.order(*names.get(&Name::of(client_order_id))?)

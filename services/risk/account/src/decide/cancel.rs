@@ -1,4 +1,4 @@
-//! Cancels: always taken, from a stopped account and in a halted instrument too.
+//! Cancels: always accepted, also from a stopped account and in a halted instrument.
 
 use prepx_domain::{AccountId, OrderId, Reject, Slot};
 
@@ -24,8 +24,8 @@ impl Stage {
         })
     }
 
-    /// An operator ends an order, whoever's it is. Its hold is let go of when the market has said
-    /// that it ended, or that it does not live there.
+    /// An operator ends an order of any account. Its hold is released when the market has said that the
+    /// order ended, or is unknown there.
     pub(super) fn end_by_operator(
         &self,
         cause: Cause,
@@ -50,7 +50,7 @@ impl Stage {
         account: AccountId,
     ) -> Result<Event, Reject> {
         let owner = self.named_account(account, slot)?;
-        // A replacement under way goes with the order that it replaces.
+        // A pending replacement is cancelled with the order that it replaces.
         let alone = |id: &OrderId| self.living(account, *id) == Ok(*id);
         let mut orders: Vec<OrderId> = owner.open.iter().copied().filter(alone).collect();
         orders.sort_unstable();
@@ -62,8 +62,8 @@ impl Stage {
         })
     }
 
-    /// The order of a chain of replacements that lives: either id of a pair stands for it. What has
-    /// traded whole has ended in the market, which says so next.
+    /// The live order of a chain of replacements; either id of a pair stands for it. An order that has
+    /// traded whole has ended in the market, which will say so next.
     fn living(&self, account: AccountId, id: OrderId) -> Result<OrderId, Reject> {
         let is_pending = self.own_order(account, id)?.phase == Phase::Pending;
         let open = self.open_of(account, id)?;

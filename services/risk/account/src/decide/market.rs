@@ -1,5 +1,5 @@
-//! What the market says. It is the other half of the platform, not a client: a message that breaks
-//! the protocol is a fault of ours, and the stage stops loudly instead of booking it.
+//! Messages of the market. It is the other half of the platform, not a client: a message that breaks the
+//! protocol is a fault of ours, and the stage stops loudly instead of booking it.
 
 use prepx_domain::message::{CancelReason, End, Fill, Refusal, ToAccount};
 use prepx_domain::{AccountId, Instrument, Micros, OrderId, Side};
@@ -82,7 +82,7 @@ impl Stage {
         (is_new && is_sound).then(|| Event::Defined(Box::new(*instrument)))
     }
 
-    /// An order waits for its session, or does not any more.
+    /// An order begins or ends to wait for its session.
     fn park(&self, account: AccountId, order: OrderId, parked: bool, at: Micros) -> Option<Event> {
         let order = self.traded_order(account, order);
         let changes = order.parked != parked;
@@ -90,7 +90,7 @@ impl Stage {
         changes.then_some(Event::Parked { at, order, parked })
     }
 
-    /// An order that the market may still speak of.
+    /// An order that the market may still send messages about.
     fn traded_order(&self, account: AccountId, id: OrderId) -> &Order {
         let order = self
             .orders
@@ -123,8 +123,8 @@ impl Stage {
                 let owed_minor = sum(fill.notional_minor, fill.fee_minor);
                 held_minor = owed_minor.min(order.held_minor);
                 cost_minor = fill.notional_minor;
-                // Many small trades round up more often than one hold did. The dust comes out of
-                // what is available, and where nothing is, out of the fee: nobody goes negative.
+                // Many small trades round up more often than one hold did. The remainder comes out of the
+                // available balance, or if that is empty, out of the fee: no balance becomes negative.
                 let dust_minor = owed_minor.saturating_sub(held_minor);
                 assert!(
                     dust_minor <= fill.cum_lots.saturating_mul(DUST_MINOR_A_TRADE),
@@ -208,8 +208,8 @@ impl Stage {
         (self.orders.get(&old).map(Box::as_ref), new_order)
     }
 
-    /// What the market does not know and is open here has lost a message on its way that an operator
-    /// skipped. It ends with what was told of it.
+    /// An order that is unknown to the market and open here has lost a message on its way, because an
+    /// operator skipped it. It ends with what is known of it.
     fn end_absent(&self, account: AccountId, id: OrderId, at: Micros) -> Option<Event> {
         let order = self.orders.get(&id);
         let order = order.filter(|order| order.book.account == account)?;
@@ -257,7 +257,7 @@ impl Stage {
     }
 }
 
-/// Two parts of what an account has of one asset.
+/// Two parts of an account's balance of one asset.
 fn sum(left_minor: i64, right_minor: i64) -> i64 {
     crate::state::moved(left_minor, right_minor)
 }
