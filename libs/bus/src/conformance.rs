@@ -71,6 +71,7 @@ pub const CHECKS: &[(&str, Check)] = checks![
     order::too_large_and_empty_are_refused,
     order::reads_are_bounded_and_continue,
     order::news_comes_of_what_others_append,
+    order::a_poll_goes_on_further_ahead,
     order::a_record_with_a_key_is_read_like_others,
     order::truncated_and_unknown_offsets_are_errors,
 ];

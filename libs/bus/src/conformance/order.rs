@@ -186,6 +186,36 @@ pub fn news_comes_of_what_others_append(engine: &mut dyn Engine) {
     assert_eq!(polled, texts(&*log, OUTPUT));
 }
 
+/// Whoever has begun to follow a partition and then goes on further ahead is given what is there, and nothing before it.
+pub fn a_poll_goes_on_further_ahead(engine: &mut dyn Engine) {
+    let log = engine.open();
+    for n in 0..10 {
+        commit(engine, &*log, None, OUTPUT, n);
+    }
+    let all = read_all(&*log, OUTPUT);
+    let late = engine.rival();
+    let (told, news) = mpsc::channel();
+    late.on_news(Box::new(move || {
+        let _ = told.send(());
+    }));
+    let begun = late.poll(OUTPUT, 0, 0).expect("the partition can be read");
+    assert!(begun.len() <= 1, "{begun:?}");
+    let mut polled = Vec::new();
+    while polled.len() < 4 {
+        news.try_iter().for_each(drop);
+        let at = polled
+            .last()
+            .map_or(all[6].offset, |last: &Record| last.offset + 1);
+        let more = late.poll(OUTPUT, at, 8).expect("the partition can be read");
+        if more.is_empty() {
+            let told = news.recv_timeout(LONG);
+            told.unwrap_or_else(|_| panic!("no news after {polled:?}"));
+        }
+        polled.extend(more);
+    }
+    assert_eq!(polled, all[6..]);
+}
+
 /// Retention moves the start; reading before it, or past the end, is an error and not silence.
 pub fn truncated_and_unknown_offsets_are_errors(engine: &mut dyn Engine) {
     let log = engine.open();

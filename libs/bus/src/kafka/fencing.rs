@@ -46,9 +46,16 @@ impl KafkaLog {
     /// one of them meanwhile has the last word: the record, or what comes after it, is not committed.
     fn take_over(&self, journal: TopicPartition, who: &str) -> Result<(Ring, Owner), FenceError> {
         let unavailable = |why: String| unavailable(journal, why);
-        let mut ring = self.ring(journal).map_err(unavailable)?;
+        // Taking the ids takes a while, and so does the first look at a journal. What that finds need not be the
+        // newest any more, but what follows it is soon at hand.
+        let (ring, known) = std::thread::scope(|scope| {
+            let looking = scope.spawn(|| self.newest(journal));
+            (self.ring(journal), looking.join())
+        });
+        let mut ring = ring.map_err(unavailable)?;
+        let known = known.ok().and_then(Result::ok).flatten();
         let newest = self
-            .newest(journal)
+            .newest_since(journal, known)
             .map_err(|error| unavailable(error.to_string()))?;
         let epoch = newest.and_then(|found| found.epoch).unwrap_or(0) + 1;
         let owner = Owner { journal, epoch };
@@ -98,20 +105,45 @@ impl KafkaLog {
         let mut step = 8;
         loop {
             let first = bounds.end.saturating_sub(step).max(bounds.start);
-            let (mut at, mut newest) = (first, None);
-            while at < bounds.end {
-                let (found, _) = self.reader.read(journal, at, 1 << 20, bounds.end)?;
-                let Some(last) = found.into_iter().next_back() else {
-                    break;
-                };
-                at = last.record.offset + 1;
-                newest = Some(last);
-            }
+            let newest = self.last(journal, first, bounds.end)?;
             if newest.is_some() || first == bounds.start {
                 return Ok(newest);
             }
             step *= 2;
         }
+    }
+
+    /// The newest record of a journal, where one is known that was there before.
+    fn newest_since(
+        &self,
+        journal: TopicPartition,
+        known: Option<Found>,
+    ) -> Result<Option<Found>, ReadError> {
+        let Some(known) = known else {
+            return self.newest(journal);
+        };
+        let bounds = self.reader.bounds(journal, self.in_flight.end(journal))?;
+        let newer = self.last(journal, known.record.offset + 1, bounds.end)?;
+        Ok(newer.or(Some(known)))
+    }
+
+    /// The last record of a part of a journal.
+    fn last(
+        &self,
+        journal: TopicPartition,
+        first: u64,
+        end: u64,
+    ) -> Result<Option<Found>, ReadError> {
+        let (mut at, mut newest) = (first, None);
+        while at < end {
+            let (found, _) = self.reader.read(journal, at, 1 << 20, end)?;
+            let Some(last) = found.into_iter().next_back() else {
+                break;
+            };
+            at = last.record.offset + 1;
+            newest = Some(last);
+        }
+        Ok(newest)
     }
 }
 

@@ -107,6 +107,9 @@ pub(super) struct Producer {
 
 /// How long one call into the library may take before it is made again.
 const CALL: Duration = Duration::from_secs(5);
+/// The same for taking a transactional id: the library tries again only after half a second what cannot be had at once,
+/// such as a connection or the end of another holder's transaction, and at once when it is called again.
+const TAKE: Duration = Duration::from_millis(50);
 /// How long a look for reports takes when there are none. A report is heard at once, but each look ends with a
 /// fraction of a millisecond of spinning, so looks are few: ten a second, as the library's own thread has them,
 /// took 0.4 % of a core for each producer.
@@ -148,7 +151,7 @@ impl Producer {
 
     /// Takes the transactional id: ends what its former holder has open and fences it.
     pub(super) fn init_transactions(&self) -> Result<(), Failure> {
-        self.again(|| self.client.init_transactions(CALL))
+        self.again(TAKE, |call| self.client.init_transactions(call))
     }
 
     /// Sends a record without waiting for it.
@@ -233,7 +236,7 @@ impl Producer {
             tries -= 1;
             std::thread::yield_now();
         }
-        self.again(|| self.client.commit_transaction(CALL))
+        self.again(CALL, |call| self.client.commit_transaction(call))
             .map_err(|failure| match failure {
                 // Whether the brokers got it is what nobody here knows.
                 Failure::Aborted(why) => self
@@ -245,7 +248,7 @@ impl Producer {
 
     /// Gives the open transaction up.
     pub(super) fn abort(&self) -> Result<(), Failure> {
-        let aborted = self.again(|| self.client.abort_transaction(CALL));
+        let aborted = self.again(CALL, |call| self.client.abort_transaction(call));
         // The reports of what was purged say nothing new.
         let purged = self.delivered();
         aborted.map_err(|failure| match failure {
@@ -258,12 +261,18 @@ impl Producer {
         }
     }
 
-    /// Makes a call until it succeeds, fails for good, or patience ends.
-    fn again(&self, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), Failure> {
+    /// Makes a call, for so long each time, until it succeeds, fails for good, or patience ends.
+    fn again(
+        &self,
+        each: Duration,
+        call: impl Fn(Duration) -> Result<(), KafkaError>,
+    ) -> Result<(), Failure> {
         // A call that may be repeated has used up its time, or failed at once.
-        let mut tries = self.patience.as_secs() / CALL.as_secs() + 20;
+        let mut tries = self.patience.as_millis() / each.as_millis() + 20;
         loop {
-            let Err(error) = call() else { return Ok(()) };
+            let Err(error) = call(each) else {
+                return Ok(());
+            };
             let again = matches!(&error, KafkaError::Transaction(error) if error.is_retriable())
                 || matches!(&error, KafkaError::Flush(_));
             if !again || tries == 0 {

@@ -4,7 +4,7 @@
 //! to read what is not committed (the last stable offset is the end), and to keep more than a bounded part of
 //! a partition in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::iter::{once, repeat_n};
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use super::config::Names;
 use super::producer::{EPOCH, FENCE};
 use crate::in_flight::{News, lock};
-use crate::{ReadError, Record, TopicPartition};
+use crate::{ReadError, Record, Topic, TopicPartition};
 
 /// A record of a partition with what only the engine looks at.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub(super) struct Reader {
     patience: Duration,
     news: Arc<News>,
     partitions: Mutex<HashMap<TopicPartition, Arc<Mutex<Stand>>>>,
+    /// The topics whose leaders the library has been told to learn.
+    led: Mutex<BTreeSet<Topic>>,
 }
 
 /// The library's words, but for the ends of partitions, which are no error.
@@ -82,10 +84,14 @@ struct Stand {
 /// How long one call into the library may take before it is made again.
 const CALL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long to wait for a topic's leaders. Without them the library finds out by itself.
+const LEADERS: Duration = Duration::from_millis(500);
 /// How long to wait for news that must have been sent off already, and how often before the place is
 /// sought anew, which takes longer: a place that has just been sought is being fetched from.
 const NEWS: Duration = Duration::from_millis(10);
 const NEWS_MAX: usize = 100;
+/// How many records may be passed over so that nothing is sought.
+const AHEAD_MAX: u64 = 4_096;
 /// The most that may go wrong in one look at a partition: each wait for a record ends with it, and the
 /// library tells of brokers that are away again and again.
 const FAULTS_MAX: u32 = 256;
@@ -102,7 +108,8 @@ impl Reader {
             names,
             patience,
             news,
-            partitions: Mutex::new(HashMap::new()),
+            partitions: Mutex::default(),
+            led: Mutex::default(),
         })
     }
 
@@ -229,12 +236,13 @@ impl Reader {
     ) -> Result<Vec<Record>, ReadError> {
         let stand = self.stand(partition);
         let mut stand = lock(&stand);
-        let here = stand.blank <= from && from <= stand.next;
+        // A little further on is not sought but waited for: it has been asked for already.
+        let here = stand.blank <= from && from <= stand.next + AHEAD_MAX;
         if stand.queue.is_none() || !here {
             self.seek(&mut stand, partition, from)?;
         }
         let (blank, mut found) = (stand.blank, Vec::new());
-        let at = stand.next;
+        let at = stand.next.max(from);
         self.gather(
             &mut stand,
             partition,
@@ -368,6 +376,7 @@ impl Reader {
         if stand.queue.take().is_some() {
             self.consumer.incremental_unassign(&list).map_err(error)?;
         }
+        self.learn_leaders(partition.topic, &topic);
         // Split first, so that nothing of it goes to the common queue.
         stand.queue = self.consumer.split_partition_queue(&topic, number);
         if let Some(queue) = &mut stand.queue {
@@ -375,6 +384,17 @@ impl Reader {
             queue.set_nonempty_callback(move || news.notify());
         }
         self.consumer.incremental_assign(&list).map_err(error)
+    }
+}
+
+impl Reader {
+    /// Asks for the leaders of a topic that is read for the first time. The library asks by itself only when it looks after
+    /// all topics, once a second.
+    fn learn_leaders(&self, topic: Topic, name: &str) {
+        let is_first = lock(&self.led).insert(topic);
+        if is_first && self.consumer.fetch_metadata(Some(name), LEADERS).is_err() {
+            lock(&self.led).remove(&topic);
+        }
     }
 }
 

@@ -73,6 +73,11 @@ impl<C: Codec> Station<C> {
         origin: &impl Origin<C>,
         takeover: Takeover<'_>,
     ) -> Result<Station<C>, Error> {
+        // The first look at a partition only has it fetched, while the owner before is fenced.
+        for (from, next) in origin.inputs() {
+            // Whatever is wrong is met again when it is read.
+            let _ = log.poll(from, next, 0);
+        }
         let partition = Partition::open(codec, seat, topology, &*log, origin, takeover)?;
         let source = |from| (from, partition.next_offset(from));
         Ok(Station {

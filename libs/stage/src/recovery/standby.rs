@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prepx_bus::{Log, ReadError};
+use prepx_bus::{Log, ReadError, TopicPartition};
 
 use crate::codec::Codec;
 use crate::error::Error;
@@ -27,6 +27,12 @@ pub trait Origin<C: Codec> {
     /// Takes the standby's copy, if there is one, for a warm takeover.
     fn take_copy(&self) -> Option<Folded<C>> {
         None
+    }
+
+    /// About where the new owner will read on, of each partition that inputs come from; empty where that is not known
+    /// beforehand.
+    fn inputs(&self) -> Vec<(TopicPartition, u64)> {
+        Vec::new()
     }
 }
 
@@ -155,5 +161,12 @@ impl<C: Codec> Origin<C> for Standby<C> {
 
     fn take_copy(&self) -> Option<Folded<C>> {
         self.lock().take().map(|copy| copy.folded)
+    }
+
+    fn inputs(&self) -> Vec<(TopicPartition, u64)> {
+        let copy = self.lock();
+        let consumed = copy.as_ref().map(|copy| &copy.folded.state.head.consumed);
+        let each = consumed.into_iter().flatten();
+        each.map(|(from, next)| (*from, *next)).collect()
     }
 }

@@ -206,7 +206,15 @@ pub fn moves_warm<G: Ground>(mut all: Stations<G>) {
         standby.follow(&*log).unwrap();
         standby.next_offset() >= Some(15)
     });
+    let inputs = standby.inputs();
     all.take_over_from(&standby, at());
+    let taken = &all.banks[at() as usize].partition().head().consumed;
+    assert!(
+        inputs
+            .iter()
+            .any(|(from, _)| *from == account(at()).commands())
+    );
+    assert!(inputs.iter().all(|(from, next)| *next <= taken[from]));
     let Begun { warm, records } = all.banks[at() as usize].partition().begun();
     assert!(warm && records < 10, "{records} were left");
     assert_eq!(all.balance(OF), 20, "I1");
