@@ -6,7 +6,9 @@ use std::sync::Arc;
 use prepx_bus::brokers::{BrokerLog, Brokers};
 use prepx_bus::{AppendError, Change, Log};
 use prepx_domain::Micros;
-use prepx_stage::{Codec, Error, Partition, Seat, Snapshots, Stage, Standby, Station, Takeover};
+use prepx_stage::{
+    Codec, Error, Handles, Partition, Seat, Snapshots, Stage, Standby, Station, Takeover,
+};
 
 use crate::TOPOLOGY;
 use crate::clients::Dice;
@@ -22,6 +24,8 @@ pub struct Ground<'a> {
 struct Process<C: Codec> {
     station: Station<C>,
     log: Arc<BrokerLog>,
+    /// Where it sends replies, also when it has been fenced.
+    replies: Arc<BrokerLog>,
 }
 
 pub struct Seats<C: Codec> {
@@ -72,20 +76,28 @@ impl<C: Codec> Seats<C> {
 
     /// Somebody takes a partition over, if the brokers let it.
     fn open(&mut self, at: usize, ground: &Ground<'_>) -> Option<Process<C>> {
-        let log = ground.brokers.handle();
+        let (log, replies) = (ground.brokers.handle(), ground.brokers.handle());
         let takeover = Takeover {
             who: "a simulated owner",
             now: ground.now,
             reemit: ground.dice.one_in(3),
             watch: &(),
         };
-        let (codec, own) = (Arc::clone(&self.codec), Arc::clone(&log) as Arc<dyn Log>);
+        let handles = Handles {
+            own: Arc::clone(&log) as Arc<dyn Log>,
+            replies: Arc::clone(&replies) as Arc<dyn Log>,
+        };
+        let codec = Arc::clone(&self.codec);
         let (seat, standby) = (self.seat(at), &self.standbys[at]);
-        match Station::open(codec, seat, TOPOLOGY, own, standby, takeover) {
+        match Station::open(codec, seat, TOPOLOGY, handles, standby, takeover) {
             Ok(mut station) => {
                 self.warm += u64::from(station.partition().begun().warm);
                 station.limit_room(ground.dice.room_bytes());
-                Some(Process { station, log })
+                Some(Process {
+                    station,
+                    log,
+                    replies,
+                })
             }
             Err(Error::Fence(_)) => {
                 log.kill();
@@ -128,7 +140,7 @@ impl<C: Codec> Seats<C> {
             Err(error) => {
                 let seat = self.seat(at);
                 assert!(process.has_lost(&error), "{seat} has stopped: {error}");
-                process.log.kill();
+                process.end();
             }
         }
     }
@@ -136,14 +148,14 @@ impl<C: Codec> Seats<C> {
     /// Its owner dies, whatever it has under way.
     pub fn kill(&mut self, at: usize) {
         if let Some(process) = self.living[at].take() {
-            process.log.kill();
+            process.kill();
         }
     }
 
     /// Its owner is paused, and does not know what goes on meanwhile.
     pub fn pause(&mut self, at: usize) {
         if let Some(process) = self.living[at].take() {
-            process.log.pause(true);
+            process.pause(true);
             self.stale.push(process);
         }
     }
@@ -172,9 +184,10 @@ impl<C: Codec> Seats<C> {
                 self.living[at] = self.open(at, ground);
             }
             Some(Change::Revoked(revoked)) => {
+                // Released at once, and worked on until somebody else has taken over.
                 let at = revoked as usize;
                 if self.workers.let_go(who, at) {
-                    self.hand_over(at, ground);
+                    self.stale.extend(self.living[at].take());
                     self.moves.handed_over += 1;
                 }
                 self.workers.release(who, revoked);
@@ -191,10 +204,10 @@ impl<C: Codec> Seats<C> {
         change.is_some()
     }
 
-    /// A seat moves: its owner hands it over, dies, is paused, or is not told.
+    /// A seat moves: its owner lets go of it, dies, is paused, or is not told.
     pub fn replace(&mut self, at: usize, ground: &Ground<'_>) {
         match ground.dice.below(4) {
-            0 => self.hand_over(at, ground),
+            0 => self.let_go(at),
             1 => return self.kill(at),
             2 => self.pause(at),
             _ => self.stale.extend(self.living[at].take()),
@@ -202,15 +215,12 @@ impl<C: Codec> Seats<C> {
         self.living[at] = self.open(at, ground);
     }
 
-    /// Its owner tells what it has come to, if it still can, and leaves.
-    fn hand_over(&mut self, at: usize, ground: &Ground<'_>) {
-        if let Some(process) = &mut self.living[at] {
+    /// Its owner answers what it has decided, if it still can, and leaves.
+    fn let_go(&mut self, at: usize) {
+        if let Some(process) = self.living[at].take() {
             process.log.flush();
-            // What it finds out now, its successor has to know.
-            let _ = process.station.turn(ground.now);
-            process.log.flush();
+            process.end();
         }
-        self.kill(at);
     }
 
     /// Somebody who is an owner no more goes on, until it finds out: because it is refused, because its
@@ -220,7 +230,7 @@ impl<C: Codec> Seats<C> {
         let Some(mut process) = self.stale.pop() else {
             return;
         };
-        process.log.pause(false);
+        process.pause(false);
         match process.station.turn(ground.now) {
             Ok(_) => self.stale.insert(0, process),
             Err(error) => {
@@ -228,7 +238,7 @@ impl<C: Codec> Seats<C> {
                     process.has_lost(&error),
                     "a stale owner has stopped: {error}"
                 );
-                process.log.kill();
+                process.end();
             }
         }
     }
@@ -241,7 +251,7 @@ impl<C: Codec> Seats<C> {
                 ground.brokers.step();
             });
         }
-        self.stale.drain(..).for_each(|process| process.log.kill());
+        self.stale.drain(..).for_each(|process| process.kill());
     }
 }
 
@@ -250,8 +260,29 @@ impl<C: Codec> Process<C> {
     fn has_lost(&self, error: &Error) -> bool {
         match error {
             Error::Append(AppendError::Fenced { .. }) => true,
-            Error::Append(AppendError::Poisoned(_)) => self.log.watermark().failure().is_some(),
+            Error::Append(AppendError::Poisoned(_)) => {
+                let handles = [&self.log, &self.replies];
+                handles
+                    .iter()
+                    .any(|log| log.watermark().failure().is_some())
+            }
             _ => false,
         }
+    }
+
+    /// It answers what it has made durable, and is gone.
+    fn end(mut self) {
+        let _ = self.station.settle();
+        self.log.kill();
+    }
+
+    fn kill(&self) {
+        self.log.kill();
+        self.replies.kill();
+    }
+
+    fn pause(&self, paused: bool) {
+        self.log.pause(paused);
+        self.replies.pause(paused);
     }
 }

@@ -13,8 +13,7 @@ use std::time::Duration;
 pub enum Change {
     /// The partition is this member's, until it hears otherwise.
     Granted(u32),
-    /// The partition is wanted elsewhere. It stays this member's until it is released
-    /// ([`Leases::release`]), so that work in flight can be brought to its end.
+    /// The partition is wanted elsewhere. It stays this member's until it is released ([`Leases::release`]).
     Revoked(u32),
     /// The partition is this member's no more, and may be another's already: the group has not heard of
     /// this member for a session.
@@ -41,7 +40,7 @@ pub struct LeaseError {
 ///   been released, or the member has not been heard of for a session.
 /// - A member is heard of while [`Leases::next`] is called again and again, at least once a session.
 pub trait Leases: Send + Sync {
-    /// The next change, in order; waits for one, at most for `timeout`.
+    /// The next change, in order; waits for one, at most for `timeout`. The first call may be what joins the group.
     ///
     /// # Errors
     /// When the group never takes this member.
@@ -56,12 +55,6 @@ pub trait Leases: Send + Sync {
 
     /// For how long a member may be unheard of before its partitions are another's.
     fn session(&self) -> Duration;
-
-    /// How long a member may work on with what is revoked and hold nobody up: the group takes so long to hear
-    /// that it has been released.
-    fn grace(&self) -> Duration {
-        Duration::ZERO
-    }
 }
 
 /// A group in memory: for one process, and for tests of many.

@@ -33,6 +33,10 @@ pub(crate) struct Keeping<C: Codec> {
     /// What is here now.
     pub here: Box<dyn Fn() -> Here + Send>,
     pub standing: Standing<C>,
+    /// Rung when the process has what it stands by for.
+    pub warm: Arc<Bell>,
+    /// Whether it has been rung.
+    pub is_warm: bool,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -69,7 +73,11 @@ impl<C: Codec> Keeping<C> {
     fn look(&mut self, desk: &mut Option<Desk<C>>, bell: &Arc<Bell>) -> Result<bool, BoxError> {
         let desk = match desk {
             Some(desk) => desk,
-            None => desk.insert(self.sit_down(bell)?),
+            None => {
+                let sat_down = self.sit_down(bell)?;
+                self.warm_up(&sat_down);
+                desk.insert(sat_down)
+            }
         };
         if let Some(poisoned) = desk.log.watermark().failure() {
             return Err(poisoned.clone().into());
@@ -81,6 +89,15 @@ impl<C: Codec> Keeping<C> {
             self.keep_all(desk, &here);
         }
         Ok(more)
+    }
+
+    /// Once, before the process joins the group and is given partitions.
+    fn warm_up(&mut self, desk: &Desk<C>) {
+        if !self.is_warm {
+            self.standing.warm_up(&*desk.log, self.clock.monotonic());
+            self.is_warm = true;
+            self.warm.ring();
+        }
     }
 
     fn keep_all(&self, desk: &mut Desk<C>, here: &Here) {

@@ -1,5 +1,6 @@
-//! The thread of one granted partition: takes it over, runs its station when the log has news, lets reads
-//! look into its memory, and hands it over when told to.
+//! The thread of one granted partition: takes it over, runs its station when the log has news, and lets reads look into its
+//! memory. When the lease goes to another process it works on until that one has taken over, so that the partition is
+//! without an owner for as short as possible: a lease says who should work, and the fence keeps the others from it.
 //!
 //! When the log or the brokers fail, it tries again with a new handle for as long as it holds the lease. A
 //! fault in an input, in a journal or in the machine ends the process, unless this owner was already stale
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use prepx_bus::{AppendError, Batch, Log, Progress, ReadError, Reading, Topic};
 use prepx_stage::{
-    Archived, Begun, Codec, Error, Partition, Seat, Standby, Station, SteadyClock, Takeover, Turn,
+    Archived, Begun, Codec, Error, Handles, Partition, Seat, Standby, Station, SteadyClock,
+    Takeover, Turn,
 };
 
 use crate::Options;
@@ -27,9 +29,9 @@ use crate::release::{Deliver, Release};
 const TICK: Duration = Duration::from_millis(50);
 /// Reads that are shown between two turns.
 const LOOKS_MAX: usize = 256;
-/// How long what is in flight may take when the partition is handed over.
-const HAND_OVER: Duration = Duration::from_secs(2);
-const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
+/// How long what is in flight may take when the partition is let go of.
+const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE_LOOK: Duration = Duration::from_millis(5);
 /// Between two tries of taking the partition over: twice as long each time, up to the second.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -146,7 +148,7 @@ impl<C: Codec> Sitter<C> {
     fn run(self) {
         let _alarm = self.options.failure.alarm();
         let (mut tries, seat) = (0, self.post.seat);
-        while self.post.orders.current() == Order::Work {
+        while !self.post.orders.is_over() {
             let (end, was_open) = self.sit(tries);
             self.post.proof.close();
             // Who asked is told that nobody is here.
@@ -155,6 +157,9 @@ impl<C: Codec> Sitter<C> {
             match end {
                 End::Stopped => break,
                 End::Fatal(error) => self.options.failure.fail(&error.to_string()),
+                End::Again(_, error) if self.post.orders.current() != Order::Work => {
+                    tracing::info!(%seat, %error, "let go of");
+                }
                 End::Again(_, error) if tries == TRIES_MAX => {
                     let why = format!("{seat} could not be taken over {TRIES_MAX} times: {error}");
                     self.options.failure.fail(&why);
@@ -246,6 +251,7 @@ impl<'a, C: Codec> Driver<'a, C> {
         let name = post.seat.to_string().replace('/', "-");
         let log = (options.logs)(&name, Reading::Prompt)
             .map_err(|error| Error::Read(ReadError::Io(std::io::Error::other(error))))?;
+        let replies = Arc::clone(&options.replies);
         // Where every snapshot is damaged, the journal is folded from before what the log has.
         let log = Archived::of(log, options.archives.as_ref());
         let mut steady = SteadyClock::new(&*options.clock);
@@ -259,7 +265,8 @@ impl<'a, C: Codec> Driver<'a, C> {
         let opening = options.clock.monotonic();
         let (codec, own) = (Arc::clone(&sitter.codec), Arc::clone(&log));
         let (topology, standby) = (options.topology, &*sitter.standby);
-        let station = Station::open(codec, post.seat, topology, own, standby, takeover)?;
+        let handles = Handles { own, replies };
+        let station = Station::open(codec, post.seat, topology, handles, standby, takeover)?;
         let release = Arc::new(Release::default());
         let (released, rung) = (Arc::clone(&release), Arc::clone(&post.bell));
         log.watermark().subscribe(move |progress| match progress {
@@ -298,10 +305,17 @@ impl<'a, C: Codec> Driver<'a, C> {
     }
 
     fn run(mut self) -> Result<(), Error> {
+        let worked = self.work();
+        self.settle();
+        worked
+    }
+
+    /// Owns the partition until it is to be let go of, or is another's.
+    fn work(&mut self) -> Result<(), Error> {
         let post = &self.sitter.post;
         let clock = Arc::clone(&self.sitter.options.clock);
         let mut next_tick = Duration::ZERO;
-        while post.orders.current() == Order::Work {
+        while post.orders.current() <= Order::Yield {
             let now = clock.monotonic();
             if now >= next_tick {
                 self.station.tick();
@@ -320,24 +334,21 @@ impl<'a, C: Codec> Driver<'a, C> {
                 post.bell.wait(next_tick.saturating_sub(clock.monotonic()));
             }
         }
-        match post.orders.current() {
-            Order::Drop => Ok(()),
-            Order::Work | Order::HandOver => self.hand_over(),
-        }
+        Ok(())
     }
 
-    /// Takes nothing more, and brings what is in flight to its end: what is decided is told.
-    fn hand_over(mut self) -> Result<(), Error> {
+    /// Decides nothing more, and brings what is in flight to its end: what is durable is answered.
+    fn settle(&mut self) {
         let post = &self.sitter.post;
         post.proof.close();
-        let mut looks = HAND_OVER.as_millis() / HAND_OVER_LOOK.as_millis();
-        while looks > 0 && post.orders.current() != Order::Drop && !self.station.settle()? {
-            post.bell.wait(HAND_OVER_LOOK);
+        let mut looks = SETTLE.as_millis() / SETTLE_LOOK.as_millis();
+        while looks > 0
+            && post.orders.current() != Order::Drop
+            && matches!(self.station.settle(), Ok(false))
+        {
+            post.bell.wait(SETTLE_LOOK);
             looks -= 1;
         }
-        // Nothing is under way any more, and closing the handle takes a while.
-        post.orders.finish();
-        Ok(())
     }
 
     /// A transition that is committed was its owner's, at least when it was appended.
@@ -359,12 +370,8 @@ impl<'a, C: Codec> Driver<'a, C> {
     fn show(&mut self) {
         let partition = self.station.partition();
         let looks = self.sitter.looks.try_iter().take(LOOKS_MAX);
-        let now = self.sitter.options.clock.monotonic();
-        if !self.sitter.post.proof.is_fresh(now) {
-            return looks.for_each(drop);
-        }
         let seen: Vec<Deliver> = looks.map(|look| look(partition)).collect();
-        if seen.is_empty() {
+        if seen.is_empty() || !self.is_certain() {
             return;
         }
         if seen.len() == LOOKS_MAX {
@@ -372,5 +379,15 @@ impl<'a, C: Codec> Driver<'a, C> {
         }
         self.release.hold(self.station.head(), seen.into_iter());
         self.release.advance(self.log.durable());
+    }
+
+    /// Whether nobody can have taken the partition over and decided anything yet. Where another process may do so at any
+    /// moment, the log is asked each time.
+    fn is_certain(&self) -> bool {
+        let post = &self.sitter.post;
+        match post.orders.current() {
+            Order::Yield => self.claim.ask() == Some(true),
+            _ => post.proof.is_fresh(self.sitter.options.clock.monotonic()),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use prepx_bus::{Change, Leases};
+use prepx_bus::{Change, Leases, Log};
 use prepx_env::Clock;
 use prepx_stage::{Archives, Codec, Pace, Partition, Snapshots, Stage, Standby, Topology};
 use tokio::sync::oneshot;
@@ -19,12 +19,14 @@ use crate::seat::{self, Look, Seated};
 use crate::standing::{Here, Standbys, Standing};
 use crate::{BoxError, Failure, Gate, Logs, QueryError, RETRY_AFTER};
 
-/// How long to wait for the group's word, and how long while a partition is being handed over.
+/// How long to wait for the group's word, and how long while partitions are let go of.
 const CALL: Duration = Duration::from_millis(100);
 const CALL_ENDING: Duration = Duration::from_millis(5);
+/// For how many sessions a process may prepare what it stands by for before it joins the group all the same.
+const WARM_UP_SESSIONS: u32 = 2;
 /// How often proofs of ownership are looked after, in a session.
 const PROOFS_A_SESSION: u32 = 16;
-/// How long handing everything over may take when the process ends.
+/// How long letting go of everything may take when the process ends.
 const LEAVE: Duration = Duration::from_secs(10);
 const LEAVE_LOOK: Duration = Duration::from_millis(5);
 
@@ -37,6 +39,8 @@ pub struct Options {
     pub topology: Topology,
     /// The log.
     pub logs: Logs,
+    /// The handle that replies are sent with: one whose failure ends the process.
+    pub replies: Arc<dyn Log>,
     /// Where snapshots are; the same place for all processes.
     pub snapshots: Snapshots,
     /// When one is due.
@@ -78,13 +82,13 @@ struct Shared<C: Codec> {
     seated: Mutex<BTreeMap<u32, Seated<C>>>,
     /// What this process has of each partition that it may come to own.
     standbys: Vec<Arc<Standby<C>>>,
-    /// What of it is to be handed over, and when.
-    revoked: Mutex<BTreeMap<u32, Duration>>,
     /// The last epoch under which each partition was owned here.
     epochs: Vec<Arc<AtomicU32>>,
     stop: Arc<AtomicBool>,
     keeper: Arc<Bell>,
     prover: Bell,
+    /// Rung when the process has what it stands by for.
+    warm: Arc<Bell>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -114,11 +118,11 @@ impl<C: Codec> Seats<C> {
             reads: Gate::new("reads", options.reads_max),
             options,
             seated: Mutex::default(),
-            revoked: Mutex::default(),
             epochs: (0..count).map(|_| Arc::default()).collect(),
             stop: Arc::default(),
             keeper: Arc::default(),
             prover: Bell::default(),
+            warm: Arc::default(),
             threads: Mutex::default(),
         }));
         let keeping = seats.keeping();
@@ -171,6 +175,8 @@ impl<C: Codec> Seats<C> {
             clock: Arc::clone(&options.clock),
             here: Box::new(here),
             standing,
+            warm: Arc::clone(&shared.warm),
+            is_warm: false,
         }
     }
 
@@ -267,20 +273,21 @@ impl<C: Codec> Seats<C> {
         &self.0.codec
     }
 
-    /// Hands all partitions over, leaves the group and ends the threads. Blocks, for a bounded time.
+    /// Leaves the group, works on for as long as other processes may take to take over, then lets go of what is left and
+    /// ends the threads. Blocks, for a bounded time.
     pub fn stop(&self) {
         let shared = &self.0;
         shared.leases.leave();
-        let mut looks = LEAVE.as_millis() / LEAVE_LOOK.as_millis();
-        let failure = &shared.options.failure;
-        while !lock(&shared.seated).is_empty() && failure.get().is_none() && looks > 0 {
-            thread::sleep(LEAVE_LOOK);
-            looks -= 1;
+        if !shared.options.alone {
+            shared.wait_for_none(shared.leases.session());
         }
+        shared.order_all(Order::LetGo);
+        shared.wait_for_none(LEAVE);
         shared.order_all(Order::Drop);
         shared.stop.store(true, Ordering::Release);
         shared.keeper.ring();
         shared.prover.ring();
+        shared.warm.ring();
         let threads = std::mem::take(&mut *lock(&shared.threads));
         for thread in threads {
             // A panic there has been told of by its alarm.
@@ -315,6 +322,16 @@ impl<C: Codec> Shared<C> {
             .collect()
     }
 
+    /// Waits until nothing is owned here any more, at most for `timeout`.
+    fn wait_for_none(&self, timeout: Duration) {
+        let mut looks = timeout.as_millis() / LEAVE_LOOK.as_millis();
+        let failure = &self.options.failure;
+        while !lock(&self.seated).is_empty() && failure.get().is_none() && looks > 0 {
+            thread::sleep(LEAVE_LOOK);
+            looks -= 1;
+        }
+    }
+
     fn order_all(&self, order: Order) {
         let seated = lock(&self.seated);
         seated
@@ -336,10 +353,10 @@ impl<C: Codec> Shared<C> {
         }
     }
 
-    /// Follows the group's word until this is stopped.
+    /// Follows the group's word until this is stopped; asked for the first time, the group counts on this process.
     fn follow_leases(&self) {
+        self.warm.wait(self.leases.session() * WARM_UP_SESSIONS);
         while !self.stop.load(Ordering::Acquire) {
-            self.hand_over_due();
             let ending = self.let_go();
             match self.leases.next(if ending { CALL_ENDING } else { CALL }) {
                 Ok(None) => {}
@@ -350,21 +367,6 @@ impl<C: Codec> Shared<C> {
         self.order_all(Order::Drop);
     }
 
-    /// Has what is revoked handed over, once the group has no use for more patience.
-    fn hand_over_due(&self) {
-        let now = self.options.clock.monotonic();
-        let (mut revoked, seated) = (lock(&self.revoked), lock(&self.seated));
-        revoked.retain(|partition, due| {
-            let waits = *due > now && !self.leases.grace().is_zero();
-            match seated.get(partition) {
-                Some(_) if waits => return true,
-                Some(seated) => seated.post().order(Order::HandOver),
-                None => self.leases.release(*partition),
-            }
-            false
-        });
-    }
-
     fn follow(&self, change: Change) {
         let stage = self.options.stage;
         match change {
@@ -373,22 +375,29 @@ impl<C: Codec> Shared<C> {
                 self.take(partition);
             }
             Change::Revoked(partition) => {
-                tracing::info!(seat = %stage.seat(partition), "to be handed over");
-                let due = self.options.clock.monotonic() + self.leases.grace();
-                lock(&self.revoked).insert(partition, due);
+                tracing::info!(seat = %stage.seat(partition), "yields to another process");
+                self.yield_to_others(partition);
+                self.leases.release(partition);
             }
             Change::Lost(partition) => {
                 tracing::warn!(seat = %stage.seat(partition), "lost: the group has not heard of this process");
-                lock(&self.revoked).remove(&partition);
-                if let Some(seated) = lock(&self.seated).remove(&partition) {
-                    seated.post().order(Order::Drop);
-                }
+                self.yield_to_others(partition);
             }
         }
     }
 
-    /// Starts the thread of a partition.
+    fn yield_to_others(&self, partition: u32) {
+        if let Some(seated) = lock(&self.seated).get(&partition) {
+            seated.post().order(Order::Yield);
+        }
+    }
+
+    /// Starts the thread of a partition, unless it is owned here still.
     fn take(&self, partition: u32) {
+        let kept = |seated: &Seated<C>| seated.post().orders.keep();
+        if lock(&self.seated).get(&partition).is_some_and(kept) {
+            return;
+        }
         let Some(epoch) = self.epochs.get(partition as usize).map(Arc::clone) else {
             return tracing::error!(partition, "granted, and no partition of the stage");
         };
@@ -411,7 +420,7 @@ impl<C: Codec> Shared<C> {
         }
     }
 
-    /// Lets go of what has been handed over. Whether something is being handed over still.
+    /// Forgets what has ended. Whether something is being let go of.
     fn let_go(&self) -> bool {
         let mut seated = lock(&self.seated);
         let orders = |seated: &Seated<C>| seated.post().orders.is_finished();
@@ -422,9 +431,8 @@ impl<C: Codec> Shared<C> {
             .collect();
         for partition in finished {
             seated.remove(&partition);
-            self.leases.release(partition);
         }
-        let ending = |seated: &Seated<C>| seated.post().orders.current() != Order::Work;
+        let ending = |seated: &Seated<C>| seated.post().orders.current() >= Order::LetGo;
         seated.values().any(ending)
     }
 }

@@ -69,6 +69,22 @@ impl<C: Codec> Standing<C> {
         }
     }
 
+    /// Makes as many copies as there is room for and has them catch up, before this process has any partition: what it is
+    /// given first, it takes over warm. Blocks.
+    pub fn warm_up(&mut self, log: &dyn Log, now: Duration) {
+        for at in self.rotated() {
+            if !self.has_room() {
+                break;
+            }
+            let standby = &self.standbys[at];
+            if let Err(error) = standby.load().and_then(|()| standby.catch_up(log)) {
+                self.fail(at, &error, now);
+            }
+        }
+        self.bound(now);
+        self.publish();
+    }
+
     /// Keeps up with what is stood by for, gives up what is owned here, and begins with one partition more if there is
     /// room. Whether there is more to do at once.
     pub fn look(&mut self, log: &dyn Log, here: &Here, now: Duration) -> bool {
@@ -116,8 +132,7 @@ impl<C: Codec> Standing<C> {
 
     /// Loads the copy of the next partition that is to be stood by for. One at a time: others are kept up between.
     fn begin(&mut self, now: Duration) -> bool {
-        let held = self.held().count();
-        if held >= self.limits.partitions || self.bytes() >= self.limits.bytes {
+        if !self.has_room() {
             return false;
         }
         let due = |at: &usize| {
@@ -171,6 +186,10 @@ impl<C: Codec> Standing<C> {
             until: now + pause.min(PAUSE_MAX),
         };
         self.failed.insert(at, failed);
+    }
+
+    fn has_room(&self) -> bool {
+        self.held().count() < self.limits.partitions && self.bytes() < self.limits.bytes
     }
 
     fn held(&self) -> impl Iterator<Item = usize> {

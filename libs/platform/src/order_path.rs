@@ -32,6 +32,8 @@ pub struct OrderPath {
     pub failure: Failure,
     directory: Directory,
     front: Front,
+    /// The handle of `front`, whose failure ends the process.
+    front_log: Arc<dyn Log>,
     address: String,
     dialer: Dialer,
     who: String,
@@ -77,6 +79,7 @@ impl Platform {
             key,
             failure,
             front,
+            front_log: log,
         })
     }
 }
@@ -136,6 +139,7 @@ impl OrderPath {
             stage,
             topology: self.topology,
             logs: Arc::clone(&self.logs),
+            replies: Arc::clone(&self.front_log),
             snapshots: engines::snapshots(&settings.snapshot_location()?)?,
             pace: Pace::default(),
             archives: engines::archives(settings.archive_location()?.as_ref())?,

@@ -46,7 +46,7 @@ pub use consume::lag::Lag;
 pub use consume::{Consumer, Following, Progress, Runner};
 pub use decide::partition::{Answer, Partition};
 pub use decide::pipeline::{Decided, Pipeline, PipelineDeps, Turn};
-pub use decide::station::Station;
+pub use decide::station::{Handles, Station};
 pub use error::Error;
 pub use journal::command;
 pub use journal::lane::{self, Parcel};

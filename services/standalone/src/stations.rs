@@ -81,10 +81,12 @@ impl Stations {
         random: &Random,
     ) -> Result<(Stations, Running), BoxError> {
         let (topology, failure) = (options.topology, Failure::default());
+        let log = (options.logs)("front", Reading::Prompt)?;
         let of = |stage| prepx_owner::Options {
             stage,
             topology,
             logs: Arc::clone(&options.logs),
+            replies: Arc::clone(&log),
             snapshots: options.snapshots.clone(),
             pace: options.pace,
             archives: None,
@@ -107,7 +109,6 @@ impl Stations {
         let matching = Seats::open(codec, of(Stage::MATCHING), alone(Stage::MATCHING))?;
         accounts.wait_for_all(OPEN)?;
         matching.wait_for_all(OPEN)?;
-        let log = (options.logs)("front", Reading::Prompt)?;
         let replies = Topic::CommandReplies.partition(0);
         let front = Front::start(&log, replies, options.desk, (&clock, random), &failure)?;
         let reach = reach(&accounts, &matching, random);

@@ -6,8 +6,7 @@
 //! [`Leases::next`].
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -51,15 +50,13 @@ impl Membership {
 /// of what is revoked.
 const POLL_SESSIONS_MAX: u32 = 2;
 
-/// The library joins once a second at most, and has just joined when it hears what is revoked: what is released is
-/// another's only when it joins again.
-const GRACE: Duration = Duration::from_millis(700);
-
 /// A member of a group on Kafka. See [`Leases`] for what it promises.
 pub struct KafkaLeases {
     consumer: BaseConsumer<Rebalances>,
     membership: Membership,
-    left: AtomicBool,
+    /// The topic whose partitions are shared, as the cluster names it.
+    topic: String,
+    joined: Once,
 }
 
 /// What the coordinator has said and nobody has heard yet.
@@ -140,7 +137,8 @@ fn unassign(consumer: &BaseConsumer<Rebalances>, list: &TopicPartitionList) -> K
 }
 
 impl KafkaLeases {
-    /// Joins a group. Its members share the topic's partitions from then on.
+    /// A member of a group, which it joins when it is first asked for news ([`Leases::next`]): from then on it is counted
+    /// on to take its share of the topic's partitions.
     ///
     /// # Errors
     /// When the client cannot be made. Brokers that are away are waited for.
@@ -157,12 +155,11 @@ impl KafkaLeases {
         let consumer = config::member(location, &membership, &names, poll_max)
             .create_with_context(Rebalances::default());
         let consumer: BaseConsumer<Rebalances> = consumer.map_err(unavailable)?;
-        let topic = names.topic(membership.topic);
-        consumer.subscribe(&[&topic]).map_err(unavailable)?;
         Ok(KafkaLeases {
+            topic: names.topic(membership.topic),
             consumer,
             membership,
-            left: AtomicBool::new(false),
+            joined: Once::new(),
         })
     }
 
@@ -172,6 +169,12 @@ impl KafkaLeases {
         match &heard.failure {
             Some(why) if change.is_none() => Err(self.failed(why.clone())),
             _ => Ok(change),
+        }
+    }
+
+    fn join_group(&self) {
+        if let Err(error) = self.consumer.subscribe(&[&self.topic]) {
+            lock(&self.consumer.context().0).failure = Some(error.to_string());
         }
     }
 
@@ -186,6 +189,7 @@ impl Leases for KafkaLeases {
         if let Some(change) = self.heard()? {
             return Ok(Some(change));
         }
+        self.joined.call_once(|| self.join_group());
         match self.consumer.poll(timeout) {
             Some(Err(error)) if is_final(&error) => {
                 let session = self.membership.session;
@@ -213,19 +217,13 @@ impl Leases for KafkaLeases {
     }
 
     fn leave(&self) {
-        self.left.store(true, Ordering::Release);
+        // Who has not joined does not join any more.
+        self.joined.call_once(|| {});
         self.consumer.unsubscribe();
     }
 
     fn session(&self) -> Duration {
         self.membership.session
-    }
-
-    fn grace(&self) -> Duration {
-        match self.left.load(Ordering::Acquire) {
-            true => Duration::ZERO,
-            false => GRACE,
-        }
     }
 }
 

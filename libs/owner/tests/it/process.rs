@@ -124,10 +124,12 @@ impl Process {
     pub fn start(ground: &mut dyn Ground, name: &str) -> Process {
         let failure = Failure::default();
         let snapshots = Snapshots::new(RealDir::open(&ground.snapshots()).unwrap());
+        let replies = ground.logs(name)("replies", Reading::Prompt).unwrap();
         let options = |stage| Options {
             stage,
             topology: TOPOLOGY,
             logs: ground.logs(name),
+            replies: Arc::clone(&replies),
             snapshots: snapshots.clone(),
             // Often, so that takeovers begin with one.
             pace: Pace {

@@ -30,6 +30,14 @@ async fn stood_by_for(client: &mut Client, first: &Process, second: &Process) ->
     has
 }
 
+/// What a process has of these partitions began with a copy that it had.
+async fn began_warm(process: &Process, partitions: Vec<u32>) {
+    for partition in partitions {
+        let begun = process.accounts.query(partition, |owner| owner.begun());
+        assert!(begun.await.unwrap().warm, "{partition} was taken over cold");
+    }
+}
+
 /// A second process takes its share over, the first one leaves: clients see neither.
 pub async fn share_and_leave(ground: &mut dyn Ground) {
     let first = Process::start(ground, "first");
@@ -40,6 +48,7 @@ pub async fn share_and_leave(ground: &mut dyn Ground) {
     let second = Process::start(ground, "second");
     client.pay_until(|| share(&first, &second)).await;
     eprintln!("shared: the slowest took {:?}", client.slowest);
+    began_warm(&second, second.accounts.owned()).await;
     client.slowest = Duration::ZERO;
     client.check(&[&first, &second]).await;
     let moved = stood_by_for(&mut client, &first, &second).await;
@@ -51,10 +60,7 @@ pub async fn share_and_leave(ground: &mut dyn Ground) {
     eprintln!("handed over: the slowest took {:?}", client.slowest);
     client.check(&[&second, &first]).await;
     assert_eq!(first.owns(), 0);
-    for partition in moved {
-        let begun = second.accounts.query(partition, |owner| owner.begun());
-        assert!(begun.await.unwrap().warm, "{partition} was taken over cold");
-    }
+    began_warm(&second, moved).await;
     for partition in 0..TOPOLOGY.account_partitions {
         let seat = Stage::ACCOUNT.seat(partition);
         let known = || client.directory.owner(seat).map(|owner| owner.address);

@@ -34,9 +34,20 @@ const TRANSITIONS_MAX: usize = 16;
 /// A record of replies ends at this size.
 const REPLIES_BYTES: usize = 64 << 10;
 
+/// How a station reaches the log.
+pub struct Handles {
+    /// Of its own: a handle one of whose batches is lost to a fence is good for nothing more.
+    pub own: Arc<dyn Log>,
+    /// Where it sends replies. A handle that outlives the station: what it made durable before it was fenced is answered
+    /// all the same.
+    pub replies: Arc<dyn Log>,
+}
+
 /// The owner of one partition. See the module's documentation.
 pub struct Station<C: Codec> {
     log: Arc<dyn Log>,
+    /// See [`Handles::replies`].
+    replies: Arc<dyn Log>,
     cell: Cell<C>,
     /// The next offsets to read of commands and lanes; ahead of what is taken by the contents of the inbox.
     sources: [(TopicPartition, u64); 2],
@@ -46,7 +57,7 @@ pub struct Station<C: Codec> {
     decided: VecDeque<PendingReply<C>>,
     /// The end of the last transition.
     head: Position,
-    /// The end of the last replies.
+    /// The end of the last replies, on their handle.
     replied: Position,
 }
 
@@ -61,18 +72,17 @@ impl<C: Codec> Station<C> {
     /// Takes a partition over. The first [`Self::turn`] records the new epoch and, if `takeover` says so, sends again what
     /// may not have been sent.
     ///
-    /// `log` is a handle of its own: one whose batch is lost to a fence is good for nothing more.
-    ///
     /// # Errors
     /// As [`Partition::open`].
     pub fn open(
         codec: Arc<C>,
         seat: Seat,
         topology: Topology,
-        log: Arc<dyn Log>,
+        handles: Handles,
         origin: &impl Origin<C>,
         takeover: Takeover<'_>,
     ) -> Result<Station<C>, Error> {
+        let Handles { own: log, replies } = handles;
         // The first look at a partition only has it fetched, while the owner before is fenced.
         for (from, next) in origin.inputs() {
             // Whatever is wrong is met again when it is read.
@@ -83,11 +93,12 @@ impl<C: Codec> Station<C> {
         Ok(Station {
             sources: [seat.commands(), seat.lanes()].map(source),
             head: log.durable(),
-            replied: log.durable(),
+            replied: replies.durable(),
             cell: Cell::new(partition, VecDeque::new()),
             asked: VecDeque::new(),
             decided: VecDeque::new(),
             log,
+            replies,
         })
     }
 
@@ -119,7 +130,12 @@ impl<C: Codec> Station<C> {
     }
 
     fn go_on(&mut self, now: Micros) -> Result<Turn, Error> {
+        // Looked at first: what became durable before a failure is answered.
+        let progress = self.log.watermark().progress();
         self.send_replies()?;
+        if let Progress::Failed(poisoned) = progress {
+            return Err(AppendError::Poisoned(poisoned).into());
+        }
         for _ in 0..TRANSITIONS_MAX {
             self.read()?;
             match self.cell.step(&*self.log, now)? {
@@ -132,15 +148,16 @@ impl<C: Codec> Station<C> {
         Ok(Turn::More)
     }
 
-    /// Sends the replies of what has become durable and decides nothing more: for an owner that gives its partition up.
-    /// Returns whether everything it has decided is now durable and sent.
+    /// Sends the replies of what has become durable and decides nothing more: for an owner that gives its partition up, or
+    /// has been fenced. Returns whether everything it has decided is now durable or lost, and what is durable is answered.
     ///
     /// # Errors
-    /// As [`Self::turn`].
+    /// When replies cannot be sent.
     pub fn settle(&mut self) -> Result<bool, Error> {
+        let is_lost = self.log.watermark().failure().is_some();
         self.send_replies()?;
-        let last = self.head.max(self.replied);
-        Ok(self.decided.is_empty() && last <= self.log.durable())
+        let is_durable = self.decided.is_empty() && self.head <= self.log.durable();
+        Ok((is_durable || is_lost) && self.replied <= self.replies.durable())
     }
 
     /// As [`Partition::limit_room`].
@@ -202,7 +219,6 @@ impl<C: Codec> Station<C> {
 
     /// Sends the replies of durable transitions; those that do not fit into the log stay for the next turn.
     fn send_replies(&mut self) -> Result<(), Error> {
-        let progress = self.log.watermark().progress();
         let durable = self.log.durable();
         loop {
             let due = self.decided.iter();
@@ -210,8 +226,8 @@ impl<C: Codec> Station<C> {
             let Some(to) = due.clone().next().map(|reply| reply.reply_to.partition) else {
                 break;
             };
-            let (batch, count) = self.replies(to, due);
-            match self.log.append(None, &batch) {
+            let (batch, count) = self.reply_batch(to, due);
+            match self.replies.append(None, &batch) {
                 Err(AppendError::Full { .. }) => break,
                 // The caller gets the decision by asking again.
                 Err(AppendError::UnknownPartition(partition)) => {
@@ -221,14 +237,11 @@ impl<C: Codec> Station<C> {
             }
             self.decided.drain(..count);
         }
-        match progress {
-            Progress::Failed(poisoned) => Err(AppendError::Poisoned(poisoned).into()),
-            Progress::Durable(_) => Ok(()),
-        }
+        Ok(())
     }
 
     /// One record with the consecutive replies to the same partition, and how many they are.
-    fn replies<'a>(
+    fn reply_batch<'a>(
         &'a self,
         partition: u32,
         due: impl Iterator<Item = &'a PendingReply<C>>,

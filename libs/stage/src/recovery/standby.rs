@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prepx_bus::{Log, ReadError, TopicPartition};
+use prepx_bus::{Log, ReadError, Record, TopicPartition};
 
 use crate::codec::Codec;
 use crate::error::Error;
@@ -95,7 +95,25 @@ impl<C: Codec> Standby<C> {
     /// # Errors
     /// When the journal cannot be read, or does not follow the copy. The copy is dropped then, unless a retry may help.
     pub fn follow(&self, log: &dyn Log) -> Result<bool, Error> {
-        let followed = self.step(log);
+        self.fold(|journal, next| log.poll(journal, next, READ_BYTES))
+    }
+
+    /// Folds all that the journal has. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub fn catch_up(&self, log: &dyn Log) -> Result<(), Error> {
+        let end = log.end(self.seat.journal());
+        let is_behind = || self.next_offset().is_some_and(|next| next < end);
+        while is_behind() && self.fold(|journal, next| log.read(journal, next, READ_BYTES))? {}
+        Ok(())
+    }
+
+    fn fold(
+        &self,
+        read: impl Fn(TopicPartition, u64) -> Result<Vec<Record>, ReadError>,
+    ) -> Result<bool, Error> {
+        let followed = self.step(read);
         if let Err(error) = &followed
             && !matches!(error, Error::Read(ReadError::Io(_)))
         {
@@ -104,12 +122,15 @@ impl<C: Codec> Standby<C> {
         followed
     }
 
-    fn step(&self, log: &dyn Log) -> Result<bool, Error> {
+    fn step(
+        &self,
+        read: impl Fn(TopicPartition, u64) -> Result<Vec<Record>, ReadError>,
+    ) -> Result<bool, Error> {
         let Some(next) = self.next_offset() else {
             return Ok(false);
         };
         // Read while nobody has to wait for the copy.
-        let records = log.poll(self.seat.journal(), next, READ_BYTES)?;
+        let records = read(self.seat.journal(), next)?;
         let mut copy = self.lock();
         let same = |copy: &&mut Copy<C>| copy.folded.next_offset == next;
         let Some(copy) = copy.as_mut().filter(same) else {

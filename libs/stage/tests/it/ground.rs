@@ -12,7 +12,7 @@ use prepx_bus::{EmbeddedLog, Log, Topic};
 use prepx_domain::Micros;
 use prepx_stage::desk::{Bounds, Question};
 use prepx_stage::{
-    Codec, Desk, Error, Origin, Partition, Seat, Snapshots, Stage, Station, Takeover,
+    Codec, Desk, Error, Handles, Origin, Partition, Seat, Snapshots, Stage, Station, Takeover,
 };
 use prepx_trace::Trace;
 
@@ -287,6 +287,8 @@ fn open<G: Ground, C: Codec>(
         reemit,
         watch: &(),
     };
-    let opened: Result<_, Error> = Station::open(codec, seat, TOPOLOGY, log, origin, takeover);
+    let (own, replies) = (Arc::clone(&log), log);
+    let handles = Handles { own, replies };
+    let opened: Result<_, Error> = Station::open(codec, seat, TOPOLOGY, handles, origin, takeover);
     opened.unwrap()
 }
