@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
@@ -67,7 +67,29 @@ struct DeliveryState {
 #[derive(Clone)]
 struct Context(Arc<Deliveries>);
 
-impl ClientContext for Context {}
+/// What the library says whenever a partition goes from one owner to another. Callers hear of it as a [`Failure`], or it is
+/// tried again.
+const OF_TAKEOVERS: [&str; 3] = [
+    "fenced by a newer instance",
+    "an operation with an old epoch",
+    "another concurrent operation on the same transaction",
+];
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let is_of_takeovers = OF_TAKEOVERS.iter().any(|words| message.contains(words));
+        let level = match is_of_takeovers {
+            true => RDKafkaLogLevel::Debug,
+            false => level,
+        };
+        DefaultClientContext.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let message = format!("{error}: {reason}");
+        self.log(RDKafkaLogLevel::Error, "producer", &message);
+    }
+}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Box<Sent>;

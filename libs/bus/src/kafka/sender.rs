@@ -17,6 +17,10 @@ use crate::{Batch, Owner, Position, TopicPartition};
 /// A transaction that the brokers abort is tried again this often.
 const TRIES: usize = 10;
 
+/// How long what a new owner writes first is gathered: its address, its epoch and its first decisions, for which callers
+/// have waited through the takeover, go into one transaction.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// A batch that waits for its turn.
 type Waiting = (Position, Batch);
 
@@ -146,6 +150,15 @@ impl Drop for Sender {
 }
 
 impl Queue {
+    /// Waits for the first batches.
+    fn gather(&self) {
+        let is_idle = |waiting: &mut VecDeque<Waiting>| {
+            waiting.is_empty() && !self.closing.load(Ordering::Acquire)
+        };
+        drop(self.arrived.wait_while(lock(&self.waiting), is_idle));
+        std::thread::sleep(GATHER);
+    }
+
     /// What waits, up to a transaction's size; nothing when the sender is to end.
     fn take(&self, bytes_max: u64) -> Option<Vec<Waiting>> {
         let mut waiting = self
@@ -178,6 +191,9 @@ struct Run {
 
 impl Run {
     fn run(&mut self) {
+        if let Way::Owner(..) = self.way {
+            self.queue.gather();
+        }
         while let Some(group) = self.queue.take(self.transaction_bytes_max) {
             let done = match &mut self.way {
                 Way::Owner(ring, owner) => commit(
