@@ -21,18 +21,18 @@ MOVED = re.compile(rb"(?<=[\x48\x49][\xb8-\xbf])" + re.escape(WORTH_MAX), re.DOT
 def version(
     images: pathlib.Path, program: str, tag: str, faulty: pathlib.Path, faults: dict[str, str] = {}, rule: bytes = WORTH_MAX
 ) -> pathlib.Path:
-    """An image in a file, of the one that the program has; without faults, and with the rule that is written, it is a good version."""
+    """An image in a file, of the one that the program has; without faults, and with the rule that is written, it is a good version.
+    What they share is not in the file: whoever takes it has that."""
     with tarfile.open(images / f"{program}.tar") as archive:
-        files = {entry.name: archive.extractfile(entry).read() for entry in archive if entry.isfile()}
-    blob = lambda told: files["blobs/sha256/" + told["digest"].removeprefix("sha256:")]
-    manifest = json.loads(blob(json.loads(files["index.json"])["manifests"][0]))
-    config, layout = json.loads(blob(manifest["config"]))["config"], oci.Layout()
-    layers = [layout.put(blob(layer), layer["mediaType"]) for layer in manifest["layers"]]
-    if rule != WORTH_MAX:
-        [*_, own] = manifest["layers"]
-        layers[-1] = layout.put(with_rule(blob(own), program, rule), own["mediaType"])
+        read = lambda name: archive.extractfile(name).read()
+        blob = lambda told: read("blobs/sha256/" + told["digest"].removeprefix("sha256:"))
+        manifest = json.loads(blob(json.loads(read("index.json"))["manifests"][0]))
+        config, layout, layers = json.loads(blob(manifest["config"]))["config"], oci.Layout(), manifest["layers"]
+        if rule != WORTH_MAX:
+            [*others, own] = layers
+            layers = [*others, layout.put(with_rule(blob(own), program, rule), own["mediaType"])]
     if faults:
-        layers.append(layout.layer({"faulty": faulty}))
+        layers = [*layers, layout.layer({"faulty": faulty})]
         config["Entrypoint"] = ["/faulty", *config["Entrypoint"]]
         config["Env"] = [f"FAULT_{name}={value}" for name, value in faults.items()]
     config["Labels"] = config.get("Labels", {}) | {"version": tag}
