@@ -56,15 +56,18 @@ fn serve(settings: &Settings, stages: Stages, clock: Arc<dyn Clock>) -> Result<(
         let service = made
             .service
             .task("order path", move |drain| watch(watched, drain));
-        if !settings.simulate {
+        let Some(operator) = first.operator.filter(|_| settings.simulate) else {
+            if settings.simulate {
+                tracing::warn!("the operator's first key was revoked: nobody trades by simulation");
+            }
             return Ok(service);
-        }
+        };
         let (config, deps) = (
             settings.simulation.clone(),
             simulate::Deps {
                 data_dir: settings.data_dir.clone(),
                 peer: made.peer,
-                operator: first.operator,
+                operator,
             },
         );
         Ok(service.task("simulated traders", move |drain| {

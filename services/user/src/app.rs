@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use prepx_auth::{ApiKey, Revocations, Role, SecretHash};
 use prepx_cache::{Cache, Limiter};
+use prepx_domain::AccountId;
 use prepx_env::{Clock, Random};
 use uuid::Uuid;
 
@@ -45,6 +46,26 @@ pub struct Profile {
     pub user: User,
     /// The address; empty once erased.
     pub email: String,
+}
+
+/// The name of the keys that a platform begins with.
+const FIRST_KEY: &str = "made at the first start";
+
+/// One of the users that a platform begins with, as it is now.
+pub(crate) struct FirstUser {
+    /// The account of a trader; also none when the address is somebody else's.
+    pub account_id: Option<AccountId>,
+    /// Whether the first key opens anything: it is the user's, and was not revoked.
+    pub is_good: bool,
+}
+
+impl FirstUser {
+    fn of(key: &domain::ApiKey, user: &User) -> FirstUser {
+        FirstUser {
+            account_id: user.account_id,
+            is_good: key.revoked_at.is_none(),
+        }
+    }
 }
 
 impl<S: Store> App<S> {
@@ -110,20 +131,58 @@ impl<S: Store> App<S> {
     }
 
     /// Creates a user with a given key unless the key exists: for the fixed keys of development and the first keys of a
-    /// new platform.
-    pub(crate) async fn ensure(&self, role: Role, email: &str, issued: &ApiKey) -> Result<()> {
-        if self.store.key(&issued.key_id).await?.is_some() {
-            return Ok(());
+    /// new platform. A key that was revoked, also by erasing its user, stays so. A first user who exists with another key
+    /// gets this one as well: whoever has the data directory has lost the file with the first.
+    pub(crate) async fn ensure(
+        &self,
+        role: Role,
+        email: &str,
+        issued: &ApiKey,
+    ) -> Result<FirstUser> {
+        if let Some((key, user)) = self.store.key(&issued.key_id).await? {
+            return Ok(FirstUser::of(&key, &user));
+        }
+        let email = Email::parse(email)?;
+        let lookup = self.vault.lookup(&email);
+        if let Some(user) = self.store.user_by_email(&lookup).await? {
+            return self.give_key(role, &user, issued).await;
         }
         // Whoever tries, and however often: it is one user, and one account that is opened.
         let id = self.vault.first_user_id(&issued.key_id);
-        let email = Email::parse(email)?;
         let user = self.open(id, role, &email, false, None).await?;
-        let key = self.key_of(&user, issued, "made at the first start");
+        let key = self.key_of(&user, issued, FIRST_KEY);
         match self.insert(&user, Some(&key)).await {
-            // Another process was first with the same.
-            Err(Error::EmailTaken) if self.store.key(&issued.key_id).await?.is_some() => Ok(()),
-            made => made,
+            Ok(()) => Ok(FirstUser::of(&key, &user)),
+            Err(Error::EmailTaken) => self.first_with(issued).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Another process was first with the same key.
+    async fn first_with(&self, issued: &ApiKey) -> Result<FirstUser> {
+        let (key, user) = (self.store.key(&issued.key_id).await?).ok_or(Error::EmailTaken)?;
+        Ok(FirstUser::of(&key, &user))
+    }
+
+    /// Gives a first user another key. Nobody else gets one who has taken the address.
+    async fn give_key(&self, role: Role, user: &User, issued: &ApiKey) -> Result<FirstUser> {
+        let keys = self.store.keys(user.id).await?;
+        let is_first = |key: &domain::ApiKey| self.vault.first_user_id(&key.id) == user.id;
+        if user.role != role || !keys.iter().any(is_first) {
+            return Ok(FirstUser {
+                account_id: None,
+                is_good: false,
+            });
+        }
+        let key = domain::ApiKey {
+            created_at: self.clock.now(),
+            ..self.key_of(user, issued, FIRST_KEY)
+        };
+        match self.store.insert_key(&key, keys::KEYS_MAX).await {
+            Ok(true) => Ok(FirstUser::of(&key, user)),
+            Ok(false) => Err(Error::TooManyKeys(keys::KEYS_MAX)),
+            Err(prepx_store::Error::Conflict(_)) => self.first_with(issued).await,
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prepx_auth::{ApiKey, Role};
+use prepx_domain::AccountId;
 use prepx_env::Random;
 use prepx_proto::portfolio::v1 as portfolio;
 use prepx_proto::portfolio::v1::admin_service_client::AdminServiceClient;
-use prepx_proto::portfolio::v1::portfolio_service_client::PortfolioServiceClient;
 use prepx_runtime::{Drain, Peer, TaskError};
 use prepx_store::secret;
 use serde::{Deserialize, Serialize};
@@ -36,10 +36,12 @@ pub struct FirstKeys {
 
 /// The keys that a platform begins with.
 pub struct First {
-    /// Of the operator.
-    pub operator: ApiKey,
-    /// Of the demo trader.
-    pub demo: ApiKey,
+    /// Of the operator, unless it was revoked.
+    pub operator: Option<ApiKey>,
+    /// Of the demo trader, unless it was revoked.
+    pub demo: Option<ApiKey>,
+    /// The demo trader's account.
+    demo_account: Option<AccountId>,
     /// What the operator is shown of them: the fixed ones, or the file with the drawn ones.
     pub shown: String,
 }
@@ -107,17 +109,11 @@ impl FirstKeys {
         }
         let path = self.directory.join(FILE_NAME);
         let keys = read_or_draw(&path, &self.random)?;
-        let first = First {
-            operator: key(&keys.operator_key_id, &keys.operator_secret_key),
-            demo: key(&keys.demo_key_id, &keys.demo_secret_key),
-            shown: format!("of an operator and a demo trader: {}", path.display()),
-        };
-        let (operator, demo) = ("operator@prepx.local", "demo@prepx.local");
-        let app = &self.app;
-        app.ensure(Role::Operator, operator, &first.operator)
-            .await?;
-        app.ensure(Role::Trader, demo, &first.demo).await?;
-        Ok(first)
+        let operator = key(&keys.operator_key_id, &keys.operator_secret_key);
+        let demo = key(&keys.demo_key_id, &keys.demo_secret_key);
+        let shown = format!("of an operator and a demo trader: {}", path.display());
+        let emails = ("operator@prepx.local", "demo@prepx.local");
+        self.make(emails, (operator, demo), shown).await
     }
 
     /// The fixed keys of [`DEV_KEYS`], made unless they exist.
@@ -126,34 +122,53 @@ impl FirstKeys {
     /// As [`Self::ensure`].
     pub async fn ensure_dev(&self) -> Result<First> {
         let [demo, operator] = DEV_KEYS;
-        for fixed in [demo, operator] {
-            let issued = key(fixed.key_id, fixed.secret);
-            self.app.ensure(fixed.role, fixed.email, &issued).await?;
-        }
         let shown = format!(
             "trader {} / {}, operator {} / {}",
             demo.key_id, demo.secret, operator.key_id, operator.secret
         );
+        let keys = [operator, demo].map(|fixed| key(fixed.key_id, fixed.secret));
+        self.make((operator.email, demo.email), keys.into(), shown)
+            .await
+    }
+
+    async fn make(
+        &self,
+        (operator_email, demo_email): (&str, &str),
+        (operator, demo): (ApiKey, ApiKey),
+        shown: String,
+    ) -> Result<First> {
+        let app = &self.app;
+        let of_operator = app.ensure(Role::Operator, operator_email, &operator);
+        let operator_is_good = of_operator.await?.is_good;
+        let trader = app.ensure(Role::Trader, demo_email, &demo).await?;
         Ok(First {
-            operator: key(operator.key_id, operator.secret),
-            demo: key(demo.key_id, demo.secret),
+            operator: operator_is_good.then_some(operator),
+            demo: trader.is_good.then_some(demo),
+            demo_account: trader.account_id,
             shown,
         })
     }
 }
 
 impl First {
-    /// Pays the demo trader's opening deposit, once for ever, however often and by whomever it is asked.
+    /// Pays the demo trader's opening deposit, once for ever, however often and by whomever it is asked. Nothing is
+    /// paid when one of the two first keys is good no more: whoever revoked it has long seen the deposit, or wants none.
     ///
     /// # Errors
     /// When the portfolio service refuses.
     pub async fn endow_demo(&self, portfolio: &Peer) -> std::result::Result<(), Status> {
-        let request = self.demo.sign(portfolio::GetAccountRequest {});
-        let account = PortfolioServiceClient::new(portfolio.clone())
-            .get_account(request)
-            .await?;
-        let request = self.operator.sign(portfolio::DepositRequest {
-            account_id: account.into_inner().id,
+        let (Some(operator), Some(_), Some(account)) =
+            (&self.operator, &self.demo, self.demo_account)
+        else {
+            tracing::info!(
+                operator_key_is_good = self.operator.is_some(),
+                demo_key_is_good = self.demo.is_some(),
+                "a first key was revoked: the demo trader's opening deposit is left as it is"
+            );
+            return Ok(());
+        };
+        let request = operator.sign(portfolio::DepositRequest {
+            account_id: account.to_string(),
             asset: "USD".into(),
             amount: DEMO_DEPOSIT_USD.into(),
             idempotency_key: DEMO_DEPOSIT_KEY.into(),

@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::{DEV_KEYS, Error, Result};
 
 /// Keys that a user may have at a time.
-const KEYS_MAX: usize = 100;
+pub(super) const KEYS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 64;
 
 impl<S: Store> App<S> {

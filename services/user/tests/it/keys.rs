@@ -208,14 +208,73 @@ async fn several_processes_make_the_first_users_at_the_same_time() {
     fixed.1.unwrap();
     let drawn = tokio::join!(first.built.ensure(false), second.built.ensure(false));
     let (here, there) = (drawn.0.unwrap(), drawn.1.unwrap());
-    assert_eq!(here.operator.secret, there.operator.secret);
-    assert_eq!(here.demo.key_id, there.demo.key_id);
+    let secrets =
+        |first: prepx_user::First| [first.operator, first.demo].map(|key| key.unwrap().secret);
+    let (here, there) = (secrets(here), secrets(there));
+    assert_eq!(here, there);
     let again = second.built.ensure(false).await.unwrap();
-    assert_eq!(again.demo.secret, here.demo.secret);
+    assert_eq!(secrets(again), here);
     let opened: BTreeSet<_> = world.stage.opened.lock().unwrap().iter().copied().collect();
     assert_eq!(
         opened.len(),
         2,
         "an account for each of the two demo traders"
+    );
+}
+
+/// A portfolio service that nobody may ask.
+fn nobody() -> prepx_runtime::Peer {
+    prepx_runtime::Peer::remote("http://127.0.0.1:1").unwrap()
+}
+
+#[tokio::test]
+async fn a_first_key_that_was_revoked_stays_so_and_stops_nobody() {
+    let (mut world, mut users) = started().await;
+    let demo = Who::key("demo", "demo-secret");
+    users.revoke_key(&demo, "demo").await.unwrap();
+    let users = world.start().await;
+    let first = users.built.ensure_dev().await.unwrap();
+    assert!(first.demo.is_none() && first.operator.is_some());
+    first.endow_demo(&nobody()).await.expect("nobody is asked");
+}
+
+#[tokio::test]
+async fn a_first_user_who_was_erased_is_not_made_again() {
+    let (mut world, mut users) = started().await;
+    let operator = Who::key("operator", "operator-secret");
+    let own = users.profile(&operator).await.unwrap();
+    let request = operator.asks(wire::EraseUserRequest { user_id: own.id });
+    users.client.erase_user(request).await.unwrap();
+    let users = world.start().await;
+    let first = users.built.ensure_dev().await.unwrap();
+    assert!(first.operator.is_none() && first.demo.is_some());
+    first.endow_demo(&nobody()).await.expect("nobody is asked");
+}
+
+#[tokio::test]
+async fn who_has_lost_the_file_of_first_keys_gets_others() {
+    let mut world = World::new().await;
+    world.config.dev = false;
+    let users = world.start().await;
+    let lost = users.built.ensure(false).await.unwrap().demo.unwrap();
+    std::fs::remove_file(world.directory.path().join("keys.toml")).unwrap();
+    let mut users = world.start().await;
+    let found = users.built.ensure(false).await.unwrap().demo.unwrap();
+    let before = users.profile(&Who::key(&lost.key_id, &lost.secret)).await;
+    let now = users.profile(&Who::key(&found.key_id, &found.secret)).await;
+    assert_eq!(now.unwrap(), before.unwrap(), "it is the same user");
+}
+
+#[tokio::test]
+async fn who_took_the_address_of_a_first_user_gets_no_key_of_it() {
+    let mut world = World::new().await;
+    let mut users = world.start().await;
+    users.sign_up("demo@prepx.example").await.unwrap();
+    let first = users.built.ensure_dev().await.unwrap();
+    assert!(first.demo.is_none());
+    let demo = Who::key("demo", "demo-secret");
+    assert_eq!(
+        refused(users.profile(&demo).await),
+        pair(40_110_000, "WRONG_KEY")
     );
 }
