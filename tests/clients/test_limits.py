@@ -83,3 +83,22 @@ def test_who_shows_no_key_is_counted_by_address(tmp_path):
     assert [answer.status_code for answer in answers] == [401] * 5 + [429]
     assert 295 <= int(answers[-1].headers["Retry-After"]) <= 300
     assert server.stop() == 0
+
+
+def test_who_is_blocked_may_still_cancel(tmp_path):
+    """By every limit that a client can exceed: its tier's, its own and its address's."""
+    settings = SETTINGS + "user = { per_minute = 9, block_s = 300 }\naddress = { per_minute = 12, block_s = 300 }\n"
+    server = Server(tmp_path / "data").start(settings=settings.replace("burst = 8", "burst = 9"))
+    name = "CANCELLED"
+    server.admin("instrument", "add", "--symbol", name, "--class", "us_equity", "--tick",
+                 "0.01", "--lot", "1", "--calendar", "always", "--reference-price", "100")
+    who = trader(server, "USD=10000")
+    orders = [who.client.submit_order(limit(name, "buy", 1, 99)) for _ in range(2)]
+    while get(server, "/v2/account", who).status_code == 200:
+        pass
+    for _ in range(12):
+        assert get(server, "/v2/clock", who).status_code == 429
+    who.client.cancel_order_by_id(orders[0].id)
+    assert [ended.status for ended in who.client.cancel_orders()] == [200]
+    assert get(server, "/v2/clock", who).status_code == 429
+    assert server.stop() == 0

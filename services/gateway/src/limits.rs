@@ -1,5 +1,5 @@
 //! Limits on requests from outside, before anything of them is decoded: by address, in total, by user,
-//! by the user's tier, and for orders by account. Off unless a profile is chosen.
+//! by the user's tier, and for orders by account; cancels by address alone. Off unless a profile is chosen.
 //!
 //! Owns: what a request counts for, and the form of a refusal. The cache counts. Calls from within the
 //! process do not come this way and are not counted.
@@ -23,11 +23,16 @@ use prepx_transcode::{Error, Router};
 
 use config::{Config, Tier};
 
-/// The methods that place or change orders. Cancels are not among them: a blocked caller may still get out
-/// of the market.
+/// The methods that place or change orders.
 const ORDERING: [&str; 2] = [
     "/prepx.trading.v1.TradingService/SubmitOrder",
     "/prepx.trading.v1.TradingService/ReplaceOrder",
+];
+/// The methods that only end orders. They have a limit of their own and count against no other: a blocked caller may
+/// still get out of the market.
+const CANCELLING: [&str; 2] = [
+    "/prepx.trading.v1.TradingService/CancelOrder",
+    "/prepx.trading.v1.TradingService/CancelAllOrders",
 ];
 /// The stream's orders are counted by the service, which sees how many there are.
 const ORDER_STREAM: &str = "/prepx.trading.v1.TradingService/StreamOrders";
@@ -76,6 +81,9 @@ impl Limits {
     async fn admit(&self, request: &mut Request<Body>) -> Result<Verdict, Refused> {
         let limits = &self.config;
         let address = address(request.extensions());
+        if self.is_one_of(&CANCELLING, request) {
+            return self.take(limits.cancels.limiter("cancels"), &address).await;
+        }
         let by_address = self
             .take(limits.address.limiter("address"), &address)
             .await?;
@@ -113,7 +121,7 @@ impl Limits {
             return Ok(Verdict::UNLIMITED);
         };
         let account = account.raw().to_le_bytes();
-        if self.is_order(request) {
+        if self.is_one_of(&ORDERING, request) {
             return self.take(Some(limiter), &account).await;
         }
         if body::is_grpc(request.headers()) && request.uri().path() == ORDER_STREAM {
@@ -123,17 +131,18 @@ impl Limits {
         Ok(Verdict::UNLIMITED)
     }
 
-    fn is_order(&self, request: &Request<Body>) -> bool {
+    /// Whether a request calls one of these methods, none of which only reads.
+    fn is_one_of(&self, methods: &[&str], request: &Request<Body>) -> bool {
         let path = request.uri().path();
         if body::is_grpc(request.headers()) {
-            return ORDERING.contains(&path);
+            return methods.contains(&path);
         }
         let method = request.method();
-        if ![Method::POST, Method::PATCH, Method::PUT].contains(method) {
+        if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
             return false;
         }
         let call = self.router.find(method, path);
-        call.is_ok_and(|call| ORDERING.contains(&call.route().grpc_path()))
+        call.is_ok_and(|call| methods.contains(&call.route().grpc_path()))
     }
 
     fn tier_of(&self, identity: &Identity) -> Tier {
@@ -182,8 +191,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_as_orders_exists() {
-        for path in ORDERING.iter().chain([&ORDER_STREAM]) {
+    fn what_is_counted_apart_exists() {
+        for path in ORDERING.iter().chain(&CANCELLING).chain([&ORDER_STREAM]) {
             let (service, method) = path[1..].split_once('/').unwrap();
             let service = prepx_proto::descriptors()
                 .get_service_by_name(service)

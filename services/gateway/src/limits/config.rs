@@ -29,8 +29,10 @@ pub struct Config {
     pub address: BlockLimit,
     /// By user.
     pub user: BlockLimit,
-    /// Orders placed and replaced, by account. Cancels do not count.
+    /// Orders placed and replaced, by account.
     pub trading: BlockLimit,
+    /// Calls that cancel orders, by address. They count against no other limit, and no other blocks them.
+    pub cancels: BlockLimit,
 }
 
 /// A profile: the source of the tiers' figures.
@@ -102,6 +104,7 @@ impl Default for Config {
             address: block(1_000, 300),
             user: block(2_000, 300),
             trading: block(600, 600),
+            cancels: block(6_000, 0),
         }
     }
 }
