@@ -195,6 +195,7 @@ fn embedded(data_dir: &Path, who: &str) -> Result<OpenedLog> {
     log.holder = who.to_owned();
     let log = EmbeddedLog::open(RealDir::open(&data_dir.join("log"))?, log);
     let log = log.context("the event log")?;
+    manifest::check(data_dir, topology, &*log)?;
     Ok((log.clone(), topology, Engine::Embedded(log)))
 }
 

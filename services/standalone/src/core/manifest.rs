@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use prepx_stage::Topology;
+use prepx_bus::{Log, Topic, TopicPartition};
+use prepx_stage::{Stage, Topology};
 use serde::{Deserialize, Serialize};
 
 const NAME: &str = "manifest.json";
@@ -52,6 +53,37 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A newer version of the program has written it.
+    #[error(
+        "{path} has format {format}, of a newer version of this program: this one understands format {FORMAT}; \
+         start the newer one"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u64,
+    },
+    /// It says another number of partitions than the log has.
+    #[error(
+        "{path} says {field} {said}, and the event log beside it has the journals of {has}: {has} is right, if \
+         nobody has changed the log; nothing was started"
+    )]
+    Counts {
+        /// The file.
+        path: PathBuf,
+        /// Which count.
+        field: &'static str,
+        /// What it says.
+        said: u32,
+        /// What the log has.
+        has: u32,
+    },
+}
+
+enum Unread {
+    Damaged(String),
+    Newer(u64),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,7 +127,8 @@ fn read_for(directory: &Path, kafka_prefix: Option<&str>) -> Result<Topology, Er
     };
     let (topology, theirs) = match parse(&text) {
         Ok(found) => found,
-        Err(why) => return Err(Error::Damaged { path, why }),
+        Err(Unread::Damaged(why)) => return Err(Error::Damaged { path, why }),
+        Err(Unread::Newer(format)) => return Err(Error::Newer { path, format }),
     };
     if theirs.as_deref() != kafka_prefix {
         let log = |prefix: Option<&str>| match prefix {
@@ -111,19 +144,72 @@ fn read_for(directory: &Path, kafka_prefix: Option<&str>) -> Result<Topology, Er
     Ok(topology)
 }
 
-fn parse(text: &str) -> Result<(Topology, Option<String>), String> {
-    let manifest: Manifest = serde_json::from_str(text).map_err(|error| error.to_string())?;
+fn parse(text: &str) -> Result<(Topology, Option<String>), Unread> {
+    let damaged = |error: serde_json::Error| Unread::Damaged(error.to_string());
+    let json: serde_json::Value = serde_json::from_str(text).map_err(damaged)?;
+    match json.get("format").and_then(serde_json::Value::as_u64) {
+        Some(format) if format > FORMAT.into() => return Err(Unread::Newer(format)),
+        _ => {}
+    }
+    let manifest: Manifest = serde_json::from_value(json).map_err(damaged)?;
     let counts = [manifest.account_partitions, manifest.matching_partitions];
     if manifest.format != FORMAT || counts.iter().any(|count| !(1..=4_096).contains(count)) {
-        return Err(format!(
+        return Err(Unread::Damaged(format!(
             "format {FORMAT} and 1 to 4096 partitions are due, {text} was found"
-        ));
+        )));
     }
     let topology = Topology {
         account_partitions: manifest.account_partitions,
         matching_partitions: manifest.matching_partitions,
     };
     Ok((topology, manifest.kafka_prefix))
+}
+
+/// Compares the counts with the journals that the log in the directory has. With other counts orders and accounts would
+/// be sought in partitions that never had them.
+pub fn check(directory: &Path, topology: Topology, log: &dyn Log) -> Result<(), Error> {
+    let counts = [
+        (
+            "account_partitions",
+            topology.account_partitions,
+            Stage::ACCOUNT,
+        ),
+        (
+            "matching_partitions",
+            topology.matching_partitions,
+            Stage::MATCHING,
+        ),
+    ];
+    for (field, said, stage) in counts {
+        let has = partitions(log, stage.journal);
+        // The first start makes one after the other. One that was ended meanwhile has told nobody anything.
+        let is_unfinished = has < said && TOLD.iter().all(|&topic| partitions(log, topic) == 0);
+        if has != said && !is_unfinished {
+            let path = directory.join(NAME);
+            return Err(Error::Counts {
+                path,
+                field,
+                said,
+                has,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Where stages tell what they have decided.
+const TOLD: [Topic; 4] = [
+    Topic::OrderProcessing,
+    Topic::OrderExecutions,
+    Topic::PortfolioUpdates,
+    Topic::MarketData,
+];
+
+/// How many partitions of a topic have, or have had, records.
+fn partitions(log: &dyn Log, topic: Topic) -> u32 {
+    let mut numbers = (0..TopicPartition::COUNT_MAX).rev();
+    let last = numbers.find(|&number| log.end(topic.partition(number)) > 0);
+    last.map_or(0, |last| last + 1)
 }
 
 /// Written beside and renamed, so that there is a whole one or none.
@@ -163,5 +249,19 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         let error = open(directory.path(), None).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_newer_one_is_called_so() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(
+            directory.path().join(NAME),
+            r#"{"format": 2, "stages": {"account": 4}}"#,
+        )
+        .unwrap();
+        let error = open(directory.path(), None).unwrap_err().to_string();
+        let said =
+            "has format 2, of a newer version of this program: this one understands format 1";
+        assert!(error.contains(said), "{error}");
     }
 }

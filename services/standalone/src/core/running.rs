@@ -55,6 +55,7 @@ impl Core {
         let embedded = EmbeddedLog::open(timed, options.log.clone())?;
         let topology = manifest::open(&options.data_dir, None)?;
         let log: Arc<dyn Log> = embedded.clone();
+        manifest::check(&options.data_dir, topology, &*log)?;
 
         let config = account::Config::of_partitions(topology.account_partitions);
         let codecs = (

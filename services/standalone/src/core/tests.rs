@@ -253,3 +253,29 @@ async fn an_order_sweeps_a_deep_book_in_transitions_of_bounded_size() {
     assert_eq!(balances(&core, buyer).await["BTC"], (bought, 0));
     running.stop().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_manifest_with_other_counts_than_the_log_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (core, running) = open(directory.path());
+    MatchingPort::command(&core, ToMatching::Define(instrument()))
+        .await
+        .unwrap();
+    running.stop().unwrap();
+    let path = directory.path().join("manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (field, other) in [("matching", 5), ("matching", 3), ("account", 40)] {
+        let right = format!("\"{field}_partitions\": 4");
+        let wrong = format!("\"{field}_partitions\": {other}");
+        std::fs::write(&path, text.replace(&right, &wrong)).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let refused = Core::open(Options::new(directory.path()), clock);
+        let error = refused.err().expect("must be refused").to_string();
+        let said = format!("manifest.json says {field}_partitions {other}, and the event log");
+        assert!(error.contains(&said), "{error}");
+        assert!(error.contains("has the journals of 4"), "{error}");
+    }
+    std::fs::write(&path, text).unwrap();
+    let (_core, running) = open(directory.path());
+    running.stop().unwrap();
+}
