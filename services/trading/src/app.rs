@@ -225,7 +225,10 @@ impl App {
     pub async fn define(&self, form: InstrumentForm<'_>) -> Result<InstrumentView, Error> {
         let wanted = form.instrument(self.deps.clock.now())?;
         let symbol = wanted.symbol;
-        if let Some(view) = self.instruments.view(symbol.as_str()).await? {
+        let listed = self.instruments.all().await?;
+        let is_it =
+            |view: &&InstrumentView| is_named(view.instrument.symbol.as_str(), symbol.as_str());
+        if let Some(&view) = listed.iter().find(is_it) {
             let id = view.instrument.id;
             if view.instrument == (Instrument { id, ..wanted }) {
                 return Ok(view);
@@ -234,6 +237,10 @@ impl App {
                 "{} is listed with other values; a definition does not change",
                 view.instrument.symbol
             )));
+        }
+        let listed = listed.iter().map(|view| &view.instrument);
+        if let Some((asset, of)) = form::ambiguous_asset(&wanted, listed) {
+            return Err(Error::AmbiguousAsset { asset, of });
         }
         self.tell_matching(ToMatching::Define(wanted)).await?;
         self.asset(symbol.as_str()).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prepx_domain::{Code, FieldError, Reject};
+use prepx_domain::{Asset, Code, FieldError, Reject, Symbol};
 use prepx_stage::port::{ReadError, SubmitError};
 
 /// Why a use case of order entry failed.
@@ -34,6 +34,17 @@ pub enum Error {
     /// It exists with other values.
     #[error("{0}")]
     Conflict(String),
+    /// Shares and a currency would have one name.
+    #[error(
+        "{asset} would be shares and a currency: {of} is listed, and accounts have one balance of each name; \
+         give it another symbol"
+    )]
+    AmbiguousAsset {
+        /// The name.
+        asset: Asset,
+        /// Whose name it is.
+        of: Symbol,
+    },
 }
 
 impl Error {
@@ -45,7 +56,7 @@ impl Error {
             Error::Submit { source, .. } => source.code(),
             Error::Read(error) => error.code(),
             Error::UnknownAsset(_) | Error::UnknownOrder(_) => Code::NotFound,
-            Error::Conflict(_) => Code::Conflict,
+            Error::Conflict(_) | Error::AmbiguousAsset { .. } => Code::Conflict,
         }
     }
 
@@ -59,6 +70,7 @@ impl Error {
             Error::UnknownAsset(_) => "UNKNOWN_ASSET",
             Error::UnknownOrder(_) => "UNKNOWN_ORDER",
             Error::Conflict(_) => "CONFLICT",
+            Error::AmbiguousAsset { .. } => "AMBIGUOUS_ASSET",
         }
     }
 

@@ -10,7 +10,7 @@ mod replace;
 
 use prepx_domain::{FieldError, Instrument, Micros, Side, TimeInForce, decimal, text};
 
-pub use self::instrument::InstrumentForm;
+pub use self::instrument::{InstrumentForm, ambiguous_asset};
 pub use self::order::{Intent, OrderForm, Type};
 pub use self::replace::ReplaceForm;
 use crate::domain::calendar::Nyse;

@@ -96,6 +96,22 @@ impl InstrumentForm<'_> {
     }
 }
 
+/// The asset of a new instrument that cannot be what a listed one means by its name, and the symbol of that one. The ledger
+/// knows an asset by its name alone, so shares and a currency of one name would be one balance.
+pub fn ambiguous_asset<'a>(
+    new: &Instrument,
+    listed: impl IntoIterator<Item = &'a Instrument>,
+) -> Option<(Asset, Symbol)> {
+    let is_share = |of: &Instrument, asset| of.class == AssetClass::UsEquity && of.base == asset;
+    listed.into_iter().find_map(|old| {
+        let shared = [new.base, new.quote]
+            .into_iter()
+            .filter(|&asset| asset == old.base || asset == old.quote);
+        let mut ambiguous = shared.filter(|&asset| is_share(new, asset) != is_share(old, asset));
+        ambiguous.next().map(|asset| (asset, old.symbol))
+    })
+}
+
 fn usual_calendar(class: AssetClass) -> SessionCalendar {
     match class {
         AssetClass::Crypto => SessionCalendar::Always,
@@ -152,6 +168,42 @@ mod tests {
         ] {
             let refused = defined(symbol, quote).unwrap_err();
             assert!(refused.starts_with(said), "{symbol}: {refused}");
+        }
+    }
+
+    #[test]
+    fn shares_and_currencies_of_one_name_are_not_both_listed() {
+        let listed = |symbol, class, quote| {
+            let form = InstrumentForm {
+                symbol,
+                class: Some(class),
+                quote,
+                tick_size: "0.01",
+                lot_size: "1",
+                calendar: None,
+                reference_price: None,
+            };
+            form.instrument(Micros(0)).unwrap()
+        };
+        let (share, pair) = (AssetClass::UsEquity, AssetClass::Crypto);
+        let known = [
+            listed("ETH/USD", pair, ""),
+            listed("AAPL", share, ""),
+            listed("DOGE/XBT", pair, ""),
+        ];
+        let with = |new| ambiguous_asset(&new, &known).map(|(asset, _)| asset.to_string());
+        let some = |asset: &str| Some(asset.to_owned());
+        assert_eq!(with(listed("ETH", share, "")), some("ETH"));
+        assert_eq!(with(listed("AAPL/USD", pair, "")), some("AAPL"));
+        assert_eq!(with(listed("BTC/AAPL", pair, "")), some("AAPL"));
+        assert_eq!(with(listed("USD", share, "EUR")), some("USD"));
+        assert_eq!(with(listed("XBT", share, "")), some("XBT"));
+        for right in [
+            listed("ETH/XBT", pair, ""),
+            listed("AAPL/XBT", share, "XBT"),
+            listed("MSFT", share, ""),
+        ] {
+            assert_eq!(with(right), None, "{}", right.symbol);
         }
     }
 }
