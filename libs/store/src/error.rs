@@ -1,6 +1,6 @@
 //! Errors of the store, and whether a retry can help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -74,7 +74,7 @@ pub enum Error {
     #[error("the disk that holds the store is full")]
     Full,
     /// The file is damaged.
-    #[error("the store's file is damaged: {0}")]
+    #[error("the store's file is damaged: {0}; put it back from a copy")]
     Corrupt(String),
     /// A column has a value that its service never writes.
     #[error("a value of column {0} was not written by this service: the schema is damaged")]
@@ -127,6 +127,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error; of damage it names the file.
+    pub(crate) fn of(self, file: &Path) -> Error {
+        match self {
+            Error::Corrupt(said) => Error::Corrupt(format!("{}: {said}", file.display())),
+            other => other,
+        }
+    }
+
     /// Whether the same call may succeed a little later. It had no effect.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Busy | Error::Away(_) | Error::Behind)

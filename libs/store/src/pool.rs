@@ -23,6 +23,18 @@ impl Pool {
         options: &Options,
         migrations: &[Migration],
     ) -> Result<Pool> {
+        let opened = Pool::open_unnamed(location, options, migrations).await;
+        opened.map_err(|error| match location {
+            Location::Sqlite(directory) => error.of(&sqlite::file_of(directory, options)),
+            Location::Pg(_) => error,
+        })
+    }
+
+    async fn open_unnamed(
+        location: &Location,
+        options: &Options,
+        migrations: &[Migration],
+    ) -> Result<Pool> {
         options.validate()?;
         let pool = match location {
             Location::Sqlite(directory) => {

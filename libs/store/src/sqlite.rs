@@ -121,7 +121,27 @@ impl Pool {
     }
 }
 
-fn file_of(directory: &Path, options: &Options) -> PathBuf {
+/// Whether a schema's file is whole as far as the engine can tell. Nothing is made or changed.
+///
+/// # Errors
+/// [`Error::Corrupt`], with the file and what is wrong with it.
+pub async fn check(file: &Path) -> Result<()> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let ask = async {
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let asked = sqlx::query_scalar("PRAGMA quick_check(1)");
+        let said: String = asked.fetch_one(&mut connection).await?;
+        connection.close().await?;
+        match said.as_str() {
+            "ok" => Ok(()),
+            _ => Err(Error::Corrupt(said)),
+        }
+    };
+    ask.await.map_err(|error: Error| error.of(file))
+}
+
+/// The file of a schema in a directory.
+pub(crate) fn file_of(directory: &Path, options: &Options) -> PathBuf {
     directory.join(format!("{}.db", options.schema))
 }
 

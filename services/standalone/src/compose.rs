@@ -16,6 +16,7 @@ use prepx_stage::Following;
 use prepx_store::Location;
 use prepx_user::FirstKeys;
 
+use crate::files;
 use crate::settings::Settings;
 use crate::stages::Stages;
 
@@ -39,6 +40,7 @@ pub async fn compose(
     clock: Arc<dyn Clock>,
     start: &Start,
 ) -> Result<Composed, TaskError> {
+    nothing_is_lost(settings, stages)?;
     let wiring = Wiring {
         settings,
         stages,
@@ -94,6 +96,18 @@ pub async fn compose(
         peer,
         first_keys: user.first_keys,
     })
+}
+
+/// What nothing can make again is there, unless there was nothing yet.
+fn nothing_is_lost(settings: &Settings, stages: &Stages) -> Result<(), TaskError> {
+    let Some(lost) = files::lost(settings)? else {
+        return Ok(());
+    };
+    let log = stages.log("files", Reading::Unhurried)?;
+    match files::has_told(&*log, stages.topology()) {
+        true => Err(lost.words().into()),
+        false => Ok(()),
+    }
 }
 
 fn part(stages: &Stages, start: &Start) -> prepx_platform::Part {

@@ -8,6 +8,7 @@ mod compose;
 pub mod core;
 pub mod dead_letters;
 mod disk;
+mod files;
 mod progress;
 mod recorded;
 pub mod replay;

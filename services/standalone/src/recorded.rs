@@ -191,9 +191,15 @@ type OpenedLog = (Arc<dyn Log>, Topology, Engine);
 fn embedded(data_dir: &Path, who: &str) -> Result<OpenedLog> {
     let topology = manifest::read(data_dir)
         .with_context(|| format!("{} is no data directory of prepx", data_dir.display()))?;
+    let directory = data_dir.join(LOG);
+    ensure!(
+        directory.is_dir(),
+        "{} is missing: put the event log back from a copy",
+        directory.display()
+    );
     let mut log = Options::new(data_dir).log;
     log.holder = who.to_owned();
-    let log = EmbeddedLog::open(RealDir::open(&data_dir.join("log"))?, log);
+    let log = EmbeddedLog::open(RealDir::open(&directory)?, log);
     let log = log.context("the event log")?;
     manifest::check(data_dir, topology, &*log)?;
     Ok((log.clone(), topology, Engine::Embedded(log)))

@@ -2,7 +2,7 @@
 
 mod keys;
 mod sessions;
-mod signing;
+pub(crate) mod signing;
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ pub use accounts::{Accounts, StageAccounts};
 pub use config::{Config, Problem};
 pub use error::{Error, Result};
 pub use first::{First, FirstKeys};
-pub use service::{Built, Deps, build, migrate};
+pub use service::{Built, Deps, build, check, migrate};
 
 /// A fixed key of `--dev`.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Wiring: from the configuration and the process's resources to a service that can be hosted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use prepx_runtime::{Building, Drain, TaskError};
 use prepx_store::{Durability, Location, Options, Pool};
 
 use crate::accounts::Accounts;
-use crate::app::App;
+use crate::app::{App, signing};
 use crate::first::FirstKeys;
 use crate::grpc::Grpc;
 use crate::store::sql::Sql;
@@ -61,6 +61,18 @@ pub async fn migrate(location: &Location) -> prepx_store::Result<()> {
     Ok(())
 }
 
+/// Whether the master key in a directory is that of the schema at a location, which must be there.
+///
+/// # Errors
+/// What is missing, or does not open.
+pub async fn check(directory: &Path, location: &Location) -> Result<()> {
+    let vault = Vault::read(directory).map_err(|error| vault_failed(directory, &error))?;
+    let pool = open(location).await?;
+    let checked = signing::check(&Sql::new(pool.clone()), &vault).await;
+    pool.close().await;
+    checked
+}
+
 async fn open(location: &Location) -> prepx_store::Result<Pool> {
     let options = Options::new("user", Durability::Source);
     Pool::open(location, &options, MIGRATIONS).await
@@ -72,9 +84,10 @@ pub fn build(config: Config, deps: Deps) -> Building<Result<Built>> {
         config
             .validate()
             .map_err(|problem| Error::Fault(problem.to_string()))?;
-        std::fs::create_dir_all(&deps.directory).map_err(|error| vault_failed(&deps, &error))?;
+        std::fs::create_dir_all(&deps.directory)
+            .map_err(|error| vault_failed(&deps.directory, &error))?;
         let vault = Vault::open(&deps.directory, &deps.random)
-            .map_err(|error| vault_failed(&deps, &error))?;
+            .map_err(|error| vault_failed(&deps.directory, &error))?;
         let (directory, random) = (deps.directory.clone(), Arc::clone(&deps.random));
         let store = Sql::new(open(&deps.location).await?);
         let app = Arc::new(App::new(config, deps, store, vault).await?);
@@ -91,10 +104,10 @@ pub fn build(config: Config, deps: Deps) -> Building<Result<Built>> {
     })
 }
 
-fn vault_failed(deps: &Deps, error: &std::io::Error) -> Error {
+fn vault_failed(directory: &Path, error: &std::io::Error) -> Error {
     Error::Fault(format!(
         "cannot use the master key in {}: {error}",
-        deps.directory.display()
+        directory.display()
     ))
 }
 

@@ -28,7 +28,8 @@ pub struct Sealed(pub Vec<u8>);
 /// A sealed value that does not open: a wrong master key, or a damaged store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a sealed value does not open: the master key is not the one that sealed it, or it is damaged"
+    "a sealed value does not open: {FILE_NAME} in the data directory is not the key that sealed it, or the value is \
+     damaged; put both back from one copy"
 )]
 pub struct NotOurs;
 
@@ -53,9 +54,19 @@ impl Vault {
     /// durable before anything is sealed with it.
     pub fn open(directory: &Path, random: &Random) -> io::Result<Vault> {
         let path = directory.join(FILE_NAME);
-        let drawn = secret::drawn_once(&path, random, || random.bytes::<32>().to_vec())?;
-        let master = drawn.try_into().map_err(|found: Vec<u8>| {
-            let words = format!("it has {} bytes, 32 are due", found.len());
+        Vault::of_file(secret::drawn_once(&path, random, || {
+            random.bytes::<32>().to_vec()
+        })?)
+    }
+
+    /// The same of a directory that has a key.
+    pub fn read(directory: &Path) -> io::Result<Vault> {
+        Vault::of_file(std::fs::read(directory.join(FILE_NAME))?)
+    }
+
+    fn of_file(bytes: Vec<u8>) -> io::Result<Vault> {
+        let master = bytes.try_into().map_err(|found: Vec<u8>| {
+            let words = format!("{FILE_NAME} has {} bytes, 32 are due", found.len());
             io::Error::new(io::ErrorKind::InvalidData, words)
         })?;
         Ok(Vault::new(master))

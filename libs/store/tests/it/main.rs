@@ -106,6 +106,11 @@ async fn a_file_that_is_no_database_is_refused() {
     std::fs::write(opener.directory.path().join("suite.db"), [7u8; 4096]).expect("write");
     let opened = opener.open(&[]).await;
     assert!(matches!(opened, Err(Error::Corrupt(_))), "{opened:?}");
+    let said = opened.expect_err("damaged").to_string();
+    let path = opener.directory.path().join("suite.db");
+    assert!(said.contains(&path.display().to_string()), "{said}");
+    let checked = prepx_store::sqlite::check(&path).await;
+    assert!(matches!(checked, Err(Error::Corrupt(_))), "{checked:?}");
 }
 
 #[tokio::test]

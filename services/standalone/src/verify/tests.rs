@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prepx_domain::instrument::Instrument;
@@ -97,6 +97,9 @@ pub async fn platform(data_dir: &Path) {
 /// Writes what portfolio does when it has a deposit carried out.
 async fn remember(data_dir: &Path, number: u128, account: AccountId, asset: &str, minor: i64) {
     let location = prepx_store::Location::Sqlite(data_dir.join("sql"));
+    fs::write(data_dir.join("master.key"), [7; 32]).unwrap();
+    prepx_user::migrate(&location).await.unwrap();
+    prepx_analytics::migrate(&location).await.unwrap();
     prepx_portfolio::migrate(&location.into()).await.unwrap();
     let mut connection = schema(data_dir, "transfers").await;
     let row = sqlx::query(
@@ -299,6 +302,80 @@ async fn a_changed_byte_of_the_log_is_found() {
             && found.contains("the checksum does not match"),
         "{found}"
     );
+}
+
+/// The first file of a directory whose name begins so.
+fn file(directory: &Path, begins: &str) -> PathBuf {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut paths = entries.map(|entry| entry.unwrap().path());
+    let named = |path: &PathBuf| {
+        path.file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with(begins)
+    };
+    paths.find(named).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_is_named_and_not_made() {
+    for name in [
+        "sql/user.db",
+        "sql/transfers.db",
+        "sql/portfolio.db",
+        "sql/audit.db",
+        "master.key",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        platform(dir.path()).await;
+        let path = dir.path().join(name);
+        fs::remove_file(&path).unwrap();
+        let found = difference(dir.path()).await;
+        assert!(found.contains(&format!("{name} is missing")), "{found}");
+        assert!(!path.exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_is_named() {
+    for name in ["user.db", "transfers.db", "portfolio.db", "audit.db"] {
+        let dir = tempfile::tempdir().unwrap();
+        platform(dir.path()).await;
+        let path = dir.path().join("sql").join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let found = difference(dir.path()).await;
+        assert!(
+            found.contains(name) && found.contains("is damaged"),
+            "{found}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_named_though_an_older_one_is_good() {
+    let dir = tempfile::tempdir().unwrap();
+    platform(dir.path()).await;
+    let codec = prepx_risk::AccountCodec::new(prepx_account::Config::of_partitions(4));
+    let seat = prepx_stage::Stage::ACCOUNT.seat(1);
+    let snapshots = dir.path().join("snapshots");
+    let objects = RealDir::open(&snapshots).unwrap();
+    let state = prepx_stage::State::initial(&codec);
+    for generation in [1, 2] {
+        let written = prepx_stage::Snapshots::new(objects.clone());
+        written.write(&codec, seat, generation, &state, 0).unwrap();
+    }
+    verified(dir.path()).await.unwrap();
+    let path = file(&snapshots, "account-journal-1-");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let found = difference(dir.path()).await;
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(found.contains(&name), "{found}");
 }
 
 #[tokio::test]

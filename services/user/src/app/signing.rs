@@ -8,6 +8,7 @@ use prepx_domain::Micros;
 
 use crate::app::App;
 use crate::store::{Store, StoredSigningKey};
+use crate::vault::Vault;
 use crate::{Error, Result};
 
 const DAY_US: i64 = 86_400_000_000;
@@ -50,6 +51,14 @@ impl Signer {
     fn replace(&self, keys: Vec<Arc<SigningKey>>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
+}
+
+/// Whether a vault opens every key of a store.
+pub(crate) async fn check(store: &impl Store, vault: &Vault) -> Result<()> {
+    for key in store.signing_keys().await? {
+        vault.unseal(&key.sealed, PURPOSE)?;
+    }
+    Ok(())
 }
 
 impl<S: Store> App<S> {
