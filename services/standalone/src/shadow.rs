@@ -230,6 +230,7 @@ where
     let mut shadow = shadow::Shadow::open(Arc::clone(codec), seat, log, snapshots, from)?;
     let bar = bar("transitions", shadow.left());
     totals.partitions += 1;
+    let before = totals.transitions;
     while to.is_none_or(|to| shadow.seq() < to) {
         let Some(again) = shadow.decide(log)? else {
             break;
@@ -244,6 +245,21 @@ where
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if totals.transitions == before {
+        check_range(shadow.seq(), from, to)?;
+    }
+    Ok(())
+}
+
+/// Nothing was decided again: right only if nothing was asked for. `at` is the last transition that was passed.
+fn check_range(at: u64, from: Option<u64>, to: Option<u64>) -> Result<()> {
+    if let Some(from) = from.filter(|&from| from > at) {
+        bail!("--from {from} is beyond the journal, whose last transition is {at}");
+    }
+    if let Some(to) = to.filter(|&to| to <= at) {
+        let first = at + 1;
+        bail!("--to {to} is before {first}, the first transition that the journal still has");
+    }
     Ok(())
 }
 
@@ -348,5 +364,13 @@ mod tests {
             ..of(dir.path())
         };
         assert!(decide(&none, config, |_| ()).is_err());
+        let beyond = Shadow {
+            partition: Some("account/0".parse().unwrap()),
+            from: Some(777_777),
+            ..of(dir.path())
+        };
+        let refused = format!("{:#}", decide(&beyond, config, |_| ()).unwrap_err());
+        let said = "account/0: --from 777777 is beyond the journal, whose last transition is ";
+        assert!(refused.starts_with(said), "{refused}");
     }
 }
