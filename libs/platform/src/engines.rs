@@ -86,11 +86,26 @@ pub fn validate(
     cache_url: &str,
     data_dir: &Path,
 ) -> Result<(), Error> {
+    named(data_dir)?;
     log_location(log_url, data_dir).map_err(|problem| wrong("log_url", &problem))?;
     sql_location(sql_url, data_dir).map_err(|problem| wrong("sql_url", &problem))?;
     let cache = prepx_cache::Location::parse(cache_url);
     cache.map_err(|problem| wrong("cache_url", &problem))?;
     Ok(())
+}
+
+/// Refuses an empty name of a data directory: it would be the directory in which the program happens to run.
+///
+/// # Errors
+/// That it is empty, and what would be right.
+pub fn named(data_dir: &Path) -> Result<(), Error> {
+    match data_dir.as_os_str().is_empty() {
+        true => Err(Error::Invalid(
+            "data_dir is empty: give a directory, such as ./prepx-data, or leave it out"
+                .to_owned(),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The cache, which works without its servers while they are away.

@@ -318,6 +318,7 @@ mod tests {
             "[public_tls]\nkey = 'x'",
             &["public_tls.certificate is not"],
         );
+        refused("data_dir = ''", &["data_dir is empty"]);
         refused("log_url = 'pulsar:x'", &["log_url", "kafka://"]);
         refused(
             "sql_url = 'postgres://u@db/p?sslmode=require'",

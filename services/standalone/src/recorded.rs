@@ -69,7 +69,7 @@ impl Default for Said {
 
 impl config::Settings for Said {
     fn validate(&self) -> Result<(), config::Error> {
-        Ok(())
+        engines::named(&self.data_dir)
     }
 }
 
