@@ -1,6 +1,7 @@
 //! Why the account stage refuses a command: every reason, with the numbers that a client needs to correct it.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::ascii::{Asset, Symbol};
 use crate::code::Code;
@@ -278,7 +279,19 @@ pub enum Reject {
     AccountExists,
 }
 
+/// When to try again for a client order id. They come free one by one, each 24 hours after its order has ended; the reject
+/// does not say when the next one does.
+const NAMES_RETRY_AFTER: Duration = Duration::from_secs(60);
+
 impl Reject {
+    /// When to try again, where only time can help.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Reject::TooManyClientOrderIds { .. } => Some(NAMES_RETRY_AFTER),
+            _ => None,
+        }
+    }
+
     /// The closed code of this reason.
     pub const fn code(&self) -> Code {
         match self {

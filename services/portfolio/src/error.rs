@@ -67,6 +67,7 @@ impl Error {
         match self {
             Error::Submit(error) => error.retry_after(),
             Error::Read(error) => error.retry_after(),
+            Error::Rejected(reject) => reject.retry_after(),
             _ => None,
         }
     }

@@ -79,7 +79,20 @@ impl Error {
         match self {
             Error::Submit { source, .. } => source.retry_after(),
             Error::Read(error) => error.retry_after(),
+            Error::Rejected(reject) => reject.retry_after(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_too_many_names_hears_when_to_try_again() {
+        let refused = Error::from(Reject::TooManyClientOrderIds { limit: 500 });
+        assert_eq!(refused.code(), Code::TooManyRequests);
+        assert_eq!(refused.retry_after(), Some(Duration::from_secs(60)));
     }
 }
