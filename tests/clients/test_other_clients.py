@@ -13,7 +13,8 @@ from conftest import PATIENCE_S, keys
 from test_market_data import BAR, VWAP, pair, play  # noqa: F401, a fixture
 from test_streams import ws
 from test_trading import eventually, limit, status_of
-from alpaca.trading.enums import OrderSide, OrderStatus
+from alpaca.trading.enums import AssetClass, OrderSide, OrderStatus
+from alpaca.trading.requests import GetAssetsRequest
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -295,6 +296,10 @@ def test_orders_of_a_class(add_trader, symbol, pair, call):
     assert found(asset_class="us_equity") == [symbol] and found(asset_class="crypto") == [pair]
     both = sorted([symbol, pair])
     assert found(asset_class="us_equity,crypto") == found(asset_class="all") == both
+    assert found(asset_class="us_option") == found(asset_class="crypto_perp") == []
+    for none in AssetClass:
+        if none not in (AssetClass.US_EQUITY, AssetClass.CRYPTO):
+            assert trader.client.get_all_assets(GetAssetsRequest(asset_class=none)) == []
     assert found(asset_class="us_option") == found(asset_class="crypto", symbols=symbol) == []
     status, refused = call(trader, "GET", "/v2/orders", asset_class="bonds")
     assert (status, refused["details"]["field"]) == (422, "asset_class"), refused

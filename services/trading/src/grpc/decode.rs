@@ -158,10 +158,11 @@ pub fn classes(text: &str) -> Result<Option<Vec<AssetClass>>, Status> {
             "all" => return Ok(None),
             "us_equity" => classes.push(AssetClass::UsEquity),
             "crypto" => classes.push(AssetClass::Crypto),
-            "us_option" => {}
+            "us_option" | "crypto_perp" => {}
             _ => {
-                let message =
-                    format!("asset_class has {name:?}: give us_equity, crypto, us_option or all");
+                let message = format!(
+                    "asset_class has {name:?}: give us_equity, crypto, us_option, crypto_perp or all"
+                );
                 return Err(invalid("asset_class", message));
             }
         }
@@ -198,7 +199,9 @@ pub fn instrument_form(request: &wire::AddInstrumentRequest) -> InstrumentForm<'
     InstrumentForm {
         symbol: &request.symbol,
         class: match request.class() {
-            wire::AssetClass::Unspecified => None,
+            wire::AssetClass::Unspecified
+            | wire::AssetClass::UsOption
+            | wire::AssetClass::CryptoPerp => None,
             wire::AssetClass::UsEquity => Some(AssetClass::UsEquity),
             wire::AssetClass::Crypto => Some(AssetClass::Crypto),
         },
