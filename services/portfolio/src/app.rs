@@ -126,7 +126,7 @@ impl<S: Store> App<S> {
     ) -> Result<Position, Error> {
         let holdings = self.holdings(account).await?;
         let found = holdings.position(symbol_or_id).copied();
-        found.ok_or_else(|| Error::NoPosition(symbol_or_id.to_owned()))
+        found.ok_or_else(|| Error::NoPosition(symbol_or_id.chars().take(64).collect()))
     }
 
     /// Sells a position, or part of it, by a market order.

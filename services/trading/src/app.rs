@@ -188,7 +188,7 @@ impl App {
             PastOrders::ClientOrderId(name.to_owned()),
         );
         let found = self.one(account, both).await?;
-        found.ok_or_else(|| Error::UnknownOrder(name.to_owned()))
+        found.ok_or_else(|| Error::UnknownOrder(name.chars().take(64).collect()))
     }
 
     async fn one(
@@ -218,7 +218,7 @@ impl App {
     /// One instrument, by symbol or UUID.
     pub async fn asset(&self, symbol_or_id: &str) -> Result<InstrumentView, Error> {
         let view = self.instruments.view(symbol_or_id).await?;
-        view.ok_or_else(|| Error::UnknownAsset(symbol_or_id.to_owned()))
+        view.ok_or_else(|| Error::unknown_asset(symbol_or_id))
     }
 
     /// Starts trading an instrument. Repeating it with the same values changes nothing.
@@ -293,7 +293,7 @@ impl App {
             Some(id) => self.instruments.by_id(id).await?,
             None => self.instruments.by_symbol(symbol_or_id).await?,
         };
-        found.ok_or_else(|| Error::UnknownAsset(symbol_or_id.to_owned()))
+        found.ok_or_else(|| Error::unknown_asset(symbol_or_id))
     }
 
     /// The symbols of all instruments of these classes, or of those among them that are named.

@@ -13,7 +13,7 @@ pub enum Error {
     Form(#[from] FieldError),
     /// The account stage refused it.
     #[error(transparent)]
-    Rejected(#[from] Reject),
+    Rejected(Reject),
     /// A command has no decision.
     #[error("{source}{hint}")]
     Submit {
@@ -47,7 +47,22 @@ pub enum Error {
     },
 }
 
+/// What the account stage finds too is told as it is found here.
+impl From<Reject> for Error {
+    fn from(reject: Reject) -> Error {
+        match reject {
+            Reject::UnknownInstrument(symbol) => Error::UnknownAsset(symbol.to_string()),
+            other => Error::Rejected(other),
+        }
+    }
+}
+
 impl Error {
+    /// No such instrument.
+    pub fn unknown_asset(symbol_or_id: &str) -> Error {
+        Error::UnknownAsset(symbol_or_id.chars().take(64).collect())
+    }
+
     /// The closed code of this error.
     pub const fn code(&self) -> Code {
         match self {

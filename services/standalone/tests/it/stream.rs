@@ -153,15 +153,29 @@ async fn a_command_that_is_none_is_refused_by_itself() {
         }),
         place(8, 1, 100),
         changed(9, |place| place.client_order_id = "a\0b".into()),
+        changed(10, |place| place.symbol = "NOWHERE".into()),
+        OrderCommand {
+            command_id: 11,
+            action: Some(Action::Replace(ReplaceOrder {
+                order_id: 1 << 40,
+                client_order_id: "a name alone".into(),
+                ..ReplaceOrder::default()
+            })),
+        },
     ];
     let (replies, end) = send(&platform, &key, vec![batch(1, commands)]).await;
     assert!(end.is_none(), "{end:?}");
     let numbers = replies[0].results.iter().map(|result| result.command_id);
-    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    for index in [1, 2, 3, 4, 5, 8] {
+    assert_eq!(
+        numbers.collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    );
+    for index in [1, 2, 3, 4, 5, 8, 10] {
         assert_eq!(reject(&replies[0], index), (42_210_000, "INVALID_FIELD"));
     }
-    assert_eq!(reject(&replies[0], 6), (40_410_000, "UNKNOWN_ASSET"));
+    for index in [6, 9] {
+        assert_eq!(reject(&replies[0], index), (40_410_000, "UNKNOWN_ASSET"));
+    }
     assert!(order_id(&replies[0], 7) > order_id(&replies[0], 0));
 }
 

@@ -12,7 +12,7 @@ use prepx_domain::{FieldError, Instrument, Micros, Side, TimeInForce, decimal, t
 
 pub use self::instrument::{InstrumentForm, ambiguous_asset};
 pub use self::order::{Intent, OrderForm, Type};
-pub use self::replace::ReplaceForm;
+pub use self::replace::{ReplaceForm, check_changes};
 use crate::domain::calendar::Nyse;
 
 /// The longest name that a client may give an order.

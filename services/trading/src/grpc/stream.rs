@@ -172,24 +172,7 @@ async fn action(
             return Err(invalid("action", message));
         }
         Some(Wire::Place(place)) => Action::Place(read_place(app, account, id, place).await?),
-        Some(Wire::Replace(replace)) => Action::Replace(ReplaceOrder {
-            account,
-            order: order_id(replace.order_id)?,
-            qty_minor: given(replace.qty_e8),
-            limit_minor: given(replace.limit_price_e8),
-            stop_minor: given(replace.stop_price_e8),
-            time_in_force: match decode::lifetime(replace.time_in_force()) {
-                None => None,
-                Some(Lifetime::Known(TimeInForce::GoodTilCanceled)) => {
-                    Some((TimeInForce::GoodTilCanceled, None))
-                }
-                Some(_) => {
-                    let message = "on the stream time_in_force can be replaced by gtc only";
-                    return Err(invalid("time_in_force", message));
-                }
-            },
-            client_order_id: name(replace.client_order_id, id)?,
-        }),
+        Some(Wire::Replace(replace)) => Action::Replace(read_replace(account, id, replace)?),
         Some(Wire::Cancel(cancel)) => Action::Cancel {
             account,
             order: order_id(cancel.order_id)?,
@@ -234,6 +217,34 @@ async fn read_place(
         expires_at,
         client_order_id: name(place.client_order_id, id)?,
     })
+}
+
+fn read_replace(
+    account: AccountId,
+    id: Uuid,
+    replace: wire::ReplaceOrder,
+) -> Result<ReplaceOrder, Status> {
+    let time_in_force = match decode::lifetime(replace.time_in_force()) {
+        None => None,
+        Some(Lifetime::Known(TimeInForce::GoodTilCanceled)) => {
+            Some((TimeInForce::GoodTilCanceled, None))
+        }
+        Some(_) => {
+            let message = "on the stream time_in_force can be replaced by gtc only";
+            return Err(invalid("time_in_force", message));
+        }
+    };
+    let replace = ReplaceOrder {
+        account,
+        order: order_id(replace.order_id)?,
+        qty_minor: given(replace.qty_e8),
+        limit_minor: given(replace.limit_price_e8),
+        stop_minor: given(replace.stop_price_e8),
+        time_in_force,
+        client_order_id: name(replace.client_order_id, id)?,
+    };
+    form::check_changes(&replace).map_err(Error::Form)?;
+    Ok(replace)
 }
 
 fn kind(place: &wire::PlaceOrder) -> Result<OrderKind, Status> {
@@ -299,7 +310,10 @@ fn outcome(decided: Result<Reply, SubmitError>) -> Outcome {
         Ok(Reply {
             outcome: Err(refusal),
             ..
-        }) => reject(refusal.code(), refusal.reason(), refusal.to_string()),
+        }) => {
+            let error = Error::from(refusal);
+            reject(error.code(), error.reason(), error.to_string())
+        }
         Err(error) => reject(error.code(), error.reason(), error.to_string()),
     }
 }

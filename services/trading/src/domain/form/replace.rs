@@ -36,11 +36,6 @@ impl ReplaceForm<'_> {
         if self.trail.is_some() {
             return wrong("trail", "trail: trailing stops are not taken here");
         }
-        if self.changes_nothing() {
-            let message =
-                "nothing would change: give qty, limit_price, stop_price or time_in_force";
-            return wrong("qty", message);
-        }
         check_name(self.client_order_id)?;
         let time_in_force = match self.time_in_force {
             None => None,
@@ -57,7 +52,7 @@ impl ReplaceForm<'_> {
         let number = |field, text: Option<&str>, scale| {
             text.map(|text| positive(field, text, scale)).transpose()
         };
-        Ok(ReplaceOrder {
+        let replace = ReplaceOrder {
             account: old.account,
             order: old.id,
             qty_minor: number("qty", self.qty, instrument.base_scale)?,
@@ -65,14 +60,18 @@ impl ReplaceForm<'_> {
             stop_minor: number("stop_price", self.stop_price, instrument.quote_scale)?,
             time_in_force,
             client_order_id: self.client_order_id.to_owned(),
-        })
+        };
+        check_changes(&replace)?;
+        Ok(replace)
     }
+}
 
-    /// A new name alone makes no other order.
-    fn changes_nothing(&self) -> bool {
-        self.time_in_force.is_none()
-            && [self.qty, self.limit_price, self.stop_price]
-                .iter()
-                .all(Option::is_none)
+/// Something of the order must change: a new name alone makes no other order.
+pub fn check_changes(replace: &ReplaceOrder) -> Result<(), FieldError> {
+    let numbers = [replace.qty_minor, replace.limit_minor, replace.stop_minor];
+    if replace.time_in_force.is_none() && numbers.iter().all(Option::is_none) {
+        let message = "nothing would change: give qty, limit_price, stop_price or time_in_force";
+        return wrong("qty", message);
     }
+    Ok(())
 }
