@@ -45,6 +45,23 @@ pub(crate) fn expected_instead(plans: &Plans, kind: Kind, text: &str) -> String 
     if number && text.len() > MAX_NUMBER_LENGTH {
         return format!("a number of at most {MAX_NUMBER_LENGTH} characters");
     }
+    let whole = matches!(
+        kind,
+        Kind::Int32
+            | Kind::Sint32
+            | Kind::Sfixed32
+            | Kind::Uint32
+            | Kind::Fixed32
+            | Kind::Int64
+            | Kind::Sint64
+            | Kind::Sfixed64
+            | Kind::Uint64
+            | Kind::Fixed64
+    );
+    // What the type can hold says nothing to who gave no whole number at all: the method takes far less.
+    if whole && text.parse::<i128>().is_err() {
+        return "a whole number".to_owned();
+    }
     if kind == Kind::String {
         return "a string without the character U+0000".to_owned();
     }

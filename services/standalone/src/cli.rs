@@ -192,4 +192,11 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn a_negative_number_is_one_and_the_service_refuses_it() {
+        let line = "prepx admin instrument add --symbol A --class us_equity --tick -1 --lot -0.5";
+        let parsed = Cli::try_parse_from(line.split(' '));
+        assert!(parsed.is_ok(), "{}", parsed.unwrap_err());
+    }
 }

@@ -119,10 +119,10 @@ pub struct InstrumentAdd {
     #[arg(long)]
     pub class: Class,
     /// The tick size: prices are multiples of it.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub tick: String,
     /// The lot size: quantities are multiples of it.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub lot: String,
     /// The quote asset; by default that of the pair, or USD.
     #[arg(long)]
@@ -131,7 +131,7 @@ pub struct InstrumentAdd {
     #[arg(long)]
     pub calendar: Option<Calendar>,
     /// The reference price before the first trade.
-    #[arg(long, value_name = "PRICE")]
+    #[arg(long, value_name = "PRICE", allow_negative_numbers = true)]
     pub reference_price: Option<String>,
 }
 
