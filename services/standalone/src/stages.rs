@@ -202,17 +202,20 @@ fn core_options(settings: &Settings) -> Options {
 }
 
 fn stations_options(settings: &Settings, location: KafkaLocation) -> Result<stations::Options> {
-    let topology = core::manifest::open(&settings.data_dir, Some(&location.prefix))?;
+    let (data_dir, prefix) = (&settings.data_dir, location.prefix.clone());
+    let topology = core::manifest::expected(data_dir, &prefix)?;
     let snapshots = prepx_objects::Location::Directory(settings.data_dir.join("snapshots"));
     let process = format!("prepx-{}", std::process::id());
+    let logs = engines::kafka(
+        location,
+        topology,
+        settings.log_replication,
+        settings.log_partitions_of_others,
+        &process,
+    )?;
+    core::manifest::open(data_dir, Some(&prefix))?;
     Ok(stations::Options {
-        logs: engines::kafka(
-            location,
-            topology,
-            settings.log_replication,
-            settings.log_partitions_of_others,
-            &process,
-        )?,
+        logs,
         topology,
         snapshots: engines::snapshots(&snapshots)?,
         pace: prepx_stage::Pace::default(),

@@ -109,6 +109,15 @@ pub fn open(directory: &Path, kafka_prefix: Option<&str>) -> Result<Topology, Er
     }
 }
 
+/// The topology of a data directory whose log is on Kafka under this prefix; [`DEFAULT`] if nothing says yet whose it
+/// is. That is left to [`open`], for when the brokers have answered.
+pub fn expected(directory: &Path, kafka_prefix: &str) -> Result<Topology, Error> {
+    match read_for(directory, Some(kafka_prefix)) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(DEFAULT),
+        found => found,
+    }
+}
+
 /// Whether a directory is the data directory of a platform.
 pub fn is_there(directory: &Path) -> bool {
     directory.join(NAME).is_file()
@@ -249,6 +258,16 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         let error = open(directory.path(), None).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_log_before_it_has_answered() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(expected(directory.path(), "prod").unwrap(), DEFAULT);
+        assert!(!is_there(directory.path()));
+        open(directory.path(), None).unwrap();
+        let error = expected(directory.path(), "prod").unwrap_err();
+        assert!(matches!(error, Error::OtherLog { .. }), "{error}");
     }
 
     #[test]
