@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Buf as _;
+use futures::StreamExt as _;
 use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
@@ -92,6 +93,12 @@ impl Bounded {
     }
 }
 
+/// Reads a body that is refused already, within its bounds, and throws it away: as with [`DISCARDED_BYTES_MAX`].
+pub(crate) async fn discard(body: Body) {
+    let mut frames = body.into_data_stream();
+    while let Some(Ok(_)) = frames.next().await {}
+}
+
 impl http_body::Body for Bounded {
     type Data = bytes::Bytes;
     type Error = axum::Error;
@@ -103,8 +110,11 @@ impl http_body::Body for Bounded {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
                 let late = self.over.as_mut().poll(context);
-                let limit = self.limit;
-                return late.map(|()| Some(Err(axum::Error::new(Error::TooSlow { limit }))));
+                let why = match self.discarding {
+                    true => self.too_large(),
+                    false => Error::TooSlow { limit: self.limit },
+                };
+                return late.map(|()| Some(Err(axum::Error::new(why))));
             };
             let size = match &frame {
                 Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.remaining()),
@@ -133,7 +143,6 @@ impl http_body::Body for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use futures::StreamExt as _;
     use http_body_util::BodyExt as _;
 
     use super::*;
@@ -153,5 +162,12 @@ mod tests {
             .await
             .expect_err("never ends");
         assert_eq!(Error::of(&error), Some(Error::TooSlow { limit }));
+        let more = futures::stream::iter([Ok::<_, std::io::Error>("123456")]);
+        let never = Body::from_stream(more.chain(futures::stream::pending()));
+        let error = Bounded::new(never, 5, limit)
+            .collect()
+            .await
+            .expect_err("never ends, and is too large already");
+        assert_eq!(Error::of(&error), Some(Error::TooLarge { limit_bytes: 5 }));
     }
 }

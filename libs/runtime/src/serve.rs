@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -33,7 +33,7 @@ use crate::drain::Drain;
 use crate::status::{Code, Error};
 use crate::tls::{Identity, Prompt, handshake, speaks_http2};
 use crate::unread::{Counted, Opened, Reader, Unread};
-use crate::{refusal, status};
+use crate::{body, refusal, status};
 
 pub use limits::Limits;
 use shutdown::{Shutdown, Watchers};
@@ -312,7 +312,8 @@ impl Server {
         address: SocketAddr,
         place: &Place,
     ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + Send + use<> {
-        let too_large = self.too_large(&request);
+        let header_too_large = self.header_too_large(&request);
+        let body_too_large = self.body_too_large(&request);
         let mut request = self.bounded(request);
         request.extensions_mut().insert(ConnectInfo(address));
         request.extensions_mut().insert(place.clone());
@@ -324,8 +325,16 @@ impl Server {
                 body,
                 reader: Arc::clone(&reader),
             };
-            if let Some(error) = too_large {
+            if let Some(error) = header_too_large {
                 return Ok(refusal::answer(&error, request.headers(), &random).map(counted));
+            }
+            if let Some(error) = body_too_large {
+                let answer = refusal::answer(&error, request.headers(), &random);
+                // Who waits to be told to go on sends none of it.
+                if !request.headers().contains_key(header::EXPECT) {
+                    tokio::spawn(body::discard(request.into_body()));
+                }
+                return Ok(answer.map(counted));
             }
             if reader.is_full() {
                 return Ok(unread(request.headers(), &random).map(counted));
@@ -341,7 +350,7 @@ impl Server {
     }
 
     /// What is wrong with a header that is too large.
-    fn too_large(&self, request: &Request<Incoming>) -> Option<Error> {
+    fn header_too_large(&self, request: &Request<Incoming>) -> Option<Error> {
         let of_field = |(name, value): (&HeaderName, &HeaderValue)| {
             name.as_str().len() + value.len() + FIELD_BYTES
         };
@@ -353,6 +362,16 @@ impl Server {
         let (bytes, limit) = (fields + path.len(), self.limits.header_bytes);
         let message = || format!("the header has {bytes} bytes; at most {limit} are allowed");
         (bytes > limit).then(|| Error::new(Code::HeaderTooLarge, "HEADER_TOO_LARGE", message()))
+    }
+
+    /// What is wrong with a body that says itself that it is too large.
+    fn body_too_large(&self, request: &Request<Incoming>) -> Option<Error> {
+        let limit_bytes = self.limits.body_bytes;
+        let is_larger = request.body().size_hint().lower() > limit_bytes as u64;
+        (is_larger && !is_grpc(request.headers())).then(|| {
+            let message = body::Error::TooLarge { limit_bytes }.to_string();
+            Error::new(Code::TooLarge, "BODY_TOO_LARGE", message)
+        })
     }
 
     fn bounded(&self, request: Request<Incoming>) -> Request<Body> {

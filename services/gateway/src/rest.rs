@@ -155,7 +155,12 @@ async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let mut fits = true;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| unread(&error))?;
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            // What is wrong with it is known, however it ends.
+            Err(_) if !fits => break,
+            Err(error) => return Err(unread(&error)),
+        };
         fits &= bytes.len().saturating_add(chunk.len()) <= limit;
         if fits {
             bytes.extend_from_slice(&chunk);

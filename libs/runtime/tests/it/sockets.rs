@@ -147,6 +147,32 @@ async fn bodies_and_headers_have_a_largest_size() {
 }
 
 #[tokio::test]
+async fn a_body_that_says_that_it_is_too_large_is_not_waited_for() {
+    let (address, _control) = start(Limits {
+        body_timeout_ms: 3_600_000,
+        ..short()
+    })
+    .await;
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let header = "POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 65\r\n\r\n";
+    stream.write_all(header.as_bytes()).await.expect("sends");
+    let mut answer = [0; 2_048];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await;
+    let size = read.expect("is answered at once").expect("reads");
+    let answer = String::from_utf8_lossy(&answer[..size]).into_owned();
+    assert!(
+        answer.starts_with("HTTP/1.1 413") && answer.contains("41310000"),
+        "{answer}"
+    );
+    // Who sends it all the same is heard to the end, and asks again on the same connection.
+    let next = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let rest = format!("{}{next}", "x".repeat(65));
+    stream.write_all(rest.as_bytes()).await.expect("sends");
+    let next = until_closed(&mut stream).await;
+    assert!(next.starts_with("HTTP/1.1 200"), "{next}");
+}
+
+#[tokio::test]
 async fn garbage_is_no_request() {
     let (address, _control) = start(short()).await;
     let answer = exchange(address, "\u{1}\u{2}garbage\r\n\r\n").await;
