@@ -101,8 +101,7 @@ pub fn validate(
 pub fn named(data_dir: &Path) -> Result<(), Error> {
     match data_dir.as_os_str().is_empty() {
         true => Err(Error::Invalid(
-            "data_dir is empty: give a directory, such as ./prepx-data, or leave it out"
-                .to_owned(),
+            "data_dir is empty: give a directory, such as ./prepx-data, or leave it out".to_owned(),
         )),
         false => Ok(()),
     }

@@ -82,6 +82,10 @@ fn wanted(
 ) -> Result<Wanted, Error> {
     let account = AccountId::parse("account_id", account_id)?;
     let account = account.ok_or(Error::Rejected(Reject::UnknownAccount))?;
+    if let Some((base, quote)) = asset.split_once('/') {
+        let message = format!("asset is {asset}, a pair: give one of its sides, {base} or {quote}");
+        return Err(FieldError::new("asset", message).into());
+    }
     let asset = asset
         .parse()
         .map_err(|error| FieldError::new("asset", format!("asset: {error}")))?;
@@ -97,4 +101,22 @@ fn wanted(
         asset,
         amount_minor,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_no_asset() {
+        let account = AccountId::new(1 << 22).expect("an id").uuid().to_string();
+        let error =
+            wanted(Direction::Incoming, &account, "BTC/USD", "1").expect_err("it is two assets");
+        let said = error.to_string();
+        assert!(
+            said.contains("asset is BTC/USD, a pair: give one of its sides, BTC or USD"),
+            "{said}"
+        );
+        assert!(wanted(Direction::Incoming, &account, "BTC", "1").is_ok());
+    }
 }
