@@ -121,12 +121,13 @@ impl Pool {
     }
 }
 
-/// Whether a schema's file is whole as far as the engine can tell. Nothing is made or changed.
+/// Whether a schema's file, which must be there, is whole as far as the engine can tell.
 ///
 /// # Errors
 /// [`Error::Corrupt`], with the file and what is wrong with it.
 pub async fn check(file: &Path) -> Result<()> {
-    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    // Not for reading only: such a connection would leave the files of its write-ahead log behind.
+    let options = SqliteConnectOptions::new().filename(file);
     let ask = async {
         let mut connection = SqliteConnection::connect_with(&options).await?;
         let asked = sqlx::query_scalar("PRAGMA quick_check(1)");

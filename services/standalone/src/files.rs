@@ -74,7 +74,7 @@ pub fn has_told(log: &dyn Log, topology: Topology) -> bool {
 ///
 /// # Errors
 /// The first file that is missing or damaged.
-pub async fn check(settings: &Settings, topology: Topology, told: bool) -> Result<()> {
+pub async fn check(settings: &Settings, told: bool) -> Result<()> {
     if told && let Some(lost) = lost(settings)? {
         bail!("{}", lost.words());
     }
@@ -85,7 +85,7 @@ pub async fn check(settings: &Settings, topology: Topology, told: bool) -> Resul
             prepx_user::check(&settings.data_dir, &location).await?;
         }
     }
-    snapshots(&settings.data_dir.join("snapshots"), topology)
+    Ok(())
 }
 
 /// Every schema must be whole, and those that follow the log must be there: `verify` compares them.
@@ -108,31 +108,32 @@ async fn tables(directory: &Path, told: bool) -> Result<()> {
     Ok(())
 }
 
-/// Every snapshot must be whole, not only the newest: the older one is what a start falls back to.
-fn snapshots(directory: &Path, topology: Topology) -> Result<()> {
+/// The snapshots that are not whole, or of another version. The books are right without them: a start passes them over.
+///
+/// # Errors
+/// When they cannot be listed.
+pub fn damaged_snapshots(directory: &Path, topology: Topology) -> Result<Vec<PathBuf>> {
     if !directory.is_dir() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let objects: Arc<dyn Objects> = RealDir::open(directory)?;
     let accounts = AccountCodec::new(account::Config::of_partitions(topology.account_partitions));
+    let mut damaged = Vec::new();
     for seat in topology.seats(Stage::ACCOUNT) {
-        snapshots_of(directory, &objects, &accounts, seat)?;
+        damaged.extend(damaged_of(&objects, &accounts, seat)?);
     }
     for seat in topology.seats(Stage::MATCHING) {
-        snapshots_of(directory, &objects, &MatchingCodec::default(), seat)?;
+        damaged.extend(damaged_of(&objects, &MatchingCodec::default(), seat)?);
     }
-    Ok(())
+    Ok(damaged.iter().map(|name| directory.join(name)).collect())
 }
 
-fn snapshots_of<C: Codec>(
-    directory: &Path,
-    objects: &Arc<dyn Objects>,
-    codec: &C,
-    seat: Seat,
-) -> Result<()> {
+fn damaged_of<C: Codec>(objects: &Arc<dyn Objects>, codec: &C, seat: Seat) -> Result<Vec<String>> {
     let names = objects.list(&format!("{}-{}-", seat.stage.journal, seat.partition));
+    let mut damaged = Vec::new();
     for name in names.context("the snapshots")? {
-        let Some(generation) = name.rsplit('-').next().and_then(|last| last.parse().ok()) else {
+        let last = name.rsplit('-').next();
+        let Some(generation) = last.and_then(|last| last.parse::<u64>().ok()) else {
             continue;
         };
         let alone = Alone {
@@ -140,13 +141,11 @@ fn snapshots_of<C: Codec>(
             name: name.clone(),
         };
         let read = Snapshots::new(Arc::new(alone)).load(codec, seat)?;
-        ensure!(
-            read.generation == generation,
-            "the snapshot {} cannot be read: it is damaged, or of another version; a start passes it over",
-            directory.join(&name).display()
-        );
+        if read.generation != generation {
+            damaged.push(name);
+        }
     }
-    Ok(())
+    Ok(damaged)
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {

@@ -10,8 +10,8 @@
 //! A running platform is asked to compare its ledger with its stages at one moment, and to hash again what no root
 //! covers yet; its signed roots are checked here. On Apache Kafka the journals are read here in both cases, from the
 //! archive where the log has dropped them: as far back as they go they must be what was signed, and result in the
-//! same books. Before that every database, snapshot and key of a data directory must be there and whole; what is missing is
-//! never made here. Messages that operators have had skipped are always printed, also with a difference.
+//! same books. Before that every database and key of a data directory must be there and whole; what is missing is never made
+//! here. Messages that operators have had skipped are always printed, also with a difference.
 
 mod journals;
 mod replay;
@@ -52,7 +52,7 @@ use stages::{Folded, fold_all};
     after_help = "Compared in SQL: postings and their opening balances (every change balances, every book is the stages'), and row by
 row with the event log, as far back as it goes: orders, activities, daily_changes, simulated, transfers (not their names,
 stamps and whether they are settled, which no log has). The signed roots and heads of the audit are checked.
-Every database and snapshot must be whole, and the keys of users there and theirs.
+Every database must be whole, and the keys of users there and theirs; a damaged snapshot is a warning.
 Not compared: users, keys and sessions, webhooks and dead letters, whose source is SQL itself, not the log; trades,
 quotes, bars and books of market data, which hold neither money nor orders; the list of what was skipped.
 
@@ -192,7 +192,13 @@ async fn directory(
 ) -> Result<(Folded, Found)> {
     let (data_dir, location) = (&settings.data_dir, settings.location()?);
     let topology = opened.topology;
-    files::check(settings, topology, files::has_told(embedded, topology)).await?;
+    files::check(settings, files::has_told(embedded, topology)).await?;
+    for path in files::damaged_snapshots(&data_dir.join("snapshots"), topology)? {
+        let path = path.display();
+        eprintln!(
+            "warning: {path} is damaged, or of another version: a start passes this snapshot over"
+        );
+    }
     let folded = fold_all(&*opened.log, &opened.snapshots, topology)?;
     for (partition, stage) in folded.accounts.iter().enumerate() {
         let holds = stage.machine.check_invariants();

@@ -28,8 +28,8 @@ pub struct Sealed(pub Vec<u8>);
 /// A sealed value that does not open: a wrong master key, or a damaged store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a sealed value does not open: {FILE_NAME} in the data directory is not the key that sealed it, or the value is \
-     damaged; put both back from one copy"
+    "a sealed value does not open: the master key, {FILE_NAME} in the data directory, is not the one that sealed it, or \
+     the value is damaged; put both back from one copy"
 )]
 pub struct NotOurs;
 

@@ -261,6 +261,7 @@ async fn a_manifest_with_other_counts_than_the_log_is_refused() {
     MatchingPort::command(&core, ToMatching::Define(instrument()))
         .await
         .unwrap();
+    drop(core);
     running.stop().unwrap();
     let path = directory.path().join("manifest.json");
     let text = std::fs::read_to_string(&path).unwrap();
