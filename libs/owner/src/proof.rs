@@ -57,6 +57,11 @@ impl Proof {
         self.at_us.fetch_max(at_us, Ordering::AcqRel);
     }
 
+    /// Nothing is certain any more until the log has been asked: another process may have owned the partition meanwhile.
+    pub fn doubt(&self) {
+        self.at_us.store(0, Ordering::Release);
+    }
+
     /// Whether it is certain enough to show what is in memory.
     pub fn is_fresh(&self, now: Duration) -> bool {
         self.age(now) < self.age_max

@@ -394,7 +394,10 @@ impl<C: Codec> Shared<C> {
 
     /// Starts the thread of a partition, unless it is owned here still.
     fn take(&self, partition: u32) {
-        let kept = |seated: &Seated<C>| seated.post().orders.keep();
+        let kept = |seated: &Seated<C>| {
+            seated.post().proof.doubt();
+            seated.post().orders.keep()
+        };
         if lock(&self.seated).get(&partition).is_some_and(kept) {
             return;
         }
